@@ -1,0 +1,236 @@
+//! Settings of both programs: flag > environment > file > default.
+//!
+//! Owns every key, its default and its unit, and is the only place that reads the environment. Does not
+//! own what a setting does. Invariant: settings are validated whole before anything connects; a secret
+//! never prints.
+//!
+//! A key `amqp_url` is the environment variable `SUBWATCH_AMQP_URL` and the line `amqp_url = "…"` of the
+//! TOML file that `SUBWATCH_CONFIG` names.
+
+use std::{fmt, path::PathBuf, time::Duration};
+
+use config::{Config, Environment, File, FileFormat};
+use secrecy::SecretString;
+use serde::Deserialize;
+use url::Url;
+
+/// Prefix of every environment variable.
+const PREFIX: &str = "SUBWATCH";
+
+/// All settings. Programs take what concerns them.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// RabbitMQ, as `amqp://user:password@host:port/vhost`. Default `amqp://guest:guest@127.0.0.1:5672/%2f`.
+    pub amqp_url: SecretString,
+    /// Redis, as `redis://user:password@host:port/database`. Default `redis://127.0.0.1:6379/0`.
+    pub redis_url: SecretString,
+    /// What every Redis key begins with. Default `subwatch:`.
+    pub redis_key_prefix: String,
+    /// Where the coordinator listens and the command line connects. Default `http://127.0.0.1:8470`.
+    pub url: Url,
+    /// Folders that server-side paths may lie in, separated by `:`. Default: the folder the coordinator
+    /// was started in.
+    pub dataset_roots: Option<String>,
+    /// Folder for manifests, read by the workers too. Default `.subwatch` in the folder the coordinator
+    /// was started in.
+    pub artifacts: PathBuf,
+    /// Items in one embed or predict job. Default 64; at most 1024.
+    pub chunk_items: u32,
+    /// Attempts a job gets before it is dead-lettered for an error that might pass. Default 5.
+    pub max_attempts: u32,
+    /// How long a finished submission is kept, in seconds. Default 30 days. Runs are kept.
+    pub retention_seconds: u64,
+    /// How long an uploaded image is kept, in seconds. Default 1 day.
+    pub upload_ttl_seconds: u64,
+    /// How long a job may stay untouched, with nothing left in its queue, before it is published again,
+    /// in seconds. Default 30.
+    pub sweep_after_seconds: u64,
+    /// Largest image file, in bytes. Default 32 MiB.
+    pub max_image_bytes: u64,
+    /// Backbone weights: a path to `.pth` or `.safetensors`, an https URL, or `random:SEED`.
+    /// Default: torchvision's IMAGENET1K_V1.
+    pub model_weights: Option<String>,
+    /// Precision of the backbone: `auto`, `fp32` or `bf16`. Default `auto`.
+    pub model_precision: String,
+    /// Device of the backbone: `auto`, `cpu` or `cuda:N`. Default `auto`.
+    pub model_device: String,
+    /// Compute threads of the backbone. Default: one per core.
+    pub model_threads: Option<usize>,
+    /// Folder for downloaded weights. Default `$XDG_CACHE_HOME/subwatch` or `~/.cache/subwatch`.
+    pub cache_dir: Option<PathBuf>,
+    /// Threads that decode images. Default: one per core.
+    pub decode_threads: Option<usize>,
+    /// Jobs a worker holds at once, per queue. Default 4.
+    pub prefetch: u16,
+    /// How long a worker finishes what it holds after SIGTERM before it releases it, in seconds. Default 30.
+    pub grace_seconds: u64,
+    /// What is logged, as a `tracing` filter. Default `info`.
+    pub log: String,
+    /// Log form: `auto` (human on a terminal, JSON otherwise), `human` or `json`. Default `auto`.
+    pub log_format: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            amqp_url: "amqp://guest:guest@127.0.0.1:5672/%2f".into(),
+            redis_url: "redis://127.0.0.1:6379/0".into(),
+            redis_key_prefix: "subwatch:".to_owned(),
+            url: Url::parse("http://127.0.0.1:8470").expect("the literal is a URL"),
+            dataset_roots: None,
+            artifacts: PathBuf::from(".subwatch"),
+            chunk_items: 64,
+            max_attempts: 5,
+            retention_seconds: 30 * 24 * 3600,
+            upload_ttl_seconds: 24 * 3600,
+            sweep_after_seconds: 30,
+            max_image_bytes: 32 << 20,
+            model_weights: None,
+            model_precision: "auto".to_owned(),
+            model_device: "auto".to_owned(),
+            model_threads: None,
+            cache_dir: None,
+            decode_threads: None,
+            prefetch: 4,
+            grace_seconds: 30,
+            log: "info".to_owned(),
+            log_format: "auto".to_owned(),
+        }
+    }
+}
+
+/// What is wrong with the settings, in one line.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ConfigError(String);
+
+impl ConfigError {
+    /// Says that the setting `key` has `value` where it must be `want`.
+    #[must_use]
+    pub fn invalid(key: &str, value: &dyn fmt::Display, want: &str) -> Self {
+        Self(format!("{PREFIX}_{} is '{value}': it must be {want}", key.to_uppercase()))
+    }
+}
+
+impl Settings {
+    /// Reads the file and the environment of this process, with `flags` above them.
+    ///
+    /// # Errors
+    /// When the file cannot be read, a value has the wrong form, or a value is out of range.
+    pub fn load(flags: &[(&str, Option<String>)]) -> Result<Self, ConfigError> {
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+        let file = std::env::var(format!("{PREFIX}_CONFIG")).ok();
+        Self::from_sources(flags, Environment::with_prefix(PREFIX).ignore_empty(true), file.as_deref())
+    }
+
+    fn from_sources(
+        flags: &[(&str, Option<String>)],
+        environment: Environment,
+        file: Option<&str>,
+    ) -> Result<Self, ConfigError> {
+        let mut builder = Config::builder();
+        if let Some(path) = file {
+            builder = builder.add_source(File::new(path, FileFormat::Toml));
+        }
+        builder = builder.add_source(environment);
+        for (key, value) in flags {
+            builder = builder.set_override_option(*key, value.clone()).map_err(|error| ConfigError(error.to_string()))?;
+        }
+        let settings: Self =
+            builder.build().and_then(Config::try_deserialize).map_err(|error| ConfigError(error.to_string()))?;
+        settings.validate()?;
+        Ok(settings)
+    }
+
+    fn validate(&self) -> Result<(), ConfigError> {
+        let fail = |key: &str, value: &dyn fmt::Display, want: &str| Err(ConfigError::invalid(key, value, want));
+        if !(1..=1024).contains(&self.chunk_items) {
+            return fail("chunk_items", &self.chunk_items, "between 1 and 1024");
+        }
+        if self.max_attempts == 0 {
+            return fail("max_attempts", &self.max_attempts, "at least 1");
+        }
+        if self.prefetch == 0 {
+            return fail("prefetch", &self.prefetch, "at least 1");
+        }
+        if self.model_threads == Some(0) || self.decode_threads == Some(0) {
+            return fail("model_threads or decode_threads", &0, "at least 1");
+        }
+        if !["auto", "fp32", "bf16"].contains(&self.model_precision.as_str()) {
+            return fail("model_precision", &self.model_precision, "auto, fp32 or bf16");
+        }
+        if !["auto", "human", "json"].contains(&self.log_format.as_str()) {
+            return fail("log_format", &self.log_format, "auto, human or json");
+        }
+        if !["http", "https"].contains(&self.url.scheme()) || self.url.host().is_none() {
+            return fail("url", &self.url, "an http URL such as http://127.0.0.1:8470");
+        }
+        if self.redis_key_prefix.contains(['{', '}']) {
+            return fail("redis_key_prefix", &self.redis_key_prefix, "free of braces, which mark the hash tag");
+        }
+        Ok(())
+    }
+
+    /// How long a finished submission is kept.
+    #[must_use]
+    pub fn retention(&self) -> Duration {
+        Duration::from_secs(self.retention_seconds)
+    }
+
+    /// Folder for downloaded weights.
+    ///
+    /// # Errors
+    /// When it is not set and there is no home folder to put it in.
+    pub fn cache_dir(&self) -> Result<PathBuf, ConfigError> {
+        #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
+        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        self.cache_dir
+            .clone()
+            .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("subwatch")))
+            .or_else(|| variable("HOME").map(|home| home.join(".cache/subwatch")))
+            .ok_or_else(|| ConfigError(format!("no folder for downloaded weights: set {PREFIX}_CACHE_DIR")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    fn load(variables: &[(&str, &str)], flags: &[(&str, Option<String>)]) -> Result<Settings, ConfigError> {
+        let source = variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Settings::from_sources(flags, Environment::with_prefix(PREFIX).ignore_empty(true).source(Some(source)), None)
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_defaults() {
+        let settings = load(
+            &[("SUBWATCH_CHUNK_ITEMS", "32"), ("SUBWATCH_PREFETCH", "2"), ("SUBWATCH_LOG", "")],
+            &[("prefetch", Some("9".to_owned())), ("chunk_items", None)],
+        )
+        .unwrap();
+        assert_eq!((settings.chunk_items, settings.prefetch, settings.log.as_str()), (32, 9, "info"));
+    }
+
+    #[test]
+    fn secrets_do_not_print() {
+        let settings = load(&[("SUBWATCH_AMQP_URL", "amqp://me:hunter2@rabbit/%2f")], &[]).unwrap();
+        assert_eq!(settings.amqp_url.expose_secret(), "amqp://me:hunter2@rabbit/%2f");
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn bad_values_are_named() {
+        let check = |name: &str, value: &str, want: &str| {
+            let error = load(&[(name, value)], &[]).unwrap_err().to_string();
+            assert!(error.contains(want), "{error}");
+        };
+        check("SUBWATCH_CHUNK_ITEMS", "0", "SUBWATCH_CHUNK_ITEMS is '0': it must be between 1 and 1024");
+        check("SUBWATCH_CHUNK_ITEMS", "many", "chunk_items");
+        check("SUBWATCH_MODEL_PRECISION", "fp8", "auto, fp32 or bf16");
+        check("SUBWATCH_URL", "8470", "url");
+        check("SUBWATCH_REDIS_KEY_PREFIX", "{x}", "free of braces");
+    }
+}

@@ -1,0 +1,176 @@
+//! The closed set of job kinds and the arguments each carries.
+//!
+//! Owns the words that travel in a job's body; does not own how they are framed (see
+//! [`crate::envelope`]) or routed (see [`crate::topology`]).
+//! Invariant: arguments hold references, never pixels or tensors. They grow additively: unknown fields
+//! are ignored, new ones have defaults; a breaking change is a new version and a new queue.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use crate::{ids::SubmissionId, tree::Node};
+
+/// What a job asks a worker to do.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Kind {
+    /// Compute and store the embeddings of a chunk of images.
+    Embed,
+    /// Compute one node's share of a training step, or of an evaluation pass.
+    TrainEpoch,
+    /// Predict the target of a chunk of images with a run's head.
+    Predict,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Embed, Self::TrainEpoch, Self::Predict];
+
+    /// Returns the name used in queues, headers, logs and on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Embed => "embed",
+            Self::TrainEpoch => "train-epoch",
+            Self::Predict => "predict",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| {
+            let known = Self::ALL.map(Self::name).join(", ");
+            format!("unknown job kind '{text}' (known: {known})")
+        })
+    }
+}
+
+/// The arguments of one job, by kind. Serialised without a tag: the envelope's `type` names the kind.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(untagged)]
+pub enum JobArgs {
+    /// See [`Kind::Embed`].
+    Embed(EmbedArgs),
+    /// See [`Kind::TrainEpoch`].
+    TrainEpoch(TrainEpochArgs),
+    /// See [`Kind::Predict`].
+    Predict(PredictArgs),
+}
+
+impl JobArgs {
+    /// Returns the kind these arguments belong to.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Embed(_) => Kind::Embed,
+            Self::TrainEpoch(_) => Kind::TrainEpoch,
+            Self::Predict(_) => Kind::Predict,
+        }
+    }
+
+    /// Parses the JSON `body` of a job of `kind`.
+    ///
+    /// # Errors
+    /// When the body is not JSON or lacks a field that has no default.
+    pub fn from_json(kind: Kind, body: &[u8]) -> Result<Self, serde_json::Error> {
+        Ok(match kind {
+            Kind::Embed => Self::Embed(serde_json::from_slice(body)?),
+            Kind::TrainEpoch => Self::TrainEpoch(serde_json::from_slice(body)?),
+            Kind::Predict => Self::Predict(serde_json::from_slice(body)?),
+        })
+    }
+}
+
+/// A run of consecutive items of a submission's manifest: one part of it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Chunk {
+    /// Where the manifest's part lies, in the object store.
+    pub part: Url,
+    /// The folder the items' names are relative to; absent when the images were uploaded and are read
+    /// from the store by their digest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dataset: Option<Url>,
+    /// Position of this chunk among the submission's chunks; names the job.
+    pub index: u32,
+    /// Submission-wide index of the first item.
+    pub first_item: u64,
+    /// How many items the part holds.
+    pub items: u32,
+}
+
+/// Arguments of an embed job.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct EmbedArgs {
+    /// The images to embed.
+    pub chunk: Chunk,
+}
+
+/// Arguments of a predict job.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PredictArgs {
+    /// The images to score.
+    pub chunk: Chunk,
+    /// The run whose head scores them.
+    pub run: SubmissionId,
+}
+
+/// Which pass over which part of the split a train-epoch job belongs to.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// A training step: answers with gradient sums.
+    Train,
+    /// Evaluation on the validation split: answers with predictions.
+    Valid,
+    /// Evaluation on the test split: answers with predictions.
+    Test,
+}
+
+/// Arguments of a train-epoch job. The run is the envelope's submission; batch size, seed, leaves and
+/// samples are in the run's plan.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct TrainEpochArgs {
+    /// Which pass this is.
+    pub phase: Phase,
+    /// Epoch, from 1.
+    pub epoch: u32,
+    /// Step within the epoch, from 0; 0 in an evaluation.
+    pub step: u32,
+    /// Parameter version the answer must be computed with.
+    pub version: u64,
+    /// The part of the reduction tree to compute.
+    pub node: Node,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_round_trip_through_their_names() {
+        for kind in Kind::ALL {
+            assert_eq!(kind.name().parse(), Ok(kind));
+        }
+        assert_eq!("dance".parse::<Kind>().unwrap_err(), "unknown job kind 'dance' (known: embed, train-epoch, predict)");
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored_and_missing_ones_are_errors() {
+        let body = br#"{"chunk":{"part":"file:///m/0","index":0,"first_item":0,"items":2,"later":1},"new":true}"#;
+        let JobArgs::Embed(args) = JobArgs::from_json(Kind::Embed, body).unwrap() else { panic!("wrong kind") };
+        assert_eq!(args.chunk.items, 2);
+        assert!(JobArgs::from_json(Kind::Embed, b"{}").is_err());
+        assert!(JobArgs::from_json(Kind::Predict, body).is_err());
+    }
+}

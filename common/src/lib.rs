@@ -1,0 +1,14 @@
+//! What coordinator and worker share: the words of the job queue, the broker, the store, the
+//! configuration and the telemetry.
+//!
+//! Owns every name that crosses a process boundary. Does not know libtorch, HTTP or image files.
+
+pub mod config;
+pub mod embedding;
+pub mod envelope;
+pub mod ids;
+pub mod jobs;
+pub mod outcome;
+pub mod store;
+pub mod telemetry;
+pub mod tree;

@@ -1,0 +1,120 @@
+//! What became of an item: the words workers write and the coordinator reads.
+//!
+//! Owns the result of one item and the taxonomy of its failures; does not own how results are stored
+//! (see [`crate::store`]).
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Digest;
+
+/// The result of one item of an embed or predict job.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum ItemResult {
+    /// The embedding of these bytes lies in the store.
+    Embedded {
+        /// SHA-256 of the image file.
+        sha256: Digest,
+        /// Whether the embedding was there already.
+        cached: bool,
+    },
+    /// The run's head scored the image.
+    Predicted {
+        /// SHA-256 of the image file.
+        sha256: Digest,
+        /// Whether the embedding was there already.
+        cached: bool,
+        /// The prediction in the target's raw units (views per subscriber, views or subscribers).
+        prediction: f64,
+    },
+    /// The item failed alone; its neighbours are not affected.
+    Failed(ItemFailure),
+}
+
+impl ItemResult {
+    /// Whether the item succeeded without running the model.
+    #[must_use]
+    pub fn is_cached(&self) -> bool {
+        matches!(self, Self::Embedded { cached: true, .. } | Self::Predicted { cached: true, .. })
+    }
+
+    /// Whether the item failed.
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        matches!(self, Self::Failed(_))
+    }
+}
+
+/// Why an item failed. Displayed as `reason: detail`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ItemFailure {
+    /// The class of failure.
+    pub reason: FailureReason,
+    /// What exactly was wrong, naming values.
+    pub detail: String,
+}
+
+impl ItemFailure {
+    /// Makes a failure of class `reason` explained by `detail`.
+    #[must_use]
+    pub fn new(reason: FailureReason, detail: impl Into<String>) -> Self {
+        Self { reason, detail: detail.into() }
+    }
+}
+
+impl fmt::Display for ItemFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.reason, self.detail)
+    }
+}
+
+impl std::error::Error for ItemFailure {}
+
+/// The classes of item failure.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FailureReason {
+    /// The file is not there.
+    Missing,
+    /// The file is there but holds no bytes.
+    Empty,
+    /// The file's size or bytes differ from the manifest's.
+    Changed,
+    /// The file or the picture in it is larger than the limits allow.
+    TooLarge,
+    /// The bytes are no picture that can be decoded.
+    Undecodable,
+    /// The metadata row is not usable.
+    InvalidRow,
+    /// Every worker that ran the item's job alone died of it.
+    Poison,
+    /// The job was discarded before the item was resolved; the detail says why.
+    Discarded,
+}
+
+impl fmt::Display for FailureReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn results_keep_their_json_shape() {
+        let failed = ItemResult::Failed(ItemFailure::new(FailureReason::TooLarge, "60 megapixels"));
+        let json = serde_json::to_string(&failed).unwrap();
+        assert_eq!(json, r#"{"state":"failed","reason":"too-large","detail":"60 megapixels"}"#);
+        assert_eq!(serde_json::from_str::<ItemResult>(&json).unwrap(), failed);
+    }
+
+    #[test]
+    fn failures_read_as_reason_and_detail() {
+        let failure = ItemFailure::new(FailureReason::InvalidRow, "views is negative");
+        assert_eq!(failure.to_string(), "invalid-row: views is negative");
+    }
+}

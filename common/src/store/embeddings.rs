@@ -1,0 +1,74 @@
+//! Embeddings: computed once per image and space, shared by embed, train and predict.
+//!
+//! Owns the hashes `emb:<space>:{…}` and the register of spaces.
+
+use std::collections::HashMap;
+
+use super::{Store, StoreError};
+use crate::{
+    embedding::Embedding,
+    ids::{Digest, Space},
+};
+
+/// Embeddings asked for in one round trip: about 1 MiB of reply.
+const PAGE: usize = 1024;
+
+impl Store {
+    /// Returns the stored embeddings of `digests` in `space`, in their order.
+    ///
+    /// # Errors
+    /// When Redis does not serve or a value has the wrong length.
+    pub async fn embeddings(&self, space: &Space, digests: &[Digest]) -> Result<Vec<Option<Embedding>>, StoreError> {
+        let mut found = Vec::with_capacity(digests.len());
+        for page in digests.chunks(PAGE) {
+            let mut pipe = redis::pipe();
+            for digest in page {
+                pipe.hget(self.keys.embeddings(space, digest), &digest.0);
+            }
+            let raw: Vec<Option<Vec<u8>>> = pipe.query_async(&mut self.connection.clone()).await?;
+            for (digest, bytes) in page.iter().zip(raw) {
+                let embedding = bytes.map(|bytes| {
+                    Embedding::from_bytes(&bytes).ok_or_else(|| {
+                        let what = format!("{} bytes for {digest}", bytes.len());
+                        StoreError::corrupt(&self.keys.embeddings(space, digest), what)
+                    })
+                });
+                found.push(embedding.transpose()?);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Stores embeddings in `space`; writing the same one twice changes nothing.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn put_embeddings(&self, space: &Space, embeddings: &[(Digest, Embedding)]) -> Result<(), StoreError> {
+        for page in embeddings.chunks(PAGE) {
+            let mut pipe = redis::pipe();
+            for (digest, embedding) in page {
+                pipe.hset(self.keys.embeddings(space, digest), &digest.0, embedding.to_bytes()).ignore();
+            }
+            pipe.query_async::<()>(&mut self.connection.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// Registers a space with what it was made by, for listings.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn register_space(&self, space: &Space, description: &str) -> Result<(), StoreError> {
+        let mut command = redis::cmd("HSET");
+        command.arg(self.keys.spaces()).arg(&space.0).arg(description);
+        Ok(command.query_async(&mut self.connection.clone()).await?)
+    }
+
+    /// Returns the registered spaces and what made them.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn spaces(&self) -> Result<HashMap<String, String>, StoreError> {
+        Ok(redis::cmd("HGETALL").arg(self.keys.spaces()).query_async(&mut self.connection.clone()).await?)
+    }
+}

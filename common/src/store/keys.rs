@@ -1,0 +1,55 @@
+//! The names of the keys.
+//!
+//! Owns the layout; everything of one submission shares the hash tag `{<submission id>}`, so a script
+//! over it stays in one slot, and embeddings spread over 4,096 slots.
+
+use crate::ids::{Digest, Space, SubmissionId};
+
+/// Makes key names under one prefix.
+#[derive(Clone, Debug)]
+pub(super) struct Keys {
+    prefix: String,
+}
+
+impl Keys {
+    pub(super) fn new(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned() }
+    }
+
+    pub(super) fn submission(&self, id: SubmissionId) -> String {
+        format!("{}submission:{{{id}}}", self.prefix)
+    }
+
+    /// A key beside the submission's own, such as its results.
+    pub(super) fn of_submission(&self, id: SubmissionId, what: &str) -> String {
+        format!("{}submission:{{{id}}}:{what}", self.prefix)
+    }
+
+    pub(super) fn submissions(&self) -> String {
+        format!("{}submissions", self.prefix)
+    }
+
+    pub(super) fn embeddings(&self, space: &Space, digest: &Digest) -> String {
+        format!("{}emb:{space}:{{{}}}", self.prefix, digest.prefix(3))
+    }
+
+    pub(super) fn spaces(&self) -> String {
+        format!("{}spaces", self.prefix)
+    }
+
+    pub(super) fn image(&self, digest: &Digest) -> String {
+        format!("{}img:{digest}", self.prefix)
+    }
+
+    pub(super) fn workers(&self) -> String {
+        format!("{}workers", self.prefix)
+    }
+
+    pub(super) fn dead(&self) -> String {
+        format!("{}dead", self.prefix)
+    }
+
+    pub(super) fn doorbell(&self) -> String {
+        format!("{}doorbell", self.prefix)
+    }
+}

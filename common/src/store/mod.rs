@@ -1,0 +1,167 @@
+//! The store: results, embeddings and run state in Redis, the one source of truth.
+//!
+//! Owns every Redis key and script, and is the only module that names the `redis` crate. Does not own
+//! what the values mean to a job or a run.
+//! Invariants: whatever must change together changes in one Lua script over keys of one hash tag; time
+//! inside the store is Redis's own; pub/sub is only a doorbell, so every waiter also reads on a timer.
+
+mod dead;
+mod doorbell;
+mod embeddings;
+mod images;
+mod jobs;
+mod keys;
+mod runs;
+mod submissions;
+mod workers;
+
+use std::time::Duration;
+
+use redis::{
+    AsyncConnectionConfig, Client, ErrorKind, RedisError, ServerErrorKind,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+};
+use secrecy::{ExposeSecret, SecretString};
+
+pub use self::{
+    dead::DeadLetter,
+    doorbell::{Doorbell, Doorbells},
+    jobs::{Finish, JobState, JobStatus, Start},
+    runs::{NodeFinish, Parameters},
+    submissions::{NewSubmission, State, Submission, SubmissionKind},
+    workers::{WorkerRecord, WorkerView},
+};
+use self::keys::Keys;
+
+/// How long a reply may take before the command counts as failed.
+const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a connection may take to open.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Pause between attempts to reach a server that is down at start.
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
+
+/// Where the store is and how its keys begin.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// Redis URL, with credentials.
+    pub url: SecretString,
+    /// What every key begins with.
+    pub key_prefix: String,
+}
+
+/// A handle on Redis. Clones share one connection, which reconnects by itself.
+#[derive(Clone)]
+pub struct Store {
+    connection: ConnectionManager,
+    client: Client,
+    keys: Keys,
+}
+
+/// Why a store operation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The URL is none.
+    #[error("the Redis URL is not usable: {0}")]
+    Url(String),
+    /// Redis refuses the user or the password.
+    #[error("Redis refuses the credentials: {0}")]
+    Denied(String),
+    /// Redis is out of memory: the caller pauses, no item fails for it.
+    #[error("Redis is out of memory: {0}")]
+    OutOfMemory(String),
+    /// Redis cannot be reached, or answers that it cannot serve now.
+    #[error("Redis does not serve: {0}")]
+    Unavailable(String),
+    /// A value is not what this program writes.
+    #[error("{key} holds {what}")]
+    Corrupt {
+        /// The key.
+        key: String,
+        /// What is wrong with it.
+        what: String,
+    },
+}
+
+impl StoreError {
+    /// Whether the same call may succeed later.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::OutOfMemory(_) | Self::Unavailable(_))
+    }
+
+    fn corrupt(key: &str, what: impl ToString) -> Self {
+        Self::Corrupt { key: key.to_owned(), what: what.to_string() }
+    }
+}
+
+impl From<RedisError> for StoreError {
+    fn from(error: RedisError) -> Self {
+        let text = error.to_string();
+        match error.kind() {
+            ErrorKind::AuthenticationFailed => Self::Denied(text),
+            ErrorKind::InvalidClientConfig => Self::Url(text),
+            ErrorKind::UnexpectedReturnType | ErrorKind::Parse => Self::corrupt("a reply of Redis", text),
+            ErrorKind::Server(ServerErrorKind::NoPerm) => Self::Denied(text),
+            _ if error.code() == Some("OOM") || text.contains("OOM command not allowed") => Self::OutOfMemory(text),
+            _ if error.code() == Some("NOAUTH") || error.code() == Some("WRONGPASS") => Self::Denied(text),
+            _ => Self::Unavailable(text),
+        }
+    }
+}
+
+impl Store {
+    /// Connects, waiting for a server that is down and saying so.
+    ///
+    /// # Errors
+    /// When the URL is none or the credentials are refused: waiting would not help.
+    pub async fn connect(config: &StoreConfig) -> Result<Self, StoreError> {
+        let client = Client::open(config.url.expose_secret())?;
+        let address = client.get_connection_info().addr().to_string();
+        let mut waits = 0_u32;
+        let connection = loop {
+            match Self::open(&client).await.map_err(StoreError::from) {
+                Ok(connection) => break connection,
+                Err(StoreError::Unavailable(error)) => {
+                    if waits.is_multiple_of(5) {
+                        tracing::warn!(%address, %error, "Redis is not reachable, trying again every {RETRY_PAUSE:?}");
+                    }
+                    waits += 1;
+                    tokio::time::sleep(RETRY_PAUSE).await;
+                }
+                Err(error) => return Err(error),
+            }
+        };
+        if waits > 0 {
+            tracing::info!(%address, "Redis answers");
+        }
+        Ok(Self { connection, client, keys: Keys::new(&config.key_prefix) })
+    }
+
+    async fn open(client: &Client) -> Result<ConnectionManager, RedisError> {
+        let settings = ConnectionManagerConfig::new()
+            .set_response_timeout(Some(RESPONSE_TIMEOUT))
+            .set_connection_timeout(Some(CONNECT_TIMEOUT))
+            .set_number_of_retries(2);
+        let probe_settings = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT));
+        let mut probe = client.get_multiplexed_async_connection_with_config(&probe_settings).await?;
+        redis::cmd("PING").query_async::<()>(&mut probe).await?;
+        ConnectionManager::new_with_config(client.clone(), settings).await
+    }
+
+    /// Checks that Redis answers.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        Ok(redis::cmd("PING").query_async(&mut self.connection.clone()).await?)
+    }
+
+    /// Returns Redis's own time, in milliseconds since the Unix epoch.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn now_ms(&self) -> Result<u64, StoreError> {
+        let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(&mut self.connection.clone()).await?;
+        Ok(seconds * 1000 + micros / 1000)
+    }
+}

@@ -1,0 +1,167 @@
+//! Run state: the parameters of the current version, the answers of its nodes, and the run's documents.
+//!
+//! Owns the keys beside a run's submission; the bytes' meaning belongs to the training protocol.
+//! Invariant: answers to an older parameter version have no effect.
+
+use std::{collections::HashMap, sync::LazyLock};
+
+use redis::Script;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{Store, StoreError, jobs::no_effect};
+use crate::{ids::SubmissionId, tree::Node};
+
+static FINISH_NODE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/finish_node.lua")));
+
+/// One version of a run's parameters.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Parameters {
+    /// Rises by one with every step and evaluation.
+    pub version: u64,
+    /// The parameters, little-endian f32.
+    pub bytes: Vec<u8>,
+}
+
+/// What came of handing over a node's answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum NodeFinish {
+    /// The answer counts.
+    Applied,
+    /// It has no effect, for the reason given.
+    WithoutEffect(&'static str),
+    /// Another worker answered with other bytes: the fingerprint is broken.
+    Conflict,
+}
+
+impl Store {
+    /// Publishes the next version of the parameters; answers to the version before are forgotten.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn put_parameters(&self, run: SubmissionId, parameters: &Parameters) -> Result<(), StoreError> {
+        let mut value = parameters.version.to_le_bytes().to_vec();
+        value.extend_from_slice(&parameters.bytes);
+        let mut pipe = redis::pipe();
+        pipe.atomic()
+            .hset(self.keys.submission(run), "version", parameters.version)
+            .ignore()
+            .set(self.keys.of_submission(run, "parameters"), value)
+            .ignore()
+            .del(self.keys.of_submission(run, "nodes"))
+            .ignore();
+        Ok(pipe.query_async(&mut self.connection.clone()).await?)
+    }
+
+    /// Returns the current version of the parameters.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn parameters(&self, run: SubmissionId) -> Result<Option<Parameters>, StoreError> {
+        let key = self.keys.of_submission(run, "parameters");
+        let value: Option<Vec<u8>> = redis::cmd("GET").arg(&key).query_async(&mut self.connection.clone()).await?;
+        value
+            .map(|value| match value.split_first_chunk::<8>() {
+                Some((version, bytes)) => {
+                    Ok(Parameters { version: u64::from_le_bytes(*version), bytes: bytes.to_vec() })
+                }
+                None => Err(StoreError::corrupt(&key, format!("{} bytes", value.len()))),
+            })
+            .transpose()
+    }
+
+    /// Hands over what was computed for `node` with parameter version `version`.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn finish_node(
+        &self,
+        run: SubmissionId,
+        job_name: &str,
+        version: u64,
+        node: Node,
+        bytes: &[u8],
+    ) -> Result<NodeFinish, StoreError> {
+        let verdict: String = FINISH_NODE
+            .key(self.keys.submission(run))
+            .key(self.keys.of_submission(run, "jobs"))
+            .key(self.keys.of_submission(run, "nodes"))
+            .arg(job_name)
+            .arg(version)
+            .arg(node.to_string())
+            .arg(bytes)
+            .arg(self.keys.doorbell())
+            .arg(run.to_string())
+            .invoke_async(&mut self.connection.clone())
+            .await?;
+        Ok(match verdict.as_str() {
+            "applied" => NodeFinish::Applied,
+            "conflict" => NodeFinish::Conflict,
+            other => NodeFinish::WithoutEffect(no_effect(other)),
+        })
+    }
+
+    /// Returns the answers to the current parameter version, by node name.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn nodes(&self, run: SubmissionId) -> Result<HashMap<String, Vec<u8>>, StoreError> {
+        let key = self.keys.of_submission(run, "nodes");
+        Ok(redis::cmd("HGETALL").arg(key).query_async(&mut self.connection.clone()).await?)
+    }
+
+    /// Keeps a document of the run (`plan`, `checkpoint`, `report`, `head`) as JSON.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn put_document(
+        &self,
+        run: SubmissionId,
+        name: &str,
+        document: &impl Serialize,
+    ) -> Result<(), StoreError> {
+        let json = serde_json::to_vec(document).expect("a document is plain data");
+        self.put_blob(run, name, &json).await
+    }
+
+    /// Returns a document of the run.
+    ///
+    /// # Errors
+    /// When Redis does not serve or the document is not one.
+    pub async fn document<T: DeserializeOwned>(&self, run: SubmissionId, name: &str) -> Result<Option<T>, StoreError> {
+        let key = self.keys.of_submission(run, name);
+        let json = self.blob(run, name).await?;
+        json.map(|json| serde_json::from_slice(&json).map_err(|error| StoreError::corrupt(&key, error))).transpose()
+    }
+
+    /// Keeps bytes beside the run, such as its samples.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn put_blob(&self, run: SubmissionId, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        let mut command = redis::cmd("SET");
+        command.arg(self.keys.of_submission(run, name)).arg(bytes);
+        Ok(command.query_async(&mut self.connection.clone()).await?)
+    }
+
+    /// Returns bytes kept beside the run.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn blob(&self, run: SubmissionId, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let mut command = redis::cmd("GET");
+        command.arg(self.keys.of_submission(run, name));
+        Ok(command.query_async(&mut self.connection.clone()).await?)
+    }
+
+    /// Forgets what only a run in progress needs.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn forget_progress(&self, run: SubmissionId) -> Result<(), StoreError> {
+        let mut command = redis::cmd("DEL");
+        for what in ["parameters", "nodes", "jobs", "checkpoint"] {
+            command.arg(self.keys.of_submission(run, what));
+        }
+        Ok(command.query_async(&mut self.connection.clone()).await?)
+    }
+}

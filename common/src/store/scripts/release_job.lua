@@ -1,0 +1,14 @@
+-- Takes a started mark back: the process lets go of the job on purpose (shutdown, retry later).
+--
+-- KEYS  jobs
+-- ARGV  job name, boot id
+
+local text = redis.call('HGET', KEYS[1], ARGV[1])
+if not text then return 0 end
+local job = cjson.decode(text)
+if job.state ~= 'started' or job.boot ~= ARGV[2] then return 0 end
+job.state = 'released'
+local now = redis.call('TIME')
+job.touched_ms = now[1] * 1000 + math.floor(now[2] / 1000)
+redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(job))
+return 1

@@ -1,0 +1,296 @@
+//! Submissions: what users asked for, how far it is, and the results of its items.
+//!
+//! Owns the submission's record and its index; does not own how jobs change it (see [`super::jobs`]).
+
+use std::{collections::HashMap, str::FromStr, sync::LazyLock, time::Duration};
+
+use redis::Script;
+use serde::{Deserialize, Serialize};
+
+use super::{Store, StoreError};
+use crate::{ids::SubmissionId, outcome::ItemResult};
+
+static CLOSE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/close_submission.lua")));
+
+/// What kind of thing was asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SubmissionKind {
+    /// Embed a dataset.
+    Embed,
+    /// Predict the target of images.
+    Predict,
+    /// Train a head: a run.
+    Train,
+}
+
+/// Where a submission stands.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Its manifest is being made; it has no jobs yet.
+    Preparing,
+    /// Its jobs are being published and worked on.
+    Running,
+    /// Every item succeeded.
+    Succeeded,
+    /// Every item is resolved, and some failed.
+    CompletedWithErrors,
+    /// It could not be carried out; `error` says why.
+    Failed,
+    /// Someone stopped it.
+    Cancelled,
+}
+
+impl State {
+    /// Whether nothing more will happen.
+    #[must_use]
+    pub fn is_terminal(self) -> bool {
+        !matches!(self, Self::Preparing | Self::Running)
+    }
+
+    fn name(self) -> String {
+        word(&self)
+    }
+}
+
+/// A submission to record.
+#[derive(Clone, Debug)]
+pub struct NewSubmission {
+    /// Its id.
+    pub id: SubmissionId,
+    /// What kind of thing it asks for.
+    pub kind: SubmissionKind,
+    /// The request, as its coordinator wants to read it again after a restart.
+    pub spec: serde_json::Value,
+    /// The run that made it for itself.
+    pub parent: Option<SubmissionId>,
+    /// How long it is kept after its end.
+    pub retention: Duration,
+}
+
+/// A submission's record.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// Its id.
+    pub id: SubmissionId,
+    /// What kind of thing it asks for.
+    pub kind: SubmissionKind,
+    /// Where it stands.
+    pub state: State,
+    /// The request.
+    pub spec: serde_json::Value,
+    /// The run that made it for itself.
+    pub parent: Option<SubmissionId>,
+    /// When it was made, in Redis's time.
+    pub created_ms: u64,
+    /// When it reached its end, in Redis's time.
+    pub finished_ms: Option<u64>,
+    /// Items, those rejected while preparing included.
+    pub items: u64,
+    /// Items resolved well.
+    pub succeeded: u64,
+    /// Items resolved well without running the model.
+    pub cached: u64,
+    /// Items that failed.
+    pub failed: u64,
+    /// Jobs.
+    pub jobs: u32,
+    /// Jobs published so far.
+    pub jobs_published: u32,
+    /// Jobs done or dead.
+    pub jobs_finished: u32,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+impl Store {
+    /// Records a submission in the state `preparing` and puts it in the index.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn create_submission(&self, new: &NewSubmission) -> Result<(), StoreError> {
+        let created_ms = self.now_ms().await?;
+        let mut connection = self.connection.clone();
+        let mut fields = vec![
+            ("kind", word(&new.kind)),
+            ("state", State::Preparing.name()),
+            ("spec", new.spec.to_string()),
+            ("created_ms", created_ms.to_string()),
+            ("retention_ms", new.retention.as_millis().to_string()),
+        ];
+        fields.extend(new.parent.map(|parent| ("parent", parent.to_string())));
+        redis::cmd("HSET").arg(self.keys.submission(new.id)).arg(&fields).query_async::<()>(&mut connection).await?;
+        // All scores are equal: ids sort by time, so the index is read in lexicographic order.
+        let index = self.keys.submissions();
+        Ok(redis::cmd("ZADD").arg(index).arg(0).arg(new.id.to_string()).query_async(&mut connection).await?)
+    }
+
+    /// Opens a prepared submission for its jobs: how many items and jobs it has, and the items that
+    /// failed already. Without jobs it is closed at once by [`Store::close_submission`].
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn open_submission(
+        &self,
+        id: SubmissionId,
+        items: u64,
+        jobs: u32,
+        rejected: &[(u64, ItemResult)],
+    ) -> Result<(), StoreError> {
+        let mut pipe = redis::pipe();
+        pipe.atomic();
+        for (index, result) in rejected {
+            let json = serde_json::to_string(result).expect("a result is plain data");
+            pipe.hset(self.keys.of_submission(id, "results"), *index, json).ignore();
+        }
+        let state = State::Running.name();
+        let fields = [
+            ("state", state),
+            ("items", items.to_string()),
+            ("jobs", jobs.to_string()),
+            ("failed", rejected.len().to_string()),
+        ];
+        pipe.hset_multiple(self.keys.submission(id), &fields).ignore();
+        Ok(pipe.query_async(&mut self.connection.clone()).await?)
+    }
+
+    /// Remembers that the first `jobs` jobs are published, so that a restart goes on from there.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn set_published(&self, id: SubmissionId, jobs: u32) -> Result<(), StoreError> {
+        let mut command = redis::cmd("HSET");
+        command.arg(self.keys.submission(id)).arg("jobs_published").arg(jobs);
+        Ok(command.query_async(&mut self.connection.clone()).await?)
+    }
+
+    /// Ends a submission from outside its jobs. Returns whether it was open.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn close_submission(
+        &self,
+        id: SubmissionId,
+        state: State,
+        error: Option<&str>,
+        keep: bool,
+    ) -> Result<bool, StoreError> {
+        Ok(CLOSE
+            .key(self.keys.submission(id))
+            .key(self.keys.of_submission(id, "results"))
+            .key(self.keys.of_submission(id, "jobs"))
+            .arg(state.name())
+            .arg(error.unwrap_or_default())
+            .arg(u8::from(keep))
+            .arg(self.keys.doorbell())
+            .arg(id.to_string())
+            .invoke_async(&mut self.connection.clone())
+            .await?)
+    }
+
+    /// Returns a submission's record.
+    ///
+    /// # Errors
+    /// When Redis does not serve or the record is not one.
+    pub async fn submission(&self, id: SubmissionId) -> Result<Option<Submission>, StoreError> {
+        let key = self.keys.submission(id);
+        let fields: HashMap<String, String> =
+            redis::cmd("HGETALL").arg(&key).query_async(&mut self.connection.clone()).await?;
+        if fields.is_empty() { Ok(None) } else { read_record(id, &key, &fields).map(Some) }
+    }
+
+    /// Returns up to `limit` submissions, newest first, older than `before`. Entries whose record has
+    /// expired leave the index on the way.
+    ///
+    /// # Errors
+    /// When Redis does not serve or a record is not one.
+    pub async fn submissions(
+        &self,
+        before: Option<SubmissionId>,
+        limit: usize,
+    ) -> Result<Vec<Submission>, StoreError> {
+        let index = self.keys.submissions();
+        let mut connection = self.connection.clone();
+        let mut found = Vec::new();
+        let mut cursor = before.map_or_else(|| "+".to_owned(), |id| format!("({id}"));
+        while found.len() < limit {
+            let mut page = redis::cmd("ZRANGE");
+            page.arg(&index).arg(&cursor).arg("-").arg("BYLEX").arg("REV").arg("LIMIT").arg(0).arg(limit);
+            let ids: Vec<String> = page.query_async(&mut connection).await?;
+            let Some(last) = ids.last() else { break };
+            cursor = format!("({last}");
+            for text in &ids {
+                let id = text.parse().map_err(|error| StoreError::corrupt(&index, error))?;
+                match self.submission(id).await? {
+                    Some(submission) => found.push(submission),
+                    None => redis::cmd("ZREM").arg(&index).arg(text).query_async::<()>(&mut connection).await?,
+                }
+            }
+        }
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// Returns the results of the items `first .. first + count`; nothing for an unresolved one.
+    ///
+    /// # Errors
+    /// When Redis does not serve or a result is not one.
+    pub async fn results(
+        &self,
+        id: SubmissionId,
+        first: u64,
+        count: u64,
+    ) -> Result<Vec<Option<ItemResult>>, StoreError> {
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let key = self.keys.of_submission(id, "results");
+        let mut command = redis::cmd("HMGET");
+        command.arg(&key);
+        for index in first..first + count {
+            command.arg(index);
+        }
+        let raw: Vec<Option<String>> = command.query_async(&mut self.connection.clone()).await?;
+        raw.into_iter()
+            .map(|json| json.map(|json| serde_json::from_str(&json)).transpose())
+            .collect::<Result<_, _>>()
+            .map_err(|error| StoreError::corrupt(&key, error))
+    }
+}
+
+fn read_record(id: SubmissionId, key: &str, fields: &HashMap<String, String>) -> Result<Submission, StoreError> {
+    fn number<T: FromStr>(fields: &HashMap<String, String>, name: &str) -> Option<T> {
+        fields.get(name)?.parse().ok()
+    }
+    let text = |name: &str| {
+        fields.get(name).map(String::as_str).ok_or_else(|| StoreError::corrupt(key, format!("no field '{name}'")))
+    };
+    Ok(Submission {
+        id,
+        kind: parse_word(key, text("kind")?)?,
+        state: parse_word(key, text("state")?)?,
+        spec: serde_json::from_str(text("spec")?).map_err(|error| StoreError::corrupt(key, error))?,
+        parent: number(fields, "parent"),
+        created_ms: number(fields, "created_ms").unwrap_or(0),
+        finished_ms: number(fields, "finished_ms"),
+        items: number(fields, "items").unwrap_or(0),
+        succeeded: number(fields, "succeeded").unwrap_or(0),
+        cached: number(fields, "cached").unwrap_or(0),
+        failed: number(fields, "failed").unwrap_or(0),
+        jobs: number(fields, "jobs").unwrap_or(0),
+        jobs_published: number(fields, "jobs_published").unwrap_or(0),
+        jobs_finished: number(fields, "jobs_finished").unwrap_or(0),
+        error: fields.get("error").cloned(),
+    })
+}
+
+/// The serde name of a unit variant.
+fn word(value: &impl Serialize) -> String {
+    let json = serde_json::to_value(value).expect("a unit variant is a string");
+    json.as_str().expect("a unit variant is a string").to_owned()
+}
+
+fn parse_word<T: for<'de> Deserialize<'de>>(key: &str, text: &str) -> Result<T, StoreError> {
+    serde_json::from_value(serde_json::Value::from(text)).map_err(|error| StoreError::corrupt(key, error))
+}

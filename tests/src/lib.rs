@@ -1,0 +1,1 @@
+//! Integration tests over real servers: the cluster they run on.
