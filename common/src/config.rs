@@ -65,7 +65,7 @@ pub struct Settings {
     pub prefetch: u16,
     /// How long a worker finishes what it holds after SIGTERM before it releases it, in seconds. Default 30.
     pub grace_seconds: u64,
-    /// What is logged, as a `tracing` filter. Default `info`.
+    /// What is logged, as a `tracing` filter. Default `info,lapin=off`: lapin dumps whole messages.
     pub log: String,
     /// Log form: `auto` (human on a terminal, JSON otherwise), `human` or `json`. Default `auto`.
     pub log_format: String,
@@ -94,7 +94,7 @@ impl Default for Settings {
             decode_threads: None,
             prefetch: 4,
             grace_seconds: 30,
-            log: "info".to_owned(),
+            log: "info,lapin=off".to_owned(),
             log_format: "auto".to_owned(),
         }
     }
@@ -211,7 +211,7 @@ mod tests {
             &[("prefetch", Some("9".to_owned())), ("chunk_items", None)],
         )
         .unwrap();
-        assert_eq!((settings.chunk_items, settings.prefetch, settings.log.as_str()), (32, 9, "info"));
+        assert_eq!((settings.chunk_items, settings.prefetch, settings.log.as_str()), (32, 9, "info,lapin=off"));
     }
 
     #[test]

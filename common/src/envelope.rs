@@ -79,7 +79,7 @@ impl Envelope {
 }
 
 /// Why bytes are not a job. Such a message is dead-lettered, never retried.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum EnvelopeError {
     /// The `type` names no kind and version known here.
     #[error("unknown job type '{0}'")]

@@ -79,6 +79,16 @@ impl JobArgs {
         }
     }
 
+    /// Returns what singles the job out within its submission: the same for every try at the same work.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Embed(args) => args.chunk.index.to_string(),
+            Self::Predict(args) => args.chunk.index.to_string(),
+            Self::TrainEpoch(args) => format!("{}/{}", args.version, args.node),
+        }
+    }
+
     /// Parses the JSON `body` of a job of `kind`.
     ///
     /// # Errors

@@ -3,12 +3,16 @@
 //!
 //! Owns every name that crosses a process boundary. Does not know libtorch, HTTP or image files.
 
+pub mod broker;
 pub mod config;
 pub mod embedding;
 pub mod envelope;
 pub mod ids;
 pub mod jobs;
 pub mod outcome;
+pub mod shutdown;
 pub mod store;
 pub mod telemetry;
+pub mod topology;
+pub mod training;
 pub mod tree;

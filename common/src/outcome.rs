@@ -88,6 +88,8 @@ pub enum FailureReason {
     Undecodable,
     /// The metadata row is not usable.
     InvalidRow,
+    /// The prediction is no finite number.
+    NotFinite,
     /// Every worker that ran the item's job alone died of it.
     Poison,
     /// The job was discarded before the item was resolved; the detail says why.

@@ -29,6 +29,10 @@ impl Keys {
         format!("{}submissions", self.prefix)
     }
 
+    pub(super) fn active(&self) -> String {
+        format!("{}active", self.prefix)
+    }
+
     pub(super) fn embeddings(&self, space: &Space, digest: &Digest) -> String {
         format!("{}emb:{space}:{{{}}}", self.prefix, digest.prefix(3))
     }

@@ -28,7 +28,7 @@ pub use self::{
     doorbell::{Doorbell, Doorbells},
     jobs::{Finish, JobState, JobStatus, Start},
     runs::{NodeFinish, Parameters},
-    submissions::{NewSubmission, State, Submission, SubmissionKind},
+    submissions::{NewSubmission, Opening, State, Submission, SubmissionKind},
     workers::{WorkerRecord, WorkerView},
 };
 use self::keys::Keys;

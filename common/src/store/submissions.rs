@@ -100,8 +100,23 @@ pub struct Submission {
     pub jobs_published: u32,
     /// Jobs done or dead.
     pub jobs_finished: u32,
+    /// How its items are laid out, as its coordinator wants to read it again; once it is open.
+    pub manifest: Option<serde_json::Value>,
     /// Why it failed.
     pub error: Option<String>,
+}
+
+/// A prepared submission, ready for its jobs.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// Items, the rejected ones included.
+    pub items: u64,
+    /// Jobs.
+    pub jobs: u32,
+    /// How the items are laid out.
+    pub manifest: serde_json::Value,
+    /// Items that failed already, by submission-wide index.
+    pub rejected: Vec<(u64, ItemResult)>,
 }
 
 impl Store {
@@ -122,37 +137,80 @@ impl Store {
         fields.extend(new.parent.map(|parent| ("parent", parent.to_string())));
         redis::cmd("HSET").arg(self.keys.submission(new.id)).arg(&fields).query_async::<()>(&mut connection).await?;
         // All scores are equal: ids sort by time, so the index is read in lexicographic order.
-        let index = self.keys.submissions();
-        Ok(redis::cmd("ZADD").arg(index).arg(0).arg(new.id.to_string()).query_async(&mut connection).await?)
+        let (index, id) = (self.keys.submissions(), new.id.to_string());
+        redis::cmd("ZADD").arg(index).arg(0).arg(&id).query_async::<()>(&mut connection).await?;
+        Ok(redis::cmd("SADD").arg(self.keys.active()).arg(&id).query_async(&mut connection).await?)
     }
 
-    /// Opens a prepared submission for its jobs: how many items and jobs it has, and the items that
-    /// failed already. Without jobs it is closed at once by [`Store::close_submission`].
+    /// Returns the submissions that a coordinator has to look after, oldest first.
     ///
     /// # Errors
     /// When Redis does not serve.
-    pub async fn open_submission(
-        &self,
-        id: SubmissionId,
-        items: u64,
-        jobs: u32,
-        rejected: &[(u64, ItemResult)],
-    ) -> Result<(), StoreError> {
+    pub async fn active_submissions(&self) -> Result<Vec<SubmissionId>, StoreError> {
+        let key = self.keys.active();
+        let ids: Vec<String> = redis::cmd("SMEMBERS").arg(&key).query_async(&mut self.connection.clone()).await?;
+        let parsed: Result<Vec<SubmissionId>, _> = ids.iter().map(|id| id.parse()).collect();
+        let mut ids = parsed.map_err(|error| StoreError::corrupt(&key, error))?;
+        ids.sort();
+        Ok(ids)
+    }
+
+    /// Takes a submission that reached its end off the list of those to look after.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn set_inactive(&self, id: SubmissionId) -> Result<(), StoreError> {
+        let mut command = redis::cmd("SREM");
+        command.arg(self.keys.active()).arg(id.to_string());
+        Ok(command.query_async(&mut self.connection.clone()).await?)
+    }
+
+    /// Opens a prepared submission for its jobs. One without jobs is closed at once by
+    /// [`Store::close_submission`].
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn open_submission(&self, id: SubmissionId, opening: &Opening) -> Result<(), StoreError> {
         let mut pipe = redis::pipe();
         pipe.atomic();
-        for (index, result) in rejected {
+        for (index, result) in &opening.rejected {
             let json = serde_json::to_string(result).expect("a result is plain data");
             pipe.hset(self.keys.of_submission(id, "results"), *index, json).ignore();
         }
-        let state = State::Running.name();
         let fields = [
-            ("state", state),
-            ("items", items.to_string()),
-            ("jobs", jobs.to_string()),
-            ("failed", rejected.len().to_string()),
+            ("state", State::Running.name()),
+            ("items", opening.items.to_string()),
+            ("jobs", opening.jobs.to_string()),
+            ("failed", opening.rejected.len().to_string()),
+            ("manifest", opening.manifest.to_string()),
         ];
         pipe.hset_multiple(self.keys.submission(id), &fields).ignore();
         Ok(pipe.query_async(&mut self.connection.clone()).await?)
+    }
+
+    /// Opens a run: it makes its jobs as it goes. One that is no longer `preparing` is left as it is.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn open_run(&self, run: SubmissionId) -> Result<(), StoreError> {
+        if self.state(run).await? == Some(State::Preparing) {
+            let mut command = redis::cmd("HSET");
+            command.arg(self.keys.submission(run)).arg("state").arg(State::Running.name());
+            command.query_async::<()>(&mut self.connection.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// Returns where a submission stands; nothing when it is gone.
+    ///
+    /// # Errors
+    /// When Redis does not serve or the state is none.
+    pub async fn state(&self, id: SubmissionId) -> Result<Option<State>, StoreError> {
+        let key = self.keys.submission(id);
+        let mut command = redis::cmd("HGET");
+        command.arg(&key).arg("state");
+        let text: Option<String> = command.query_async(&mut self.connection.clone()).await?;
+        text.map(|text| parse_word(&key, &text)).transpose()
     }
 
     /// Remembers that the first `jobs` jobs are published, so that a restart goes on from there.
@@ -281,6 +339,7 @@ fn read_record(id: SubmissionId, key: &str, fields: &HashMap<String, String>) ->
         jobs: number(fields, "jobs").unwrap_or(0),
         jobs_published: number(fields, "jobs_published").unwrap_or(0),
         jobs_finished: number(fields, "jobs_finished").unwrap_or(0),
+        manifest: fields.get("manifest").and_then(|json| serde_json::from_str(json).ok()),
         error: fields.get("error").cloned(),
     })
 }

@@ -1,0 +1,125 @@
+//! The broker: jobs in flight, over RabbitMQ.
+//!
+//! Owns connections, publishing, consuming and the declaration of the [topology](crate::topology), and
+//! is the only module that names the `lapin` crate. Does not own what a job means, when it is retried or
+//! how its result is stored.
+//! Invariants: delivery is at least once; publishing and consuming have a connection each, since a
+//! blocked publisher would stop acknowledgements too; every connect declares the topology and sets the
+//! prefetch anew; a lost connection is replaced here, never by lapin's own recovery; the password is
+//! never printed.
+
+mod codec;
+mod confirms;
+mod connection;
+mod consumer;
+mod delivery;
+mod link;
+mod probe;
+mod publisher;
+
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+pub use self::{
+    codec::{DeadNote, Message},
+    consumer::{Consumer, Subscription},
+    delivery::{Delivery, DeliveryLost, Receipt},
+    probe::probe,
+    publisher::{PublishError, Publisher},
+};
+
+/// Where RabbitMQ is and how patient to be with it.
+#[derive(Clone, Debug)]
+pub struct BrokerConfig {
+    /// `amqp://` or `amqps://` URL, with credentials and virtual host.
+    pub url: SecretString,
+    /// Name of this program: the messages' `app_id`, and part of the connections' names.
+    pub name: String,
+    /// How long a connection may take to open.
+    pub connect_timeout: Duration,
+    /// How long a publish may take, waiting for a broker that is down or blocked included.
+    pub publish_timeout: Duration,
+    /// How many publishes may be in flight at once.
+    pub publish_window: usize,
+}
+
+impl BrokerConfig {
+    /// Makes a configuration with the usual time-outs (10 s to connect, 30 s to publish) and a window of 1024.
+    #[must_use]
+    pub fn new(url: SecretString, name: impl Into<String>) -> Self {
+        Self {
+            url,
+            name: name.into(),
+            connect_timeout: Duration::from_secs(10),
+            publish_timeout: Duration::from_secs(30),
+            publish_window: 1024,
+        }
+    }
+}
+
+/// Why there is no usable connection.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// The URL is none.
+    #[error("the RabbitMQ URL is not usable: {0} (it looks like amqp://user:password@host:5672/vhost)")]
+    Url(String),
+    /// The broker refuses the user, the password or the user's access to the virtual host.
+    #[error("RabbitMQ at {address} refuses user '{user}': {reason}")]
+    Denied {
+        /// Host and port.
+        address: String,
+        /// The user refused.
+        user: String,
+        /// The broker's words.
+        reason: String,
+    },
+    /// The broker's certificate is not signed by anybody this machine trusts, or not for this host.
+    #[error("RabbitMQ at {address} is not trusted: {reason} (SSL_CERT_FILE names a file of further authorities)")]
+    Untrusted {
+        /// Host and port.
+        address: String,
+        /// What the TLS library says.
+        reason: String,
+    },
+    /// The virtual host does not exist.
+    #[error("RabbitMQ at {address} has no virtual host '{vhost}': create it, or name another in the URL")]
+    VhostMissing {
+        /// Host and port.
+        address: String,
+        /// The virtual host asked for.
+        vhost: String,
+    },
+    /// An exchange or a queue exists with other properties than ours.
+    #[error("'{name}' exists on RabbitMQ with other properties ({reason}): drain and delete it, then start again")]
+    Mismatch {
+        /// The exchange or queue.
+        name: String,
+        /// The broker's words.
+        reason: String,
+    },
+    /// The broker cannot be reached, or closes the connection; it may come back.
+    #[error("RabbitMQ at {address} is not reachable: {reason}")]
+    Unreachable {
+        /// Host and port.
+        address: String,
+        /// What failed.
+        reason: String,
+    },
+    /// The broker does not do what the job protocol needs.
+    #[error("RabbitMQ at {address} is not usable: {what}; version 3.10 or later with quorum queues is needed")]
+    Unfit {
+        /// Host and port.
+        address: String,
+        /// What it does not do.
+        what: String,
+    },
+}
+
+impl BrokerError {
+    /// Whether connecting again later may succeed without anybody's help.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Unreachable { .. })
+    }
+}
