@@ -1,1 +1,13 @@
-//! TBD
+//! Datasets: where they lie, what their rows say, how they are split, and which pixels the model sees.
+//!
+//! Owns everything between a folder of images and numbers. Does not know the queue, the store or libtorch.
+
+pub mod decode;
+pub mod files;
+pub mod imagefolder;
+pub mod manifest;
+pub mod preprocess;
+pub mod roots;
+pub mod sample;
+pub mod split;
+pub mod target;
