@@ -1,0 +1,281 @@
+//! From a delivery to its acknowledgement.
+//!
+//! Owns the life of a delivery: started mark, work, outcome, ack; and what happens otherwise: retry
+//! copy, dead letter, release. Does not own what a job does (see [`crate::jobs`]).
+//! Invariants: the mark precedes the work; the outcome is durable before the ack; a retry copy and a dead
+//! letter are confirmed before the ack. So a delivery may happen again, and its effects are applied once.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use common::{
+    broker::{DeadNote, Delivery},
+    envelope::Envelope,
+    jobs::Kind,
+    store::{Finish, JobState, NodeFinish, Start, StoreError},
+    topology::Tier,
+};
+use tokio::sync::RwLock;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    jobs::{self, JobError, Outcome},
+    worker::Worker,
+};
+
+/// How often a job being worked on shows that it is.
+const TOUCH_EVERY: Duration = Duration::from_secs(5);
+/// Pause before the store is asked again when it does not serve.
+const STORE_PAUSE: Duration = Duration::from_secs(1);
+
+/// Handles deliveries, many at a time.
+pub struct Dispatcher {
+    worker: Arc<Worker>,
+    /// A job that an earlier process may have died of takes this alone; all others share it.
+    alone: RwLock<()>,
+    /// Cancelled when the worker gives up what it still holds.
+    give_up: CancellationToken,
+    /// Jobs finished with effect.
+    finished: Finished,
+}
+
+/// How many jobs of each kind a worker finished with effect.
+#[derive(Debug, Default)]
+pub struct Finished {
+    /// Embed jobs.
+    pub embed: AtomicU64,
+    /// Train-epoch jobs.
+    pub train_epoch: AtomicU64,
+    /// Predict jobs.
+    pub predict: AtomicU64,
+}
+
+impl Finished {
+    fn count(&self, kind: Kind) {
+        let counter = match kind {
+            Kind::Embed => &self.embed,
+            Kind::TrainEpoch => &self.train_epoch,
+            Kind::Predict => &self.predict,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// What becomes of a delivery once it is settled in the store.
+enum Settled {
+    /// Acknowledge it.
+    Ack,
+    /// Hand it over to the dead letters.
+    Discard(&'static str, String),
+    /// Try it again after a delay.
+    Retry(String),
+}
+
+impl Dispatcher {
+    /// Makes a dispatcher; `give_up` makes it release what it holds.
+    #[must_use]
+    pub fn new(worker: Arc<Worker>, give_up: CancellationToken) -> Self {
+        Self { worker, alone: RwLock::new(()), give_up, finished: Finished::default() }
+    }
+
+    /// Returns what has been finished so far.
+    #[must_use]
+    pub fn finished(&self) -> &Finished {
+        &self.finished
+    }
+
+    /// Handles one delivery to its end.
+    pub async fn handle(&self, delivery: Delivery) {
+        let settled = match &delivery.job {
+            Err(error) => Settled::Discard("rejected", error.to_string()),
+            Ok(job) => tokio::select! {
+                settled = self.settle(job, delivery.redelivered) => settled,
+                () = self.give_up.cancelled() => return self.release(job, &delivery).await,
+            },
+        };
+        let answered = match settled {
+            Settled::Ack => true,
+            Settled::Discard(reason, error) => self.discard(&delivery, reason, error).await,
+            Settled::Retry(error) => self.retry(&delivery, error).await,
+        };
+        let answer = if answered { delivery.ack().await } else { delivery.release().await };
+        if let Err(error) = answer {
+            tracing::debug!(%error, "the delivery comes again, which changes nothing");
+        }
+    }
+
+    /// Works on a job until the store knows its outcome.
+    async fn settle(&self, job: &Envelope, redelivered: bool) -> Settled {
+        let shared = self.alone.read().await;
+        match self.start(job, redelivered).await {
+            Ok(Start::Run) => self.work(job, redelivered).await,
+            Ok(Start::RunAlone { crashes }) => {
+                // The mark is taken back while the job waits for its turn: until then it can harm nobody.
+                drop(shared);
+                self.unmark(job).await;
+                let _alone = self.alone.write().await;
+                tracing::warn!(job = %job.job, crashes, "an earlier worker died while it held this job: it runs alone");
+                match self.start(job, false).await {
+                    Ok(Start::Run | Start::RunAlone { .. }) => self.work(job, true).await,
+                    other => not_started(job, other),
+                }
+            }
+            other => not_started(job, other),
+        }
+    }
+
+    async fn start(&self, job: &Envelope, redelivered: bool) -> Result<Start, StoreError> {
+        let (name, boot) = (job.args.name(), self.worker.boot);
+        let store = &self.worker.store;
+        until_served(|| store.start_job(job.submission, &name, job.generation, boot, redelivered)).await
+    }
+
+    async fn work(&self, job: &Envelope, redelivered: bool) -> Settled {
+        let repeated = redelivered || job.attempt > 1;
+        loop {
+            let outcome = tokio::select! {
+                outcome = jobs::run(&self.worker, job, repeated) => outcome,
+                () = self.keep_touching(job) => unreachable!("touching never ends"),
+            };
+            match outcome {
+                Ok(outcome) => return self.finish(job, outcome).await,
+                Err(JobError::Permanent(error)) => return Settled::Discard("failed", error),
+                Err(JobError::Retryable(error)) => return Settled::Retry(error),
+                Err(JobError::Store(error)) => {
+                    tracing::warn!(job = %job.job, %error, "the job waits for the store");
+                    tokio::time::sleep(STORE_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    async fn keep_touching(&self, job: &Envelope) {
+        loop {
+            tokio::time::sleep(TOUCH_EVERY).await;
+            if let Err(error) = self.worker.store.touch_job(job.submission, &job.args.name(), self.worker.boot).await {
+                tracing::debug!(job = %job.job, %error, "a heartbeat of the job was lost");
+            }
+        }
+    }
+
+    async fn finish(&self, job: &Envelope, outcome: Outcome) -> Settled {
+        let (store, name) = (&self.worker.store, job.args.name());
+        let finished = match outcome {
+            Outcome::Items(results) => {
+                let finish =
+                    || store.finish_job(job.submission, &name, job.generation, JobState::Done, &results);
+                until_served(finish).await.map(|finish| match finish {
+                    Finish::Applied => self.applied(job),
+                    Finish::WithoutEffect(why) => without_effect(job, why),
+                })
+            }
+            Outcome::Node { version, node, bytes } => {
+                let finish = || store.finish_node(job.submission, &name, version, node, &bytes);
+                until_served(finish).await.map(|finish| match finish {
+                    NodeFinish::Applied => self.applied(job),
+                    NodeFinish::WithoutEffect(why) => without_effect(job, why),
+                    NodeFinish::Conflict => Settled::Discard(
+                        "conflict",
+                        format!("another worker computed other bits for leaves {node}: its arithmetic differs"),
+                    ),
+                })
+            }
+            Outcome::Stale => Ok(without_effect(job, "a newer version of it exists")),
+        };
+        finished.unwrap_or_else(|error| Settled::Discard("failed", error.to_string()))
+    }
+
+    fn applied(&self, job: &Envelope) -> Settled {
+        self.finished.count(job.kind());
+        Settled::Ack
+    }
+
+    /// Publishes the copy that comes back after a delay. Returns whether it is safe to acknowledge.
+    async fn retry(&self, delivery: &Delivery, error: String) -> bool {
+        let Ok(job) = &delivery.job else { return false };
+        if job.attempt >= job.max_attempts {
+            let error = format!("attempt {} of {}: {error}", job.attempt, job.max_attempts);
+            return self.discard(delivery, "attempts", error).await;
+        }
+        let tier = Tier::after_attempt(job.attempt);
+        tracing::warn!(job = %job.job, attempt = job.attempt, %error, "the job is tried again in {tier}");
+        self.unmark(job).await;
+        let mut copy = job.clone();
+        copy.attempt += 1;
+        match self.worker.publisher.delay(&copy, tier, &delivery.routing_key).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(job = %job.job, %error, "the retry copy was not taken, the job is released");
+                false
+            }
+        }
+    }
+
+    /// Hands the message over to the dead letters. Returns whether it is safe to acknowledge.
+    async fn discard(&self, delivery: &Delivery, reason: &str, error: String) -> bool {
+        let id = delivery.message.id().unwrap_or("unnamed");
+        tracing::error!(job = id, reason, %error, "the job is discarded");
+        let note = DeadNote {
+            reason: reason.to_owned(),
+            error,
+            worker: Some(self.worker.name.clone()),
+            origin: Some(delivery.queue.to_string()),
+        };
+        match self.worker.publisher.dead_letter(&delivery.message, &note).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(job = id, %error, "the dead letter was not taken, the job is released");
+                false
+            }
+        }
+    }
+
+    async fn release(&self, job: &Envelope, delivery: &Delivery) {
+        self.unmark(job).await;
+        tracing::info!(job = %job.job, "the job is released to another worker");
+        if let Err(error) = delivery.release().await {
+            tracing::debug!(%error, "the broker releases the job itself");
+        }
+    }
+
+    async fn unmark(&self, job: &Envelope) {
+        if let Err(error) = self.worker.store.release_job(job.submission, &job.args.name(), self.worker.boot).await {
+            tracing::debug!(job = %job.job, %error, "the started mark stays; the job may run alone next time");
+        }
+    }
+}
+
+/// Calls the store until it serves: an outage delays jobs and fails none.
+async fn until_served<T, F: Future<Output = Result<T, StoreError>>>(mut call: impl FnMut() -> F) -> Result<T, StoreError> {
+    loop {
+        match call().await {
+            Err(error) if error.is_retryable() => {
+                tracing::warn!(%error, "waiting for the store");
+                tokio::time::sleep(STORE_PAUSE).await;
+            }
+            result => return result,
+        }
+    }
+}
+
+fn not_started(job: &Envelope, start: Result<Start, StoreError>) -> Settled {
+    match start {
+        Ok(Start::Poison { crashes }) => Settled::Discard(
+            "poison",
+            format!("{crashes} workers died while they held this job, the last of them running nothing else"),
+        ),
+        Ok(Start::Skip(why)) => without_effect(job, why),
+        Ok(Start::Run | Start::RunAlone { .. }) => Settled::Retry("the job was not started".to_owned()),
+        Err(error) => Settled::Discard("failed", error.to_string()),
+    }
+}
+
+fn without_effect(job: &Envelope, why: &'static str) -> Settled {
+    tracing::debug!(job = %job.job, why, "the job has no effect");
+    Settled::Ack
+}

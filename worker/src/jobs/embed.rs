@@ -1,0 +1,26 @@
+//! The embed job: compute and store the embeddings of a chunk of images.
+
+use common::{envelope::Envelope, jobs::EmbedArgs, outcome::ItemResult};
+
+use super::{
+    JobError, Outcome,
+    items::{self, Embedded},
+};
+use crate::worker::Worker;
+
+/// Embeds every unresolved item of the chunk.
+///
+/// # Errors
+/// When the manifest cannot be read, the model fails, or the store does not serve.
+pub(super) async fn run(
+    worker: &Worker,
+    job: &Envelope,
+    args: &EmbedArgs,
+    repeated: bool,
+) -> Result<Outcome, JobError> {
+    let items = items::embed(worker, job.submission, &args.chunk, repeated).await?;
+    let result = |embedded: Embedded| ItemResult::Embedded { sha256: embedded.sha256, cached: embedded.cached };
+    Ok(Outcome::Items(
+        items.into_iter().map(|(index, item)| (index, item.map_or_else(ItemResult::Failed, result))).collect(),
+    ))
+}

@@ -1,0 +1,55 @@
+//! The predict job: score a chunk of images with a run's head.
+
+use common::{
+    envelope::Envelope,
+    jobs::PredictArgs,
+    outcome::{FailureReason, ItemFailure, ItemResult},
+    training::Head,
+};
+use data::target::Transform;
+
+use super::{
+    JobError, Outcome,
+    items::{self, Embedded},
+};
+use crate::worker::Worker;
+
+/// Predicts the target of every unresolved item of the chunk, in raw units.
+///
+/// # Errors
+/// When the run has no head, or its head takes embeddings of another space; when the manifest cannot be
+/// read, the model fails, or the store does not serve.
+pub(super) async fn run(
+    worker: &Worker,
+    job: &Envelope,
+    args: &PredictArgs,
+    repeated: bool,
+) -> Result<Outcome, JobError> {
+    let head: Option<Head> = worker.store.document(args.run, "head").await?;
+    let head = head.ok_or_else(|| JobError::Permanent(format!("run {} has no head", args.run)))?;
+    let space = worker.model()?.space();
+    if head.space != *space {
+        return Err(JobError::Retryable(format!(
+            "run {} was trained on embeddings of {}, this worker computes {space}: start a worker with the same \
+             weights and precision",
+            args.run, head.space
+        )));
+    }
+    let transform: Transform =
+        head.transform.parse().map_err(|error| JobError::Permanent(format!("head of run {}: {error}", args.run)))?;
+    let items = items::embed(worker, job.submission, &args.chunk, repeated).await?;
+    let result = |item: Result<Embedded, ItemFailure>| match item {
+        Ok(embedded) => score(&head, transform, &embedded),
+        Err(failure) => ItemResult::Failed(failure),
+    };
+    Ok(Outcome::Items(items.into_iter().map(|(index, item)| (index, result(item))).collect()))
+}
+
+fn score(head: &Head, transform: Transform, embedded: &Embedded) -> ItemResult {
+    let prediction = transform.invert(head.apply(&embedded.embedding.to_f32()));
+    if !prediction.is_finite() {
+        let detail = format!("the head predicts {prediction}");
+        return ItemResult::Failed(ItemFailure::new(FailureReason::NotFinite, detail));
+    }
+    ItemResult::Predicted { sha256: embedded.sha256, cached: embedded.cached, prediction }
+}

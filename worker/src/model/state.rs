@@ -1,0 +1,225 @@
+//! A backbone's weights as plain numbers, by torchvision's names.
+//!
+//! Owns which tensors ResNet34 has and their shapes, and the hash that names them. Knows no file format.
+
+use std::collections::BTreeMap;
+
+use common::ids::Digest;
+
+use super::ModelError;
+
+/// Blocks in each of the four layers of ResNet34 (He et al. 2016, table 1).
+pub(super) const BLOCKS: [usize; 4] = [3, 4, 6, 3];
+/// Channels of each layer.
+pub(super) const CHANNELS: [i64; 4] = [64, 128, 256, 512];
+/// Most names listed in an error.
+const LISTED: usize = 4;
+
+/// A tensor of f32, row-major.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Tensor {
+    /// Its shape.
+    pub shape: Vec<i64>,
+    /// Its values.
+    pub values: Vec<f32>,
+}
+
+/// Tensors by name.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct State(pub BTreeMap<String, Tensor>);
+
+/// One convolution and the batch normalisation after it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Layer {
+    pub(super) conv: String,
+    pub(super) norm: String,
+    pub(super) inputs: i64,
+    pub(super) outputs: i64,
+    pub(super) kernel: i64,
+    pub(super) stride: i64,
+}
+
+impl Layer {
+    fn new(conv: String, norm: String, (inputs, outputs): (i64, i64), kernel: i64, stride: i64) -> Self {
+        Self { conv, norm, inputs, outputs, kernel, stride }
+    }
+
+    pub(super) fn padding(&self) -> i64 {
+        self.kernel / 2
+    }
+
+    pub(super) fn weight_shape(&self) -> Vec<i64> {
+        vec![self.outputs, self.inputs, self.kernel, self.kernel]
+    }
+}
+
+/// A residual block: two convolutions, and one on the shortcut where the shape changes.
+pub(super) struct Block {
+    pub(super) first: Layer,
+    pub(super) second: Layer,
+    pub(super) shortcut: Option<Layer>,
+}
+
+/// The first convolution.
+pub(super) fn stem() -> Layer {
+    Layer::new("conv1".to_owned(), "bn1".to_owned(), (3, CHANNELS[0]), 7, 2)
+}
+
+/// The residual blocks, in order.
+pub(super) fn blocks() -> Vec<Block> {
+    let mut blocks = Vec::new();
+    let mut inputs = CHANNELS[0];
+    for (layer, (count, outputs)) in BLOCKS.into_iter().zip(CHANNELS).enumerate() {
+        for at in 0..count {
+            let name = format!("layer{}.{at}", layer + 1);
+            let stride = if layer > 0 && at == 0 { 2 } else { 1 };
+            let conv = |number: u32, channels, stride| {
+                Layer::new(format!("{name}.conv{number}"), format!("{name}.bn{number}"), channels, 3, stride)
+            };
+            let shortcut = (stride != 1 || inputs != outputs).then(|| {
+                let (conv, norm) = (format!("{name}.downsample.0"), format!("{name}.downsample.1"));
+                Layer::new(conv, norm, (inputs, outputs), 1, stride)
+            });
+            let (first, second) = (conv(1, (inputs, outputs), stride), conv(2, (outputs, outputs), 1));
+            blocks.push(Block { first, second, shortcut });
+            inputs = outputs;
+        }
+    }
+    blocks
+}
+
+/// Every convolution with its normalisation, in order of computation.
+pub(super) fn layers() -> Vec<Layer> {
+    let mut layers = vec![stem()];
+    for block in blocks() {
+        layers.extend([block.first, block.second]);
+        layers.extend(block.shortcut);
+    }
+    layers
+}
+
+/// The tensors of batch normalisation.
+pub(super) const NORM: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
+
+fn expected() -> BTreeMap<String, Vec<i64>> {
+    let mut shapes = BTreeMap::new();
+    for layer in layers() {
+        shapes.insert(format!("{}.weight", layer.conv), layer.weight_shape());
+        for tensor in NORM {
+            shapes.insert(format!("{}.{tensor}", layer.norm), vec![layer.outputs]);
+        }
+    }
+    shapes
+}
+
+impl State {
+    /// Returns a tensor that [`State::into_backbone`] has checked to be there.
+    pub(super) fn get(&self, name: &str) -> &Tensor {
+        self.0.get(name).expect("a checked state has every tensor")
+    }
+
+    /// Keeps the backbone's tensors and drops the classifier and the batch counters.
+    ///
+    /// # Errors
+    /// When a tensor is missing, unexpected or of another shape; other architectures are recognised.
+    pub fn into_backbone(self) -> Result<Self, ModelError> {
+        let ignored = |name: &str| name.starts_with("fc.") || name.ends_with(".num_batches_tracked");
+        let tensors: BTreeMap<String, Tensor> = self.0.into_iter().filter(|(name, _)| !ignored(name)).collect();
+        let expected = expected();
+        let mut problems = Vec::new();
+        for (name, shape) in &expected {
+            match tensors.get(name) {
+                None => problems.push(format!("{name} is missing")),
+                Some(tensor) if tensor.shape != *shape => {
+                    problems.push(format!("{name} has shape {:?} instead of {shape:?}", tensor.shape));
+                }
+                Some(tensor) if tensor.values.iter().any(|value| !value.is_finite()) => {
+                    problems.push(format!("{name} holds values that are not finite"));
+                }
+                Some(_) => {}
+            }
+        }
+        problems.extend(tensors.keys().filter(|name| !expected.contains_key(*name)).map(|name| format!("{name} is unexpected")));
+        if problems.is_empty() {
+            return Ok(Self(tensors));
+        }
+        let guess = architecture(&tensors).map(|name| format!(" (they look like {name})")).unwrap_or_default();
+        let more = problems.len().saturating_sub(LISTED);
+        let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+        problems.truncate(LISTED);
+        Err(ModelError::Weights(format!("the weights are not ResNet34's{guess}: {}{more}", problems.join(", "))))
+    }
+
+    /// SHA-256 over names, shapes and little-endian values, in the order of names: the same weights in
+    /// another file format have the same digest.
+    #[must_use]
+    pub fn digest(&self) -> Digest {
+        let mut bytes = Vec::new();
+        for (name, tensor) in &self.0 {
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.push(0);
+            bytes.extend(tensor.shape.iter().flat_map(|size| size.to_le_bytes()));
+            bytes.extend(tensor.values.iter().flat_map(|value| value.to_le_bytes()));
+        }
+        Digest::of(&bytes)
+    }
+}
+
+/// Recognises the common relatives by their blocks.
+fn architecture(tensors: &BTreeMap<String, Tensor>) -> Option<&'static str> {
+    let has = |name: &str| tensors.contains_key(name);
+    if !has("layer1.0.conv1.weight") {
+        return None;
+    }
+    let bottleneck = has("layer1.0.conv3.weight");
+    Some(match (bottleneck, has("layer3.22.conv1.weight"), has("layer3.5.conv1.weight"), has("layer3.35.conv1.weight")) {
+        (true, _, _, true) => "ResNet152",
+        (true, true, _, _) => "ResNet101",
+        (true, _, _, _) => "ResNet50",
+        (false, _, true, _) => "a changed ResNet34",
+        (false, _, false, _) => "ResNet18",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_backbone_has_torchvisions_tensors() {
+        // 36 convolutions, each with four tensors of normalisation.
+        assert_eq!(layers().len(), 36);
+        assert_eq!(expected().len(), 36 * 5);
+        assert_eq!(expected()["layer2.0.downsample.0.weight"], [128, 64, 1, 1]);
+        assert_eq!(expected()["layer4.2.bn2.running_var"], [512]);
+        let parameters: i64 = expected()
+            .iter()
+            .filter(|(name, _)| !name.contains("running"))
+            .map(|(_, shape)| shape.iter().product::<i64>())
+            .sum();
+        // torchvision's resnet34 has 21,797,672 parameters, of which fc has 513,000.
+        assert_eq!(parameters, 21_797_672 - 513_000);
+    }
+
+    #[test]
+    fn other_weights_are_refused_by_name() {
+        let tensor = |shape: Vec<i64>| Tensor { values: vec![0.0; shape.iter().product::<i64>() as usize], shape };
+        let whole: BTreeMap<_, _> = expected().into_iter().map(|(name, shape)| (name, tensor(shape))).collect();
+        let check = |change: &dyn Fn(&mut BTreeMap<String, Tensor>), want: &str| {
+            let mut tensors = whole.clone();
+            change(&mut tensors);
+            let error = State(tensors).into_backbone().unwrap_err().to_string();
+            assert!(error.contains(want), "{error}");
+        };
+        check(&|t| drop(t.remove("bn1.bias")), "bn1.bias is missing");
+        check(&|t| drop(t.insert("extra".to_owned(), tensor(vec![1]))), "extra is unexpected");
+        check(&|t| drop(t.insert("bn1.bias".to_owned(), tensor(vec![3]))), "bn1.bias has shape [3] instead of [64]");
+        check(&|t| t.get_mut("bn1.bias").unwrap().values[0] = f32::NAN, "bn1.bias holds values that are not finite");
+        check(&|t| t.retain(|name, _| !name.contains("layer3.5")), "look like ResNet18");
+        check(&|t| drop(t.insert("layer1.0.conv3.weight".to_owned(), tensor(vec![1]))), "look like ResNet50");
+        let mut with_head = whole.clone();
+        with_head.insert("fc.weight".to_owned(), tensor(vec![10, 512]));
+        with_head.insert("bn1.num_batches_tracked".to_owned(), tensor(vec![]));
+        assert_eq!(State(with_head).into_backbone().unwrap().digest(), State(whole).into_backbone().unwrap().digest());
+    }
+}

@@ -1,0 +1,194 @@
+//! Where the backbone's weights come from.
+//!
+//! Owns the forms that `SUBWATCH_MODEL_WEIGHTS` takes, and the choice of reader. Every error says what to
+//! do next.
+
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    str::FromStr,
+};
+
+use half::{bf16, f16};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use url::Url;
+
+use super::{
+    ModelError, fetch, pth, random,
+    state::{State, Tensor},
+};
+
+/// torchvision's IMAGENET1K_V1 weights; their SHA-256 begins as their name ends.
+const TORCHVISION: &str = "https://download.pytorch.org/models/resnet34-b627a593.pth";
+/// Largest weights file.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+/// What to do when there are no weights.
+const ADVICE: &str = "set SUBWATCH_MODEL_WEIGHTS to a ResNet34 file (/path/to/resnet34.pth or .safetensors), or to \
+                      random:0 to try the system without pretrained weights";
+
+/// A source of weights.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum WeightsSource {
+    /// A `.pth` or `.safetensors` file.
+    File(PathBuf),
+    /// A file to fetch once into the cache.
+    Url {
+        /// Where it lies; https.
+        url: Url,
+        /// What its SHA-256 begins with.
+        sha256: String,
+    },
+    /// He initialisation from this seed, calibrated.
+    Random(u64),
+}
+
+impl Default for WeightsSource {
+    fn default() -> Self {
+        TORCHVISION.parse().expect("the literal is a source")
+    }
+}
+
+impl fmt::Display for WeightsSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Url { url, .. } => url.fmt(f),
+            Self::Random(seed) => write!(f, "random:{seed}"),
+        }
+    }
+}
+
+impl FromStr for WeightsSource {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(seed) = text.strip_prefix("random:") {
+            return seed.parse().map(Self::Random).map_err(|_| "random: and a whole number, such as random:0".to_owned());
+        }
+        match Url::parse(text) {
+            Ok(url) if url.scheme() == "https" => parse_url(url),
+            Ok(url) if url.has_host() => Err(format!("an https URL, not {}", url.scheme())),
+            _ if text.is_empty() => Err("a path, an https URL or random:SEED".to_owned()),
+            _ => Ok(Self::File(PathBuf::from(text))),
+        }
+    }
+}
+
+/// Takes the hash from the fragment `#sha256=…`, or, as torchvision's names have it, from the file's name.
+fn parse_url(mut url: Url) -> Result<WeightsSource, String> {
+    let digits = |text: &str| text.len() >= 8 && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let pinned = url.fragment().and_then(|fragment| fragment.strip_prefix("sha256=")).map(str::to_lowercase);
+    let file = url.path().rsplit('/').next().unwrap_or_default();
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    let named = stem.rsplit_once('-').map(|(_, hash)| hash.to_lowercase());
+    let sha256 = pinned.or(named).filter(|hash| digits(hash)).ok_or_else(|| {
+        "an https URL that pins its bytes, with #sha256=… at its end or the hash in its name as in …-b627a593.pth".to_owned()
+    })?;
+    url.set_fragment(None);
+    Ok(WeightsSource::Url { url, sha256 })
+}
+
+/// Loads the backbone's weights, fetching or making them where needed.
+pub(super) fn load(source: &WeightsSource, cache: &Path) -> Result<State, ModelError> {
+    match source {
+        WeightsSource::Random(seed) => random::load(*seed, cache),
+        WeightsSource::File(path) => load_file(path),
+        WeightsSource::Url { url, sha256 } => {
+            let path = fetch::fetch(url, sha256, cache)
+                .map_err(|error| ModelError::Weights(format!("no weights: {error}; {ADVICE}")))?;
+            load_file(&path)
+        }
+    }
+}
+
+/// Reads a weights file, by its content rather than its name.
+pub(super) fn load_file(path: &Path) -> Result<State, ModelError> {
+    let failed = |what: &dyn fmt::Display| ModelError::Weights(format!("{}: {what}", path.display()));
+    let size = fs::metadata(path).map_err(|error| failed(&format!("{error}; {ADVICE}")))?.len();
+    if size > MAX_FILE_BYTES {
+        return Err(failed(&format!("{size} bytes are over the limit of {MAX_FILE_BYTES} for weights")));
+    }
+    let bytes = fs::read(path).map_err(|error| failed(&error))?;
+    let state = if pth::is_pth(&bytes) {
+        pth::read(&bytes).map_err(|error| failed(&error))?
+    } else {
+        read_safetensors(&bytes).map_err(|error| failed(&error))?
+    };
+    state.into_backbone().map_err(|error| failed(&error))
+}
+
+/// Reads the tensors of a `.safetensors` file as f32.
+pub(super) fn read_safetensors(bytes: &[u8]) -> Result<State, String> {
+    let file = SafeTensors::deserialize(bytes).map_err(|error| format!("no weights file: {error}"))?;
+    let mut state = State::default();
+    for (name, view) in file.tensors() {
+        if name.ends_with(".num_batches_tracked") {
+            continue;
+        }
+        let shape = view.shape().iter().map(|size| *size as i64).collect();
+        let values = widen(&view).ok_or_else(|| format!("{name} has type {:?}, which weights do not have", view.dtype()))?;
+        state.0.insert(name, Tensor { shape, values });
+    }
+    Ok(state)
+}
+
+fn widen(view: &TensorView<'_>) -> Option<Vec<f32>> {
+    let bytes = view.data();
+    Some(match view.dtype() {
+        Dtype::F32 => bytes.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect(),
+        Dtype::F64 => bytes.as_chunks().0.iter().map(|value| f64::from_le_bytes(*value) as f32).collect(),
+        Dtype::F16 => bytes.as_chunks().0.iter().map(|value| f16::from_le_bytes(*value).to_f32()).collect(),
+        Dtype::BF16 => bytes.as_chunks().0.iter().map(|value| bf16::from_le_bytes(*value).to_f32()).collect(),
+        _ => return None,
+    })
+}
+
+/// Writes a state as a `.safetensors` file.
+pub(super) fn write_safetensors(state: &State, path: &Path) -> Result<(), String> {
+    let bytes: Vec<(&String, Vec<usize>, Vec<u8>)> = state
+        .0
+        .iter()
+        .map(|(name, tensor)| {
+            let shape = tensor.shape.iter().map(|size| *size as usize).collect();
+            (name, shape, tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect())
+        })
+        .collect();
+    let views: Result<Vec<_>, _> = bytes
+        .iter()
+        .map(|(name, shape, bytes)| TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view)))
+        .collect();
+    let views = views.map_err(|error| error.to_string())?;
+    safetensors::serialize_to_file(views, None, path).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sources_are_parsed_or_explained() {
+        let check = |text: &str, want: Result<&str, &str>| {
+            let got = text.parse::<WeightsSource>().map(|source| format!("{source:?}"));
+            match (got, want) {
+                (Ok(got), Ok(want)) => assert!(got.contains(want), "{got}"),
+                (Err(got), Err(want)) => assert!(got.contains(want), "{got}"),
+                (got, want) => panic!("{text}: {got:?}, want {want:?}"),
+            }
+        };
+        check("random:7", Ok("Random(7)"));
+        check("random:x", Err("random:0"));
+        check("/models/resnet34.pth", Ok("File"));
+        check("resnet34.safetensors", Ok("File"));
+        check(TORCHVISION, Ok("sha256: \"b627a593\""));
+        check("https://host/w.pth", Err("pins its bytes"));
+        check("https://host/w.pth#sha256=ABCDEF0123", Ok("sha256: \"abcdef0123\""));
+        check("http://host/w-12345678.pth", Err("an https URL, not http"));
+        check("", Err("a path"));
+    }
+
+    #[test]
+    fn a_missing_file_says_what_to_do() {
+        let error = load_file(Path::new("/nowhere/resnet34.pth")).unwrap_err().to_string();
+        assert!(error.contains("/nowhere/resnet34.pth") && error.contains("SUBWATCH_MODEL_WEIGHTS"), "{error}");
+    }
+}

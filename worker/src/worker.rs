@@ -1,0 +1,51 @@
+//! What a worker's jobs work with.
+//!
+//! Owns the connections, the model and the bounds of one process; holds no state of a single job.
+
+use common::{
+    broker::Publisher,
+    ids::BootId,
+    store::Store,
+};
+
+#[cfg(feature = "model")]
+use crate::model::Embedder;
+use crate::{
+    budget::{CpuPool, ImageMemory},
+    jobs::JobError,
+    run_data::Runs,
+};
+
+/// One worker process.
+pub struct Worker {
+    /// This life of the process.
+    pub boot: BootId,
+    /// Host and process id, for people.
+    pub name: String,
+    /// The store.
+    pub store: Store,
+    /// Publishes retry copies and dead letters.
+    pub publisher: Publisher,
+    /// Runs it computes gradients for.
+    pub runs: Runs,
+    /// Bytes of images it may hold.
+    pub image_memory: ImageMemory,
+    /// Threads that decode images.
+    pub decoder: CpuPool,
+    /// Largest image file.
+    pub max_image_bytes: u64,
+    /// The model, if it consumes a kind that needs one.
+    #[cfg(feature = "model")]
+    pub embedder: Option<Embedder>,
+}
+
+impl Worker {
+    /// Returns the model.
+    ///
+    /// # Errors
+    /// When this worker was started without one; another may do the job.
+    #[cfg(feature = "model")]
+    pub fn model(&self) -> Result<&Embedder, JobError> {
+        self.embedder.as_ref().ok_or_else(|| JobError::Retryable("this worker runs without a model".to_owned()))
+    }
+}
