@@ -5,6 +5,10 @@
 
 pub mod api;
 pub mod cli;
+mod context;
+mod dead;
 pub mod http;
+mod runs;
 pub mod serve;
 pub mod service;
+mod submissions;

@@ -1,0 +1,135 @@
+//! The command line: a client of the HTTP API, and the way to start the server.
+//!
+//! Owns commands, what they print and how they exit. Does not own the work. Data goes to standard output,
+//! everything else to standard error.
+
+mod client;
+mod dataset;
+mod embed;
+mod exit;
+mod output;
+mod predict;
+mod progress;
+mod status;
+mod train;
+
+use clap::{Args, Parser, Subcommand};
+use common::{config::Settings, telemetry};
+
+pub use self::exit::Exit;
+use self::{client::Client, exit::CliError, output::Format};
+use crate::serve;
+
+/// Predicts how YouTube thumbnails will do, with jobs on a fleet of workers.
+///
+/// Start the system with `make up`, then try:
+///
+///   subwatch dataset sample /tmp/sample --count 600 --seed 0
+///   subwatch embed /tmp/sample
+///   subwatch train /tmp/sample
+///   subwatch predict /tmp/sample/thumbnails/s0-00000*.jpg
+#[derive(Parser)]
+#[command(name = "subwatch", version, verbatim_doc_comment)]
+pub struct Arguments {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Flags of every command.
+#[derive(Args)]
+struct Global {
+    /// Address of the coordinator [setting: SUBWATCH_URL] [default: http://127.0.0.1:8470].
+    #[arg(long, global = true)]
+    url: Option<String>,
+    /// Form of what is printed.
+    #[arg(short, long, global = true, value_enum, default_value = "table")]
+    output: Format,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the coordinator: HTTP API, tracking, training runs.
+    Serve,
+    /// Embed every image of a dataset.
+    Embed(embed::EmbedArguments),
+    /// Train a head on a dataset, embedding it first where needed.
+    Train(train::TrainArguments),
+    /// Predict how images will do: files are uploaded, folders are read by the coordinator.
+    Predict(predict::PredictArguments),
+    /// Show the system, or one submission or run.
+    Status(status::StatusArguments),
+    /// Make and look at datasets.
+    #[command(subcommand)]
+    Dataset(dataset::DatasetCommand),
+}
+
+/// How a command waits for what it submitted.
+#[derive(Args, Clone)]
+struct Waiting {
+    /// Print the id and return at once.
+    #[arg(long)]
+    detach: bool,
+    /// Give up waiting after this long; the work goes on.
+    #[arg(long, value_name = "SECONDS")]
+    wait_timeout: Option<u64>,
+}
+
+/// Runs a command to its end and says how to exit.
+pub async fn run(arguments: Arguments) -> Exit {
+    match execute(arguments).await {
+        Ok(exit) => exit,
+        Err(error) => {
+            output::complain(&error.message);
+            error.exit
+        }
+    }
+}
+
+async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
+    let Global { url, output } = arguments.global;
+    let settings = Settings::load(&[("url", url)]).map_err(|error| CliError::config(&error))?;
+    if let Command::Serve = arguments.command {
+        telemetry::install(&settings).map_err(|error| CliError::config(&error))?;
+        serve::run(settings).await.map_err(|error| CliError::failed(format!("{error:#}")))?;
+        return Ok(Exit::Done);
+    }
+    let client = Client::new(&settings.url, settings.max_image_bytes)?;
+    match arguments.command {
+        Command::Serve => Ok(Exit::Done),
+        Command::Embed(arguments) => embed::run(&client, output, arguments).await,
+        Command::Train(arguments) => train::run(&client, output, arguments).await,
+        Command::Predict(arguments) => predict::run(&client, output, arguments).await,
+        Command::Status(arguments) => status::run(&client, output, arguments).await,
+        Command::Dataset(command) => dataset::run(output, command).await,
+    }
+}
+
+/// Makes a local folder's path absolute, since the coordinator may run elsewhere; a URL passes.
+fn dataset_argument(text: &str) -> String {
+    match std::path::Path::new(text).canonicalize() {
+        Ok(path) => path.display().to_string(),
+        Err(_) => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn training_defaults_are_those_of_the_api() {
+        let arguments = Arguments::parse_from(["subwatch", "train", "DATASET"]);
+        let Command::Train(arguments) = arguments.command else { panic!("another command") };
+        let default = crate::api::RunRequest { dataset: "DATASET".to_owned(), ..Default::default() };
+        assert_eq!(arguments.request(), default);
+    }
+}

@@ -1,0 +1,121 @@
+//! What commands print: tables for people, JSON for programs.
+//!
+//! Owns the only writes to standard output and standard error of the command line.
+
+use std::io::{Write, stderr, stdout};
+
+use clap::ValueEnum;
+use comfy_table::{Cell, CellAlignment, LineStyle, Table, presets};
+use serde::Serialize;
+
+use super::exit::CliError;
+
+/// Form of the data on standard output.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Table,
+    /// One indented JSON value.
+    Json,
+    /// One JSON value a line.
+    Jsonl,
+}
+
+/// Prints text.
+pub(super) fn print(text: &str) -> Result<(), CliError> {
+    let mut out = stdout().lock();
+    // A reader that stopped reading, such as `head`, wants no more and no complaint.
+    match out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CliError::failed(format!("standard output cannot be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Prints one value as JSON.
+pub(super) fn print_json(format: Format, value: &impl Serialize) -> Result<(), CliError> {
+    let text = match format {
+        Format::Jsonl => serde_json::to_string(value),
+        Format::Table | Format::Json => serde_json::to_string_pretty(value),
+    };
+    print(&text.expect("a view is plain data"))
+}
+
+/// Says something to a person.
+pub(super) fn note(text: &str) {
+    // Nothing can be done where even standard error is closed.
+    let _ = writeln!(stderr().lock(), "{text}");
+}
+
+/// Says what went wrong, as the last word of a command.
+pub(super) fn complain(text: &str) {
+    note(&format!("subwatch: {text}"));
+}
+
+/// Makes an empty table with these headings; columns whose heading ends with `›` are aligned right.
+pub(super) fn table(headings: &[&str]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none())).set_header(headings.iter().map(|h| h.trim_end_matches('›')));
+    for (at, heading) in headings.iter().enumerate() {
+        if heading.ends_with('›')
+            && let Some(column) = table.column_mut(at)
+        {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table
+}
+
+/// A table's cell with a number that has about four significant digits.
+pub(super) fn number(value: f64) -> Cell {
+    Cell::new(digits(value))
+}
+
+/// About four significant digits, with thousands separated.
+pub(super) fn digits(value: f64) -> String {
+    let size = value.abs();
+    if size >= 1000.0 {
+        let whole = format!("{:.0}", size);
+        let mut grouped = String::new();
+        for (at, digit) in whole.chars().enumerate() {
+            if at > 0 && (whole.len() - at).is_multiple_of(3) {
+                grouped.push(',');
+            }
+            grouped.push(digit);
+        }
+        return if value < 0.0 { format!("-{grouped}") } else { grouped };
+    }
+    let decimals = if size >= 100.0 { 1 } else if size >= 10.0 { 2 } else if size >= 1.0 { 3 } else { 4 };
+    format!("{value:.decimals$}")
+}
+
+/// Text from outside as a person may see it: control characters would move the cursor.
+pub(super) fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_about_four_digits() {
+        for (value, want) in [
+            (0.012_345, "0.0123"),
+            (1.234_56, "1.235"),
+            (98.765_4, "98.77"),
+            (345.67, "345.7"),
+            (1_234_567.8, "1,234,568"),
+            (-1500.0, "-1,500"),
+            (0.0, "0.0000"),
+        ] {
+            assert_eq!(digits(value), want);
+        }
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        assert_eq!(plain("a\x1b[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
+    }
+}

@@ -1,0 +1,88 @@
+//! `subwatch status`.
+
+use clap::Args;
+use common::{ids::SubmissionId, store::SubmissionKind};
+
+use super::{
+    client::{Client, to_json},
+    embed,
+    exit::{CliError, Exit},
+    output::{self, Format, table},
+    train,
+};
+use crate::api::{StatusView, SubmissionView};
+
+#[derive(Args)]
+pub(super) struct StatusArguments {
+    /// A submission or run; the whole system where none is given.
+    id: Option<SubmissionId>,
+}
+
+pub(super) async fn run(client: &Client, format: Format, arguments: StatusArguments) -> Result<Exit, CliError> {
+    match arguments.id {
+        Some(id) => show_one(client, format, id).await?,
+        None => {
+            let status = client.status().await?;
+            match format {
+                Format::Table => output::print(&text(&status))?,
+                Format::Json | Format::Jsonl => output::print_json(format, &status)?,
+            }
+        }
+    }
+    Ok(Exit::Done)
+}
+
+async fn show_one(client: &Client, format: Format, id: SubmissionId) -> Result<(), CliError> {
+    let view = client.submission(id).await?;
+    match view.kind {
+        SubmissionKind::Train => train::print(format, &client.run(id).await?),
+        SubmissionKind::Embed | SubmissionKind::Predict => {
+            embed::print(format, &embed::report(client, view).await?)
+        }
+    }
+}
+
+fn text(status: &StatusView) -> String {
+    let mut workers = table(&["worker", "state", "kinds", "device", "threads›", "space"]);
+    for worker in &status.workers {
+        let record = &worker.record;
+        let kinds: Vec<&str> = record.kinds.iter().map(|kind| kind.name()).collect();
+        workers.add_row(vec![
+            record.name.clone(),
+            worker.state.clone(),
+            kinds.join(" "),
+            record.device.clone().unwrap_or_else(|| "none".to_owned()),
+            record.threads.map_or_else(|| "–".to_owned(), |threads| threads.to_string()),
+            record.space.as_ref().map_or_else(|| "–".to_owned(), ToString::to_string),
+        ]);
+    }
+    let mut queues = table(&["queue", "jobs waiting›"]);
+    for queue in &status.queues {
+        queues.add_row(vec![
+            queue.queue.clone(),
+            queue.ready.map_or_else(|| "not declared yet".to_owned(), |ready| ready.to_string()),
+        ]);
+    }
+    let mut submissions = table(&["newest", "kind", "state", "items›", "failed›", "seconds›"]);
+    for view in &status.submissions {
+        submissions.add_row(submission_row(view));
+    }
+    let none = "no worker is running: start one with `make up` or `subwatch-worker`";
+    let workers = if status.workers.is_empty() { none.to_owned() } else { workers.to_string() };
+    format!(
+        "coordinator {}, {} dead letters\n\n{workers}\n\n{queues}\n\n{submissions}",
+        status.version, status.dead_letters
+    )
+}
+
+fn submission_row(view: &SubmissionView) -> Vec<String> {
+    let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+    vec![
+        view.submission.to_string(),
+        word(to_json(&view.kind)),
+        word(to_json(&view.state)),
+        view.items.to_string(),
+        view.failed.to_string(),
+        format!("{:.1}", view.elapsed_seconds),
+    ]
+}

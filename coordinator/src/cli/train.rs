@@ -1,0 +1,235 @@
+//! `subwatch train`.
+
+use clap::Args;
+use common::{
+    ids::{Digest, SubmissionId},
+    store::State,
+};
+use data::{
+    split::SplitBy,
+    target::{Target, Transform},
+};
+use serde::Serialize;
+
+use super::{
+    Waiting,
+    client::Client,
+    dataset_argument,
+    embed::exit_of,
+    exit::{CliError, Exit},
+    output::{self, Format, digits, number, plain, table},
+    progress::{self, Progress},
+};
+use crate::api::{EpochReport, LeftOut, RunRequest, RunView, SplitCounts, TestReport};
+
+#[derive(Args)]
+pub(super) struct TrainArguments {
+    /// A folder with images and metadata.jsonl, as the coordinator sees it.
+    dataset: String,
+    /// What to predict: views-per-subscriber, views or subscribers.
+    #[arg(long, default_value_t = Target::ViewsPerSubscriber)]
+    target: Target,
+    /// How the target is transformed before training: log1p or none.
+    #[arg(long, default_value_t = Transform::Log1p)]
+    transform: Transform,
+    /// Passes over the training split.
+    #[arg(long, default_value_t = 10)]
+    epochs: u32,
+    /// Samples in one step, over all workers.
+    #[arg(long, default_value_t = 50)]
+    batch_size: u32,
+    /// Adam's learning rate.
+    #[arg(long, default_value_t = 1e-3)]
+    learning_rate: f64,
+    /// Seed of the split and of the order of samples.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// What stays together in the 60/20/20 split: video or channel.
+    #[arg(long, default_value_t = SplitBy::Video)]
+    split_by: SplitBy,
+    /// Leaves of the tree that gradients are added along; part of what decides the weights' bits.
+    #[arg(long, default_value_t = 16)]
+    leaves: u32,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+impl TrainArguments {
+    pub(super) fn request(&self) -> RunRequest {
+        RunRequest {
+            dataset: dataset_argument(&self.dataset),
+            target: self.target,
+            transform: self.transform,
+            epochs: self.epochs,
+            batch_size: self.batch_size,
+            learning_rate: self.learning_rate,
+            seed: self.seed,
+            split_by: self.split_by,
+            leaves: self.leaves,
+        }
+    }
+}
+
+/// What `train` prints as JSON.
+#[derive(Serialize)]
+struct TrainReport<'a> {
+    run: SubmissionId,
+    state: State,
+    split: Option<SplitCounts>,
+    epochs: &'a [EpochReport],
+    best_epoch: Option<u32>,
+    test: Option<&'a TestReport>,
+    weights_sha256: Option<Digest>,
+    elapsed_seconds: f64,
+    space: Option<&'a str>,
+    left_out: &'a [LeftOut],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<&'a str>,
+}
+
+pub(super) async fn run(client: &Client, format: Format, arguments: TrainArguments) -> Result<Exit, CliError> {
+    let view = client.submit_run(&arguments.request()).await?;
+    if arguments.waiting.detach {
+        match format {
+            Format::Table => output::print(&view.run.to_string())?,
+            Format::Json | Format::Jsonl => output::print_json(format, &view)?,
+        }
+        return Ok(Exit::Done);
+    }
+    let id = view.run;
+    let view = progress::wait(id, &arguments.waiting, async || {
+        let view = client.run(id).await?;
+        let progress =
+            Progress { fraction: view.fraction, text: view.progress.clone(), ended: view.state.is_terminal() };
+        Ok((view, progress))
+    })
+    .await?;
+    print(format, &view)?;
+    Ok(exit_of(view.state))
+}
+
+/// Prints a run.
+pub(super) fn print(format: Format, view: &RunView) -> Result<(), CliError> {
+    if format != Format::Table {
+        return output::print_json(format, &report(view));
+    }
+    if let (State::Failed, Some(error)) = (view.state, &view.error) {
+        return Err(CliError::failed(format!("run {}: {}", view.run, plain(error))));
+    }
+    output::print(&text(view))
+}
+
+fn report(view: &RunView) -> TrainReport<'_> {
+    TrainReport {
+        run: view.run,
+        state: view.state,
+        split: view.split,
+        epochs: &view.epochs,
+        best_epoch: view.best_epoch,
+        test: view.test.as_ref(),
+        weights_sha256: view.weights_sha256,
+        elapsed_seconds: view.elapsed_seconds,
+        space: view.space.as_deref(),
+        left_out: &view.left_out,
+        error: view.error.as_deref(),
+    }
+}
+
+fn text(view: &RunView) -> String {
+    let request = &view.request;
+    let mut parts = vec![format!("run       {}", view.run)];
+    parts.push(format!("target    {}, transform {}", request.target, request.transform));
+    if let Some(split) = view.split {
+        parts.push(format!("split     {} train, {} valid, {} test, by {}", split.train, split.valid, split.test, request.split_by));
+    }
+    for left_out in &view.left_out {
+        parts.push(format!("left out  {}: {}", left_out.items, plain(&left_out.reason)));
+    }
+    if !view.epochs.is_empty() {
+        parts.push(epochs(view));
+    }
+    match &view.test {
+        Some(test) => parts.push(metrics(test)),
+        None => parts.push(format!("progress  {}", view.progress)),
+    }
+    if let Some(weights) = view.weights_sha256 {
+        parts.push(format!("weights   sha256 {weights}"));
+    }
+    parts.push(format!("time      {:.1} s", view.elapsed_seconds));
+    parts.join("\n")
+}
+
+fn epochs(view: &RunView) -> String {
+    let mut epochs = table(&["epoch›", "train MSE›", "valid MSE›", "seconds›", ""]);
+    for epoch in &view.epochs {
+        let best = if view.best_epoch == Some(epoch.epoch) { "← best, kept" } else { "" };
+        epochs.add_row(vec![
+            epoch.epoch.into(),
+            number(epoch.train_mse),
+            number(epoch.valid_mse),
+            number(epoch.seconds),
+            best.into(),
+        ]);
+    }
+    epochs.to_string()
+}
+
+fn metrics(test: &TestReport) -> String {
+    let mut metrics = table(&["test split", "this run›", "predicting the mean›", "ratio›"]);
+    let mut row = |name: &str, mse: f64, baseline: f64| {
+        let ratio = if baseline > 0.0 { mse / baseline } else { f64::NAN };
+        metrics.add_row(vec![name.into(), number(mse), number(baseline), number(ratio)]);
+    };
+    row("MSE, transformed units", test.mse, test.baseline_mse);
+    row("MSE, raw units", test.raw.mse, test.raw.baseline_mse);
+    let others = format!(
+        "MAE {} transformed, {} raw · R² {} · Spearman {}",
+        digits(test.mae),
+        digits(test.raw.mae),
+        digits(test.r2),
+        digits(test.spearman)
+    );
+    format!("{metrics}\n{others}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::RawReport;
+
+    fn example() -> RunView {
+        RunView {
+            run: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
+            state: State::Succeeded,
+            progress: "test with epoch 1".to_owned(),
+            fraction: 1.0,
+            request: RunRequest { dataset: "/data".to_owned(), ..RunRequest::default() },
+            split: Some(SplitCounts { train: 1920, valid: 640, test: 640 }),
+            left_out: vec![LeftOut { reason: "subscribers are zero".to_owned(), items: 3 }],
+            epochs: vec![EpochReport { epoch: 1, train_mse: 1.5, valid_mse: 1.25, seconds: 0.25 }],
+            best_epoch: Some(1),
+            test: Some(TestReport {
+                mse: 0.5,
+                mae: 0.25,
+                r2: 0.75,
+                spearman: 0.875,
+                baseline_mse: 2.0,
+                raw: RawReport { mse: 1500.0, mae: 12.5, baseline_mse: 3000.0 },
+            }),
+            weights_sha256: Some(Digest([0xab; 32])),
+            space: Some("space".to_owned()),
+            elapsed_seconds: 2.5,
+            error: None,
+        }
+    }
+
+    #[test]
+    fn the_report_keeps_its_json_shape() {
+        insta::assert_json_snapshot!(report(&example()), @"");
+    }
+
+    #[test]
+    fn the_report_reads_well() {
+        insta::assert_snapshot!(text(&example()), @"");
+    }
+}

@@ -1,0 +1,117 @@
+//! Errors as RFC 9457 problem details.
+//!
+//! Owns the form: `application/problem+json` with a type, a title, a status and a detail that says what to
+//! change. Also owns the extractors whose rejections would otherwise be plain text.
+
+use axum::{
+    extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::JsonRejection},
+    http::{Method, StatusCode, Uri, header::CONTENT_TYPE, request::Parts},
+    response::{IntoResponse, Response},
+};
+use common::ids::SubmissionId;
+use serde::de::DeserializeOwned;
+
+use crate::{api::Problem, service::RequestError};
+
+/// An error on its way out.
+#[derive(Debug)]
+pub(super) struct Failure(Problem);
+
+impl Failure {
+    pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
+        let title = status.canonical_reason().unwrap_or("Error").to_owned();
+        let kind = format!("/problems/{}", title.to_lowercase().replace(' ', "-"));
+        Self(Problem { kind, title, status: status.as_u16(), detail: detail.into() })
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self.0).expect("a problem is plain data");
+        (status, [(CONTENT_TYPE, "application/problem+json")], body).into_response()
+    }
+}
+
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        let status = match error {
+            RequestError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            RequestError::Forbidden(_) => StatusCode::FORBIDDEN,
+            RequestError::NotFound(_) => StatusCode::NOT_FOUND,
+            RequestError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Self::new(status, error.to_string())
+    }
+}
+
+pub(super) async fn not_found(uri: Uri) -> Failure {
+    Failure::new(StatusCode::NOT_FOUND, format!("there is nothing at {}", uri.path()))
+}
+
+pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Failure {
+    Failure::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} takes no {method}", uri.path()))
+}
+
+/// A JSON body.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        match axum::Json::<T>::from_request(request, state).await {
+            Ok(axum::Json(value)) => Ok(Self(value)),
+            Err(JsonRejection::MissingJsonContentType(_)) => Err(Failure::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "the body must be JSON, with content-type: application/json",
+            )),
+            Err(rejection) => Err(Failure::new(rejection.status(), rejection.body_text())),
+        }
+    }
+}
+
+/// The `{id}` of a path.
+pub(super) struct Id(pub(super) SubmissionId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let text = Path::<String>::from_request_parts(parts, state).await.map(|Path(text)| text).unwrap_or_default();
+        let unknown = || Failure::new(StatusCode::NOT_FOUND, format!("'{text}' is no id of a submission or run"));
+        text.parse().map(Self).map_err(|_| unknown())
+    }
+}
+
+/// A query string.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(rejection) => Err(Failure::new(StatusCode::BAD_REQUEST, rejection.body_text())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_keep_their_shape() {
+        let Failure(problem) = RequestError::NotFound("there is no run 'x'".to_owned()).into();
+        insta::assert_json_snapshot!(problem, @r#"
+        {
+          "type": "/problems/not-found",
+          "title": "Not Found",
+          "status": 404,
+          "detail": "there is no run 'x'"
+        }
+        "#);
+    }
+}

@@ -1,0 +1,81 @@
+//! Regression metrics, each computed in item order in f64.
+//!
+//! Owns the formulas: mean squared and absolute error, the coefficient of determination, Spearman's rank
+//! correlation with ties sharing their mean rank.
+
+/// Mean squared error of `predictions` against `targets`.
+pub(super) fn mse(predictions: &[f64], targets: &[f64]) -> f64 {
+    mean(predictions.iter().zip(targets).map(|(p, t)| (p - t) * (p - t)))
+}
+
+/// Mean absolute error.
+pub(super) fn mae(predictions: &[f64], targets: &[f64]) -> f64 {
+    mean(predictions.iter().zip(targets).map(|(p, t)| (p - t).abs()))
+}
+
+/// Coefficient of determination against the targets' own mean; 0 for constant targets.
+pub(super) fn r2(predictions: &[f64], targets: &[f64]) -> f64 {
+    let center = mean(targets.iter().copied());
+    let variance = mean(targets.iter().map(|t| (t - center) * (t - center)));
+    if variance > 0.0 { 1.0 - mse(predictions, targets) / variance } else { 0.0 }
+}
+
+/// Spearman's rank correlation: Pearson's of the ranks; 0 when either side is constant.
+pub(super) fn spearman(predictions: &[f64], targets: &[f64]) -> f64 {
+    let (a, b) = (ranks(predictions), ranks(targets));
+    let (mean_a, mean_b) = (mean(a.iter().copied()), mean(b.iter().copied()));
+    let covariance = mean(a.iter().zip(&b).map(|(a, b)| (a - mean_a) * (b - mean_b)));
+    let variance_a = mean(a.iter().map(|a| (a - mean_a) * (a - mean_a)));
+    let variance_b = mean(b.iter().map(|b| (b - mean_b) * (b - mean_b)));
+    let scale = (variance_a * variance_b).sqrt();
+    if scale > 0.0 { covariance / scale } else { 0.0 }
+}
+
+/// Arithmetic mean; 0 of nothing.
+pub(super) fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let count = values.len();
+    if count == 0 { 0.0 } else { values.sum::<f64>() / count as f64 }
+}
+
+fn ranks(values: &[f64]) -> Vec<f64> {
+    let mut order: Vec<usize> = (0..values.len()).collect();
+    order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+    let mut ranks = vec![0.0; values.len()];
+    let mut start = 0;
+    for tied in order.chunk_by(|&a, &b| values[a] == values[b]) {
+        let rank = start as f64 + (tied.len() as f64 + 1.0) / 2.0;
+        for &at in tied {
+            ranks[at] = rank;
+        }
+        start += tied.len();
+    }
+    ranks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_match_scipy_and_sklearn() {
+        let predictions = [2.5, 0.0, 2.0, 8.0];
+        let targets = [3.0, -0.5, 2.0, 7.0];
+        assert!((mse(&predictions, &targets) - 0.375).abs() < 1e-12);
+        assert!((mae(&predictions, &targets) - 0.5).abs() < 1e-12);
+        assert!((r2(&predictions, &targets) - 0.948_608_137_044_967_9).abs() < 1e-12);
+    }
+
+    #[test]
+    fn ties_share_their_mean_rank() {
+        assert_eq!(ranks(&[10.0, 20.0, 10.0, 5.0]), [2.5, 4.0, 2.5, 1.0]);
+        // scipy.stats.spearmanr([1, 2, 2, 3], [1, 3, 2, 4]).statistic
+        assert!((spearman(&[1.0, 2.0, 2.0, 3.0], &[1.0, 3.0, 2.0, 4.0]) - 0.948_683_298_050_513_8).abs() < 1e-12);
+    }
+
+    #[test]
+    fn constants_do_not_divide_by_zero() {
+        assert_eq!(r2(&[1.0, 2.0], &[5.0, 5.0]), 0.0);
+        assert_eq!(spearman(&[1.0, 1.0], &[5.0, 6.0]), 0.0);
+        assert_eq!(mse(&[], &[]), 0.0);
+    }
+}

@@ -1,0 +1,179 @@
+//! Training runs: data-parallel over the workers, with the gradients averaged here.
+//!
+//! Owns a run from its request to its head. Does not own how gradients are computed (worker) or how jobs
+//! travel (broker). Invariant: the head's bits depend on the samples, the request and the number of
+//! leaves, never on the number, order or deaths of workers.
+
+mod adam;
+mod driver;
+mod machine;
+mod metrics;
+mod pass;
+mod report;
+mod setup;
+
+use common::{
+    ids::SubmissionId,
+    store::{State, StoreError, Submission, SubmissionKind},
+};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use self::report::Report;
+use crate::{
+    api::{RunRequest, RunView},
+    context::Context,
+    service::RequestError,
+    submissions::{self, dataset_url},
+};
+
+/// A run as its coordinator reads it again after a restart.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct RunSpec {
+    pub(crate) dataset: Url,
+    pub(crate) request: RunRequest,
+}
+
+/// Why a run does not go on.
+#[derive(Debug, thiserror::Error)]
+enum RunError {
+    /// The coordinator is ending; the run goes on when it is back.
+    #[error("the coordinator is stopping")]
+    Stopping,
+    /// Someone closed the run: it was cancelled, or a job of it was discarded.
+    #[error("the run was closed")]
+    Closed,
+    /// It cannot be carried out.
+    #[error("{0}")]
+    Failed(String),
+    /// The store does not serve.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl From<machine::Diverged> for RunError {
+    fn from(diverged: machine::Diverged) -> Self {
+        Self::Failed(diverged.to_string())
+    }
+}
+
+/// Checks a request and records it as a run; [`drive`] carries it out.
+///
+/// # Errors
+/// When the request is wrong or the store does not serve.
+pub(crate) async fn create(context: &Context, request: RunRequest) -> Result<SubmissionId, RequestError> {
+    validate(&request)?;
+    let dataset = dataset_url(context, &request.dataset)?;
+    let spec = RunSpec { dataset, request };
+    let run = submissions::create(context, SubmissionKind::Train, &spec, None).await?;
+    context.store.open_run(run).await?;
+    Ok(run)
+}
+
+fn validate(request: &RunRequest) -> Result<(), RequestError> {
+    let check = |good: bool, what: &str| if good { Ok(()) } else { Err(RequestError::Invalid(what.to_owned())) };
+    check((1..=100_000).contains(&request.epochs), "epochs must be between 1 and 100000")?;
+    check((1..=1_000_000).contains(&request.batch_size), "batch_size must be between 1 and 1000000")?;
+    check((1..=4096).contains(&request.leaves), "leaves must be between 1 and 4096")?;
+    check(
+        request.learning_rate.is_finite() && request.learning_rate > 0.0,
+        "learning_rate must be a positive number",
+    )
+}
+
+/// Carries a run to its end, or until the coordinator stops. A store that does not serve for a while only
+/// delays it: it goes on from its checkpoint.
+pub(crate) async fn drive(context: &Context, run: SubmissionId) {
+    const PAUSE: std::time::Duration = std::time::Duration::from_secs(2);
+    loop {
+        match drive_once(context, run).await {
+            Ok(()) => break tracing::info!(%run, "run succeeded"),
+            Err(RunError::Stopping) => return,
+            Err(RunError::Closed) => break tracing::info!(%run, "run was closed"),
+            Err(RunError::Store(error)) if error.is_retryable() => {
+                tracing::warn!(%run, %error, "run waits for the store");
+                tokio::select! {
+                    () = context.stop.cancelled() => return,
+                    () = tokio::time::sleep(PAUSE) => {}
+                }
+            }
+            Err(error) => {
+                tracing::error!(%run, %error, "run failed");
+                let closed = context.store.close_submission(run, State::Failed, Some(&error.to_string()), true).await;
+                if let Err(error) = closed {
+                    tracing::error!(%run, %error, "the failure could not be recorded");
+                }
+                break;
+            }
+        }
+    }
+    let forgotten = context.store.forget_progress(run).await;
+    if let Err(error) = forgotten.and(context.store.set_inactive(run).await) {
+        tracing::warn!(%run, %error, "traces of the run stay in the store");
+    }
+}
+
+async fn drive_once(context: &Context, run: SubmissionId) -> Result<(), RunError> {
+    let submission = context.store.submission(run).await?.ok_or(RunError::Closed)?;
+    if submission.state.is_terminal() {
+        return Err(RunError::Closed);
+    }
+    let spec = read_spec(&submission).map_err(RunError::Failed)?;
+    context.store.open_run(run).await?;
+    driver::drive(context, &submission, &spec).await
+}
+
+/// Returns a run's view.
+///
+/// # Errors
+/// When the record is no run or the store does not serve.
+pub(crate) async fn view(context: &Context, submission: &Submission) -> Result<RunView, RequestError> {
+    let spec = read_spec(submission).map_err(RequestError::Unavailable)?;
+    let report: Option<Report> = context.store.document(submission.id, "report").await?;
+    let now_ms = context.store.now_ms().await?;
+    Ok(report.unwrap_or_default().view(submission, spec.request, now_ms))
+}
+
+/// Finds the run that a user names: an id, or `latest` for the newest that succeeded.
+///
+/// # Errors
+/// When there is none, or it has no head yet.
+pub(crate) async fn resolve(context: &Context, name: &str) -> Result<SubmissionId, RequestError> {
+    if name == "latest" {
+        return latest(context).await;
+    }
+    let unknown = || RequestError::NotFound(format!("there is no run '{name}'; `subwatch status` lists them"));
+    let id: SubmissionId = name.parse().map_err(|_| unknown())?;
+    let run = context.store.submission(id).await?.filter(|run| run.kind == SubmissionKind::Train);
+    match run.ok_or_else(unknown)?.state {
+        State::Succeeded => Ok(id),
+        state => Err(RequestError::Invalid(format!(
+            "run {id} has no head to predict with: it is {}",
+            serde_json::to_string(&state).unwrap_or_default().trim_matches('"')
+        ))),
+    }
+}
+
+async fn latest(context: &Context) -> Result<SubmissionId, RequestError> {
+    const PAGE: usize = 100;
+    let mut before = None;
+    loop {
+        let page = context.store.submissions(before, PAGE).await?;
+        let trained = |s: &&Submission| s.kind == SubmissionKind::Train && s.state == State::Succeeded;
+        if let Some(run) = page.iter().find(trained) {
+            return Ok(run.id);
+        }
+        match page.last() {
+            Some(last) => before = Some(last.id),
+            None => {
+                return Err(RequestError::NotFound(
+                    "no run has succeeded yet: train one with `subwatch train DATASET`".to_owned(),
+                ));
+            }
+        }
+    }
+}
+
+fn read_spec(submission: &Submission) -> Result<RunSpec, String> {
+    serde_json::from_value(submission.spec.clone()).map_err(|error| format!("the run's request is unreadable: {error}"))
+}

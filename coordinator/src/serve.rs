@@ -1,0 +1,105 @@
+//! `subwatch serve`: the composition root of the coordinator.
+//!
+//! Owns the order in which things start and stop: connect, take up what was left, listen, drain.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use common::{
+    broker::{BrokerConfig, Consumer, Publisher, Subscription, probe},
+    config::Settings,
+    shutdown,
+    store::{Doorbells, Store, StoreConfig},
+    topology,
+};
+use data::roots::DatasetRoots;
+use tokio::net::TcpListener;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use url::Url;
+
+use crate::{context::Context, dead, http, service::Coordinator};
+
+/// Serves until SIGTERM or Ctrl-C.
+///
+/// # Errors
+/// When the address cannot be bound or may not be, a folder cannot be used, or a server refuses us.
+pub async fn run(settings: Settings) -> anyhow::Result<()> {
+    let stop = shutdown::on_signal();
+    let listener = bind(&settings.url).await?;
+    let address = listener.local_addr()?;
+    let max_image_bytes = settings.max_image_bytes as usize;
+    let coordinator = tokio::select! {
+        coordinator = connect(settings, stop.clone()) => coordinator?,
+        () = stop.cancelled() => return Ok(()),
+    };
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "coordinator serves");
+    http::serve(listener, coordinator.clone(), max_image_bytes, stop).await.context("the HTTP server failed")?;
+    coordinator.drain().await;
+    tracing::info!("coordinator ended");
+    Ok(())
+}
+
+async fn bind(url: &Url) -> anyhow::Result<TcpListener> {
+    let addresses = url.socket_addrs(|| Some(8470)).with_context(|| format!("no address for SUBWATCH_URL {url}"))?;
+    let address: SocketAddr = *addresses.first().with_context(|| format!("no address for SUBWATCH_URL {url}"))?;
+    http::check_bind(&address)?;
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}: is another coordinator running? set SUBWATCH_URL"))
+}
+
+async fn connect(settings: Settings, stop: CancellationToken) -> anyhow::Result<Coordinator> {
+    let roots = dataset_roots(&settings)?;
+    let artifacts = artifacts_folder(&settings)?;
+    let store =
+        Store::connect(&StoreConfig { url: settings.redis_url.clone(), key_prefix: settings.redis_key_prefix.clone() })
+            .await?;
+    let broker = BrokerConfig::new(settings.amqp_url.clone(), "coordinator");
+    let publisher = Publisher::connect(&broker).await?;
+    let round_trip = probe(&broker).await?;
+    tracing::info!(?round_trip, "RabbitMQ delays, rejects and dead-letters as it must");
+    let hand_over = Subscription { queue: topology::dead_queue(), prefetch: dead::PREFETCH };
+    let dead_letters = Consumer::connect(&broker, vec![hand_over], stop.clone()).await?;
+    let doorbells = Doorbells::default();
+    let tracker = TaskTracker::new();
+    let context =
+        Arc::new(Context { settings, store, publisher, doorbells, roots, artifacts, stop, tracker });
+
+    let listening = context.clone();
+    context.tracker.spawn(async move { listening.store.listen(&listening.doorbells, &listening.stop).await });
+    let burying = context.clone();
+    context.tracker.spawn(async move { dead::consume(&burying, dead_letters).await });
+    let coordinator = Coordinator::new(context);
+    coordinator.resume().await?;
+    Ok(coordinator)
+}
+
+fn dataset_roots(settings: &Settings) -> anyhow::Result<DatasetRoots> {
+    let here = std::env::current_dir().context("the current folder is gone")?;
+    let folders = match &settings.dataset_roots {
+        Some(list) => std::env::split_paths(list).collect(),
+        None => vec![here],
+    };
+    Ok(DatasetRoots::new(folders)?)
+}
+
+fn artifacts_folder(settings: &Settings) -> anyhow::Result<Url> {
+    let folder = std::path::absolute(&settings.artifacts).context("the artifacts folder has no absolute path")?;
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the artifacts folder {}", folder.display()))?;
+    match Url::from_directory_path(&folder) {
+        Ok(url) => Ok(url),
+        Err(()) => bail!("the artifacts folder {} makes no URL", folder.display()),
+    }
+}
+
+impl Coordinator {
+    /// Waits for the background work to end.
+    async fn drain(&self) {
+        const LIMIT: Duration = Duration::from_secs(10);
+        let tracker = self.tracker();
+        tracker.close();
+        if tokio::time::timeout(LIMIT, tracker.wait()).await.is_err() {
+            tracing::warn!("background work did not end in {LIMIT:?}; it is taken up again at the next start");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Submissions of items: embed and predict.
+//!
+//! Owns their way from a request to jobs in the queue and back to results. Does not own runs, which only
+//! borrow an embed submission. Invariant: whatever is interrupted is taken up again by [`look_after`],
+//! from the store alone.
+
+mod layout;
+mod prepare;
+mod publish;
+mod sweep;
+
+use std::time::Duration;
+
+use common::{
+    ids::SubmissionId,
+    store::{NewSubmission, State, StoreError, Submission, SubmissionKind},
+};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+pub(crate) use self::layout::{Layout, layout};
+use crate::{
+    api::UploadedImage,
+    context::Context,
+    service::RequestError,
+};
+
+/// Pause before a submission is looked after again when the store or the broker did not serve.
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
+
+/// An embed submission as its coordinator reads it again after a restart.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct EmbedSpec {
+    pub(crate) dataset: Url,
+}
+
+/// A predict submission, likewise.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct PredictSpec {
+    pub(crate) run: SubmissionId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dataset: Option<Url>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) images: Vec<UploadedImage>,
+}
+
+/// Why a submission does not go on.
+#[derive(Debug, thiserror::Error)]
+enum SubmissionError {
+    /// It cannot be carried out; the text is for whoever submitted it.
+    #[error("{0}")]
+    Failed(String),
+    /// The store does not serve.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The coordinator is ending.
+    #[error("the coordinator is stopping")]
+    Stopping,
+}
+
+/// Records a submission in the state `preparing`; [`look_after`] carries it out.
+///
+/// # Errors
+/// When the store does not serve.
+pub(crate) async fn create(
+    context: &Context,
+    kind: SubmissionKind,
+    spec: &impl Serialize,
+    parent: Option<SubmissionId>,
+) -> Result<SubmissionId, StoreError> {
+    let id = SubmissionId::now();
+    let spec = serde_json::to_value(spec).expect("a spec is plain data");
+    let retention = context.settings.retention();
+    context.store.create_submission(&NewSubmission { id, kind, spec, parent, retention }).await?;
+    Ok(id)
+}
+
+/// Checks that a user's dataset lies where datasets may lie.
+///
+/// # Errors
+/// When it does not, or is no folder.
+pub(crate) fn dataset_url(context: &Context, text: &str) -> Result<Url, RequestError> {
+    use data::roots::RootError;
+    context.roots.resolve(text).map_err(|error| match error {
+        RootError::Missing { .. } => RequestError::NotFound(error.to_string()),
+        RootError::Outside { .. } => RequestError::Forbidden(error.to_string()),
+        _ => RequestError::Invalid(error.to_string()),
+    })
+}
+
+/// Carries a submission from wherever it stands to its end, or until the coordinator stops.
+pub(crate) async fn look_after(context: &Context, id: SubmissionId) {
+    loop {
+        let paused = match carry_on(context, id).await {
+            Ok(()) => break,
+            Err(SubmissionError::Stopping) => return,
+            Err(SubmissionError::Store(error)) => error.to_string(),
+            Err(SubmissionError::Failed(error)) => {
+                tracing::warn!(submission = %id, %error, "submission failed");
+                match context.store.close_submission(id, State::Failed, Some(&error), false).await {
+                    Ok(_) => break,
+                    Err(error) => error.to_string(),
+                }
+            }
+        };
+        tracing::warn!(submission = %id, error = %paused, "submission waits for the store");
+        tokio::select! {
+            () = context.stop.cancelled() => return,
+            () = tokio::time::sleep(RETRY_PAUSE) => {}
+        }
+    }
+    if let Err(error) = context.store.set_inactive(id).await {
+        tracing::warn!(submission = %id, %error, "submission stays on the list of active ones");
+    }
+}
+
+async fn carry_on(context: &Context, id: SubmissionId) -> Result<(), SubmissionError> {
+    let Some(mut submission) = context.store.submission(id).await? else { return Ok(()) };
+    if submission.state == State::Preparing {
+        prepare::prepare(context, &submission).await?;
+        match context.store.submission(id).await? {
+            Some(prepared) => submission = prepared,
+            None => return Ok(()),
+        }
+    }
+    if submission.state == State::Running {
+        publish::publish(context, &submission).await?;
+        sweep::watch(context, id).await?;
+    }
+    Ok(())
+}
+
+fn read_spec<T: for<'de> Deserialize<'de>>(submission: &Submission) -> Result<T, SubmissionError> {
+    serde_json::from_value(submission.spec.clone())
+        .map_err(|error| SubmissionError::Failed(format!("its request is unreadable: {error}")))
+}

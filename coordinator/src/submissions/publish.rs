@@ -1,0 +1,123 @@
+//! Puts a submission's jobs into the queue.
+//!
+//! Owns the order and the cursor: the first `jobs_published` jobs are known to be in the broker, the
+//! others are published again after a restart, under the same ids.
+
+use std::time::Duration;
+
+use common::{
+    envelope::Envelope,
+    ids::JobId,
+    jobs::{Chunk, EmbedArgs, JobArgs, PredictArgs},
+    store::{Submission, SubmissionKind},
+    topology::Route,
+};
+use futures::{StreamExt, stream};
+
+use super::{Layout, PredictSpec, SubmissionError, layout, read_spec};
+use crate::context::Context;
+
+/// Jobs published between two writes of the cursor.
+const CURSOR_EVERY: u32 = 256;
+/// Publishes under way at once.
+const WINDOW: usize = 128;
+/// Pause after a job was not taken; doubles up to the limit.
+const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE_AT_MOST: Duration = Duration::from_secs(10);
+/// A predict submission of at most this many items overtakes the batches.
+const INTERACTIVE_ITEMS: u64 = 16;
+
+/// Publishes every job that is not published yet.
+///
+/// # Errors
+/// When the store does not serve, or the coordinator stops.
+pub(super) async fn publish(context: &Context, submission: &Submission) -> Result<(), SubmissionError> {
+    let jobs = Jobs::of(context, submission)?;
+    let mut first = submission.jobs_published;
+    while first < submission.jobs {
+        let end = (first + CURSOR_EVERY).min(submission.jobs);
+        let mut published = stream::iter(first..end).map(|job| jobs.publish(context, job)).buffer_unordered(WINDOW);
+        while let Some(result) = published.next().await {
+            result?;
+        }
+        context.store.set_published(submission.id, end).await?;
+        if context.store.state(submission.id).await?.is_none_or(common::store::State::is_terminal) {
+            return Ok(());
+        }
+        first = end;
+    }
+    Ok(())
+}
+
+/// How a submission's jobs are made.
+pub(super) struct Jobs<'a> {
+    submission: &'a Submission,
+    layout: Layout,
+    route: Route,
+    predict: Option<PredictSpec>,
+    max_attempts: u32,
+}
+
+impl<'a> Jobs<'a> {
+    pub(super) fn of(context: &Context, submission: &'a Submission) -> Result<Self, SubmissionError> {
+        let lost = || SubmissionError::Failed("its manifest is unreadable".to_owned());
+        let layout = layout(submission).ok_or_else(lost)?;
+        let predict = match submission.kind {
+            SubmissionKind::Predict => Some(read_spec(submission)?),
+            SubmissionKind::Embed | SubmissionKind::Train => None,
+        };
+        let route = match submission.kind {
+            SubmissionKind::Predict if layout.items <= INTERACTIVE_ITEMS => Route::PredictInteractive,
+            SubmissionKind::Predict => Route::Predict,
+            SubmissionKind::Embed | SubmissionKind::Train => Route::Embed,
+        };
+        Ok(Self { submission, layout, route, predict, max_attempts: context.settings.max_attempts })
+    }
+
+    /// The route of all of them.
+    pub(super) fn route(&self) -> &Route {
+        &self.route
+    }
+
+    /// Publishes one job, trying again until the broker takes it.
+    pub(super) async fn publish(&self, context: &Context, job: u32) -> Result<(), SubmissionError> {
+        let envelope = self.envelope(job);
+        let mut pause = PAUSE;
+        loop {
+            let error = match context.publisher.publish(&envelope, &self.route).await {
+                Ok(()) => return Ok(()),
+                Err(error) if !error.is_retryable() => return Err(SubmissionError::Failed(error.to_string())),
+                Err(error) => error,
+            };
+            tracing::warn!(submission = %self.submission.id, job, %error, "job was not taken, trying again in {pause:?}");
+            tokio::select! {
+                () = context.stop.cancelled() => return Err(SubmissionError::Stopping),
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_AT_MOST),
+            }
+        }
+    }
+
+    fn envelope(&self, job: u32) -> Envelope {
+        let chunk = Chunk {
+            part: self.layout.part(job),
+            dataset: self.layout.dataset.clone(),
+            index: job,
+            first_item: self.layout.first_item(job),
+            items: self.layout.job_items(job),
+        };
+        let args = match &self.predict {
+            Some(spec) => JobArgs::Predict(PredictArgs { chunk, run: spec.run }),
+            None => JobArgs::Embed(EmbedArgs { chunk }),
+        };
+        Envelope {
+            job: JobId::derive(self.submission.id, args.kind(), &args.name()),
+            submission: self.submission.id,
+            attempt: 1,
+            max_attempts: self.max_attempts,
+            generation: 0,
+            deadline_ms: None,
+            traceparent: None,
+            args,
+        }
+    }
+}

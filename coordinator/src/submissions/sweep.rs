@@ -1,0 +1,105 @@
+//! Watches a published submission until its end, and publishes again what was lost.
+//!
+//! Owns the judgement that a job is lost: neither finished nor touched for a while. It heals a lost
+//! publish, a wiped broker and a store restored from an older state; since outcomes are applied once, a
+//! job published twice is harmless.
+
+use std::time::{Duration, Instant};
+
+use common::{
+    ids::SubmissionId,
+    store::{JobStatus, Submission},
+};
+
+use super::{SubmissionError, publish::Jobs};
+use crate::context::Context;
+
+/// How often a watcher reads the record though no doorbell rang.
+const TIMER: Duration = Duration::from_secs(2);
+/// A job untouched for this many times the sweep interval is lost even if its queue is not empty.
+const PATIENCE: u32 = 20;
+
+/// Waits for the end of a submission, sweeping now and then.
+///
+/// # Errors
+/// When the store does not serve, or the coordinator stops.
+pub(super) async fn watch(context: &Context, id: SubmissionId) -> Result<(), SubmissionError> {
+    let doorbell = context.doorbells.of(id);
+    let after = Duration::from_secs(context.settings.sweep_after_seconds);
+    let mut swept = Instant::now();
+    let mut progress = (0, Instant::now());
+    loop {
+        let Some(submission) = context.store.submission(id).await? else { return Ok(()) };
+        if submission.state.is_terminal() {
+            let (state, succeeded, failed) = (submission.state, submission.succeeded, submission.failed);
+            tracing::info!(submission = %id, ?state, succeeded, failed, "submission ended");
+            return Ok(());
+        }
+        if submission.jobs_finished != progress.0 {
+            progress = (submission.jobs_finished, Instant::now());
+        }
+        if swept.elapsed() >= after && progress.1.elapsed() >= after {
+            sweep(context, &submission, after).await?;
+            swept = Instant::now();
+        }
+        tokio::select! {
+            () = context.stop.cancelled() => return Err(SubmissionError::Stopping),
+            () = doorbell.wait(TIMER) => tokio::time::sleep(TIMER / 20).await,
+        }
+    }
+}
+
+async fn sweep(context: &Context, submission: &Submission, after: Duration) -> Result<(), SubmissionError> {
+    let jobs = Jobs::of(context, submission)?;
+    let marks = context.store.job_marks(submission.id).await?;
+    let now_ms = context.store.now_ms().await?;
+    let waiting = context.publisher.queue_depth(&jobs.route().queue_name()).await.unwrap_or(0);
+    let mut lost = Vec::new();
+    for job in 0..submission.jobs_published {
+        let mark = marks.get(&job.to_string());
+        if is_lost(mark, submission.created_ms, now_ms, waiting, after) {
+            lost.push(job);
+        }
+    }
+    if !lost.is_empty() {
+        tracing::warn!(submission = %submission.id, jobs = lost.len(), "publishing jobs again that nobody works on");
+    }
+    for job in lost {
+        jobs.publish(context, job).await?;
+    }
+    Ok(())
+}
+
+/// Whether a job is lost. While jobs wait in its queue it may be one of them, so it gets more time.
+fn is_lost(mark: Option<&JobStatus>, created_ms: u64, now_ms: u64, waiting: u32, after: Duration) -> bool {
+    let touched_ms = match mark {
+        Some(mark) if mark.is_finished() => return false,
+        Some(mark) => mark.touched_ms,
+        None => created_ms,
+    };
+    let patience = if waiting == 0 { after } else { after * PATIENCE };
+    now_ms.saturating_sub(touched_ms) >= patience.as_millis() as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_untouched_unfinished_jobs_are_lost() {
+        let mark = |state: &str, touched_ms| {
+            Some(JobStatus { state: state.to_owned(), generation: 0, touched_ms, boot: None, crashes: 0 })
+        };
+        let check = |mark: Option<JobStatus>, now_ms, waiting, want| {
+            assert_eq!(is_lost(mark.as_ref(), 0, now_ms, waiting, Duration::from_secs(30)), want, "{mark:?}");
+        };
+        check(None, 29_999, 0, false);
+        check(None, 30_000, 0, true);
+        check(None, 30_000, 5, false);
+        check(None, 600_000, 5, true);
+        check(mark("started", 20_000), 30_000, 0, false);
+        check(mark("started", 20_000), 50_000, 0, true);
+        check(mark("done", 0), 9_000_000, 0, false);
+        check(mark("dead", 0), 9_000_000, 0, false);
+    }
+}
