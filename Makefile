@@ -1,0 +1,32 @@
+# One command each. The work is done by the scripts in deploy/local.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build test lint demo up down services
+export WORKERS THREADS
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## install what is missing on this Debian machine, and libtorch into .local
+	@deploy/local/setup.sh
+
+build: setup ## build the programs, target/release/subwatch and target/release/subwatch-worker
+	@cargo build --release --workspace
+
+test: ## run all tests over a private RabbitMQ and Redis
+	@deploy/local/test.sh $(ARGS)
+
+lint: ## check formatting, clippy, documentation and shell scripts
+	@deploy/local/lint.sh
+
+demo: ## embed a sample dataset, train a head on it and predict, from nothing to figures
+	@deploy/local/demo.sh
+
+up: ## start servers, coordinator and workers; WORKERS=2 THREADS=1 say how many
+	@deploy/local/system.sh up
+
+down: ## stop what `make up` or `make services` started
+	@deploy/local/system.sh down
+
+services: setup ## start the private RabbitMQ and Redis alone and print their addresses
+	@deploy/local/services.sh start up

@@ -1,0 +1,209 @@
+#!/usr/bin/env bash
+# Private RabbitMQ and Redis of one instance, on loopback, with their data in .local/<instance>.
+#
+#   services.sh start INSTANCE [--fresh]    --fresh forgets what the instance held before
+#   services.sh stop INSTANCE
+#   services.sh status INSTANCE             exit status 3 when not all of it runs
+#
+# Five consecutive ports: AMQP, management, Redis, epmd, Erlang distribution. Instance `up` has fixed ones
+# from 8471 on (UP_PORTS=… moves them); the others take free ones when they start, and a sixth for a
+# coordinator. `.local/<instance>/services.env` says where they are. Servers of the machine are never touched,
+# nor is what /etc/rabbitmq and /etc/redis say.
+
+. "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+. "$scripts/processes.sh"
+
+rabbitmq_server=/usr/lib/rabbitmq/bin/rabbitmq-server
+
+# Sets the ports from the first of them.
+use_ports() {
+    amqp_port=$1 management_port=$(($1 + 1)) redis_port=$(($1 + 2))
+    epmd_port=$(($1 + 3)) distribution_port=$(($1 + 4)) coordinator_port=$(($1 + 5))
+    amqp_url=amqp://guest:guest@127.0.0.1:$amqp_port/%2f
+    management_url=http://guest:guest@127.0.0.1:$management_port
+    redis_url=redis://127.0.0.1:$redis_port/0
+}
+
+# Keeps the ports of servers that run; otherwise takes the fixed or free ones.
+choose_ports() {
+    local first
+    if { runs rabbitmq || runs redis || runs epmd; } && [[ -s $pids/ports ]]; then
+        first=$(<"$pids/ports")
+    elif [[ $instance == up ]]; then
+        first=${UP_PORTS:-8471}
+        [[ $first =~ ^[0-9]{4,5}$ ]] || first=0
+        ((first >= 1024 && first <= 65530)) ||
+            fail "UP_PORTS is '$UP_PORTS': it must be the first of five port numbers, between 1024 and 65530"
+    else
+        # Below the range that the kernel hands to outgoing connections.
+        until first=$((20000 + RANDOM % 12000)) && all_free "$first"; do :; done
+    fi
+    use_ports "$first"
+    printf '%s\n' "$first" >"$pids/ports"
+}
+
+all_free() {
+    local port
+    for ((port = $1; port < $1 + 6; port++)); do
+        ! listening "$port" || return 1
+    done
+}
+
+# Ends with a clear line when a port that NAME is about to take is somebody else's.
+require_free() {
+    local name=$1 port
+    shift
+    for port in "$@"; do
+        ! listening "$port" || fail "port $port, which $name wants, is in use by another program: stop that, or" \
+            "name other ports with UP_PORTS=… (the first of five)"
+    done
+}
+
+# The address of a server that the user gave, or nothing: one that names our own server does not count.
+given() { [[ $instance != up || $1 == "$2" ]] || printf '%s' "$1"; }
+
+start_redis() {
+    if runs redis; then return; fi
+    require_free Redis "$redis_port"
+    command -v redis-server >/dev/null || fail "redis-server is not installed: run 'make setup'"
+    mkdir -p "$home/redis"
+    cat >"$home/redis/redis.conf" <<CONF
+bind 127.0.0.1
+port $redis_port
+daemonize no
+dir "$home/redis"
+save ""
+appendonly yes
+appendfsync everysec
+maxmemory-policy noeviction
+CONF
+    started=(redis "${started[@]}")
+    start_process redis redis-server "$home/redis/redis.conf"
+}
+
+redis_ready() { [[ $(redis-cli -h 127.0.0.1 -p "$redis_port" ping 2>/dev/null) == PONG ]]; }
+
+# Our own epmd: one started by the broker would outlive it, and the machine's may belong to a system RabbitMQ.
+start_epmd() {
+    if runs epmd; then return; fi
+    require_free epmd "$epmd_port"
+    started=("${started[@]}" epmd)
+    start_process epmd env -i PATH="$PATH" epmd -port "$epmd_port" -address 127.0.0.1
+    await epmd 10 listening "$epmd_port"
+}
+
+start_rabbitmq() {
+    start_epmd
+    if runs rabbitmq; then return; fi
+    [[ -x $rabbitmq_server ]] || fail "rabbitmq-server is not installed: run 'make setup'"
+    require_free RabbitMQ "$amqp_port" "$management_port" "$distribution_port"
+    local folder=$home/rabbitmq
+    mkdir -p "$folder"
+    : >"$folder/rabbitmq-env.conf"
+    echo '[].' >"$folder/advanced.config"
+    echo '[rabbitmq_management].' >"$folder/enabled_plugins"
+    # The node finds itself whatever the machine makes of the name localhost.
+    printf '%s\n' '{host, {127,0,0,1}, ["localhost"]}.' '{lookup, [file, native]}.' >"$folder/inetrc"
+    cat >"$folder/rabbitmq.conf" <<CONF
+listeners.tcp.1 = 127.0.0.1:$amqp_port
+management.tcp.ip = 127.0.0.1
+management.tcp.port = $management_port
+disk_free_limit.absolute = 256MB
+vm_memory_high_watermark.relative = 0.4
+log.file.rotation.size = 10485760
+log.file.rotation.count = 2
+CONF
+    # ALLOW_INPUT makes the script become the broker instead of watching it, so the pid is the broker's;
+    # -noinput takes the shell away again. Idle schedulers do not spin: workers need the cores.
+    started=(rabbitmq "${started[@]}")
+    start_process rabbitmq env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME="$folder" \
+        ERL_EPMD_PORT="$epmd_port" ERL_EPMD_ADDRESS=127.0.0.1 ERL_INETRC="$folder/inetrc" \
+        RABBITMQ_ALLOW_INPUT=1 RABBITMQ_NODENAME="subwatch-$instance@localhost" \
+        RABBITMQ_DIST_PORT="$distribution_port" RABBITMQ_CONF_ENV_FILE="$folder/rabbitmq-env.conf" \
+        RABBITMQ_CONFIG_FILE="$folder/rabbitmq.conf" RABBITMQ_CONFIG_FILES="$folder/conf.d" \
+        RABBITMQ_ADVANCED_CONFIG_FILE="$folder/advanced.config" \
+        RABBITMQ_ENABLED_PLUGINS_FILE="$folder/enabled_plugins" RABBITMQ_MNESIA_BASE="$folder/mnesia" \
+        RABBITMQ_GENERATED_CONFIG_DIR="$folder/config" RABBITMQ_LOG_BASE="$logs" RABBITMQ_LOGS="$logs/rabbitmq-server.log" \
+        RABBITMQ_PID_FILE="$folder/rabbitmq.pid" ERL_CRASH_DUMP="$logs/erl_crash.dump" \
+        RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS="-start_epmd false -kernel inet_dist_use_interface {127,0,0,1} +S 2:2 +sbwt none +sbwtdcpu none +sbwtdio none" \
+        "$rabbitmq_server" -noinput
+}
+
+# Listeners open last, so a broker that answers here has booted.
+rabbitmq_ready() {
+    listening "$amqp_port" && curl --noproxy '*' -fs -m 5 -o /dev/null "$management_url/api/overview"
+}
+
+write_addresses() {
+    {
+        echo "# Servers of the instance '$instance'. Use them with: . .local/$instance/services.env"
+        [[ -n $given_amqp ]] || echo "export SUBWATCH_AMQP_URL=$amqp_url"
+        [[ -n $given_redis ]] || echo "export SUBWATCH_REDIS_URL=$redis_url"
+        if [[ $instance == test ]]; then
+            echo "export SUBWATCH_TEST_AMQP_URL=$amqp_url"
+            echo "export SUBWATCH_TEST_MANAGEMENT_URL=$management_url"
+            echo "export SUBWATCH_TEST_REDIS_URL=$redis_url"
+        fi
+        if [[ $instance != up ]]; then echo "export SUBWATCH_URL=http://127.0.0.1:$coordinator_port"; fi
+    } >"$home/services.env"
+}
+
+start() {
+    local begun=$SECONDS
+    [[ ${1:-} != --fresh ]] || { stop quietly && rm -rf "$home/redis" "$home/rabbitmq"; }
+    choose_ports
+    given_amqp=$(given "${SUBWATCH_AMQP_URL:-}" "$amqp_url")
+    given_redis=$(given "${SUBWATCH_REDIS_URL:-}" "$redis_url")
+    [[ -n $given_redis ]] || start_redis
+    [[ -n $given_amqp ]] || start_rabbitmq
+    [[ -n $given_redis ]] || await redis 60 redis_ready || exit 1
+    [[ -n $given_amqp ]] || await rabbitmq 120 rabbitmq_ready || exit 1
+    started=()
+    write_addresses
+    report "$((SECONDS - begun)) s"
+}
+
+report() {
+    if [[ -n $given_amqp ]]; then say "RabbitMQ  yours, as SUBWATCH_AMQP_URL says"; else
+        say "RabbitMQ  $amqp_url   management: $management_url"
+    fi
+    if [[ -n $given_redis ]]; then say "Redis     yours, as SUBWATCH_REDIS_URL says"; else say "Redis     $redis_url"; fi
+    say "servers of '$instance' are ready ($1); settings for a shell: . .local/$instance/services.env"
+}
+
+stop() {
+    local outcome='nothing was running'
+    if runs rabbitmq || runs redis || runs epmd; then outcome=stopped; fi
+    # RabbitMQ takes its time to leave; only `up` holds what somebody will want again.
+    local grace=0
+    if [[ $instance == up ]]; then grace=30; fi
+    stop_processes "$grace" rabbitmq redis
+    stop_processes "$grace" epmd
+    rm -f "$home/services.env"
+    [[ ${1:-} == quietly ]] || say "servers of '$instance': $outcome"
+}
+
+status() {
+    local name id missing=0
+    for name in rabbitmq redis epmd; do
+        if id=$(process_id "$name"); then say "$name runs, pid $id"; else
+            say "$name does not run"
+            missing=1
+        fi
+    done
+    [[ ! -s $home/services.env ]] || cat "$home/services.env"
+    return $((missing * 3))
+}
+
+[[ $# -ge 2 && $1 =~ ^(start|stop|status)$ ]] || fail "usage: services.sh start|stop|status INSTANCE [--fresh]"
+use_instance "$2"
+if [[ $1 == status ]]; then
+    status
+    exit
+fi
+lock "$home/services.lock" "start or stop of the servers of '$instance'" 180
+# A start that fails or is interrupted takes back what it began, and leaves alone what ran before.
+started=()
+clean_up() { ((${#started[@]} == 0)) || stop_processes 10 "${started[@]}"; }
+leave_cleanly
+"$1" "${@:3}"

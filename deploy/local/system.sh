@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# A whole system on this machine: private servers, one coordinator, some workers.
+#
+#   WORKERS=2 THREADS=1 system.sh up    starts it, or starts it again with other settings; data is kept
+#   system.sh down
+#
+# A server that SUBWATCH_AMQP_URL or SUBWATCH_REDIS_URL names is used instead of a private one. All other
+# SUBWATCH_… variables reach the coordinator and the workers as they are.
+
+. "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+. "$scripts/processes.sh"
+. "$scripts/programs.sh"
+
+up() {
+    read_wishes
+    export SUBWATCH_URL=${SUBWATCH_URL:-http://127.0.0.1:8470}
+    "$scripts/setup.sh"
+    build
+    starting=yes
+    list_programs
+    ((${#programs[@]} == 0)) || say "stopping the coordinator and the workers that run"
+    stop_programs
+    "$scripts/services.sh" start up
+    # shellcheck source=/dev/null
+    . "$home/services.env"
+    start_programs "$workers" || exit 1
+    starting=
+    say "
+subwatch is up at $SUBWATCH_URL with $workers worker(s); logs are in .local/up/logs. Next:"
+    [[ $SUBWATCH_URL == http://127.0.0.1:8470 ]] || say "    export SUBWATCH_URL=$SUBWATCH_URL"
+    say "    target/release/subwatch status
+    target/release/subwatch dataset sample sample --count 600 --seed 0
+    target/release/subwatch embed sample
+    make down"
+}
+
+down() {
+    list_programs
+    local name running=0
+    for name in "${programs[@]}"; do if runs "$name"; then running=$((running + 1)); fi; done
+    stop_programs
+    ((running == 0)) || say "coordinator and workers: $running stopped"
+    "$scripts/services.sh" stop up
+}
+
+[[ ${1:-} =~ ^(up|down)$ && $# == 1 ]] || fail "usage: system.sh up|down"
+use_instance up
+lock "$home/system.lock" "make up' or 'make down" 5
+starting=
+clean_up() {
+    [[ -n $starting ]] || return 0
+    stop_programs
+    "$scripts/services.sh" stop up
+}
+leave_cleanly
+"$1"

@@ -1,0 +1,14 @@
+//! Lets the tests find libtorch where the worker was built against it.
+
+use std::{env, path::PathBuf};
+
+fn main() {
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-env-changed=LIBTORCH");
+    let folder = env::var_os("LIBTORCH").map(|libtorch| PathBuf::from(libtorch).join("lib"));
+    match folder.as_ref().and_then(|folder| folder.canonicalize().ok()) {
+        // DT_RPATH rather than DT_RUNPATH, since libtorch's own libraries look for one another, too.
+        Some(folder) => println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags,-rpath,{}", folder.display()),
+        None => panic!("libtorch is not in {folder:?}: run `make setup`, or set LIBTORCH to its folder"),
+    }
+}

@@ -1,0 +1,149 @@
+//! Virtual hosts for tests, through RabbitMQ's management API.
+//!
+//! Owns creating, deleting, inspecting and disturbing a vhost from outside. Does not speak AMQP: what the
+//! product does over AMQP is what the tests observe.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use reqwest::{Client, Method, Response, StatusCode, Url};
+use serde_json::{Value, json};
+
+use crate::environment::Servers;
+
+/// How often and how long a vhost is waited for: the broker starts its processes after it has answered.
+const CREATE_PAUSE: Duration = Duration::from_millis(20);
+const CREATE_ATTEMPTS: u32 = 250;
+
+/// A virtual host of one test.
+#[derive(Debug)]
+pub struct Vhost {
+    name: String,
+    amqp_url: String,
+    management: Url,
+    user: String,
+    password: String,
+    client: Client,
+}
+
+impl Vhost {
+    /// Creates the vhost `name` and lets the servers' user do everything in it.
+    ///
+    /// # Panics
+    /// When the management API does not do it; so do all methods here.
+    pub async fn create(servers: &Servers, name: &str) -> Self {
+        let mut amqp = Url::parse(&servers.amqp_url).expect("SUBWATCH_TEST_AMQP_URL is a URL");
+        let (user, password) = (amqp.username().to_owned(), amqp.password().unwrap_or("guest").to_owned());
+        amqp.set_path(&format!("/{name}"));
+        let vhost = Self {
+            name: name.to_owned(),
+            amqp_url: amqp.to_string(),
+            management: Url::parse(&servers.management_url).expect("SUBWATCH_TEST_MANAGEMENT_URL is a URL"),
+            user,
+            password,
+            client: Client::new(),
+        };
+        vhost.call(Method::PUT, &["vhosts", name], None).await;
+        let all = json!({"configure": ".*", "write": ".*", "read": ".*"});
+        vhost.call(Method::PUT, &["permissions", name, &vhost.user], Some(all)).await;
+        vhost.wait_until_running().await;
+        vhost
+    }
+
+    /// Returns the AMQP URL with this vhost.
+    #[must_use]
+    pub fn amqp_url(&self) -> String {
+        self.amqp_url.clone()
+    }
+
+    /// Deletes the vhost with everything in it.
+    pub async fn delete(self) {
+        self.call(Method::DELETE, &["vhosts", &self.name], None).await;
+    }
+
+    /// Closes every connection to the vhost and returns how many the management API knew. It learns of a
+    /// connection some time after it was opened.
+    pub async fn close_all_connections(&self) -> usize {
+        let connections = self.list(&["vhosts", &self.name, "connections"]).await;
+        for connection in &connections {
+            let name = connection["name"].as_str().expect("a connection has a name");
+            self.call(Method::DELETE, &["connections", name], None).await;
+        }
+        connections.len()
+    }
+
+    /// Returns how many messages, waiting or unacknowledged, each queue holds. The broker counts every few
+    /// seconds, so this lags behind.
+    pub async fn queue_counts(&self) -> BTreeMap<String, u64> {
+        let queues = self.list(&["queues", &self.name]).await;
+        let count = |queue: &Value| queue["messages"].as_u64().unwrap_or(0);
+        queues
+            .iter()
+            .map(|queue| (queue["name"].as_str().unwrap_or_default().to_owned(), count(queue)))
+            .collect()
+    }
+
+    /// Returns the prefetch of each consumer of the vhost, by queue.
+    pub async fn prefetches(&self) -> Vec<(String, u64)> {
+        let consumers = self.list(&["consumers", &self.name]).await;
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let prefetch = |consumer: &Value| consumer["prefetch_count"].as_u64().unwrap_or(0);
+        consumers.iter().map(|consumer| (text(&consumer["queue"]["name"]), prefetch(consumer))).collect()
+    }
+
+    /// Bounds the queues that `pattern` matches to `bytes`, below what they were declared with.
+    pub async fn limit_queues(&self, pattern: &str, bytes: u64) {
+        let definition = json!({"max-length-bytes": bytes});
+        let policy = json!({"pattern": pattern, "apply-to": "queues", "definition": definition});
+        self.call(Method::PUT, &["policies", &self.name, "limit"], Some(policy)).await;
+    }
+
+    /// Deletes a queue, whatever it holds.
+    pub async fn delete_queue(&self, queue: &str) {
+        self.call(Method::DELETE, &["queues", &self.name, queue], None).await;
+    }
+
+    /// Publishes `body` with `properties`, which need not be a job.
+    pub async fn publish(&self, exchange: &str, routing_key: &str, properties: Value, body: &str) {
+        let message = json!({
+            "properties": properties, "routing_key": routing_key, "payload": body, "payload_encoding": "string",
+        });
+        let answer =
+            self.call(Method::POST, &["exchanges", &self.name, exchange, "publish"], Some(message)).await;
+        let answer: Value = answer.json().await.expect("the management API answers in JSON");
+        assert_eq!(answer["routed"], true, "the message reached no queue");
+    }
+
+    async fn wait_until_running(&self) {
+        for _ in 0..CREATE_ATTEMPTS {
+            let answer = self.call(Method::GET, &["vhosts", &self.name], None).await;
+            let vhost: Value = answer.json().await.expect("the management API answers in JSON");
+            let states = vhost["cluster_state"].as_object();
+            if states.is_some_and(|states| states.values().all(|state| state == "running")) {
+                return;
+            }
+            tokio::time::sleep(CREATE_PAUSE).await;
+        }
+        panic!("vhost {} does not start", self.name);
+    }
+
+    async fn list(&self, path: &[&str]) -> Vec<Value> {
+        let answer = self.call(Method::GET, path, None).await;
+        answer.json().await.expect("the management API answers with a list")
+    }
+
+    async fn call(&self, method: Method, path: &[&str], body: Option<Value>) -> Response {
+        let mut url = self.management.clone();
+        url.path_segments_mut().expect("an http URL has a path").push("api").extend(path);
+        let mut request = self.client.request(method.clone(), url.clone());
+        request = request.basic_auth(&self.user, Some(&self.password));
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.unwrap_or_else(|error| panic!("{method} {url}: {error}"));
+        let status = answer.status();
+        // A connection or a queue may be gone by itself.
+        let gone = method == Method::DELETE && status == StatusCode::NOT_FOUND;
+        assert!(status.is_success() || gone, "{method} {url} answers {status}");
+        answer
+    }
+}

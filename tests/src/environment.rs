@@ -1,0 +1,33 @@
+//! Where the servers under test are, as `make test` says.
+
+/// The servers that tests share.
+#[derive(Clone, Debug)]
+pub struct Servers {
+    /// `amqp://user:password@host:port`, without a virtual host.
+    pub amqp_url: String,
+    /// RabbitMQ's management API, `http://host:port`.
+    pub management_url: String,
+    /// `redis://host:port`.
+    pub redis_url: String,
+}
+
+impl Servers {
+    /// Reads the addresses that `make test` sets.
+    ///
+    /// # Panics
+    /// When one is missing.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        Self {
+            amqp_url: variable("SUBWATCH_TEST_AMQP_URL"),
+            management_url: variable("SUBWATCH_TEST_MANAGEMENT_URL"),
+            redis_url: variable("SUBWATCH_TEST_REDIS_URL"),
+        }
+    }
+}
+
+fn variable(name: &str) -> String {
+    #[expect(clippy::disallowed_methods, reason = "tests are told their servers by the environment")]
+    let value = std::env::var(name);
+    value.unwrap_or_else(|_| panic!("{name} is not set: run the tests with `make test`, which starts the servers"))
+}
