@@ -14,6 +14,12 @@ use crate::environment::Servers;
 const CREATE_PAUSE: Duration = Duration::from_millis(20);
 const CREATE_ATTEMPTS: u32 = 250;
 
+fn client() -> Client {
+    // Another test may have chosen a provider already; either will do.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::new()
+}
+
 /// A virtual host of one test.
 #[derive(Debug)]
 pub struct Vhost {
@@ -34,13 +40,16 @@ impl Vhost {
         let mut amqp = Url::parse(&servers.amqp_url).expect("SUBWATCH_TEST_AMQP_URL is a URL");
         let (user, password) = (amqp.username().to_owned(), amqp.password().unwrap_or("guest").to_owned());
         amqp.set_path(&format!("/{name}"));
+        let mut management = Url::parse(&servers.management_url).expect("SUBWATCH_TEST_MANAGEMENT_URL is a URL");
+        // Credentials in the URL would be sent beside those of each request, which the API refuses.
+        management.set_username("").and_then(|()| management.set_password(None)).expect("an http URL has a host");
         let vhost = Self {
             name: name.to_owned(),
             amqp_url: amqp.to_string(),
-            management: Url::parse(&servers.management_url).expect("SUBWATCH_TEST_MANAGEMENT_URL is a URL"),
+            management,
             user,
             password,
-            client: Client::new(),
+            client: client(),
         };
         vhost.call(Method::PUT, &["vhosts", name], None).await;
         let all = json!({"configure": ".*", "write": ".*", "read": ".*"});

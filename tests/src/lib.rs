@@ -6,3 +6,4 @@ pub mod broker_admin;
 pub mod cluster;
 pub mod environment;
 pub mod process;
+pub mod python;

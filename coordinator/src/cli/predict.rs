@@ -151,7 +151,7 @@ fn text(lines: &[Line]) -> String {
             }
         }
     }
-    predictions.to_string()
+    predictions.trim_fmt()
 }
 
 #[cfg(test)]
@@ -179,6 +179,13 @@ mod tests {
 
     #[test]
     fn the_table_reads_well() {
-        insta::assert_snapshot!(text(&example()), @"");
+        insta::assert_snapshot!(text(&example()), @r"
+        ──────────────────────────────────────
+         image           views per subscriber
+        ══════════════════════════════════════
+         a.jpg                          1.250
+         b.jpg   empty: the file has no bytes
+        ──────────────────────────────────────
+        ");
     }
 }

@@ -68,10 +68,13 @@ fn text(status: &StatusView) -> String {
         submissions.add_row(submission_row(view));
     }
     let none = "no worker is running: start one with `make up` or `subwatch-worker`";
-    let workers = if status.workers.is_empty() { none.to_owned() } else { workers.to_string() };
+    let workers = if status.workers.is_empty() { none.to_owned() } else { workers.trim_fmt() };
     format!(
-        "coordinator {}, {} dead letters\n\n{workers}\n\n{queues}\n\n{submissions}",
-        status.version, status.dead_letters
+        "coordinator {}, {} dead letters\n\n{workers}\n\n{}\n\n{}",
+        status.version,
+        status.dead_letters,
+        queues.trim_fmt(),
+        submissions.trim_fmt()
     )
 }
 

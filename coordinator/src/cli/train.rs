@@ -171,7 +171,7 @@ fn epochs(view: &RunView) -> String {
             best.into(),
         ]);
     }
-    epochs.to_string()
+    epochs.trim_fmt()
 }
 
 fn metrics(test: &TestReport) -> String {
@@ -189,7 +189,7 @@ fn metrics(test: &TestReport) -> String {
         digits(test.r2),
         digits(test.spearman)
     );
-    format!("{metrics}\n{others}")
+    format!("{}\n{others}", metrics.trim_fmt())
 }
 
 #[cfg(test)]
@@ -225,11 +225,70 @@ mod tests {
 
     #[test]
     fn the_report_keeps_its_json_shape() {
-        insta::assert_json_snapshot!(report(&example()), @"");
+        insta::assert_json_snapshot!(report(&example()), @r#"
+        {
+          "run": "01890a5d-ac96-774b-bcce-b302099a8057",
+          "state": "succeeded",
+          "split": {
+            "train": 1920,
+            "valid": 640,
+            "test": 640
+          },
+          "epochs": [
+            {
+              "epoch": 1,
+              "train_mse": 1.5,
+              "valid_mse": 1.25,
+              "seconds": 0.25
+            }
+          ],
+          "best_epoch": 1,
+          "test": {
+            "mse": 0.5,
+            "mae": 0.25,
+            "r2": 0.75,
+            "spearman": 0.875,
+            "baseline_mse": 2.0,
+            "raw": {
+              "mse": 1500.0,
+              "mae": 12.5,
+              "baseline_mse": 3000.0
+            }
+          },
+          "weights_sha256": "abababababababababababababababababababababababababababababababab",
+          "elapsed_seconds": 2.5,
+          "space": "space",
+          "left_out": [
+            {
+              "reason": "subscribers are zero",
+              "items": 3
+            }
+          ]
+        }
+        "#);
     }
 
     #[test]
     fn the_report_reads_well() {
-        insta::assert_snapshot!(text(&example()), @"");
+        insta::assert_snapshot!(text(&example()), @r"
+        run       01890a5d-ac96-774b-bcce-b302099a8057
+        target    views-per-subscriber, transform log1p
+        split     1920 train, 640 valid, 640 test, by video
+        left out  3: subscribers are zero
+        ────────────────────────────────────────────────────────
+         epoch   train MSE   valid MSE   seconds
+        ════════════════════════════════════════════════════════
+             1       1.500       1.250    0.2500   ← best, kept
+        ────────────────────────────────────────────────────────
+        ──────────────────────────────────────────────────────────────────
+         test split               this run   predicting the mean    ratio
+        ══════════════════════════════════════════════════════════════════
+         MSE, transformed units     0.5000                 2.000   0.2500
+         MSE, raw units              1,500                 3,000   0.5000
+        ──────────────────────────────────────────────────────────────────
+        MAE 0.2500 transformed, 12.50 raw · R² 0.7500 · Spearman 0.8750
+        weights   sha256 abababababababababababababababababababababababababababababababab
+        time      2.5 s
+        ");
     }
 }

@@ -47,13 +47,14 @@ mod tests {
 
     #[test]
     fn strangers_are_refused() {
+        use super::check as check_request;
         let check = |host: &str, origin: Option<&str>, want: bool| {
             let mut headers = HeaderMap::new();
             headers.insert(header::HOST, host.parse().unwrap());
             if let Some(origin) = origin {
                 headers.insert(header::ORIGIN, origin.parse().unwrap());
             }
-            assert_eq!(super::check(&headers, &Uri::from_static("/v1/runs")).is_ok(), want, "{host} {origin:?}");
+            assert_eq!(check_request(&headers, &Uri::from_static("/v1/runs")).is_ok(), want, "{host} {origin:?}");
         };
         check("127.0.0.1:8470", None, true);
         check("localhost:8470", None, true);

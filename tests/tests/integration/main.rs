@@ -5,4 +5,5 @@ mod deaths;
 mod determinism;
 mod duplicates;
 mod main_job;
+mod model_gates;
 mod store;

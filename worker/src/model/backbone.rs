@@ -51,7 +51,7 @@ impl Backbone {
     ///
     /// # Errors
     /// When libtorch fails.
-    pub fn new(state: &State, precision: Precision, device: Device) -> Result<Self, ModelError> {
+    pub(super) fn new(state: &State, precision: Precision, device: Device) -> Result<Self, ModelError> {
         let kind = precision.kind();
         let fold = |layer: &Layer| Convolution::fold(state, layer, kind, device);
         let mut blocks = Vec::new();
@@ -62,6 +62,14 @@ impl Backbone {
         let weights = state.digest();
         let space = space(&weights, precision, device);
         Ok(Self { stem: fold(&state::stem())?, blocks, device, kind, space, weights })
+    }
+
+    /// Folds `state` for the CPU.
+    ///
+    /// # Errors
+    /// When libtorch fails.
+    pub fn on_cpu(state: &State, precision: Precision) -> Result<Self, ModelError> {
+        Self::new(state, precision, Device::Cpu)
     }
 
     /// Where its embeddings belong.

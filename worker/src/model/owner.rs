@@ -18,7 +18,7 @@ use common::{embedding::Embedding, ids::Space};
 use data::preprocess::Pixels;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{BATCH, Backbone, ModelConfig, ModelError, weights};
+use super::{BATCH, Backbone, ModelConfig, ModelError};
 
 /// How long a batch waits for announced images.
 const LINGER: Duration = Duration::from_millis(20);
@@ -160,7 +160,7 @@ fn load(config: &ModelConfig) -> Result<(Backbone, tch::Device), ModelError> {
     }
     let precision = config.precision.resolve(device);
     let began = Instant::now();
-    let state = weights::load(&config.weights, &config.cache_dir)?;
+    let state = config.weights.load(&config.cache_dir)?;
     let backbone = Backbone::new(&state, precision, device)?;
     // The first batch of a shape pays for its kernels' choice; better now than under a job.
     let grey = Pixels(vec![128; data::preprocess::SIDE * data::preprocess::SIDE * 3]);

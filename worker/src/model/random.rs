@@ -15,7 +15,7 @@ use tch::{Kind, Tensor as Torch};
 use super::{
     ModelError, backbone,
     state::{self, Layer, NORM, State, Tensor},
-    weights::{load_file, write_safetensors},
+    weights::load_file,
 };
 
 /// A change of the draw or the calibration is a new version.
@@ -54,7 +54,7 @@ fn write_cached(state: &State, path: &Path) -> Result<(), String> {
     let folder = path.parent().ok_or("the cache has no folder")?;
     std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
     let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| error.to_string())?;
-    write_safetensors(state, file.path())?;
+    state.save(file.path()).map_err(|error| error.to_string())?;
     file.persist(path).map_err(|error| error.to_string())?;
     Ok(())
 }

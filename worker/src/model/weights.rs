@@ -88,16 +88,31 @@ fn parse_url(mut url: Url) -> Result<WeightsSource, String> {
     Ok(WeightsSource::Url { url, sha256 })
 }
 
-/// Loads the backbone's weights, fetching or making them where needed.
-pub(super) fn load(source: &WeightsSource, cache: &Path) -> Result<State, ModelError> {
-    match source {
-        WeightsSource::Random(seed) => random::load(*seed, cache),
-        WeightsSource::File(path) => load_file(path),
-        WeightsSource::Url { url, sha256 } => {
-            let path = fetch::fetch(url, sha256, cache)
-                .map_err(|error| ModelError::Weights(format!("no weights: {error}; {ADVICE}")))?;
-            load_file(&path)
+impl WeightsSource {
+    /// Loads the backbone's weights, fetching or making them where needed. Blocks.
+    ///
+    /// # Errors
+    /// When they cannot be had, or are not ResNet34's.
+    pub fn load(&self, cache: &Path) -> Result<State, ModelError> {
+        match self {
+            Self::Random(seed) => random::load(*seed, cache),
+            Self::File(path) => load_file(path),
+            Self::Url { url, sha256 } => {
+                let path = fetch::fetch(url, sha256, cache)
+                    .map_err(|error| ModelError::Weights(format!("no weights: {error}; {ADVICE}")))?;
+                load_file(&path)
+            }
         }
+    }
+}
+
+impl State {
+    /// Writes the weights as a `.safetensors` file.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), ModelError> {
+        write_safetensors(self, path).map_err(|error| ModelError::Weights(format!("{}: {error}", path.display())))
     }
 }
 
@@ -118,7 +133,7 @@ pub(super) fn load_file(path: &Path) -> Result<State, ModelError> {
 }
 
 /// Reads the tensors of a `.safetensors` file as f32.
-pub(super) fn read_safetensors(bytes: &[u8]) -> Result<State, String> {
+fn read_safetensors(bytes: &[u8]) -> Result<State, String> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| format!("no weights file: {error}"))?;
     let mut state = State::default();
     for (name, view) in file.tensors() {
@@ -144,7 +159,7 @@ fn widen(view: &TensorView<'_>) -> Option<Vec<f32>> {
 }
 
 /// Writes a state as a `.safetensors` file.
-pub(super) fn write_safetensors(state: &State, path: &Path) -> Result<(), String> {
+fn write_safetensors(state: &State, path: &Path) -> Result<(), String> {
     let bytes: Vec<(&String, Vec<usize>, Vec<u8>)> = state
         .0
         .iter()

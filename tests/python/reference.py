@@ -1,0 +1,102 @@
+"""What torchvision and Pillow make of the same images and weights: the reference of the quality gates.
+
+    reference.py resize IMAGE… --out FILE       decoded pixels and Pillow's 224×224 resize
+    reference.py features WEIGHTS IMAGE… --out FILE
+    reference.py save-pth SAFETENSORS PTH       the same weights as torch.save writes them
+    reference.py hostile FOLDER                 files that a weights reader must refuse
+
+Raw output: features are float32, little-endian, one row of 512 after another, first of the correct pipeline and
+then of each broken one in the order of BROKEN.
+"""
+import struct
+import sys
+
+import numpy as np
+import torch
+import torchvision
+from PIL import Image
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+BROKEN = ("bgr", "half-normalised", "nearest", "shuffled")
+
+
+def load_safetensors(path):
+    """Reads a .safetensors file of f32 tensors (header: 8-byte length, then JSON)."""
+    import json
+    data = open(path, "rb").read()
+    (length,) = struct.unpack("<Q", data[:8])
+    header, body = json.loads(data[8 : 8 + length]), data[8 + length :]
+    header.pop("__metadata__", None)
+    state = {}
+    for name, entry in header.items():
+        start, end = entry["data_offsets"]
+        state[name] = torch.frombuffer(bytearray(body[start:end]), dtype=torch.float32).reshape(entry["shape"])
+    return state
+
+
+def tensor(path, resample=Image.BILINEAR, mean=MEAN, std=STD, bgr=False):
+    pixels = np.asarray(Image.open(path).convert("RGB").resize((224, 224), resample), dtype=np.float32) / 255
+    if bgr:
+        pixels = pixels[:, :, ::-1].copy()
+    return torch.from_numpy((pixels - np.float32(mean)) / np.float32(std)).permute(2, 0, 1)
+
+
+def features(weights, images, out):
+    model = torchvision.models.resnet34(weights=None)
+    missing, unexpected = model.load_state_dict(load_safetensors(weights), strict=False)
+    assert not unexpected and all(n.startswith("fc.") or n.endswith("num_batches_tracked") for n in missing), missing
+    model.fc = torch.nn.Identity()
+    model.eval()
+
+    def run(**how):
+        with torch.inference_mode():
+            batch = torch.stack([tensor(path, **how) for path in images])
+            return torch.cat([model(batch[i : i + 32]) for i in range(0, len(batch), 32)]).numpy()
+
+    correct = run()
+    broken = [run(bgr=True), run(mean=(0.5,) * 3, std=(0.5,) * 3), run(resample=Image.NEAREST), np.roll(correct, 1, axis=0)]
+    np.concatenate([correct, *broken]).astype("<f4").tofile(out)
+
+
+def resize(images, out):
+    with open(out, "wb") as file:
+        for path in images:
+            picture = Image.open(path).convert("RGB")
+            small = picture.resize((224, 224), Image.BILINEAR)
+            file.write(struct.pack("<II", *picture.size) + picture.tobytes() + small.tobytes())
+
+
+def save_pth(source, target):
+    state = load_safetensors(source)
+    state["fc.weight"], state["fc.bias"] = torch.zeros(1000, 512), torch.zeros(1000)
+    state["bn1.num_batches_tracked"] = torch.tensor(7)
+    # A transposed view: its strides must be followed.
+    state["conv1.weight"] = state["conv1.weight"].permute(3, 2, 1, 0).contiguous().permute(3, 2, 1, 0)
+    torch.save({"state_dict": {"module." + name: value for name, value in state.items()}}, target)
+
+
+class Hostile:
+    def __reduce__(self):
+        import os
+        return os.system, ("touch must-not-exist",)
+
+
+def hostile(folder):
+    torch.save(torchvision.models.resnet18(weights=None).state_dict(), f"{folder}/resnet18.pth")
+    torch.save(torchvision.models.resnet34(weights=None).state_dict(), f"{folder}/old.pth", _use_new_zipfile_serialization=False)
+    torch.save({"conv1.weight": Hostile()}, f"{folder}/hostile.pth")
+    torch.save(torchvision.models.resnet34(weights=None), f"{folder}/whole-model.pth")
+
+
+if __name__ == "__main__":
+    command, *arguments = sys.argv[1:]
+    if command == "features":
+        features(arguments[0], arguments[1:-2], arguments[-1])
+    elif command == "resize":
+        resize(arguments[:-2], arguments[-1])
+    elif command == "save-pth":
+        save_pth(*arguments)
+    elif command == "hostile":
+        hostile(*arguments)
+    else:
+        sys.exit(__doc__)
