@@ -135,16 +135,21 @@ impl Settings {
         }
         builder = builder.add_source(environment);
         for (key, value) in flags {
-            builder = builder.set_override_option(*key, value.clone()).map_err(|error| ConfigError(error.to_string()))?;
+            builder = builder
+                .set_override_option(*key, value.clone())
+                .map_err(|error| ConfigError(error.to_string()))?;
         }
-        let settings: Self =
-            builder.build().and_then(Config::try_deserialize).map_err(|error| ConfigError(error.to_string()))?;
+        let settings: Self = builder
+            .build()
+            .and_then(Config::try_deserialize)
+            .map_err(|error| ConfigError(error.to_string()))?;
         settings.validate()?;
         Ok(settings)
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
-        let fail = |key: &str, value: &dyn fmt::Display, want: &str| Err(ConfigError::invalid(key, value, want));
+        let fail =
+            |key: &str, value: &dyn fmt::Display, want: &str| Err(ConfigError::invalid(key, value, want));
         if !(1..=1024).contains(&self.chunk_items) {
             return fail("chunk_items", &self.chunk_items, "between 1 and 1024");
         }
@@ -167,7 +172,11 @@ impl Settings {
             return fail("url", &self.url, "an http URL such as http://127.0.0.1:8470");
         }
         if self.redis_key_prefix.contains(['{', '}']) {
-            return fail("redis_key_prefix", &self.redis_key_prefix, "free of braces, which mark the hash tag");
+            return fail(
+                "redis_key_prefix",
+                &self.redis_key_prefix,
+                "free of braces, which mark the hash tag",
+            );
         }
         Ok(())
     }
@@ -184,7 +193,8 @@ impl Settings {
     /// When it is not set and there is no home folder to put it in.
     pub fn cache_dir(&self) -> Result<PathBuf, ConfigError> {
         #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
-        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let variable =
+            |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
         self.cache_dir
             .clone()
             .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("subwatch")))
@@ -201,7 +211,11 @@ mod tests {
 
     fn load(variables: &[(&str, &str)], flags: &[(&str, Option<String>)]) -> Result<Settings, ConfigError> {
         let source = variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Settings::from_sources(flags, Environment::with_prefix(PREFIX).ignore_empty(true).source(Some(source)), None)
+        Settings::from_sources(
+            flags,
+            Environment::with_prefix(PREFIX).ignore_empty(true).source(Some(source)),
+            None,
+        )
     }
 
     #[test]
@@ -211,7 +225,10 @@ mod tests {
             &[("prefetch", Some("9".to_owned())), ("chunk_items", None)],
         )
         .unwrap();
-        assert_eq!((settings.chunk_items, settings.prefetch, settings.log.as_str()), (32, 9, "info,lapin=off"));
+        assert_eq!(
+            (settings.chunk_items, settings.prefetch, settings.log.as_str()),
+            (32, 9, "info,lapin=off")
+        );
     }
 
     #[test]

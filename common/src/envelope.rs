@@ -74,7 +74,8 @@ impl Envelope {
         if body.len() > MAX_BODY_BYTES {
             return Err(EnvelopeError::TooLarge { bytes: body.len() });
         }
-        JobArgs::from_json(kind, body).map_err(|error| EnvelopeError::InvalidBody { kind, error: error.to_string() })
+        JobArgs::from_json(kind, body)
+            .map_err(|error| EnvelopeError::InvalidBody { kind, error: error.to_string() })
     }
 }
 

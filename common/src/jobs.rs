@@ -172,13 +172,19 @@ mod tests {
         for kind in Kind::ALL {
             assert_eq!(kind.name().parse(), Ok(kind));
         }
-        assert_eq!("dance".parse::<Kind>().unwrap_err(), "unknown job kind 'dance' (known: embed, train-epoch, predict)");
+        assert_eq!(
+            "dance".parse::<Kind>().unwrap_err(),
+            "unknown job kind 'dance' (known: embed, train-epoch, predict)"
+        );
     }
 
     #[test]
     fn unknown_fields_are_ignored_and_missing_ones_are_errors() {
-        let body = br#"{"chunk":{"part":"file:///m/0","index":0,"first_item":0,"items":2,"later":1},"new":true}"#;
-        let JobArgs::Embed(args) = JobArgs::from_json(Kind::Embed, body).unwrap() else { panic!("wrong kind") };
+        let body =
+            br#"{"chunk":{"part":"file:///m/0","index":0,"first_item":0,"items":2,"later":1},"new":true}"#;
+        let JobArgs::Embed(args) = JobArgs::from_json(Kind::Embed, body).unwrap() else {
+            panic!("wrong kind")
+        };
         assert_eq!(args.chunk.items, 2);
         assert!(JobArgs::from_json(Kind::Embed, b"{}").is_err());
         assert!(JobArgs::from_json(Kind::Predict, body).is_err());

@@ -14,7 +14,11 @@ use crate::config::{ConfigError, Settings};
 /// When the filter does not parse.
 pub fn install(settings: &Settings) -> Result<(), ConfigError> {
     let filter = EnvFilter::builder().parse(&settings.log).map_err(|error| {
-        ConfigError::invalid("log", &settings.log, &format!("a filter such as info or common=debug ({error})"))
+        ConfigError::invalid(
+            "log",
+            &settings.log,
+            &format!("a filter such as info or common=debug ({error})"),
+        )
     })?;
     let human = match settings.log_format.as_str() {
         "human" => true,

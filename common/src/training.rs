@@ -151,7 +151,7 @@ impl GradientSum {
 
     /// Adds `other` element by element.
     #[must_use]
-    pub fn add(mut self, other: &Self) -> Self {
+    pub fn plus(mut self, other: &Self) -> Self {
         for (sum, value) in self.gradient.iter_mut().zip(&other.gradient) {
             *sum += value;
         }

@@ -33,27 +33,33 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
         () = stop.cancelled() => return Ok(()),
     };
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "coordinator serves");
-    http::serve(listener, coordinator.clone(), max_image_bytes, stop).await.context("the HTTP server failed")?;
+    http::serve(listener, coordinator.clone(), max_image_bytes, stop)
+        .await
+        .context("the HTTP server failed")?;
     coordinator.drain().await;
     tracing::info!("coordinator ended");
     Ok(())
 }
 
 async fn bind(url: &Url) -> anyhow::Result<TcpListener> {
-    let addresses = url.socket_addrs(|| Some(8470)).with_context(|| format!("no address for SUBWATCH_URL {url}"))?;
-    let address: SocketAddr = *addresses.first().with_context(|| format!("no address for SUBWATCH_URL {url}"))?;
+    let addresses =
+        url.socket_addrs(|| Some(8470)).with_context(|| format!("no address for SUBWATCH_URL {url}"))?;
+    let address: SocketAddr =
+        *addresses.first().with_context(|| format!("no address for SUBWATCH_URL {url}"))?;
     http::check_bind(&address)?;
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}: is another coordinator running? set SUBWATCH_URL"))
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}: is another coordinator running? set SUBWATCH_URL")
+    })
 }
 
 async fn connect(settings: Settings, stop: CancellationToken) -> anyhow::Result<Coordinator> {
     let roots = dataset_roots(&settings)?;
     let artifacts = artifacts_folder(&settings)?;
-    let store =
-        Store::connect(&StoreConfig { url: settings.redis_url.clone(), key_prefix: settings.redis_key_prefix.clone() })
-            .await?;
+    let store = Store::connect(&StoreConfig {
+        url: settings.redis_url.clone(),
+        key_prefix: settings.redis_key_prefix.clone(),
+    })
+    .await?;
     let broker = BrokerConfig::new(settings.amqp_url.clone(), "coordinator");
     let publisher = Publisher::connect(&broker).await?;
     let round_trip = probe(&broker).await?;
@@ -84,8 +90,10 @@ fn dataset_roots(settings: &Settings) -> anyhow::Result<DatasetRoots> {
 }
 
 fn artifacts_folder(settings: &Settings) -> anyhow::Result<Url> {
-    let folder = std::path::absolute(&settings.artifacts).context("the artifacts folder has no absolute path")?;
-    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make the artifacts folder {}", folder.display()))?;
+    let folder =
+        std::path::absolute(&settings.artifacts).context("the artifacts folder has no absolute path")?;
+    std::fs::create_dir_all(&folder)
+        .with_context(|| format!("cannot make the artifacts folder {}", folder.display()))?;
     match Url::from_directory_path(&folder) {
         Ok(url) => Ok(url),
         Err(()) => bail!("the artifacts folder {} makes no URL", folder.display()),
@@ -99,7 +107,9 @@ impl Coordinator {
         let tracker = self.tracker();
         tracker.close();
         if tokio::time::timeout(LIMIT, tracker.wait()).await.is_err() {
-            tracing::warn!("background work did not end in {LIMIT:?}; it is taken up again at the next start");
+            tracing::warn!(
+                "background work did not end in {LIMIT:?}; it is taken up again at the next start"
+            );
         }
     }
 }

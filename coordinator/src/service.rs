@@ -17,8 +17,8 @@ use data::{manifest, target::Target};
 
 use crate::{
     api::{
-        ItemView, Page, QueueView, RunRequest, RunView, StatusView, StoredImage, SubmissionRequest, SubmissionView,
-        WorkersView,
+        ItemView, Page, QueueView, RunRequest, RunView, StatusView, StoredImage, SubmissionRequest,
+        SubmissionView, WorkersView,
     },
     context::Context,
     runs,
@@ -123,7 +123,8 @@ impl Coordinator {
                 }
                 if images.len() > MAX_IMAGES {
                     let images = images.len();
-                    let detail = format!("{images} images are over the limit of {MAX_IMAGES}: submit a dataset");
+                    let detail =
+                        format!("{images} images are over the limit of {MAX_IMAGES}: submit a dataset");
                     return Err(RequestError::Invalid(detail));
                 }
                 let run = runs::resolve(context, &run).await?;
@@ -149,7 +150,11 @@ impl Coordinator {
     ///
     /// # Errors
     /// When the cursor is none, or the store does not serve.
-    pub async fn submissions(&self, cursor: Option<&str>, limit: usize) -> Result<Page<SubmissionView>, RequestError> {
+    pub async fn submissions(
+        &self,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<SubmissionView>, RequestError> {
         let now_ms = self.context.store.now_ms().await?;
         let (found, next) = self.list(cursor, limit, |kind| kind != SubmissionKind::Train).await?;
         Ok(Page { items: found.iter().map(|submission| view(submission, now_ms)).collect(), next })
@@ -169,7 +174,9 @@ impl Coordinator {
         let Some(layout) = layout(&submission) else { return Ok(Page { items: Vec::new(), next: None }) };
         let target = self.target(&submission).await?;
         let mut part: u32 = match cursor {
-            Some(text) => text.parse().map_err(|_| RequestError::Invalid(format!("'{text}' is no cursor")))?,
+            Some(text) => {
+                text.parse().map_err(|_| RequestError::Invalid(format!("'{text}' is no cursor")))?
+            }
             None => 0,
         };
         let last = layout.parts().min(part.saturating_add(if failed_only { FAILED_PARTS } else { 1 }));
@@ -182,7 +189,8 @@ impl Coordinator {
             let first = layout.first_item(part);
             let results = self.context.store.results(id, first, manifest.len() as u64).await?;
             let rows = manifest.into_iter().zip(results);
-            let wanted = rows.filter(|(_, result)| !failed_only || result.as_ref().is_some_and(ItemResult::is_failed));
+            let wanted =
+                rows.filter(|(_, result)| !failed_only || result.as_ref().is_some_and(ItemResult::is_failed));
             items.extend(wanted.map(|(item, result)| item_view(item.item, result, target)));
             part += 1;
         }
@@ -283,7 +291,9 @@ impl Coordinator {
 
     async fn find(&self, id: SubmissionId) -> Result<Submission, RequestError> {
         let found = self.context.store.submission(id).await?;
-        found.ok_or_else(|| RequestError::NotFound(format!("there is no submission or run {id}, or it has expired")))
+        found.ok_or_else(|| {
+            RequestError::NotFound(format!("there is no submission or run {id}, or it has expired"))
+        })
     }
 
     async fn list(
@@ -292,7 +302,8 @@ impl Coordinator {
         limit: usize,
         wanted: impl Fn(SubmissionKind) -> bool,
     ) -> Result<(Vec<Submission>, Option<String>), RequestError> {
-        let parse = |text: &str| text.parse().map_err(|_| RequestError::Invalid(format!("'{text}' is no cursor")));
+        let parse =
+            |text: &str| text.parse().map_err(|_| RequestError::Invalid(format!("'{text}' is no cursor")));
         let mut before = cursor.map(parse).transpose()?;
         let mut found = Vec::new();
         loop {
@@ -344,20 +355,28 @@ fn view(submission: &Submission, now_ms: u64) -> SubmissionView {
 }
 
 fn item_view(item: String, result: Option<ItemResult>, target: Option<Target>) -> ItemView {
-    let row = |state: &str| ItemView {
-        item: item.clone(),
-        state: state.to_owned(),
+    let row = ItemView {
+        item,
+        state: "pending".to_owned(),
         sha256: None,
         prediction: None,
         target: None,
         error: None,
     };
     match result {
-        None => row("pending"),
-        Some(ItemResult::Embedded { sha256, .. }) => ItemView { sha256: Some(sha256), ..row("embedded") },
-        Some(ItemResult::Predicted { sha256, prediction, .. }) => {
-            ItemView { sha256: Some(sha256), prediction: Some(prediction), target, ..row("predicted") }
+        None => row,
+        Some(ItemResult::Embedded { sha256, .. }) => {
+            ItemView { state: "embedded".to_owned(), sha256: Some(sha256), ..row }
         }
-        Some(ItemResult::Failed(failure)) => ItemView { error: Some(failure.to_string()), ..row("failed") },
+        Some(ItemResult::Predicted { sha256, prediction, .. }) => ItemView {
+            state: "predicted".to_owned(),
+            sha256: Some(sha256),
+            prediction: Some(prediction),
+            target,
+            ..row
+        },
+        Some(ItemResult::Failed(failure)) => {
+            ItemView { state: "failed".to_owned(), error: Some(failure.to_string()), ..row }
+        }
     }
 }

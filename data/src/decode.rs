@@ -129,7 +129,8 @@ fn is_adobe(bytes: &[u8]) -> bool {
 fn decode_other(bytes: &[u8]) -> Result<Picture, ItemFailure> {
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().expect("memory can be read");
     let Some(format) = reader.format() else {
-        let detail = format!("the bytes are no JPEG, PNG, WebP, GIF or BMP; they begin with {}", beginning(bytes));
+        let detail =
+            format!("the bytes are no JPEG, PNG, WebP, GIF or BMP; they begin with {}", beginning(bytes));
         return Err(ItemFailure::new(FailureReason::Undecodable, detail));
     };
     let name = format!("{format:?}").to_uppercase();
@@ -137,7 +138,8 @@ fn decode_other(bytes: &[u8]) -> Result<Picture, ItemFailure> {
         ImageError::Limits(limit) => ItemFailure::new(FailureReason::TooLarge, format!("{name}: {limit}")),
         error => undecodable(&name, &error),
     };
-    let (width, height) = ImageReader::with_format(Cursor::new(bytes), format).into_dimensions().map_err(failed)?;
+    let (width, height) =
+        ImageReader::with_format(Cursor::new(bytes), format).into_dimensions().map_err(failed)?;
     require_size(u64::from(width), u64::from(height))?;
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut limits = Limits::default();
@@ -153,13 +155,20 @@ fn decode_other(bytes: &[u8]) -> Result<Picture, ItemFailure> {
 /// clipped at 255 there (mode `I;16` to `RGB`), and so it is here.
 fn to_rgb(image: DynamicImage) -> Vec<u8> {
     match image {
-        DynamicImage::ImageLuma16(grey) => grey.iter().flat_map(|value| [(*value).min(255) as u8; 3]).collect(),
-        DynamicImage::ImageRgb16(rgb) => rgb.iter().map(|value| (value >> 8) as u8).collect(),
-        DynamicImage::ImageRgba16(rgba) => {
-            rgba.pixels().flat_map(|pixel| [pixel[0], pixel[1], pixel[2]].map(|value| (value >> 8) as u8)).collect()
+        DynamicImage::ImageLuma16(grey) => {
+            grey.iter().flat_map(|value| [(*value).min(255) as u8; 3]).collect()
         }
-        DynamicImage::ImageLumaA16(grey) => grey.pixels().flat_map(|pixel| [(pixel[0] >> 8) as u8; 3]).collect(),
-        DynamicImage::ImageRgba8(rgba) => rgba.pixels().flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect(),
+        DynamicImage::ImageRgb16(rgb) => rgb.iter().map(|value| (value >> 8) as u8).collect(),
+        DynamicImage::ImageRgba16(rgba) => rgba
+            .pixels()
+            .flat_map(|pixel| [pixel[0], pixel[1], pixel[2]].map(|value| (value >> 8) as u8))
+            .collect(),
+        DynamicImage::ImageLumaA16(grey) => {
+            grey.pixels().flat_map(|pixel| [(pixel[0] >> 8) as u8; 3]).collect()
+        }
+        DynamicImage::ImageRgba8(rgba) => {
+            rgba.pixels().flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
+        }
         DynamicImage::ImageLumaA8(grey) => grey.pixels().flat_map(|pixel| [pixel[0]; 3]).collect(),
         other => other.into_rgb8().into_raw(),
     }
@@ -170,7 +179,10 @@ fn require_size(width: u64, height: u64) -> Result<(), ItemFailure> {
         return Err(ItemFailure::new(FailureReason::Undecodable, format!("the picture is {width}×{height}")));
     }
     if width * height > MAX_PIXELS || width.max(height) > u64::from(MAX_SIDE) {
-        let detail = format!("the picture is {width}×{height}, over the limit of {} megapixels", MAX_PIXELS / 1_000_000);
+        let detail = format!(
+            "the picture is {width}×{height}, over the limit of {} megapixels",
+            MAX_PIXELS / 1_000_000
+        );
         return Err(ItemFailure::new(FailureReason::TooLarge, detail));
     }
     Ok(())
@@ -198,7 +210,8 @@ mod tests {
 
     fn jpeg(width: usize, height: usize) -> Vec<u8> {
         let pixels: Vec<u8> = (0..width * height * 3).map(|i| (i * 7 % 251) as u8).collect();
-        let image = Image { pixels: pixels.as_slice(), width, pitch: width * 3, height, format: PixelFormat::RGB };
+        let image =
+            Image { pixels: pixels.as_slice(), width, pitch: width * 3, height, format: PixelFormat::RGB };
         turbojpeg::compress(image, 90, turbojpeg::Subsamp::Sub2x2).unwrap().to_vec()
     }
 
@@ -207,14 +220,21 @@ mod tests {
         let rgb = RgbImage::from_fn(5, 3, |x, y| image::Rgb([x as u8 * 50, y as u8 * 80, 7]));
         for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::WebP] {
             let picture = decode(&encode(&rgb.clone().into(), format)).unwrap();
-            assert_eq!((picture.width, picture.height, picture.rgb), (5, 3, rgb.clone().into_raw()), "{format:?}");
+            assert_eq!(
+                (picture.width, picture.height, picture.rgb),
+                (5, 3, rgb.clone().into_raw()),
+                "{format:?}"
+            );
         }
     }
 
     #[test]
     fn alpha_is_dropped_and_not_composited() {
         let rgba = RgbaImage::from_pixel(2, 1, image::Rgba([200, 100, 50, 0]));
-        assert_eq!(decode(&encode(&rgba.into(), ImageFormat::Png)).unwrap().rgb, [200, 100, 50, 200, 100, 50]);
+        assert_eq!(
+            decode(&encode(&rgba.into(), ImageFormat::Png)).unwrap().rgb,
+            [200, 100, 50, 200, 100, 50]
+        );
     }
 
     #[test]

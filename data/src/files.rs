@@ -200,7 +200,12 @@ fn relative(name: &str) -> Result<&Path, ReadError> {
     Ok(path)
 }
 
-fn list_folder(folder: &Path, prefix: &str, depth: usize, found: &mut Vec<(String, u64)>) -> Result<(), FilesError> {
+fn list_folder(
+    folder: &Path,
+    prefix: &str,
+    depth: usize,
+    found: &mut Vec<(String, u64)>,
+) -> Result<(), FilesError> {
     let failed = |error| FilesError::List { folder: folder.display().to_string(), error };
     for entry in fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -243,7 +248,10 @@ mod tests {
     async fn files_are_read_within_their_limit() {
         let (_folder, files) = root();
         assert_eq!(files.read("thumbnails/a.jpg", 5).await.unwrap(), "12345");
-        assert!(matches!(files.read("thumbnails/a.jpg", 4).await, Err(ReadError::TooLarge { bytes: 5, limit: 4, .. })));
+        assert!(matches!(
+            files.read("thumbnails/a.jpg", 4).await,
+            Err(ReadError::TooLarge { bytes: 5, limit: 4, .. })
+        ));
         assert!(matches!(files.read("thumbnails/b.jpg", 4).await, Err(ReadError::Missing { .. })));
         assert!(matches!(files.read("thumbnails/a.jpg/x", 4).await, Err(ReadError::Missing { .. })));
     }
@@ -282,6 +290,9 @@ mod tests {
     #[test]
     fn other_schemes_are_refused_by_name() {
         let error = Files::open(&Url::parse("ftp://host/x").unwrap()).unwrap_err();
-        assert_eq!(error.to_string(), "ftp://host/x is no folder this program can read: only file:// URLs are supported");
+        assert_eq!(
+            error.to_string(),
+            "ftp://host/x is no folder this program can read: only file:// URLs are supported"
+        );
     }
 }

@@ -110,7 +110,8 @@ pub async fn read(files: &Files) -> Result<Dataset, DatasetError> {
     listed.sort();
     let is_metadata =
         |name: &str| name == "metadata.jsonl" || (name.starts_with("metadata/") && name.ends_with(".jsonl"));
-    let metadata: Vec<&str> = listed.iter().map(|(name, _)| name.as_str()).filter(|name| is_metadata(name)).collect();
+    let metadata: Vec<&str> =
+        listed.iter().map(|(name, _)| name.as_str()).filter(|name| is_metadata(name)).collect();
     let dataset = if metadata.is_empty() {
         let images = listed.iter().filter(|(name, _)| is_image(name));
         let items = images.map(|(name, bytes)| ManifestItem { bytes: *bytes, ..ManifestItem::named(name) });
@@ -123,11 +124,16 @@ pub async fn read(files: &Files) -> Result<Dataset, DatasetError> {
         }
         Dataset { items: reader.items, rejected: reader.rejected, labelled: true }
     };
-    if dataset.items.is_empty() && dataset.rejected.is_empty() { Err(DatasetError::Empty) } else { Ok(dataset) }
+    if dataset.items.is_empty() && dataset.rejected.is_empty() {
+        Err(DatasetError::Empty)
+    } else {
+        Ok(dataset)
+    }
 }
 
 fn is_image(name: &str) -> bool {
-    name.rsplit_once('.').is_some_and(|(_, extension)| EXTENSIONS.contains(&extension.to_lowercase().as_str()))
+    name.rsplit_once('.')
+        .is_some_and(|(_, extension)| EXTENSIONS.contains(&extension.to_lowercase().as_str()))
 }
 
 #[derive(Default)]
@@ -143,29 +149,32 @@ impl Reader<'_> {
     fn read_file(&mut self, file: &str, bytes: &[u8]) -> Result<(), DatasetError> {
         for (line, text) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
             if !text.trim_ascii().is_empty() {
-                self.read_row(format!("{file}:{line}"), text)?;
+                self.read_row(&format!("{file}:{line}"), text)?;
             }
         }
         Ok(())
     }
 
-    fn read_row(&mut self, place: String, text: &[u8]) -> Result<(), DatasetError> {
+    fn read_row(&mut self, place: &str, text: &[u8]) -> Result<(), DatasetError> {
         let row = match parse_row(text) {
             Ok(row) => row,
             Err((item, detail)) => {
-                let item = item.map_or_else(|| place.clone(), |item| format!("{item} ({place})"));
+                let item = item.map_or_else(|| place.to_owned(), |item| format!("{item} ({place})"));
                 let failure = ItemFailure::new(FailureReason::InvalidRow, detail);
                 self.rejected.push(Rejected { item, failure });
                 return Ok(());
             }
         };
         let video = row.video_id.clone().unwrap_or_default();
-        unique("video id", &mut self.videos, video, &place)?;
-        unique("file name", &mut self.names, row.item.clone(), &place)?;
+        unique("video id", &mut self.videos, video, place)?;
+        unique("file name", &mut self.names, row.item.clone(), place)?;
         match self.sizes.get(row.item.as_str()) {
             Some(bytes) => self.items.push(ManifestItem { bytes: *bytes, ..row }),
             None => self.rejected.push(Rejected {
-                failure: ItemFailure::new(FailureReason::Missing, format!("the file that {place} names is not there")),
+                failure: ItemFailure::new(
+                    FailureReason::Missing,
+                    format!("the file that {place} names is not there"),
+                ),
                 item: row.item,
             }),
         }
@@ -180,7 +189,9 @@ fn unique(
     place: &str,
 ) -> Result<(), DatasetError> {
     match seen.get(&value) {
-        Some(first) => Err(DatasetError::Duplicate { what, value, first: first.clone(), second: place.to_owned() }),
+        Some(first) => {
+            Err(DatasetError::Duplicate { what, value, first: first.clone(), second: place.to_owned() })
+        }
         None => {
             seen.insert(value, place.to_owned());
             Ok(())
@@ -195,13 +206,15 @@ fn parse_row(text: &[u8]) -> Result<ManifestItem, (Option<String>, String)> {
         return Err((None, format!("the row has {} bytes, over the limit of {MAX_ROW_BYTES}", text.len())));
     }
     let text = std::str::from_utf8(text).map_err(|error| (None, format!("the row is no UTF-8: {error}")))?;
-    let row: Row = serde_json::from_str(text).map_err(|error| (None, format!("the row is no metadata: {error}")))?;
+    let row: Row =
+        serde_json::from_str(text).map_err(|error| (None, format!("the row is no metadata: {error}")))?;
     let name = row.file_name;
     if !is_confined(&name) {
         return Err((None, format!("file_name '{name}' is no name of a file below the dataset")));
     }
     let views = Count::read("views", row.views).map_err(|detail| (Some(name.clone()), detail))?;
-    let subscribers = Count::read("subscribers", row.subscribers).map_err(|detail| (Some(name.clone()), detail))?;
+    let subscribers =
+        Count::read("subscribers", row.subscribers).map_err(|detail| (Some(name.clone()), detail))?;
     let stem = || name.rsplit('/').next().and_then(|file| file.split('.').next()).unwrap_or(&name).to_owned();
     let video_id = Some(row.video_id.filter(|id| !id.is_empty()).unwrap_or_else(stem));
     let channel_id = row.channel_id.filter(|id| !id.is_empty());
@@ -254,7 +267,10 @@ mod tests {
 
     #[tokio::test]
     async fn images_without_rows_are_items_by_name() {
-        let dataset = read_dataset(&[("b.PNG", b"x"), ("a/c.jpg", b"y"), ("notes.txt", b"z"), (".x.jpg", b"h")]).await.unwrap();
+        let dataset =
+            read_dataset(&[("b.PNG", b"x"), ("a/c.jpg", b"y"), ("notes.txt", b"z"), (".x.jpg", b"h")])
+                .await
+                .unwrap();
         let names: Vec<&str> = dataset.items.iter().map(|item| item.item.as_str()).collect();
         assert_eq!((names, dataset.labelled), (vec!["a/c.jpg", "b.PNG"], false));
     }
@@ -276,9 +292,19 @@ mod tests {
         check(b"\xff\xfe", "metadata.jsonl:2", "no UTF-8").await;
         check(b"{\"file_name\":\"../etc/passwd\"}", "metadata.jsonl:2", "'../etc/passwd' is no name").await;
         check(b"{\"file_name\":\"b.jpg\"}", "b.jpg", "missing: the file that metadata.jsonl:2 names").await;
-        check(b"{\"file_name\":\"b.jpg\",\"views\":-3}", "b.jpg (metadata.jsonl:2)", "views is -3, which is no count").await;
+        check(
+            b"{\"file_name\":\"b.jpg\",\"views\":-3}",
+            "b.jpg (metadata.jsonl:2)",
+            "views is -3, which is no count",
+        )
+        .await;
         check(b"{\"file_name\":\"b.jpg\",\"views\":1.5}", "b.jpg (metadata.jsonl:2)", "views is 1.5").await;
-        check(b"{\"file_name\":\"b.jpg\",\"subscribers\":\"12\"}", "b.jpg (metadata.jsonl:2)", "subscribers is \"12\"").await;
+        check(
+            b"{\"file_name\":\"b.jpg\",\"subscribers\":\"12\"}",
+            "b.jpg (metadata.jsonl:2)",
+            "subscribers is \"12\"",
+        )
+        .await;
     }
 
     #[tokio::test]

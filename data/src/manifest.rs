@@ -54,8 +54,8 @@ impl ManifestItem {
 
     /// Makes the item of an uploaded image.
     #[must_use]
-    pub fn uploaded(item: String, bytes: u64, sha256: Digest) -> Self {
-        Self { bytes, sha256: Some(sha256), ..Self::named(&item) }
+    pub fn uploaded(item: &str, bytes: u64, sha256: Digest) -> Self {
+        Self { bytes, sha256: Some(sha256), ..Self::named(item) }
     }
 }
 
@@ -114,7 +114,11 @@ pub async fn read_part(part: &Url) -> Result<Vec<ManifestItem>, ManifestError> {
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).zip(1..);
     lines
         .map(|(text, line)| {
-            serde_json::from_slice(text).map_err(|error| ManifestError::Line { part: part.clone(), line, error })
+            serde_json::from_slice(text).map_err(|error| ManifestError::Line {
+                part: part.clone(),
+                line,
+                error,
+            })
         })
         .collect()
 }
@@ -133,7 +137,7 @@ mod tests {
         let url = Url::from_directory_path(folder.path().join("manifests")).unwrap();
         let items = vec![
             ManifestItem { views: Some(3), ..ManifestItem::named("thumbnails/여행 #1.jpg") },
-            ManifestItem::uploaded("mine".to_owned(), 5, Digest::of(b"mine")),
+            ManifestItem::uploaded("mine", 5, Digest::of(b"mine")),
         ];
         write_part(&url, 7, &items).await.unwrap();
         assert_eq!(read_part(&part_url(&url, 7)).await.unwrap(), items);
@@ -143,7 +147,8 @@ mod tests {
     #[tokio::test]
     async fn a_broken_line_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("00000.jsonl"), "{\"item\":\"a\",\"bytes\":1}\nnonsense\n").unwrap();
+        std::fs::write(folder.path().join("00000.jsonl"), "{\"item\":\"a\",\"bytes\":1}\nnonsense\n")
+            .unwrap();
         let url = Url::from_directory_path(folder.path()).unwrap();
         let error = read_part(&part_url(&url, 0)).await.unwrap_err().to_string();
         assert!(error.contains("line 2"), "{error}");

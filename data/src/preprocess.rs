@@ -44,8 +44,9 @@ pub fn pixels(bytes: &[u8]) -> Result<Pixels, ItemFailure> {
 /// # Errors
 /// When the picture's size and bytes disagree.
 pub fn resize(picture: &Picture) -> Result<Pixels, ItemFailure> {
-    let failed =
-        |error: &dyn std::fmt::Display| ItemFailure::new(FailureReason::Undecodable, format!("not resized: {error}"));
+    let failed = |error: &dyn std::fmt::Display| {
+        ItemFailure::new(FailureReason::Undecodable, format!("not resized: {error}"))
+    };
     let source = ImageRef::new(picture.width, picture.height, &picture.rgb, PixelType::U8x3);
     let source = source.map_err(|error| failed(&error))?;
     let mut target = Image::new(SIDE as u32, SIDE as u32, PixelType::U8x3);

@@ -42,7 +42,9 @@ pub enum RootError {
         path: String,
     },
     /// The folder lies outside every root.
-    #[error("{path} is outside the folders this coordinator may read ({roots}): start it with SUBWATCH_DATASET_ROOTS={path}")]
+    #[error(
+        "{path} is outside the folders this coordinator may read ({roots}): start it with SUBWATCH_DATASET_ROOTS={path}"
+    )]
     Outside {
         /// The folder.
         path: String,
@@ -73,13 +75,16 @@ impl DatasetRoots {
             Ok(url) if url.scheme() == "file" => {
                 url.to_file_path().map_err(|()| invalid("it is no path on this machine"))?
             }
-            Ok(url) => return Err(invalid(&format!("the scheme '{}' is not supported, only file", url.scheme()))),
+            Ok(url) => {
+                return Err(invalid(&format!("the scheme '{}' is not supported, only file", url.scheme())));
+            }
             Err(_) => PathBuf::from(text),
         };
         if !path.is_absolute() {
             return Err(invalid("give an absolute path"));
         }
-        let folder = path.canonicalize().map_err(|_| RootError::Missing { path: path.display().to_string() })?;
+        let folder =
+            path.canonicalize().map_err(|_| RootError::Missing { path: path.display().to_string() })?;
         if !self.roots.iter().any(|root| folder.starts_with(root)) {
             return Err(RootError::Outside { path: folder.display().to_string(), roots: self.describe() });
         }
@@ -90,7 +95,8 @@ impl DatasetRoots {
     }
 
     fn describe(&self) -> String {
-        let roots: Vec<String> = self.roots.iter().map(|root: &PathBuf| Path::display(root).to_string()).collect();
+        let roots: Vec<String> =
+            self.roots.iter().map(|root: &PathBuf| Path::display(root).to_string()).collect();
         roots.join(":")
     }
 }
@@ -110,7 +116,10 @@ mod tests {
         let roots = DatasetRoots::new(vec![base.join("root")]).unwrap();
         let at = |name: &str| base.join(name).display().to_string();
 
-        assert_eq!(roots.resolve(&at("root/set")).unwrap(), Url::from_directory_path(base.join("root/set")).unwrap());
+        assert_eq!(
+            roots.resolve(&at("root/set")).unwrap(),
+            Url::from_directory_path(base.join("root/set")).unwrap()
+        );
         assert!(roots.resolve(&format!("file://{}", at("root/set"))).is_ok());
         assert!(roots.resolve(&at("root/set/../set")).is_ok());
         for outside in ["other", "root/link", "root/../other"] {

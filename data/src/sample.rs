@@ -36,7 +36,9 @@ pub enum SampleError {
     #[error("{0} thumbnails are not between 1 and {MAX_COUNT}")]
     Count(u32),
     /// The folder holds something else.
-    #[error("{0} is not empty and holds no sample with this count and seed: name another folder, or empty it first")]
+    #[error(
+        "{0} is not empty and holds no sample with this count and seed: name another folder, or empty it first"
+    )]
     NotEmpty(PathBuf),
     /// The system fails.
     #[error("{path}: {error}")]
@@ -56,7 +58,12 @@ pub enum SampleError {
 ///
 /// # Errors
 /// See [`SampleError`].
-pub fn generate(folder: &Path, count: u32, seed: u64, progress: impl Fn(u32) + Sync) -> Result<(), SampleError> {
+pub fn generate(
+    folder: &Path,
+    count: u32,
+    seed: u64,
+    progress: impl Fn(u32) + Sync,
+) -> Result<(), SampleError> {
     if !(1..=MAX_COUNT).contains(&count) {
         return Err(SampleError::Count(count));
     }
@@ -161,7 +168,8 @@ impl Video {
     fn draw(seed: u64, number: u32) -> Self {
         let channel = Channel::draw(seed, number / VIDEOS_PER_CHANNEL);
         let mut random = random(seed, 2, number);
-        let [brightness, warmth, face, lettering] = std::array::from_fn(|_| random.random_range(0.0..1.0_f32));
+        let [brightness, warmth, face, lettering] =
+            std::array::from_fn(|_| random.random_range(0.0..1.0_f32));
         let law = -1.2 + 1.6 * brightness + 0.9 * warmth + 1.0 * face + 0.9 * lettering;
         let views_per_subscriber = (f64::from(law) + 0.25 * gaussian(&mut random)).exp();
         let views = (views_per_subscriber * channel.subscribers as f64).round() as u64;
@@ -209,10 +217,15 @@ impl Video {
         let horizon = random.random_range(0.5..0.8);
         let ground = hsv(hue + 0.12, 0.6, value * 0.5);
         canvas.paint(|_, y| {
-            if y > horizon { ground } else { std::array::from_fn(|c| top[c] + (bottom[c] - top[c]) * y / horizon) }
+            if y > horizon {
+                ground
+            } else {
+                std::array::from_fn(|c| top[c] + (bottom[c] - top[c]) * y / horizon)
+            }
         });
         for _ in 0..random.random_range(2..6) {
-            let colour = hsv(hue + random.random_range(-0.1..0.1), 0.6, value * random.random_range(0.5..1.1));
+            let colour =
+                hsv(hue + random.random_range(-0.1..0.1), 0.6, value * random.random_range(0.5..1.1));
             let (x, y) = (random.random_range(0.0..1.0), random.random_range(0.0..horizon));
             canvas.disc(x, y, random.random_range(0.02..0.08), colour);
         }
@@ -227,8 +240,18 @@ impl Video {
         canvas.disc(x, y - radius * 0.35, radius * 1.08, hsv(0.08, 0.6, random.random_range(0.08..0.4)));
         canvas.disc(x, y, radius, skin);
         for side in [-1.0, 1.0] {
-            canvas.disc(x + side * radius * 0.36 / canvas.aspect(), y - radius * 0.15, radius * 0.14, [0.95; 3]);
-            canvas.disc(x + side * radius * 0.36 / canvas.aspect(), y - radius * 0.15, radius * 0.07, [0.05; 3]);
+            canvas.disc(
+                x + side * radius * 0.36 / canvas.aspect(),
+                y - radius * 0.15,
+                radius * 0.14,
+                [0.95; 3],
+            );
+            canvas.disc(
+                x + side * radius * 0.36 / canvas.aspect(),
+                y - radius * 0.15,
+                radius * 0.07,
+                [0.05; 3],
+            );
         }
         canvas.disc(x, y + radius * 0.45, radius * 0.2, [0.55, 0.1, 0.12]);
     }
@@ -292,7 +315,15 @@ impl Canvas {
         self.fill(x, y, wide, tall, colour, |_, _| true);
     }
 
-    fn fill(&mut self, x: f32, y: f32, wide: f32, tall: f32, colour: [f32; 3], inside: impl Fn(f32, f32) -> bool) {
+    fn fill(
+        &mut self,
+        x: f32,
+        y: f32,
+        wide: f32,
+        tall: f32,
+        colour: [f32; 3],
+        inside: impl Fn(f32, f32) -> bool,
+    ) {
         let (width, height) = (self.width as f32, self.height as f32);
         let range = |from: f32, size: f32, limit: u32| {
             let scale = limit as f32;
@@ -365,8 +396,9 @@ mod tests {
         let (first, second) = (folder.path().join("first"), folder.path().join("second"));
         generate(&first, 45, 7, |_| ()).unwrap();
         generate(&second, 45, 7, |_| ()).unwrap();
-        let dataset =
-            imagefolder::read(&Files::open(&Url::from_directory_path(&first).unwrap()).unwrap()).await.unwrap();
+        let dataset = imagefolder::read(&Files::open(&Url::from_directory_path(&first).unwrap()).unwrap())
+            .await
+            .unwrap();
         assert_eq!((dataset.items.len(), dataset.rejected.len(), dataset.labelled), (45, 0, true));
         for item in &dataset.items {
             let bytes = fs::read(first.join(&item.item)).unwrap();
@@ -374,7 +406,10 @@ mod tests {
             preprocess::pixels(&bytes).unwrap();
             assert!(Target::ViewsPerSubscriber.label(item).unwrap() >= 0.0);
         }
-        assert_eq!(fs::read(first.join("metadata.jsonl")).unwrap(), fs::read(second.join("metadata.jsonl")).unwrap());
+        assert_eq!(
+            fs::read(first.join("metadata.jsonl")).unwrap(),
+            fs::read(second.join("metadata.jsonl")).unwrap()
+        );
     }
 
     #[test]

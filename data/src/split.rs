@@ -78,7 +78,9 @@ impl<'a> SampleKey<'a> {
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SplitError {
     /// A side would be empty.
-    #[error("{samples} usable samples in {groups} {unit}s are too few to split 60/20/20: every side needs at least one")]
+    #[error(
+        "{samples} usable samples in {groups} {unit}s are too few to split 60/20/20: every side needs at least one"
+    )]
     TooSmall {
         /// Samples given.
         samples: usize,

@@ -111,7 +111,11 @@ macro_rules! named {
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 Self::ALL.into_iter().find(|known| known.name() == text).ok_or_else(|| {
-                    format!(concat!("unknown ", $what, " '{}' (known: {})"), text, Self::ALL.map(Self::name).join(", "))
+                    format!(
+                        concat!("unknown ", $what, " '{}' (known: {})"),
+                        text,
+                        Self::ALL.map(Self::name).join(", ")
+                    )
                 })
             }
         }
@@ -148,7 +152,10 @@ mod tests {
         for transform in Transform::ALL {
             for raw in [0.0, 0.3, 17.0, 1.7e8] {
                 let there_and_back = transform.invert(transform.apply(raw));
-                assert!((there_and_back - raw).abs() <= 1e-9 * raw.max(1.0), "{transform}: {raw} {there_and_back}");
+                assert!(
+                    (there_and_back - raw).abs() <= 1e-9 * raw.max(1.0),
+                    "{transform}: {raw} {there_and_back}"
+                );
             }
         }
     }

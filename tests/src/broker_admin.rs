@@ -40,9 +40,13 @@ impl Vhost {
         let mut amqp = Url::parse(&servers.amqp_url).expect("SUBWATCH_TEST_AMQP_URL is a URL");
         let (user, password) = (amqp.username().to_owned(), amqp.password().unwrap_or("guest").to_owned());
         amqp.set_path(&format!("/{name}"));
-        let mut management = Url::parse(&servers.management_url).expect("SUBWATCH_TEST_MANAGEMENT_URL is a URL");
+        let mut management =
+            Url::parse(&servers.management_url).expect("SUBWATCH_TEST_MANAGEMENT_URL is a URL");
         // Credentials in the URL would be sent beside those of each request, which the API refuses.
-        management.set_username("").and_then(|()| management.set_password(None)).expect("an http URL has a host");
+        management
+            .set_username("")
+            .and_then(|()| management.set_password(None))
+            .expect("an http URL has a host");
         let vhost = Self {
             name: name.to_owned(),
             amqp_url: amqp.to_string(),

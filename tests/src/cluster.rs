@@ -84,7 +84,8 @@ impl Cluster {
             .await
             .expect("Redis answers");
         let (coordinator, url) = start_coordinator(&environment, folder.path(), "http://127.0.0.1:0").await;
-        let mut cluster = Self { store, vhost, coordinator, workers: Vec::new(), folder, environment, url, _turn: turn };
+        let mut cluster =
+            Self { store, vhost, coordinator, workers: Vec::new(), folder, environment, url, _turn: turn };
         for _ in 0..workers {
             cluster.add_worker();
         }
@@ -105,8 +106,18 @@ impl Cluster {
     pub async fn wait_for_workers(&mut self, count: usize) {
         let since = Instant::now();
         loop {
-            let boots: Vec<String> = self.store.workers().await.expect("Redis answers").iter().map(|w| w.record.boot.to_string()).collect();
-            let consuming = self.workers.iter_mut().filter(|worker| worker_boot(worker).is_some_and(|boot| boots.contains(&boot)));
+            let boots: Vec<String> = self
+                .store
+                .workers()
+                .await
+                .expect("Redis answers")
+                .iter()
+                .map(|w| w.record.boot.to_string())
+                .collect();
+            let consuming = self
+                .workers
+                .iter_mut()
+                .filter(|worker| worker_boot(worker).is_some_and(|boot| boots.contains(&boot)));
             let mut ended = 0;
             let mut live = 0;
             for worker in consuming {
@@ -116,7 +127,10 @@ impl Cluster {
                 return;
             }
             let logs: Vec<String> = self.workers.iter().map(Process::log).collect();
-            assert!(since.elapsed() < PATIENCE, "{live} live and {ended} ended workers, want {count}: {logs:#?}");
+            assert!(
+                since.elapsed() < PATIENCE,
+                "{live} live and {ended} ended workers, want {count}: {logs:#?}"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -137,7 +151,8 @@ impl Cluster {
     pub async fn sample(&self, count: u32) -> PathBuf {
         let folder = self.folder.path().join(format!("sample-{count}"));
         let path = folder.display().to_string();
-        let made = self.cli(&["dataset", "sample", &path, "--count", &count.to_string(), "--seed", "0"]).await;
+        let made =
+            self.cli(&["dataset", "sample", &path, "--count", &count.to_string(), "--seed", "0"]).await;
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         folder
     }
@@ -152,10 +167,12 @@ impl Cluster {
     /// Runs the command line and returns the JSON it prints; the exit code must be one of `codes`.
     pub async fn json(&self, arguments: &[&str], codes: &[i32]) -> Value {
         let output = self.cli(arguments).await;
-        let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let (stdout, stderr) =
+            (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         let code = output.status.code().unwrap_or(-1);
         assert!(codes.contains(&code), "{arguments:?} ended with {code}: {stdout}{stderr}");
-        serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{arguments:?} printed no JSON ({error}): {stdout}"))
+        serde_json::from_str(&stdout)
+            .unwrap_or_else(|error| panic!("{arguments:?} printed no JSON ({error}): {stdout}"))
     }
 
     /// Submits without waiting and returns the id.
@@ -163,7 +180,10 @@ impl Cluster {
         let mut all = arguments.to_vec();
         all.extend(["--detach", "-o", "json"]);
         let answer = self.json(&all, &[0]).await;
-        let id = answer["submission"].as_str().or(answer["run"].as_str()).expect("a detached command prints its id");
+        let id = answer["submission"]
+            .as_str()
+            .or(answer["run"].as_str())
+            .expect("a detached command prints its id");
         id.parse().expect("an id")
     }
 
@@ -183,12 +203,21 @@ impl Cluster {
         let Some(boot) = worker_boot(&self.workers[index]) else { return Vec::new() };
         let boot: BootId = boot.parse().expect("a boot id");
         let marks = self.store.job_marks(id).await.expect("Redis answers");
-        marks.into_iter().filter(|(_, mark)| mark.state == "started" && mark.boot == Some(boot)).map(|(name, _)| name).collect()
+        marks
+            .into_iter()
+            .filter(|(_, mark)| mark.state == "started" && mark.boot == Some(boot))
+            .map(|(name, _)| name)
+            .collect()
     }
 
     /// Pauses worker `index` as soon as it holds a job of `id` that `wanted` accepts, and returns what it
     /// holds: with SIGKILL to follow, a death with deliveries certainly in flight.
-    pub async fn pause_worker_holding(&self, id: SubmissionId, index: usize, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+    pub async fn pause_worker_holding(
+        &self,
+        id: SubmissionId,
+        index: usize,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Vec<String> {
         let since = Instant::now();
         loop {
             if self.in_flight(id, index).await.iter().any(|name| wanted(name)) {
@@ -232,7 +261,9 @@ impl Cluster {
             return;
         }
         let results = self.store.results(submission.id, 0, submission.items).await.expect("Redis answers");
-        let count = |wanted: fn(&ItemResult) -> bool| results.iter().flatten().filter(|result| wanted(result)).count() as u64;
+        let count = |wanted: fn(&ItemResult) -> bool| {
+            results.iter().flatten().filter(|result| wanted(result)).count() as u64
+        };
         let unresolved = results.iter().filter(|result| result.is_none()).count();
         assert_eq!(unresolved, 0, "items of {submission:?} have no result");
         assert_eq!(count(|result| !result.is_failed()), submission.succeeded, "{submission:?}");
@@ -250,14 +281,19 @@ fn worker_boot(worker: &Process) -> Option<String> {
 async fn start_coordinator(environment: &[(String, String)], folder: &Path, url: &str) -> (Process, String) {
     let mut command = Command::new(binary("subwatch"));
     command.arg("serve").envs(environment.iter().cloned()).env("SUBWATCH_URL", url);
-    let mut process = Process::start(command, folder.join(format!("coordinator-{}.log", Uuid::now_v7().simple())));
+    let mut process =
+        Process::start(command, folder.join(format!("coordinator-{}.log", Uuid::now_v7().simple())));
     let since = Instant::now();
     loop {
         if let Some(address) = process.logged("coordinator serves", "address") {
             let address = address.as_str().expect("an address").to_owned();
             return (process, format!("http://{address}"));
         }
-        assert!(!process.has_ended() && since.elapsed() < PATIENCE, "the coordinator does not serve: {}", process.log());
+        assert!(
+            !process.has_ended() && since.elapsed() < PATIENCE,
+            "the coordinator does not serve: {}",
+            process.log()
+        );
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

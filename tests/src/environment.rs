@@ -29,5 +29,7 @@ impl Servers {
 fn variable(name: &str) -> String {
     #[expect(clippy::disallowed_methods, reason = "tests are told their servers by the environment")]
     let value = std::env::var(name);
-    value.unwrap_or_else(|_| panic!("{name} is not set: run the tests with `make test`, which starts the servers"))
+    value.unwrap_or_else(|_| {
+        panic!("{name} is not set: run the tests with `make test`, which starts the servers")
+    })
 }

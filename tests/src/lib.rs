@@ -7,3 +7,11 @@ pub mod cluster;
 pub mod environment;
 pub mod process;
 pub mod python;
+
+/// Prints a line that is seen even when the test passes: what it measured, or what it could not check.
+pub fn say(line: &str) {
+    use std::io::Write as _;
+    // Written to standard error itself, which the test harness does not capture as it does `println!`.
+    // A closed standard error is no reason to fail.
+    let _ = writeln!(std::io::stderr(), "  {line}");
+}

@@ -36,6 +36,9 @@ pub fn real_data(test: &str) -> Option<PathBuf> {
     if folder.is_dir() {
         return Some(folder);
     }
-    println!("SKIPPED: {test} did not check real images, since {} is not there", folder.display());
+    crate::say(&format!(
+        "SKIPPED: {test} did not check real images, since {} is not there",
+        folder.display()
+    ));
     None
 }

@@ -45,24 +45,20 @@ pub struct Dispatcher {
 }
 
 /// How many jobs of each kind a worker finished with effect.
-#[derive(Debug, Default)]
-pub struct Finished {
-    /// Embed jobs.
-    pub embed: AtomicU64,
-    /// Train-epoch jobs.
-    pub train_epoch: AtomicU64,
-    /// Predict jobs.
-    pub predict: AtomicU64,
+#[derive(Default)]
+struct Finished {
+    embed: AtomicU64,
+    train_epoch: AtomicU64,
+    predict: AtomicU64,
 }
 
 impl Finished {
-    fn count(&self, kind: Kind) {
-        let counter = match kind {
+    fn of(&self, kind: Kind) -> &AtomicU64 {
+        match kind {
             Kind::Embed => &self.embed,
             Kind::TrainEpoch => &self.train_epoch,
             Kind::Predict => &self.predict,
-        };
-        counter.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -83,10 +79,10 @@ impl Dispatcher {
         Self { worker, alone: RwLock::new(()), give_up, finished: Finished::default() }
     }
 
-    /// Returns what has been finished so far.
+    /// Returns how many jobs of a kind have been finished so far, with effect.
     #[must_use]
-    pub fn finished(&self) -> &Finished {
-        &self.finished
+    pub fn finished(&self, kind: Kind) -> u64 {
+        self.finished.of(kind).load(Ordering::Relaxed)
     }
 
     /// Handles one delivery to its end.
@@ -157,7 +153,9 @@ impl Dispatcher {
     async fn keep_touching(&self, job: &Envelope) {
         loop {
             tokio::time::sleep(TOUCH_EVERY).await;
-            if let Err(error) = self.worker.store.touch_job(job.submission, &job.args.name(), self.worker.boot).await {
+            if let Err(error) =
+                self.worker.store.touch_job(job.submission, &job.args.name(), self.worker.boot).await
+            {
                 tracing::debug!(job = %job.job, %error, "a heartbeat of the job was lost");
             }
         }
@@ -181,7 +179,9 @@ impl Dispatcher {
                     NodeFinish::WithoutEffect(why) => without_effect(job, why),
                     NodeFinish::Conflict => Settled::Discard(
                         "conflict",
-                        format!("another worker computed other bits for leaves {node}: its arithmetic differs"),
+                        format!(
+                            "another worker computed other bits for leaves {node}: its arithmetic differs"
+                        ),
                     ),
                 })
             }
@@ -191,7 +191,7 @@ impl Dispatcher {
     }
 
     fn applied(&self, job: &Envelope) -> Settled {
-        self.finished.count(job.kind());
+        self.finished.of(job.kind()).fetch_add(1, Ordering::Relaxed);
         Settled::Ack
     }
 
@@ -244,14 +244,18 @@ impl Dispatcher {
     }
 
     async fn unmark(&self, job: &Envelope) {
-        if let Err(error) = self.worker.store.release_job(job.submission, &job.args.name(), self.worker.boot).await {
+        if let Err(error) =
+            self.worker.store.release_job(job.submission, &job.args.name(), self.worker.boot).await
+        {
             tracing::debug!(job = %job.job, %error, "the started mark stays; the job may run alone next time");
         }
     }
 }
 
 /// Calls the store until it serves: an outage delays jobs and fails none.
-async fn until_served<T, F: Future<Output = Result<T, StoreError>>>(mut call: impl FnMut() -> F) -> Result<T, StoreError> {
+async fn until_served<T, F: Future<Output = Result<T, StoreError>>>(
+    mut call: impl FnMut() -> F,
+) -> Result<T, StoreError> {
     loop {
         match call().await {
             Err(error) if error.is_retryable() => {

@@ -2,7 +2,7 @@
 //!
 //! Owns the order of every floating-point operation. All of it is scalar f32 in a fixed order, without
 //! fused multiply-add, so the bits are the same on every machine (see
-//! [`common::training::head_fingerprint`]); vector units still help, since the lanes of [`dot`] are part
+//! [`common::training::head_fingerprint`]); vector units still help, since the lanes of `dot` are part
 //! of the definition.
 
 use std::collections::HashMap;
@@ -43,7 +43,7 @@ pub fn gradient_sum(
     row: impl Fn(usize) -> Row,
 ) -> GradientSum {
     let mut leaf = |leaf| Some(leaf_sum(parameters, leaf_range(leaf, leaves, items).map(&row)));
-    node.reduce(&HashMap::new(), &mut leaf, &|a, b| a.add(&b)).expect("every leaf has a sum")
+    node.reduce(&HashMap::new(), &mut leaf, &|a, b| a.plus(&b)).expect("every leaf has a sum")
 }
 
 fn leaf_sum(parameters: &[f32], rows: impl Iterator<Item = Row>) -> GradientSum {
@@ -118,7 +118,7 @@ mod tests {
         let (left, right) = Node::root(16).children().unwrap();
         let left = gradient_sum(&parameters, left, 16, 50, row);
         let right = gradient_sum(&parameters, right, 16, 50, row);
-        assert_eq!(left.add(&right).to_bytes(), whole.to_bytes());
+        assert_eq!(left.plus(&right).to_bytes(), whole.to_bytes());
     }
 
     #[test]

@@ -65,8 +65,9 @@ pub async fn run(settings: Settings, kinds: Vec<Kind>) -> anyhow::Result<()> {
     beating.await.context("the heartbeat panicked")?;
     consumer.closed().await;
     anyhow::ensure!(!unasked, "consuming ended though nobody asked for it");
-    let finished = dispatcher.finished();
-    tracing::info!(embed = ?finished.embed, train_epoch = ?finished.train_epoch, predict = ?finished.predict, "worker ended");
+    let [embed, train_epoch, predict] =
+        [Kind::Embed, Kind::TrainEpoch, Kind::Predict].map(|kind| dispatcher.finished(kind));
+    tracing::info!(embed, train_epoch, predict, "worker ended");
     Ok(())
 }
 
@@ -96,9 +97,11 @@ async fn start(settings: &Settings, kinds: &[Kind], stop: &CancellationToken) ->
     #[cfg(feature = "model")]
     let embedder = load_model(settings, kinds, &mut record).await?;
 
-    let store =
-        Store::connect(&StoreConfig { url: settings.redis_url.clone(), key_prefix: settings.redis_key_prefix.clone() })
-            .await?;
+    let store = Store::connect(&StoreConfig {
+        url: settings.redis_url.clone(),
+        key_prefix: settings.redis_key_prefix.clone(),
+    })
+    .await?;
     record.started_ms = store.now_ms().await?;
     if let Some(space) = &record.space {
         store.register_space(space, &format!("by {name}, version {}", record.version)).await?;
@@ -137,9 +140,11 @@ async fn load_model(
         return Ok(None);
     }
     let config = ModelConfig::from_settings(settings)?;
-    let model = tokio::task::spawn_blocking(move || Model::start(config)).await.context("loading the model panicked")??;
+    let model = tokio::task::spawn_blocking(move || Model::start(config))
+        .await
+        .context("loading the model panicked")??;
     let embedder = model.embedder();
-    record.device = Some(model.device().to_string());
+    record.device = Some(model.device());
     record.threads = Some(model.threads());
     record.space = Some(embedder.space().clone());
     Ok(Some(embedder))

@@ -62,7 +62,8 @@ impl RunData {
     /// # Errors
     /// When the store does not serve, or something the coordinator put there is gone.
     pub async fn load(store: &Store, run: SubmissionId) -> Result<Self, JobError> {
-        let gone = |what: &str| JobError::Permanent(format!("the {what} of run {run} are gone or unreadable"));
+        let gone =
+            |what: &str| JobError::Permanent(format!("the {what} of run {run} are gone or unreadable"));
         let plan: RunPlan = store.document(run, "plan").await?.ok_or_else(|| gone("plan"))?;
         let samples = store.blob(run, "samples").await?.and_then(|bytes| decode_samples(&bytes));
         let samples = samples.ok_or_else(|| gone("samples"))?;

@@ -2,19 +2,14 @@
 //!
 //! Owns the connections, the model and the bounds of one process; holds no state of a single job.
 
-use common::{
-    broker::Publisher,
-    ids::BootId,
-    store::Store,
-};
+use common::{broker::Publisher, ids::BootId, store::Store};
 
-#[cfg(feature = "model")]
-use crate::model::Embedder;
 use crate::{
     budget::{CpuPool, ImageMemory},
-    jobs::JobError,
     run_data::Runs,
 };
+#[cfg(feature = "model")]
+use crate::{jobs::JobError, model::Embedder};
 
 /// One worker process.
 pub struct Worker {
@@ -46,6 +41,8 @@ impl Worker {
     /// When this worker was started without one; another may do the job.
     #[cfg(feature = "model")]
     pub fn model(&self) -> Result<&Embedder, JobError> {
-        self.embedder.as_ref().ok_or_else(|| JobError::Retryable("this worker runs without a model".to_owned()))
+        self.embedder
+            .as_ref()
+            .ok_or_else(|| JobError::Retryable("this worker runs without a model".to_owned()))
     }
 }

@@ -75,7 +75,9 @@ pub enum BrokerError {
         reason: String,
     },
     /// The broker's certificate is not signed by anybody this machine trusts, or not for this host.
-    #[error("RabbitMQ at {address} is not trusted: {reason} (SSL_CERT_FILE names a file of further authorities)")]
+    #[error(
+        "RabbitMQ at {address} is not trusted: {reason} (SSL_CERT_FILE names a file of further authorities)"
+    )]
     Untrusted {
         /// Host and port.
         address: String,
@@ -91,7 +93,9 @@ pub enum BrokerError {
         vhost: String,
     },
     /// An exchange or a queue exists with other properties than ours.
-    #[error("'{name}' exists on RabbitMQ with other properties ({reason}): drain and delete it, then start again")]
+    #[error(
+        "'{name}' exists on RabbitMQ with other properties ({reason}): drain and delete it, then start again"
+    )]
     Mismatch {
         /// The exchange or queue.
         name: String,
@@ -107,7 +111,9 @@ pub enum BrokerError {
         reason: String,
     },
     /// The broker does not do what the job protocol needs.
-    #[error("RabbitMQ at {address} is not usable: {what}; version 3.10 or later with quorum queues is needed")]
+    #[error(
+        "RabbitMQ at {address} is not usable: {what}; version 3.10 or later with quorum queues is needed"
+    )]
     Unfit {
         /// Host and port.
         address: String,

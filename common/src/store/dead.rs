@@ -62,6 +62,7 @@ impl Store {
         let mut command = redis::cmd("HGET");
         command.arg(&key).arg(id);
         let json: Option<String> = command.query_async(&mut self.connection.clone()).await?;
-        json.map(|json| serde_json::from_str(&json).map_err(|error| StoreError::corrupt(&key, error))).transpose()
+        json.map(|json| serde_json::from_str(&json).map_err(|error| StoreError::corrupt(&key, &error)))
+            .transpose()
     }
 }

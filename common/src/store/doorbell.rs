@@ -75,7 +75,11 @@ impl Store {
         }
     }
 
-    async fn listen_once(&self, doorbells: &Doorbells, stop: &CancellationToken) -> Result<(), redis::RedisError> {
+    async fn listen_once(
+        &self,
+        doorbells: &Doorbells,
+        stop: &CancellationToken,
+    ) -> Result<(), redis::RedisError> {
         let mut subscription = self.client.get_async_pubsub().await?;
         subscription.subscribe(self.keys.doorbell()).await?;
         let mut rings = subscription.on_message();

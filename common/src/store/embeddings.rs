@@ -18,7 +18,11 @@ impl Store {
     ///
     /// # Errors
     /// When Redis does not serve or a value has the wrong length.
-    pub async fn embeddings(&self, space: &Space, digests: &[Digest]) -> Result<Vec<Option<Embedding>>, StoreError> {
+    pub async fn embeddings(
+        &self,
+        space: &Space,
+        digests: &[Digest],
+    ) -> Result<Vec<Option<Embedding>>, StoreError> {
         let mut found = Vec::with_capacity(digests.len());
         for page in digests.chunks(PAGE) {
             let mut pipe = redis::pipe();
@@ -30,7 +34,7 @@ impl Store {
                 let embedding = bytes.map(|bytes| {
                     Embedding::from_bytes(&bytes).ok_or_else(|| {
                         let what = format!("{} bytes for {digest}", bytes.len());
-                        StoreError::corrupt(&self.keys.embeddings(space, digest), what)
+                        StoreError::corrupt(&self.keys.embeddings(space, digest), &what)
                     })
                 });
                 found.push(embedding.transpose()?);
@@ -43,7 +47,11 @@ impl Store {
     ///
     /// # Errors
     /// When Redis does not serve.
-    pub async fn put_embeddings(&self, space: &Space, embeddings: &[(Digest, Embedding)]) -> Result<(), StoreError> {
+    pub async fn put_embeddings(
+        &self,
+        space: &Space,
+        embeddings: &[(Digest, Embedding)],
+    ) -> Result<(), StoreError> {
         for page in embeddings.chunks(PAGE) {
             let mut pipe = redis::pipe();
             for (digest, embedding) in page {

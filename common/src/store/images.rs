@@ -33,6 +33,9 @@ impl Store {
     /// # Errors
     /// When Redis does not serve.
     pub async fn image_bytes(&self, digest: &Digest) -> Result<u64, StoreError> {
-        Ok(redis::cmd("STRLEN").arg(self.keys.image(digest)).query_async(&mut self.connection.clone()).await?)
+        Ok(redis::cmd("STRLEN")
+            .arg(self.keys.image(digest))
+            .query_async(&mut self.connection.clone())
+            .await?)
     }
 }

@@ -121,16 +121,31 @@ impl Store {
     ///
     /// # Errors
     /// When Redis does not serve.
-    pub async fn release_job(&self, submission: SubmissionId, name: &str, boot: BootId) -> Result<(), StoreError> {
+    pub async fn release_job(
+        &self,
+        submission: SubmissionId,
+        name: &str,
+        boot: BootId,
+    ) -> Result<(), StoreError> {
         let key = self.keys.of_submission(submission, "jobs");
-        Ok(RELEASE.key(key).arg(name).arg(boot.to_string()).invoke_async(&mut self.connection.clone()).await?)
+        Ok(RELEASE
+            .key(key)
+            .arg(name)
+            .arg(boot.to_string())
+            .invoke_async(&mut self.connection.clone())
+            .await?)
     }
 
     /// Shows that `boot` still works on the job.
     ///
     /// # Errors
     /// When Redis does not serve.
-    pub async fn touch_job(&self, submission: SubmissionId, name: &str, boot: BootId) -> Result<(), StoreError> {
+    pub async fn touch_job(
+        &self,
+        submission: SubmissionId,
+        name: &str,
+        boot: BootId,
+    ) -> Result<(), StoreError> {
         let key = self.keys.of_submission(submission, "jobs");
         Ok(TOUCH.key(key).arg(name).arg(boot.to_string()).invoke_async(&mut self.connection.clone()).await?)
     }
@@ -180,13 +195,17 @@ impl Store {
     ///
     /// # Errors
     /// When Redis does not serve or a mark is not one.
-    pub async fn job_marks(&self, submission: SubmissionId) -> Result<HashMap<String, JobStatus>, StoreError> {
+    pub async fn job_marks(
+        &self,
+        submission: SubmissionId,
+    ) -> Result<HashMap<String, JobStatus>, StoreError> {
         let key = self.keys.of_submission(submission, "jobs");
         let raw: HashMap<String, String> =
             redis::cmd("HGETALL").arg(&key).query_async(&mut self.connection.clone()).await?;
         raw.into_iter()
             .map(|(name, json)| {
-                let status = serde_json::from_str(&json).map_err(|error| StoreError::corrupt(&key, error))?;
+                let status =
+                    serde_json::from_str(&json).map_err(|error| StoreError::corrupt(&key, &error))?;
                 Ok((name, status))
             })
             .collect()

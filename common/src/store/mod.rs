@@ -15,7 +15,7 @@ mod runs;
 mod submissions;
 mod workers;
 
-use std::time::Duration;
+use std::{fmt::Display, time::Duration};
 
 use redis::{
     AsyncConnectionConfig, Client, ErrorKind, RedisError, ServerErrorKind,
@@ -23,6 +23,7 @@ use redis::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
+use self::keys::Keys;
 pub use self::{
     dead::DeadLetter,
     doorbell::{Doorbell, Doorbells},
@@ -31,7 +32,6 @@ pub use self::{
     submissions::{NewSubmission, Opening, State, Submission, SubmissionKind},
     workers::{WorkerRecord, WorkerView},
 };
-use self::keys::Keys;
 
 /// How long a reply may take before the command counts as failed.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -89,7 +89,7 @@ impl StoreError {
         matches!(self, Self::OutOfMemory(_) | Self::Unavailable(_))
     }
 
-    fn corrupt(key: &str, what: impl ToString) -> Self {
+    fn corrupt(key: &str, what: &dyn Display) -> Self {
         Self::Corrupt { key: key.to_owned(), what: what.to_string() }
     }
 }
@@ -98,11 +98,14 @@ impl From<RedisError> for StoreError {
     fn from(error: RedisError) -> Self {
         let text = error.to_string();
         match error.kind() {
-            ErrorKind::AuthenticationFailed => Self::Denied(text),
+            ErrorKind::AuthenticationFailed | ErrorKind::Server(ServerErrorKind::NoPerm) => {
+                Self::Denied(text)
+            }
             ErrorKind::InvalidClientConfig => Self::Url(text),
-            ErrorKind::UnexpectedReturnType | ErrorKind::Parse => Self::corrupt("a reply of Redis", text),
-            ErrorKind::Server(ServerErrorKind::NoPerm) => Self::Denied(text),
-            _ if error.code() == Some("OOM") || text.contains("OOM command not allowed") => Self::OutOfMemory(text),
+            ErrorKind::UnexpectedReturnType | ErrorKind::Parse => Self::corrupt("a reply of Redis", &text),
+            _ if error.code() == Some("OOM") || text.contains("OOM command not allowed") => {
+                Self::OutOfMemory(text)
+            }
             _ if error.code() == Some("NOAUTH") || error.code() == Some("WRONGPASS") => Self::Denied(text),
             _ => Self::Unavailable(text),
         }
@@ -161,7 +164,8 @@ impl Store {
     /// # Errors
     /// When Redis does not serve.
     pub async fn now_ms(&self) -> Result<u64, StoreError> {
-        let (seconds, micros): (u64, u64) = redis::cmd("TIME").query_async(&mut self.connection.clone()).await?;
+        let (seconds, micros): (u64, u64) =
+            redis::cmd("TIME").query_async(&mut self.connection.clone()).await?;
         Ok(seconds * 1000 + micros / 1000)
     }
 }

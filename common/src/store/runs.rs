@@ -58,13 +58,14 @@ impl Store {
     /// When Redis does not serve.
     pub async fn parameters(&self, run: SubmissionId) -> Result<Option<Parameters>, StoreError> {
         let key = self.keys.of_submission(run, "parameters");
-        let value: Option<Vec<u8>> = redis::cmd("GET").arg(&key).query_async(&mut self.connection.clone()).await?;
+        let value: Option<Vec<u8>> =
+            redis::cmd("GET").arg(&key).query_async(&mut self.connection.clone()).await?;
         value
             .map(|value| match value.split_first_chunk::<8>() {
                 Some((version, bytes)) => {
                     Ok(Parameters { version: u64::from_le_bytes(*version), bytes: bytes.to_vec() })
                 }
-                None => Err(StoreError::corrupt(&key, format!("{} bytes", value.len()))),
+                None => Err(StoreError::corrupt(&key, &format!("{} bytes", value.len()))),
             })
             .transpose()
     }
@@ -127,10 +128,15 @@ impl Store {
     ///
     /// # Errors
     /// When Redis does not serve or the document is not one.
-    pub async fn document<T: DeserializeOwned>(&self, run: SubmissionId, name: &str) -> Result<Option<T>, StoreError> {
+    pub async fn document<T: DeserializeOwned>(
+        &self,
+        run: SubmissionId,
+        name: &str,
+    ) -> Result<Option<T>, StoreError> {
         let key = self.keys.of_submission(run, name);
         let json = self.blob(run, name).await?;
-        json.map(|json| serde_json::from_slice(&json).map_err(|error| StoreError::corrupt(&key, error))).transpose()
+        json.map(|json| serde_json::from_slice(&json).map_err(|error| StoreError::corrupt(&key, &error)))
+            .transpose()
     }
 
     /// Keeps bytes beside the run, such as its samples.

@@ -135,7 +135,11 @@ impl Store {
             ("retention_ms", new.retention.as_millis().to_string()),
         ];
         fields.extend(new.parent.map(|parent| ("parent", parent.to_string())));
-        redis::cmd("HSET").arg(self.keys.submission(new.id)).arg(&fields).query_async::<()>(&mut connection).await?;
+        redis::cmd("HSET")
+            .arg(self.keys.submission(new.id))
+            .arg(&fields)
+            .query_async::<()>(&mut connection)
+            .await?;
         // All scores are equal: ids sort by time, so the index is read in lexicographic order.
         let (index, id) = (self.keys.submissions(), new.id.to_string());
         redis::cmd("ZADD").arg(index).arg(0).arg(&id).query_async::<()>(&mut connection).await?;
@@ -148,9 +152,10 @@ impl Store {
     /// When Redis does not serve.
     pub async fn active_submissions(&self) -> Result<Vec<SubmissionId>, StoreError> {
         let key = self.keys.active();
-        let ids: Vec<String> = redis::cmd("SMEMBERS").arg(&key).query_async(&mut self.connection.clone()).await?;
+        let ids: Vec<String> =
+            redis::cmd("SMEMBERS").arg(&key).query_async(&mut self.connection.clone()).await?;
         let parsed: Result<Vec<SubmissionId>, _> = ids.iter().map(|id| id.parse()).collect();
-        let mut ids = parsed.map_err(|error| StoreError::corrupt(&key, error))?;
+        let mut ids = parsed.map_err(|error| StoreError::corrupt(&key, &error))?;
         ids.sort();
         Ok(ids)
     }
@@ -279,10 +284,12 @@ impl Store {
             let Some(last) = ids.last() else { break };
             cursor = format!("({last}");
             for text in &ids {
-                let id = text.parse().map_err(|error| StoreError::corrupt(&index, error))?;
+                let id = text.parse().map_err(|error| StoreError::corrupt(&index, &error))?;
                 match self.submission(id).await? {
                     Some(submission) => found.push(submission),
-                    None => redis::cmd("ZREM").arg(&index).arg(text).query_async::<()>(&mut connection).await?,
+                    None => {
+                        redis::cmd("ZREM").arg(&index).arg(text).query_async::<()>(&mut connection).await?;
+                    }
                 }
             }
         }
@@ -313,22 +320,29 @@ impl Store {
         raw.into_iter()
             .map(|json| json.map(|json| serde_json::from_str(&json)).transpose())
             .collect::<Result<_, _>>()
-            .map_err(|error| StoreError::corrupt(&key, error))
+            .map_err(|error| StoreError::corrupt(&key, &error))
     }
 }
 
-fn read_record(id: SubmissionId, key: &str, fields: &HashMap<String, String>) -> Result<Submission, StoreError> {
+fn read_record(
+    id: SubmissionId,
+    key: &str,
+    fields: &HashMap<String, String>,
+) -> Result<Submission, StoreError> {
     fn number<T: FromStr>(fields: &HashMap<String, String>, name: &str) -> Option<T> {
         fields.get(name)?.parse().ok()
     }
     let text = |name: &str| {
-        fields.get(name).map(String::as_str).ok_or_else(|| StoreError::corrupt(key, format!("no field '{name}'")))
+        fields
+            .get(name)
+            .map(String::as_str)
+            .ok_or_else(|| StoreError::corrupt(key, &format!("no field '{name}'")))
     };
     Ok(Submission {
         id,
         kind: parse_word(key, text("kind")?)?,
         state: parse_word(key, text("state")?)?,
-        spec: serde_json::from_str(text("spec")?).map_err(|error| StoreError::corrupt(key, error))?,
+        spec: serde_json::from_str(text("spec")?).map_err(|error| StoreError::corrupt(key, &error))?,
         parent: number(fields, "parent"),
         created_ms: number(fields, "created_ms").unwrap_or(0),
         finished_ms: number(fields, "finished_ms"),
@@ -351,5 +365,5 @@ fn word(value: &impl Serialize) -> String {
 }
 
 fn parse_word<T: for<'de> Deserialize<'de>>(key: &str, text: &str) -> Result<T, StoreError> {
-    serde_json::from_value(serde_json::Value::from(text)).map_err(|error| StoreError::corrupt(key, error))
+    serde_json::from_value(serde_json::Value::from(text)).map_err(|error| StoreError::corrupt(key, &error))
 }

@@ -96,7 +96,7 @@ impl Store {
         let mut views = Vec::with_capacity(raw.len());
         for json in raw.into_values() {
             let record: WorkerRecord =
-                serde_json::from_str(&json).map_err(|error| StoreError::corrupt(&key, error))?;
+                serde_json::from_str(&json).map_err(|error| StoreError::corrupt(&key, &error))?;
             let silent_ms = now_ms.saturating_sub(record.seen_ms);
             if silent_ms > FORGOTTEN_AFTER_MS {
                 self.sign_off(record.boot).await?;
@@ -105,7 +105,7 @@ impl Store {
             let state = if silent_ms > LOST_AFTER_MS { "lost" } else { "live" };
             views.push(WorkerView { record, state: state.to_owned() });
         }
-        views.sort_by(|a, b| (a.record.started_ms, a.record.boot).cmp(&(b.record.started_ms, b.record.boot)));
+        views.sort_by_key(|view| (view.record.started_ms, view.record.boot));
         Ok(views)
     }
 }

@@ -31,7 +31,8 @@ impl Client {
     pub(super) fn new(base: &Url, max_image_bytes: u64) -> Result<Self, CliError> {
         // Another part of the program may have chosen a provider already; either will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT).build();
+        let http =
+            reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT).build();
         let http = http.map_err(|error| CliError::failed(format!("no HTTP client: {error}")))?;
         Ok(Self { http, base: base.clone(), max_image_bytes })
     }
@@ -84,8 +85,9 @@ impl Client {
         let status = answer.status();
         let body = answer.bytes().await.map_err(|error| self.unreachable(&error))?;
         if status.is_success() {
-            return serde_json::from_slice(&body)
-                .map_err(|error| CliError::failed(format!("{} answers in another form: {error}", self.base)));
+            return serde_json::from_slice(&body).map_err(|error| {
+                CliError::failed(format!("{} answers in another form: {error}", self.base))
+            });
         }
         Err(refusal(status, &body))
     }
@@ -102,7 +104,8 @@ impl Client {
 
 fn refusal(status: StatusCode, body: &[u8]) -> CliError {
     let problem: Option<Problem> = serde_json::from_slice(body).ok();
-    let detail = problem.map_or_else(|| format!("the coordinator answers {status}"), |problem| problem.detail);
+    let detail =
+        problem.map_or_else(|| format!("the coordinator answers {status}"), |problem| problem.detail);
     let exit = match status {
         StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => Exit::NotAllowed,
         StatusCode::NOT_FOUND => Exit::NotFound,

@@ -51,7 +51,11 @@ struct ReportedFailure {
     reason: String,
 }
 
-pub(super) async fn run(client: &Client, format: Format, arguments: EmbedArguments) -> Result<Exit, CliError> {
+pub(super) async fn run(
+    client: &Client,
+    format: Format,
+    arguments: EmbedArguments,
+) -> Result<Exit, CliError> {
     let request = SubmissionRequest::Embed { dataset: dataset_argument(&arguments.dataset) };
     let view = client.submit(&request).await?;
     if arguments.waiting.detach {
@@ -106,16 +110,16 @@ pub(super) fn exit_of(state: State) -> Exit {
 pub(super) async fn report(client: &Client, view: SubmissionView) -> Result<EmbedReport, CliError> {
     let mut failures = Vec::new();
     let mut cursor: Option<String> = None;
-    while view.failed > 0 {
+    let mut more = view.failed > 0;
+    while more {
         let page = client.results(view.submission, cursor.as_deref(), true).await?;
-        failures.extend(page.items.into_iter().map(|item| ReportedFailure {
-            reason: item.error.unwrap_or_default(),
-            item: item.item,
-        }));
+        failures.extend(
+            page.items
+                .into_iter()
+                .map(|item| ReportedFailure { reason: item.error.unwrap_or_default(), item: item.item }),
+        );
+        more = page.next.is_some();
         cursor = page.next;
-        if cursor.is_none() {
-            break;
-        }
     }
     Ok(EmbedReport {
         submission: view.submission,
@@ -173,7 +177,10 @@ mod tests {
     use super::*;
 
     fn example() -> EmbedReport {
-        let failure = |n: u32| ReportedFailure { item: format!("{n}.jpg"), reason: "empty: the file has no bytes".to_owned() };
+        let failure = |n: u32| ReportedFailure {
+            item: format!("{n}.jpg"),
+            reason: "empty: the file has no bytes".to_owned(),
+        };
         EmbedReport {
             submission: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
             kind: SubmissionKind::Embed,

@@ -56,7 +56,9 @@ pub(super) fn complain(text: &str) {
 /// Makes an empty table with these headings; columns whose heading ends with `›` are aligned right.
 pub(super) fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
-    table.load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none())).set_header(headings.iter().map(|h| h.trim_end_matches('›')));
+    table
+        .load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()))
+        .set_header(headings.iter().map(|h| h.trim_end_matches('›')));
     for (at, heading) in headings.iter().enumerate() {
         if heading.ends_with('›')
             && let Some(column) = table.column_mut(at)
@@ -76,7 +78,7 @@ pub(super) fn number(value: f64) -> Cell {
 pub(super) fn digits(value: f64) -> String {
     let size = value.abs();
     if size >= 1000.0 {
-        let whole = format!("{:.0}", size);
+        let whole = format!("{size:.0}");
         let mut grouped = String::new();
         for (at, digit) in whole.chars().enumerate() {
             if at > 0 && (whole.len() - at).is_multiple_of(3) {
@@ -86,7 +88,15 @@ pub(super) fn digits(value: f64) -> String {
         }
         return if value < 0.0 { format!("-{grouped}") } else { grouped };
     }
-    let decimals = if size >= 100.0 { 1 } else if size >= 10.0 { 2 } else if size >= 1.0 { 3 } else { 4 };
+    let decimals = if size >= 100.0 {
+        1
+    } else if size >= 10.0 {
+        2
+    } else if size >= 1.0 {
+        3
+    } else {
+        4
+    };
     format!("{value:.decimals$}")
 }
 

@@ -51,16 +51,29 @@ impl Line {
                 Self::Predicted { item: view.item, prediction, target: target.to_string() }
             }
             (Some(_), None) => Self::failed(view.item, "the run that predicted it is gone"),
-            (None, _) => Self::failed(view.item, view.error.unwrap_or_else(|| format!("the item is {}", view.state))),
+            (None, _) => {
+                Self::failed(view.item, view.error.unwrap_or_else(|| format!("the item is {}", view.state)))
+            }
         }
     }
 }
 
-pub(super) async fn run(client: &Client, format: Format, arguments: PredictArguments) -> Result<Exit, CliError> {
-    let (folders, files): (Vec<&PathBuf>, Vec<&PathBuf>) = arguments.paths.iter().partition(|path| path.is_dir());
-    let uploads: Vec<Result<UploadedImage, Line>> =
-        stream::iter(files).map(|path| upload(client, path)).buffered(UPLOADS).collect::<Vec<_>>().await.into_iter().collect::<Result<_, _>>()?;
-    let images: Vec<UploadedImage> = uploads.iter().filter_map(|upload| upload.as_ref().ok().cloned()).collect();
+pub(super) async fn run(
+    client: &Client,
+    format: Format,
+    arguments: PredictArguments,
+) -> Result<Exit, CliError> {
+    let (folders, files): (Vec<&PathBuf>, Vec<&PathBuf>) =
+        arguments.paths.iter().partition(|path| path.is_dir());
+    let uploads: Vec<Result<UploadedImage, Line>> = stream::iter(files)
+        .map(|path| upload(client, path))
+        .buffered(UPLOADS)
+        .collect::<Vec<_>>()
+        .await
+        .into_iter()
+        .collect::<Result<_, _>>()?;
+    let images: Vec<UploadedImage> =
+        uploads.iter().filter_map(|upload| upload.as_ref().ok().cloned()).collect();
     let mut requests = Vec::new();
     if !images.is_empty() {
         requests.push(SubmissionRequest::Predict { run: arguments.run.clone(), dataset: None, images });
@@ -160,7 +173,11 @@ mod tests {
 
     fn example() -> Vec<Line> {
         vec![
-            Line::Predicted { item: "a.jpg".to_owned(), prediction: 1.25, target: "views-per-subscriber".to_owned() },
+            Line::Predicted {
+                item: "a.jpg".to_owned(),
+                prediction: 1.25,
+                target: "views-per-subscriber".to_owned(),
+            },
             Line::failed("b.jpg", "empty: the file has no bytes"),
         ]
     }

@@ -18,7 +18,11 @@ pub(super) struct StatusArguments {
     id: Option<SubmissionId>,
 }
 
-pub(super) async fn run(client: &Client, format: Format, arguments: StatusArguments) -> Result<Exit, CliError> {
+pub(super) async fn run(
+    client: &Client,
+    format: Format,
+    arguments: StatusArguments,
+) -> Result<Exit, CliError> {
     match arguments.id {
         Some(id) => show_one(client, format, id).await?,
         None => {

@@ -87,7 +87,11 @@ struct TrainReport<'a> {
     error: Option<&'a str>,
 }
 
-pub(super) async fn run(client: &Client, format: Format, arguments: TrainArguments) -> Result<Exit, CliError> {
+pub(super) async fn run(
+    client: &Client,
+    format: Format,
+    arguments: TrainArguments,
+) -> Result<Exit, CliError> {
     let view = client.submit_run(&arguments.request()).await?;
     if arguments.waiting.detach {
         match format {
@@ -99,8 +103,11 @@ pub(super) async fn run(client: &Client, format: Format, arguments: TrainArgumen
     let id = view.run;
     let view = progress::wait(id, &arguments.waiting, async || {
         let view = client.run(id).await?;
-        let progress =
-            Progress { fraction: view.fraction, text: view.progress.clone(), ended: view.state.is_terminal() };
+        let progress = Progress {
+            fraction: view.fraction,
+            text: view.progress.clone(),
+            ended: view.state.is_terminal(),
+        };
         Ok((view, progress))
     })
     .await?;
@@ -140,7 +147,10 @@ fn text(view: &RunView) -> String {
     let mut parts = vec![format!("run       {}", view.run)];
     parts.push(format!("target    {}, transform {}", request.target, request.transform));
     if let Some(split) = view.split {
-        parts.push(format!("split     {} train, {} valid, {} test, by {}", split.train, split.valid, split.test, request.split_by));
+        parts.push(format!(
+            "split     {} train, {} valid, {} test, by {}",
+            split.train, split.valid, split.test, request.split_by
+        ));
     }
     for left_out in &view.left_out {
         parts.push(format!("left out  {}: {}", left_out.items, plain(&left_out.reason)));

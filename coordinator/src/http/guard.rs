@@ -54,7 +54,11 @@ mod tests {
             if let Some(origin) = origin {
                 headers.insert(header::ORIGIN, origin.parse().unwrap());
             }
-            assert_eq!(check_request(&headers, &Uri::from_static("/v1/runs")).is_ok(), want, "{host} {origin:?}");
+            assert_eq!(
+                check_request(&headers, &Uri::from_static("/v1/runs")).is_ok(),
+                want,
+                "{host} {origin:?}"
+            );
         };
         check("127.0.0.1:8470", None, true);
         check("localhost:8470", None, true);

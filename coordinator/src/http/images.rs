@@ -1,6 +1,11 @@
 //! `/v1/images`: bytes of images on the caller's machine.
 
-use axum::{Json, body::Bytes, extract::{State, rejection::BytesRejection}, http::StatusCode};
+use axum::{
+    Json,
+    body::Bytes,
+    extract::{State, rejection::BytesRejection},
+    http::StatusCode,
+};
 
 use super::problem::Failure;
 use crate::{api::StoredImage, service::Coordinator};

@@ -49,9 +49,8 @@ pub fn check_bind(address: &SocketAddr) -> anyhow::Result<()> {
 
 /// Returns the routes. Images may have up to `max_image_bytes`.
 pub fn router(coordinator: Coordinator, max_image_bytes: usize) -> Router {
-    let images = Router::new()
-        .route("/v1/images", post(images::create))
-        .layer(DefaultBodyLimit::max(max_image_bytes));
+    let images =
+        Router::new().route("/v1/images", post(images::create)).layer(DefaultBodyLimit::max(max_image_bytes));
     Router::new()
         .route("/v1/submissions", post(submissions::create).get(submissions::list))
         .route("/v1/submissions/{id}", get(submissions::get))

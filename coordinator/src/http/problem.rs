@@ -78,8 +78,10 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        let text = Path::<String>::from_request_parts(parts, state).await.map(|Path(text)| text).unwrap_or_default();
-        let unknown = || Failure::new(StatusCode::NOT_FOUND, format!("'{text}' is no id of a submission or run"));
+        let text =
+            Path::<String>::from_request_parts(parts, state).await.map(|Path(text)| text).unwrap_or_default();
+        let unknown =
+            || Failure::new(StatusCode::NOT_FOUND, format!("'{text}' is no id of a submission or run"));
         text.parse().map(Self).map_err(|_| unknown())
     }
 }

@@ -32,6 +32,9 @@ pub(super) async fn list(
     Ok(JsonBody(coordinator.runs(paging.cursor(), paging.limit()).await?))
 }
 
-pub(super) async fn get(State(coordinator): State<Coordinator>, Id(id): Id) -> Result<JsonBody<RunView>, Failure> {
+pub(super) async fn get(
+    State(coordinator): State<Coordinator>,
+    Id(id): Id,
+) -> Result<JsonBody<RunView>, Failure> {
     Ok(JsonBody(coordinator.run(id).await?))
 }

@@ -23,7 +23,12 @@ pub(super) struct Adam {
 
 impl Adam {
     pub(super) fn new(parameters: usize, learning_rate: f64) -> Self {
-        Self { learning_rate, step: 0, first_moment: vec![0.0; parameters], second_moment: vec![0.0; parameters] }
+        Self {
+            learning_rate,
+            step: 0,
+            first_moment: vec![0.0; parameters],
+            second_moment: vec![0.0; parameters],
+        }
     }
 
     /// Moves `parameters` by one step along `gradient`.
@@ -54,7 +59,10 @@ mod tests {
         adam.step(&mut parameters, &[0.5, -3.0]);
         assert!((parameters[0] - 0.9).abs() < 1e-6 && (parameters[1] + 1.9).abs() < 1e-6, "{parameters:?}");
         adam.step(&mut parameters, &[0.25, 1.0]);
-        assert!((parameters[0] - PYTORCH[0]).abs() < 1e-6 && (parameters[1] - PYTORCH[1]).abs() < 1e-6, "{parameters:?}");
+        assert!(
+            (parameters[0] - PYTORCH[0]).abs() < 1e-6 && (parameters[1] - PYTORCH[1]).abs() < 1e-6,
+            "{parameters:?}"
+        );
     }
 
     const PYTORCH: [f32; 2] = [0.806_782_1, -1.859_978_1];

@@ -150,7 +150,8 @@ async fn labelled_items(
     spec: &RunSpec,
     reasons: &mut Vec<String>,
 ) -> Result<Vec<LabelledItem>, RunError> {
-    let layout = submissions::layout(embed).ok_or_else(|| RunError::Failed("its manifest is gone".to_owned()))?;
+    let layout =
+        submissions::layout(embed).ok_or_else(|| RunError::Failed("its manifest is gone".to_owned()))?;
     if !layout.labelled {
         return Err(RunError::Failed(format!(
             "{} has no metadata.jsonl: images without views and subscribers can be embedded and predicted, not \
@@ -160,7 +161,8 @@ async fn labelled_items(
     }
     let mut items = Vec::new();
     for part in 0..layout.parts() {
-        let manifest = manifest::read_part(&layout.part(part)).await.map_err(|e| RunError::Failed(e.to_string()))?;
+        let manifest =
+            manifest::read_part(&layout.part(part)).await.map_err(|e| RunError::Failed(e.to_string()))?;
         let results = context.store.results(embed.id, layout.first_item(part), manifest.len() as u64).await?;
         for (item, result) in manifest.into_iter().zip(results) {
             match result {

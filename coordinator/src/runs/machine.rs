@@ -53,7 +53,9 @@ pub(super) struct Work {
 
 /// A value that is no finite number came out of a pass; the run stops.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("training diverged: {what} is not finite in epoch {epoch}, step {step}; try a smaller --learning-rate")]
+#[error(
+    "training diverged: {what} is not finite in epoch {epoch}, step {step}; try a smaller --learning-rate"
+)]
 pub(super) struct Diverged {
     what: &'static str,
     epoch: u32,
@@ -119,7 +121,12 @@ impl Machine {
     ///
     /// # Errors
     /// When a value is not finite.
-    pub(super) fn validated(&mut self, predictions: &[f32], setup: &Setup, seconds: f64) -> Result<(), Diverged> {
+    pub(super) fn validated(
+        &mut self,
+        predictions: &[f32],
+        setup: &Setup,
+        seconds: f64,
+    ) -> Result<(), Diverged> {
         let valid_mse = mse(&setup.scale.restore(predictions), &setup.valid);
         self.require_finite("the validation error", valid_mse)?;
         let train_mse = self.squared_error / f64::from(setup.plan.train) * setup.scale.std * setup.scale.std;
@@ -141,7 +148,8 @@ impl Machine {
     /// Takes the predictions on the test split and computes the metrics that end the run.
     pub(super) fn tested(&self, predictions: &[f32], setup: &Setup) -> TestReport {
         let predicted = setup.scale.restore(predictions);
-        let invert = |values: &[f64]| -> Vec<f64> { values.iter().map(|v| setup.transform.invert(*v)).collect() };
+        let invert =
+            |values: &[f64]| -> Vec<f64> { values.iter().map(|v| setup.transform.invert(*v)).collect() };
         let predicted_raw = invert(&predicted);
         let baseline = |mean: f64, targets: &[f64]| mse(&vec![mean; targets.len()], targets);
         TestReport {
@@ -284,7 +292,10 @@ mod tests {
         }
         assert_eq!(seen, [(Phase::Train, 1, 0, 1), (Phase::Train, 1, 1, 2), (Phase::Valid, 1, 0, 3)]);
         assert_eq!(machine.work().version, 4);
-        assert_eq!(machine.reports(), [EpochReport { epoch: 1, train_mse: 4.0, valid_mse: 0.0, seconds: 0.5 }]);
+        assert_eq!(
+            machine.reports(),
+            [EpochReport { epoch: 1, train_mse: 4.0, valid_mse: 0.0, seconds: 0.5 }]
+        );
     }
 
     #[test]

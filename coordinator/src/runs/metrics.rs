@@ -69,7 +69,9 @@ mod tests {
     fn ties_share_their_mean_rank() {
         assert_eq!(ranks(&[10.0, 20.0, 10.0, 5.0]), [2.5, 4.0, 2.5, 1.0]);
         // scipy.stats.spearmanr([1, 2, 2, 3], [1, 3, 2, 4]).statistic
-        assert!((spearman(&[1.0, 2.0, 2.0, 3.0], &[1.0, 3.0, 2.0, 4.0]) - 0.948_683_298_050_513_8).abs() < 1e-12);
+        assert!(
+            (spearman(&[1.0, 2.0, 2.0, 3.0], &[1.0, 3.0, 2.0, 4.0]) - 0.948_683_298_050_513_8).abs() < 1e-12
+        );
     }
 
     #[test]

@@ -71,7 +71,8 @@ pub(crate) async fn create(context: &Context, request: RunRequest) -> Result<Sub
 }
 
 fn validate(request: &RunRequest) -> Result<(), RequestError> {
-    let check = |good: bool, what: &str| if good { Ok(()) } else { Err(RequestError::Invalid(what.to_owned())) };
+    let check =
+        |good: bool, what: &str| if good { Ok(()) } else { Err(RequestError::Invalid(what.to_owned())) };
     check((1..=100_000).contains(&request.epochs), "epochs must be between 1 and 100000")?;
     check((1..=1_000_000).contains(&request.batch_size), "batch_size must be between 1 and 1000000")?;
     check((1..=4096).contains(&request.leaves), "leaves must be between 1 and 4096")?;
@@ -99,7 +100,8 @@ pub(crate) async fn drive(context: &Context, run: SubmissionId) {
             }
             Err(error) => {
                 tracing::error!(%run, %error, "run failed");
-                let closed = context.store.close_submission(run, State::Failed, Some(&error.to_string()), true).await;
+                let closed =
+                    context.store.close_submission(run, State::Failed, Some(&error.to_string()), true).await;
                 if let Err(error) = closed {
                     tracing::error!(%run, %error, "the failure could not be recorded");
                 }
@@ -142,7 +144,8 @@ pub(crate) async fn resolve(context: &Context, name: &str) -> Result<SubmissionI
     if name == "latest" {
         return latest(context).await;
     }
-    let unknown = || RequestError::NotFound(format!("there is no run '{name}'; `subwatch status` lists them"));
+    let unknown =
+        || RequestError::NotFound(format!("there is no run '{name}'; `subwatch status` lists them"));
     let id: SubmissionId = name.parse().map_err(|_| unknown())?;
     let run = context.store.submission(id).await?.filter(|run| run.kind == SubmissionKind::Train);
     match run.ok_or_else(unknown)?.state {
@@ -175,5 +178,6 @@ async fn latest(context: &Context) -> Result<SubmissionId, RequestError> {
 }
 
 fn read_spec(submission: &Submission) -> Result<RunSpec, String> {
-    serde_json::from_value(submission.spec.clone()).map_err(|error| format!("the run's request is unreadable: {error}"))
+    serde_json::from_value(submission.spec.clone())
+        .map_err(|error| format!("the run's request is unreadable: {error}"))
 }

@@ -58,7 +58,7 @@ impl<'a> Passes<'a> {
             let sum = GradientSum::from_bytes(&bytes).ok_or_else(|| malformed(work, node, bytes.len()))?;
             sums.insert(node, sum);
         }
-        let sum = Node::root(self.plan.leaves).reduce(&sums, &mut |_| None, &|a, b| a.add(&b));
+        let sum = Node::root(self.plan.leaves).reduce(&sums, &mut |_| None, &|a, b| a.plus(&b));
         Ok(sum.expect("the nodes cover every leaf"))
     }
 
@@ -83,7 +83,10 @@ impl<'a> Passes<'a> {
         let mut hedge_after = HEDGE_AFTER;
         loop {
             let nodes = missing.clone();
-            tokio::try_join!(self.publish(work, nodes), self.gather(&mut missing, &mut answers, hedge_after))?;
+            tokio::try_join!(
+                self.publish(work, nodes),
+                self.gather(&mut missing, &mut answers, hedge_after)
+            )?;
             if missing.is_empty() {
                 return Ok(answers);
             }

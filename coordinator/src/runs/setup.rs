@@ -15,10 +15,7 @@ use data::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{
-    machine::TargetScale,
-    metrics::mean,
-};
+use super::{machine::TargetScale, metrics::mean};
 use crate::api::{LeftOut, RunRequest};
 use common::ids::SubmissionId;
 
@@ -52,7 +49,9 @@ pub(super) struct LabelledItem {
 pub(super) enum SetupError {
     #[error("{0}")]
     Split(String),
-    #[error("the target {target} is {value} for all {samples} samples of the training split: nothing can be learnt")]
+    #[error(
+        "the target {target} is {value} for all {samples} samples of the training split: nothing can be learnt"
+    )]
     ConstantTarget { target: Target, value: f64, samples: usize },
 }
 
@@ -66,7 +65,8 @@ pub(super) fn lay_out(
     request: &RunRequest,
 ) -> Result<(Setup, Vec<Sample>), SetupError> {
     let keys: Vec<SampleKey<'_>> = items.iter().map(|item| SampleKey::of(&item.item)).collect();
-    let sides = split(&keys, request.split_by, request.seed).map_err(|error| SetupError::Split(error.to_string()))?;
+    let sides =
+        split(&keys, request.split_by, request.seed).map_err(|error| SetupError::Split(error.to_string()))?;
     let on = |side: Side| items.iter().zip(&sides).filter(move |(_, at)| **at == side).map(|(item, _)| item);
     let raw = |side: Side| -> Vec<f64> { on(side).map(|item| item.label).collect() };
     let transformed =
@@ -118,7 +118,7 @@ pub(super) fn count_reasons(reasons: impl IntoIterator<Item = String>) -> Vec<Le
     }
     let mut left_out: Vec<LeftOut> =
         counts.into_iter().map(|(reason, items)| LeftOut { reason, items }).collect();
-    left_out.sort_by(|a, b| b.items.cmp(&a.items));
+    left_out.sort_by_key(|group| std::cmp::Reverse(group.items));
     left_out
 }
 
@@ -137,7 +137,8 @@ impl ScalingSum {
     /// Adds one embedding (Welford 1962: no cancellation, one pass).
     pub(super) fn add(&mut self, embedding: &Embedding) {
         self.count += 1.0;
-        for ((mean, squares), feature) in self.mean.iter_mut().zip(&mut self.squares).zip(embedding.to_f32()) {
+        for ((mean, squares), feature) in self.mean.iter_mut().zip(&mut self.squares).zip(embedding.to_f32())
+        {
             let feature = f64::from(feature);
             let delta = feature - *mean;
             *mean += delta / self.count;

@@ -19,11 +19,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub(crate) use self::layout::{Layout, layout};
-use crate::{
-    api::UploadedImage,
-    context::Context,
-    service::RequestError,
-};
+use crate::{api::UploadedImage, context::Context, service::RequestError};
 
 /// Pause before a submission is looked after again when the store or the broker did not serve.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);

@@ -78,7 +78,12 @@ async fn read_dataset(url: Url) -> Result<Source, SubmissionError> {
     let failed = |error: &dyn std::fmt::Display| SubmissionError::Failed(error.to_string());
     let files = Files::open(&url).map_err(|error| failed(&error))?;
     let dataset = imagefolder::read(&files).await.map_err(|error| failed(&error))?;
-    Ok(Source { dataset: Some(url), items: dataset.items, rejected: dataset.rejected, labelled: dataset.labelled })
+    Ok(Source {
+        dataset: Some(url),
+        items: dataset.items,
+        rejected: dataset.rejected,
+        labelled: dataset.labelled,
+    })
 }
 
 async fn read_uploads(context: &Context, images: Vec<UploadedImage>) -> Result<Source, SubmissionError> {
@@ -92,7 +97,7 @@ async fn read_uploads(context: &Context, images: Vec<UploadedImage>) -> Result<S
                     format!("no image {} was uploaded, or it expired", image.sha256),
                 ),
             }),
-            bytes => source.items.push(ManifestItem::uploaded(image.item, bytes, image.sha256)),
+            bytes => source.items.push(ManifestItem::uploaded(&image.item, bytes, image.sha256)),
         }
     }
     Ok(source)
@@ -108,7 +113,8 @@ async fn write_manifest(
     items: &[ManifestItem],
     rejected: &[Rejected],
 ) -> Result<(), SubmissionError> {
-    let rejected: Vec<ManifestItem> = rejected.iter().map(|rejected| ManifestItem::named(&rejected.item)).collect();
+    let rejected: Vec<ManifestItem> =
+        rejected.iter().map(|rejected| ManifestItem::named(&rejected.item)).collect();
     let part_items = layout.part_items as usize;
     let parts = items.chunks(part_items).chain(rejected.chunks(part_items));
     for (part, items) in parts.enumerate() {

@@ -36,7 +36,8 @@ pub(super) async fn publish(context: &Context, submission: &Submission) -> Resul
     let mut first = submission.jobs_published;
     while first < submission.jobs {
         let end = (first + CURSOR_EVERY).min(submission.jobs);
-        let mut published = stream::iter(first..end).map(|job| jobs.publish(context, job)).buffer_unordered(WINDOW);
+        let mut published =
+            stream::iter(first..end).map(|job| jobs.publish(context, job)).buffer_unordered(WINDOW);
         while let Some(result) = published.next().await {
             result?;
         }
@@ -86,7 +87,9 @@ impl<'a> Jobs<'a> {
         loop {
             let error = match context.publisher.publish(&envelope, &self.route).await {
                 Ok(()) => return Ok(()),
-                Err(error) if !error.is_retryable() => return Err(SubmissionError::Failed(error.to_string())),
+                Err(error) if !error.is_retryable() => {
+                    return Err(SubmissionError::Failed(error.to_string()));
+                }
                 Err(error) => error,
             };
             tracing::warn!(submission = %self.submission.id, job, %error, "job was not taken, trying again in {pause:?}");

@@ -115,7 +115,7 @@ async fn a_job_arrives_as_it_was_published() {
 async fn the_broker_is_fit() {
     let bench = Bench::new().await;
     let took = probe(&bench.config).await.unwrap();
-    println!("the probe took {took:?}");
+    tests::say(&format!("the probe took {took:?}"));
     assert!(took < Duration::from_secs(5), "{took:?}");
     eventually("the probe leaves nothing behind", || async {
         !bench.vhost.queue_counts().await.keys().any(|queue| queue.contains("probe"))

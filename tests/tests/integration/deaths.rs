@@ -11,7 +11,7 @@ async fn a_worker_killed_while_embedding_loses_nothing() {
     let dataset = cluster.sample(500).await.display().to_string();
     let id = cluster.detach(&["embed", &dataset]).await;
     let held = cluster.pause_worker_holding(id, 0, |_| true).await;
-    println!("killed while {} deliveries were in flight: {held:?}", held.len());
+    tests::say(&format!("a worker is killed while {} deliveries are in flight: jobs {held:?}", held.len()));
     assert!(!held.is_empty());
     cluster.workers[0].kill().await;
 
@@ -29,7 +29,7 @@ async fn a_worker_killed_while_training_changes_no_bit() {
 
     let run = cluster.detach(&train[..train.len() - 2]).await;
     let held = cluster.pause_worker_holding(run, 0, |_| true).await;
-    println!("killed while {} deliveries were in flight: {held:?}", held.len());
+    tests::say(&format!("a worker is killed while {} deliveries are in flight: jobs {held:?}", held.len()));
     assert!(!held.is_empty());
     cluster.workers[0].kill().await;
 
@@ -53,7 +53,10 @@ async fn a_coordinator_killed_while_training_resumes_to_the_same_bits() {
     })
     .await;
     cluster.coordinator.kill().await;
-    assert!(!cluster.submission(run).await.state.is_terminal(), "the run was over before the coordinator died");
+    assert!(
+        !cluster.submission(run).await.state.is_terminal(),
+        "the run was over before the coordinator died"
+    );
     cluster.restart_coordinator().await;
 
     assert!(cluster.ended(run).await.error.is_none());
@@ -79,7 +82,7 @@ async fn a_job_that_kills_its_worker_is_blamed_alone() {
         assert!(deaths < 10, "the job is not recognised as poison");
         cluster.add_worker();
     }
-    println!("{deaths} workers died of the job");
+    tests::say(&format!("a poisoned job: {deaths} workers died of it"));
 
     let ended = cluster.ended(id).await;
     assert_eq!((ended.succeeded, ended.failed), (256, 64), "{ended:?}");

@@ -2,15 +2,20 @@
 
 use tests::cluster::Cluster;
 
-/// Trains on `count` samples with `workers` workers in a fresh system; every worker must take part.
+/// Trains on a small sample with `workers` workers in a fresh system; every worker must take part.
 async fn weights_of(workers: usize) -> String {
     let mut cluster = Cluster::start(workers).await;
     let dataset = cluster.sample(160).await.display().to_string();
-    let run = cluster.json(&["train", &dataset, "--epochs", "3", "--batch-size", "20", "-o", "json"], &[0]).await;
+    let run =
+        cluster.json(&["train", &dataset, "--epochs", "3", "--batch-size", "20", "-o", "json"], &[0]).await;
     for worker in &mut cluster.workers {
         assert!(worker.terminate().await.success());
         let deliveries = worker.logged("worker ended", "train_epoch").and_then(|count| count.as_u64());
-        assert!(deliveries.is_some_and(|count| count > 0), "a worker took no part in training: {}", worker.log());
+        assert!(
+            deliveries.is_some_and(|count| count > 0),
+            "a worker took no part in training: {}",
+            worker.log()
+        );
     }
     cluster.finish().await;
     run["weights_sha256"].as_str().unwrap().to_owned()

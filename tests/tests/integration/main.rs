@@ -1,5 +1,7 @@
 //! One binary of integration tests over real RabbitMQ, Redis and libtorch; run it with `make test`.
 
+#![expect(clippy::unwrap_used, reason = "a test that meets what it did not expect has failed")]
+
 mod broker;
 mod deaths;
 mod determinism;

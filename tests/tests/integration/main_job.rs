@@ -9,7 +9,10 @@ async fn embed_train_and_predict_work_together() {
     let dataset = cluster.sample(600).await.display().to_string();
 
     let embed = cluster.json(&["embed", &dataset, "-o", "json"], &[0]).await;
-    assert_eq!((&embed["state"], &embed["succeeded"], &embed["cached"]), (&"succeeded".into(), &600.into(), &0.into()));
+    assert_eq!(
+        (&embed["state"], &embed["succeeded"], &embed["cached"]),
+        (&"succeeded".into(), &600.into(), &0.into())
+    );
     let again = cluster.json(&["embed", &dataset, "-o", "json"], &[0]).await;
     assert_eq!((&again["succeeded"], &again["cached"]), (&600.into(), &600.into()));
 
@@ -45,7 +48,8 @@ async fn embed_train_and_predict_work_together() {
 async fn a_bad_image_fails_alone_with_its_reason() {
     let cluster = Cluster::start(1).await;
     let dataset = cluster.sample(70).await;
-    let thumbnails: Vec<_> = std::fs::read_dir(dataset.join("thumbnails")).unwrap().map(|e| e.unwrap().path()).collect();
+    let thumbnails: Vec<_> =
+        std::fs::read_dir(dataset.join("thumbnails")).unwrap().map(|e| e.unwrap().path()).collect();
     let whole = std::fs::read(&thumbnails[0]).unwrap();
     std::fs::write(&thumbnails[0], &whole[..whole.len() / 2]).unwrap();
     std::fs::write(&thumbnails[1], b"").unwrap();
@@ -58,7 +62,10 @@ async fn a_bad_image_fails_alone_with_its_reason() {
     let reason_of = |path: &std::path::Path| {
         let name = format!("thumbnails/{}", path.file_name().unwrap().to_str().unwrap());
         let failure = failures.iter().find(|failure| failure["item"].as_str().unwrap().contains(&name));
-        failure.unwrap_or_else(|| panic!("{name} is not among {failures:?}"))["reason"].as_str().unwrap().to_owned()
+        failure.unwrap_or_else(|| panic!("{name} is not among {failures:?}"))["reason"]
+            .as_str()
+            .unwrap()
+            .to_owned()
     };
     for (path, reason) in thumbnails.iter().zip(["undecodable", "empty", "missing"]) {
         assert!(reason_of(path).starts_with(reason), "{}", reason_of(path));

@@ -52,7 +52,8 @@ impl Bench {
         arguments.extend(["--out", &out]);
         reference(&arguments);
         let bytes = fs::read(&out).unwrap();
-        let values: Vec<f32> = bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect();
+        let values: Vec<f32> =
+            bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect();
         values.chunks_exact(self.images.len() * DIMENSIONS).map(<[f32]>::to_vec).collect()
     }
 }
@@ -75,10 +76,14 @@ impl Gate {
     fn of(features: &[f32], reference: &[f32]) -> Self {
         let rows = reference.len() / DIMENSIONS;
         let mean: Vec<f64> = (0..DIMENSIONS)
-            .map(|column| (0..rows).map(|row| f64::from(reference[row * DIMENSIONS + column])).sum::<f64>() / rows as f64)
+            .map(|column| {
+                (0..rows).map(|row| f64::from(reference[row * DIMENSIONS + column])).sum::<f64>()
+                    / rows as f64
+            })
             .collect();
         let centre = |values: &[f32]| -> Vec<Vec<f64>> {
-            let row = |row: &[f32]| row.iter().zip(&mean).map(|(value, mean)| f64::from(*value) - mean).collect();
+            let row =
+                |row: &[f32]| row.iter().zip(&mean).map(|(value, mean)| f64::from(*value) - mean).collect();
             values.chunks_exact(DIMENSIONS).map(row).collect()
         };
         let (ours, theirs) = (centre(features), centre(reference));
@@ -109,21 +114,23 @@ fn features_are_torchvisions_and_broken_pipelines_fail_the_gate() {
     }
     let reference = bench.reference();
     let bf16 = Gate::of(&bench.features(Precision::Bf16), &reference[0]);
-    println!("bf16: {bf16:?}");
+    tests::say(&format!("bf16 against torchvision: {bf16:?}"));
     assert!(bf16.passes(), "{bf16:?}");
 
     let fp32 = bench.features(Precision::Fp32);
     let mean = reference[0].iter().map(|v| f64::from(*v)).sum::<f64>() / reference[0].len() as f64;
-    let std = (reference[0].iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / reference[0].len() as f64).sqrt();
+    let std = (reference[0].iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>()
+        / reference[0].len() as f64)
+        .sqrt();
     let error = fp32.iter().zip(&reference[0]).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
-    println!("fp32: greatest error {error:.2e}, feature standard deviation {std:.3}");
+    tests::say(&format!("fp32: greatest error {error:.2e}, feature standard deviation {std:.3}"));
     // Our decoder and resize may differ from Pillow's by one step of 255 here and there; on identical
     // pixels (see below) the arithmetic itself stays under 1e-4.
     assert!(Gate::of(&fp32, &reference[0]).passes());
 
     for (name, broken) in BROKEN.iter().zip(&reference[1..]) {
         let gate = Gate::of(broken, &reference[0]);
-        println!("{name}: {gate:?}");
+        tests::say(&format!("{name}: {gate:?}"));
         assert!(!gate.passes(), "the gate lets a broken pipeline pass: {name} {gate:?}");
     }
 }
@@ -135,15 +142,21 @@ fn the_arithmetic_in_fp32_is_torchvisions() {
     let folder = bench.folder.path().join("exact");
     fs::create_dir(&folder).unwrap();
     for (at, pixels) in bench.pixels().into_iter().take(16).enumerate() {
-        image::save_buffer(folder.join(format!("{at:02}.png")), &pixels.0, 224, 224, image::ColorType::Rgb8).unwrap();
+        image::save_buffer(folder.join(format!("{at:02}.png")), &pixels.0, 224, 224, image::ColorType::Rgb8)
+            .unwrap();
     }
     bench.images = files(&folder, 16);
     let reference = bench.reference().swap_remove(0);
     let ours = bench.features(Precision::Fp32);
     let mean = reference.iter().map(|v| f64::from(*v)).sum::<f64>() / reference.len() as f64;
-    let std = (reference.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>() / reference.len() as f64).sqrt();
+    let std = (reference.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>()
+        / reference.len() as f64)
+        .sqrt();
     let error = ours.iter().zip(&reference).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
-    println!("greatest error {error:.2e}, {:.2e} of the feature standard deviation {std:.3}", error / std);
+    tests::say(&format!(
+        "greatest error {error:.2e}, {:.2e} of the feature standard deviation {std:.3}",
+        error / std
+    ));
     assert!(error <= 1e-4 * std, "greatest error {error:.2e} against a standard deviation of {std:.3}");
 }
 
@@ -151,12 +164,15 @@ fn the_arithmetic_in_fp32_is_torchvisions() {
 fn random_weights_tell_images_apart() {
     let bench = Bench::new();
     let features = bench.features(Precision::Fp32);
-    let rows: Vec<Vec<f64>> = features.chunks_exact(DIMENSIONS).map(|row| row.iter().map(|v| f64::from(*v)).collect()).collect();
-    let mut cosines: Vec<f64> =
-        (0..rows.len()).flat_map(|a| (0..a).map(move |b| (a, b))).map(|(a, b)| cosine(&rows[a], &rows[b])).collect();
+    let rows: Vec<Vec<f64>> =
+        features.chunks_exact(DIMENSIONS).map(|row| row.iter().map(|v| f64::from(*v)).collect()).collect();
+    let mut cosines: Vec<f64> = (0..rows.len())
+        .flat_map(|a| (0..a).map(move |b| (a, b)))
+        .map(|(a, b)| cosine(&rows[a], &rows[b]))
+        .collect();
     cosines.sort_by(f64::total_cmp);
     let median = cosines[cosines.len() / 2];
-    println!("median cosine of different thumbnails: {median:.4}");
+    tests::say(&format!("median cosine of different thumbnails: {median:.4}"));
     assert!(median < 0.98, "calibrated weights still map all images to one direction: {median}");
 }
 
@@ -204,10 +220,15 @@ fn both_file_formats_hold_the_same_weights() {
 fn other_weights_files_are_refused_with_the_reason() {
     let bench = Bench::new();
     reference(&["hostile", &bench.path("")]);
-    fs::write(bench.path("truncated.pth"), &fs::read(bench.path("resnet18.pth")).unwrap()[..100_000]).unwrap();
+    fs::write(bench.path("truncated.pth"), &fs::read(bench.path("resnet18.pth")).unwrap()[..100_000])
+        .unwrap();
     fs::write(bench.path("garbage.safetensors"), b"no weights at all").unwrap();
     let check = |name: &str, want: &str| {
-        let error = WeightsSource::from_str(&bench.path(name)).unwrap().load(bench.folder.path()).unwrap_err().to_string();
+        let error = WeightsSource::from_str(&bench.path(name))
+            .unwrap()
+            .load(bench.folder.path())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains(want) && error.contains(name), "{error}");
     };
     check("resnet18.pth", "look like ResNet18");
@@ -227,7 +248,8 @@ async fn bits_depend_neither_on_the_batch_nor_on_the_threads() {
     let backbone = Backbone::on_cpu(&bench.state, Precision::Bf16).unwrap();
     let whole = backbone.features(&pixels).unwrap();
     for size in [1, 5] {
-        let parts: Vec<f32> = pixels.chunks(size).flat_map(|batch| backbone.features(batch).unwrap()).collect();
+        let parts: Vec<f32> =
+            pixels.chunks(size).flat_map(|batch| backbone.features(batch).unwrap()).collect();
         assert_eq!(parts, whole, "in batches of {size}");
     }
     let embeddings = backbone.embed(&pixels).unwrap();

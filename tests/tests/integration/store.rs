@@ -22,7 +22,13 @@ async fn store() -> Store {
 /// Makes an open submission of `jobs` jobs of two items each.
 async fn submission(store: &Store, kind: SubmissionKind, jobs: u32) -> SubmissionId {
     let id = SubmissionId::now();
-    let new = NewSubmission { id, kind, spec: serde_json::json!({}), parent: None, retention: Duration::from_secs(60) };
+    let new = NewSubmission {
+        id,
+        kind,
+        spec: serde_json::json!({}),
+        parent: None,
+        retention: Duration::from_secs(60),
+    };
     store.create_submission(&new).await.unwrap();
     let opening =
         Opening { items: u64::from(jobs) * 2, jobs, manifest: serde_json::json!({}), rejected: Vec::new() };
@@ -67,7 +73,10 @@ async fn an_outcome_is_applied_once_and_the_last_one_closes_the_submission() {
 async fn an_item_resolved_by_an_earlier_attempt_is_not_counted_again() {
     let store = store().await;
     let id = submission(&store, SubmissionKind::Embed, 2).await;
-    store.finish_job(id, "0", 0, JobState::Done, &[(0, embedded(false)), (1, embedded(false))]).await.unwrap();
+    store
+        .finish_job(id, "0", 0, JobState::Done, &[(0, embedded(false)), (1, embedded(false))])
+        .await
+        .unwrap();
     // Job 1 claims item 1 as well: the first result stands.
     store.finish_job(id, "1", 0, JobState::Done, &[(1, failed()), (2, embedded(false))]).await.unwrap();
     let record = store.submission(id).await.unwrap().unwrap();

@@ -19,8 +19,12 @@ pub(super) async fn run(
     repeated: bool,
 ) -> Result<Outcome, JobError> {
     let items = items::embed(worker, job.submission, &args.chunk, repeated).await?;
-    let result = |embedded: Embedded| ItemResult::Embedded { sha256: embedded.sha256, cached: embedded.cached };
+    let result =
+        |embedded: Embedded| ItemResult::Embedded { sha256: embedded.sha256, cached: embedded.cached };
     Ok(Outcome::Items(
-        items.into_iter().map(|(index, item)| (index, item.map_or_else(ItemResult::Failed, result))).collect(),
+        items
+            .into_iter()
+            .map(|(index, item)| (index, item.map_or_else(ItemResult::Failed, result)))
+            .collect(),
     ))
 }

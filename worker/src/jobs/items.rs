@@ -61,15 +61,20 @@ pub(super) async fn embed(
         })
         .buffer_unordered(WINDOW);
     let mut results = Vec::with_capacity(chunk.items as usize);
+    let mut failed = None;
     while let Some((index, result)) = embedded.next().await {
         announced.settle_one();
         match result {
             Ok(embedded) => results.push((index, Ok(embedded))),
             Err(ItemError::Item(failure)) => results.push((index, Err(failure))),
-            Err(ItemError::Job(error)) => return Err(error),
+            Err(ItemError::Job(error)) => {
+                failed = Some(error);
+                break;
+            }
         }
     }
     drop(embedded);
+    // What is computed is kept even when the job has to be tried again.
     let fresh: Vec<(Digest, Embedding)> = results
         .iter()
         .filter_map(|(_, result)| result.as_ref().ok())
@@ -77,7 +82,7 @@ pub(super) async fn embed(
         .map(|embedded| (embedded.sha256, embedded.embedding.clone()))
         .collect();
     worker.store.put_embeddings(worker.model()?.space(), &fresh).await?;
-    Ok(results)
+    failed.map_or(Ok(results), Err)
 }
 
 async fn unresolved_items(
@@ -106,7 +111,11 @@ async fn unresolved_items(
     Ok(items.zip(results).filter(|(_, result)| result.is_none()).map(|(item, _)| item).collect())
 }
 
-async fn embed_item(worker: &Worker, files: Option<&Files>, item: &ManifestItem) -> Result<Embedded, ItemError> {
+async fn embed_item(
+    worker: &Worker,
+    files: Option<&Files>,
+    item: &ManifestItem,
+) -> Result<Embedded, ItemError> {
     let _memory = worker.image_memory.acquire(item.bytes).await;
     let bytes = read_item(worker, files, item).await?;
     let sha256 = Digest::of(&bytes);
@@ -128,8 +137,12 @@ async fn read_item(worker: &Worker, files: Option<&Files>, item: &ManifestItem) 
     let bytes = match (files, item.sha256) {
         (Some(files), _) => match files.read(&item.item, worker.max_image_bytes).await {
             Ok(bytes) => bytes,
-            Err(error @ ReadError::Missing { .. }) => return Err(failure(FailureReason::Missing, error.to_string())),
-            Err(error @ ReadError::TooLarge { .. }) => return Err(failure(FailureReason::TooLarge, error.to_string())),
+            Err(error @ ReadError::Missing { .. }) => {
+                return Err(failure(FailureReason::Missing, error.to_string()));
+            }
+            Err(error @ ReadError::TooLarge { .. }) => {
+                return Err(failure(FailureReason::TooLarge, error.to_string()));
+            }
             Err(error) if error.is_retryable() => return Err(JobError::Retryable(error.to_string()).into()),
             Err(error) => return Err(failure(FailureReason::Undecodable, error.to_string())),
         },

@@ -11,13 +11,7 @@ mod items;
 mod predict;
 mod train_epoch;
 
-use common::{
-    envelope::Envelope,
-    jobs::JobArgs,
-    outcome::ItemResult,
-    store::StoreError,
-    tree::Node,
-};
+use common::{envelope::Envelope, jobs::JobArgs, outcome::ItemResult, store::StoreError, tree::Node};
 
 use crate::worker::Worker;
 

@@ -35,8 +35,10 @@ pub(super) async fn run(
             args.run, head.space
         )));
     }
-    let transform: Transform =
-        head.transform.parse().map_err(|error| JobError::Permanent(format!("head of run {}: {error}", args.run)))?;
+    let transform: Transform = head
+        .transform
+        .parse()
+        .map_err(|error| JobError::Permanent(format!("head of run {}: {error}", args.run)))?;
     let items = items::embed(worker, job.submission, &args.chunk, repeated).await?;
     let result = |item: Result<Embedded, ItemFailure>| match item {
         Ok(embedded) => score(&head, transform, &embedded),

@@ -16,7 +16,11 @@ use crate::{head, run_data::RunData, worker::Worker};
 ///
 /// # Errors
 /// When the run's data is gone or malformed, or the store does not serve.
-pub(super) async fn run(worker: &Worker, run: SubmissionId, args: &TrainEpochArgs) -> Result<Outcome, JobError> {
+pub(super) async fn run(
+    worker: &Worker,
+    run: SubmissionId,
+    args: &TrainEpochArgs,
+) -> Result<Outcome, JobError> {
     let cell = worker.runs.of(run);
     let data = cell.get_or_try_init(|| RunData::load(&worker.store, run)).await?;
     let Some(parameters) = worker.store.parameters(run).await? else { return Ok(Outcome::Stale) };
@@ -24,8 +28,8 @@ pub(super) async fn run(worker: &Worker, run: SubmissionId, args: &TrainEpochArg
         return Ok(Outcome::Stale);
     }
     let parameters = decode_f32(&parameters.bytes).filter(|values| values.len() == HEAD_PARAMETERS);
-    let parameters =
-        parameters.ok_or_else(|| JobError::Permanent(format!("the parameters of run {run} are malformed")))?;
+    let parameters = parameters
+        .ok_or_else(|| JobError::Permanent(format!("the parameters of run {run} are malformed")))?;
     let bytes = compute(data, args, &parameters)?;
     Ok(Outcome::Node { version: args.version, node: args.node, bytes })
 }

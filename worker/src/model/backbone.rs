@@ -92,7 +92,9 @@ impl Backbone {
         let pixels: Vec<u8> = images.iter().flat_map(|image| image.0.iter().copied()).collect();
         tch::no_grad(|| {
             let features = self.forward(&normalise(&pixels, self.device, self.kind)?)?;
-            Vec::<f32>::try_from(features.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu)?.f_contiguous()?.f_reshape([-1])?)
+            Vec::<f32>::try_from(
+                features.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu)?.f_contiguous()?.f_reshape([-1])?,
+            )
         })
     }
 
@@ -128,8 +130,11 @@ impl Convolution {
         let norm = |tensor: &str| &state.get(&format!("{}.{tensor}", layer.norm)).values;
         let (gain, shift) = (norm("weight"), norm("bias"));
         let (mean, variance) = (norm("running_mean"), norm("running_var"));
-        let scale: Vec<f64> =
-            gain.iter().zip(variance).map(|(gain, var)| f64::from(*gain) / (f64::from(*var) + EPSILON).sqrt()).collect();
+        let scale: Vec<f64> = gain
+            .iter()
+            .zip(variance)
+            .map(|(gain, var)| f64::from(*gain) / (f64::from(*var) + EPSILON).sqrt())
+            .collect();
         let convolution = state.get(&format!("{}.weight", layer.conv));
         let rows = convolution.values.chunks_exact(convolution.values.len() / scale.len());
         let weight: Vec<f32> = rows
@@ -137,8 +142,9 @@ impl Convolution {
             .flat_map(|(row, scale)| row.iter().map(move |value| (f64::from(*value) * scale) as f32))
             .collect();
         let centres = shift.iter().zip(mean.iter().zip(&scale));
-        let bias: Vec<f32> =
-            centres.map(|(shift, (mean, scale))| (f64::from(*shift) - f64::from(*mean) * scale) as f32).collect();
+        let bias: Vec<f32> = centres
+            .map(|(shift, (mean, scale))| (f64::from(*shift) - f64::from(*mean) * scale) as f32)
+            .collect();
         let on_device = |tensor: Tensor| tensor.f_to_kind(kind)?.f_to_device(device);
         let weight = on_device(Tensor::f_from_slice(&weight)?.f_reshape(&convolution.shape)?)?;
         Ok(Self {
@@ -164,7 +170,8 @@ fn channels_last(tensor: &Tensor) -> Result<Tensor, TchError> {
 pub(super) fn normalise(pixels: &[u8], device: Device, kind: Kind) -> Result<Tensor, TchError> {
     let side = SIDE as i64;
     let images = (pixels.len() / (SIDE * SIDE * 3)) as i64;
-    let per_channel = |values: [f32; 3]| Tensor::f_from_slice(&values)?.f_reshape([1, 3, 1, 1])?.f_to_device(device);
+    let per_channel =
+        |values: [f32; 3]| Tensor::f_from_slice(&values)?.f_reshape([1, 3, 1, 1])?.f_to_device(device);
     Tensor::f_from_data_size(pixels, &[images, side, side, 3], Kind::Uint8)?
         .f_to_device(device)?
         .f_permute([0, 3, 1, 2])?

@@ -15,13 +15,17 @@ use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 pub(super) fn load() -> Result<usize, String> {
     open("libcuda.so.1".into()).map_err(|_| "no NVIDIA driver (libcuda.so.1) is installed".to_owned())?;
     let folder = libtorch_folder().ok_or("libtorch's folder cannot be found")?;
-    open(folder.join("libtorch_cuda.so")).map_err(|error| format!("libtorch's CUDA part cannot be loaded: {error}"))?;
+    open(folder.join("libtorch_cuda.so"))
+        .map_err(|error| format!("libtorch's CUDA part cannot be loaded: {error}"))?;
     let gpus = tch::Cuda::device_count();
     usize::try_from(gpus).map_err(|_| "libtorch cannot count the GPUs".to_owned())
 }
 
 fn open(path: PathBuf) -> Result<(), libloading::Error> {
-    #[expect(unsafe_code, reason = "opening a library runs its initialisers: these are the driver's and libtorch's own")]
+    #[expect(
+        unsafe_code,
+        reason = "opening a library runs its initialisers: these are the driver's and libtorch's own"
+    )]
     let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL)? };
     // Never closed: libtorch keeps pointers into it.
     std::mem::forget(library);

@@ -52,7 +52,9 @@ impl DeviceChoice {
             },
             Self::Cuda(number) => match cuda::load() {
                 Ok(gpus) if number < gpus => Ok(Device::Cuda(number)),
-                Ok(gpus) => Err(ModelError::Device(format!("there is no GPU cuda:{number}: libtorch sees {gpus}"))),
+                Ok(gpus) => {
+                    Err(ModelError::Device(format!("there is no GPU cuda:{number}: libtorch sees {gpus}")))
+                }
                 Err(reason) => Err(ModelError::Device(format!("cuda:{number} cannot be used: {reason}"))),
             },
         }
@@ -123,7 +125,9 @@ impl fmt::Display for Precision {
 fn cpu_has_bf16() -> bool {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let flags = cpu.lines().find(|line| line.starts_with("flags") || line.starts_with("Features"));
-    flags.is_some_and(|flags| flags.split_whitespace().any(|flag| ["avx512_bf16", "amx_bf16", "bf16"].contains(&flag)))
+    flags.is_some_and(|flags| {
+        flags.split_whitespace().any(|flag| ["avx512_bf16", "amx_bf16", "bf16"].contains(&flag))
+    })
 }
 
 #[cfg(test)]

@@ -34,8 +34,10 @@ pub(super) fn fetch(url: &Url, sha256: &str, cache: &Path) -> Result<PathBuf, St
         tracing::warn!(path = %path.display(), "the cached weights are damaged and are fetched again");
     }
     tracing::info!(%url, "fetching weights");
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
-    let bytes = runtime.block_on(download(url)).map_err(|error| format!("{url} cannot be fetched ({error})"))?;
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
+    let bytes =
+        runtime.block_on(download(url)).map_err(|error| format!("{url} cannot be fetched ({error})"))?;
     let digest = Digest::of(&bytes);
     if !digest.to_string().starts_with(sha256) {
         return Err(format!("the bytes of {url} have SHA-256 {digest}, which does not begin with {sha256}"));

@@ -60,15 +60,18 @@ impl ModelConfig {
         let parse_weights = |text: &String| {
             WeightsSource::from_str(text).map_err(|what| ConfigError::invalid("model_weights", text, &what))
         };
-        let weights = settings.model_weights.as_ref().map_or_else(|| Ok(WeightsSource::default()), parse_weights)?;
+        let weights =
+            settings.model_weights.as_ref().map_or_else(|| Ok(WeightsSource::default()), parse_weights)?;
         let precision = settings.model_precision.parse();
         let device = settings.model_device.parse();
         Ok(Self {
             weights,
-            precision: precision
-                .map_err(|what: String| ConfigError::invalid("model_precision", &settings.model_precision, &what))?,
-            device: device
-                .map_err(|what: String| ConfigError::invalid("model_device", &settings.model_device, &what))?,
+            precision: precision.map_err(|what: String| {
+                ConfigError::invalid("model_precision", &settings.model_precision, &what)
+            })?,
+            device: device.map_err(|what: String| {
+                ConfigError::invalid("model_device", &settings.model_device, &what)
+            })?,
             threads: settings.model_threads,
             cache_dir: settings.cache_dir()?,
         })

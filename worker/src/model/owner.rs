@@ -84,7 +84,8 @@ impl Model {
             Err(error) => drop(ready.send(Err(error))),
         };
         thread::Builder::new().name("model".to_owned()).spawn(own).expect("the process may start threads");
-        let loaded = loaded.recv().unwrap_or_else(|_| Err(ModelError::Device("the model's thread died".to_owned())));
+        let loaded =
+            loaded.recv().unwrap_or_else(|_| Err(ModelError::Device("the model's thread died".to_owned())));
         let (space, device, threads) = loaded?;
         Ok(Self { embedder: Embedder { requests, announced, space }, device, threads })
     }
@@ -188,7 +189,8 @@ fn serve(backbone: &Backbone, mut queue: mpsc::Receiver<Request>, announced: &At
 }
 
 fn answer(backbone: &Backbone, batch: Vec<Request>) {
-    let (pixels, answers): (Vec<_>, Vec<_>) = batch.into_iter().map(|request| (request.pixels, request.answer)).unzip();
+    let (pixels, answers): (Vec<_>, Vec<_>) =
+        batch.into_iter().map(|request| (request.pixels, request.answer)).unzip();
     let embeddings = catch_unwind(AssertUnwindSafe(|| backbone.embed(&pixels)));
     let failure = match embeddings {
         Ok(Ok(embeddings)) => {

@@ -80,7 +80,9 @@ fn state_dict(top: &Value) -> Result<Vec<(Value, Value)>, PthError> {
     let Value::Dict(entries) = top else { return Err(malformed("its top is no dict")) };
     let entries = entries.borrow();
     let nested = entries.iter().find_map(|(key, value)| match (key, value) {
-        (Value::Text(name), Value::Dict(inner)) if name == "state_dict" || name == "model" => Some(inner.clone()),
+        (Value::Text(name), Value::Dict(inner)) if name == "state_dict" || name == "model" => {
+            Some(inner.clone())
+        }
         _ => None,
     });
     Ok(nested.map_or_else(|| entries.clone(), |inner| inner.borrow().clone()))
@@ -138,8 +140,12 @@ impl Kind {
         match self {
             Self::F32 => bytes.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect(),
             Self::F64 => bytes.as_chunks().0.iter().map(|value| f64::from_le_bytes(*value) as f32).collect(),
-            Self::F16 => bytes.as_chunks().0.iter().map(|value| f16::from_le_bytes(*value).to_f32()).collect(),
-            Self::Bf16 => bytes.as_chunks().0.iter().map(|value| bf16::from_le_bytes(*value).to_f32()).collect(),
+            Self::F16 => {
+                bytes.as_chunks().0.iter().map(|value| f16::from_le_bytes(*value).to_f32()).collect()
+            }
+            Self::Bf16 => {
+                bytes.as_chunks().0.iter().map(|value| bf16::from_le_bytes(*value).to_f32()).collect()
+            }
             Self::I64 => bytes.as_chunks().0.iter().map(|value| i64::from_le_bytes(*value) as f32).collect(),
         }
     }
@@ -183,8 +189,10 @@ struct Archive<'a> {
 
 impl<'a> Archive<'a> {
     fn open(bytes: &'a [u8]) -> Result<Self, PthError> {
-        let zip = ZipArchive::new(Cursor::new(bytes)).map_err(|error| PthError::Container(error.to_string()))?;
-        let pickle = zip.file_names().flatten().find_map(|name| Some(name.strip_suffix("data.pkl")?.to_owned()));
+        let zip =
+            ZipArchive::new(Cursor::new(bytes)).map_err(|error| PthError::Container(error.to_string()))?;
+        let pickle =
+            zip.file_names().flatten().find_map(|name| Some(name.strip_suffix("data.pkl")?.to_owned()));
         let folder = pickle.ok_or_else(|| malformed("the archive has no data.pkl"))?;
         Ok(Self { zip, folder, storages: HashMap::new() })
     }
@@ -327,7 +335,9 @@ impl Machine {
             }
             // Attributes of the dict, such as `_metadata`, are of no interest.
             b'b' => drop(self.pop()?),
-            other => return Err(malformed(&format!("pickle opcode 0x{other:02x} is none that tensors need"))),
+            other => {
+                return Err(malformed(&format!("pickle opcode 0x{other:02x} is none that tensors need")));
+            }
         }
         Ok(())
     }
@@ -363,7 +373,8 @@ impl Machine {
     }
 
     fn load(&mut self, index: u32) -> Result<(), PthError> {
-        let value = self.memo.get(&index).cloned().ok_or_else(|| malformed("it recalls what it never stored"))?;
+        let value =
+            self.memo.get(&index).cloned().ok_or_else(|| malformed("it recalls what it never stored"))?;
         self.stack.push(value);
         Ok(())
     }
@@ -371,7 +382,8 @@ impl Machine {
     /// `('storage', kind, key, location, elements)` names a storage of the archive.
     fn persistent(&mut self) -> Result<(), PthError> {
         let Value::Tuple(parts) = self.pop()? else { return Err(malformed("a storage has no description")) };
-        let [Value::Text(tag), Value::Global(Global::Storage(kind)), Value::Text(key), ..] = parts.as_slice() else {
+        let [Value::Text(tag), Value::Global(Global::Storage(kind)), Value::Text(key), ..] = parts.as_slice()
+        else {
             return Err(malformed("a storage has no description"));
         };
         if tag != "storage" || !key.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
@@ -405,7 +417,9 @@ impl Machine {
     }
 
     fn set_items(&mut self, values: Vec<Value>) -> Result<(), PthError> {
-        let Some(Value::Dict(entries)) = self.stack.last() else { return Err(malformed("it sets items of no dict")) };
+        let Some(Value::Dict(entries)) = self.stack.last() else {
+            return Err(malformed("it sets items of no dict"));
+        };
         let mut values = values.into_iter();
         while let (Some(key), Some(value)) = (values.next(), values.next()) {
             entries.borrow_mut().push((key, value));
@@ -414,7 +428,9 @@ impl Machine {
     }
 
     fn append(&mut self, values: Vec<Value>) -> Result<(), PthError> {
-        let Some(Value::List(list)) = self.stack.last() else { return Err(malformed("it appends to no list")) };
+        let Some(Value::List(list)) = self.stack.last() else {
+            return Err(malformed("it appends to no list"));
+        };
         list.borrow_mut().extend(values);
         Ok(())
     }
@@ -451,7 +467,8 @@ struct Code<'a> {
 
 impl<'a> Code<'a> {
     fn take(&mut self, count: usize) -> Result<&'a [u8], PthError> {
-        let (taken, rest) = self.bytes.split_at_checked(count).ok_or_else(|| malformed("its pickle ends early"))?;
+        let (taken, rest) =
+            self.bytes.split_at_checked(count).ok_or_else(|| malformed("its pickle ends early"))?;
         self.bytes = rest;
         Ok(taken)
     }
@@ -467,7 +484,11 @@ impl<'a> Code<'a> {
     }
 
     fn line(&mut self) -> Result<String, PthError> {
-        let end = self.bytes.iter().position(|byte| *byte == b'\n').ok_or_else(|| malformed("its pickle ends early"))?;
+        let end = self
+            .bytes
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .ok_or_else(|| malformed("its pickle ends early"))?;
         let line = String::from_utf8_lossy(self.take(end)?).into_owned();
         self.take(1)?;
         Ok(line)
@@ -492,7 +513,19 @@ mod tests {
 
     #[test]
     fn garbage_is_an_error_and_never_a_panic() {
-        for pickle in [&b""[..], b".", b"\x80", b"R.", b"u.", b"t.", b"h\x07.", b"X\xff\xff\xff\xff.", b"(s.", b"Q.", b"\x8a\xff."] {
+        for pickle in [
+            &b""[..],
+            b".",
+            b"\x80",
+            b"R.",
+            b"u.",
+            b"t.",
+            b"h\x07.",
+            b"X\xff\xff\xff\xff.",
+            b"(s.",
+            b"Q.",
+            b"\x8a\xff.",
+        ] {
             assert!(run(pickle).is_err(), "{pickle:?}");
         }
         for bytes in [&b"PK\x03\x04"[..], b"PK\x03\x04nothing more"] {

@@ -43,7 +43,9 @@ pub(super) fn load(seed: u64, cache: &Path) -> Result<State, ModelError> {
 }
 
 fn read_cached(cache: &Path, prefix: &str) -> Option<State> {
-    let is_cached = |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(|n| n.starts_with(prefix));
+    let is_cached = |path: &PathBuf| {
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|n| n.starts_with(prefix))
+    };
     let path = std::fs::read_dir(cache).ok()?.flatten().map(|entry| entry.path()).find(is_cached)?;
     let state = load_file(&path).ok()?;
     let named = path.file_stem()?.to_str()?.strip_prefix(prefix)?.to_owned();
@@ -66,7 +68,8 @@ fn draw(seed: u64) -> State {
     for layer in state::layers() {
         let shape = layer.weight_shape();
         let std = (2.0 / (layer.outputs * layer.kernel * layer.kernel) as f64).sqrt();
-        let values = (0..shape.iter().product::<i64>()).map(|_| (std * gaussian(&mut random)) as f32).collect();
+        let values =
+            (0..shape.iter().product::<i64>()).map(|_| (std * gaussian(&mut random)) as f32).collect();
         state.0.insert(format!("{}.weight", layer.conv), Tensor { shape, values });
         for (tensor, value) in NORM.into_iter().zip([1.0, 0.0, 0.0, 1.0]) {
             let flat = Tensor { shape: vec![layer.outputs], values: vec![value; layer.outputs as usize] };

@@ -124,7 +124,8 @@ impl State {
     /// When a tensor is missing, unexpected or of another shape; other architectures are recognised.
     pub fn into_backbone(self) -> Result<Self, ModelError> {
         let ignored = |name: &str| name.starts_with("fc.") || name.ends_with(".num_batches_tracked");
-        let tensors: BTreeMap<String, Tensor> = self.0.into_iter().filter(|(name, _)| !ignored(name)).collect();
+        let tensors: BTreeMap<String, Tensor> =
+            self.0.into_iter().filter(|(name, _)| !ignored(name)).collect();
         let expected = expected();
         let mut problems = Vec::new();
         for (name, shape) in &expected {
@@ -139,15 +140,24 @@ impl State {
                 Some(_) => {}
             }
         }
-        problems.extend(tensors.keys().filter(|name| !expected.contains_key(*name)).map(|name| format!("{name} is unexpected")));
+        problems.extend(
+            tensors
+                .keys()
+                .filter(|name| !expected.contains_key(*name))
+                .map(|name| format!("{name} is unexpected")),
+        );
         if problems.is_empty() {
             return Ok(Self(tensors));
         }
-        let guess = architecture(&tensors).map(|name| format!(" (they look like {name})")).unwrap_or_default();
+        let guess =
+            architecture(&tensors).map(|name| format!(" (they look like {name})")).unwrap_or_default();
         let more = problems.len().saturating_sub(LISTED);
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
         problems.truncate(LISTED);
-        Err(ModelError::Weights(format!("the weights are not ResNet34's{guess}: {}{more}", problems.join(", "))))
+        Err(ModelError::Weights(format!(
+            "the weights are not ResNet34's{guess}: {}{more}",
+            problems.join(", ")
+        )))
     }
 
     /// SHA-256 over names, shapes and little-endian values, in the order of names: the same weights in
@@ -172,13 +182,20 @@ fn architecture(tensors: &BTreeMap<String, Tensor>) -> Option<&'static str> {
         return None;
     }
     let bottleneck = has("layer1.0.conv3.weight");
-    Some(match (bottleneck, has("layer3.22.conv1.weight"), has("layer3.5.conv1.weight"), has("layer3.35.conv1.weight")) {
-        (true, _, _, true) => "ResNet152",
-        (true, true, _, _) => "ResNet101",
-        (true, _, _, _) => "ResNet50",
-        (false, _, true, _) => "a changed ResNet34",
-        (false, _, false, _) => "ResNet18",
-    })
+    Some(
+        match (
+            bottleneck,
+            has("layer3.22.conv1.weight"),
+            has("layer3.5.conv1.weight"),
+            has("layer3.35.conv1.weight"),
+        ) {
+            (true, _, _, true) => "ResNet152",
+            (true, true, _, _) => "ResNet101",
+            (true, _, _, _) => "ResNet50",
+            (false, _, true, _) => "a changed ResNet34",
+            (false, _, false, _) => "ResNet18",
+        },
+    )
 }
 
 #[cfg(test)]
@@ -203,8 +220,10 @@ mod tests {
 
     #[test]
     fn other_weights_are_refused_by_name() {
-        let tensor = |shape: Vec<i64>| Tensor { values: vec![0.0; shape.iter().product::<i64>() as usize], shape };
-        let whole: BTreeMap<_, _> = expected().into_iter().map(|(name, shape)| (name, tensor(shape))).collect();
+        let tensor =
+            |shape: Vec<i64>| Tensor { values: vec![0.0; shape.iter().product::<i64>() as usize], shape };
+        let whole: BTreeMap<_, _> =
+            expected().into_iter().map(|(name, shape)| (name, tensor(shape))).collect();
         let check = |change: &dyn Fn(&mut BTreeMap<String, Tensor>), want: &str| {
             let mut tensors = whole.clone();
             change(&mut tensors);
@@ -213,13 +232,22 @@ mod tests {
         };
         check(&|t| drop(t.remove("bn1.bias")), "bn1.bias is missing");
         check(&|t| drop(t.insert("extra".to_owned(), tensor(vec![1]))), "extra is unexpected");
-        check(&|t| drop(t.insert("bn1.bias".to_owned(), tensor(vec![3]))), "bn1.bias has shape [3] instead of [64]");
-        check(&|t| t.get_mut("bn1.bias").unwrap().values[0] = f32::NAN, "bn1.bias holds values that are not finite");
+        check(
+            &|t| drop(t.insert("bn1.bias".to_owned(), tensor(vec![3]))),
+            "bn1.bias has shape [3] instead of [64]",
+        );
+        check(
+            &|t| t.get_mut("bn1.bias").unwrap().values[0] = f32::NAN,
+            "bn1.bias holds values that are not finite",
+        );
         check(&|t| t.retain(|name, _| !name.contains("layer3.5")), "look like ResNet18");
         check(&|t| drop(t.insert("layer1.0.conv3.weight".to_owned(), tensor(vec![1]))), "look like ResNet50");
         let mut with_head = whole.clone();
         with_head.insert("fc.weight".to_owned(), tensor(vec![10, 512]));
         with_head.insert("bn1.num_batches_tracked".to_owned(), tensor(vec![]));
-        assert_eq!(State(with_head).into_backbone().unwrap().digest(), State(whole).into_backbone().unwrap().digest());
+        assert_eq!(
+            State(with_head).into_backbone().unwrap().digest(),
+            State(whole).into_backbone().unwrap().digest()
+        );
     }
 }

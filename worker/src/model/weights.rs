@@ -63,7 +63,10 @@ impl FromStr for WeightsSource {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Some(seed) = text.strip_prefix("random:") {
-            return seed.parse().map(Self::Random).map_err(|_| "random: and a whole number, such as random:0".to_owned());
+            return seed
+                .parse()
+                .map(Self::Random)
+                .map_err(|_| "random: and a whole number, such as random:0".to_owned());
         }
         match Url::parse(text) {
             Ok(url) if url.scheme() == "https" => parse_url(url),
@@ -76,7 +79,8 @@ impl FromStr for WeightsSource {
 
 /// Takes the hash from the fragment `#sha256=…`, or, as torchvision's names have it, from the file's name.
 fn parse_url(mut url: Url) -> Result<WeightsSource, String> {
-    let digits = |text: &str| text.len() >= 8 && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
+    let digits =
+        |text: &str| text.len() >= 8 && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
     let pinned = url.fragment().and_then(|fragment| fragment.strip_prefix("sha256=")).map(str::to_lowercase);
     let file = url.path().rsplit('/').next().unwrap_or_default();
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
@@ -112,7 +116,8 @@ impl State {
     /// # Errors
     /// When the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), ModelError> {
-        write_safetensors(self, path).map_err(|error| ModelError::Weights(format!("{}: {error}", path.display())))
+        write_safetensors(self, path)
+            .map_err(|error| ModelError::Weights(format!("{}: {error}", path.display())))
     }
 }
 
@@ -141,7 +146,8 @@ fn read_safetensors(bytes: &[u8]) -> Result<State, String> {
             continue;
         }
         let shape = view.shape().iter().map(|size| *size as i64).collect();
-        let values = widen(&view).ok_or_else(|| format!("{name} has type {:?}, which weights do not have", view.dtype()))?;
+        let values = widen(&view)
+            .ok_or_else(|| format!("{name} has type {:?}, which weights do not have", view.dtype()))?;
         state.0.insert(name, Tensor { shape, values });
     }
     Ok(state)
@@ -170,7 +176,9 @@ fn write_safetensors(state: &State, path: &Path) -> Result<(), String> {
         .collect();
     let views: Result<Vec<_>, _> = bytes
         .iter()
-        .map(|(name, shape, bytes)| TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view)))
+        .map(|(name, shape, bytes)| {
+            TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
+        })
         .collect();
     let views = views.map_err(|error| error.to_string())?;
     safetensors::serialize_to_file(views, None, path).map_err(|error| error.to_string())
@@ -185,8 +193,7 @@ mod tests {
         let check = |text: &str, want: Result<&str, &str>| {
             let got = text.parse::<WeightsSource>().map(|source| format!("{source:?}"));
             match (got, want) {
-                (Ok(got), Ok(want)) => assert!(got.contains(want), "{got}"),
-                (Err(got), Err(want)) => assert!(got.contains(want), "{got}"),
+                (Ok(got), Ok(want)) | (Err(got), Err(want)) => assert!(got.contains(want), "{got}"),
                 (got, want) => panic!("{text}: {got:?}, want {want:?}"),
             }
         };
@@ -204,6 +211,9 @@ mod tests {
     #[test]
     fn a_missing_file_says_what_to_do() {
         let error = load_file(Path::new("/nowhere/resnet34.pth")).unwrap_err().to_string();
-        assert!(error.contains("/nowhere/resnet34.pth") && error.contains("SUBWATCH_MODEL_WEIGHTS"), "{error}");
+        assert!(
+            error.contains("/nowhere/resnet34.pth") && error.contains("SUBWATCH_MODEL_WEIGHTS"),
+            "{error}"
+        );
     }
 }
