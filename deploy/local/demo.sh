@@ -59,14 +59,14 @@ def documents(name):
     return found
 
 first, again, run = (documents(name)[-1] for name in ("embed.json", "again.json", "train.json"))
-split, test = run["split"], run["test"]
+split, test, predictions = run["split"], run["test"], documents("predict.jsonl")
 print(f"""\
 embed        {first['succeeded']} images in {first['elapsed_seconds']:.1f} s: {first['items_per_second']:.1f} img/s with {workers} worker(s), {first['failed']} failed
 embed again  {again['succeeded']} images in {again['elapsed_seconds']:.1f} s, {again['cached']} of them from the cache
 train        {len(run['epochs'])} epochs in {run['elapsed_seconds']:.1f} s on {split['train']}/{split['valid']}/{split['test']} images (train/valid/test), best epoch {run['best_epoch']}
-test MSE     {test['mse']:.4f}; predicting the training mean gives {test['baseline_mse']:.4f} ({run['request']['target']}, {run['request']['transform']})
-predict""")
-for item in documents("predict.jsonl"):
+test MSE     {test['mse']:.4f}, {test['mse'] / test['baseline_mse']:.2f} times the {test['baseline_mse']:.4f} of predicting the training mean
+predict      {predictions[0]['target']}""")
+for item in predictions:
     print(f"             {pathlib.PurePath(item['item']).name}  {item['prediction']:.4g}")
 print(f"weights      {weights} — {note}")
 PY
