@@ -17,7 +17,7 @@ use common::{
     broker::{DeadNote, Delivery},
     envelope::Envelope,
     jobs::Kind,
-    store::{Finish, JobState, NodeFinish, Start, StoreError},
+    store::{Company, Finish, JobState, NodeFinish, Start, StoreError},
     topology::Tier,
 };
 use tokio::sync::RwLock;
@@ -108,16 +108,14 @@ impl Dispatcher {
     /// Works on a job until the store knows its outcome.
     async fn settle(&self, job: &Envelope, redelivered: bool) -> Settled {
         let shared = self.alone.read().await;
-        match self.start(job, redelivered).await {
+        match self.start(job, redelivered, Company::Shared).await {
             Ok(Start::Run) => self.work(job, redelivered).await,
             Ok(Start::RunAlone { crashes }) => {
-                // The mark is taken back while the job waits for its turn: until then it can harm nobody.
                 drop(shared);
-                self.unmark(job).await;
                 let _alone = self.alone.write().await;
                 tracing::warn!(job = %job.job, crashes, "an earlier worker died while it held this job: it runs alone");
-                match self.start(job, false).await {
-                    Ok(Start::Run | Start::RunAlone { .. }) => self.work(job, true).await,
+                match self.start(job, false, Company::Alone).await {
+                    Ok(Start::Run) => self.work(job, true).await,
                     other => not_started(job, other),
                 }
             }
@@ -125,10 +123,11 @@ impl Dispatcher {
         }
     }
 
-    async fn start(&self, job: &Envelope, redelivered: bool) -> Result<Start, StoreError> {
+    async fn start(&self, job: &Envelope, redelivered: bool, company: Company) -> Result<Start, StoreError> {
         let (name, boot) = (job.args.name(), self.worker.boot);
         let store = &self.worker.store;
-        until_served(|| store.start_job(job.submission, &name, job.generation, boot, redelivered)).await
+        let generation = job.generation;
+        until_served(|| store.start_job(job.submission, &name, generation, boot, redelivered, company)).await
     }
 
     async fn work(&self, job: &Envelope, redelivered: bool) -> Settled {

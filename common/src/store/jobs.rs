@@ -41,6 +41,15 @@ pub enum Start {
     Skip(&'static str),
 }
 
+/// Whether a process works on other jobs beside this one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Company {
+    /// It does, or may.
+    Shared,
+    /// It does not.
+    Alone,
+}
+
 /// What came of applying an outcome.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Finish {
@@ -62,7 +71,7 @@ pub enum JobState {
 /// One job's mark, as the sweeper reads it.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct JobStatus {
-    /// `started`, `released`, `poisoned`, `done` or `dead`.
+    /// `started`, `waiting` for its turn to run alone, `released`, `poisoned`, `done` or `dead`.
     pub state: String,
     /// Generation of the mark.
     #[serde(default)]
@@ -98,6 +107,7 @@ impl Store {
         generation: u32,
         boot: BootId,
         redelivered: bool,
+        company: Company,
     ) -> Result<Start, StoreError> {
         let (verdict, crashes): (String, u32) = START
             .key(self.keys.submission(submission))
@@ -106,6 +116,7 @@ impl Store {
             .arg(generation)
             .arg(boot.to_string())
             .arg(u8::from(redelivered))
+            .arg(u8::from(company == Company::Alone))
             .arg(POISON_LIMIT)
             .invoke_async(&mut self.connection.clone())
             .await?;

@@ -27,7 +27,7 @@ use self::keys::Keys;
 pub use self::{
     dead::DeadLetter,
     doorbell::{Doorbell, Doorbells},
-    jobs::{Finish, JobState, JobStatus, Start},
+    jobs::{Company, Finish, JobState, JobStatus, Start},
     runs::{NodeFinish, Parameters},
     submissions::{NewSubmission, Opening, State, Submission, SubmissionKind},
     workers::{WorkerRecord, WorkerView},
