@@ -1,12 +1,13 @@
 //! What coordinator and worker share: the words of the job queue, the broker, the store, the
 //! configuration and the telemetry.
 //!
-//! Owns every name that crosses a process boundary. Does not know libtorch, HTTP or image files.
+//! Owns every name that crosses a process boundary. Does not know libtorch, the API or image files.
 
 pub mod broker;
 pub mod config;
 pub mod embedding;
 pub mod envelope;
+pub mod health;
 pub mod ids;
 pub mod jobs;
 pub mod outcome;

@@ -6,13 +6,14 @@ use std::io::{IsTerminal, stderr};
 
 use tracing_subscriber::{EnvFilter, fmt};
 
-use crate::config::{ConfigError, Settings};
+use crate::config::{ConfigError, Loaded};
 
-/// Installs the process-wide subscriber.
+/// Installs the process-wide subscriber, and warns of variables that are no setting.
 ///
 /// # Errors
 /// When the filter does not parse.
-pub fn install(settings: &Settings) -> Result<(), ConfigError> {
+pub fn install(loaded: &Loaded) -> Result<(), ConfigError> {
+    let settings = &loaded.settings;
     let filter = EnvFilter::builder().parse(&settings.log).map_err(|error| {
         ConfigError::invalid(
             "log",
@@ -28,9 +29,14 @@ pub fn install(settings: &Settings) -> Result<(), ConfigError> {
     let builder = fmt().with_env_filter(filter).with_writer(stderr);
     // A second installation (several programs in one test process) keeps the first subscriber.
     let _ = if human {
-        builder.with_target(false).with_ansi(stderr().is_terminal()).try_init()
+        // Colours only on a terminal, and there unless NO_COLOR is set, which is the default's own rule.
+        let builder = builder.with_target(false);
+        if stderr().is_terminal() { builder.try_init() } else { builder.with_ansi(false).try_init() }
     } else {
         builder.json().flatten_event(true).try_init()
     };
+    for variable in &loaded.unknown {
+        tracing::warn!("{variable} is set, but is no setting: is it misspelt?");
+    }
     Ok(())
 }

@@ -8,11 +8,12 @@ use anyhow::{Context as _, bail};
 use common::{
     broker::{BrokerConfig, Consumer, Publisher, Subscription, probe},
     config::Settings,
+    health::Health,
     shutdown,
     store::{Doorbells, Store, StoreConfig},
     topology,
 };
-use data::roots::DatasetRoots;
+use data::{files::Files, roots::DatasetRoots};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
@@ -28,10 +29,21 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let listener = bind(&settings.url).await?;
     let address = listener.local_addr()?;
     let max_image_bytes = settings.max_image_bytes as usize;
+    let health = Health::default();
+    if let Some(address) = settings.health_address {
+        health.serve(address, stop.clone()).await.with_context(|| {
+            format!("cannot listen on {address}, where SUBWATCH_HEALTH_ADDRESS wants the probes")
+        })?;
+    }
     let coordinator = tokio::select! {
         coordinator = connect(settings, stop.clone()) => coordinator?,
         () = stop.cancelled() => return Ok(()),
     };
+    let asked = coordinator.clone();
+    health.started(Box::new(move || {
+        let asked = asked.clone();
+        Box::pin(async move { asked.ready().await.map_err(|error| error.to_string()) })
+    }));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "coordinator serves");
     http::serve(listener, coordinator.clone(), max_image_bytes, stop)
         .await
@@ -82,14 +94,17 @@ async fn connect(settings: Settings, stop: CancellationToken) -> anyhow::Result<
 
 fn dataset_roots(settings: &Settings) -> anyhow::Result<DatasetRoots> {
     let here = std::env::current_dir().context("the current folder is gone")?;
-    let folders = match &settings.dataset_roots {
-        Some(list) => std::env::split_paths(list).collect(),
-        None => vec![here],
-    };
-    Ok(DatasetRoots::new(folders)?)
+    let roots = settings.dataset_roots.clone().unwrap_or_else(|| here.display().to_string());
+    Ok(DatasetRoots::parse(&roots)?)
 }
 
 fn artifacts_folder(settings: &Settings) -> anyhow::Result<Url> {
+    if settings.artifacts.contains("://") {
+        let url = Url::parse(&format!("{}/", settings.artifacts.trim_end_matches('/')));
+        let url = url.with_context(|| format!("SUBWATCH_ARTIFACTS is '{}'", settings.artifacts))?;
+        Files::open(&url).with_context(|| format!("SUBWATCH_ARTIFACTS is '{}'", settings.artifacts))?;
+        return Ok(url);
+    }
     let folder =
         std::path::absolute(&settings.artifacts).context("the artifacts folder has no absolute path")?;
     std::fs::create_dir_all(&folder)

@@ -1,31 +1,31 @@
 //! Which folders a user may name.
 //!
-//! Owns the check of a path that comes from outside: it must lie below a configured root after symbolic
-//! links are followed.
+//! Owns the check of a path that comes from outside: it must lie below a configured root, for a local
+//! folder after symbolic links are followed.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use url::Url;
 
-/// The folders that datasets may lie in.
+use crate::files::SCHEMES;
+
+/// The folders that datasets may lie in: local ones, and buckets or parts of them.
 #[derive(Clone, Debug)]
 pub struct DatasetRoots {
-    roots: Vec<PathBuf>,
+    folders: Vec<PathBuf>,
+    buckets: Vec<Url>,
 }
 
 /// Why a dataset is not read.
 #[derive(Debug, thiserror::Error)]
 pub enum RootError {
-    /// A root is not there.
-    #[error("SUBWATCH_DATASET_ROOTS names {root}, which is not there: {error}")]
+    /// A root cannot be one.
+    #[error("SUBWATCH_DATASET_ROOTS names {root}: {what}")]
     Root {
         /// The root.
         root: String,
-        /// What the system said.
-        error: io::Error,
+        /// What is wrong with it.
+        what: String,
     },
     /// The text is no path or URL of a folder.
     #[error("'{text}' names no dataset: {what}")]
@@ -54,18 +54,29 @@ pub enum RootError {
 }
 
 impl DatasetRoots {
-    /// Takes the folders that datasets may lie in.
+    /// Takes the folders that datasets may lie in: absolute paths and `s3://` URLs, separated by `:`.
     ///
     /// # Errors
-    /// When one is not there.
-    pub fn new(roots: Vec<PathBuf>) -> Result<Self, RootError> {
-        let canonical = |root: PathBuf| {
-            root.canonicalize().map_err(|error| RootError::Root { root: root.display().to_string(), error })
-        };
-        Ok(Self { roots: roots.into_iter().map(canonical).collect::<Result<_, _>>()? })
+    /// When a folder is not there, or a URL is none of a bucket.
+    pub fn parse(text: &str) -> Result<Self, RootError> {
+        let mut roots = Self { folders: Vec::new(), buckets: Vec::new() };
+        for root in split(text) {
+            let wrong = |what: String| RootError::Root { root: root.clone(), what };
+            if root.contains("://") {
+                let url = Url::parse(&root).map_err(|error| wrong(error.to_string()))?;
+                if url.scheme() != "s3" || url.host_str().is_none_or(str::is_empty) {
+                    return Err(wrong("it must be a path or s3://BUCKET/PREFIX".to_owned()));
+                }
+                roots.buckets.push(as_folder(url));
+            } else {
+                let folder = PathBuf::from(&root).canonicalize();
+                roots.folders.push(folder.map_err(|error| wrong(error.to_string()))?);
+            }
+        }
+        Ok(roots)
     }
 
-    /// Returns the URL of the folder that a user names by absolute path or `file://` URL.
+    /// Returns the URL of the folder that a user names by absolute path, `file://` or `s3://` URL.
     ///
     /// # Errors
     /// See [`RootError`].
@@ -75,8 +86,13 @@ impl DatasetRoots {
             Ok(url) if url.scheme() == "file" => {
                 url.to_file_path().map_err(|()| invalid("it is no path on this machine"))?
             }
+            Ok(url) if url.scheme() == "s3" => return self.resolve_bucket(url),
             Ok(url) => {
-                return Err(invalid(&format!("the scheme '{}' is not supported, only file", url.scheme())));
+                let known = SCHEMES.join(" and ");
+                return Err(invalid(&format!(
+                    "the scheme '{}' is not supported, only {known}",
+                    url.scheme()
+                )));
             }
             Err(_) => PathBuf::from(text),
         };
@@ -85,7 +101,7 @@ impl DatasetRoots {
         }
         let folder =
             path.canonicalize().map_err(|_| RootError::Missing { path: path.display().to_string() })?;
-        if !self.roots.iter().any(|root| folder.starts_with(root)) {
+        if !self.folders.iter().any(|root| folder.starts_with(root)) {
             return Err(RootError::Outside { path: folder.display().to_string(), roots: self.describe() });
         }
         if !folder.is_dir() {
@@ -94,11 +110,57 @@ impl DatasetRoots {
         Url::from_directory_path(&folder).map_err(|()| invalid("it makes no URL"))
     }
 
+    fn resolve_bucket(&self, url: Url) -> Result<Url, RootError> {
+        let text = url.to_string();
+        let url = as_folder(url);
+        // Encoded dots would be a way up that the comparison does not see.
+        let is_plain = url.query().is_none() && url.fragment().is_none() && !has_dots(&url);
+        if url.host_str().is_none_or(str::is_empty) || !is_plain {
+            return Err(RootError::Invalid { text, what: "it must be s3://BUCKET/PREFIX".to_owned() });
+        }
+        let below = |root: &Url| root.host_str() == url.host_str() && url.path().starts_with(root.path());
+        if self.buckets.iter().any(below) {
+            Ok(url)
+        } else {
+            Err(RootError::Outside { path: text, roots: self.describe() })
+        }
+    }
+
     fn describe(&self) -> String {
-        let roots: Vec<String> =
-            self.roots.iter().map(|root: &PathBuf| Path::display(root).to_string()).collect();
+        let folders = self.folders.iter().map(|root: &PathBuf| Path::display(root).to_string());
+        let roots: Vec<String> = folders.chain(self.buckets.iter().map(Url::to_string)).collect();
         roots.join(":")
     }
+}
+
+/// Splits at colons, but not at the one in `s3://`.
+fn split(text: &str) -> Vec<String> {
+    let mut roots: Vec<String> = Vec::new();
+    for piece in text.split(':') {
+        match roots.last_mut() {
+            Some(last) if piece.starts_with("//") => {
+                last.push(':');
+                last.push_str(piece);
+            }
+            _ => roots.push(piece.to_owned()),
+        }
+    }
+    roots.retain(|root| !root.is_empty());
+    roots
+}
+
+fn as_folder(mut url: Url) -> Url {
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    url
+}
+
+fn has_dots(url: &Url) -> bool {
+    url.path_segments().is_some_and(|mut segments| {
+        segments.any(|segment| [".", ".."].contains(&segment.to_lowercase().replace("%2e", ".").as_str()))
+    })
 }
 
 #[cfg(test)]
@@ -113,7 +175,7 @@ mod tests {
         std::fs::create_dir_all(base.join("other")).unwrap();
         std::fs::write(base.join("root/file"), b"x").unwrap();
         std::os::unix::fs::symlink(base.join("other"), base.join("root/link")).unwrap();
-        let roots = DatasetRoots::new(vec![base.join("root")]).unwrap();
+        let roots = DatasetRoots::parse(&base.join("root").display().to_string()).unwrap();
         let at = |name: &str| base.join(name).display().to_string();
 
         assert_eq!(
@@ -130,5 +192,24 @@ mod tests {
         for invalid in ["set", "gopher://x/y", &at("root/file")] {
             assert!(matches!(roots.resolve(invalid), Err(RootError::Invalid { .. })), "{invalid}");
         }
+    }
+
+    #[test]
+    fn only_parts_of_a_bucket_below_a_root_resolve() {
+        let folder = tempfile::tempdir().unwrap();
+        let roots = format!("{}:s3://bucket/sets:s3://whole", folder.path().display());
+        let roots = DatasetRoots::parse(&roots).unwrap();
+        assert_eq!(roots.resolve("s3://bucket/sets/a").unwrap().as_str(), "s3://bucket/sets/a/");
+        assert_eq!(roots.resolve("s3://whole").unwrap().as_str(), "s3://whole/");
+        assert_eq!(roots.folders.len(), 1);
+        for outside in
+            ["s3://bucket/other", "s3://bucket/setsx", "s3://bucket/sets/../other", "s3://else/sets"]
+        {
+            let refused = roots.resolve(outside);
+            assert!(matches!(refused, Err(RootError::Outside { .. })), "{outside}: {refused:?}");
+        }
+        assert!(matches!(roots.resolve("s3://whole/a?x=1"), Err(RootError::Invalid { .. })));
+        assert!(matches!(DatasetRoots::parse("gs://bucket"), Err(RootError::Root { .. })));
+        assert!(matches!(DatasetRoots::parse("/no/such/folder"), Err(RootError::Root { .. })));
     }
 }

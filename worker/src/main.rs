@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use common::{
-    config::{ConfigError, Settings},
+    config::{ConfigError, Loaded, Settings},
     jobs::Kind,
     telemetry,
 };
@@ -41,12 +41,12 @@ fn main() -> ExitCode {
 }
 
 fn configure(arguments: &Arguments) -> Result<Settings, ConfigError> {
-    let settings = Settings::load(&[
+    let loaded = Loaded::from_process(&[
         ("model_device", arguments.device.clone()),
         ("model_threads", arguments.threads.map(|threads| threads.to_string())),
     ])?;
-    telemetry::install(&settings)?;
-    Ok(settings)
+    telemetry::install(&loaded)?;
+    Ok(loaded.settings)
 }
 
 #[expect(clippy::print_stderr, reason = "the last word of a program that ends, whatever the log filter")]

@@ -3,12 +3,19 @@
 //! Owns the order in which things start and stop: load the model, connect, register, consume; then stop
 //! consuming, finish what is held, release the rest, sign off.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::Context as _;
 use common::{
     broker::{BrokerConfig, Consumer, Publisher, Subscription},
     config::Settings,
+    health::{Check, Health},
     ids::BootId,
     jobs::Kind,
     shutdown,
@@ -28,6 +35,8 @@ use crate::{
 
 /// How long releasing may take once the grace period is over.
 const RELEASE_LIMIT: Duration = Duration::from_secs(5);
+/// Longest a readiness check waits for the store.
+const READY_LIMIT: Duration = Duration::from_secs(2);
 
 /// Works until SIGTERM or Ctrl-C, then drains.
 ///
@@ -35,11 +44,18 @@ const RELEASE_LIMIT: Duration = Duration::from_secs(5);
 /// When the model cannot be loaded, a server refuses us, or consuming ends unasked.
 pub async fn run(settings: Settings, kinds: Vec<Kind>) -> anyhow::Result<()> {
     let stop = shutdown::on_signal();
+    let health = Health::default();
+    if let Some(address) = settings.health_address {
+        health.serve(address, stop.clone()).await.with_context(|| {
+            format!("cannot listen on {address}, where SUBWATCH_HEALTH_ADDRESS wants the probes")
+        })?;
+    }
     let started = tokio::select! {
         started = start(&settings, &kinds, &stop) => started?,
         () = stop.cancelled() => return Ok(()),
     };
     let Started { worker, record, mut consumer } = started;
+    health.started(readiness(&worker, consumer.consuming()));
 
     let signed_off = CancellationToken::new();
     let beating = tokio::spawn(heartbeat::beat(worker.store.clone(), record, signed_off.clone()));
@@ -126,6 +142,23 @@ async fn start(settings: &Settings, kinds: &[Kind], stop: &CancellationToken) ->
         embedder,
     });
     Ok(Started { worker, record, consumer })
+}
+
+/// Ready is who consumes and reaches the store.
+fn readiness(worker: &Arc<Worker>, consuming: Arc<AtomicBool>) -> Check {
+    let worker = worker.clone();
+    Box::new(move || {
+        let (worker, consuming) = (worker.clone(), consuming.clone());
+        Box::pin(async move {
+            if !consuming.load(Ordering::Relaxed) {
+                return Err("RabbitMQ is not consumed".to_owned());
+            }
+            match tokio::time::timeout(READY_LIMIT, worker.store.ping()).await {
+                Ok(Ok(())) => Ok(()),
+                Ok(Err(_)) | Err(_) => Err("Redis does not serve".to_owned()),
+            }
+        })
+    })
 }
 
 #[cfg(feature = "model")]

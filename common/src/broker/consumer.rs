@@ -5,7 +5,10 @@
 //! a lost consumer; after cancellation nothing more is delivered, and the connection stays open until
 //! what was delivered is answered.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use futures::{
     StreamExt,
@@ -41,6 +44,7 @@ pub struct Subscription {
 pub struct Consumer {
     deliveries: mpsc::Receiver<Delivery>,
     cancel: CancellationToken,
+    consuming: Arc<AtomicBool>,
     keeper: JoinHandle<()>,
 }
 
@@ -59,10 +63,23 @@ impl Consumer {
         let capacity =
             subscriptions.iter().map(|subscription| usize::from(subscription.prefetch.max(1))).sum();
         let (ready, deliveries) = mpsc::channel(std::cmp::max(capacity, 1));
-        let keeper =
-            Keeper { endpoint: Endpoint::new(config)?, subscriptions, ready, cancel: cancel.clone() };
+        let consuming = Arc::new(AtomicBool::new(false));
+        let keeper = Keeper {
+            endpoint: Endpoint::new(config)?,
+            subscriptions,
+            ready,
+            cancel: cancel.clone(),
+            consuming: consuming.clone(),
+        };
         let session = keeper.open(Patience::ReturnPermanent).await?;
-        Ok(Self { deliveries, cancel, keeper: tokio::spawn(keeper.run(session)) })
+        Ok(Self { deliveries, cancel, consuming, keeper: tokio::spawn(keeper.run(session)) })
+    }
+
+    /// Returns a flag that is set while every queue is consumed: not while the connection is lost, nor
+    /// once consuming has ended.
+    #[must_use]
+    pub fn consuming(&self) -> Arc<AtomicBool> {
+        self.consuming.clone()
     }
 
     /// Returns the next delivery, or nothing once consuming is cancelled. Deliveries that were waiting
@@ -107,6 +124,7 @@ struct Keeper {
     subscriptions: Vec<Subscription>,
     ready: mpsc::Sender<Delivery>,
     cancel: CancellationToken,
+    consuming: Arc<AtomicBool>,
 }
 
 /// One connection that consumes every subscription, a channel each.
@@ -130,7 +148,9 @@ impl Keeper {
             let since = Instant::now();
             // Every delivery of this session holds a clone; when the last is gone, all are answered.
             let (held, answered) = mpsc::channel(1);
+            self.consuming.store(true, Ordering::Relaxed);
             let end = self.pump(&mut session, &held).await;
+            self.consuming.store(false, Ordering::Relaxed);
             let End::Lost(reason) = end else { return session.wind_down(held, answered).await };
             tracing::warn!("consuming from RabbitMQ is interrupted ({reason}), connecting again");
             session.link.close().await;

@@ -14,7 +14,7 @@ mod status;
 mod train;
 
 use clap::{Args, Parser, Subcommand};
-use common::{config::Settings, telemetry};
+use common::{config::Loaded, telemetry};
 
 pub use self::exit::Exit;
 use self::{client::Client, exit::CliError, output::Format};
@@ -89,10 +89,11 @@ pub async fn run(arguments: Arguments) -> Exit {
 
 async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
     let Global { url, output } = arguments.global;
-    let settings = Settings::load(&[("url", url)]).map_err(|error| CliError::config(&error))?;
+    let loaded = Loaded::from_process(&[("url", url)]).map_err(|error| CliError::config(&error))?;
+    let settings = &loaded.settings;
     if let Command::Serve = arguments.command {
-        telemetry::install(&settings).map_err(|error| CliError::config(&error))?;
-        serve::run(settings).await.map_err(|error| CliError::failed(format!("{error:#}")))?;
+        telemetry::install(&loaded).map_err(|error| CliError::config(&error))?;
+        serve::run(loaded.settings).await.map_err(|error| CliError::failed(format!("{error:#}")))?;
         return Ok(Exit::Done);
     }
     let client = Client::new(&settings.url, settings.max_image_bytes)?;

@@ -7,34 +7,50 @@
 //! A key `amqp_url` is the environment variable `SUBWATCH_AMQP_URL` and the line `amqp_url = "…"` of the
 //! TOML file that `SUBWATCH_CONFIG` names.
 
-use std::{fmt, path::PathBuf, time::Duration};
+mod secret;
+mod sources;
 
-use config::{Config, Environment, File, FileFormat};
+use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
+
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use url::Url;
+
+pub use self::sources::{Loaded, Setting};
 
 /// Prefix of every environment variable.
 const PREFIX: &str = "SUBWATCH";
 
-/// All settings. Programs take what concerns them.
-#[derive(Clone, Debug, Deserialize)]
+/// All settings. Programs take what concerns them. Serialised, the passwords in URLs are `***`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
     /// RabbitMQ, as `amqp://user:password@host:port/vhost`. Default `amqp://guest:guest@127.0.0.1:5672/%2f`.
+    #[serde(serialize_with = "secret::without_password")]
     pub amqp_url: SecretString,
+    /// File that holds `amqp_url`, for secrets that are mounted as files. Give one of the two.
+    pub amqp_url_file: Option<PathBuf>,
     /// Redis, as `redis://user:password@host:port/database`. Default `redis://127.0.0.1:6379/0`.
+    #[serde(serialize_with = "secret::without_password")]
     pub redis_url: SecretString,
+    /// File that holds `redis_url`. Give one of the two.
+    pub redis_url_file: Option<PathBuf>,
     /// What every Redis key begins with. Default `subwatch:`.
     pub redis_key_prefix: String,
     /// Where the coordinator listens and the command line connects. Default `http://127.0.0.1:8470`.
     pub url: Url,
-    /// Folders that server-side paths may lie in, separated by `:`. Default: the folder the coordinator
-    /// was started in.
+    /// Where `/healthz` and `/readyz` are served beside the API, as `IP:PORT`; there is nothing else, so
+    /// any address may be given. Default: nowhere.
+    pub health_address: Option<SocketAddr>,
+    /// Folders that server-side paths may lie in, separated by `:`; also `s3://BUCKET/PREFIX`. Default: the
+    /// folder the coordinator was started in.
     pub dataset_roots: Option<String>,
-    /// Folder for manifests, read by the workers too. Default `.subwatch` in the folder the coordinator
-    /// was started in.
-    pub artifacts: PathBuf,
+    /// Folder for manifests and what runs leave, read by the workers too; also `s3://BUCKET/PREFIX`.
+    /// Default `.subwatch` in the folder the coordinator was started in.
+    pub artifacts: String,
+    /// Hosts that images may be fetched from though their addresses are not public, as `HOST` or
+    /// `HOST:PORT`, separated by commas. Default: none.
+    pub fetch_allow: String,
     /// Items in one embed or predict job. Default 64; at most 1024.
     pub chunk_items: u32,
     /// Attempts a job gets before it is dead-lettered for an error that might pass. Default 5.
@@ -75,11 +91,15 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             amqp_url: "amqp://guest:guest@127.0.0.1:5672/%2f".into(),
+            amqp_url_file: None,
             redis_url: "redis://127.0.0.1:6379/0".into(),
+            redis_url_file: None,
             redis_key_prefix: "subwatch:".to_owned(),
             url: Url::parse("http://127.0.0.1:8470").expect("the literal is a URL"),
+            health_address: None,
             dataset_roots: None,
-            artifacts: PathBuf::from(".subwatch"),
+            artifacts: ".subwatch".to_owned(),
+            fetch_allow: String::new(),
             chunk_items: 64,
             max_attempts: 5,
             retention_seconds: 30 * 24 * 3600,
@@ -117,34 +137,19 @@ impl Settings {
     /// Reads the file and the environment of this process, with `flags` above them.
     ///
     /// # Errors
-    /// When the file cannot be read, a value has the wrong form, or a value is out of range.
+    /// When a file cannot be read, a value has the wrong form, or a value is out of range.
     pub fn load(flags: &[(&str, Option<String>)]) -> Result<Self, ConfigError> {
-        #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
-        let file = std::env::var(format!("{PREFIX}_CONFIG")).ok();
-        Self::from_sources(flags, Environment::with_prefix(PREFIX).ignore_empty(true), file.as_deref())
+        Loaded::from_process(flags).map(|loaded| loaded.settings)
     }
 
-    fn from_sources(
-        flags: &[(&str, Option<String>)],
-        environment: Environment,
-        file: Option<&str>,
-    ) -> Result<Self, ConfigError> {
-        let mut builder = Config::builder();
-        if let Some(path) = file {
-            builder = builder.add_source(File::new(path, FileFormat::Toml));
-        }
-        builder = builder.add_source(environment);
-        for (key, value) in flags {
-            builder = builder
-                .set_override_option(*key, value.clone())
-                .map_err(|error| ConfigError(error.to_string()))?;
-        }
-        let settings: Self = builder
-            .build()
-            .and_then(Config::try_deserialize)
-            .map_err(|error| ConfigError(error.to_string()))?;
-        settings.validate()?;
-        Ok(settings)
+    /// Returns the environment variables that are settings, sorted; `SUBWATCH_CONFIG`, which names the
+    /// file, is one of them.
+    #[must_use]
+    pub fn environment_keys() -> Vec<String> {
+        let mut keys: Vec<String> = sources::keys().iter().map(|key| sources::variable(key)).collect();
+        keys.push(sources::variable("config"));
+        keys.sort();
+        keys
     }
 
     fn validate(&self) -> Result<(), ConfigError> {
@@ -210,12 +215,9 @@ mod tests {
     use super::*;
 
     fn load(variables: &[(&str, &str)], flags: &[(&str, Option<String>)]) -> Result<Settings, ConfigError> {
-        let source = variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        Settings::from_sources(
-            flags,
-            Environment::with_prefix(PREFIX).ignore_empty(true).source(Some(source)),
-            None,
-        )
+        let variables =
+            variables.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        Loaded::from_sources(flags, variables).map(|loaded| loaded.settings)
     }
 
     #[test]
@@ -249,5 +251,8 @@ mod tests {
         check("SUBWATCH_MODEL_PRECISION", "fp8", "auto, fp32 or bf16");
         check("SUBWATCH_URL", "8470", "url");
         check("SUBWATCH_REDIS_KEY_PREFIX", "{x}", "free of braces");
+        check("SUBWATCH_HEALTH_ADDRESS", "8471", "health_address");
+        check("SUBWATCH_AMQP_URL_FILE", "/no/such/file", "SUBWATCH_AMQP_URL_FILE is '/no/such/file'");
+        check("SUBWATCH_CONFIG", "/no/such/file", "SUBWATCH_CONFIG is '/no/such/file'");
     }
 }
