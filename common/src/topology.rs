@@ -33,8 +33,8 @@ pub enum Route {
     Embed,
     /// Predict jobs of many images.
     Predict,
-    /// Predict jobs somebody is waiting for.
-    PredictInteractive,
+    /// Predict and embed jobs of a few images that somebody is waiting for.
+    Interactive,
     /// Jobs of a run bound to one numerics fingerprint.
     Train(Fingerprint),
 }
@@ -52,7 +52,7 @@ impl Route {
         match self {
             Self::Embed => "embed.v1".to_owned(),
             Self::Predict => "predict.v1".to_owned(),
-            Self::PredictInteractive => "predict.interactive.v1".to_owned(),
+            Self::Interactive => "predict.interactive.v1".to_owned(),
             Self::Train(fingerprint) => format!("train.{}.v1", routing_word(fingerprint)),
         }
     }
@@ -80,7 +80,7 @@ impl Route {
         for kind in kinds {
             match kind {
                 Kind::Embed => routes.push(Self::Embed),
-                Kind::Predict => routes.extend([Self::PredictInteractive, Self::Predict]),
+                Kind::Predict => routes.extend([Self::Interactive, Self::Predict]),
                 Kind::TrainEpoch => routes.extend(fingerprints.iter().cloned().map(Self::Train)),
             }
         }
@@ -232,7 +232,7 @@ pub fn exchanges() -> Vec<Exchange> {
 #[must_use]
 pub fn queues() -> Vec<Queue> {
     let mut queues = vec![dead_queue()];
-    queues.extend([Route::Embed, Route::Predict, Route::PredictInteractive].iter().map(Route::queue));
+    queues.extend([Route::Embed, Route::Predict, Route::Interactive].iter().map(Route::queue));
     queues.extend(Tier::ALL.map(Tier::queue));
     queues
 }
@@ -300,7 +300,7 @@ mod tests {
         };
         check(Route::Embed, "embed.v1");
         check(Route::Predict, "predict.v1");
-        check(Route::PredictInteractive, "predict.interactive.v1");
+        check(Route::Interactive, "predict.interactive.v1");
         check(Route::Train(Fingerprint("avx512-bf16".to_owned())), "train.avx512-bf16.v1");
         assert_eq!(dead_queue().name, "subwatch.dead.v1");
         assert_eq!(Tier::TwoMinutes.queue().name, "subwatch.delay.2m");
@@ -371,7 +371,7 @@ mod tests {
     fn workers_consume_what_their_kinds_need() {
         let fingerprint = Fingerprint("f".to_owned());
         let routes = Route::for_kinds(&[Kind::Predict, Kind::TrainEpoch], std::slice::from_ref(&fingerprint));
-        assert_eq!(routes, [Route::PredictInteractive, Route::Predict, Route::Train(fingerprint)]);
+        assert_eq!(routes, [Route::Interactive, Route::Predict, Route::Train(fingerprint)]);
         assert_eq!(Route::for_kinds(&[Kind::TrainEpoch], &[]), []);
     }
 }

@@ -143,6 +143,12 @@ pub struct GradientSum {
 }
 
 impl GradientSum {
+    /// Whether every number in it is finite.
+    #[must_use]
+    pub fn is_finite(&self) -> bool {
+        self.squared_error.is_finite() && self.gradient.iter().all(|value| value.is_finite())
+    }
+
     /// The sum over no samples.
     #[must_use]
     pub fn zero() -> Self {

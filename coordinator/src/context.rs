@@ -11,6 +11,8 @@ use data::roots::DatasetRoots;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
+use crate::{fetch::Fetcher, similar::Similar};
+
 /// The coordinator's connections, limits and background work.
 pub(crate) struct Context {
     pub(crate) settings: Settings,
@@ -21,6 +23,10 @@ pub(crate) struct Context {
     pub(crate) roots: DatasetRoots,
     /// Where manifests are written.
     pub(crate) artifacts: Url,
+    /// Fetches images by URL.
+    pub(crate) fetcher: Fetcher,
+    /// Finds similar images.
+    pub(crate) similar: Similar,
     /// Cancelled when the coordinator is to end.
     pub(crate) stop: CancellationToken,
     /// Background work that ends with `stop`.

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
-use crate::{context::Context, dead, http, service::Coordinator};
+use crate::{context::Context, dead, fetch::Fetcher, http, service::Coordinator, similar::Similar};
 
 /// Serves until SIGTERM or Ctrl-C.
 ///
@@ -80,8 +80,20 @@ async fn connect(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let dead_letters = Consumer::connect(&broker, vec![hand_over], stop.clone()).await?;
     let doorbells = Doorbells::default();
     let tracker = TaskTracker::new();
-    let context =
-        Arc::new(Context { settings, store, publisher, doorbells, roots, artifacts, stop, tracker });
+    let fetcher = Fetcher::new(&settings.fetch_allow, settings.max_image_bytes);
+    let similar = Similar::default();
+    let context = Arc::new(Context {
+        settings,
+        store,
+        publisher,
+        doorbells,
+        roots,
+        artifacts,
+        fetcher,
+        similar,
+        stop,
+        tracker,
+    });
 
     let listening = context.clone();
     context.tracker.spawn(async move { listening.store.listen(&listening.doorbells, &listening.stop).await });

@@ -55,17 +55,22 @@ pub enum DatasetError {
     #[error("the dataset is empty: it holds neither rows of metadata nor images (jpg, png, webp, gif, bmp)")]
     Empty,
     /// Two rows are about the same video or file.
-    #[error("{what} '{value}' stands twice: {first} and {second}")]
-    Duplicate {
-        /// `video id` or `file name`.
-        what: &'static str,
-        /// The value.
-        value: String,
-        /// `file:line` of the first.
-        first: String,
-        /// `file:line` of the second.
-        second: String,
-    },
+    #[error(transparent)]
+    Duplicate(#[from] Duplicate),
+}
+
+/// Two rows about the same video or file.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{what} '{value}' stands twice: {first} and {second}")]
+pub struct Duplicate {
+    /// `video id` or `file name`.
+    pub what: &'static str,
+    /// The value.
+    pub value: String,
+    /// `file:line` of the first.
+    pub first: String,
+    /// `file:line` of the second.
+    pub second: String,
 }
 
 /// A row, as far as it matters here; unknown columns are ignored.
@@ -76,6 +81,8 @@ struct Row {
     video_id: Option<String>,
     #[serde(default)]
     channel_id: Option<String>,
+    #[serde(default)]
+    channel: Option<String>,
     #[serde(default)]
     views: Option<Count>,
     #[serde(default)]
@@ -106,12 +113,25 @@ impl Count {
 /// # Errors
 /// See [`DatasetError`].
 pub async fn read(files: &Files) -> Result<Dataset, DatasetError> {
+    let (dataset, duplicates) = inspect(files).await?;
+    match duplicates.into_iter().next() {
+        Some(duplicate) => Err(duplicate.into()),
+        None => Ok(dataset),
+    }
+}
+
+/// Reads a dataset although it may have duplicates, which are left out of it and returned beside it.
+///
+/// # Errors
+/// See [`DatasetError`]; never [`DatasetError::Duplicate`].
+pub async fn inspect(files: &Files) -> Result<(Dataset, Vec<Duplicate>), DatasetError> {
     let mut listed = files.list().await?;
     listed.sort();
     let is_metadata =
         |name: &str| name == "metadata.jsonl" || (name.starts_with("metadata/") && name.ends_with(".jsonl"));
     let metadata: Vec<&str> =
         listed.iter().map(|(name, _)| name.as_str()).filter(|name| is_metadata(name)).collect();
+    let mut duplicates = Vec::new();
     let dataset = if metadata.is_empty() {
         let images = listed.iter().filter(|(name, _)| is_image(name));
         let items = images.map(|(name, bytes)| ManifestItem { bytes: *bytes, ..ManifestItem::named(name) });
@@ -120,14 +140,15 @@ pub async fn read(files: &Files) -> Result<Dataset, DatasetError> {
         let sizes = listed.iter().map(|(name, bytes)| (name.as_str(), *bytes)).collect();
         let mut reader = Reader { sizes, ..Reader::default() };
         for name in metadata {
-            reader.read_file(name, &files.read(name, MAX_METADATA_BYTES).await?)?;
+            reader.read_file(name, &files.read(name, MAX_METADATA_BYTES).await?);
         }
+        duplicates = reader.duplicates;
         Dataset { items: reader.items, rejected: reader.rejected, labelled: true }
     };
     if dataset.items.is_empty() && dataset.rejected.is_empty() {
         Err(DatasetError::Empty)
     } else {
-        Ok(dataset)
+        Ok((dataset, duplicates))
     }
 }
 
@@ -141,33 +162,37 @@ struct Reader<'a> {
     sizes: HashMap<&'a str, u64>,
     items: Vec<ManifestItem>,
     rejected: Vec<Rejected>,
+    duplicates: Vec<Duplicate>,
     videos: HashMap<String, String>,
     names: HashMap<String, String>,
 }
 
 impl Reader<'_> {
-    fn read_file(&mut self, file: &str, bytes: &[u8]) -> Result<(), DatasetError> {
+    fn read_file(&mut self, file: &str, bytes: &[u8]) {
         for (line, text) in (1..).zip(bytes.split(|byte| *byte == b'\n')) {
             if !text.trim_ascii().is_empty() {
-                self.read_row(&format!("{file}:{line}"), text)?;
+                self.read_row(&format!("{file}:{line}"), text);
             }
         }
-        Ok(())
     }
 
-    fn read_row(&mut self, place: &str, text: &[u8]) -> Result<(), DatasetError> {
+    fn read_row(&mut self, place: &str, text: &[u8]) {
         let row = match parse_row(text) {
             Ok(row) => row,
             Err((item, detail)) => {
                 let item = item.map_or_else(|| place.to_owned(), |item| format!("{item} ({place})"));
                 let failure = ItemFailure::new(FailureReason::InvalidRow, detail);
                 self.rejected.push(Rejected { item, failure });
-                return Ok(());
+                return;
             }
         };
         let video = row.video_id.clone().unwrap_or_default();
-        unique("video id", &mut self.videos, video, place)?;
-        unique("file name", &mut self.names, row.item.clone(), place)?;
+        let found = unique("video id", &mut self.videos, video, place)
+            .and_then(|()| unique("file name", &mut self.names, row.item.clone(), place));
+        if let Err(duplicate) = found {
+            self.duplicates.push(duplicate);
+            return;
+        }
         match self.sizes.get(row.item.as_str()) {
             Some(bytes) => self.items.push(ManifestItem { bytes: *bytes, ..row }),
             None => self.rejected.push(Rejected {
@@ -178,7 +203,6 @@ impl Reader<'_> {
                 item: row.item,
             }),
         }
-        Ok(())
     }
 }
 
@@ -187,11 +211,9 @@ fn unique(
     seen: &mut HashMap<String, String>,
     value: String,
     place: &str,
-) -> Result<(), DatasetError> {
+) -> Result<(), Duplicate> {
     match seen.get(&value) {
-        Some(first) => {
-            Err(DatasetError::Duplicate { what, value, first: first.clone(), second: place.to_owned() })
-        }
+        Some(first) => Err(Duplicate { what, value, first: first.clone(), second: place.to_owned() }),
         None => {
             seen.insert(value, place.to_owned());
             Ok(())
@@ -218,7 +240,8 @@ fn parse_row(text: &[u8]) -> Result<ManifestItem, (Option<String>, String)> {
     let stem = || name.rsplit('/').next().and_then(|file| file.split('.').next()).unwrap_or(&name).to_owned();
     let video_id = Some(row.video_id.filter(|id| !id.is_empty()).unwrap_or_else(stem));
     let channel_id = row.channel_id.filter(|id| !id.is_empty());
-    Ok(ManifestItem { video_id, channel_id, views, subscribers, ..ManifestItem::named(&name) })
+    let channel = row.channel.filter(|channel| !channel.is_empty());
+    Ok(ManifestItem { video_id, channel_id, channel, views, subscribers, ..ManifestItem::named(&name) })
 }
 
 #[cfg(test)]

@@ -2,10 +2,12 @@
 //!
 //! Owns everything between a folder of images and numbers. Does not know the queue, the store or libtorch.
 
+pub mod check;
 pub mod decode;
 pub mod files;
 pub mod imagefolder;
 pub mod manifest;
+pub mod parts;
 pub mod preprocess;
 pub mod roots;
 pub mod sample;

@@ -48,8 +48,8 @@ pub struct Settings {
     /// Folder for manifests and what runs leave, read by the workers too; also `s3://BUCKET/PREFIX`.
     /// Default `.subwatch` in the folder the coordinator was started in.
     pub artifacts: String,
-    /// Hosts that images may be fetched from though their addresses are not public, as `HOST` or
-    /// `HOST:PORT`, separated by commas. Default: none.
+    /// Hosts that images may be fetched from though their addresses are not public, separated by commas.
+    /// Default: none.
     pub fetch_allow: String,
     /// Items in one embed or predict job. Default 64; at most 1024.
     pub chunk_items: u32,

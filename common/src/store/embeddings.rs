@@ -1,8 +1,6 @@
 //! Embeddings: computed once per image and space, shared by embed, train and predict.
 //!
-//! Owns the hashes `emb:<space>:{…}` and the register of spaces.
-
-use std::collections::HashMap;
+//! Owns the hashes `emb:<space>:{…}`.
 
 use super::{Store, StoreError};
 use crate::{
@@ -60,23 +58,5 @@ impl Store {
             pipe.query_async::<()>(&mut self.connection.clone()).await?;
         }
         Ok(())
-    }
-
-    /// Registers a space with what it was made by, for listings.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
-    pub async fn register_space(&self, space: &Space, description: &str) -> Result<(), StoreError> {
-        let mut command = redis::cmd("HSET");
-        command.arg(self.keys.spaces()).arg(&space.0).arg(description);
-        Ok(command.query_async(&mut self.connection.clone()).await?)
-    }
-
-    /// Returns the registered spaces and what made them.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
-    pub async fn spaces(&self) -> Result<HashMap<String, String>, StoreError> {
-        Ok(redis::cmd("HGETALL").arg(self.keys.spaces()).query_async(&mut self.connection.clone()).await?)
     }
 }

@@ -3,6 +3,7 @@
 //! Owns the layout; everything of one submission shares the hash tag `{<submission id>}`, so a script
 //! over it stays in one slot, and embeddings spread over 4,096 slots.
 
+use super::spaces::bucket_of;
 use crate::ids::{Digest, Space, SubmissionId};
 
 /// Makes key names under one prefix.
@@ -34,7 +35,19 @@ impl Keys {
     }
 
     pub(super) fn embeddings(&self, space: &Space, digest: &Digest) -> String {
-        format!("{}emb:{space}:{{{}}}", self.prefix, digest.prefix(3))
+        self.bucket(space, bucket_of(digest))
+    }
+
+    pub(super) fn bucket(&self, space: &Space, bucket: usize) -> String {
+        format!("{}emb:{space}:{{{bucket:03x}}}", self.prefix)
+    }
+
+    pub(super) fn catalogue(&self, digest: &Digest) -> String {
+        format!("{}image:{{{}}}", self.prefix, digest.prefix(3))
+    }
+
+    pub(super) fn videos(&self, video: &str) -> String {
+        format!("{}video:{{{}}}", self.prefix, Digest::of(video.as_bytes()).prefix(3))
     }
 
     pub(super) fn spaces(&self) -> String {

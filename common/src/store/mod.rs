@@ -5,6 +5,7 @@
 //! Invariants: whatever must change together changes in one Lua script over keys of one hash tag; time
 //! inside the store is Redis's own; pub/sub is only a doorbell, so every waiter also reads on a timer.
 
+mod catalogue;
 mod dead;
 mod doorbell;
 mod embeddings;
@@ -12,6 +13,8 @@ mod images;
 mod jobs;
 mod keys;
 mod runs;
+mod server;
+mod spaces;
 mod submissions;
 mod workers;
 
@@ -25,10 +28,13 @@ use secrecy::{ExposeSecret, SecretString};
 
 use self::keys::Keys;
 pub use self::{
+    catalogue::CatalogueEntry,
     dead::DeadLetter,
     doorbell::{Doorbell, Doorbells},
     jobs::{Company, Finish, JobState, JobStatus, Start},
     runs::{NodeFinish, Parameters},
+    server::ServerInfo,
+    spaces::{BUCKETS, bucket_of},
     submissions::{NewSubmission, Opening, State, Submission, SubmissionKind},
     workers::{WorkerRecord, WorkerView},
 };

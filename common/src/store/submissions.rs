@@ -10,7 +10,12 @@ use serde::{Deserialize, Serialize};
 use super::{Store, StoreError};
 use crate::{ids::SubmissionId, outcome::ItemResult};
 
+static OPEN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/open_submission.lua")));
+static OPEN_RUN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/open_run.lua")));
 static CLOSE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/close_submission.lua")));
+
+/// Rejected items written in one round trip.
+const REJECTED_PAGE: usize = 1024;
 
 /// What kind of thing was asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
@@ -51,6 +56,12 @@ impl State {
 
     fn name(self) -> String {
         word(&self)
+    }
+}
+
+impl std::fmt::Display for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name().replace('_', " "))
     }
 }
 
@@ -170,27 +181,36 @@ impl Store {
         Ok(command.query_async(&mut self.connection.clone()).await?)
     }
 
-    /// Opens a prepared submission for its jobs. One without jobs is closed at once by
-    /// [`Store::close_submission`].
+    /// Opens a prepared submission for its jobs, unless somebody closed it meanwhile. One without jobs is
+    /// closed at once by [`Store::close_submission`].
     ///
     /// # Errors
     /// When Redis does not serve.
     pub async fn open_submission(&self, id: SubmissionId, opening: &Opening) -> Result<(), StoreError> {
-        let mut pipe = redis::pipe();
-        pipe.atomic();
-        for (index, result) in &opening.rejected {
-            let json = serde_json::to_string(result).expect("a result is plain data");
-            pipe.hset(self.keys.of_submission(id, "results"), *index, json).ignore();
+        let mut connection = self.connection.clone();
+        for page in opening.rejected.chunks(REJECTED_PAGE) {
+            let mut pipe = redis::pipe();
+            for (index, result) in page {
+                let json = serde_json::to_string(result).expect("a result is plain data");
+                pipe.hset(self.keys.of_submission(id, "results"), *index, json).ignore();
+            }
+            pipe.query_async::<()>(&mut connection).await?;
         }
-        let fields = [
-            ("state", State::Running.name()),
-            ("items", opening.items.to_string()),
-            ("jobs", opening.jobs.to_string()),
-            ("failed", opening.rejected.len().to_string()),
-            ("manifest", opening.manifest.to_string()),
-        ];
-        pipe.hset_multiple(self.keys.submission(id), &fields).ignore();
-        Ok(pipe.query_async(&mut self.connection.clone()).await?)
+        let opened: u8 = OPEN
+            .key(self.keys.submission(id))
+            .arg(opening.items)
+            .arg(opening.jobs)
+            .arg(opening.rejected.len())
+            .arg(opening.manifest.to_string())
+            .invoke_async(&mut connection)
+            .await?;
+        if opened == 0 && self.state(id).await? == Some(State::Cancelled) {
+            // Its retention began before these results were there.
+            let mut command = redis::cmd("UNLINK");
+            command.arg(self.keys.of_submission(id, "results"));
+            command.query_async::<()>(&mut connection).await?;
+        }
+        Ok(())
     }
 
     /// Opens a run: it makes its jobs as it goes. One that is no longer `preparing` is left as it is.
@@ -198,11 +218,7 @@ impl Store {
     /// # Errors
     /// When Redis does not serve.
     pub async fn open_run(&self, run: SubmissionId) -> Result<(), StoreError> {
-        if self.state(run).await? == Some(State::Preparing) {
-            let mut command = redis::cmd("HSET");
-            command.arg(self.keys.submission(run)).arg("state").arg(State::Running.name());
-            command.query_async::<()>(&mut self.connection.clone()).await?;
-        }
+        OPEN_RUN.key(self.keys.submission(run)).invoke_async::<()>(&mut self.connection.clone()).await?;
         Ok(())
     }
 

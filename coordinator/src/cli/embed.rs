@@ -56,7 +56,8 @@ pub(super) async fn run(
     format: Format,
     arguments: EmbedArguments,
 ) -> Result<Exit, CliError> {
-    let request = SubmissionRequest::Embed { dataset: dataset_argument(&arguments.dataset) };
+    let request =
+        SubmissionRequest::Embed { dataset: Some(dataset_argument(&arguments.dataset)), images: Vec::new() };
     let view = client.submit(&request).await?;
     if arguments.waiting.detach {
         return detached(format, &view);

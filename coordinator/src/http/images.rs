@@ -1,4 +1,4 @@
-//! `/v1/images`: bytes of images on the caller's machine.
+//! `/v1/images`: images of callers, sent or to be fetched.
 
 use axum::{
     Json,
@@ -7,8 +7,11 @@ use axum::{
     http::StatusCode,
 };
 
-use super::problem::Failure;
-use crate::{api::StoredImage, service::Coordinator};
+use super::problem::{Failure, Json as JsonRequest};
+use crate::{
+    api::{FetchRequest, StoredImage},
+    service::Coordinator,
+};
 
 pub(super) async fn create(
     State(coordinator): State<Coordinator>,
@@ -22,4 +25,11 @@ pub(super) async fn create(
         status => Failure::new(status, rejection.body_text()),
     })?;
     Ok((StatusCode::CREATED, Json(coordinator.put_image(bytes).await?)))
+}
+
+pub(super) async fn fetch(
+    State(coordinator): State<Coordinator>,
+    JsonRequest(request): JsonRequest<FetchRequest>,
+) -> Result<(StatusCode, Json<StoredImage>), Failure> {
+    Ok((StatusCode::CREATED, Json(coordinator.fetch_image(&request.url).await?)))
 }

@@ -9,8 +9,9 @@ mod guard;
 mod images;
 mod problem;
 mod runs;
-mod status;
+mod similar;
 mod submissions;
+mod system;
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -19,7 +20,7 @@ use axum::{
     extract::DefaultBodyLimit,
     http::StatusCode,
     middleware,
-    routing::{get, post},
+    routing::{delete, get, post},
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -51,16 +52,33 @@ pub fn check_bind(address: &SocketAddr) -> anyhow::Result<()> {
 pub fn router(coordinator: Coordinator, max_image_bytes: usize) -> Router {
     let images =
         Router::new().route("/v1/images", post(images::create)).layer(DefaultBodyLimit::max(max_image_bytes));
-    Router::new()
+    let submissions = Router::new()
         .route("/v1/submissions", post(submissions::create).get(submissions::list))
         .route("/v1/submissions/{id}", get(submissions::get))
         .route("/v1/submissions/{id}/results", get(submissions::results))
+        .route("/v1/submissions/{id}/embeddings", get(submissions::embeddings))
+        .route("/v1/submissions/{id}/jobs", get(submissions::jobs))
+        .route("/v1/submissions/{id}/cancel", post(submissions::cancel));
+    let runs = Router::new()
         .route("/v1/runs", post(runs::create).get(runs::list))
         .route("/v1/runs/{id}", get(runs::get))
-        .route("/v1/workers", get(status::workers))
-        .route("/v1/status", get(status::status))
-        .route("/healthz", get(status::healthy))
-        .route("/readyz", get(status::ready))
+        .route("/v1/runs/{id}/split", get(runs::split))
+        .route("/v1/runs/{id}/predictions", get(runs::predictions))
+        .route("/v1/runs/{id}/head", get(runs::head));
+    let system = Router::new()
+        .route("/v1/workers", get(system::workers))
+        .route("/v1/status", get(system::status))
+        .route("/v1/spaces", get(system::spaces))
+        .route("/v1/spaces/{name}", delete(system::drop_space))
+        .route("/v1/doctor", get(system::doctor))
+        .route("/healthz", get(system::healthy))
+        .route("/readyz", get(system::ready));
+    Router::new()
+        .merge(submissions)
+        .merge(runs)
+        .merge(system)
+        .route("/v1/images/fetch", post(images::fetch))
+        .route("/v1/similar", get(similar::similar))
         .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
         .merge(images)
         .fallback(not_found)

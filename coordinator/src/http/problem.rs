@@ -39,6 +39,7 @@ impl From<RequestError> for Failure {
             RequestError::Invalid(_) => StatusCode::UNPROCESSABLE_ENTITY,
             RequestError::Forbidden(_) => StatusCode::FORBIDDEN,
             RequestError::NotFound(_) => StatusCode::NOT_FOUND,
+            RequestError::Conflict(_) => StatusCode::CONFLICT,
             RequestError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
         Self::new(status, error.to_string())

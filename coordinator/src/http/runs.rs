@@ -2,7 +2,7 @@
 
 use axum::{
     Json as JsonBody,
-    extract::State,
+    extract::{Path, State},
     http::{StatusCode, header::LOCATION},
     response::IntoResponse,
 };
@@ -12,7 +12,7 @@ use super::{
     submissions::Paging,
 };
 use crate::{
-    api::{Page, RunRequest, RunView},
+    api::{HeadView, Page, RunRequest, RunView, SampleView, TestedView},
     service::Coordinator,
 };
 
@@ -32,9 +32,36 @@ pub(super) async fn list(
     Ok(JsonBody(coordinator.runs(paging.cursor(), paging.limit()).await?))
 }
 
+/// A run by id, `latest` or `best`.
 pub(super) async fn get(
     State(coordinator): State<Coordinator>,
-    Id(id): Id,
+    Path(name): Path<String>,
 ) -> Result<JsonBody<RunView>, Failure> {
-    Ok(JsonBody(coordinator.run(id).await?))
+    Ok(JsonBody(match name.parse() {
+        Ok(id) => coordinator.run(id).await?,
+        Err(_) => coordinator.resolve_run(&name).await?,
+    }))
+}
+
+pub(super) async fn split(
+    State(coordinator): State<Coordinator>,
+    Id(id): Id,
+    Params(paging): Params<Paging>,
+) -> Result<JsonBody<Page<SampleView>>, Failure> {
+    Ok(JsonBody(coordinator.split(id, paging.cursor()).await?))
+}
+
+pub(super) async fn predictions(
+    State(coordinator): State<Coordinator>,
+    Id(id): Id,
+    Params(paging): Params<Paging>,
+) -> Result<JsonBody<Page<TestedView>>, Failure> {
+    Ok(JsonBody(coordinator.tested(id, paging.cursor()).await?))
+}
+
+pub(super) async fn head(
+    State(coordinator): State<Coordinator>,
+    Id(id): Id,
+) -> Result<JsonBody<HeadView>, Failure> {
+    Ok(JsonBody(coordinator.head(id).await?))
 }

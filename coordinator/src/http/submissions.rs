@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::problem::{Failure, Id, Json, Params};
 use crate::{
-    api::{ItemView, Page, SubmissionRequest, SubmissionView},
+    api::{EmbeddingView, ItemView, JobView, Page, SubmissionRequest, SubmissionView},
     service::Coordinator,
 };
 
@@ -72,4 +72,34 @@ pub(super) async fn results(
     Params(params): Params<ResultsParams>,
 ) -> Result<JsonBody<Page<ItemView>>, Failure> {
     Ok(JsonBody(coordinator.results(id, params.cursor.as_deref(), params.failed).await?))
+}
+
+/// Which embeddings are wanted.
+#[derive(Deserialize)]
+pub(super) struct EmbeddingsParams {
+    cursor: Option<String>,
+    space: Option<String>,
+}
+
+pub(super) async fn embeddings(
+    State(coordinator): State<Coordinator>,
+    Id(id): Id,
+    Params(params): Params<EmbeddingsParams>,
+) -> Result<JsonBody<Page<EmbeddingView>>, Failure> {
+    Ok(JsonBody(coordinator.embeddings(id, params.cursor.as_deref(), params.space).await?))
+}
+
+pub(super) async fn jobs(
+    State(coordinator): State<Coordinator>,
+    Id(id): Id,
+    Params(paging): Params<Paging>,
+) -> Result<JsonBody<Page<JobView>>, Failure> {
+    Ok(JsonBody(coordinator.jobs(id, paging.cursor()).await?))
+}
+
+pub(super) async fn cancel(
+    State(coordinator): State<Coordinator>,
+    Id(id): Id,
+) -> Result<JsonBody<SubmissionView>, Failure> {
+    Ok(JsonBody(coordinator.cancel(id).await?))
 }

@@ -12,18 +12,19 @@ use common::{
     store::{State, Submission, SubmissionKind},
     training::{Scaling, encode_samples},
 };
-use data::manifest;
+use data::{manifest::ManifestItem, parts};
 
 use super::{
-    RunError, RunSpec,
+    RunError, RunSpec, artifacts,
     machine::Machine,
     pass::Passes,
     report::Report,
-    setup::{LabelledItem, ScalingSum, Setup, count_reasons, fold, lay_out},
+    setup::{LabelledItem, LaidOut, ScalingSum, Setup, count_reasons, fold, lay_out},
 };
 use crate::{
     api::SplitCounts,
     context::Context,
+    spaces,
     submissions::{self, EmbedSpec},
 };
 
@@ -59,10 +60,12 @@ async fn prepare(
     let mut reasons = Vec::new();
     let items = labelled_items(context, &embed, spec, &mut reasons).await?;
     report.left_out = count_reasons(reasons);
-    let space = space_in_use(context).await?;
+    let space = spaces::in_use(&context.store).await?;
+    let space = space.ok_or_else(|| RunError::Failed("no live worker has a model".to_owned()))?;
     report.space = Some(space.to_string());
-    let (setup, samples) =
+    let LaidOut { setup, samples, views } =
         lay_out(&items, space.clone(), &spec.request).map_err(|error| RunError::Failed(error.to_string()))?;
+    artifacts::write(context, run, artifacts::SAMPLES, &views).await?;
     let plan = &setup.plan;
     report.split =
         Some(SplitCounts { train: plan.train.into(), valid: plan.valid.into(), test: plan.test.into() });
@@ -98,7 +101,7 @@ async fn embed(
     let id = match known {
         Some(id) => id,
         None => {
-            let embed_spec = EmbedSpec { dataset: spec.dataset.clone() };
+            let embed_spec = EmbedSpec { dataset: Some(spec.dataset.clone()), images: Vec::new() };
             let id = submissions::create(context, SubmissionKind::Embed, &embed_spec, Some(run)).await?;
             context.store.put_document(run, "embed", &id).await?;
             id
@@ -161,8 +164,8 @@ async fn labelled_items(
     }
     let mut items = Vec::new();
     for part in 0..layout.parts() {
-        let manifest =
-            manifest::read_part(&layout.part(part)).await.map_err(|e| RunError::Failed(e.to_string()))?;
+        let manifest: Vec<ManifestItem> =
+            parts::read_part(&layout.part(part)).await.map_err(|e| RunError::Failed(e.to_string()))?;
         let results = context.store.results(embed.id, layout.first_item(part), manifest.len() as u64).await?;
         for (item, result) in manifest.into_iter().zip(results) {
             match result {
@@ -176,18 +179,6 @@ async fn labelled_items(
         }
     }
     Ok(items)
-}
-
-/// Chooses the space: the one most live workers embed in.
-async fn space_in_use(context: &Context) -> Result<Space, RunError> {
-    let mut counts = std::collections::BTreeMap::<Space, usize>::new();
-    for worker in context.store.workers().await?.into_iter().filter(common::store::WorkerView::is_live) {
-        if let Some(space) = worker.record.space {
-            *counts.entry(space).or_default() += 1;
-        }
-    }
-    let most = counts.into_iter().max_by_key(|(_, workers)| *workers);
-    most.map(|(space, _)| space).ok_or_else(|| RunError::Failed("no live worker has a model".to_owned()))
 }
 
 async fn embeddings(
@@ -248,6 +239,8 @@ async fn train(
                 let head = fold(run, machine.best_parameters(), scaling, setup);
                 report.test = Some(machine.tested(&predictions, setup));
                 report.weights_sha256 = Some(head.digest());
+                artifacts::write_tested(context, run, &machine.predictions(&predictions, setup), setup)
+                    .await?;
                 show(context, run, &mut report, &machine, setup).await?;
                 context.store.put_document(run, "head", &head).await?;
                 context.store.close_submission(run, State::Succeeded, None, true).await?;

@@ -145,6 +145,11 @@ impl Machine {
         Ok(())
     }
 
+    /// The predictions on the test split in the target's raw units.
+    pub(super) fn predictions(&self, predictions: &[f32], setup: &Setup) -> Vec<f64> {
+        setup.scale.restore(predictions).iter().map(|value| setup.transform.invert(*value)).collect()
+    }
+
     /// Takes the predictions on the test split and computes the metrics that end the run.
     pub(super) fn tested(&self, predictions: &[f32], setup: &Setup) -> TestReport {
         let predicted = setup.scale.restore(predictions);

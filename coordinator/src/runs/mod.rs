@@ -5,6 +5,7 @@
 //! leaves, never on the number, order or deaths of workers.
 
 mod adam;
+mod artifacts;
 mod driver;
 mod machine;
 mod metrics;
@@ -19,6 +20,7 @@ use common::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+pub(crate) use self::artifacts::{head, samples, tested};
 use self::report::Report;
 use crate::{
     api::{RunRequest, RunView},
@@ -136,45 +138,58 @@ pub(crate) async fn view(context: &Context, submission: &Submission) -> Result<R
     Ok(report.unwrap_or_default().view(submission, spec.request, now_ms))
 }
 
-/// Finds the run that a user names: an id, or `latest` for the newest that succeeded.
+/// Finds the run that a user names: an id, `latest` for the newest that succeeded, or `best` for the one
+/// with the least test error beside its baseline.
 ///
 /// # Errors
 /// When there is none, or it has no head yet.
 pub(crate) async fn resolve(context: &Context, name: &str) -> Result<SubmissionId, RequestError> {
-    if name == "latest" {
-        return latest(context).await;
+    match name {
+        "latest" => return choose(context, Choice::Latest).await,
+        "best" => return choose(context, Choice::Best).await,
+        _ => {}
     }
-    let unknown =
-        || RequestError::NotFound(format!("there is no run '{name}'; `subwatch status` lists them"));
+    let unknown = || RequestError::NotFound(format!("there is no run '{name}'; `subwatch runs` lists them"));
     let id: SubmissionId = name.parse().map_err(|_| unknown())?;
     let run = context.store.submission(id).await?.filter(|run| run.kind == SubmissionKind::Train);
     match run.ok_or_else(unknown)?.state {
         State::Succeeded => Ok(id),
-        state => Err(RequestError::Invalid(format!(
-            "run {id} has no head to predict with: it is {}",
-            serde_json::to_string(&state).unwrap_or_default().trim_matches('"')
-        ))),
+        state => Err(RequestError::Invalid(format!("run {id} has no head to predict with: it is {state}"))),
     }
 }
 
-async fn latest(context: &Context) -> Result<SubmissionId, RequestError> {
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Choice {
+    Latest,
+    Best,
+}
+
+async fn choose(context: &Context, choice: Choice) -> Result<SubmissionId, RequestError> {
     const PAGE: usize = 100;
     let mut before = None;
+    let mut best: Option<(f64, SubmissionId)> = None;
     loop {
         let page = context.store.submissions(before, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        before = Some(last.id);
         let trained = |s: &&Submission| s.kind == SubmissionKind::Train && s.state == State::Succeeded;
-        if let Some(run) = page.iter().find(trained) {
-            return Ok(run.id);
-        }
-        match page.last() {
-            Some(last) => before = Some(last.id),
-            None => {
-                return Err(RequestError::NotFound(
-                    "no run has succeeded yet: train one with `subwatch train DATASET`".to_owned(),
-                ));
+        for run in page.iter().filter(trained) {
+            if choice == Choice::Latest {
+                return Ok(run.id);
+            }
+            let report: Option<Report> = context.store.document(run.id, "report").await?;
+            let Some(ratio) = report.and_then(|report| report.test).map(|test| test.mse / test.baseline_mse)
+            else {
+                continue;
+            };
+            if ratio.is_finite() && best.is_none_or(|(least, _)| ratio < least) {
+                best = Some((ratio, run.id));
             }
         }
     }
+    best.map(|(_, run)| run).ok_or_else(|| {
+        RequestError::NotFound("no run has succeeded yet: train one with `subwatch train DATASET`".to_owned())
+    })
 }
 
 fn read_spec(submission: &Submission) -> Result<RunSpec, String> {

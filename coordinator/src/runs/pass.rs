@@ -56,6 +56,13 @@ impl<'a> Passes<'a> {
         let mut sums = HashMap::new();
         for (node, bytes) in answers {
             let sum = GradientSum::from_bytes(&bytes).ok_or_else(|| malformed(work, node, bytes.len()))?;
+            if !sum.is_finite() {
+                return Err(RunError::Failed(format!(
+                    "training diverged: the loss or the gradient of leaves {node} is not finite in epoch {}, step \
+                     {}; try a smaller --learning-rate",
+                    work.epoch, work.step
+                )));
+            }
             sums.insert(node, sum);
         }
         let sum = Node::root(self.plan.leaves).reduce(&sums, &mut |_| None, &|a, b| a.plus(&b));
@@ -108,7 +115,10 @@ impl<'a> Passes<'a> {
             let Some((_, error)) = failures.first() else { return Ok(()) };
             tracing::warn!(run = %self.run, %error, "a training job was not taken, trying again");
             nodes = failures.iter().map(|(node, _)| *node).collect();
-            tokio::time::sleep(PUBLISH_PAUSE).await;
+            tokio::select! {
+                () = self.context.stop.cancelled() => return Err(RunError::Stopping),
+                () = tokio::time::sleep(PUBLISH_PAUSE) => self.require_open().await?,
+            }
         }
     }
 

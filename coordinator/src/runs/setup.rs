@@ -5,7 +5,7 @@
 
 use common::{
     embedding::{DIMENSIONS, Embedding},
-    ids::{Digest, Space},
+    ids::{Digest, Space, SubmissionId},
     training::{Head, RunPlan, Sample, Scaling, head_fingerprint},
 };
 use data::{
@@ -16,8 +16,7 @@ use data::{
 use serde::{Deserialize, Serialize};
 
 use super::{machine::TargetScale, metrics::mean};
-use crate::api::{LeftOut, RunRequest};
-use common::ids::SubmissionId;
+use crate::api::{LeftOut, RunRequest, SampleView};
 
 /// What the coordinator must know of a run, beside its samples, to drive and to judge it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -44,6 +43,16 @@ pub(super) struct LabelledItem {
     pub(super) label: f64,
 }
 
+/// What items make when they are split.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct LaidOut {
+    pub(super) setup: Setup,
+    /// Training split, validation split, test split; each in manifest order.
+    pub(super) samples: Vec<Sample>,
+    /// All of them in manifest order, for people.
+    pub(super) views: Vec<SampleView>,
+}
+
 /// Why the items make no run.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub(super) enum SetupError {
@@ -63,7 +72,7 @@ pub(super) fn lay_out(
     items: &[LabelledItem],
     space: Space,
     request: &RunRequest,
-) -> Result<(Setup, Vec<Sample>), SetupError> {
+) -> Result<LaidOut, SetupError> {
     let keys: Vec<SampleKey<'_>> = items.iter().map(|item| SampleKey::of(&item.item)).collect();
     let sides =
         split(&keys, request.split_by, request.seed).map_err(|error| SetupError::Split(error.to_string()))?;
@@ -107,7 +116,13 @@ pub(super) fn lay_out(
         test: transformed(Side::Test),
         test_raw: raw(Side::Test),
     };
-    Ok((setup, samples))
+    let views = items.iter().zip(&sides).map(|(item, side)| SampleView {
+        item: item.item.item.clone(),
+        split: *side,
+        sha256: item.sha256,
+        label: item.label,
+    });
+    Ok(LaidOut { setup, samples, views: views.collect() })
 }
 
 /// Counts the reasons for which items are left out, most frequent first.

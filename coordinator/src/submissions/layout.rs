@@ -52,7 +52,7 @@ impl Layout {
 
     /// Where a part lies.
     pub(crate) fn part(&self, part: u32) -> Url {
-        data::manifest::part_url(&self.folder, part)
+        data::parts::part_url(&self.folder, part)
     }
 }
 

@@ -27,7 +27,10 @@ const RETRY_PAUSE: Duration = Duration::from_secs(2);
 /// An embed submission as its coordinator reads it again after a restart.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct EmbedSpec {
-    pub(crate) dataset: Url,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) dataset: Option<Url>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) images: Vec<UploadedImage>,
 }
 
 /// A predict submission, likewise.

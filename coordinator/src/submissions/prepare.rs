@@ -11,7 +11,8 @@ use common::{
 use data::{
     files::Files,
     imagefolder::{self, Rejected},
-    manifest::{self, ManifestItem},
+    manifest::ManifestItem,
+    parts,
 };
 use url::Url;
 
@@ -58,19 +59,22 @@ struct Source {
 }
 
 async fn read_source(context: &Context, submission: &Submission) -> Result<Source, SubmissionError> {
-    match submission.kind {
+    let (dataset, images) = match submission.kind {
         SubmissionKind::Embed => {
-            let spec: EmbedSpec = read_spec(submission)?;
-            read_dataset(spec.dataset).await
+            let EmbedSpec { dataset, images } = read_spec(submission)?;
+            (dataset, images)
         }
         SubmissionKind::Predict => {
-            let spec: PredictSpec = read_spec(submission)?;
-            match spec.dataset {
-                Some(dataset) => read_dataset(dataset).await,
-                None => read_uploads(context, spec.images).await,
-            }
+            let PredictSpec { dataset, images, .. } = read_spec(submission)?;
+            (dataset, images)
         }
-        SubmissionKind::Train => Err(SubmissionError::Failed("a run has no items of its own".to_owned())),
+        SubmissionKind::Train => {
+            return Err(SubmissionError::Failed("a run has no items of its own".to_owned()));
+        }
+    };
+    match dataset {
+        Some(dataset) => read_dataset(dataset).await,
+        None => read_uploads(context, images).await,
     }
 }
 
@@ -118,7 +122,7 @@ async fn write_manifest(
     let part_items = layout.part_items as usize;
     let parts = items.chunks(part_items).chain(rejected.chunks(part_items));
     for (part, items) in parts.enumerate() {
-        manifest::write_part(&layout.folder, part as u32, items)
+        parts::write_part(&layout.folder, part as u32, items)
             .await
             .map_err(|error| SubmissionError::Failed(format!("the manifest cannot be written: {error}")))?;
     }

@@ -24,7 +24,7 @@ const WINDOW: usize = 128;
 /// Pause after a job was not taken; doubles up to the limit.
 const PAUSE: Duration = Duration::from_millis(200);
 const PAUSE_AT_MOST: Duration = Duration::from_secs(10);
-/// A predict submission of at most this many items overtakes the batches.
+/// A submission of at most this many uploaded images, or predictions, overtakes the batches: somebody waits.
 const INTERACTIVE_ITEMS: u64 = 16;
 
 /// Publishes every job that is not published yet.
@@ -68,7 +68,10 @@ impl<'a> Jobs<'a> {
             SubmissionKind::Embed | SubmissionKind::Train => None,
         };
         let route = match submission.kind {
-            SubmissionKind::Predict if layout.items <= INTERACTIVE_ITEMS => Route::PredictInteractive,
+            SubmissionKind::Predict if layout.items <= INTERACTIVE_ITEMS => Route::Interactive,
+            SubmissionKind::Embed if layout.dataset.is_none() && layout.items <= INTERACTIVE_ITEMS => {
+                Route::Interactive
+            }
             SubmissionKind::Predict => Route::Predict,
             SubmissionKind::Embed | SubmissionKind::Train => Route::Embed,
         };

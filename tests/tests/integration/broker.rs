@@ -127,8 +127,8 @@ async fn the_broker_is_fit() {
 #[tokio::test]
 async fn a_retry_copy_comes_back_under_its_own_route() {
     let bench = Bench::new().await;
-    let (mut consumer, _cancel) = bench.consume(&Route::PredictInteractive, 1).await;
-    bench.publisher.publish(&envelope(0), &Route::PredictInteractive).await.unwrap();
+    let (mut consumer, _cancel) = bench.consume(&Route::Interactive, 1).await;
+    bench.publisher.publish(&envelope(0), &Route::Interactive).await.unwrap();
     for attempt in 1..=2 {
         let delivery = next(&mut consumer).await;
         let mut job = delivery.job.clone().unwrap();

@@ -4,19 +4,23 @@
 //! Invariants: one bad item fails alone; the bytes of images in memory are bounded by the worker's
 //! budget; new embeddings are in the store before the caller reports them.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use common::{
     embedding::Embedding,
     ids::{Digest, SubmissionId},
     jobs::Chunk,
     outcome::{FailureReason, ItemFailure},
+    store::CatalogueEntry,
 };
 use data::{
     files::{Files, ReadError},
-    manifest::{self, ManifestItem},
-    preprocess,
+    manifest::ManifestItem,
+    parts, preprocess,
 };
 use futures::{StreamExt, stream};
+use url::Url;
 
 use super::JobError;
 use crate::worker::Worker;
@@ -50,14 +54,15 @@ pub(super) async fn embed(
     chunk: &Chunk,
     repeated: bool,
 ) -> Result<Vec<(u64, Result<Embedded, ItemFailure>)>, JobError> {
-    let items = unresolved_items(worker, submission, chunk, repeated).await?;
+    let items: BTreeMap<u64, ManifestItem> =
+        unresolved_items(worker, submission, chunk, repeated).await?.into_iter().collect();
     let files = chunk.dataset.as_ref().map(Files::open).transpose();
     let files = files.map_err(|error| JobError::Permanent(error.to_string()))?;
     let mut announced = worker.model()?.announce(items.len());
-    let mut embedded = stream::iter(items)
+    let mut embedded = stream::iter(&items)
         .map(|(index, item)| {
             let files = files.as_ref();
-            async move { (index, embed_item(worker, files, &item).await) }
+            async move { (*index, embed_item(worker, files, item).await) }
         })
         .buffer_unordered(WINDOW);
     let mut results = Vec::with_capacity(chunk.items as usize);
@@ -82,7 +87,24 @@ pub(super) async fn embed(
         .map(|embedded| (embedded.sha256, embedded.embedding.clone()))
         .collect();
     worker.store.put_embeddings(worker.model()?.space(), &fresh).await?;
+    if let Some(dataset) = &chunk.dataset {
+        let entry = |(index, result): &(u64, Result<Embedded, ItemFailure>)| {
+            let item = items.get(index)?;
+            Some((result.as_ref().ok()?.sha256, catalogue_entry(dataset, item)))
+        };
+        worker.store.put_catalogue(&results.iter().filter_map(entry).collect::<Vec<_>>()).await?;
+    }
     failed.map_or(Ok(results), Err)
+}
+
+/// What similarity search says of an image of a dataset.
+fn catalogue_entry(dataset: &Url, item: &ManifestItem) -> CatalogueEntry {
+    CatalogueEntry {
+        item: item.item.clone(),
+        dataset: dataset.to_string(),
+        video_id: item.video_id.clone(),
+        channel: item.channel.clone().or_else(|| item.channel_id.clone()),
+    }
 }
 
 async fn unresolved_items(
@@ -94,7 +116,7 @@ async fn unresolved_items(
     let unreadable = |error: &dyn std::fmt::Display| {
         JobError::Retryable(format!("the manifest part {} cannot be read: {error}", chunk.part))
     };
-    let items = manifest::read_part(&chunk.part).await.map_err(|error| unreadable(&error))?;
+    let items: Vec<ManifestItem> = parts::read_part(&chunk.part).await.map_err(|error| unreadable(&error))?;
     if items.len() != chunk.items as usize {
         return Err(JobError::Permanent(format!(
             "the manifest part {} holds {} items where the job names {}",

@@ -1,0 +1,48 @@
+//! The words of the HTTP API: what requests and answers hold, in JSON.
+//!
+//! Shared by the server ([`crate::http`]) and the command line ([`crate::cli`]), which is its client.
+//! Owns the shapes; they grow additively.
+
+mod runs;
+mod similar;
+mod submissions;
+mod system;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::{
+    runs::{
+        EpochReport, HeadView, LeftOut, RawReport, RunRequest, RunView, SampleView, SplitCounts, TestReport,
+        TestedView,
+    },
+    similar::{NeighbourView, SimilarView},
+    submissions::{
+        EmbeddingView, FetchRequest, ItemView, JobView, StoredImage, SubmissionRequest, SubmissionView,
+        UploadedImage,
+    },
+    system::{DoctorCheck, DoctorView, QueueView, SpaceView, StatusView, Verdict, WorkersView},
+};
+
+/// A page of a list.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Page<T> {
+    /// The entries.
+    pub items: Vec<T>,
+    /// Give it as `cursor` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// An RFC 9457 problem.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Problem {
+    /// A word for the class of problem, as a relative URI.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The class in words.
+    pub title: String,
+    /// HTTP status.
+    pub status: u16,
+    /// What exactly was wrong.
+    pub detail: String,
+}

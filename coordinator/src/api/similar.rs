@@ -1,0 +1,34 @@
+//! Similar images.
+
+use common::ids::{Digest, Space};
+use serde::{Deserialize, Serialize};
+
+/// Answer of `GET /v1/similar`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SimilarView {
+    /// Digest of the image that was asked about.
+    pub sha256: Digest,
+    /// Where it was compared.
+    pub space: Space,
+    /// Images of datasets that it was compared with.
+    pub compared: u64,
+    /// The most similar ones, the nearest first; the image itself is left out.
+    pub neighbours: Vec<NeighbourView>,
+}
+
+/// A similar image.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct NeighbourView {
+    /// File name relative to its dataset.
+    pub item: String,
+    /// The video.
+    pub video_id: Option<String>,
+    /// The video's channel.
+    pub channel: Option<String>,
+    /// Cosine of the angle between the two embeddings, from -1 to 1.
+    pub cosine: f64,
+    /// SHA-256 of the image.
+    pub sha256: Digest,
+    /// URL of its dataset.
+    pub dataset: String,
+}

@@ -1,0 +1,152 @@
+//! Submissions, their items and their jobs.
+
+use common::{
+    ids::{Digest, SubmissionId},
+    store::{State, SubmissionKind},
+};
+use data::target::Target;
+use serde::{Deserialize, Serialize};
+
+/// `POST /v1/submissions`: what to do.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum SubmissionRequest {
+    /// Embed images.
+    Embed {
+        /// A folder the server may read, as an absolute path or a URI; or else `images`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dataset: Option<String>,
+        /// Images uploaded before with `POST /v1/images`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        images: Vec<UploadedImage>,
+    },
+    /// Predict the target of images with a run's head.
+    Predict {
+        /// A run's id, `latest` for the newest that succeeded, or `best` for the one with the least test error
+        /// beside its baseline.
+        #[serde(default = "latest")]
+        run: String,
+        /// A folder the server may read; or else `images`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        dataset: Option<String>,
+        /// Images uploaded before with `POST /v1/images`.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        images: Vec<UploadedImage>,
+    },
+}
+
+fn latest() -> String {
+    "latest".to_owned()
+}
+
+/// One uploaded image and the name its caller knows it by.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct UploadedImage {
+    /// The caller's name for it; appears in results.
+    pub item: String,
+    /// Its digest, as `POST /v1/images` returned it.
+    pub sha256: Digest,
+}
+
+/// Answer of `POST /v1/images`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct StoredImage {
+    /// SHA-256 of the bytes.
+    pub sha256: Digest,
+    /// Their number.
+    pub bytes: u64,
+}
+
+/// A submission as `GET /v1/submissions/{id}` shows it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SubmissionView {
+    /// Its id.
+    pub submission: SubmissionId,
+    /// What kind of thing it asks for.
+    pub kind: SubmissionKind,
+    /// Where it stands.
+    pub state: State,
+    /// Items, those rejected while preparing included.
+    pub items: u64,
+    /// Items resolved well.
+    pub succeeded: u64,
+    /// Items that failed.
+    pub failed: u64,
+    /// Of the succeeded, those that needed no model.
+    pub cached: u64,
+    /// From creation to the end, or to now.
+    pub elapsed_seconds: f64,
+    /// Succeeded and failed items a second.
+    pub items_per_second: f64,
+    /// Why it failed as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The run that a predict submission uses, or that made an embed submission for itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<SubmissionId>,
+}
+
+/// One line of `GET /v1/submissions/{id}/results`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct ItemView {
+    /// The item: a file name relative to its dataset, an upload's name, or a metadata line.
+    pub item: String,
+    /// `embedded`, `predicted`, `failed` or `pending`.
+    pub state: String,
+    /// SHA-256 of the image, once known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
+    /// The prediction, in the target's raw units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prediction: Option<f64>,
+    /// What was predicted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+/// `POST /v1/images/fetch`: an image to fetch.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FetchRequest {
+    /// An http or https URL at a public address.
+    pub url: String,
+}
+
+/// One line of `GET /v1/submissions/{id}/embeddings`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct EmbeddingView {
+    /// The item.
+    pub item: String,
+    /// SHA-256 of the image.
+    pub sha256: Digest,
+    /// Its 512 features.
+    pub embedding: Vec<f32>,
+}
+
+/// One job, as `GET /v1/submissions/{id}/jobs` shows it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct JobView {
+    /// What singles it out within its submission.
+    pub job: String,
+    /// The submission.
+    pub submission: SubmissionId,
+    /// What kind of work it is.
+    pub kind: SubmissionKind,
+    /// `unpublished`, `queued`, `started`, `waiting` for its turn to run alone, `released`, `poisoned`,
+    /// `done` or `dead`.
+    pub state: String,
+    /// Its items; nothing for a training job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<u32>,
+    /// Workers that died while they held it.
+    pub crashes: u32,
+    /// The worker that held it last, while it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
+    /// Seconds since a worker showed that it holds it, or ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub touched_seconds_ago: Option<f64>,
+}

@@ -1,0 +1,35 @@
+//! Images of callers: uploaded, or fetched for them.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::{Coordinator, RequestError};
+use crate::{api::StoredImage, fetch::FetchError};
+
+impl Coordinator {
+    /// Keeps an uploaded image; the caller has bounded its size.
+    ///
+    /// # Errors
+    /// When it is empty or the store does not serve.
+    pub async fn put_image(&self, bytes: Bytes) -> Result<StoredImage, RequestError> {
+        if bytes.is_empty() {
+            return Err(RequestError::Invalid("the image has no bytes".to_owned()));
+        }
+        let ttl = Duration::from_secs(self.context.settings.upload_ttl_seconds);
+        let sha256 = self.context.store.put_image(&bytes, ttl).await?;
+        Ok(StoredImage { sha256, bytes: bytes.len() as u64 })
+    }
+
+    /// Fetches an image from a public address and keeps it.
+    ///
+    /// # Errors
+    /// When the URL may not be fetched or yields no image of an allowed size, or the store does not serve.
+    pub async fn fetch_image(&self, url: &str) -> Result<StoredImage, RequestError> {
+        let bytes = self.context.fetcher.fetch(url).await.map_err(|error| match error {
+            FetchError::Refused(what) => RequestError::Forbidden(what),
+            FetchError::Failed(what) => RequestError::Invalid(what),
+        })?;
+        self.put_image(bytes.into()).await
+    }
+}

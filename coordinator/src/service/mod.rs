@@ -1,0 +1,126 @@
+//! The coordinator's operations, as the HTTP API calls them.
+//!
+//! Owns the seam between the transport and the work: typed requests in, views or [`RequestError`]s out, one
+//! file for each group of operations. Does not own how anything is carried out (see `submissions`, `runs` and
+//! `similar`).
+
+mod images;
+mod runs;
+mod similar;
+mod submissions;
+mod system;
+
+use std::sync::Arc;
+
+use common::{
+    ids::SubmissionId,
+    store::{StoreError, Submission, SubmissionKind},
+};
+
+use crate::{context::Context, runs as training, submissions as work};
+
+/// The running coordinator. Clones share it.
+#[derive(Clone)]
+pub struct Coordinator {
+    context: Arc<Context>,
+}
+
+/// Why a request is not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum RequestError {
+    /// The request is wrong; the text says what to change. HTTP 422.
+    #[error("{0}")]
+    Invalid(String),
+    /// It asks for something outside what is allowed. HTTP 403.
+    #[error("{0}")]
+    Forbidden(String),
+    /// What it names is not there. HTTP 404.
+    #[error("{0}")]
+    NotFound(String),
+    /// What it names is in a state in which it makes no sense. HTTP 409.
+    #[error("{0}")]
+    Conflict(String),
+    /// It cannot be served now. HTTP 503.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl From<StoreError> for RequestError {
+    fn from(error: StoreError) -> Self {
+        tracing::error!(%error, "a request met a store that does not serve");
+        Self::Unavailable("the store does not serve now; try again".to_owned())
+    }
+}
+
+impl Coordinator {
+    pub(crate) fn new(context: Arc<Context>) -> Self {
+        Self { context }
+    }
+
+    /// The background work.
+    pub(crate) fn tracker(&self) -> &tokio_util::task::TaskTracker {
+        &self.context.tracker
+    }
+
+    /// Takes up whatever an earlier life of the coordinator left unfinished.
+    ///
+    /// # Errors
+    /// When the store does not serve.
+    pub(crate) async fn resume(&self) -> Result<(), StoreError> {
+        for id in self.context.store.active_submissions().await? {
+            match self.context.store.submission(id).await? {
+                // A run looks after the submission it made for itself.
+                Some(submission) if submission.parent.is_some() => {}
+                Some(submission) => {
+                    tracing::info!(submission = %id, kind = ?submission.kind, "taking it up again");
+                    self.look_after(id, submission.kind);
+                }
+                None => self.context.store.set_inactive(id).await?,
+            }
+        }
+        Ok(())
+    }
+
+    fn look_after(&self, id: SubmissionId, kind: SubmissionKind) {
+        let coordinator = self.clone();
+        self.context.tracker.spawn(async move {
+            match kind {
+                SubmissionKind::Embed | SubmissionKind::Predict => {
+                    work::look_after(&coordinator.context, id).await;
+                }
+                SubmissionKind::Train => training::drive(&coordinator.context, id).await,
+            }
+        });
+    }
+
+    async fn find(&self, id: SubmissionId) -> Result<Submission, RequestError> {
+        let found = self.context.store.submission(id).await?;
+        found.ok_or_else(|| {
+            RequestError::NotFound(format!("there is no submission or run {id}, or it has expired"))
+        })
+    }
+
+    async fn list(
+        &self,
+        cursor: Option<&str>,
+        limit: usize,
+        wanted: impl Fn(SubmissionKind) -> bool,
+    ) -> Result<(Vec<Submission>, Option<String>), RequestError> {
+        let parse =
+            |text: &str| text.parse().map_err(|_| RequestError::Invalid(format!("'{text}' is no cursor")));
+        let mut before = cursor.map(parse).transpose()?;
+        let mut found = Vec::new();
+        loop {
+            let page = self.context.store.submissions(before, limit).await?;
+            let Some(last) = page.last() else { return Ok((found, None)) };
+            before = Some(last.id);
+            for submission in page.into_iter().filter(|submission| wanted(submission.kind)) {
+                found.push(submission);
+                if found.len() == limit {
+                    let next = found.last().map(|last| last.id.to_string());
+                    return Ok((found, next));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! Training runs and what they leave.
+
+use common::{
+    ids::SubmissionId,
+    store::{Submission, SubmissionKind},
+};
+
+use super::{Coordinator, RequestError};
+use crate::{
+    api::{HeadView, Page, RunRequest, RunView, SampleView, TestedView},
+    runs,
+};
+
+impl Coordinator {
+    /// Accepts a run.
+    ///
+    /// # Errors
+    /// When the request is wrong or cannot be recorded.
+    pub async fn submit_run(&self, request: RunRequest) -> Result<RunView, RequestError> {
+        let run = runs::create(&self.context, request).await?;
+        self.look_after(run, SubmissionKind::Train);
+        self.run(run).await
+    }
+
+    /// Returns a run.
+    ///
+    /// # Errors
+    /// When there is none with this id, or the store does not serve.
+    pub async fn run(&self, id: SubmissionId) -> Result<RunView, RequestError> {
+        let submission = self.find_run(id).await?;
+        runs::view(&self.context, &submission).await
+    }
+
+    /// Lists runs, newest first.
+    ///
+    /// # Errors
+    /// When the cursor is none, or the store does not serve.
+    pub async fn runs(&self, cursor: Option<&str>, limit: usize) -> Result<Page<RunView>, RequestError> {
+        let (found, next) = self.list(cursor, limit, |kind| kind == SubmissionKind::Train).await?;
+        let mut items = Vec::with_capacity(found.len());
+        for submission in &found {
+            items.push(runs::view(&self.context, submission).await?);
+        }
+        Ok(Page { items, next })
+    }
+
+    /// Finds the run that a user names: an id, `latest` or `best`.
+    ///
+    /// # Errors
+    /// When there is none, or it has no head.
+    pub async fn resolve_run(&self, name: &str) -> Result<RunView, RequestError> {
+        self.run(runs::resolve(&self.context, name).await?).await
+    }
+
+    /// Returns a page of a run's samples, in the order of its manifest.
+    ///
+    /// # Errors
+    /// When there is no such run, it was not split yet, or the artifacts cannot be read.
+    pub async fn split(
+        &self,
+        id: SubmissionId,
+        cursor: Option<&str>,
+    ) -> Result<Page<SampleView>, RequestError> {
+        self.find_run(id).await?;
+        runs::samples(&self.context, id, cursor).await
+    }
+
+    /// Returns a page of the predictions on a run's test split.
+    ///
+    /// # Errors
+    /// When there is no such run, it is not through, or the artifacts cannot be read.
+    pub async fn tested(
+        &self,
+        id: SubmissionId,
+        cursor: Option<&str>,
+    ) -> Result<Page<TestedView>, RequestError> {
+        self.find_run(id).await?;
+        runs::tested(&self.context, id, cursor).await
+    }
+
+    /// Returns a run's head.
+    ///
+    /// # Errors
+    /// When there is no such run, it has no head, or the store does not serve.
+    pub async fn head(&self, id: SubmissionId) -> Result<HeadView, RequestError> {
+        self.find_run(id).await?;
+        runs::head(&self.context, id).await
+    }
+
+    async fn find_run(&self, id: SubmissionId) -> Result<Submission, RequestError> {
+        let submission = self.find(id).await?;
+        if submission.kind != SubmissionKind::Train {
+            return Err(RequestError::NotFound(format!("{id} is no run but a submission")));
+        }
+        Ok(submission)
+    }
+}

@@ -1,0 +1,291 @@
+//! Submissions, their items and their jobs.
+
+use std::collections::HashMap;
+
+use common::{
+    ids::{BootId, Digest, SubmissionId},
+    outcome::ItemResult,
+    store::{JobStatus, State, Submission, SubmissionKind},
+};
+use data::{manifest::ManifestItem, parts, target::Target};
+use url::Url;
+
+use super::{Coordinator, RequestError};
+use crate::{
+    api::{EmbeddingView, ItemView, JobView, Page, SubmissionRequest, SubmissionView, UploadedImage},
+    runs,
+    submissions::{self, EmbedSpec, Layout, PredictSpec, dataset_url, layout},
+};
+
+/// Most images in one request.
+const MAX_IMAGES: usize = 10_000;
+/// Manifest parts that one page of failed items may look through.
+const FAILED_PARTS: u32 = 64;
+/// Jobs on one page.
+const JOBS: u32 = 1000;
+
+impl Coordinator {
+    /// Accepts an embed or predict submission.
+    ///
+    /// # Errors
+    /// When the request is wrong or cannot be recorded.
+    pub async fn submit(&self, request: SubmissionRequest) -> Result<SubmissionView, RequestError> {
+        let context = &self.context;
+        let (kind, id) = match request {
+            SubmissionRequest::Embed { dataset, images } => {
+                let dataset = self.what(dataset, &images)?;
+                let kind = SubmissionKind::Embed;
+                (kind, submissions::create(context, kind, &EmbedSpec { dataset, images }, None).await?)
+            }
+            SubmissionRequest::Predict { run, dataset, images } => {
+                let dataset = self.what(dataset, &images)?;
+                let run = runs::resolve(context, &run).await?;
+                let kind = SubmissionKind::Predict;
+                (kind, submissions::create(context, kind, &PredictSpec { run, dataset, images }, None).await?)
+            }
+        };
+        self.look_after(id, kind);
+        self.submission(id).await
+    }
+
+    /// Checks that a request is about either a dataset or images, and returns the dataset.
+    fn what(&self, dataset: Option<String>, images: &[UploadedImage]) -> Result<Option<Url>, RequestError> {
+        if dataset.is_some() != images.is_empty() {
+            return Err(RequestError::Invalid("give either a dataset or images".to_owned()));
+        }
+        if images.len() > MAX_IMAGES {
+            let images = images.len();
+            let detail = format!("{images} images are over the limit of {MAX_IMAGES}: submit a dataset");
+            return Err(RequestError::Invalid(detail));
+        }
+        dataset.map(|dataset| dataset_url(&self.context, &dataset)).transpose()
+    }
+
+    /// Stops a submission or run: nothing more is published, and what is queued is dropped as it is met.
+    ///
+    /// # Errors
+    /// When there is none with this id, it has ended already, or the store does not serve.
+    pub async fn cancel(&self, id: SubmissionId) -> Result<SubmissionView, RequestError> {
+        let submission = self.find(id).await?;
+        let keep = submission.kind == SubmissionKind::Train;
+        if !self.context.store.close_submission(id, State::Cancelled, None, keep).await? {
+            let state = self.find(id).await?.state;
+            return Err(RequestError::Conflict(format!("{id} has ended already: it is {state}")));
+        }
+        self.submission(id).await
+    }
+
+    /// Returns a page of a submission's jobs, in order; the cursor counts jobs. Of a run, those in flight.
+    ///
+    /// # Errors
+    /// When there is no such submission, the cursor is none, or the store does not serve.
+    pub async fn jobs(&self, id: SubmissionId, cursor: Option<&str>) -> Result<Page<JobView>, RequestError> {
+        let submission = self.find(id).await?;
+        let first = part_cursor(cursor)?;
+        let mut marks = self.context.store.job_marks(id).await?;
+        let now_ms = self.context.store.now_ms().await?;
+        let mut names = HashMap::<BootId, String>::new();
+        for worker in self.context.store.workers().await? {
+            names.insert(worker.record.boot, worker.record.name);
+        }
+        let layout = layout(&submission);
+        let view = |job: String, items: Option<u32>, unmarked: &str, mark: Option<JobStatus>| JobView {
+            job,
+            submission: id,
+            kind: submission.kind,
+            state: mark.as_ref().map_or(unmarked, |mark| mark.state.as_str()).to_owned(),
+            items,
+            crashes: mark.as_ref().map_or(0, |mark| mark.crashes),
+            worker: mark.as_ref().and_then(|mark| names.get(&mark.boot?).cloned()),
+            touched_seconds_ago: mark.map(|mark| now_ms.saturating_sub(mark.touched_ms) as f64 / 1e3),
+        };
+        let Some(layout) = layout else {
+            let mut jobs: Vec<(String, JobStatus)> = marks.into_iter().collect();
+            jobs.sort_by(|a, b| a.0.cmp(&b.0));
+            let items = jobs.into_iter().map(|(name, mark)| view(name, None, "queued", Some(mark))).collect();
+            return Ok(Page { items, next: None });
+        };
+        let last = submission.jobs.min(first.saturating_add(JOBS));
+        let items = (first..last)
+            .map(|job| {
+                let unmarked = if job < submission.jobs_published { "queued" } else { "unpublished" };
+                let mark = marks.remove(&job.to_string());
+                view(job.to_string(), Some(layout.job_items(job)), unmarked, mark)
+            })
+            .collect();
+        Ok(Page { items, next: (last < submission.jobs).then(|| last.to_string()) })
+    }
+
+    /// Returns a page of the embeddings of an embed submission's items, without those that failed; the
+    /// cursor counts manifest parts.
+    ///
+    /// # Errors
+    /// When there is no such submission, it has not ended, or store or manifest cannot be read.
+    pub async fn embeddings(
+        &self,
+        id: SubmissionId,
+        cursor: Option<&str>,
+        space: Option<String>,
+    ) -> Result<Page<EmbeddingView>, RequestError> {
+        let submission = self.find(id).await?;
+        let wanted = submission.kind == SubmissionKind::Embed && submission.state.is_terminal();
+        let Some(layout) = layout(&submission).filter(|_| wanted) else {
+            let detail = format!("{id} is no embed submission that has ended");
+            return Err(RequestError::Conflict(detail));
+        };
+        let part = part_cursor(cursor)?;
+        if part >= layout.jobs() {
+            return Ok(Page { items: Vec::new(), next: None });
+        }
+        let space = self.space(space).await?;
+        let mut embedded = Vec::new();
+        for (item, result) in self.part(id, &layout, part).await? {
+            if let Some(ItemResult::Embedded { sha256, .. }) = result {
+                embedded.push((item.item, sha256));
+            }
+        }
+        let digests: Vec<Digest> = embedded.iter().map(|(_, sha256)| *sha256).collect();
+        let found = self.context.store.embeddings(&space, &digests).await?;
+        let mut items = Vec::with_capacity(embedded.len());
+        for ((item, sha256), embedding) in embedded.into_iter().zip(found) {
+            let lost = || {
+                RequestError::NotFound(format!(
+                    "'{item}' has no embedding in the space {space}: embed it again"
+                ))
+            };
+            let embedding = embedding.ok_or_else(lost)?.to_f32().to_vec();
+            items.push(EmbeddingView { item, sha256, embedding });
+        }
+        Ok(Page { items, next: (part + 1 < layout.jobs()).then(|| (part + 1).to_string()) })
+    }
+
+    /// Reads a part of a manifest, with the results of its items.
+    async fn part(
+        &self,
+        id: SubmissionId,
+        layout: &Layout,
+        part: u32,
+    ) -> Result<Vec<(ManifestItem, Option<ItemResult>)>, RequestError> {
+        let manifest: Vec<ManifestItem> = parts::read_part(&layout.part(part)).await.map_err(|error| {
+            tracing::error!(submission = %id, part, %error, "a manifest part cannot be read");
+            RequestError::Unavailable("the submission's manifest cannot be read".to_owned())
+        })?;
+        let results = self.context.store.results(id, layout.first_item(part), manifest.len() as u64).await?;
+        Ok(manifest.into_iter().zip(results).collect())
+    }
+
+    /// Returns a submission.
+    ///
+    /// # Errors
+    /// When there is none with this id, or the store does not serve.
+    pub async fn submission(&self, id: SubmissionId) -> Result<SubmissionView, RequestError> {
+        let submission = self.find(id).await?;
+        Ok(view(&submission, self.context.store.now_ms().await?))
+    }
+
+    /// Lists submissions (embed and predict), newest first.
+    ///
+    /// # Errors
+    /// When the cursor is none, or the store does not serve.
+    pub async fn submissions(
+        &self,
+        cursor: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<SubmissionView>, RequestError> {
+        let now_ms = self.context.store.now_ms().await?;
+        let (found, next) = self.list(cursor, limit, |kind| kind != SubmissionKind::Train).await?;
+        Ok(Page { items: found.iter().map(|submission| view(submission, now_ms)).collect(), next })
+    }
+
+    /// Returns a page of items with their results, in manifest order; the cursor counts manifest parts.
+    ///
+    /// # Errors
+    /// When there is no such submission, it has no manifest yet, or store or manifest cannot be read.
+    pub async fn results(
+        &self,
+        id: SubmissionId,
+        cursor: Option<&str>,
+        failed_only: bool,
+    ) -> Result<Page<ItemView>, RequestError> {
+        let submission = self.find(id).await?;
+        let Some(layout) = layout(&submission) else { return Ok(Page { items: Vec::new(), next: None }) };
+        let target = self.target(&submission).await?;
+        let mut part = part_cursor(cursor)?;
+        let last = layout.parts().min(part.saturating_add(if failed_only { FAILED_PARTS } else { 1 }));
+        let mut items = Vec::new();
+        while part < last {
+            let rows = self.part(id, &layout, part).await?.into_iter();
+            let wanted =
+                rows.filter(|(_, result)| !failed_only || result.as_ref().is_some_and(ItemResult::is_failed));
+            items.extend(wanted.map(|(item, result)| item_view(item.item, result, target)));
+            part += 1;
+        }
+        Ok(Page { items, next: (part < layout.parts()).then(|| part.to_string()) })
+    }
+
+    /// What a predict submission predicts.
+    async fn target(&self, submission: &Submission) -> Result<Option<Target>, RequestError> {
+        let Some(run) = predict_run(submission) else { return Ok(None) };
+        match self.context.store.submission(run).await? {
+            Some(run) => Ok(Some(runs::view(&self.context, &run).await?.request.target)),
+            None => Ok(None),
+        }
+    }
+}
+
+fn part_cursor(cursor: Option<&str>) -> Result<u32, RequestError> {
+    let parse =
+        |text: &str| text.parse().map_err(|_| RequestError::Invalid(format!("'{text}' is no cursor")));
+    cursor.map_or(Ok(0), parse)
+}
+
+fn predict_run(submission: &Submission) -> Option<SubmissionId> {
+    let spec: PredictSpec = serde_json::from_value(submission.spec.clone()).ok()?;
+    (submission.kind == SubmissionKind::Predict).then_some(spec.run)
+}
+
+pub(super) fn view(submission: &Submission, now_ms: u64) -> SubmissionView {
+    let end = submission.finished_ms.unwrap_or(now_ms);
+    let elapsed_seconds = end.saturating_sub(submission.created_ms) as f64 / 1e3;
+    let resolved = (submission.succeeded + submission.failed) as f64;
+    SubmissionView {
+        submission: submission.id,
+        kind: submission.kind,
+        state: submission.state,
+        items: submission.items,
+        succeeded: submission.succeeded,
+        failed: submission.failed,
+        cached: submission.cached,
+        elapsed_seconds,
+        items_per_second: if elapsed_seconds > 0.0 { resolved / elapsed_seconds } else { 0.0 },
+        error: submission.error.clone().filter(|_| submission.state == State::Failed),
+        run: predict_run(submission).or(submission.parent),
+    }
+}
+
+fn item_view(item: String, result: Option<ItemResult>, target: Option<Target>) -> ItemView {
+    let row = ItemView {
+        item,
+        state: "pending".to_owned(),
+        sha256: None,
+        prediction: None,
+        target: None,
+        error: None,
+    };
+    match result {
+        None => row,
+        Some(ItemResult::Embedded { sha256, .. }) => {
+            ItemView { state: "embedded".to_owned(), sha256: Some(sha256), ..row }
+        }
+        Some(ItemResult::Predicted { sha256, prediction, .. }) => ItemView {
+            state: "predicted".to_owned(),
+            sha256: Some(sha256),
+            prediction: Some(prediction),
+            target,
+            ..row
+        },
+        Some(ItemResult::Failed(failure)) => {
+            ItemView { state: "failed".to_owned(), error: Some(failure.to_string()), ..row }
+        }
+    }
+}
