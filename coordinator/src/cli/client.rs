@@ -11,13 +11,18 @@ use url::Url;
 
 use super::exit::{CliError, Exit};
 use crate::api::{
-    ItemView, Page, Problem, RunRequest, RunView, StatusView, StoredImage, SubmissionRequest, SubmissionView,
+    DoctorView, EmbeddingView, FetchRequest, HeadView, ItemView, JobView, Page, Problem, RunRequest, RunView,
+    SampleView, SimilarView, SpaceView, StatusView, StoredImage, SubmissionRequest, SubmissionView,
+    TestedView, WorkersView,
 };
 
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Entries of a list asked for at once.
+const PAGE: usize = 100;
 
 /// A client of one coordinator.
 pub(super) struct Client {
@@ -55,12 +60,110 @@ impl Client {
         self.get(&format!("/v1/submissions/{id}/results?failed={failed_only}{cursor}")).await
     }
 
+    pub(super) async fn embeddings(
+        &self,
+        id: SubmissionId,
+        cursor: Option<&str>,
+        space: Option<&str>,
+    ) -> Result<Page<EmbeddingView>, CliError> {
+        let mut query: Vec<(&str, &str)> = cursor.map(|cursor| ("cursor", cursor)).into_iter().collect();
+        query.extend(space.map(|space| ("space", space)));
+        self.send(self.request(Method::GET, &format!("/v1/submissions/{id}/embeddings")).query(&query)).await
+    }
+
+    pub(super) async fn jobs(&self, id: SubmissionId) -> Result<Vec<JobView>, CliError> {
+        self.all(&format!("/v1/submissions/{id}/jobs")).await
+    }
+
+    pub(super) async fn cancel(&self, id: SubmissionId) -> Result<SubmissionView, CliError> {
+        self.send(self.request(Method::POST, &format!("/v1/submissions/{id}/cancel"))).await
+    }
+
     pub(super) async fn submit_run(&self, request: &RunRequest) -> Result<RunView, CliError> {
         self.send(self.request(Method::POST, "/v1/runs").json(request)).await
     }
 
     pub(super) async fn run(&self, id: SubmissionId) -> Result<RunView, CliError> {
         self.get(&format!("/v1/runs/{id}")).await
+    }
+
+    /// Returns the newest `limit` runs.
+    pub(super) async fn runs(&self, limit: usize) -> Result<Vec<RunView>, CliError> {
+        let mut runs = Vec::new();
+        let mut cursor: Option<String> = None;
+        while runs.len() < limit {
+            let page_size = (limit - runs.len()).min(PAGE);
+            let after = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
+            let page: Page<RunView> = self.get(&format!("/v1/runs?limit={page_size}{after}")).await?;
+            runs.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        Ok(runs)
+    }
+
+    /// Returns the run that `name` names: an id, `latest` or `best`.
+    pub(super) async fn named_run(&self, name: &str) -> Result<RunView, CliError> {
+        self.send(self.request_at(Method::GET, &["v1", "runs", name])).await
+    }
+
+    pub(super) async fn split(
+        &self,
+        run: SubmissionId,
+        cursor: Option<&str>,
+    ) -> Result<Page<SampleView>, CliError> {
+        self.page(&format!("/v1/runs/{run}/split"), cursor).await
+    }
+
+    pub(super) async fn predictions(
+        &self,
+        run: SubmissionId,
+        cursor: Option<&str>,
+    ) -> Result<Page<TestedView>, CliError> {
+        self.page(&format!("/v1/runs/{run}/predictions"), cursor).await
+    }
+
+    pub(super) async fn head(&self, run: SubmissionId) -> Result<HeadView, CliError> {
+        self.get(&format!("/v1/runs/{run}/head")).await
+    }
+
+    /// Finds the `k` images nearest to the one whose `field` (`sha256` or `video_id`) is `value`.
+    pub(super) async fn similar(
+        &self,
+        field: &str,
+        value: &str,
+        k: usize,
+        space: Option<&str>,
+    ) -> Result<SimilarView, CliError> {
+        let k = k.to_string();
+        let mut query = vec![(field, value), ("k", &k)];
+        query.extend(space.map(|space| ("space", space)));
+        self.send(self.request(Method::GET, "/v1/similar").query(&query)).await
+    }
+
+    pub(super) async fn workers(&self) -> Result<WorkersView, CliError> {
+        self.get("/v1/workers").await
+    }
+
+    pub(super) async fn spaces(&self) -> Result<Vec<SpaceView>, CliError> {
+        self.get("/v1/spaces").await
+    }
+
+    pub(super) async fn drop_space(&self, space: &str, force: bool) -> Result<SpaceView, CliError> {
+        let request = self.request_at(Method::DELETE, &["v1", "spaces", space]);
+        self.send(request.query(&[("force", force)])).await
+    }
+
+    pub(super) async fn doctor(&self) -> Result<DoctorView, CliError> {
+        self.get("/v1/doctor").await
+    }
+
+    /// Has the coordinator fetch an image.
+    pub(super) async fn fetch_image(&self, url: &str) -> Result<StoredImage, CliError> {
+        let request = FetchRequest { url: url.to_owned() };
+        self.send(self.request(Method::POST, "/v1/images/fetch").json(&request)).await
     }
 
     pub(super) async fn upload(&self, bytes: Vec<u8>) -> Result<StoredImage, CliError> {
@@ -73,6 +176,31 @@ impl Client {
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
         self.send(self.request(Method::GET, path)).await
+    }
+
+    async fn page<T: DeserializeOwned>(&self, path: &str, cursor: Option<&str>) -> Result<Page<T>, CliError> {
+        let cursor = cursor.map(|cursor| format!("?cursor={cursor}")).unwrap_or_default();
+        self.get(&format!("{path}{cursor}")).await
+    }
+
+    async fn all<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, CliError> {
+        let mut all = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let page = self.page(path, cursor.as_deref()).await?;
+            all.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// A request whose path holds a name from outside.
+    fn request_at(&self, method: Method, segments: &[&str]) -> RequestBuilder {
+        let mut url = self.base.clone();
+        url.path_segments_mut().expect("an http URL has a path").clear().extend(segments);
+        self.http.request(method, url)
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -4,13 +4,19 @@
 //! everything else to standard error.
 
 mod client;
+mod config;
 mod dataset;
+mod doctor;
 mod embed;
 mod exit;
+mod export;
+mod images;
 mod output;
 mod predict;
 mod progress;
+mod similar;
 mod status;
+mod system;
 mod train;
 
 use clap::{Args, Parser, Subcommand};
@@ -28,6 +34,7 @@ use crate::serve;
 ///   subwatch embed /tmp/sample
 ///   subwatch train /tmp/sample
 ///   subwatch predict /tmp/sample/thumbnails/s0-00000*.jpg
+///   subwatch similar /tmp/sample/thumbnails/s0-000000.jpg
 #[derive(Parser)]
 #[command(name = "subwatch", version, verbatim_doc_comment)]
 pub struct Arguments {
@@ -56,13 +63,34 @@ enum Command {
     Embed(embed::EmbedArguments),
     /// Train a head on a dataset, embedding it first where needed.
     Train(train::TrainArguments),
-    /// Predict how images will do: files are uploaded, folders are read by the coordinator.
+    /// Predict how images will do.
     Predict(predict::PredictArguments),
+    /// Find the embedded images most similar to one.
+    Similar(similar::SimilarArguments),
+    /// List training runs.
+    Runs(system::RunsArguments),
+    /// List the jobs of a submission, or of all that are going on.
+    Jobs(system::JobsArguments),
+    /// List workers.
+    Workers,
+    /// List or drop spaces of embeddings.
+    #[command(subcommand)]
+    Spaces(system::SpacesCommand),
+    /// Stop a submission or a run.
+    Cancel(system::CancelArguments),
+    /// Write embeddings, splits, predictions or weights for other programs.
+    #[command(subcommand)]
+    Export(export::ExportCommand),
     /// Show the system, or one submission or run.
     Status(status::StatusArguments),
     /// Make and look at datasets.
     #[command(subcommand)]
     Dataset(dataset::DatasetCommand),
+    /// Check that everything the system depends on is as it should be.
+    Doctor,
+    /// Show the settings.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
 }
 
 /// How a command waits for what it submitted.
@@ -102,8 +130,17 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
         Command::Embed(arguments) => embed::run(&client, output, arguments).await,
         Command::Train(arguments) => train::run(&client, output, arguments).await,
         Command::Predict(arguments) => predict::run(&client, output, arguments).await,
+        Command::Similar(arguments) => similar::run(&client, output, arguments).await,
         Command::Status(arguments) => status::run(&client, output, arguments).await,
+        Command::Runs(arguments) => system::runs(&client, output, arguments).await,
+        Command::Jobs(arguments) => system::jobs(&client, output, arguments).await,
+        Command::Workers => system::workers(&client, output).await,
+        Command::Spaces(command) => system::spaces(&client, output, command).await,
+        Command::Cancel(arguments) => system::cancel(&client, output, arguments).await,
+        Command::Export(command) => export::run(&client, output, command).await,
         Command::Dataset(command) => dataset::run(output, command).await,
+        Command::Doctor => doctor::run(&client, output, &loaded).await,
+        Command::Config(command) => config::run(output, &command, &loaded),
     }
 }
 

@@ -21,11 +21,16 @@ pub(super) enum Format {
     Jsonl,
 }
 
-/// Prints text.
+/// Prints text and a line's end.
 pub(super) fn print(text: &str) -> Result<(), CliError> {
+    print_bytes(format!("{text}\n").as_bytes())
+}
+
+/// Prints bytes as they are.
+pub(super) fn print_bytes(bytes: &[u8]) -> Result<(), CliError> {
     let mut out = stdout().lock();
     // A reader that stopped reading, such as `head`, wants no more and no complaint.
-    match out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush()) {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(CliError::failed(format!("standard output cannot be written: {error}")))
         }

@@ -1,10 +1,7 @@
 //! `subwatch predict`.
 
-use std::path::{Path, PathBuf};
-
 use clap::Args;
-use common::ids::SubmissionId;
-use futures::{StreamExt, stream};
+use common::{ids::SubmissionId, store::State};
 use serde::Serialize;
 
 use super::{
@@ -13,21 +10,25 @@ use super::{
     dataset_argument,
     embed::{detached, wait_for},
     exit::{CliError, Exit},
+    images::{self, Given, Source, Upload},
     output::{self, Format, number, plain, table},
+    progress::{Display, Progress},
 };
-use crate::api::{ItemView, SubmissionRequest, UploadedImage};
+use crate::api::{ItemView, SubmissionRequest};
 
-/// Files uploaded at once.
-const UPLOADS: usize = 4;
+/// Most images of one submission.
+const IMAGES_AT_ONCE: usize = 10_000;
 
 #[derive(Args)]
 pub(super) struct PredictArguments {
-    /// The run to predict with: an id, or `latest` for the newest that succeeded.
+    /// The run to predict with: an id, `latest` for the newest that succeeded, or `best` for the one with the
+    /// least test error beside its baseline.
     #[arg(long, default_value = "latest")]
     run: String,
-    /// Image files of this machine, and folders as the coordinator sees them.
+    /// Image files, patterns and folders of this machine, `-` for standard input, http(s) URLs of images,
+    /// s3:// URLs of datasets.
     #[arg(required = true, value_name = "PATH")]
-    paths: Vec<PathBuf>,
+    paths: Vec<String>,
     #[command(flatten)]
     waiting: Waiting,
 }
@@ -35,7 +36,7 @@ pub(super) struct PredictArguments {
 /// One line of what `predict` prints.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Line {
+pub(super) enum Line {
     Predicted { item: String, prediction: f64, target: String },
     Failed { item: String, error: String },
 }
@@ -63,39 +64,63 @@ pub(super) async fn run(
     format: Format,
     arguments: PredictArguments,
 ) -> Result<Exit, CliError> {
-    let (folders, files): (Vec<&PathBuf>, Vec<&PathBuf>) =
-        arguments.paths.iter().partition(|path| path.is_dir());
-    let uploads: Vec<Result<UploadedImage, Line>> = stream::iter(files)
-        .map(|path| upload(client, path))
-        .buffered(UPLOADS)
-        .collect::<Vec<_>>()
-        .await
-        .into_iter()
-        .collect::<Result<_, _>>()?;
-    let images: Vec<UploadedImage> =
-        uploads.iter().filter_map(|upload| upload.as_ref().ok().cloned()).collect();
-    let mut requests = Vec::new();
-    if !images.is_empty() {
-        requests.push(SubmissionRequest::Predict { run: arguments.run.clone(), dataset: None, images });
+    let run = &arguments.run;
+    let (mut datasets, mut sources) = (Vec::new(), Vec::new());
+    for given in images::read_arguments(&arguments.paths)? {
+        match given {
+            Given::Folder(folder) => {
+                datasets.push((dataset_argument(&folder.display().to_string()), Some(folder)))
+            }
+            Given::Dataset(url) => datasets.push((url, None)),
+            Given::Image(source) => sources.push(source),
+        }
     }
-    for folder in folders {
-        let dataset = Some(dataset_argument(&folder.display().to_string()));
-        requests.push(SubmissionRequest::Predict { run: arguments.run.clone(), dataset, images: Vec::new() });
+    let mut submissions = Vec::new();
+    for (dataset, folder) in datasets {
+        let request =
+            SubmissionRequest::Predict { run: run.clone(), dataset: Some(dataset), images: Vec::new() };
+        match (client.submit(&request).await, folder) {
+            (Ok(view), _) => submissions.push(view),
+            // A folder that the coordinator cannot read is sent to it, image by image.
+            (Err(error), Some(folder)) if [Exit::NotAllowed, Exit::NotFound].contains(&error.exit) => {
+                client.named_run(run).await?;
+                sources.extend(images::images_below(&folder)?);
+                output::note(&format!("sending the images of {}: {}", folder.display(), error.message));
+            }
+            (Err(error), _) => return Err(error),
+        }
     }
-    let mut lines: Vec<Line> = Vec::new();
-    for request in requests {
-        let view = client.submit(&request).await?;
+    let mut lines = Vec::new();
+    for sources in sources.chunks(IMAGES_AT_ONCE) {
+        let mut images = Vec::new();
+        for upload in upload_all(client, sources).await? {
+            match upload {
+                Ok(image) => images.push(image),
+                Err((item, error)) => lines.push(Line::failed(item, error)),
+            }
+        }
+        if !images.is_empty() {
+            let request = SubmissionRequest::Predict { run: run.clone(), dataset: None, images };
+            submissions.push(client.submit(&request).await?);
+        }
+    }
+    let failed_uploads = lines.len();
+    for view in submissions {
         if arguments.waiting.detach {
             detached(format, &view)?;
             continue;
         }
         let view = wait_for(client, view.submission, &arguments.waiting).await?;
-        if let Some(error) = view.error {
-            return Err(CliError::failed(plain(&error)));
+        match (view.state, view.error) {
+            (_, Some(error)) => return Err(CliError::failed(plain(&error))),
+            (State::Cancelled, None) => {
+                return Err(CliError::failed(format!("submission {} was cancelled", view.submission)));
+            }
+            _ => lines.extend(results(client, view.submission).await?),
         }
-        lines.extend(results(client, view.submission).await?);
     }
-    lines.extend(uploads.into_iter().filter_map(Result::err));
+    // What could not be sent comes last.
+    lines.rotate_left(failed_uploads);
     let failed = lines.iter().any(|line| matches!(line, Line::Failed { .. }));
     if !arguments.waiting.detach || !lines.is_empty() {
         print(format, &lines)?;
@@ -103,30 +128,24 @@ pub(super) async fn run(
     Ok(if failed { Exit::FailedItems } else { Exit::Done })
 }
 
-/// Sends a file; one that cannot be read is its own failure.
-async fn upload(client: &Client, path: &Path) -> Result<Result<UploadedImage, Line>, CliError> {
-    let item = path.display().to_string();
-    let bytes = match read(path, client.max_image_bytes).await {
-        Ok(bytes) => bytes,
-        Err(error) => return Ok(Err(Line::failed(item, error))),
-    };
-    let stored = client.upload(bytes).await?;
-    Ok(Ok(UploadedImage { item, sha256: stored.sha256 }))
+/// Sends images, showing how far it is.
+async fn upload_all(client: &Client, sources: &[Source]) -> Result<Vec<Upload>, CliError> {
+    let mut shown = Display::new();
+    let sent = std::cell::RefCell::new(&mut shown);
+    let uploads = images::upload_all(client, sources, |count| {
+        sent.borrow_mut().show(&Progress {
+            fraction: count as f64 / sources.len() as f64,
+            text: format!("{count} of {} images sent", sources.len()),
+            ended: false,
+        });
+    })
+    .await;
+    shown.clear();
+    uploads
 }
 
-async fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
-    let metadata = tokio::fs::metadata(path).await.map_err(|error| format!("missing: {error}"))?;
-    if !metadata.is_file() {
-        return Err("undecodable: it is neither a file nor a folder".to_owned());
-    }
-    match metadata.len() {
-        0 => Err("empty: the file has no bytes".to_owned()),
-        bytes if bytes > limit => Err(format!("too-large: {bytes} bytes are over the limit of {limit}")),
-        _ => tokio::fs::read(path).await.map_err(|error| format!("missing: {error}")),
-    }
-}
-
-async fn results(client: &Client, id: SubmissionId) -> Result<Vec<Line>, CliError> {
+/// Returns what became of each item of a predict submission.
+pub(super) async fn results(client: &Client, id: SubmissionId) -> Result<Vec<Line>, CliError> {
     let mut lines = Vec::new();
     let mut cursor: Option<String> = None;
     loop {

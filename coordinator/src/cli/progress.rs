@@ -64,13 +64,13 @@ pub(super) async fn wait<T>(
     }
 }
 
-enum Display {
+pub(super) enum Display {
     Bar(ProgressBar),
     Lines { last: Instant, text: String },
 }
 
 impl Display {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         if stderr().is_terminal() {
             let style = ProgressStyle::with_template("{bar:32} {percent:>3}% {elapsed_precise} {msg}");
             let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr());
@@ -80,7 +80,7 @@ impl Display {
         }
     }
 
-    fn show(&mut self, progress: &Progress) {
+    pub(super) fn show(&mut self, progress: &Progress) {
         match self {
             Self::Bar(bar) => {
                 bar.set_position((progress.fraction.clamp(0.0, 1.0) * 1000.0) as u64);
@@ -95,7 +95,7 @@ impl Display {
         }
     }
 
-    fn clear(&self) {
+    pub(super) fn clear(&self) {
         if let Self::Bar(bar) = self {
             bar.finish_and_clear();
         }

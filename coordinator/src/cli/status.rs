@@ -8,6 +8,7 @@ use super::{
     embed,
     exit::{CliError, Exit},
     output::{self, Format, table},
+    system::workers_text,
     train,
 };
 use crate::api::{StatusView, SubmissionView};
@@ -47,19 +48,6 @@ async fn show_one(client: &Client, format: Format, id: SubmissionId) -> Result<(
 }
 
 fn text(status: &StatusView) -> String {
-    let mut workers = table(&["worker", "state", "kinds", "device", "threads›", "space"]);
-    for worker in &status.workers {
-        let record = &worker.record;
-        let kinds: Vec<&str> = record.kinds.iter().map(|kind| kind.name()).collect();
-        workers.add_row(vec![
-            record.name.clone(),
-            worker.state.clone(),
-            kinds.join(" "),
-            record.device.clone().unwrap_or_else(|| "none".to_owned()),
-            record.threads.map_or_else(|| "–".to_owned(), |threads| threads.to_string()),
-            record.space.as_ref().map_or_else(|| "–".to_owned(), ToString::to_string),
-        ]);
-    }
     let mut queues = table(&["queue", "jobs waiting›"]);
     for queue in &status.queues {
         queues.add_row(vec![
@@ -71,12 +59,11 @@ fn text(status: &StatusView) -> String {
     for view in &status.submissions {
         submissions.add_row(submission_row(view));
     }
-    let none = "no worker is running: start one with `make up` or `subwatch-worker`";
-    let workers = if status.workers.is_empty() { none.to_owned() } else { workers.trim_fmt() };
     format!(
-        "coordinator {}, {} dead letters\n\n{workers}\n\n{}\n\n{}",
+        "coordinator {}, {} dead letters\n\n{}\n\n{}\n\n{}",
         status.version,
         status.dead_letters,
+        workers_text(&status.workers),
         queues.trim_fmt(),
         submissions.trim_fmt()
     )

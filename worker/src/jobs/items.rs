@@ -4,8 +4,6 @@
 //! Invariants: one bad item fails alone; the bytes of images in memory are bounded by the worker's
 //! budget; new embeddings are in the store before the caller reports them.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 use common::{
     embedding::Embedding,
@@ -54,23 +52,30 @@ pub(super) async fn embed(
     chunk: &Chunk,
     repeated: bool,
 ) -> Result<Vec<(u64, Result<Embedded, ItemFailure>)>, JobError> {
-    let items: BTreeMap<u64, ManifestItem> =
-        unresolved_items(worker, submission, chunk, repeated).await?.into_iter().collect();
+    let items = unresolved_items(worker, submission, chunk, repeated).await?;
     let files = chunk.dataset.as_ref().map(Files::open).transpose();
     let files = files.map_err(|error| JobError::Permanent(error.to_string()))?;
     let mut announced = worker.model()?.announce(items.len());
-    let mut embedded = stream::iter(&items)
+    let mut embedded = stream::iter(items)
         .map(|(index, item)| {
             let files = files.as_ref();
-            async move { (*index, embed_item(worker, files, item).await) }
+            async move {
+                let result = embed_item(worker, files, &item).await;
+                (index, item, result)
+            }
         })
         .buffer_unordered(WINDOW);
     let mut results = Vec::with_capacity(chunk.items as usize);
+    let mut named = Vec::new();
     let mut failed = None;
-    while let Some((index, result)) = embedded.next().await {
+    while let Some((index, item, result)) = embedded.next().await {
         announced.settle_one();
         match result {
-            Ok(embedded) => results.push((index, Ok(embedded))),
+            Ok(embedded) => {
+                let entry = |dataset| (embedded.sha256, catalogue_entry(dataset, item));
+                named.extend(chunk.dataset.as_ref().map(entry));
+                results.push((index, Ok(embedded)));
+            }
             Err(ItemError::Item(failure)) => results.push((index, Err(failure))),
             Err(ItemError::Job(error)) => {
                 failed = Some(error);
@@ -87,23 +92,17 @@ pub(super) async fn embed(
         .map(|embedded| (embedded.sha256, embedded.embedding.clone()))
         .collect();
     worker.store.put_embeddings(worker.model()?.space(), &fresh).await?;
-    if let Some(dataset) = &chunk.dataset {
-        let entry = |(index, result): &(u64, Result<Embedded, ItemFailure>)| {
-            let item = items.get(index)?;
-            Some((result.as_ref().ok()?.sha256, catalogue_entry(dataset, item)))
-        };
-        worker.store.put_catalogue(&results.iter().filter_map(entry).collect::<Vec<_>>()).await?;
-    }
+    worker.store.put_catalogue(&named).await?;
     failed.map_or(Ok(results), Err)
 }
 
 /// What similarity search says of an image of a dataset.
-fn catalogue_entry(dataset: &Url, item: &ManifestItem) -> CatalogueEntry {
+fn catalogue_entry(dataset: &Url, item: ManifestItem) -> CatalogueEntry {
     CatalogueEntry {
-        item: item.item.clone(),
+        item: item.item,
         dataset: dataset.to_string(),
-        video_id: item.video_id.clone(),
-        channel: item.channel.clone().or_else(|| item.channel_id.clone()),
+        video_id: item.video_id,
+        channel: item.channel.or(item.channel_id),
     }
 }
 

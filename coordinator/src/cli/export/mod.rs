@@ -1,0 +1,261 @@
+//! `subwatch export`: embeddings, splits, predictions and weights for other programs.
+//!
+//! Owns the forms: JSON lines, NumPy's `.npy`, safetensors. A file appears whole or not at all; standard
+//! output is written page by page.
+
+mod sink;
+
+use std::{collections::HashMap, fmt::Display};
+
+use clap::{Args, Subcommand};
+use common::{
+    embedding::{DIMENSIONS, Embedding},
+    ids::SubmissionId,
+};
+use safetensors::{Dtype, tensor::TensorView};
+use serde::Serialize;
+
+use self::sink::Sink;
+use super::{
+    Waiting,
+    client::Client,
+    dataset_argument,
+    embed::wait_for,
+    exit::{CliError, Exit},
+    output::{self, Format, plain},
+    predict,
+};
+use crate::api::{EmbeddingView, HeadView, Page, SubmissionRequest};
+
+#[derive(Subcommand)]
+pub(super) enum ExportCommand {
+    /// Write the embeddings of a dataset, computing those that are missing.
+    ///
+    /// One JSON object a line, {item, sha256, embedding}; or, where --out ends with .npy, a matrix of f16 in
+    /// NumPy's format, with the items' names beside it in a file that ends with .items.jsonl.
+    Embeddings {
+        /// A dataset, as the coordinator sees it.
+        dataset: String,
+        /// Space of the embeddings; the one that workers use where none is named.
+        #[arg(long)]
+        space: Option<String>,
+        #[command(flatten)]
+        out: Out,
+    },
+    /// Write which side of the split each sample of a run is on: {item, split, sha256, label} a line.
+    Split {
+        /// A run's id, `latest` or `best`.
+        run: String,
+        #[command(flatten)]
+        out: Out,
+    },
+    /// Write predictions: a run's on its test split, {item, prediction, label, target} a line, or those of a
+    /// predict submission.
+    Predictions {
+        /// A run's id, `latest` or `best`; or a predict submission's id.
+        id: String,
+        #[command(flatten)]
+        out: Out,
+    },
+    /// Write a run's head as safetensors: `fc.weight` [1, 512] and `fc.bias` [1], f32.
+    ///
+    /// `fc.weight · embedding + fc.bias` is the target in transformed units: the standardisation of features
+    /// and target is folded in.
+    Weights {
+        /// A run's id, `latest` or `best`.
+        run: String,
+        /// File to write, or an s3:// URL.
+        #[arg(long)]
+        out: String,
+    },
+}
+
+/// Where an export goes.
+#[derive(Args)]
+pub(super) struct Out {
+    /// File to write, or an s3:// URL; standard output where nothing is said.
+    #[arg(long)]
+    out: Option<String>,
+}
+
+pub(super) async fn run(client: &Client, format: Format, command: ExportCommand) -> Result<Exit, CliError> {
+    match command {
+        ExportCommand::Embeddings { dataset, space, out } => {
+            embeddings(client, &dataset, space.as_deref(), out.out.as_deref()).await
+        }
+        ExportCommand::Split { run, out } => {
+            let run = client.named_run(&run).await?.run;
+            lines(out.out.as_deref(), format, async |cursor| client.split(run, cursor.as_deref()).await).await
+        }
+        ExportCommand::Predictions { id, out } => predictions(client, &id, out.out.as_deref(), format).await,
+        ExportCommand::Weights { run, out } => {
+            let run = client.named_run(&run).await?.run;
+            weights(&client.head(run).await?, &out).await
+        }
+    }
+}
+
+/// Writes the entries of all pages, one a line, or as one array where `-o json` is asked for.
+async fn lines<T: Serialize>(
+    out: Option<&str>,
+    format: Format,
+    mut page: impl AsyncFnMut(Option<String>) -> Result<Page<T>, CliError>,
+) -> Result<Exit, CliError> {
+    let mut sink = Sink::open(out)?;
+    let mut array = Vec::new();
+    let mut cursor = None;
+    loop {
+        let Page { items, next } = page(cursor).await?;
+        if format == Format::Json {
+            array.extend(items);
+        } else {
+            items.iter().try_for_each(|item| sink.write_line(item))?;
+        }
+        cursor = next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    if format == Format::Json {
+        sink.write(&serde_json::to_vec_pretty(&array).expect("a view is plain data"))?;
+        sink.write(b"\n")?;
+    }
+    sink.finish().await?;
+    Ok(Exit::Done)
+}
+
+async fn predictions(client: &Client, id: &str, out: Option<&str>, format: Format) -> Result<Exit, CliError> {
+    let run = match client.named_run(id).await {
+        Ok(view) => view.run,
+        Err(error) => {
+            let submission: Option<SubmissionId> = id.parse().ok().filter(|_| error.exit == Exit::NotFound);
+            let Some(submission) = submission else { return Err(error) };
+            client.submission(submission).await?;
+            let found = predict::results(client, submission).await?;
+            let mut found = Some(Page { items: found, next: None });
+            let page = async |_| Ok(found.take().expect("there is one page"));
+            return lines(out, format, page).await;
+        }
+    };
+    lines(out, format, async |cursor| client.predictions(run, cursor.as_deref()).await).await
+}
+
+async fn embeddings(
+    client: &Client,
+    dataset: &str,
+    space: Option<&str>,
+    out: Option<&str>,
+) -> Result<Exit, CliError> {
+    let request = SubmissionRequest::Embed { dataset: Some(dataset_argument(dataset)), images: Vec::new() };
+    let submitted = client.submit(&request).await?.submission;
+    let view = wait_for(client, submitted, &Waiting { detach: false, wait_timeout: None }).await?;
+    if let Some(error) = view.error {
+        return Err(CliError::failed(plain(&error)));
+    }
+    let as_matrix = out.is_some_and(|out| out.ends_with(".npy"));
+    let mut sink = Sink::open(out)?;
+    let mut names = match out.filter(|_| as_matrix) {
+        Some(out) => Some(Sink::open(Some(&out.replace(".npy", ".items.jsonl")))?),
+        None => None,
+    };
+    if as_matrix {
+        sink.write(&npy_header(0))?;
+    }
+    let (mut rows, mut cursor) = (0, None);
+    loop {
+        let page: Page<EmbeddingView> = client.embeddings(submitted, cursor.as_deref(), space).await?;
+        for line in &page.items {
+            match &mut names {
+                Some(names) => {
+                    sink.write(&row(line)?)?;
+                    names.write_line(&serde_json::json!({"item": line.item, "sha256": line.sha256}))?;
+                }
+                None => sink.write_line(line)?,
+            }
+        }
+        rows += page.items.len();
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    if let Some(names) = names {
+        sink.write_start(&npy_header(rows))?;
+        names.finish().await?;
+    }
+    sink.finish().await?;
+    if view.failed > 0 {
+        output::note(&format!(
+            "{} of {} images have no embedding; see `subwatch status {submitted}`",
+            view.failed, view.items
+        ));
+        return Ok(Exit::FailedItems);
+    }
+    Ok(Exit::Done)
+}
+
+fn row(line: &EmbeddingView) -> Result<Vec<u8>, CliError> {
+    if line.embedding.len() != DIMENSIONS {
+        return Err(CliError::failed(format!(
+            "the embedding of '{}' has {} numbers, not {DIMENSIONS}",
+            plain(&line.item),
+            line.embedding.len()
+        )));
+    }
+    Ok(Embedding::from_f32(&line.embedding).to_bytes())
+}
+
+/// The header of NumPy's format 1.0 for `rows` × 512 little-endian f16, always 128 bytes long
+/// (numpy.lib.format).
+fn npy_header(rows: usize) -> Vec<u8> {
+    const BYTES: usize = 128;
+    let shape = format!("{{'descr': '<f2', 'fortran_order': False, 'shape': ({rows}, {DIMENSIONS}), }}");
+    let mut header = b"\x93NUMPY\x01\x00".to_vec();
+    header.extend_from_slice(&((BYTES - 10) as u16).to_le_bytes());
+    header.extend_from_slice(format!("{shape:width$}\n", width = BYTES - 11).as_bytes());
+    header
+}
+
+async fn weights(head: &HeadView, out: &str) -> Result<Exit, CliError> {
+    let mut sink = Sink::open(Some(out))?;
+    sink.write(&safetensors(head).map_err(|error| CliError::failed(error.to_string()))?)?;
+    sink.finish().await?;
+    output::note(&format!("run {}: sha256 {} of weight and bias, in {out}", head.run, head.weights_sha256));
+    Ok(Exit::Done)
+}
+
+fn safetensors(head: &HeadView) -> Result<Vec<u8>, safetensors::SafeTensorError> {
+    let bytes = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|value| value.to_le_bytes()).collect() };
+    let (weight, bias) = (bytes(&head.weight), bytes(&[head.bias]));
+    let tensors = [
+        ("fc.weight", TensorView::new(Dtype::F32, vec![1, head.weight.len()], &weight)?),
+        ("fc.bias", TensorView::new(Dtype::F32, vec![1], &bias)?),
+    ];
+    let text = |value: &dyn Display| value.to_string();
+    let metadata = [
+        ("run", text(&head.run)),
+        ("space", text(&head.space)),
+        ("target", text(&head.target)),
+        ("transform", text(&head.transform)),
+        ("target_mean", text(&head.target_mean)),
+        ("target_std", text(&head.target_std)),
+        ("weights_sha256", text(&head.weights_sha256)),
+    ];
+    let metadata: HashMap<String, String> =
+        metadata.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+    safetensors::serialize(tensors, Some(metadata))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn npy_headers_have_one_length_and_an_end() {
+        for rows in [0, 7, 123_456_789] {
+            let header = npy_header(rows);
+            assert_eq!((header.len(), header.last()), (128, Some(&b'\n')));
+            assert!(String::from_utf8_lossy(&header).contains(&format!("'shape': ({rows}, 512)")));
+        }
+    }
+}

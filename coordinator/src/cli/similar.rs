@@ -1,0 +1,168 @@
+//! `subwatch similar`.
+
+use std::path::Path;
+
+use clap::Args;
+use common::ids::Digest;
+use serde::Serialize;
+
+use super::{
+    Waiting,
+    client::Client,
+    embed::wait_for,
+    exit::{CliError, Exit},
+    images::{self, Given, Source},
+    output::{self, Format, plain, table},
+};
+use crate::api::{NeighbourView, SubmissionRequest};
+
+#[derive(Args)]
+pub(super) struct SimilarArguments {
+    /// An image file of this machine, `-` for standard input, a URL, or the id of an embedded video.
+    #[arg(value_name = "PATH|VIDEO_ID")]
+    image: String,
+    /// Neighbours to find.
+    #[arg(short, default_value_t = 10)]
+    k: usize,
+    /// Space to search; the one that workers use where none is named.
+    #[arg(long)]
+    space: Option<String>,
+}
+
+/// What `similar` prints as JSON.
+#[derive(Serialize)]
+struct SimilarReport {
+    query: String,
+    space: String,
+    compared: u64,
+    neighbours: Vec<NeighbourView>,
+}
+
+pub(super) async fn run(
+    client: &Client,
+    format: Format,
+    arguments: SimilarArguments,
+) -> Result<Exit, CliError> {
+    let SimilarArguments { image, k, space } = arguments;
+    let view = match source(&image)? {
+        Some(source) => {
+            let sha256 = embed(client, &source).await?;
+            client.similar("sha256", &sha256.to_string(), k, space.as_deref()).await?
+        }
+        None => client.similar("video_id", &image, k, space.as_deref()).await?,
+    };
+    let report = SimilarReport {
+        query: image,
+        space: view.space.to_string(),
+        compared: view.compared,
+        neighbours: view.neighbours,
+    };
+    match format {
+        Format::Table => output::print(&text(&report))?,
+        Format::Json => output::print_json(format, &report)?,
+        Format::Jsonl => {
+            report.neighbours.iter().try_for_each(|neighbour| output::print_json(format, neighbour))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The image named, unless it is a video's id: something that looks like a path is one.
+fn source(argument: &str) -> Result<Option<Source>, CliError> {
+    let is_id = !argument.contains(['/', '.', ':']) && argument != "-" && !Path::new(argument).exists();
+    if is_id {
+        return Ok(None);
+    }
+    match images::read_arguments(&[argument.to_owned()])?.as_slice() {
+        [Given::Image(source)] => Ok(Some(source.clone())),
+        [Given::Folder(_) | Given::Dataset(_)] => {
+            Err(CliError::new(Exit::Usage, format!("'{argument}' is no image: name one file")))
+        }
+        _ => Err(CliError::new(Exit::Usage, format!("'{argument}' is not one image"))),
+    }
+}
+
+/// Has one image embedded, before the batches.
+async fn embed(client: &Client, source: &Source) -> Result<Digest, CliError> {
+    let failed = |(item, reason): (String, String)| {
+        let exit = if reason.starts_with("missing:") { Exit::NotFound } else { Exit::Failed };
+        CliError::new(exit, format!("{}: {}", plain(&item), plain(&reason)))
+    };
+    let image = images::upload(client, source).await?.map_err(failed)?;
+    let (item, sha256) = (image.item.clone(), image.sha256);
+    let request = SubmissionRequest::Embed { dataset: None, images: vec![image] };
+    let view = client.submit(&request).await?;
+    let view = wait_for(client, view.submission, &Waiting { detach: false, wait_timeout: None }).await?;
+    if let Some(error) = view.error {
+        return Err(CliError::failed(plain(&error)));
+    }
+    let results = client.results(view.submission, None, false).await?;
+    match results.items.into_iter().find_map(|item| item.error) {
+        Some(reason) => Err(failed((item, reason))),
+        None => Ok(sha256),
+    }
+}
+
+fn text(report: &SimilarReport) -> String {
+    let mut neighbours = table(&["cosine›", "video", "channel", "image"]);
+    for neighbour in &report.neighbours {
+        neighbours.add_row(vec![
+            format!("{:.4}", neighbour.cosine),
+            plain(neighbour.video_id.as_deref().unwrap_or("–")),
+            plain(neighbour.channel.as_deref().unwrap_or("–")),
+            plain(&neighbour.item),
+        ]);
+    }
+    let heading = format!("nearest to {} among {} embedded images", plain(&report.query), report.compared);
+    format!("{heading}\n{}", neighbours.trim_fmt())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> SimilarReport {
+        SimilarReport {
+            query: "a.jpg".to_owned(),
+            space: "space".to_owned(),
+            compared: 3200,
+            neighbours: vec![NeighbourView {
+                item: "thumbnails/b.jpg".to_owned(),
+                video_id: Some("b".to_owned()),
+                channel: Some("\x1bChannel".to_owned()),
+                cosine: 0.987_654,
+                sha256: Digest([0xab; 32]),
+                dataset: "file:///set/".to_owned(),
+            }],
+        }
+    }
+
+    #[test]
+    fn the_report_keeps_its_json_shape() {
+        insta::assert_json_snapshot!(example(), @r#"
+        {
+          "query": "a.jpg",
+          "space": "space",
+          "compared": 3200,
+          "neighbours": [
+            {
+              "item": "thumbnails/b.jpg",
+              "video_id": "b",
+              "channel": "\u001bChannel",
+              "cosine": 0.987654,
+              "sha256": "abababababababababababababababababababababababababababababababab",
+              "dataset": "file:///set/"
+            }
+          ]
+        }
+        "#);
+    }
+
+    #[test]
+    fn what_looks_like_a_path_is_one() {
+        assert_eq!(source("dQw4w9WgXcQ").unwrap(), None);
+        assert_eq!(source("none.jpg").unwrap(), Some(Source::File("none.jpg".into())));
+        assert_eq!(source("-").unwrap(), Some(Source::Stdin));
+        assert!(source("/").is_err());
+    }
+}
