@@ -5,7 +5,7 @@
 //! pixels; everything else through the `image` crate. EXIF orientation is ignored, as torchvision's loader
 //! does. Invariants: a picture over the limit is refused before it is decoded; no input panics.
 
-use std::{cell::RefCell, io::Cursor};
+use std::{borrow::Cow, cell::RefCell, io::Cursor};
 
 use common::outcome::{FailureReason, ItemFailure};
 use image::{DynamicImage, ImageError, ImageReader, Limits};
@@ -127,6 +127,7 @@ fn is_adobe(bytes: &[u8]) -> bool {
 }
 
 fn decode_other(bytes: &[u8]) -> Result<Picture, ItemFailure> {
+    let bytes = &*without_blending(bytes);
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().expect("memory can be read");
     let Some(format) = reader.format() else {
         let detail =
@@ -149,6 +150,33 @@ fn decode_other(bytes: &[u8]) -> Result<Picture, ItemFailure> {
     reader.limits(limits);
     let decoded = reader.decode().map_err(failed)?;
     Ok(Picture { width, height, rgb: to_rgb(decoded) })
+}
+
+/// Lets the first frame of an animated WebP replace the empty canvas instead of blending into it, as
+/// libwebp does: pixels that are not seen keep their colours.
+fn without_blending(bytes: &[u8]) -> Cow<'_, [u8]> {
+    /// Chunks begin behind `RIFF`, a length and `WEBP`; a frame's flags are the last of its 16 bytes.
+    const FIRST_CHUNK: usize = 12;
+    const CHUNK_HEADER: usize = 8;
+    const FLAGS: usize = 15;
+    const DO_NOT_BLEND: u8 = 0b10;
+    if !bytes.starts_with(b"RIFF") {
+        return Cow::Borrowed(bytes);
+    }
+    let mut at = FIRST_CHUNK;
+    while let Some((header, _)) = bytes.get(at..).and_then(|rest| rest.split_first_chunk::<CHUNK_HEADER>()) {
+        let (name, length) = header.split_at(4);
+        if name == b"ANMF" {
+            let mut bytes = bytes.to_vec();
+            if let Some(flags) = bytes.get_mut(at + CHUNK_HEADER + FLAGS) {
+                *flags |= DO_NOT_BLEND;
+            }
+            return Cow::Owned(bytes);
+        }
+        let length = length.try_into().map_or(0, u32::from_le_bytes) as usize;
+        at += CHUNK_HEADER + length.next_multiple_of(2);
+    }
+    Cow::Borrowed(bytes)
 }
 
 /// Drops alpha as it stands and keeps the high byte of 16-bit colours, as Pillow does. 16-bit grey is

@@ -19,7 +19,7 @@ use crate::api::{NeighbourView, SubmissionRequest};
 #[derive(Args)]
 pub(super) struct SimilarArguments {
     /// An image file of this machine, `-` for standard input, a URL, or the id of an embedded video.
-    #[arg(value_name = "PATH|VIDEO_ID")]
+    #[arg(value_name = "PATH|VIDEO_ID", allow_hyphen_values = true)]
     image: String,
     /// Neighbours to find.
     #[arg(short, default_value_t = 10)]

@@ -8,4 +8,5 @@ mod determinism;
 mod duplicates;
 mod main_job;
 mod model_gates;
+mod odd_images;
 mod store;
