@@ -66,7 +66,11 @@ fn new_decompressor() -> turbojpeg::Result<Decompressor> {
 }
 
 fn decompress(decompressor: &mut Decompressor, bytes: &[u8]) -> Result<Picture, ItemFailure> {
-    let header = decompressor.read_header(bytes).map_err(|error| undecodable("JPEG", &error))?;
+    let header = decompressor.read_header(bytes).map_err(|error| match error {
+        // What turbojpeg says of a file that ends before its size.
+        turbojpeg::Error::IntegerOverflow(_) => undecodable("JPEG", &"its header is incomplete"),
+        error => undecodable("JPEG", &error),
+    })?;
     let (width, height) = (header.width, header.height);
     require_size(width as u64, height as u64)?;
     let inks = matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK);

@@ -8,7 +8,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 packages=(ca-certificates cmake curl g++ gcc make nasm pkg-config python3-venv rabbitmq-server redis-server)
-requirements=(torch==2.11.0 torchvision==0.26.0 numpy pillow)
+requirements=(torch==2.11.0 torchvision==0.26.0 numpy pillow "moto[server]==5.2.5")
 stamp=$state/venv.stamp
 
 policy=/usr/sbin/policy-rc.d
@@ -77,6 +77,7 @@ import sys
 from importlib.metadata import version
 for requirement in sys.argv[1:]:
     name, _, wanted = requirement.partition("==")
+    name = name.partition("[")[0]
     if not version(name).startswith(wanted):
         sys.exit(1)
 PY

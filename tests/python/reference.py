@@ -4,6 +4,7 @@
     reference.py features WEIGHTS IMAGE… --out FILE
     reference.py decode IMAGE… --out FILE       decoded pixels, or no size where Pillow fails
     reference.py odd FOLDER                     images in every mode a decoder may meet
+    reference.py recompute FOLDER MSE           the test error of a run, from its exports and the dataset's rows
     reference.py save-pth SAFETENSORS PTH       the same weights as torch.save writes them
     reference.py hostile FOLDER                 files that a weights reader must refuse
 
@@ -152,6 +153,32 @@ def write_png(path, colour_type, samples):
         file.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
+def recompute(folder, reported):
+    """FOLDER holds embeddings.npy, embeddings.items.jsonl, split.jsonl, predictions.jsonl, head.safetensors, metadata.jsonl."""
+    import json
+
+    def lines(name):
+        return [json.loads(line) for line in open(f"{folder}/{name}", encoding="utf-8")]
+
+    matrix = np.load(f"{folder}/embeddings.npy").astype(np.float64)
+    row_of = {line["item"]: row for row, line in enumerate(lines("embeddings.items.jsonl"))}
+    for line in lines("embeddings.jsonl"):
+        assert np.array_equal(np.float64(line["embedding"]), matrix[row_of[line["item"]]]), line["item"]
+    head = load_safetensors(f"{folder}/head.safetensors")
+    weight, bias = head["fc.weight"].double().numpy(), head["fc.bias"].double().numpy()
+    assert weight.shape == (1, 512) and bias.shape == (1,)
+    test = [line["item"] for line in lines("split.jsonl") if line["split"] == "test"]
+    label = {row["file_name"]: row["views"] / row["subscribers"] for row in lines("metadata.jsonl")}
+    target = np.log1p([label[item] for item in test])
+    predicted = matrix[[row_of[item] for item in test]] @ weight[0] + bias[0]
+    mse = float(((predicted - target) ** 2).mean())
+    assert abs(mse - float(reported)) <= 1e-5 * max(1.0, float(reported)), (mse, reported)
+    exported = {line["item"]: line["prediction"] for line in lines("predictions.jsonl")}
+    assert set(exported) == set(test)
+    np.testing.assert_allclose([exported[item] for item in test], np.expm1(predicted), rtol=1e-4, atol=1e-5)
+    print(f"{len(test)} test samples, MSE {mse:.6f}")
+
+
 def save_pth(source, target):
     state = load_safetensors(source)
     state["fc.weight"], state["fc.bias"] = torch.zeros(1000, 512), torch.zeros(1000)
@@ -184,6 +211,8 @@ if __name__ == "__main__":
         decode(arguments[:-2], arguments[-1])
     elif command == "odd":
         odd(*arguments)
+    elif command == "recompute":
+        recompute(*arguments)
     elif command == "save-pth":
         save_pth(*arguments)
     elif command == "hostile":

@@ -5,7 +5,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    process::Output,
+    process::{Output, Stdio},
     time::{Duration, Instant},
 };
 
@@ -15,7 +15,7 @@ use common::{
     store::{State, Store, StoreConfig, Submission, SubmissionKind},
 };
 use serde_json::Value;
-use tokio::{process::Command, sync::SemaphorePermit};
+use tokio::{io::AsyncWriteExt, process::Command, sync::SemaphorePermit};
 use uuid::Uuid;
 
 use crate::{
@@ -61,6 +61,11 @@ pub struct Cluster {
 impl Cluster {
     /// Starts a coordinator and `workers` workers with `random:0` weights and one compute thread each.
     pub async fn start(workers: usize) -> Self {
+        Self::start_with(workers, &[]).await
+    }
+
+    /// Likewise, with more environment variables.
+    pub async fn start_with(workers: usize, settings: &[(&str, String)]) -> Self {
         let turn = CLUSTERS.acquire().await.expect("the semaphore is never closed");
         let servers = Servers::from_environment();
         let name = format!("test-{}", Uuid::now_v7().simple());
@@ -78,8 +83,11 @@ impl Cluster {
             ("SUBWATCH_LOG_FORMAT", "json".to_owned()),
             ("SUBWATCH_LOG", "info,lapin=off".to_owned()),
         ];
-        let environment: Vec<(String, String)> =
-            environment.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let environment: Vec<(String, String)> = environment
+            .into_iter()
+            .chain(settings.iter().cloned())
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect();
         let store = Store::connect(&StoreConfig { url: servers.redis_url.as_str().into(), key_prefix })
             .await
             .expect("Redis answers");
@@ -95,9 +103,14 @@ impl Cluster {
 
     /// Starts one more worker; it consumes once [`Cluster::wait_for_workers`] sees it.
     pub fn add_worker(&mut self) -> usize {
+        self.add_worker_with(&[])
+    }
+
+    /// Likewise, with more environment variables.
+    pub fn add_worker_with(&mut self, settings: &[(&str, String)]) -> usize {
         let index = self.workers.len();
         let mut command = Command::new(binary("subwatch-worker"));
-        command.envs(self.environment.iter().cloned());
+        command.envs(self.environment.iter().cloned()).envs(settings.iter().cloned());
         self.workers.push(Process::start(command, self.folder.path().join(format!("worker-{index}.log"))));
         index
     }
@@ -162,6 +175,18 @@ impl Cluster {
         let mut command = Command::new(binary("subwatch"));
         command.args(arguments).envs(self.environment.iter().cloned()).env("SUBWATCH_URL", &self.url);
         command.kill_on_drop(true).output().await.expect("the command line starts")
+    }
+
+    /// Runs the command line with `input` on its standard input.
+    pub async fn cli_reading(&self, arguments: &[&str], input: &[u8]) -> Output {
+        let mut command = Command::new(binary("subwatch"));
+        command.args(arguments).envs(self.environment.iter().cloned()).env("SUBWATCH_URL", &self.url);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().expect("the command line starts");
+        let mut stdin = child.stdin.take().expect("it is piped");
+        stdin.write_all(input).await.expect("the command line reads");
+        drop(stdin);
+        child.wait_with_output().await.expect("the command line ends")
     }
 
     /// Runs the command line and returns the JSON it prints; the exit code must be one of `codes`.
@@ -257,7 +282,8 @@ impl Cluster {
 
     async fn inspect(&self, submission: &Submission) {
         assert!(submission.state.is_terminal(), "{submission:?} is not at its end");
-        if submission.kind == SubmissionKind::Train || submission.state == State::Failed {
+        let stopped = matches!(submission.state, State::Failed | State::Cancelled);
+        if submission.kind == SubmissionKind::Train || stopped {
             return;
         }
         let results = self.store.results(submission.id, 0, submission.items).await.expect("Redis answers");

@@ -2,11 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets what it did not expect has failed")]
 
+mod bad_input;
 mod broker;
+mod commands;
 mod deaths;
 mod determinism;
 mod duplicates;
 mod main_job;
 mod model_gates;
+mod object_store;
 mod odd_images;
 mod store;
+mod uploads;

@@ -1,0 +1,168 @@
+//! The everyday commands beside embed, train and predict.
+
+use serde_json::Value;
+use tests::{
+    cluster::{Cluster, eventually},
+    python::reference,
+};
+
+#[tokio::test]
+async fn the_test_error_can_be_recomputed_from_the_exports() {
+    let cluster = Cluster::start(2).await;
+    let dataset = cluster.sample(300).await;
+    let path = dataset.display().to_string();
+    let run = cluster.json(&["train", &path, "-o", "json"], &[0]).await;
+    let folder = cluster.folder().join("exports");
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::copy(dataset.join("metadata.jsonl"), folder.join("metadata.jsonl")).unwrap();
+    for (what, of, file) in [
+        ("embeddings", path.as_str(), "embeddings.npy"),
+        ("embeddings", path.as_str(), "embeddings.jsonl"),
+        ("split", "latest", "split.jsonl"),
+        ("predictions", "best", "predictions.jsonl"),
+        ("weights", run["run"].as_str().unwrap(), "head.safetensors"),
+    ] {
+        let out = folder.join(file).display().to_string();
+        let done = cluster.cli(&["export", what, of, "--out", &out]).await;
+        assert!(done.status.success(), "{what}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+    let weights = std::fs::read(folder.join("head.safetensors")).unwrap();
+    let head = &weights[weights.len() - 513 * 4..];
+    let header = String::from_utf8_lossy(&weights[8..weights.len() - 513 * 4]).into_owned();
+    for key in ["target", "transform", "target_mean", "target_std"] {
+        assert!(header.contains(&format!("\"{key}\"")), "{header}");
+    }
+    let digest = common::ids::Digest::of(&in_weight_order(&header, head)).to_string();
+    assert_eq!(run["weights_sha256"], digest);
+    reference(&["recompute", &folder.display().to_string(), &run["test"]["mse"].to_string()]);
+    cluster.finish().await;
+}
+
+/// The bytes of `fc.weight`, then those of `fc.bias`, wherever they lie in the file.
+fn in_weight_order(header: &str, bytes: &[u8]) -> Vec<u8> {
+    let header: Value = serde_json::from_str(header.trim_end()).unwrap();
+    ["fc.weight", "fc.bias"]
+        .iter()
+        .flat_map(|name| {
+            let at = |end: usize| header[name]["data_offsets"][end].as_u64().unwrap() as usize;
+            bytes[at(0)..at(1)].to_vec()
+        })
+        .collect()
+}
+
+#[tokio::test]
+async fn similar_images_are_found_and_the_index_follows_the_store() {
+    let cluster = Cluster::start(1).await;
+    let dataset = cluster.sample(80).await;
+    let path = dataset.display().to_string();
+    cluster.json(&["embed", &path, "-o", "json"], &[0]).await;
+
+    // The same picture saved again is another image, and its original is the nearest.
+    let original = dataset.join("thumbnails/s0-000007.jpg");
+    let copy = cluster.folder().join("copy.png");
+    image::open(&original).unwrap().save(&copy).unwrap();
+    let copy = copy.display().to_string();
+    let found = cluster.json(&["similar", &copy, "-k", "3", "-o", "json"], &[0]).await;
+    assert_eq!(found["query"], copy);
+    let neighbours = found["neighbours"].as_array().unwrap();
+    assert_eq!(neighbours.len(), 3);
+    assert_eq!(neighbours[0]["item"], "thumbnails/s0-000007.jpg");
+    assert_eq!(neighbours[0]["video_id"], "s0-000007");
+    let cosines: Vec<f64> = neighbours.iter().map(|n| n["cosine"].as_f64().unwrap()).collect();
+    assert!(cosines[0] > 0.99 && cosines.is_sorted_by(|a, b| a >= b), "{cosines:?}");
+
+    let by_video = cluster.json(&["similar", "s0-000007", "-k", "80", "-o", "json"], &[0]).await;
+    // The image itself is left out, and so is the upload, which is in no dataset.
+    assert_eq!(by_video["neighbours"].as_array().unwrap().len(), 79);
+
+    let space = found["space"].as_str().unwrap().to_owned();
+    assert_eq!(cluster.cli(&["spaces", "drop", &space]).await.status.code(), Some(1));
+    let dropped = cluster.json(&["spaces", "drop", &space, "--force", "-o", "json"], &[0]).await;
+    assert_eq!(dropped["embeddings"], 81);
+    assert_eq!(cluster.cli(&["similar", "s0-000007", "--space", &space]).await.status.code(), Some(5));
+    cluster.json(&["embed", &path, "-o", "json"], &[0]).await;
+    let again = cluster.json(&["similar", "s0-000007", "-k", "1", "-o", "json"], &[0]).await;
+    assert_eq!(again["neighbours"][0]["video_id"], by_video["neighbours"][0]["video_id"]);
+    assert_eq!(again["compared"], 80);
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_cancelled_ends_cleanly() {
+    let cluster = Cluster::start(1).await;
+    let dataset = cluster.sample(600).await.display().to_string();
+    let id = cluster.detach(&["embed", &dataset]).await;
+    eventually("a job is being worked on", || async { !cluster.in_flight(id, 0).await.is_empty() }).await;
+    let jobs = cluster.json(&["jobs", &id.to_string(), "-o", "json"], &[0]).await;
+    assert_eq!(jobs.as_array().unwrap().len(), 10);
+    let id = id.to_string();
+    let cancelled = cluster.json(&["cancel", &id, "-o", "json"], &[0]).await;
+    assert_eq!(cancelled["state"], "cancelled");
+    let again = cluster.cli(&["cancel", &id]).await;
+    assert_eq!(again.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("has ended already: it is cancelled"));
+
+    let run = cluster.detach(&["train", &dataset, "--epochs", "5000"]).await;
+    eventually("the run trains", || async {
+        let view = cluster.json(&["status", &run.to_string(), "-o", "json"], &[0]).await;
+        !view["epochs"].as_array().unwrap().is_empty()
+    })
+    .await;
+    cluster.json(&["cancel", &run.to_string(), "-o", "json"], &[0]).await;
+    assert_eq!(cluster.ended(run).await.state, common::store::State::Cancelled);
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn the_system_can_be_looked_at() {
+    let cluster = Cluster::start(1).await;
+    let dataset = cluster.sample(40).await.display().to_string();
+    let run = cluster.json(&["train", &dataset, "--epochs", "1", "-o", "json"], &[0]).await;
+
+    let runs = cluster.json(&["runs", "-o", "json"], &[0]).await;
+    assert_eq!((runs.as_array().unwrap().len(), &runs[0]["run"]), (1, &run["run"]));
+    let workers = cluster.json(&["workers", "-o", "json"], &[0]).await;
+    assert_eq!((workers.as_array().unwrap().len(), &workers[0]["state"]), (1, &"live".into()));
+    let spaces = cluster.json(&["spaces", "list", "-o", "json"], &[0]).await;
+    assert_eq!((&spaces[0]["embeddings"], &spaces[0]["workers"]), (&40.into(), &1.into()));
+    assert_eq!(cluster.json(&["jobs", "-o", "json"], &[0]).await, serde_json::json!([]));
+    let doctor = cluster.json(&["doctor", "-o", "json"], &[0]).await;
+    assert!(doctor.as_array().unwrap().iter().all(|check| check["verdict"] != "bad"), "{doctor:#}");
+    let settings = cluster.json(&["config", "show", "-o", "json"], &[0]).await;
+    let setting = |key: &str| settings.as_array().unwrap().iter().find(|s| s["key"] == key).unwrap().clone();
+    assert_eq!(setting("model_weights")["origin"], "SUBWATCH_MODEL_WEIGHTS");
+    assert!(!setting("amqp_url")["value"].as_str().unwrap().contains(":guest@"));
+    let checked = cluster.json(&["dataset", "check", &dataset, "-o", "json"], &[0]).await;
+    assert_eq!(
+        (&checked["rows"], &checked["images"], &checked["labels"]["items"]),
+        (&40.into(), &40.into(), &40.into())
+    );
+    for table in [
+        vec!["status"],
+        vec!["runs"],
+        vec!["workers"],
+        vec!["spaces", "list"],
+        vec!["doctor"],
+        vec!["config", "show"],
+    ] {
+        let shown = cluster.cli(&table).await;
+        assert!(shown.status.success() && !shown.stdout.is_empty(), "{table:?}");
+    }
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn probes_are_served_beside_the_api() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut cluster = Cluster::start(0).await;
+    cluster.add_worker_with(&[("SUBWATCH_HEALTH_ADDRESS", format!("127.0.0.1:{port}"))]);
+    let get = |path: &str| {
+        let url = format!("http://127.0.0.1:{port}{path}");
+        async move { reqwest::get(url).await.ok().map(|answer| answer.status().as_u16()) }
+    };
+    eventually("the worker lives", || async { get("/healthz").await == Some(200) }).await;
+    eventually("the worker is ready", || async { get("/readyz").await == Some(200) }).await;
+    assert_eq!(get("/v1/status").await, Some(404));
+    cluster.wait_for_workers(1).await;
+    cluster.finish().await;
+}

@@ -1,0 +1,100 @@
+//! Datasets, manifests and exports in an object store: a local S3 service from PyPI.
+
+use std::{path::Path, process::Stdio};
+
+use tests::{
+    cluster::{Cluster, eventually},
+    process::Process,
+    python::project,
+};
+use tokio::process::Command;
+
+/// A running S3 service with one bucket.
+struct S3 {
+    endpoint: String,
+    client: reqwest::Client,
+    _process: Process,
+}
+
+impl S3 {
+    async fn start(log: &Path) -> Self {
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut command = Command::new(project().join(".local/venv/bin/moto_server"));
+        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdin(Stdio::null());
+        let process = Process::start(command, log.to_path_buf());
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let s3 = Self {
+            endpoint: format!("http://127.0.0.1:{port}"),
+            client: reqwest::Client::new(),
+            _process: process,
+        };
+        eventually("the S3 service answers", || async { s3.client.get(&s3.endpoint).send().await.is_ok() })
+            .await;
+        s3.put("", Vec::new()).await;
+        s3
+    }
+
+    async fn put(&self, key: &str, bytes: Vec<u8>) {
+        let url = format!("{}/bucket/{key}", self.endpoint);
+        let answer = self.client.put(url).body(bytes).send().await.unwrap();
+        assert!(answer.status().is_success(), "{key}: {}", answer.status());
+    }
+
+    async fn get(&self, key: &str) -> Vec<u8> {
+        let answer = self.client.get(format!("{}/bucket/{key}", self.endpoint)).send().await.unwrap();
+        assert!(answer.status().is_success(), "{key}: {}", answer.status());
+        answer.bytes().await.unwrap().to_vec()
+    }
+}
+
+#[tokio::test]
+async fn datasets_manifests_and_exports_may_lie_in_a_bucket() {
+    let folder = tempfile::tempdir().unwrap();
+    let s3 = S3::start(&folder.path().join("s3.log")).await;
+    let settings = [
+        ("AWS_ENDPOINT_URL", s3.endpoint.clone()),
+        ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+        ("AWS_REGION", "us-east-1".to_owned()),
+        ("SUBWATCH_ARTIFACTS", "s3://bucket/artifacts".to_owned()),
+        ("SUBWATCH_DATASET_ROOTS", "s3://bucket/sets".to_owned()),
+    ];
+    let cluster = Cluster::start_with(1, &settings).await;
+    let sample = cluster.sample(60).await;
+    s3.put("sets/sample/metadata.jsonl", std::fs::read(sample.join("metadata.jsonl")).unwrap()).await;
+    for entry in std::fs::read_dir(sample.join("thumbnails")).unwrap() {
+        let entry = entry.unwrap();
+        let key = format!("sets/sample/thumbnails/{}", entry.file_name().to_str().unwrap());
+        // One row's image is not there.
+        if !key.ends_with("s0-000011.jpg") {
+            s3.put(&key, std::fs::read(entry.path()).unwrap()).await;
+        }
+    }
+
+    let embed = cluster.json(&["embed", "s3://bucket/sets/sample", "-o", "json"], &[3]).await;
+    assert_eq!((&embed["succeeded"], &embed["failed"]), (&59.into(), &1.into()));
+    let reason = embed["failures"][0]["reason"].as_str().unwrap();
+    assert!(reason.starts_with("missing"), "{reason}");
+    let run = cluster.json(&["train", "s3://bucket/sets/sample", "-o", "json"], &[0]).await;
+    let export = ["export", "weights", "latest", "--out", "s3://bucket/exports/head.safetensors"];
+    let exported = cluster.cli(&export).await;
+    assert!(exported.status.success(), "{}", String::from_utf8_lossy(&exported.stderr));
+    let head = s3.get("exports/head.safetensors").await;
+    let header = String::from_utf8_lossy(&head);
+    assert!(header.contains(run["weights_sha256"].as_str().unwrap()), "{header}");
+    let checked = cluster.json(&["dataset", "check", "s3://bucket/sets/sample", "-o", "json"], &[3]).await;
+    assert_eq!(checked["images"], 59);
+
+    for (dataset, code, says) in [
+        ("s3://bucket/elsewhere", 4, "outside the folders"),
+        ("s3://bucket/sets/../elsewhere", 4, "outside the folders"),
+        ("s3://other/sets", 4, "outside the folders"),
+        ("s3://bucket/sets/empty", 1, "empty"),
+    ] {
+        let refused = cluster.cli(&["embed", dataset]).await;
+        let text = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(code), "{dataset}: {text}");
+        assert!(text.contains(says), "{dataset}: {text}");
+    }
+    cluster.finish().await;
+}

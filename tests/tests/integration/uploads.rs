@@ -1,0 +1,62 @@
+//! Images of the caller's machine, from standard input and from URLs.
+
+use tests::{
+    cluster::Cluster,
+    site::{Answer, Site},
+};
+
+#[tokio::test]
+async fn images_reach_the_model_from_wherever_they_are() {
+    // The fixture site is on loopback, which may be reached under one of its names only.
+    let cluster = Cluster::start_with(1, &[("SUBWATCH_FETCH_ALLOW", "localhost".to_owned())]).await;
+    let dataset = cluster.sample(60).await;
+    cluster.json(&["train", &dataset.display().to_string(), "--epochs", "1", "-o", "json"], &[0]).await;
+    let thumbnail = dataset.join("thumbnails/s0-000001.jpg");
+    let bytes = std::fs::read(&thumbnail).unwrap();
+    let (file, pattern) =
+        (thumbnail.display().to_string(), dataset.join("thumbnails/s0-00000[1-3].jpg").display().to_string());
+
+    let from_file = cluster.json(&["predict", &file, "-o", "jsonl"], &[0]).await;
+    let from_stdin = cluster.cli_reading(&["predict", "-", "-o", "jsonl"], &bytes).await;
+    let from_stdin: serde_json::Value = serde_json::from_slice(&from_stdin.stdout).unwrap();
+    assert_eq!((&from_stdin["item"], &from_stdin["prediction"]), (&"-".into(), &from_file["prediction"]));
+    let matched = cluster.json(&["predict", &pattern, "--run", "best", "-o", "json"], &[0]).await;
+    assert_eq!(matched.as_array().unwrap().len(), 3);
+
+    // A folder outside the coordinator's roots is sent image by image.
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("a.jpg"), &bytes).unwrap();
+    let sent = cluster.json(&["predict", &outside.path().display().to_string(), "-o", "json"], &[0]).await;
+    assert_eq!(sent[0]["prediction"], from_file["prediction"]);
+
+    let site = Site::start(vec![
+        ("/a.jpg", Answer::image(bytes.clone())),
+        ("/moved.jpg", Answer::redirect("/a.jpg")),
+        ("/loop.jpg", Answer::redirect("/loop.jpg")),
+        ("/inside.jpg", Answer::redirect("http://127.0.0.1:1/a.jpg")),
+        ("/none.jpg", Answer::status(404)),
+        ("/text.jpg", Answer::image(b"<html>".to_vec())),
+        ("/endless.jpg", Answer::endless()),
+    ])
+    .await;
+    let url = |host: &str, path: &str| format!("http://{host}:{}{path}", site.port());
+    let check = async |url: String, want: Result<(), &str>| {
+        let codes = if want.is_ok() { [0] } else { [3] };
+        let found = cluster.json(&["predict", &url, "-o", "jsonl"], &codes).await;
+        match want {
+            Ok(()) => assert_eq!(found["prediction"], from_file["prediction"], "{url}"),
+            Err(reason) => assert!(found["error"].as_str().unwrap().contains(reason), "{url}: {found}"),
+        }
+    };
+    check(url("localhost", "/a.jpg"), Ok(())).await;
+    check(url("localhost", "/moved.jpg"), Ok(())).await;
+    check(url("localhost", "/loop.jpg"), Err("redirects more than 5 times")).await;
+    check(url("localhost", "/inside.jpg"), Err("127.0.0.1 is at no public address")).await;
+    check(url("localhost", "/none.jpg"), Err("answers 404")).await;
+    check(url("localhost", "/text.jpg"), Err("undecodable")).await;
+    check(url("localhost", "/endless.jpg"), Err("more than the allowed")).await;
+    check(url("127.0.0.1", "/a.jpg"), Err("127.0.0.1 is at no public address")).await;
+    check("http://169.254.169.254/latest".to_owned(), Err("no public address")).await;
+    check("http://user:secret@localhost/a.jpg".to_owned(), Err("credentials")).await;
+    cluster.finish().await;
+}
