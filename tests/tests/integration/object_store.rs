@@ -9,6 +9,14 @@ use tests::{
 };
 use tokio::process::Command;
 
+/// Whom the service knows.
+const CREDENTIALS: [(&str, &str); 4] = [
+    ("AWS_ACCESS_KEY_ID", "test"),
+    ("AWS_SECRET_ACCESS_KEY", "test"),
+    ("AWS_REGION", "us-east-1"),
+    ("AWS_DEFAULT_REGION", "us-east-1"),
+];
+
 /// A running S3 service with one bucket.
 struct S3 {
     endpoint: String,
@@ -40,10 +48,16 @@ impl S3 {
         assert!(answer.status().is_success(), "{key}: {}", answer.status());
     }
 
+    /// Reads an object with somebody else's client.
     async fn get(&self, key: &str) -> Vec<u8> {
-        let answer = self.client.get(format!("{}/bucket/{key}", self.endpoint)).send().await.unwrap();
-        assert!(answer.status().is_success(), "{key}: {}", answer.status());
-        answer.bytes().await.unwrap().to_vec()
+        const SCRIPT: &str = "import boto3, sys; \
+            body = boto3.client('s3', endpoint_url=sys.argv[1]).get_object(Bucket='bucket', Key=sys.argv[2])['Body']; \
+            sys.stdout.buffer.write(body.read())";
+        let mut command = Command::new(project().join(".local/venv/bin/python"));
+        command.args(["-c", SCRIPT, &self.endpoint, key]).envs(CREDENTIALS);
+        let output = command.output().await.unwrap();
+        assert!(output.status.success(), "{key}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
     }
 }
 
@@ -53,13 +67,11 @@ async fn datasets_manifests_and_exports_may_lie_in_a_bucket() {
     let s3 = S3::start(&folder.path().join("s3.log")).await;
     let settings = [
         ("AWS_ENDPOINT_URL", s3.endpoint.clone()),
-        ("AWS_ACCESS_KEY_ID", "test".to_owned()),
-        ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
-        ("AWS_REGION", "us-east-1".to_owned()),
         ("SUBWATCH_ARTIFACTS", "s3://bucket/artifacts".to_owned()),
         ("SUBWATCH_DATASET_ROOTS", "s3://bucket/sets".to_owned()),
     ];
-    let cluster = Cluster::start_with(1, &settings).await;
+    let credentials = CREDENTIALS.map(|(key, value)| (key, value.to_owned()));
+    let cluster = Cluster::start_with(1, &[&settings[..], &credentials].concat()).await;
     let sample = cluster.sample(60).await;
     s3.put("sets/sample/metadata.jsonl", std::fs::read(sample.join("metadata.jsonl")).unwrap()).await;
     for entry in std::fs::read_dir(sample.join("thumbnails")).unwrap() {
