@@ -9,7 +9,7 @@ use tokio::{
 };
 
 /// Bytes written at a time where an answer has no end.
-const PIECE: [u8; 1 << 16] = [0; 1 << 16];
+static PIECE: [u8; 1 << 16] = [0; 1 << 16];
 
 /// What the site answers at one path.
 #[derive(Clone, Debug)]

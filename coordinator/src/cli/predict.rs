@@ -69,7 +69,7 @@ pub(super) async fn run(
     for given in images::read_arguments(&arguments.paths)? {
         match given {
             Given::Folder(folder) => {
-                datasets.push((dataset_argument(&folder.display().to_string()), Some(folder)))
+                datasets.push((dataset_argument(&folder.display().to_string()), Some(folder)));
             }
             Given::Dataset(url) => datasets.push((url, None)),
             Given::Image(source) => sources.push(source),

@@ -1,9 +1,6 @@
 //! What users get wrong: each gets one clear line that names the thing, and the right exit code.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{fs, path::Path};
 
 use tests::{cluster::Cluster, environment::Servers, process::binary};
 use tokio::process::Command;
@@ -17,7 +14,7 @@ fn dataset(cluster: &Cluster, name: &str, rows: &[&str]) -> String {
 }
 
 /// Copies some of the sample's images into a folder without metadata.
-fn images(sample: &Path, into: PathBuf, count: usize) -> String {
+fn images(sample: &Path, into: &Path, count: usize) -> String {
     fs::create_dir_all(&into).unwrap();
     for number in 0..count {
         let name = format!("s0-{number:06}.jpg");
@@ -55,7 +52,7 @@ async fn wrong_requests_get_one_clear_line_and_their_exit_code() {
     let empty = cluster.folder().join("empty");
     fs::create_dir(&empty).unwrap();
     let empty = empty.display().to_string();
-    let unlabelled = images(&sample, cluster.folder().join("unlabelled"), 30);
+    let unlabelled = images(&sample, &cluster.folder().join("unlabelled"), 30);
     let few = dataset(
         &cluster,
         "few",
@@ -64,7 +61,7 @@ async fn wrong_requests_get_one_clear_line_and_their_exit_code() {
             &row("thumbnails/s0-000001.jpg", ",\"views\":2,\"subscribers\":1"),
         ],
     );
-    images(&sample, Path::new(&few).join("thumbnails"), 2);
+    images(&sample, &Path::new(&few).join("thumbnails"), 2);
     let file = sample.join("metadata.jsonl").display().to_string();
     let none = cluster.folder().join("none").display().to_string();
     let unknown = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -251,7 +248,8 @@ async fn programs_that_cannot_start_say_why_and_end() {
     let garbage =
         [at("garbage.pth"), at("garbage.safetensors"), at("none.pth"), at("config.toml"), at("none")];
     let no_user = servers.redis_url.replacen("redis://", "redis://nobody:secret@", 1);
-    let cases: Vec<(&str, Vec<(&str, &str)>, i32, &str)> = vec![
+    type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, i32, &'a str);
+    let cases: Vec<Case<'_>> = vec![
         (
             "subwatch",
             vec![("SUBWATCH_AMQP_URL", &wrong_password), ("SUBWATCH_REDIS_URL", redis)],
