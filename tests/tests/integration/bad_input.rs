@@ -15,7 +15,7 @@ fn dataset(cluster: &Cluster, name: &str, rows: &[&str]) -> String {
 
 /// Copies some of the sample's images into a folder without metadata.
 fn images(sample: &Path, into: &Path, count: usize) -> String {
-    fs::create_dir_all(&into).unwrap();
+    fs::create_dir_all(into).unwrap();
     for number in 0..count {
         let name = format!("s0-{number:06}.jpg");
         fs::copy(sample.join("thumbnails").join(&name), into.join(&name)).unwrap();
