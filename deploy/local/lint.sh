@@ -21,7 +21,7 @@ step cargo clippy --release --workspace --all-targets -- -D warnings
 step cargo clippy --release -p worker --all-targets --no-default-features -- -D warnings
 step env RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps
 if command -v shellcheck >/dev/null; then
-    step shellcheck -x -P SCRIPTDIR deploy/local/*.sh .ci/run
+    step shellcheck -x -P SCRIPTDIR deploy/*.sh deploy/local/*.sh .ci/run
 else
     say "shellcheck is not installed, so the shell scripts were not checked"
 fi

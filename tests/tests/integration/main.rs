@@ -9,6 +9,7 @@ mod deaths;
 mod determinism;
 mod duplicates;
 mod main_job;
+mod manifests;
 mod model_gates;
 mod object_store;
 mod odd_images;

@@ -1,0 +1,309 @@
+"""What must hold of rendered Kubernetes objects. Each rule yields problems, each of which names its object."""
+import re
+from urllib.parse import urlsplit
+
+import kubernetes_validate
+
+# The oldest and the newest version of Kubernetes that the manifests are written for.
+VERSIONS = ("1.29", "1.37")
+NAMESPACE = "subwatch"
+# What an operator makes, as deploy/README.md says; None where the keys are the operator's business.
+OPERATOR_MAKES = {
+    ("Secret", "subwatch-servers"): {"amqp_url", "redis_url", "rabbitmq.conf", "redis.conf"},
+    ("Secret", "subwatch-aws"): None,
+}
+# Variables of the containers that are no settings of ours.
+OTHER_VARIABLES = re.compile(r"AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|REGION|ENDPOINT_URL|ALLOW_HTTP)|RUST_BACKTRACE")
+PROBES = {"startupProbe": {"/healthz", "/readyz"}, "readinessProbe": {"/readyz"}, "livenessProbe": {"/healthz"}}
+HEALTH_PORT = 8471
+DEFAULT_GRACE_SECONDS, GRACE_MARGIN_SECONDS = 30, 5
+
+
+def name(thing):
+    return f"{thing['kind']}/{thing['metadata']['name']}"
+
+
+def of_kind(objects, *kinds):
+    return [thing for thing in objects if thing["kind"] in kinds]
+
+
+def workloads(objects):
+    return of_kind(objects, "Deployment", "StatefulSet")
+
+
+def pod(workload):
+    return workload["spec"]["template"]["spec"]
+
+
+def containers(workload):
+    return pod(workload).get("initContainers", []) + pod(workload)["containers"]
+
+
+def is_ours(container):
+    return re.split("[@:]", container["image"].rpartition("/")[2])[0] in ("subwatch-coordinator", "subwatch-worker")
+
+
+def matches(selector, labels):
+    """Whether a label selector, or a Service's plain map, selects labels. The empty one selects everything."""
+    if "matchLabels" not in selector and "matchExpressions" not in selector:
+        return all(labels.get(key) == value for key, value in selector.items())
+    wanted = selector.get("matchLabels", {}).items()
+    by_expression = (
+        (labels.get(one["key"]) in one["values"]) == {"In": True, "NotIn": False}[one["operator"]]
+        for one in selector.get("matchExpressions", [])
+    )
+    return all(labels.get(key) == value for key, value in wanted) and all(by_expression)
+
+
+def selected(objects, selector):
+    return [one for one in workloads(objects) if matches(selector, one["spec"]["template"]["metadata"]["labels"])]
+
+
+def has_port(container, port, protocol="TCP"):
+    ports = (one for one in container.get("ports", []) if one.get("protocol", "TCP") == protocol)
+    return any(port in (one.get("name"), one["containerPort"]) for one in ports)
+
+
+def follows_the_schema(objects):
+    for thing in objects:
+        for version in VERSIONS:
+            try:
+                kubernetes_validate.validate(thing, version, strict=True)
+            except kubernetes_validate.ValidationError as error:
+                where = ".".join(map(str, error.path))
+                yield f"{name(thing)}: Kubernetes {version} refuses {where or 'it'}: {error.message[:300]}"
+            except kubernetes_validate.SchemaNotFoundError as error:
+                yield f"{name(thing)}: {error.message}"
+
+
+def is_named_once_and_in_its_namespace(objects):
+    seen = set()
+    for thing in objects:
+        if name(thing) in seen:
+            yield f"{name(thing)} is there twice"
+        seen.add(name(thing))
+        where = thing["metadata"].get("namespace")
+        if thing["kind"] != "Namespace" and where != NAMESPACE:
+            yield f"{name(thing)} lies in namespace {where}, not in {NAMESPACE}"
+
+
+def variables(objects, container):
+    """The variables of a container and their values; None where a Secret or a field holds the value."""
+    found = {}
+    for source in container.get("envFrom", []):
+        for thing in of_kind(objects, "ConfigMap"):
+            if thing["metadata"]["name"] == source.get("configMapRef", {}).get("name"):
+                found.update({source.get("prefix", "") + key: value for key, value in thing.get("data", {}).items()})
+    found.update({one["name"]: one.get("value") for one in container.get("env", [])})
+    return found
+
+
+def has_only_known_variables(objects, keys):
+    for workload in workloads(objects):
+        for container in containers(workload):
+            for variable in variables(objects, container):
+                known = is_ours(container) and (variable in keys or OTHER_VARIABLES.fullmatch(variable))
+                if not known:
+                    yield f"{name(workload)}: container {container['name']}: {variable} is not a variable that it reads"
+
+
+def folders(workload, container):
+    """Where volumes are mounted: path to volume."""
+    volumes = {one["name"]: one for one in pod(workload).get("volumes", [])}
+    return {
+        mount["mountPath"]: (volumes.get(mount["name"], {}), mount) for mount in container.get("volumeMounts", [])
+    }
+
+
+def has_settings_that_fit_the_pod(objects):
+    """Files and folders of settings lie in volumes, and the probes ask where the program listens."""
+    for workload in workloads(objects):
+        for container in filter(is_ours, containers(workload)):
+            where = f"{name(workload)}: container {container['name']}"
+            mounted = folders(workload, container)
+            values = variables(objects, container)
+            for variable, value in values.items():
+                if value and variable.endswith("_URL_FILE"):
+                    folder, _, file = value.rpartition("/")
+                    items = mounted.get(folder, ({}, {}))[0].get("secret", {}).get("items", [])
+                    if file not in [item["path"] for item in items]:
+                        yield f"{where}: {variable} is {value}, which no Secret puts there"
+                if value and variable in ("SUBWATCH_ARTIFACTS", "SUBWATCH_DATASET_ROOTS", "SUBWATCH_CACHE_DIR"):
+                    for path in re.split(r":(?!//)", value):
+                        if "://" not in path and not any((path + "/").startswith(at + "/") for at in mounted):
+                            yield f"{where}: {variable} names {path}, which lies in no volume"
+            address = values.get("SUBWATCH_HEALTH_ADDRESS")
+            if address != f"0.0.0.0:{HEALTH_PORT}":
+                yield f"{where}: SUBWATCH_HEALTH_ADDRESS is {address}: the probes ask at port {HEALTH_PORT} of the pod"
+            grace = int(values.get("SUBWATCH_GRACE_SECONDS") or DEFAULT_GRACE_SECONDS) + GRACE_MARGIN_SECONDS
+            given = pod(workload).get("terminationGracePeriodSeconds", 30)
+            if given < grace:
+                yield f"{name(workload)}: terminationGracePeriodSeconds is {given}: the program may take {grace}"
+
+
+def has_probes(objects):
+    for workload in workloads(objects):
+        for container in pod(workload)["containers"]:
+            where = f"{name(workload)}: container {container['name']}"
+            for kind, paths in PROBES.items():
+                probe = container.get(kind)
+                if probe is None:
+                    if is_ours(container) or kind != "livenessProbe":
+                        yield f"{where}: has no {kind}"
+                    continue
+                get = probe.get("httpGet")
+                if is_ours(container) and get is None:
+                    yield f"{where}: {kind} asks no path"
+                if get and get["path"] not in paths:
+                    yield f"{where}: {kind} asks {get['path']}, not {' or '.join(sorted(paths))}"
+                port = (get or probe.get("tcpSocket") or {}).get("port")
+                if port is not None and not has_port(container, port):
+                    yield f"{where}: {kind} asks at port {port}, which the container does not have"
+            if is_ours(container) and [one["containerPort"] for one in container.get("ports", [])] != [HEALTH_PORT]:
+                yield f"{where}: only port {HEALTH_PORT} can be reached from outside the pod"
+
+
+def has_selectors_that_match(objects):
+    for workload in workloads(objects):
+        if not matches(workload["spec"]["selector"], workload["spec"]["template"]["metadata"]["labels"]):
+            yield f"{name(workload)}: its selector does not match its own pods"
+        if len(selected(objects, workload["spec"]["selector"])) > 1:
+            yield f"{name(workload)}: its selector matches pods of others"
+    for budget in of_kind(objects, "PodDisruptionBudget"):
+        if not selected(objects, budget["spec"]["selector"]):
+            yield f"{name(budget)}: its selector matches no pod"
+    for service in of_kind(objects, "Service"):
+        found = selected(objects, service["spec"]["selector"])
+        if len(found) != 1:
+            yield f"{name(service)}: its selector matches the pods of {len(found)} workloads, not of one"
+        for port in service["spec"]["ports"]:
+            target, protocol = port.get("targetPort", port["port"]), port.get("protocol", "TCP")
+            for workload in found:
+                if not any(has_port(container, target, protocol) for container in containers(workload)):
+                    yield f"{name(service)}: targetPort {target} is no port of {name(workload)}"
+    for policy in of_kind(objects, "NetworkPolicy"):
+        found = selected(objects, policy["spec"]["podSelector"])
+        if not found:
+            yield f"{name(policy)}: its podSelector matches no pod"
+        for rule in policy["spec"].get("ingress", []):
+            for peer in rule.get("from", []):
+                if not selected(objects, peer["podSelector"]):
+                    yield f"{name(policy)}: lets in pods that do not exist"
+            for port in rule.get("ports", []):
+                for workload in found:
+                    if not any(has_port(container, port["port"]) for container in containers(workload)):
+                        yield f"{name(policy)}: port {port['port']} is no port of {name(workload)}"
+
+
+def references(workload):
+    """What a pod refers to: kind, name, and the keys it wants."""
+    spec = pod(workload)
+    if "serviceAccountName" in spec:
+        yield "ServiceAccount", spec["serviceAccountName"], ()
+    if "serviceName" in workload["spec"]:
+        yield "Service", workload["spec"]["serviceName"], ()
+    for volume in spec.get("volumes", []):
+        if "persistentVolumeClaim" in volume:
+            yield "PersistentVolumeClaim", volume["persistentVolumeClaim"]["claimName"], ()
+        for source in [volume, *volume.get("projected", {}).get("sources", [])]:
+            for kind, field in ("ConfigMap", "configMap"), ("Secret", "secret"):
+                if field in source:
+                    one = source[field]
+                    yield kind, one.get("name", one.get("secretName")), [item["key"] for item in one.get("items", [])]
+    for container in containers(workload):
+        for source in container.get("envFrom", []):
+            for kind, field in ("ConfigMap", "configMapRef"), ("Secret", "secretRef"):
+                if field in source:
+                    yield kind, source[field]["name"], ()
+        for one in container.get("env", []):
+            for kind, field in ("ConfigMap", "configMapKeyRef"), ("Secret", "secretKeyRef"):
+                if field in one.get("valueFrom", {}):
+                    yield kind, one["valueFrom"][field]["name"], [one["valueFrom"][field]["key"]]
+
+
+def refers_to_what_exists(objects):
+    there = {(thing["kind"], thing["metadata"]["name"]): set(thing.get("data", {})) for thing in objects}
+    for workload in workloads(objects):
+        for kind, wanted, keys in references(workload):
+            if (kind, wanted) not in there and (kind, wanted) not in OPERATOR_MAKES:
+                yield f"{name(workload)}: {kind}/{wanted} is not there, and nobody is told to make it"
+                continue
+            known = there.get((kind, wanted), OPERATOR_MAKES.get((kind, wanted)))
+            for key in keys:
+                if known is not None and key not in known:
+                    yield f"{name(workload)}: {kind}/{wanted} has no key {key}"
+
+
+def mounts_what_it_declares(objects):
+    for workload in workloads(objects):
+        claims = [one["metadata"]["name"] for one in workload["spec"].get("volumeClaimTemplates", [])]
+        declared = {one["name"] for one in pod(workload).get("volumes", [])} | set(claims)
+        mounted = {one["name"] for container in containers(workload) for one in container.get("volumeMounts", [])}
+        for volume in mounted - declared:
+            yield f"{name(workload)}: mounts {volume}, which is no volume"
+        for volume in declared - mounted:
+            yield f"{name(workload)}: volume {volume} is mounted nowhere"
+
+
+def is_confined(objects):
+    for workload in workloads(objects):
+        spec = pod(workload)
+        context = spec.get("securityContext", {})
+        wanted = {
+            "securityContext.runAsNonRoot": (context.get("runAsNonRoot"), True),
+            "securityContext.seccompProfile.type": (context.get("seccompProfile", {}).get("type"), "RuntimeDefault"),
+            "automountServiceAccountToken": (spec.get("automountServiceAccountToken"), False),
+            # Else the names of Services become variables that programs take for settings.
+            "enableServiceLinks": (spec.get("enableServiceLinks"), False),
+        }
+        for container in containers(workload):
+            at, inner = f"container {container['name']}: ", container.get("securityContext", {})
+            wanted |= {
+                at + "allowPrivilegeEscalation": (inner.get("allowPrivilegeEscalation"), False),
+                at + "readOnlyRootFilesystem": (inner.get("readOnlyRootFilesystem"), True),
+                at + "capabilities": (inner.get("capabilities"), {"drop": ["ALL"]}),
+                at + "privileged": (inner.get("privileged", False), False),
+            }
+        for what, (value, want) in wanted.items():
+            if value != want:
+                yield f"{name(workload)}: {what} is {value}, not {want}"
+
+
+def is_bounded_and_pinned(objects):
+    for workload in workloads(objects):
+        for container in containers(workload):
+            where, resources = f"{name(workload)}: container {container['name']}", container.get("resources", {})
+            for side, what in ("requests", "cpu"), ("requests", "memory"), ("limits", "memory"):
+                if what not in resources.get(side, {}):
+                    yield f"{where}: resources.{side} says no {what}"
+            if not is_pinned(container["image"]):
+                yield f"{where}: image {container['image']} has no fixed tag"
+
+
+def is_pinned(image):
+    tag = image.rpartition("/")[2].partition(":")[2]
+    return tag not in ("", "latest")
+
+
+def reaches_the_servers(objects, urls):
+    """The URLs that deploy/secrets.sh writes name Services and their ports."""
+    services = {thing["metadata"]["name"]: thing for thing in of_kind(objects, "Service")}
+    for url in urls:
+        at = urlsplit(url)
+        ports = [one["port"] for one in services.get(at.hostname, {}).get("spec", {}).get("ports", [])]
+        if at.port not in ports:
+            yield f"{at.scheme}://{at.hostname}:{at.port} is no port of a Service"
+
+
+def problems(objects, keys, urls):
+    """Every problem of rendered objects; `keys` are the variables that the programs accept."""
+    found = [*follows_the_schema(objects)]
+    if found:
+        # The other rules rely on the form.
+        return found
+    rules = (
+        is_named_once_and_in_its_namespace, has_settings_that_fit_the_pod, has_probes, has_selectors_that_match,
+        refers_to_what_exists, mounts_what_it_declares, is_confined, is_bounded_and_pinned,
+    )
+    found += [problem for rule in rules for problem in rule(objects)]
+    return found + [*has_only_known_variables(objects, keys), *reaches_the_servers(objects, urls)]

@@ -1,0 +1,186 @@
+"""Holds the Kubernetes manifests and the Compose file of deploy/ to what is true of the programs.
+
+    manifests.py kubernetes KEYS KUSTOMIZE    renders the overlays and checks them
+    manifests.py compose KEYS [COMPOSE]       checks the Compose file, and its form with docker-compose
+    manifests.py broken KEYS KUSTOMIZE        breaks both in known ways, each of which must be noticed
+
+KEYS are the variables that the programs accept, separated by commas. Problems are printed one a line.
+"""
+import copy
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+
+import yaml
+
+import compose_rules
+import kubernetes_rules
+
+ROOT = pathlib.Path(__file__).parents[2]
+OVERLAYS = ("dev-cpu", "gpu")
+COMPOSE_FILE = ROOT / "deploy/compose.yaml"
+
+
+class Loader(yaml.SafeLoader):
+    """Refuses a key that is there twice, which YAML forbids and PyYAML lets pass."""
+
+    def construct_mapping(self, node, deep=False):
+        if not getattr(node, "is_checked", False):
+            keys = [key.value for key, _ in node.value]
+            for key in keys:
+                if keys.count(key) > 1:
+                    raise yaml.constructor.ConstructorError(None, None, f"'{key}' is there twice", node.start_mark)
+            # From now on the node may repeat what a merge has brought in.
+            node.is_checked = True
+        return super().construct_mapping(node, deep)
+
+
+def render(kustomize, overlay):
+    folder = ROOT / "deploy/kubernetes/overlays" / overlay
+    done = subprocess.run([kustomize, "build", folder], capture_output=True, text=True)
+    if done.returncode != 0:
+        sys.exit(f"{overlay}: kustomize: {done.stderr.strip()}")
+    return [*yaml.load_all(done.stdout, Loader)]
+
+
+def secret_urls():
+    """The URLs that deploy/secrets.sh writes, after a look at what else it writes."""
+    with tempfile.TemporaryDirectory() as folder:
+        made = pathlib.Path(folder) / "secrets"
+        subprocess.run([ROOT / "deploy/secrets.sh", made], check=True, capture_output=True)
+        files = {file.name: file.read_text().strip() for file in made.iterdir()}
+    wanted = kubernetes_rules.OPERATOR_MAKES[("Secret", "subwatch-servers")]
+    if set(files) != wanted:
+        sys.exit(f"deploy/secrets.sh makes {sorted(files)}, not {sorted(wanted)}")
+    return [files["amqp_url"], files["redis_url"]]
+
+
+def check_documents():
+    """What is said in two places is the same in both."""
+    readme = (ROOT / "deploy/README.md").read_text()
+    for _, name in kubernetes_rules.OPERATOR_MAKES:
+        if name not in readme:
+            yield f"deploy/README.md does not say how {name} is made"
+    torch = [
+        re.search(r"\btorch==[\d.]+", (ROOT / path).read_text()).group()
+        for path in ("deploy/local/setup.sh", "deploy/images/worker.Containerfile")
+    ]
+    if len(set(torch)) != 1:
+        yield f"deploy/images/worker.Containerfile takes {torch[1]}, deploy/local/setup.sh {torch[0]}"
+
+
+def find(objects, name):
+    return next(thing for thing in objects if kubernetes_rules.name(thing).startswith(name))
+
+
+def container(objects, name):
+    return kubernetes_rules.pod(find(objects, name))["containers"][0]
+
+
+# What is broken, and what the report must say then. Each gets a copy of the rendered objects.
+BROKEN_OBJECTS = [
+    (lambda o: container(o, "Deployment/worker").update(imagePullPolice="Always"),
+     "Deployment/worker: Kubernetes 1.37 refuses spec.template.spec.containers.0: .*imagePullPolice"),
+    (lambda o: find(o, "ConfigMap/subwatch-settings")["data"].update(SUBWATCH_MODEL_DEVISE="cpu"),
+     "Deployment/worker: container worker: SUBWATCH_MODEL_DEVISE is not a variable"),
+    (lambda o: container(o, "Deployment/coordinator").update(env=[{"name": "SUBWATCH_ULR", "value": "http://[::1]:1"}]),
+     "Deployment/coordinator: container coordinator: SUBWATCH_ULR is not a variable"),
+    (lambda o: find(o, "Service/redis")["spec"]["ports"][0].update(targetPort=6380),
+     "Service/redis: targetPort 6380 is no port of StatefulSet/redis"),
+    (lambda o: find(o, "Service/rabbitmq")["spec"]["selector"].update({"app.kubernetes.io/name": "rabbit"}),
+     "Service/rabbitmq: its selector matches the pods of 0 workloads"),
+    (lambda o: find(o, "Deployment/worker")["spec"]["selector"]["matchLabels"].update(tier="gpu"),
+     "Deployment/worker: its selector does not match its own pods"),
+    (lambda o: find(o, "NetworkPolicy/redis")["spec"]["ingress"][0]["from"][0].update(podSelector={"matchLabels": {"app": "x"}}),
+     "NetworkPolicy/redis: lets in pods that do not exist"),
+    (lambda o: kubernetes_rules.pod(find(o, "Deployment/worker")).update(terminationGracePeriodSeconds=30),
+     "Deployment/worker: terminationGracePeriodSeconds is 30: the program may take 35"),
+    (lambda o: find(o, "ConfigMap/subwatch-settings")["data"].update(SUBWATCH_GRACE_SECONDS="90"),
+     "Deployment/worker: terminationGracePeriodSeconds is 45: the program may take 95"),
+    (lambda o: o.remove(find(o, "ConfigMap/redis")),
+     "StatefulSet/redis: ConfigMap/redis-.* is not there"),
+    (lambda o: o.remove(find(o, "ServiceAccount/subwatch")),
+     "Deployment/worker: ServiceAccount/subwatch is not there"),
+    (lambda o: kubernetes_rules.pod(find(o, "StatefulSet/redis"))["volumes"][1]["secret"].update(secretName="redis"),
+     "StatefulSet/redis: Secret/redis is not there, and nobody is told to make it"),
+    (lambda o: container(o, "StatefulSet/redis")["volumeMounts"][0].update(name="date"),
+     "StatefulSet/redis: mounts date, which is no volume"),
+    (lambda o: find(o, "ConfigMap/subwatch-settings")["data"].update(SUBWATCH_REDIS_URL_FILE="/run/secrets/redis_url"),
+     "Deployment/coordinator: .*SUBWATCH_REDIS_URL_FILE is /run/secrets/redis_url, which no Secret puts there"),
+    (lambda o: find(o, "ConfigMap/subwatch-settings")["data"].update(SUBWATCH_ARTIFACTS="/artifacts"),
+     "Deployment/coordinator: .*SUBWATCH_ARTIFACTS names /artifacts, which lies in no volume"),
+    (lambda o: container(o, "Deployment/worker")["readinessProbe"]["httpGet"].update(path="/ready"),
+     "Deployment/worker: container worker: readinessProbe asks /ready, not /readyz"),
+    (lambda o: container(o, "Deployment/worker")["livenessProbe"]["httpGet"].update(port=8470),
+     "Deployment/worker: container worker: livenessProbe asks at port 8470"),
+    (lambda o: container(o, "Deployment/worker").update(image="subwatch-worker:latest"),
+     "Deployment/worker: container worker: image subwatch-worker:latest has no fixed tag"),
+    (lambda o: container(o, "StatefulSet/rabbitmq").pop("resources"),
+     "StatefulSet/rabbitmq: container rabbitmq: resources.limits says no memory"),
+    (lambda o: container(o, "StatefulSet/rabbitmq")["securityContext"].update(readOnlyRootFilesystem=False),
+     "StatefulSet/rabbitmq: container rabbitmq: readOnlyRootFilesystem is False"),
+    (lambda o: find(o, "Service/redis")["spec"]["ports"][0].update(port=6380),
+     "redis://redis:6379 is no port of a Service"),
+]
+BROKEN_COMPOSE = [
+    (lambda f: f["services"]["worker"]["environment"].update(SUBWATCH_MODEL_DEVISE="cpu"),
+     "service worker: SUBWATCH_MODEL_DEVISE is not a variable"),
+    (lambda f: f["services"]["rabbitmq"].update(ports=["5672:5672"]),
+     "service rabbitmq: port 5672:5672 is published beyond 127.0.0.1"),
+    (lambda f: f["services"]["redis"].update(ports=[{"target": 6379, "published": 6379}]),
+     "service redis: port .* is published beyond 127.0.0.1"),
+    (lambda f: f["services"]["worker"].update(stop_grace_period="10s"),
+     "service worker: stop_grace_period is 10 s: the program may take 35"),
+    (lambda f: f["secrets"].pop("redis_url"),
+     "service coordinator: secret redis_url is not declared"),
+    (lambda f: f["services"]["redis"].pop("healthcheck"),
+     "service coordinator: waits for the health of redis"),
+    (lambda f: f["services"]["redis"].update(image="redis"),
+     "service redis: image redis has no fixed tag"),
+]
+
+
+def unnoticed(whole, breaks, problems):
+    for broken, want in breaks:
+        copied = copy.deepcopy(whole)
+        broken(copied)
+        found = problems(copied)
+        seen = next((problem for problem in found if re.match(want, problem)), None)
+        if seen:
+            print(f"noticed: {seen}")
+        else:
+            yield f"nothing says '{want}', only: {found or 'nothing at all'}"
+
+
+def main(command, keys, program=None):
+    keys, urls = set(keys.split(",")), secret_urls()
+
+    def of_objects(objects):
+        return kubernetes_rules.problems(objects, keys, urls)
+
+    def of_compose(file):
+        return compose_rules.problems(file, keys, urls)
+
+    file = yaml.load(COMPOSE_FILE.read_text(), Loader)
+    found = [*check_documents()]
+    if command == "kubernetes":
+        for overlay in OVERLAYS:
+            found += [f"{overlay}: {problem}" for problem in of_objects(render(program, overlay))]
+    elif command == "compose":
+        found += of_compose(file)
+        if program:
+            arguments = ["-f", COMPOSE_FILE, "--profile", "cli", "config", "--quiet"]
+            done = subprocess.run([program, *arguments], capture_output=True, text=True)
+            found += done.stderr.splitlines()
+    elif command == "broken":
+        found += unnoticed(render(program, "dev-cpu"), BROKEN_OBJECTS, of_objects)
+        found += unnoticed(file, BROKEN_COMPOSE, of_compose)
+    else:
+        sys.exit(__doc__)
+    sys.exit("\n".join(found) or 0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
