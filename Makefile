@@ -1,11 +1,11 @@
 # One command each. The work is done by the scripts in deploy/local.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test lint demo up down services
+.PHONY: help setup build test test-next lint demo up down services
 export WORKERS THREADS
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## install what is missing on this Debian machine, and libtorch into .local
 	@deploy/local/setup.sh
@@ -15,6 +15,9 @@ build: setup ## build the programs, target/release/subwatch and target/release/s
 
 test: ## run all tests over a private RabbitMQ and Redis
 	@deploy/local/test.sh $(ARGS)
+
+test-next: ## run the integration tests over RabbitMQ 4.0 and Redis 8.0 from Debian 13
+	@SUBWATCH_SERVERS=debian13 deploy/local/test.sh $(ARGS)
 
 lint: ## check formatting, clippy, documentation and shell scripts
 	@deploy/local/lint.sh

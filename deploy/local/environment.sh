@@ -23,7 +23,7 @@ heading() {
     printf '\n%s== %s%s\n' "$bold" "$*" "$plain" >&2
 }
 
-# Points the script at one set of servers and processes: `up`, `demo` or `test`.
+# Points the script at one set of servers and processes: `up`, `demo`, `test` or `next`.
 use_instance() {
     [[ $1 =~ ^[a-z]+$ ]] || fail "'$1' is not the name of an instance: it must be a lower-case word such as 'up'"
     instance=$1

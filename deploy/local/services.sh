@@ -15,6 +15,16 @@
 
 rabbitmq_server=/usr/lib/rabbitmq/bin/rabbitmq-server
 
+# Words before a server's command: SUBWATCH_SERVERS=debian13 takes RabbitMQ 4 and Redis 8 instead of the
+# machine's own.
+inside=()
+use_servers() {
+    [[ -n ${SUBWATCH_SERVERS:-} ]] || return 0
+    [[ $SUBWATCH_SERVERS == debian13 ]] || fail "SUBWATCH_SERVERS is '$SUBWATCH_SERVERS': it must be debian13 or absent"
+    "$scripts/debian13.sh" unpack rabbitmq-server redis-server bash coreutils dash gawk grep sed
+    inside=("$scripts/debian13.sh" run)
+}
+
 # Sets the ports from the first of them.
 use_ports() {
     amqp_port=$1 management_port=$(($1 + 1)) redis_port=$(($1 + 2))
@@ -78,7 +88,7 @@ appendfsync everysec
 maxmemory-policy noeviction
 CONF
     started=(redis "${started[@]}")
-    start_process redis redis-server "$home/redis/redis.conf"
+    start_process redis "${inside[@]}" env LC_ALL=C redis-server "$home/redis/redis.conf"
 }
 
 redis_ready() { [[ $(redis-cli -h 127.0.0.1 -p "$redis_port" ping 2>/dev/null) == PONG ]]; }
@@ -88,7 +98,7 @@ start_epmd() {
     if runs epmd; then return; fi
     require_free epmd "$epmd_port"
     started=("${started[@]}" epmd)
-    start_process epmd env -i PATH="$PATH" epmd -port "$epmd_port" -address 127.0.0.1
+    start_process epmd "${inside[@]}" env -i PATH="$PATH" epmd -port "$epmd_port" -address 127.0.0.1
     await epmd 10 listening "$epmd_port"
 }
 
@@ -116,7 +126,7 @@ CONF
     # ALLOW_INPUT makes the script become the broker instead of watching it, so the pid is the broker's;
     # -noinput takes the shell away again. Idle schedulers do not spin: workers need the cores.
     started=(rabbitmq "${started[@]}")
-    start_process rabbitmq env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME="$folder" \
+    start_process rabbitmq "${inside[@]}" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME="$folder" \
         ERL_EPMD_PORT="$epmd_port" ERL_EPMD_ADDRESS=127.0.0.1 ERL_INETRC="$folder/inetrc" \
         RABBITMQ_ALLOW_INPUT=1 RABBITMQ_NODENAME="subwatch-$instance@localhost" \
         RABBITMQ_DIST_PORT="$distribution_port" RABBITMQ_CONF_ENV_FILE="$folder/rabbitmq-env.conf" \
@@ -139,7 +149,7 @@ write_addresses() {
         echo "# Servers of the instance '$instance'. Use them with: . .local/$instance/services.env"
         [[ -n $given_amqp ]] || echo "export SUBWATCH_AMQP_URL=$amqp_url"
         [[ -n $given_redis ]] || echo "export SUBWATCH_REDIS_URL=$redis_url"
-        if [[ $instance == test ]]; then
+        if [[ $instance == test || $instance == next ]]; then
             echo "export SUBWATCH_TEST_AMQP_URL=$amqp_url"
             echo "export SUBWATCH_TEST_MANAGEMENT_URL=$management_url"
             echo "export SUBWATCH_TEST_REDIS_URL=$redis_url"
@@ -151,6 +161,7 @@ write_addresses() {
 start() {
     local begun=$SECONDS
     [[ ${1:-} != --fresh ]] || { stop quietly && rm -rf "$home/redis" "$home/rabbitmq"; }
+    use_servers
     choose_ports
     given_amqp=$(given "${SUBWATCH_AMQP_URL:-}" "$amqp_url")
     given_redis=$(given "${SUBWATCH_REDIS_URL:-}" "$redis_url")

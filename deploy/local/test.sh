@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
 # All tests, over a RabbitMQ and a Redis of their own. Arguments go to `cargo test`.
 #
+#   test.sh                              over the machine's servers
+#   SUBWATCH_SERVERS=debian13 test.sh    the integration tests over RabbitMQ 4.0 and Redis 8.0
+#
 # Ends with cargo's own closing lines and with its exit status; the servers are stopped before that.
 
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
@@ -12,7 +15,7 @@ unset SUBWATCH_URL SUBWATCH_REDIS_KEY_PREFIX SUBWATCH_DATASET_ROOTS SUBWATCH_CON
 
 # shellcheck disable=SC2317 # reached through run_foreground
 run_tests() {
-    cargo test --release --workspace --no-fail-fast "$@" 2>&1 | tee "$logs/tests.log"
+    cargo test --release "${packages[@]}" --no-fail-fast "$@" 2>&1 | tee "$logs/tests.log"
     return "${PIPESTATUS[0]}"
 }
 
@@ -22,12 +25,29 @@ print_closing_lines() {
     grep -E '^(\S*\s+(Running|Doc-tests) |test result: |error: )|^    `-p ' "$logs/tests.log" || tail -n 20 "$logs/tests.log"
 }
 
-use_instance test
+# Fails unless the servers that answer are the ones that were asked for.
+require_versions() {
+    local rabbitmq redis
+    rabbitmq=$(curl --noproxy '*' -fs -m 5 "$SUBWATCH_TEST_MANAGEMENT_URL/api/overview" |
+        sed -nE 's/.*"rabbitmq_version":"([^"]*)".*/\1/p')
+    redis=$(redis-cli -u "$SUBWATCH_TEST_REDIS_URL" info server | sed -nE 's/^redis_version:([0-9.]*).*/\1/p')
+    say "RabbitMQ $rabbitmq, Redis $redis"
+    [[ ${SUBWATCH_SERVERS:-} != debian13 || "$rabbitmq $redis" == 4.0.*' '8.0.* ]] ||
+        fail "these are not RabbitMQ 4.0 and Redis 8.0"
+}
+
+packages=(--workspace)
+instance='test'
+if [[ -n ${SUBWATCH_SERVERS:-} ]]; then
+    packages=(--package tests)
+    instance='next'
+fi
+use_instance "$instance"
 lock "$home/test.lock" "make test"
 started='' tested='' status=0
 # shellcheck disable=SC2317
 clean_up() {
-    [[ -z $started ]] || "$scripts/services.sh" stop test
+    [[ -z $started ]] || "$scripts/services.sh" stop "$instance"
     [[ -z $tested ]] || print_closing_lines
 }
 leave_cleanly
@@ -39,10 +59,11 @@ heading "building"
 build
 heading "starting RabbitMQ and Redis for the tests"
 started=yes
-"$scripts/services.sh" start test --fresh
+"$scripts/services.sh" start "$instance" --fresh
 # shellcheck source=/dev/null
 . "$home/services.env"
 unset SUBWATCH_URL
+require_versions
 heading "testing"
 run_foreground run_tests "$@" || status=$?
 tested=yes
