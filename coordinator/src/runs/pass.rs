@@ -57,11 +57,7 @@ impl<'a> Passes<'a> {
         for (node, bytes) in answers {
             let sum = GradientSum::from_bytes(&bytes).ok_or_else(|| malformed(work, node, bytes.len()))?;
             if !sum.is_finite() {
-                return Err(RunError::Failed(format!(
-                    "training diverged: the loss or the gradient of leaves {node} is not finite in epoch {}, step \
-                     {}; try a smaller --learning-rate",
-                    work.epoch, work.step
-                )));
+                return Err(diverged("the loss or the gradient", work, node));
             }
             sums.insert(node, sum);
         }
@@ -77,6 +73,9 @@ impl<'a> Passes<'a> {
             let range = node_range(node, self.plan.leaves, items);
             let values = decode_f32(&bytes).filter(|values| values.len() == range.len());
             let values = values.ok_or_else(|| malformed(work, node, bytes.len()))?;
+            if !values.iter().all(|value| value.is_finite()) {
+                return Err(diverged("a prediction", work, node));
+            }
             predictions[range].copy_from_slice(&values);
         }
         Ok(predictions)
@@ -183,6 +182,20 @@ impl<'a> Passes<'a> {
         }
         Ok(self.workers)
     }
+}
+
+/// A shard (the leaves below one node) answered with something that is no finite number.
+fn diverged(what: &str, work: &Work, node: Node) -> RunError {
+    let pass = match work.phase {
+        Phase::Train => format!("step {}", work.step),
+        Phase::Valid => "validation".to_owned(),
+        Phase::Test => "test".to_owned(),
+    };
+    RunError::Failed(format!(
+        "training diverged: {what} of the shard with leaves {node} is not finite in epoch {}, {pass}; try a smaller \
+         --learning-rate",
+        work.epoch
+    ))
 }
 
 fn malformed(work: &Work, node: Node, bytes: usize) -> RunError {

@@ -82,7 +82,7 @@ async fn wrong_requests_get_one_clear_line_and_their_exit_code() {
         (vec!["train", &unlabelled], 1, "has no metadata.jsonl"),
         (vec!["train", &few], 1, "split"),
         (vec!["train", &constant], 1, "the target views-per-subscriber is 1 for all 24 samples"),
-        (vec!["train", &good, "--learning-rate", "1e38"], 1, "training diverged"),
+        (vec!["train", &good, "--learning-rate", "1e38"], 1, "of the shard with leaves"),
         (vec!["train", &good, "--learning-rate", "0"], 2, "learning_rate must be a positive number"),
         (vec!["train", &good, "--epochs", "0"], 2, "epochs must be between"),
         (vec!["train", &good, "--batch-size", "0"], 2, "batch_size must be between"),
