@@ -79,6 +79,7 @@ impl Coordinator {
             )));
         }
         self.context.store.drop_space(&Space(name.to_owned())).await?;
+        self.context.similar.forget().await;
         Ok(dropped)
     }
 

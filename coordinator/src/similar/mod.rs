@@ -76,6 +76,12 @@ impl Similar {
         }
     }
 
+    /// Forgets what it holds: a space that is dropped and filled again may have other images in buckets of
+    /// the same sizes.
+    pub(crate) async fn forget(&self) {
+        drop(self.held.lock().await.take());
+    }
+
     /// Makes the matrix equal to the store.
     async fn up_to_date(&self, store: &Store, space: &Space) -> Result<Arc<RwLock<Matrix>>, StoreError> {
         let mut held = self.held.lock().await;
