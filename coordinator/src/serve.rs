@@ -9,7 +9,7 @@ use common::{
     broker::{BrokerConfig, Consumer, Publisher, Subscription, probe},
     config::Settings,
     health::Health,
-    shutdown,
+    shutdown::{self, Shutdown},
     store::{Doorbells, Store, StoreConfig},
     topology,
 };
@@ -20,12 +20,19 @@ use url::Url;
 
 use crate::{context::Context, dead, fetch::Fetcher, http, service::Coordinator, similar::Similar};
 
-/// Serves until SIGTERM or Ctrl-C.
+/// Serves until SIGTERM or Ctrl-C, then drains; a second one ends it at once.
 ///
 /// # Errors
 /// When the address cannot be bound or may not be, a folder cannot be used, or a server refuses us.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
-    let stop = shutdown::on_signal();
+    let Shutdown { stop, now } = shutdown::on_signal();
+    tokio::select! {
+        served = serve(settings, stop) => served,
+        () = now.cancelled() => bail!("ended before it had drained, as it was told; the next start takes up what is open"),
+    }
+}
+
+async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
     let listener = bind(&settings.url).await?;
     let address = listener.local_addr()?;
     let max_image_bytes = settings.max_image_bytes as usize;

@@ -235,7 +235,9 @@ impl Dispatcher {
     }
 
     async fn release(&self, job: &Envelope, delivery: &Delivery) {
-        self.unmark(job).await;
+        if !self.worker.fatal.suspects_all() {
+            self.unmark(job).await;
+        }
         tracing::info!(job = %job.job, "the job is released to another worker");
         if let Err(error) = delivery.release().await {
             tracing::debug!(%error, "the broker releases the job itself");

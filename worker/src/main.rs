@@ -1,6 +1,6 @@
 //! `subwatch-worker`: consumes embed, train-epoch and predict jobs.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 use common::{
@@ -11,6 +11,8 @@ use common::{
 
 /// Exit code of a configuration that cannot be used.
 const BAD_CONFIG: u8 = 64;
+/// Longest the libraries' exit handlers may take.
+const EXIT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Consumes subwatch jobs from RabbitMQ, runs ResNet34, writes results to Redis.
 #[derive(Parser)]
@@ -34,10 +36,25 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error, BAD_CONFIG),
     };
     let runtime = tokio::runtime::Runtime::new().expect("the process may start threads");
-    match runtime.block_on(worker::run::run(settings, arguments.kinds)) {
+    let ended = runtime.block_on(worker::run::run(settings, arguments.kinds));
+    // A thread that decodes or computes, or hangs at it, must not hold the process.
+    runtime.shutdown_background();
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&format!("{error:#}"), 1),
+        Err(error) => {
+            let code = fail(&format!("{error:#}"), 1);
+            end_surely();
+            code
+        }
     }
+}
+
+/// Sees to it that the process ends: libraries' exit handlers may wait for a thread of theirs that hangs.
+fn end_surely() {
+    std::thread::spawn(|| {
+        std::thread::sleep(EXIT_LIMIT);
+        std::process::abort();
+    });
 }
 
 fn configure(arguments: &Arguments) -> Result<Settings, ConfigError> {

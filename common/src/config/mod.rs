@@ -81,6 +81,9 @@ pub struct Settings {
     pub prefetch: u16,
     /// How long a worker finishes what it holds after SIGTERM before it releases it, in seconds. Default 30.
     pub grace_seconds: u64,
+    /// Longest a worker may work on one job, in seconds: what takes longer hangs, and the worker ends itself.
+    /// Default 300.
+    pub job_limit_seconds: u64,
     /// What is logged, as a `tracing` filter. Default `info,lapin=off`: lapin dumps whole messages.
     pub log: String,
     /// Log form: `auto` (human on a terminal, JSON otherwise), `human` or `json`. Default `auto`.
@@ -114,6 +117,7 @@ impl Default for Settings {
             decode_threads: None,
             prefetch: 4,
             grace_seconds: 30,
+            job_limit_seconds: 300,
             log: "info,lapin=off".to_owned(),
             log_format: "auto".to_owned(),
         }
@@ -164,6 +168,9 @@ impl Settings {
         if self.prefetch == 0 {
             return fail("prefetch", &self.prefetch, "at least 1");
         }
+        if self.job_limit_seconds == 0 {
+            return fail("job_limit_seconds", &self.job_limit_seconds, "at least 1");
+        }
         if self.model_threads == Some(0) || self.decode_threads == Some(0) {
             return fail("model_threads or decode_threads", &0, "at least 1");
         }
@@ -190,6 +197,18 @@ impl Settings {
     #[must_use]
     pub fn retention(&self) -> Duration {
         Duration::from_secs(self.retention_seconds)
+    }
+
+    /// How long a worker that was told to stop finishes what it holds.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        Duration::from_secs(self.grace_seconds)
+    }
+
+    /// Longest a worker may work on one job.
+    #[must_use]
+    pub fn job_limit(&self) -> Duration {
+        Duration::from_secs(self.job_limit_seconds)
     }
 
     /// Folder for downloaded weights.
@@ -248,6 +267,7 @@ mod tests {
         };
         check("SUBWATCH_CHUNK_ITEMS", "0", "SUBWATCH_CHUNK_ITEMS is '0': it must be between 1 and 1024");
         check("SUBWATCH_CHUNK_ITEMS", "many", "chunk_items");
+        check("SUBWATCH_JOB_LIMIT_SECONDS", "0", "at least 1");
         check("SUBWATCH_MODEL_PRECISION", "fp8", "auto, fp32 or bf16");
         check("SUBWATCH_URL", "8470", "url");
         check("SUBWATCH_REDIS_KEY_PREFIX", "{x}", "free of braces");
