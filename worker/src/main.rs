@@ -1,7 +1,5 @@
 //! `subwatch-worker`: consumes embed, train-epoch and predict jobs.
 
-use std::{process::ExitCode, time::Duration};
-
 use clap::Parser;
 use common::{
     config::{ConfigError, Loaded, Settings},
@@ -9,10 +7,10 @@ use common::{
     telemetry,
 };
 
+/// Exit code of a worker that did not end as it should.
+const FAILED: u8 = 1;
 /// Exit code of a configuration that cannot be used.
 const BAD_CONFIG: u8 = 64;
-/// Longest the libraries' exit handlers may take.
-const EXIT_LIMIT: Duration = Duration::from_secs(5);
 
 /// Consumes subwatch jobs from RabbitMQ, runs ResNet34, writes results to Redis.
 #[derive(Parser)]
@@ -29,32 +27,25 @@ struct Arguments {
     threads: Option<usize>,
 }
 
-fn main() -> ExitCode {
+fn main() {
     let arguments = Arguments::parse();
     let settings = match configure(&arguments) {
         Ok(settings) => settings,
-        Err(error) => return fail(&error, BAD_CONFIG),
+        Err(error) => fail(&error, BAD_CONFIG),
     };
     let runtime = tokio::runtime::Runtime::new().expect("the process may start threads");
-    let ended = runtime.block_on(worker::run::run(settings, arguments.kinds));
-    // A thread that decodes or computes, or hangs at it, must not hold the process.
-    runtime.shutdown_background();
-    match ended {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let code = fail(&format!("{error:#}"), 1);
-            end_surely();
-            code
-        }
+    match runtime.block_on(worker::run::run(settings, arguments.kinds)) {
+        Ok(()) => leave(0),
+        Err(error) => fail(&format!("{error:#}"), FAILED),
     }
 }
 
-/// Sees to it that the process ends: libraries' exit handlers may wait for a thread of theirs that hangs.
-fn end_surely() {
-    std::thread::spawn(|| {
-        std::thread::sleep(EXIT_LIMIT);
-        std::process::abort();
-    });
+/// Ends the process and leaves out the exit handlers of its libraries: a thread may be inside libtorch, and
+/// they would tear down what it uses, or wait for it for ever.
+#[expect(unsafe_code, reason = "the standard library ends a process by its exit handlers only")]
+fn leave(code: u8) -> ! {
+    // SAFETY: `_exit` takes a number, touches no memory of ours and does not return.
+    unsafe { libc::_exit(code.into()) }
 }
 
 fn configure(arguments: &Arguments) -> Result<Settings, ConfigError> {
@@ -67,7 +58,7 @@ fn configure(arguments: &Arguments) -> Result<Settings, ConfigError> {
 }
 
 #[expect(clippy::print_stderr, reason = "the last word of a program that ends, whatever the log filter")]
-fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+fn fail(error: &dyn std::fmt::Display, code: u8) -> ! {
     eprintln!("subwatch-worker: {error}");
-    ExitCode::from(code)
+    leave(code)
 }

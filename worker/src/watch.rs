@@ -150,7 +150,7 @@ impl Watch {
 
     /// Looks at every queue once and acts on what that tells.
     async fn listen(&self, ears: &mut BTreeMap<String, Ear>) {
-        let mut deaf = None;
+        let (mut deaf, mut renew) = (None, false);
         for (queue, count) in self.holdings.counts() {
             let ear = ears.entry(queue.clone()).or_insert_with(|| Ear::new(Instant::now()));
             let connected = self.consuming.load(Ordering::Relaxed);
@@ -159,8 +159,8 @@ impl Watch {
             let waiting = if idle { self.worker.publisher.queue_depth(&queue).await.unwrap_or(0) } else { 0 };
             let hearing = ear.look(Instant::now(), Look { connected, count, waiting });
             if hearing != Hearing::Fine {
-                tracing::warn!(%queue, waiting, "jobs wait and none is served here: consuming over a new connection");
-                self.renewal.ask();
+                tracing::warn!(%queue, waiting, "jobs wait and none is served to this worker: consuming over a new connection");
+                renew = true;
             }
             if ear.renewals > 1 {
                 deaf = Some(format!(
@@ -168,6 +168,9 @@ impl Watch {
                      over a new connection either"
                 ));
             }
+        }
+        if renew {
+            self.renewal.ask();
         }
         *self.deaf.lock().unwrap_or_else(PoisonError::into_inner) = deaf;
     }
