@@ -154,6 +154,12 @@ impl Cluster {
         (self.coordinator, self.url) = (coordinator, url);
     }
 
+    /// Where the coordinator listens.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// The test's folder, which datasets may lie in.
     #[must_use]
     pub fn folder(&self) -> &Path {

@@ -8,6 +8,7 @@ mod commands;
 mod deaths;
 mod determinism;
 mod duplicates;
+mod lifecycle;
 mod main_job;
 mod manifests;
 mod model_gates;
