@@ -95,7 +95,7 @@ impl Ear {
 
 /// Says so when one batch has run for more than half of what a job may take. Half, because a job waits for
 /// several batches, and because the oldest job must not be blamed alone for a batch it shares.
-fn stuck(busy: Option<Duration>, job_limit: Duration) -> Option<String> {
+pub(crate) fn stuck(busy: Option<Duration>, job_limit: Duration) -> Option<String> {
     let busy = busy.filter(|busy| *busy > job_limit / 2)?;
     Some(format!(
         "the model has been computing one batch for {} s, more than half of SUBWATCH_JOB_LIMIT_SECONDS={}",

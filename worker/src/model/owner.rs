@@ -186,11 +186,16 @@ fn serve(
     stopwatch: &Stopwatch,
 ) {
     while let Some(first) = queue.blocking_recv() {
+        // Nobody waits for the images of a job that was given up.
+        if first.answer.is_closed() {
+            continue;
+        }
         stopwatch.start();
         let mut batch = vec![first];
         let full_by = Instant::now() + LINGER;
         while batch.len() < BATCH {
             match queue.try_recv() {
+                Ok(request) if request.answer.is_closed() => {}
                 Ok(request) => batch.push(request),
                 Err(_) if announced.load(Ordering::Relaxed) > batch.len() && Instant::now() < full_by => {
                     thread::sleep(LOOK_EVERY);
