@@ -9,6 +9,7 @@ use common::{
     broker::{BrokerConfig, Consumer, Publisher, Subscription, probe},
     config::Settings,
     health::Health,
+    ids::BootId,
     shutdown::{self, Shutdown},
     store::{Doorbells, Store, StoreConfig},
     topology,
@@ -18,7 +19,9 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
-use crate::{context::Context, dead, fetch::Fetcher, http, service::Coordinator, similar::Similar};
+use crate::{
+    context::Context, dead, fetch::Fetcher, http, lead::lead, service::Coordinator, similar::Similar,
+};
 
 /// Serves until SIGTERM or Ctrl-C, then drains; a second one ends it at once.
 ///
@@ -90,14 +93,15 @@ async fn connect(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let fetcher = Fetcher::new(&settings.fetch_allow, settings.max_image_bytes);
     let similar = Similar::default();
     let context = Arc::new(Context {
-        settings,
+        boot: BootId::random(),
+        settings: Arc::new(settings),
         store,
         publisher,
         doorbells,
-        roots,
+        roots: Arc::new(roots),
         artifacts,
-        fetcher,
-        similar,
+        fetcher: Arc::new(fetcher),
+        similar: Arc::new(similar),
         stop,
         tracker,
     });
@@ -106,9 +110,9 @@ async fn connect(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     context.tracker.spawn(async move { listening.store.listen(&listening.doorbells, &listening.stop).await });
     let burying = context.clone();
     context.tracker.spawn(async move { dead::consume(&burying, dead_letters).await });
-    let coordinator = Coordinator::new(context);
-    coordinator.resume().await?;
-    Ok(coordinator)
+    let leading = context.clone();
+    context.tracker.spawn(async move { lead(&leading).await });
+    Ok(Coordinator::new(context))
 }
 
 fn dataset_roots(settings: &Settings) -> anyhow::Result<DatasetRoots> {
