@@ -108,6 +108,17 @@ impl Process {
     /// When there is no such thread, or this process may not trace its children.
     #[must_use]
     pub fn freeze_thread(&self, name: &str) -> FrozenThread {
+        FrozenThread::freeze(self.thread(name))
+    }
+
+    /// Whether the thread called `name` is computing at this moment.
+    #[must_use]
+    pub fn thread_computes(&self, name: &str) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/task/{}/stat", self.pid, self.thread(name)));
+        stat.is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('R')))
+    }
+
+    fn thread(&self, name: &str) -> Pid {
         let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid)).expect("the program runs");
         let named = |task: &std::fs::DirEntry| {
             let comm = std::fs::read_to_string(task.path().join("comm"));
@@ -115,7 +126,7 @@ impl Process {
         };
         let task = tasks.flatten().find(named).unwrap_or_else(|| panic!("there is no thread '{name}'"));
         let id = task.file_name().into_string().ok().and_then(|id| id.parse().ok());
-        FrozenThread::freeze(Pid::from_raw(id.expect("tasks are numbers")))
+        Pid::from_raw(id.expect("tasks are numbers"))
     }
 
     /// Waits for its end.

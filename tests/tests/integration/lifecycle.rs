@@ -162,12 +162,14 @@ async fn a_worker_whose_model_hangs_ends_itself_and_leaves_the_marks() {
     eventually("it works", || async { !cluster.in_flight(id, 0).await.is_empty() }).await;
     let worker = &mut cluster.workers[0];
     // Caught between two batches the thread would hang at nothing, so it is tried until it is caught in one.
+    eventually("the model computes", || async { worker.thread_computes("model") }).await;
     let mut frozen = worker.freeze_thread("model");
     let status = loop {
-        match tokio::time::timeout(std::time::Duration::from_secs(30), worker.ended()).await {
+        match tokio::time::timeout(std::time::Duration::from_secs(12), worker.ended()).await {
             Ok(status) => break status,
             Err(_) => {
                 drop(frozen);
+                eventually("the model computes", || async { worker.thread_computes("model") }).await;
                 frozen = worker.freeze_thread("model");
             }
         }
