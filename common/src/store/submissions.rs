@@ -14,9 +14,6 @@ static OPEN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scrip
 static OPEN_RUN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/open_run.lua")));
 static CLOSE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/close_submission.lua")));
 
-/// Rejected items written in one round trip.
-const REJECTED_PAGE: usize = 1024;
-
 /// What kind of thing was asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -126,8 +123,8 @@ pub struct Opening {
     pub jobs: u32,
     /// How the items are laid out.
     pub manifest: serde_json::Value,
-    /// Items that failed already, by submission-wide index.
-    pub rejected: Vec<(u64, ItemResult)>,
+    /// How many items failed already (see [`Store::reject_items`]).
+    pub rejected: u64,
 }
 
 impl Store {
@@ -181,6 +178,28 @@ impl Store {
         Ok(command.query_async(&mut self.connection.clone()).await?)
     }
 
+    /// Writes the results of items, by submission-wide index, that failed while their submission is prepared.
+    /// They are counted when it is opened.
+    ///
+    /// # Errors
+    /// When Redis does not serve; doing it again changes nothing.
+    pub async fn reject_items(
+        &self,
+        id: SubmissionId,
+        results: &[(u64, ItemResult)],
+    ) -> Result<(), StoreError> {
+        if results.is_empty() {
+            return Ok(());
+        }
+        let mut command = redis::cmd("HSET");
+        command.arg(self.keys.of_submission(id, "results"));
+        for (index, result) in results {
+            let json = serde_json::to_string(result).expect("a result is plain data");
+            command.arg(*index).arg(json);
+        }
+        Ok(command.query_async(&mut self.connection.clone()).await?)
+    }
+
     /// Opens a prepared submission for its jobs, unless somebody closed it meanwhile. One without jobs is
     /// closed at once by [`Store::close_submission`].
     ///
@@ -188,19 +207,11 @@ impl Store {
     /// When Redis does not serve.
     pub async fn open_submission(&self, id: SubmissionId, opening: &Opening) -> Result<(), StoreError> {
         let mut connection = self.connection.clone();
-        for page in opening.rejected.chunks(REJECTED_PAGE) {
-            let mut pipe = redis::pipe();
-            for (index, result) in page {
-                let json = serde_json::to_string(result).expect("a result is plain data");
-                pipe.hset(self.keys.of_submission(id, "results"), *index, json).ignore();
-            }
-            pipe.query_async::<()>(&mut connection).await?;
-        }
         let opened: u8 = OPEN
             .key(self.keys.submission(id))
             .arg(opening.items)
             .arg(opening.jobs)
-            .arg(opening.rejected.len())
+            .arg(opening.rejected)
             .arg(opening.manifest.to_string())
             .invoke_async(&mut connection)
             .await?;
