@@ -10,6 +10,7 @@ mod determinism;
 mod duplicates;
 mod main_job;
 mod manifests;
+mod many_items;
 mod model_gates;
 mod object_store;
 mod odd_images;

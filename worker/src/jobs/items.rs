@@ -179,12 +179,11 @@ async fn look_up(
     match found {
         Ok(found) => {
             let mut found = found.into_iter();
-            let mut known = |image: &Underway<Image>| image.state.as_ref().ok().and_then(|_| found.next()?);
-            images
-                .into_iter()
-                .map(|image| (known(&image), image))
-                .map(|(known, image)| (image, known))
-                .collect()
+            let with_embedding = |image: Underway<Image>| {
+                let known = if image.state.is_ok() { found.next().flatten() } else { None };
+                (image, known)
+            };
+            images.into_iter().map(with_embedding).collect()
         }
         Err(error) => {
             for image in images.iter_mut().filter(|image| image.state.is_ok()) {
