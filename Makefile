@@ -1,8 +1,8 @@
 # One command each. The work is done by the scripts in deploy/local.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-next lint demo up down services
-export WORKERS THREADS
+.PHONY: help setup build test test-next lint demo scale up down services
+export WORKERS THREADS ITEMS ROWS
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +24,9 @@ lint: ## check formatting, clippy, documentation and shell scripts
 
 demo: ## embed a sample dataset, train a head on it and predict, from nothing to figures
 	@deploy/local/demo.sh
+
+scale: ## embed ITEMS=100000 rows and print time, memory and bytes an item; ROWS=no takes images alone
+	@deploy/local/scale.sh
 
 up: ## start servers, coordinator and workers; WORKERS=2 THREADS=1 say how many
 	@deploy/local/system.sh up

@@ -12,7 +12,7 @@ use serde::Serialize;
 use crate::{
     decode,
     files::Files,
-    imagefolder::{self, DatasetError, Duplicate, Rejected},
+    imagefolder::{Contents, Dataset, DatasetError},
     manifest::ManifestItem,
     target::{Target, Transform},
 };
@@ -81,8 +81,8 @@ pub struct Labels {
 }
 
 /// What one image turned out to be.
-struct Looked {
-    item: ManifestItem,
+struct Looked<'a> {
+    item: &'a ManifestItem,
     picture: Result<(Digest, String), String>,
 }
 
@@ -96,25 +96,23 @@ pub async fn inspect(
     images: bool,
     look: impl Fn(u64, u64),
 ) -> Result<Inspection, DatasetError> {
-    let (dataset, duplicates) = imagefolder::inspect(files).await?;
-    let rows =
-        if dataset.labelled { dataset.items.len() + dataset.rejected.len() + duplicates.len() } else { 0 };
-    let total = dataset.items.len() as u64;
+    let mut dataset = Dataset::open(files).await?;
+    let contents = dataset.rest().await?;
+    let rows = contents.items.len() + contents.rejected.len() + contents.duplicates.len();
+    let rows = if dataset.is_labelled() { rows } else { 0 };
+    let total = contents.items.len() as u64;
     let mut looked = Vec::new();
     if images {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let mut pictures = stream::iter(dataset.items.clone())
-            .map(|item| async {
-                let picture = look_at(files, &item).await;
-                Looked { item, picture }
-            })
+        let mut pictures = stream::iter(&contents.items)
+            .map(|item| async move { Looked { item, picture: look_at(files, item).await } })
             .buffered(threads * 2);
         while let Some(one) = pictures.next().await {
             looked.push(one);
             look(looked.len() as u64, total);
         }
     }
-    Ok(summarise(rows as u64, &dataset.items, &dataset.rejected, &duplicates, &looked, target))
+    Ok(summarise(rows as u64, &contents, &looked, target))
 }
 
 async fn look_at(files: &Files, item: &ManifestItem) -> Result<(Digest, String), String> {
@@ -126,14 +124,8 @@ async fn look_at(files: &Files, item: &ManifestItem) -> Result<(Digest, String),
     looking.await.expect("decoding does not panic")
 }
 
-fn summarise(
-    rows: u64,
-    items: &[ManifestItem],
-    rejected: &[Rejected],
-    duplicates: &[Duplicate],
-    looked: &[Looked],
-    target: Target,
-) -> Inspection {
+fn summarise(rows: u64, contents: &Contents, looked: &[Looked<'_>], target: Target) -> Inspection {
+    let Contents { items, rejected, duplicates } = contents;
     let mut problems: Vec<Problem> = rejected
         .iter()
         .map(|rejected| Problem { item: rejected.item.clone(), reason: rejected.failure.to_string() })

@@ -6,6 +6,7 @@ pub mod check;
 pub mod decode;
 pub mod files;
 pub mod imagefolder;
+mod ledger;
 pub mod manifest;
 pub mod parts;
 pub mod preprocess;

@@ -1,9 +1,9 @@
 //! Manifests: what a submission is about, fixed when it is made.
 //!
-//! Owns the item; a manifest is [parts](crate::parts) of them. Does not own which items there are (see
+//! Owns the items; a manifest is [parts](crate::parts) of them. Does not own which items there are (see
 //! [`crate::imagefolder`]). Invariant: a manifest never changes.
 
-use common::ids::Digest;
+use common::{ids::Digest, outcome::ItemFailure};
 use serde::{Deserialize, Serialize};
 
 /// One image of a submission.
@@ -54,4 +54,14 @@ impl ManifestItem {
     pub fn uploaded(item: &str, bytes: u64, sha256: Digest) -> Self {
         Self { bytes, sha256: Some(sha256), ..Self::named(item) }
     }
+}
+
+/// What stands in a manifest for a row or image that was rejected. It reads as a [`ManifestItem`] as well.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RejectedItem {
+    /// Its name.
+    #[serde(flatten)]
+    pub item: ManifestItem,
+    /// What is wrong with it.
+    pub failure: ItemFailure,
 }

@@ -388,7 +388,7 @@ mod tests {
     use url::Url;
 
     use super::*;
-    use crate::{files::Files, imagefolder, preprocess, target::Target};
+    use crate::{files::Files, imagefolder::Dataset, preprocess, target::Target};
 
     #[tokio::test]
     async fn the_sample_is_a_dataset_and_repeats_itself() {
@@ -396,10 +396,11 @@ mod tests {
         let (first, second) = (folder.path().join("first"), folder.path().join("second"));
         generate(&first, 45, 7, |_| ()).unwrap();
         generate(&second, 45, 7, |_| ()).unwrap();
-        let dataset = imagefolder::read(&Files::open(&Url::from_directory_path(&first).unwrap()).unwrap())
-            .await
-            .unwrap();
-        assert_eq!((dataset.items.len(), dataset.rejected.len(), dataset.labelled), (45, 0, true));
+        let files = Files::open(&Url::from_directory_path(&first).unwrap()).unwrap();
+        let mut dataset = Dataset::open(&files).await.unwrap();
+        assert!(dataset.is_labelled());
+        let dataset = dataset.rest().await.unwrap();
+        assert_eq!((dataset.items.len(), dataset.rejected.len(), dataset.duplicates.len()), (45, 0, 0));
         for item in &dataset.items {
             let bytes = fs::read(first.join(&item.item)).unwrap();
             assert_eq!(bytes, fs::read(second.join(&item.item)).unwrap());

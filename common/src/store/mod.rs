@@ -69,7 +69,7 @@ pub struct Store {
 }
 
 /// Why a store operation failed.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// The URL is none.
     #[error("the Redis URL is not usable: {0}")]

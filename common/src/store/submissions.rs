@@ -19,9 +19,6 @@ static CLOSE: LazyLock<Script> =
 static SET_PUBLISHED: LazyLock<Script> =
     LazyLock::new(|| fenced_script(include_str!("scripts/set_published.lua")));
 
-/// Rejected items written in one round trip.
-const REJECTED_PAGE: usize = 1024;
-
 /// What kind of thing was asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -135,8 +132,8 @@ pub struct Opening {
     pub jobs: u32,
     /// How the items are laid out.
     pub manifest: serde_json::Value,
-    /// Items that failed already, by submission-wide index.
-    pub rejected: Vec<(u64, ItemResult)>,
+    /// How many items failed already (see [`Store::reject_items`]).
+    pub rejected: u64,
 }
 
 impl Store {
@@ -221,6 +218,28 @@ impl Store {
         }
     }
 
+    /// Writes the results of items, by submission-wide index, that failed while their submission is prepared.
+    /// They are counted when it is opened.
+    ///
+    /// # Errors
+    /// When Redis does not serve; doing it again changes nothing.
+    pub async fn reject_items(
+        &self,
+        id: SubmissionId,
+        results: &[(u64, ItemResult)],
+    ) -> Result<(), StoreError> {
+        if results.is_empty() {
+            return Ok(());
+        }
+        let mut command = redis::cmd("HSET");
+        command.arg(self.keys.of_submission(id, "results"));
+        for (index, result) in results {
+            let json = serde_json::to_string(result).expect("a result is plain data");
+            command.arg(*index).arg(json);
+        }
+        Ok(command.query_async(&mut self.connection.clone()).await?)
+    }
+
     /// Opens a prepared submission for its jobs, unless somebody closed it meanwhile. One without jobs is
     /// closed at once by [`Store::close_submission`].
     ///
@@ -228,19 +247,11 @@ impl Store {
     /// When Redis does not serve.
     pub async fn open_submission(&self, id: SubmissionId, opening: &Opening) -> Result<(), StoreError> {
         let mut connection = self.connection.clone();
-        for page in opening.rejected.chunks(REJECTED_PAGE) {
-            let mut pipe = redis::pipe();
-            for (index, result) in page {
-                let json = serde_json::to_string(result).expect("a result is plain data");
-                pipe.hset(self.keys.of_submission(id, "results"), *index, json).ignore();
-            }
-            pipe.query_async::<()>(&mut connection).await?;
-        }
         let mut call = OPEN.key(self.keys.submission(id));
         call.arg(self.token())
             .arg(opening.items)
             .arg(opening.jobs)
-            .arg(opening.rejected.len())
+            .arg(opening.rejected)
             .arg(opening.manifest.to_string());
         let opened = self.invoke_fenced(&call).await? == "opened";
         if !opened && self.state(id).await? == Some(State::Cancelled) {

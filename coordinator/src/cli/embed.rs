@@ -9,16 +9,19 @@ use serde::Serialize;
 
 use super::{
     Deadline, Submitting, Waiting,
+    array::JsonArray,
     client::Client,
     dataset_argument,
     exit::{CliError, Exit},
     output::{self, Format, digits, plain},
     progress::{self, Progress},
 };
-use crate::api::{SubmissionRequest, SubmissionView};
+use crate::api::{ItemView, SubmissionRequest, SubmissionView};
 
 /// Failures that a table lists.
 const LISTED: usize = 10;
+/// Where the failures go in a report without them.
+const NO_FAILURES: [&str; 2] = ["\"failures\":[]", "\"failures\": []"];
 
 #[derive(Args)]
 pub(super) struct EmbedArguments {
@@ -34,7 +37,7 @@ pub(super) struct EmbedArguments {
 
 /// What `embed` prints as JSON.
 #[derive(Serialize)]
-pub(super) struct EmbedReport {
+struct EmbedReport {
     submission: SubmissionId,
     kind: SubmissionKind,
     state: State,
@@ -44,7 +47,8 @@ pub(super) struct EmbedReport {
     cached: u64,
     elapsed_seconds: f64,
     items_per_second: f64,
-    failures: Vec<ReportedFailure>,
+    /// Always empty here: there may be any number of them, so they are printed as they come.
+    failures: [ReportedFailure; 0],
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }
@@ -71,8 +75,7 @@ pub(super) async fn run(
     }
     let view = wait_for(client, view.submission, &arguments.waiting).await?;
     let exit = exit_of(view.state);
-    let report = report(client, view).await?;
-    print(format, &report)?;
+    show(client, format, view).await?;
     Ok(exit)
 }
 
@@ -114,67 +117,114 @@ pub(super) fn exit_of(state: State) -> Exit {
     }
 }
 
-/// Joins a submission's view with its failures.
-pub(super) async fn report(client: &Client, view: SubmissionView) -> Result<EmbedReport, CliError> {
-    let mut failures = Vec::new();
-    let mut cursor: Option<String> = None;
-    let mut more = view.failed > 0;
-    while more {
-        let page = client.results(view.submission, cursor.as_deref(), true).await?;
-        failures.extend(
-            page.items
-                .into_iter()
-                .map(|item| ReportedFailure { reason: item.error.unwrap_or_default(), item: item.item }),
-        );
-        more = page.next.is_some();
-        cursor = page.next;
+/// Prints what became of a submission, with its failures.
+pub(super) async fn show(client: &Client, format: Format, view: SubmissionView) -> Result<(), CliError> {
+    let mut failures = Failures::of(client, &view);
+    if format == Format::Table {
+        if let Some(error) = &view.error {
+            return Err(CliError::failed(plain(error)));
+        }
+        let mut first = Vec::new();
+        while first.len() < LISTED
+            && let Some(page) = failures.next_page().await?
+        {
+            first.extend(page);
+        }
+        return output::print(&table(&view, &first));
     }
-    Ok(EmbedReport {
-        submission: view.submission,
-        kind: view.kind,
-        state: view.state,
-        items: view.items,
-        succeeded: view.succeeded,
-        failed: view.failed,
-        cached: view.cached,
-        elapsed_seconds: view.elapsed_seconds,
-        items_per_second: view.items_per_second,
-        failures,
-        error: view.error,
-    })
+    let mut printed = PrintedReport::new(format, view);
+    output::print_bytes(printed.before.as_bytes())?;
+    while let Some(page) = failures.next_page().await? {
+        let text: String = page.iter().map(|failure| printed.failures.element(failure)).collect();
+        output::print_bytes(text.as_bytes())?;
+    }
+    output::print(&printed.end())
 }
 
-/// Prints a report.
-pub(super) fn print(format: Format, report: &EmbedReport) -> Result<(), CliError> {
-    if format != Format::Table {
-        return output::print_json(format, report);
-    }
-    if let Some(error) = &report.error {
-        return Err(CliError::failed(plain(error)));
-    }
-    output::print(&table(report))
+/// The failures of a submission, page by page.
+struct Failures<'a> {
+    client: &'a Client,
+    submission: SubmissionId,
+    cursor: Option<String>,
+    more: bool,
 }
 
-fn table(report: &EmbedReport) -> String {
+impl<'a> Failures<'a> {
+    fn of(client: &'a Client, view: &SubmissionView) -> Self {
+        Self { client, submission: view.submission, cursor: None, more: view.failed > 0 }
+    }
+
+    async fn next_page(&mut self) -> Result<Option<Vec<ReportedFailure>>, CliError> {
+        if !self.more {
+            return Ok(None);
+        }
+        let page = self.client.results(self.submission, self.cursor.as_deref(), true).await?;
+        self.more = page.next.is_some();
+        self.cursor = page.next;
+        let reported =
+            |item: ItemView| ReportedFailure { reason: item.error.unwrap_or_default(), item: item.item };
+        Ok(Some(page.items.into_iter().map(reported).collect()))
+    }
+}
+
+/// The text of a report around its failures.
+struct PrintedReport {
+    before: String,
+    failures: JsonArray,
+    after: String,
+}
+
+impl PrintedReport {
+    fn new(format: Format, view: SubmissionView) -> Self {
+        let report = EmbedReport {
+            submission: view.submission,
+            kind: view.kind,
+            state: view.state,
+            items: view.items,
+            succeeded: view.succeeded,
+            failed: view.failed,
+            cached: view.cached,
+            elapsed_seconds: view.elapsed_seconds,
+            items_per_second: view.items_per_second,
+            failures: [],
+            error: view.error,
+        };
+        let (text, gap) = match format {
+            Format::Jsonl => (serde_json::to_string(&report), NO_FAILURES[0]),
+            Format::Table | Format::Json => (serde_json::to_string_pretty(&report), NO_FAILURES[1]),
+        };
+        let text = text.expect("a report is plain data");
+        let (before, after) = text.split_once(gap).expect("a report has the field, and numbers before it");
+        let before = format!("{before}{}", gap.trim_end_matches("[]"));
+        Self { before, failures: JsonArray::new(format, 1), after: after.to_owned() }
+    }
+
+    fn end(&self) -> String {
+        self.failures.end() + &self.after
+    }
+}
+
+fn table(view: &SubmissionView, failures: &[ReportedFailure]) -> String {
     let mut lines = vec![
-        format!("submission  {}", report.submission),
+        format!("submission  {}", view.submission),
         format!(
             "images      {} of {} embedded, {} of them from the cache",
-            report.succeeded, report.items, report.cached
+            view.succeeded, view.items, view.cached
         ),
         format!(
             "time        {:.1} s, {} images a second",
-            report.elapsed_seconds,
-            digits(report.items_per_second)
+            view.elapsed_seconds,
+            digits(view.items_per_second)
         ),
     ];
-    if report.failed > 0 {
-        lines.push(format!("failed      {}", report.failed));
-        for failure in report.failures.iter().take(LISTED) {
+    if view.failed > 0 {
+        lines.push(format!("failed      {}", view.failed));
+        let listed = failures.len().min(LISTED);
+        for failure in &failures[..listed] {
             lines.push(format!("  {}: {}", plain(&failure.item), plain(&failure.reason)));
         }
-        if report.failures.len() > LISTED {
-            lines.push(format!("  … and {} more: use -o json", report.failures.len() - LISTED));
+        if view.failed > listed as u64 {
+            lines.push(format!("  … and {} more: use -o json", view.failed - listed as u64));
         }
     }
     lines.join("\n")
@@ -184,12 +234,12 @@ fn table(report: &EmbedReport) -> String {
 mod tests {
     use super::*;
 
-    fn example() -> EmbedReport {
+    fn example() -> (SubmissionView, Vec<ReportedFailure>) {
         let failure = |n: u32| ReportedFailure {
             item: format!("{n}.jpg"),
             reason: "empty: the file has no bytes".to_owned(),
         };
-        EmbedReport {
+        let view = SubmissionView {
             submission: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
             kind: SubmissionKind::Embed,
             state: State::CompletedWithErrors,
@@ -199,14 +249,22 @@ mod tests {
             cached: 64,
             elapsed_seconds: 40.0,
             items_per_second: 80.0,
-            failures: vec![failure(1), failure(2)],
             error: None,
-        }
+            run: None,
+        };
+        (view, vec![failure(1), failure(2)])
+    }
+
+    fn printed(format: Format) -> String {
+        let (view, failures) = example();
+        let mut printed = PrintedReport::new(format, view);
+        let failures: String = failures.iter().map(|failure| printed.failures.element(failure)).collect();
+        format!("{}{failures}{}", printed.before, printed.end())
     }
 
     #[test]
     fn the_report_keeps_its_json_shape() {
-        insta::assert_json_snapshot!(example(), @r#"
+        insta::assert_snapshot!(printed(Format::Json), @r#"
         {
           "submission": "01890a5d-ac96-774b-bcce-b302099a8057",
           "kind": "embed",
@@ -232,8 +290,16 @@ mod tests {
     }
 
     #[test]
+    fn the_report_on_one_line_says_the_same() {
+        let value = |format| serde_json::from_str::<serde_json::Value>(&printed(format)).unwrap();
+        assert_eq!(value(Format::Jsonl), value(Format::Json));
+        assert_eq!(printed(Format::Jsonl).lines().count(), 1);
+    }
+
+    #[test]
     fn the_report_reads_well() {
-        insta::assert_snapshot!(table(&example()), @r"
+        let (view, failures) = example();
+        insta::assert_snapshot!(table(&view, &failures), @r"
         submission  01890a5d-ac96-774b-bcce-b302099a8057
         images      3198 of 3200 embedded, 64 of them from the cache
         time        40.0 s, 80.00 images a second

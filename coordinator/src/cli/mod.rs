@@ -3,6 +3,7 @@
 //! Owns commands, what they print and how they exit. Does not own the work. Data goes to standard output,
 //! everything else to standard error.
 
+mod array;
 mod client;
 mod config;
 mod dataset;

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{
     Deadline, Submitting, Waiting,
+    array::JsonArray,
     client::Client,
     dataset_argument,
     embed::{detached, wait_for},
@@ -14,7 +15,7 @@ use super::{
     output::{self, Format, number, plain, table},
     progress::{Display, Progress},
 };
-use crate::api::{ItemView, SubmissionRequest, UploadedImage};
+use crate::api::{ItemView, Page, SubmissionRequest, UploadedImage};
 
 /// Most images of one submission.
 const IMAGES_AT_ONCE: usize = 10_000;
@@ -111,13 +112,13 @@ pub(super) async fn run(
             (Err(error), _) => return Err(error),
         }
     }
-    let mut lines = Vec::new();
+    let mut unsent = Vec::new();
     for sources in sources.chunks(IMAGES_AT_ONCE) {
         let mut images = Vec::new();
         for upload in upload_all(client, sources).await? {
             match upload {
                 Ok(image) => images.push(image),
-                Err((item, error)) => lines.push(Line::failed(item, error)),
+                Err((item, error)) => unsent.push(Line::failed(item, error)),
             }
         }
         if !images.is_empty() {
@@ -126,7 +127,7 @@ pub(super) async fn run(
             submissions.push(client.submit(&request, key.as_deref()).await?);
         }
     }
-    let failed_uploads = lines.len();
+    let mut ended = Vec::new();
     for view in submissions {
         if arguments.waiting.detach {
             detached(format, &view)?;
@@ -138,16 +139,68 @@ pub(super) async fn run(
             (State::Cancelled, None) => {
                 return Err(CliError::failed(format!("submission {} was cancelled", view.submission)));
             }
-            _ => lines.extend(results(client, view.submission).await?),
+            _ => ended.push(view.submission),
         }
     }
-    // What could not be sent comes last.
-    lines.rotate_left(failed_uploads);
-    let failed = lines.iter().any(|line| matches!(line, Line::Failed { .. }));
-    if !arguments.waiting.detach || !lines.is_empty() {
-        print(format, &lines)?;
+    if arguments.waiting.detach && unsent.is_empty() {
+        return Ok(Exit::Done);
     }
-    Ok(if failed { Exit::FailedItems } else { Exit::Done })
+    let mut printer = Printer::new(format);
+    for id in ended {
+        let mut cursor = None;
+        loop {
+            let page = results(client, id, cursor).await?;
+            printer.add(page.items)?;
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+    }
+    printer.add(unsent)?;
+    printer.finish()
+}
+
+/// Prints lines: as they come for programs, as one table for people.
+struct Printer {
+    format: Format,
+    array: JsonArray,
+    table: Vec<Line>,
+    exit: Exit,
+}
+
+impl Printer {
+    fn new(format: Format) -> Self {
+        Self { format, array: JsonArray::new(format, 0), table: Vec::new(), exit: Exit::Done }
+    }
+
+    fn add(&mut self, lines: Vec<Line>) -> Result<(), CliError> {
+        if lines.iter().any(|line| matches!(line, Line::Failed { .. })) {
+            self.exit = Exit::FailedItems;
+        }
+        let text: String = match self.format {
+            Format::Table => {
+                self.table.extend(lines);
+                return Ok(());
+            }
+            Format::Json => lines.iter().map(|line| self.array.element(line)).collect(),
+            Format::Jsonl => lines.iter().map(json_line).collect(),
+        };
+        output::print_bytes(text.as_bytes())
+    }
+
+    fn finish(self) -> Result<Exit, CliError> {
+        match self.format {
+            Format::Table => output::print(&text(&self.table))?,
+            Format::Json => output::print(&self.array.end())?,
+            Format::Jsonl => {}
+        }
+        Ok(self.exit)
+    }
+}
+
+fn json_line(line: &Line) -> String {
+    serde_json::to_string(line).expect("a view is plain data") + "\n"
 }
 
 /// Sends images, showing how far it is.
@@ -166,26 +219,14 @@ async fn upload_all(client: &Client, sources: &[Source]) -> Result<Vec<Upload>, 
     uploads
 }
 
-/// Returns what became of each item of a predict submission.
-pub(super) async fn results(client: &Client, id: SubmissionId) -> Result<Vec<Line>, CliError> {
-    let mut lines = Vec::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let page = client.results(id, cursor.as_deref(), false).await?;
-        lines.extend(page.items.into_iter().map(Line::of));
-        cursor = page.next;
-        if cursor.is_none() {
-            return Ok(lines);
-        }
-    }
-}
-
-fn print(format: Format, lines: &[Line]) -> Result<(), CliError> {
-    match format {
-        Format::Json => output::print_json(format, &lines),
-        Format::Jsonl => lines.iter().try_for_each(|line| output::print_json(format, line)),
-        Format::Table => output::print(&text(lines)),
-    }
+/// Returns a page of what became of the items of a predict submission.
+pub(super) async fn results(
+    client: &Client,
+    id: SubmissionId,
+    cursor: Option<String>,
+) -> Result<Page<Line>, CliError> {
+    let page = client.results(id, cursor.as_deref(), false).await?;
+    Ok(Page { items: page.items.into_iter().map(Line::of).collect(), next: page.next })
 }
 
 fn text(lines: &[Line]) -> String {
@@ -225,9 +266,9 @@ mod tests {
 
     #[test]
     fn lines_keep_their_json_shape() {
-        let lines: Vec<String> = example().iter().map(|line| serde_json::to_string(line).unwrap()).collect();
+        let lines: String = example().iter().map(json_line).collect();
         assert_eq!(
-            lines,
+            lines.lines().collect::<Vec<_>>(),
             [
                 r#"{"item":"a.jpg","prediction":1.25,"target":"views-per-subscriber"}"#,
                 r#"{"item":"b.jpg","error":"empty: the file has no bytes"}"#

@@ -41,9 +41,7 @@ async fn show_one(client: &Client, format: Format, id: SubmissionId) -> Result<(
     let view = client.submission(id).await?;
     match view.kind {
         SubmissionKind::Train => train::print(format, &client.run(id).await?),
-        SubmissionKind::Embed | SubmissionKind::Predict => {
-            embed::print(format, &embed::report(client, view).await?)
-        }
+        SubmissionKind::Embed | SubmissionKind::Predict => embed::show(client, format, view).await,
     }
 }
 

@@ -180,7 +180,7 @@ async fn labelled_items(
         for (item, result) in manifest.into_iter().zip(results) {
             match result {
                 Some(ItemResult::Embedded { sha256, .. }) => match spec.request.target.label(&item) {
-                    Ok(label) => items.push(LabelledItem { item, sha256, label }),
+                    Ok(label) => items.push(LabelledItem::new(item, sha256, label)),
                     Err(reason) => reasons.push(reason),
                 },
                 Some(ItemResult::Failed(failure)) => reasons.push(failure.reason.to_string()),

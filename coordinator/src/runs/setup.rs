@@ -43,6 +43,14 @@ pub(super) struct LabelledItem {
     pub(super) label: f64,
 }
 
+impl LabelledItem {
+    /// Keeps of an item what names it and decides its side of the split: a run holds all of its items.
+    pub(super) fn new(item: ManifestItem, sha256: Digest, label: f64) -> Self {
+        let item = ManifestItem { channel: None, views: None, subscribers: None, ..item };
+        Self { item, sha256, label }
+    }
+}
+
 /// What items make when they are split.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct LaidOut {

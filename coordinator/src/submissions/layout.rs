@@ -1,7 +1,8 @@
 //! Where a submission's items are written down.
 //!
 //! Owns the arithmetic between items, manifest parts and jobs: part `k` holds the items of job `k`; parts
-//! after the last job hold the items that were rejected while preparing.
+//! after the last job hold the items that were rejected while preparing. Those lie in a folder of their own,
+//! counted from 0 there: they are written before the number of jobs is known.
 
 use common::store::Submission;
 use serde::{Deserialize, Serialize};
@@ -12,7 +13,7 @@ use url::Url;
 pub(crate) struct Layout {
     /// The folder the items' names are relative to; nothing for uploaded images.
     pub(crate) dataset: Option<Url>,
-    /// The manifest's parts, items first.
+    /// The parts of items with jobs; those of rejected items are below it.
     pub(crate) folder: Url,
     /// Items that have jobs.
     pub(crate) items: u64,
@@ -52,8 +53,16 @@ impl Layout {
 
     /// Where a part lies.
     pub(crate) fn part(&self, part: u32) -> Url {
-        data::parts::part_url(&self.folder, part)
+        match part.checked_sub(self.jobs()) {
+            None => data::parts::part_url(&self.folder, part),
+            Some(rejected) => data::parts::part_url(&rejected_folder(&self.folder), rejected),
+        }
     }
+}
+
+/// Where the parts of rejected items lie, below a manifest's folder.
+pub(super) fn rejected_folder(manifest: &Url) -> Url {
+    manifest.join("rejected/").expect("a folder's URL takes a folder's name")
 }
 
 /// Returns the layout of an open submission.
@@ -81,5 +90,15 @@ mod tests {
         check(130, 0, 3, 3, &[0, 64, 128]);
         check(70, 65, 2, 4, &[0, 64, 70, 134]);
         check(0, 3, 0, 1, &[0]);
+    }
+
+    #[test]
+    fn rejected_items_lie_in_a_folder_of_their_own() {
+        let folder = Url::parse("s3://bucket/manifests/id/").unwrap();
+        let layout =
+            Layout { dataset: None, folder, items: 70, rejected: 65, part_items: 64, labelled: true };
+        let parts: Vec<String> = (0..4).map(|part| layout.part(part).to_string()).collect();
+        let expected = ["00000", "00001", "rejected/00000", "rejected/00001"];
+        assert_eq!(parts, expected.map(|part| format!("s3://bucket/manifests/id/{part}.jsonl")));
     }
 }

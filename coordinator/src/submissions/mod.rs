@@ -5,6 +5,7 @@
 //! from the store alone.
 
 mod layout;
+mod manifest;
 mod prepare;
 mod publish;
 mod sweep;

@@ -1,7 +1,9 @@
 //! Turns a request into an immutable manifest.
 //!
 //! Owns what the manifest holds: the items with jobs, then the items rejected already. Doing it twice
-//! gives the same, so a coordinator that dies here does it again.
+//! gives the same, so a coordinator that dies here does it again. Items are written as they are read, and
+//! none is held (see [`data::imagefolder`] for what is remembered of each); what is found to be wrong late
+//! fails the submission although parts were written.
 
 use common::{
     ids::SubmissionId,
@@ -10,55 +12,27 @@ use common::{
 };
 use data::{
     files::Files,
-    imagefolder::{self, Rejected},
-    manifest::ManifestItem,
-    parts,
+    imagefolder::{Dataset, Entry},
+    manifest::{ManifestItem, RejectedItem},
+    parts::{self, PartError},
 };
 use url::Url;
 
-use super::{EmbedSpec, Layout, PredictSpec, SubmissionError, read_spec};
+use super::{
+    EmbedSpec, Layout, PredictSpec, SubmissionError, layout::rejected_folder, manifest::ManifestWriter,
+    read_spec,
+};
 use crate::{api::UploadedImage, context::Context};
+
+/// Items read between two looks whether the submission is still wanted.
+const LOOK_EVERY: u64 = 16_384;
 
 /// Writes the manifest and opens the submission; one without any good item ends here.
 ///
 /// # Errors
-/// When the dataset or the artifacts folder cannot be used, or the store does not serve.
+/// When the dataset or the artifacts folder cannot be used, the store does not serve, or the coordinator
+/// stops.
 pub(super) async fn prepare(context: &Context, submission: &Submission) -> Result<(), SubmissionError> {
-    let source = read_source(context, submission).await?;
-    let folder = manifest_folder(context, submission.id)?;
-    let layout = Layout {
-        dataset: source.dataset,
-        folder,
-        items: source.items.len() as u64,
-        rejected: source.rejected.len() as u64,
-        part_items: context.settings.chunk_items,
-        labelled: source.labelled,
-    };
-    write_manifest(&layout, &source.items, &source.rejected).await?;
-
-    let rejected = source.rejected.into_iter().zip(layout.items..);
-    let opening = Opening {
-        items: layout.items + layout.rejected,
-        jobs: layout.jobs(),
-        manifest: serde_json::to_value(&layout).expect("a layout is plain data"),
-        rejected: rejected.map(|(rejected, index)| (index, ItemResult::Failed(rejected.failure))).collect(),
-    };
-    context.store.open_submission(submission.id, &opening).await?;
-    if opening.jobs == 0 {
-        context.store.close_submission(submission.id, State::CompletedWithErrors, None, false).await?;
-    }
-    Ok(())
-}
-
-/// What a submission is about.
-struct Source {
-    dataset: Option<Url>,
-    items: Vec<ManifestItem>,
-    rejected: Vec<Rejected>,
-    labelled: bool,
-}
-
-async fn read_source(context: &Context, submission: &Submission) -> Result<Source, SubmissionError> {
     let (dataset, images) = match submission.kind {
         SubmissionKind::Embed => {
             let EmbedSpec { dataset, images } = read_spec(submission)?;
@@ -72,39 +46,99 @@ async fn read_source(context: &Context, submission: &Submission) -> Result<Sourc
             return Err(SubmissionError::Failed("a run has no items of its own".to_owned()));
         }
     };
-    match dataset {
-        Some(dataset) => read_dataset(dataset).await,
-        None => read_uploads(context, images).await,
-    }
+    let folder = manifest_folder(context, submission.id)?;
+    let part_items = context.settings.chunk_items;
+    let mut manifest = ManifestWriter::new(folder.clone(), rejected_folder(&folder), part_items);
+    let labelled = match &dataset {
+        Some(dataset) => match write_dataset(context, submission.id, dataset, &mut manifest).await? {
+            Some(labelled) => labelled,
+            None => return Ok(()),
+        },
+        None => {
+            write_uploads(context, images, &mut manifest).await?;
+            false
+        }
+    };
+    let (items, rejected) = manifest.finish().await.map_err(|error| unwritten(&error))?;
+    let layout = Layout { dataset, folder, items, rejected, part_items, labelled };
+    open(context, submission.id, &layout).await
 }
 
-async fn read_dataset(url: Url) -> Result<Source, SubmissionError> {
+/// Writes the items of a dataset and returns whether they have rows; nothing when the submission was closed
+/// meanwhile.
+async fn write_dataset(
+    context: &Context,
+    id: SubmissionId,
+    url: &Url,
+    manifest: &mut ManifestWriter,
+) -> Result<Option<bool>, SubmissionError> {
     let failed = |error: &dyn std::fmt::Display| SubmissionError::Failed(error.to_string());
-    let files = Files::open(&url).map_err(|error| failed(&error))?;
-    let dataset = imagefolder::read(&files).await.map_err(|error| failed(&error))?;
-    Ok(Source {
-        dataset: Some(url),
-        items: dataset.items,
-        rejected: dataset.rejected,
-        labelled: dataset.labelled,
-    })
-}
-
-async fn read_uploads(context: &Context, images: Vec<UploadedImage>) -> Result<Source, SubmissionError> {
-    let mut source = Source { dataset: None, items: Vec::new(), rejected: Vec::new(), labelled: false };
-    for image in images {
-        match context.store.image_bytes(&image.sha256).await? {
-            0 => source.rejected.push(Rejected {
-                item: image.item,
-                failure: ItemFailure::new(
-                    FailureReason::Missing,
-                    format!("no image {} was uploaded, or it expired", image.sha256),
-                ),
-            }),
-            bytes => source.items.push(ManifestItem::uploaded(&image.item, bytes, image.sha256)),
+    let files = Files::open(url).map_err(|error| failed(&error))?;
+    let mut dataset = Dataset::open(&files).await.map_err(|error| failed(&error))?;
+    let mut read = 0_u64;
+    while let Some(entry) = dataset.next().await.map_err(|error| failed(&error))? {
+        let written = match entry {
+            Entry::Item(item) => manifest.add(item).await,
+            Entry::Rejected(rejected) => {
+                let item = ManifestItem::named(&rejected.item);
+                manifest.reject(RejectedItem { item, failure: rejected.failure }).await
+            }
+            Entry::Duplicate(duplicate) => return Err(failed(&duplicate)),
+        };
+        written.map_err(|error| unwritten(&error))?;
+        read += 1;
+        if read.is_multiple_of(LOOK_EVERY) {
+            if context.stop.is_cancelled() {
+                return Err(SubmissionError::Stopping);
+            }
+            if context.store.state(id).await? != Some(State::Preparing) {
+                return Ok(None);
+            }
         }
     }
-    Ok(source)
+    Ok(Some(dataset.is_labelled()))
+}
+
+async fn write_uploads(
+    context: &Context,
+    images: Vec<UploadedImage>,
+    manifest: &mut ManifestWriter,
+) -> Result<(), SubmissionError> {
+    for image in images {
+        let written = match context.store.image_bytes(&image.sha256).await? {
+            0 => {
+                let detail = format!("no image {} was uploaded, or it expired", image.sha256);
+                let failure = ItemFailure::new(FailureReason::Missing, detail);
+                manifest.reject(RejectedItem { item: ManifestItem::named(&image.item), failure }).await
+            }
+            bytes => manifest.add(ManifestItem::uploaded(&image.item, bytes, image.sha256)).await,
+        };
+        written.map_err(|error| unwritten(&error))?;
+    }
+    Ok(())
+}
+
+/// Opens the submission, the rejected items of each part with their failures first.
+async fn open(context: &Context, id: SubmissionId, layout: &Layout) -> Result<(), SubmissionError> {
+    let unreadable =
+        |error: PartError| SubmissionError::Failed(format!("the manifest cannot be read back: {error}"));
+    for part in layout.jobs()..layout.parts() {
+        let rejected: Vec<RejectedItem> = parts::read_part(&layout.part(part)).await.map_err(unreadable)?;
+        let failures = rejected.into_iter().map(|rejected| ItemResult::Failed(rejected.failure));
+        let failures: Vec<(u64, ItemResult)> = (layout.first_item(part)..).zip(failures).collect();
+        context.store.reject_items(id, &failures).await?;
+    }
+    let opening = Opening {
+        items: layout.items + layout.rejected,
+        jobs: layout.jobs(),
+        manifest: serde_json::to_value(layout).expect("a layout is plain data"),
+        rejected: layout.rejected,
+    };
+    context.store.open_submission(id, &opening).await?;
+    if opening.jobs == 0 {
+        context.store.close_submission(id, State::CompletedWithErrors, None, false).await?;
+    }
+    Ok(())
 }
 
 fn manifest_folder(context: &Context, id: SubmissionId) -> Result<Url, SubmissionError> {
@@ -112,19 +146,6 @@ fn manifest_folder(context: &Context, id: SubmissionId) -> Result<Url, Submissio
     folder.map_err(|error| SubmissionError::Failed(format!("the artifacts folder makes no URL: {error}")))
 }
 
-async fn write_manifest(
-    layout: &Layout,
-    items: &[ManifestItem],
-    rejected: &[Rejected],
-) -> Result<(), SubmissionError> {
-    let rejected: Vec<ManifestItem> =
-        rejected.iter().map(|rejected| ManifestItem::named(&rejected.item)).collect();
-    let part_items = layout.part_items as usize;
-    let parts = items.chunks(part_items).chain(rejected.chunks(part_items));
-    for (part, items) in parts.enumerate() {
-        parts::write_part(&layout.folder, part as u32, items)
-            .await
-            .map_err(|error| SubmissionError::Failed(format!("the manifest cannot be written: {error}")))?;
-    }
-    Ok(())
+fn unwritten(error: &PartError) -> SubmissionError {
+    SubmissionError::Failed(format!("the manifest cannot be written: {error}"))
 }

@@ -11,15 +11,22 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use futures::TryStreamExt;
+use futures::{Stream, TryStreamExt};
 use object_store::{
-    Error, ObjectStore, ObjectStoreExt,
+    Error, GetResult, ObjectStore, ObjectStoreExt, WriteMultipart,
     aws::{AmazonS3Builder, AmazonS3ConfigKey},
     path::Path,
 };
+use tokio::io::AsyncReadExt;
 use url::Url;
 
-use super::{FilesError, ReadError};
+use super::{Content, FilesError, Listed, ReadError};
+use crate::ledger::Ledger;
+
+/// Piece of a large file that is sent at once. A service takes at most 10,000, so a file may have 160 GB.
+const UPLOAD_PIECE_BYTES: usize = 16 << 20;
+/// Pieces under way at once.
+const UPLOADS: usize = 4;
 
 static CLIENTS: LazyLock<Mutex<HashMap<String, Arc<dyn ObjectStore>>>> = LazyLock::new(Mutex::default);
 
@@ -52,40 +59,120 @@ impl Bucket {
     }
 
     pub(super) async fn read(&self, name: &str, limit: u64) -> Result<Bytes, ReadError> {
-        let failed = |error| unread(name, &error);
-        let found = self.client.get(&self.key(name)?).await.map_err(failed)?;
-        ReadError::require_size(name, found.meta.size, limit)?;
+        let found = self.get(name, limit).await?;
         let mut bytes = BytesMut::with_capacity(found.meta.size as usize);
-        let mut stream = found.into_stream();
-        while let Some(piece) = stream.try_next().await.map_err(failed)? {
+        let mut content = Content::of_stream(name, limit, pieces(name, found));
+        while let Some(piece) = content.next_piece().await? {
             bytes.extend_from_slice(&piece);
-            ReadError::require_size(name, bytes.len() as u64, limit)?;
         }
         Ok(bytes.freeze())
     }
 
-    pub(super) async fn list(&self) -> Result<Vec<(String, u64)>, FilesError> {
-        let listed: Vec<_> = self
-            .client
-            .list(Some(&self.prefix))
-            .try_collect()
-            .await
-            .map_err(|error| FilesError::List { root: self.root.to_string(), what: brief(&error) })?;
-        let relative = |location: &Path| {
-            let parts: Vec<String> =
-                location.prefix_match(&self.prefix)?.map(|part| part.as_ref().to_owned()).collect();
-            let hidden = parts.iter().any(|part| part.starts_with('.'));
-            (!hidden && !parts.is_empty()).then(|| parts.join("/"))
+    pub(super) async fn content(&self, name: &str, limit: u64) -> Result<Content, ReadError> {
+        Ok(Content::of_stream(name, limit, pieces(name, self.get(name, limit).await?)))
+    }
+
+    async fn get(&self, name: &str, limit: u64) -> Result<GetResult, ReadError> {
+        let found = self.client.get(&self.key(name)?).await.map_err(|error| unread(name, &error))?;
+        ReadError::require_size(name, found.meta.size, limit)?;
+        Ok(found)
+    }
+
+    pub(super) async fn list(
+        &self,
+        below: Option<&str>,
+        wanted: fn(&str) -> bool,
+    ) -> Result<Vec<Listed>, FilesError> {
+        let mut found = Vec::new();
+        let add = |name: String, bytes| {
+            if wanted(&name) {
+                found.push((name.into_boxed_str(), bytes));
+            }
         };
-        Ok(listed
-            .into_iter()
-            .filter_map(|object| relative(&object.location).map(|name| (name, object.size)))
-            .collect())
+        self.visit(below, add).await?;
+        Ok(found)
+    }
+
+    pub(super) async fn size(&self, name: &str) -> Result<Option<u64>, FilesError> {
+        let failed = |what: &dyn std::fmt::Display| FilesError::List {
+            root: self.root.to_string(),
+            what: what.to_string(),
+        };
+        match self.client.head(&self.key(name).map_err(|error| failed(&error))?).await {
+            Ok(found) => Ok(Some(found.size)),
+            Err(Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(failed(&brief(&error))),
+        }
+    }
+
+    /// Returns the size of every file, without their names.
+    pub(super) async fn sizes(&self) -> Result<Ledger<u64>, FilesError> {
+        let mut sizes = Ledger::default();
+        self.visit(None, |name, bytes| {
+            sizes.insert(&name, bytes);
+        })
+        .await?;
+        Ok(sizes)
+    }
+
+    async fn visit(&self, below: Option<&str>, mut visit: impl FnMut(String, u64)) -> Result<(), FilesError> {
+        let failed = |error| FilesError::List { root: self.root.to_string(), what: brief(&error) };
+        let prefix = below.map_or_else(|| self.prefix.clone(), |below| self.prefix.clone().join(below));
+        let mut listed = self.client.list(Some(&prefix));
+        while let Some(object) = listed.try_next().await.map_err(failed)? {
+            if let Some(name) = self.name(&object.location) {
+                visit(name, object.size);
+            }
+        }
+        Ok(())
+    }
+
+    /// A key's name relative to the root; nothing for what is hidden.
+    fn name(&self, key: &Path) -> Option<String> {
+        let parts: Vec<String> =
+            key.prefix_match(&self.prefix)?.map(|part| part.as_ref().to_owned()).collect();
+        let hidden = parts.iter().any(|part| part.starts_with('.'));
+        (!hidden && !parts.is_empty()).then(|| parts.join("/"))
     }
 
     pub(super) async fn write(&self, name: &str, bytes: Bytes) -> Result<(), ReadError> {
         let written = self.client.put(&self.key(name)?, bytes.into()).await;
         written.map(drop).map_err(|error| unread(name, &error))
+    }
+
+    pub(super) async fn write_file(&self, name: &str, from: &std::path::Path) -> Result<(), ReadError> {
+        let local = |error: std::io::Error| {
+            ReadError::unavailable(name, &format!("{} cannot be read: {error}", from.display()))
+        };
+        let mut file = tokio::fs::File::open(from).await.map_err(local)?;
+        if file.metadata().await.map_err(local)?.len() <= UPLOAD_PIECE_BYTES as u64 {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).await.map_err(local)?;
+            return self.write(name, bytes.into()).await;
+        }
+        let failed = |error| unread(name, &error);
+        let upload = self.client.put_multipart(&self.key(name)?).await.map_err(failed)?;
+        let mut upload = WriteMultipart::new_with_chunk_size(upload, UPLOAD_PIECE_BYTES);
+        let mut piece = BytesMut::with_capacity(UPLOAD_PIECE_BYTES);
+        let sent = loop {
+            piece.clear();
+            match file.read_buf(&mut piece).await {
+                Ok(0) => break Ok(()),
+                Ok(_) => upload.write(&piece),
+                Err(error) => break Err(local(error)),
+            }
+            if let Err(error) = upload.wait_for_capacity(UPLOADS).await {
+                break Err(failed(error));
+            }
+        };
+        match sent {
+            Ok(()) => upload.finish().await.map(drop).map_err(failed),
+            Err(error) => {
+                // What is left of it costs its owner storage until the bucket's own rules remove it.
+                let _ = upload.abort().await;
+                Err(error)
+            }
+        }
     }
 
     fn key(&self, name: &str) -> Result<Path, ReadError> {
@@ -103,6 +190,11 @@ fn connect(bucket: &str) -> Result<Arc<dyn ObjectStore>, Error> {
         builder = builder.with_allow_http(true);
     }
     Ok(Arc::new(builder.build()?))
+}
+
+fn pieces(name: &str, found: GetResult) -> impl Stream<Item = Result<Bytes, ReadError>> + Send + 'static {
+    let name = name.to_owned();
+    found.into_stream().map_err(move |error| unread(&name, &error))
 }
 
 fn unread(name: &str, error: &Error) -> ReadError {

@@ -4,6 +4,7 @@
 //! but a regular file is read, so no name can block a worker.
 
 use std::{
+    collections::HashMap,
     fs::{self, File},
     io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
@@ -12,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{FilesError, ReadError};
+use super::{Content, FilesError, Listed, ReadError};
 
 /// Deepest folder that is listed.
 const MAX_DEPTH: usize = 8;
@@ -33,34 +34,71 @@ impl Folder {
         reading.await.expect("reading does not panic")
     }
 
-    pub(super) async fn list(&self) -> Result<Vec<(String, u64)>, FilesError> {
-        let root = self.root.clone();
+    pub(super) async fn content(&self, name: &str, limit: u64) -> Result<Content, ReadError> {
+        let (folder, own_name) = (self.clone(), name.to_owned());
+        let opening = tokio::task::spawn_blocking(move || folder.open_blocking(&own_name, limit));
+        let (file, _) = opening.await.expect("opening does not panic")?;
+        Ok(Content::of_file(name, limit, file.into()))
+    }
+
+    pub(super) async fn list(
+        &self,
+        below: Option<&str>,
+        wanted: fn(&str) -> bool,
+    ) -> Result<Vec<Listed>, FilesError> {
+        let (root, below) = (self.root.clone(), below.map(str::to_owned));
         let listing = tokio::task::spawn_blocking(move || {
-            let mut found = Vec::new();
-            list_folder(&root, "", MAX_DEPTH, &mut found)?;
-            Ok(found)
+            let mut listing = Listing { wanted, found: Vec::new() };
+            match below {
+                None => listing.add(&root, "", MAX_DEPTH)?,
+                Some(below) if is_folder(&root.join(&below)) => {
+                    listing.add(&root.join(&below), &format!("{below}/"), MAX_DEPTH - 1)?;
+                }
+                Some(_) => {}
+            }
+            Ok(listing.found)
         });
         listing.await.expect("listing does not panic")
+    }
+
+    /// Returns the sizes of files; nothing for one that a listing of the root would not hold.
+    pub(super) async fn sizes(&self, names: Vec<String>) -> Vec<Option<u64>> {
+        let root = self.root.clone();
+        let asking = tokio::task::spawn_blocking(move || {
+            let mut folders = HashMap::new();
+            names.iter().map(|name| listed_size(&root, name, &mut folders)).collect()
+        });
+        asking.await.expect("asking for sizes does not panic")
     }
 
     pub(super) async fn write(&self, name: &str, bytes: Bytes) -> Result<(), ReadError> {
         let (path, name) = (self.root.join(name), name.to_owned());
         let writing = tokio::task::spawn_blocking(move || {
-            let folder = path.parent().expect("a file below a root has a folder");
-            let write = || -> io::Result<()> {
-                fs::create_dir_all(folder)?;
-                let mut file = tempfile::NamedTempFile::new_in(folder)?;
-                file.write_all(&bytes)?;
-                file.as_file().sync_data()?;
-                file.persist(&path)?;
-                Ok(())
-            };
-            write().map_err(|error| ReadError::unavailable(&name, &error))
+            write_whole(&path, |file| file.write_all(&bytes))
+                .map_err(|error| ReadError::unavailable(&name, &error))
+        });
+        writing.await.expect("writing does not panic")
+    }
+
+    pub(super) async fn write_file(&self, name: &str, from: &Path) -> Result<(), ReadError> {
+        let (path, from, name) = (self.root.join(name), from.to_owned(), name.to_owned());
+        let writing = tokio::task::spawn_blocking(move || {
+            write_whole(&path, |file| io::copy(&mut File::open(from)?, file).map(drop))
+                .map_err(|error| ReadError::unavailable(&name, &error))
         });
         writing.await.expect("writing does not panic")
     }
 
     fn read_blocking(&self, name: &str, limit: u64) -> Result<Bytes, ReadError> {
+        let (file, size) = self.open_blocking(name, limit)?;
+        let mut bytes = Vec::with_capacity(size as usize);
+        file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| system(name, &error))?;
+        ReadError::require_size(name, bytes.len() as u64, limit)?;
+        Ok(Bytes::from(bytes))
+    }
+
+    /// Opens a regular file below the root, and returns its size beside it.
+    fn open_blocking(&self, name: &str, limit: u64) -> Result<(File, u64), ReadError> {
         let failed = |error| system(name, &error);
         let path = self.root.join(name);
         let real = path.canonicalize().map_err(failed)?;
@@ -79,10 +117,7 @@ impl Folder {
             return Err(ReadError::refused(name, &"is no regular file"));
         }
         ReadError::require_size(name, metadata.len(), limit)?;
-        let mut bytes = Vec::with_capacity(metadata.len() as usize);
-        file.take(limit + 1).read_to_end(&mut bytes).map_err(failed)?;
-        ReadError::require_size(name, bytes.len() as u64, limit)?;
-        Ok(Bytes::from(bytes))
+        Ok((file, metadata.len()))
     }
 }
 
@@ -94,33 +129,80 @@ fn system(name: &str, error: &io::Error) -> ReadError {
     }
 }
 
-fn list_folder(
-    folder: &Path,
-    prefix: &str,
-    depth: usize,
-    found: &mut Vec<(String, u64)>,
-) -> Result<(), FilesError> {
-    let failed =
-        |error: io::Error| FilesError::List { root: folder.display().to_string(), what: error.to_string() };
-    for entry in fs::read_dir(folder).map_err(failed)? {
-        let entry = entry.map_err(failed)?;
-        let Ok(name) = entry.file_name().into_string() else { continue };
-        if name.starts_with('.') {
-            continue;
-        }
-        let name = format!("{prefix}{name}");
-        let kind = entry.file_type().map_err(failed)?;
-        if kind.is_dir() && depth > 0 {
-            list_folder(&entry.path(), &format!("{name}/"), depth - 1, found)?;
-        } else if !kind.is_dir() {
-            // Follows a link to a file; whether it leads outside is judged when it is read.
-            match fs::metadata(entry.path()) {
-                Ok(metadata) if metadata.is_file() => found.push((name, metadata.len())),
-                Ok(_) | Err(_) => {}
+/// Makes a file appear under its name once it is written and on disk.
+fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
+    let folder = path.parent().expect("a file below a root has a folder");
+    fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    write(file.as_file_mut())?;
+    file.as_file().sync_data()?;
+    file.persist(path)?;
+    Ok(())
+}
+
+struct Listing {
+    wanted: fn(&str) -> bool,
+    found: Vec<Listed>,
+}
+
+impl Listing {
+    fn add(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), FilesError> {
+        let failed = |error: io::Error| FilesError::List {
+            root: folder.display().to_string(),
+            what: error.to_string(),
+        };
+        for entry in fs::read_dir(folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if is_hidden(&name) {
+                continue;
+            }
+            let name = format!("{prefix}{name}");
+            let kind = entry.file_type().map_err(failed)?;
+            if kind.is_dir() && depth > 0 {
+                self.add(&entry.path(), &format!("{name}/"), depth - 1)?;
+            } else if !kind.is_dir()
+                && (self.wanted)(&name)
+                && let Some(bytes) = file_size(&entry.path())
+            {
+                self.found.push((name.into_boxed_str(), bytes));
             }
         }
+        Ok(())
     }
-    Ok(())
+}
+
+/// The size of a file that a listing would hold. `folders` remembers which folders a listing enters.
+fn listed_size(root: &Path, name: &str, folders: &mut HashMap<String, bool>) -> Option<u64> {
+    let mut folder = name;
+    for _ in 0..=MAX_DEPTH {
+        let Some((parent, _)) = folder.rsplit_once('/') else {
+            let hidden = name.split('/').any(is_hidden);
+            return if hidden { None } else { file_size(&root.join(name)) };
+        };
+        folder = parent;
+        let entered = match folders.get(folder) {
+            Some(entered) => *entered,
+            None => *folders.entry(folder.to_owned()).or_insert_with(|| is_folder(&root.join(folder))),
+        };
+        if !entered {
+            return None;
+        }
+    }
+    None
+}
+
+fn is_hidden(name: &str) -> bool {
+    name.starts_with('.')
+}
+
+fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
+/// Follows a link to a file; whether it leads outside is judged when it is read.
+fn file_size(path: &Path) -> Option<u64> {
+    fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|metadata| metadata.len())
 }
 
 #[cfg(test)]
@@ -176,11 +258,61 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_written_is_listed_and_read() {
-        let (_folder, files) = root();
+        let (folder, files) = root();
         files.write("parts/0.jsonl", Bytes::from_static(b"{}")).await.unwrap();
         assert!(files.write("../x", Bytes::new()).await.is_err());
-        let mut list = files.list().await.unwrap();
-        list.sort();
-        assert_eq!(list, [("parts/0.jsonl".to_owned(), 2), ("thumbnails/a.jpg".to_owned(), 5)]);
+        let listed = async |below| {
+            let listed = files.list(below, |name| !name.ends_with("b.jpg")).await.unwrap();
+            listed.into_iter().map(|(name, bytes)| (name.into_string(), bytes)).collect::<Vec<_>>()
+        };
+        files.write("thumbnails/b.jpg", Bytes::new()).await.unwrap();
+        let (part, image) = (("parts/0.jsonl".to_owned(), 2), ("thumbnails/a.jpg".to_owned(), 5));
+        assert_eq!(listed(None).await, [part.clone(), image.clone()]);
+        assert_eq!(listed(Some("parts")).await, [part]);
+        assert_eq!(listed(Some("nowhere")).await, []);
+        files.write_file("copy", &folder.path().join("secret")).await.unwrap();
+        assert_eq!(files.read("copy", 100).await.unwrap(), "secret");
+    }
+
+    /// What a listing holds has a size, and nothing else has one.
+    #[tokio::test]
+    async fn sizes_are_those_of_a_listing() {
+        let (folder, files) = root();
+        let root = folder.path().join("root");
+        let deep = |levels: usize| format!("{}x.jpg", "d/".repeat(levels));
+        let names = [".hidden.jpg", ".hidden/a.jpg", "empty", &deep(MAX_DEPTH), &deep(MAX_DEPTH + 1)]
+            .map(str::to_owned);
+        for name in &names {
+            fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+            fs::write(root.join(name), b"").unwrap();
+        }
+        symlink(root.join("thumbnails/a.jpg"), root.join("link.jpg")).unwrap();
+        symlink(root.join("thumbnails"), root.join("linked")).unwrap();
+        symlink(root.join("nowhere"), root.join("dangling")).unwrap();
+        let more =
+            ["thumbnails/a.jpg", "link.jpg", "linked/a.jpg", "dangling", "thumbnails", "none", "d/none"];
+        let names: Vec<String> = names.into_iter().chain(more.map(str::to_owned)).collect();
+        let listed: HashMap<Box<str>, u64> = files.list(None, |_| true).await.unwrap().into_iter().collect();
+        let sizes = files.sizes().await.unwrap().of(names.clone()).await;
+        for (name, size) in names.iter().zip(sizes) {
+            assert_eq!(size, listed.get(name.as_str()).copied(), "{name}");
+        }
+        assert_eq!(listed.len(), 4, "{listed:?}");
+    }
+
+    #[tokio::test]
+    async fn content_comes_in_pieces_within_its_limit() {
+        let (folder, files) = root();
+        let bytes: Vec<u8> = (0..700_000_u32).map(|at| (at % 251) as u8).collect();
+        fs::write(folder.path().join("root/large"), &bytes).unwrap();
+        let mut content = files.open_content("large", 700_000).await.unwrap();
+        let mut read = Vec::new();
+        while let Some(piece) = content.next_piece().await.unwrap() {
+            assert!(!piece.is_empty() && piece.len() < bytes.len());
+            read.extend_from_slice(&piece);
+        }
+        assert_eq!(read, bytes);
+        assert!(matches!(files.open_content("large", 699_999).await, Err(ReadError::TooLarge { .. })));
+        assert!(matches!(files.open_content("../secret", 9).await, Err(ReadError::Refused { .. })));
     }
 }

@@ -5,7 +5,9 @@
 //! bounded before anything is read; a file is written whole or not at all.
 
 mod bucket;
+mod content;
 mod folder;
+mod sizes;
 
 use std::{fmt::Display, path::Path};
 
@@ -13,9 +15,13 @@ use bytes::Bytes;
 use url::Url;
 
 use self::{bucket::Bucket, folder::Folder};
+pub use self::{content::Content, sizes::Sizes};
 
 /// The schemes of roots.
 pub const SCHEMES: [&str; 2] = ["file", "s3"];
+
+/// A file's name, and its size in bytes.
+pub type Listed = (Box<str>, u64);
 
 /// The files below one root. Clones share it.
 #[derive(Clone, Debug)]
@@ -142,16 +148,59 @@ impl Files {
         }
     }
 
-    /// Lists the files below the root, by name with `/` between folders, with their sizes. What is hidden
-    /// (a name that begins with a dot) and symbolic links to folders are passed over.
+    /// Opens a file of at most `limit` bytes, to be read piece by piece.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn open_content(&self, name: &str, limit: u64) -> Result<Content, ReadError> {
+        require_confined(name)?;
+        match &self.root {
+            Root::Folder(folder) => folder.content(name, limit).await,
+            Root::Bucket(bucket) => bucket.content(name, limit).await,
+        }
+    }
+
+    /// Lists the files below the root, or below one folder of it, that are `wanted` by their names: sorted by
+    /// name, with `/` between folders, and with their sizes. What is hidden (a name that begins with a dot)
+    /// and symbolic links to folders are passed over; a folder `below` that is not there holds nothing.
     ///
     /// # Errors
     /// When the root cannot be listed.
-    pub async fn list(&self) -> Result<Vec<(String, u64)>, FilesError> {
+    pub async fn list(
+        &self,
+        below: Option<&str>,
+        wanted: fn(&str) -> bool,
+    ) -> Result<Vec<Listed>, FilesError> {
+        let mut listed = match &self.root {
+            Root::Folder(folder) => folder.list(below, wanted).await?,
+            Root::Bucket(bucket) => bucket.list(below, wanted).await?,
+        };
+        listed.sort_unstable();
+        Ok(listed)
+    }
+
+    /// Returns the size of one file; nothing when it is not there.
+    ///
+    /// # Errors
+    /// When the object store fails.
+    pub async fn size(&self, name: &str) -> Result<Option<u64>, FilesError> {
         match &self.root {
-            Root::Folder(folder) => folder.list().await,
-            Root::Bucket(bucket) => bucket.list().await,
+            Root::Folder(folder) => {
+                Ok(folder.sizes(vec![name.to_owned()]).await.into_iter().next().flatten())
+            }
+            Root::Bucket(bucket) => bucket.size(name).await,
         }
+    }
+
+    /// Prepares to tell the sizes of files that [`Files::list`] would list.
+    ///
+    /// # Errors
+    /// When a bucket cannot be listed.
+    pub async fn sizes(&self) -> Result<Sizes, FilesError> {
+        Ok(match &self.root {
+            Root::Folder(folder) => Sizes::asking(folder.clone()),
+            Root::Bucket(bucket) => Sizes::listed(bucket.sizes().await?),
+        })
     }
 
     /// Writes a file whole or not at all, making its folder where needed.
@@ -163,6 +212,18 @@ impl Files {
         match &self.root {
             Root::Folder(folder) => folder.write(name, bytes).await,
             Root::Bucket(bucket) => bucket.write(name, bytes).await,
+        }
+    }
+
+    /// Writes a copy of the local file `from`, whole or not at all, without holding it in memory.
+    ///
+    /// # Errors
+    /// See [`ReadError`].
+    pub async fn write_file(&self, name: &str, from: &Path) -> Result<(), ReadError> {
+        require_confined(name)?;
+        match &self.root {
+            Root::Folder(folder) => folder.write_file(name, from).await,
+            Root::Bucket(bucket) => bucket.write_file(name, from).await,
         }
     }
 }

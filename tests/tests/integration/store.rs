@@ -31,8 +31,7 @@ async fn submission(store: &Store, kind: SubmissionKind, jobs: u32) -> Submissio
         deadline: None,
     };
     store.create_submission(&new).await.unwrap();
-    let opening =
-        Opening { items: u64::from(jobs) * 2, jobs, manifest: serde_json::json!({}), rejected: Vec::new() };
+    let opening = Opening { items: u64::from(jobs) * 2, jobs, manifest: serde_json::json!({}), rejected: 0 };
     store.open_submission(id, &opening).await.unwrap();
     id
 }

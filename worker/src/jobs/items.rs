@@ -2,7 +2,8 @@
 //!
 //! Owns the way of one item and its failures; shared by embed and predict. Does not own the model.
 //! Invariants: one bad item fails alone; the bytes of images in memory are bounded by the worker's
-//! budget; new embeddings are in the store before the caller reports them.
+//! budget; new embeddings are in the store before the caller reports them. Items that are read by then are
+//! looked up together, and none waits for another that still waits for memory.
 
 use bytes::Bytes;
 use common::{
@@ -18,6 +19,7 @@ use data::{
     parts, preprocess,
 };
 use futures::{StreamExt, stream};
+use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 
 use super::{JobError, Outcome};
@@ -33,12 +35,26 @@ pub(super) struct Embedded {
     pub(super) embedding: Embedding,
 }
 
+/// An image that was read.
+struct Image {
+    sha256: Digest,
+    bytes: Bytes,
+    _memory: OwnedSemaphorePermit,
+}
+
+/// An item on its way, with its submission-wide index.
+struct Underway<T> {
+    index: u64,
+    item: ManifestItem,
+    state: Result<T, ItemError>,
+}
+
 /// The items of a chunk, as far as an attempt came.
 pub(super) struct Attempt {
     /// What became of each resolved item, by submission-wide index.
-    pub(super) resolved: Vec<(u64, Result<Embedded, ItemFailure>)>,
+    resolved: Vec<(u64, Result<Embedded, ItemFailure>)>,
     /// Why the others are to be tried again; nothing when there are none.
-    pub(super) unresolved: Option<String>,
+    unresolved: Option<String>,
 }
 
 impl Attempt {
@@ -84,17 +100,23 @@ pub(super) async fn embed(
         .map(|(index, item)| {
             let files = files.as_ref();
             async move {
-                let result = embed_item(worker, files, &item).await;
-                (index, item, result)
+                let state = read_image(worker, files, &item).await;
+                Underway { index, item, state }
             }
         })
-        .buffer_unordered(WINDOW);
+        .buffer_unordered(WINDOW)
+        .ready_chunks(WINDOW)
+        .then(|images| look_up(worker, images))
+        .flat_map(stream::iter)
+        .map(|(image, known)| embed_image(worker, image, known))
+        .buffer_unordered(WINDOW)
+        .boxed();
     let mut resolved = Vec::with_capacity(wanted);
     let mut named = Vec::new();
     let mut later = None;
-    while let Some((index, item, result)) = embedded.next().await {
+    while let Some(Underway { index, item, state }) = embedded.next().await {
         announced.settle_one();
-        match result {
+        match state {
             Ok(embedded) => {
                 let entry = |dataset| (embedded.sha256, catalogue_entry(dataset, item));
                 named.extend(chunk.dataset.as_ref().map(entry));
@@ -162,24 +184,65 @@ async fn unresolved_items(
     Ok(items.zip(results).filter(|(_, result)| result.is_none()).map(|(item, _)| item).collect())
 }
 
-async fn embed_item(
-    worker: &Worker,
-    files: Option<&Files>,
-    item: &ManifestItem,
-) -> Result<Embedded, ItemError> {
-    let _memory = worker.image_memory.acquire(item.bytes).await;
+async fn read_image(worker: &Worker, files: Option<&Files>, item: &ManifestItem) -> Result<Image, ItemError> {
+    let memory = worker.image_memory.acquire(item.bytes).await;
     let bytes = read_item(worker, files, item).await?;
     let sha256 = Digest::of(&bytes);
     if let Some(want) = item.sha256.filter(|want| *want != sha256) {
         let detail = format!("its SHA-256 is {sha256}, the manifest says {want}");
         return Err(ItemError::Item(ItemFailure::new(FailureReason::Changed, detail)));
     }
-    let model = worker.model()?;
-    if let Some(embedding) = worker.store.embeddings(model.space(), &[sha256]).await?.pop().flatten() {
-        return Ok(Embedded { sha256, cached: true, embedding });
+    Ok(Image { sha256, bytes, _memory: memory })
+}
+
+/// Finds the embeddings that the store has, in one round trip.
+async fn look_up(
+    worker: &Worker,
+    mut images: Vec<Underway<Image>>,
+) -> Vec<(Underway<Image>, Option<Embedding>)> {
+    let digests: Vec<Digest> =
+        images.iter().filter_map(|image| image.state.as_ref().ok()).map(|image| image.sha256).collect();
+    let found = match worker.model() {
+        Ok(model) => worker.store.embeddings(model.space(), &digests).await.map_err(JobError::from),
+        Err(error) => Err(error),
+    };
+    match found {
+        Ok(found) => {
+            let mut found = found.into_iter();
+            let with_embedding = |image: Underway<Image>| {
+                let known = if image.state.is_ok() { found.next().flatten() } else { None };
+                (image, known)
+            };
+            images.into_iter().map(with_embedding).collect()
+        }
+        Err(error) => {
+            for image in images.iter_mut().filter(|image| image.state.is_ok()) {
+                image.state = Err(ItemError::Job(error.clone()));
+            }
+            images.into_iter().map(|image| (image, None)).collect()
+        }
     }
+}
+
+async fn embed_image(
+    worker: &Worker,
+    image: Underway<Image>,
+    known: Option<Embedding>,
+) -> Underway<Embedded> {
+    let Underway { index, item, state } = image;
+    let state = match (state, known) {
+        (Err(error), _) => Err(error),
+        (Ok(image), Some(embedding)) => Ok(Embedded { sha256: image.sha256, cached: true, embedding }),
+        (Ok(image), None) => compute(worker, image).await,
+    };
+    Underway { index, item, state }
+}
+
+async fn compute(worker: &Worker, image: Image) -> Result<Embedded, ItemError> {
+    let Image { sha256, bytes, _memory } = image;
     let pixels = worker.decoder.run(move || preprocess::pixels(&bytes)).await.map_err(ItemError::Item)?;
-    let embedding = model.embed(pixels).await.map_err(|error| JobError::Retryable(error.to_string()))?;
+    let embedded = worker.model()?.embed(pixels).await;
+    let embedding = embedded.map_err(|error| JobError::Retryable(error.to_string()))?;
     Ok(Embedded { sha256, cached: false, embedding })
 }
 

@@ -38,7 +38,7 @@ pub enum Outcome {
 }
 
 /// Why a job as a whole cannot be carried out.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum JobError {
     /// It may succeed later or elsewhere; it is tried again after a delay.
     #[error("{0}")]

@@ -18,6 +18,7 @@ use serde::Serialize;
 use self::sink::Sink;
 use super::{
     Waiting,
+    array::JsonArray,
     client::Client,
     dataset_argument,
     embed::wait_for,
@@ -102,12 +103,12 @@ async fn lines<T: Serialize>(
     mut page: impl AsyncFnMut(Option<String>) -> Result<Page<T>, CliError>,
 ) -> Result<Exit, CliError> {
     let mut sink = Sink::open(out)?;
-    let mut array = Vec::new();
+    let mut array = JsonArray::new(format, 0);
     let mut cursor = None;
     loop {
         let Page { items, next } = page(cursor).await?;
         if format == Format::Json {
-            array.extend(items);
+            items.iter().try_for_each(|item| sink.write(array.element(item).as_bytes()))?;
         } else {
             items.iter().try_for_each(|item| sink.write_line(item))?;
         }
@@ -117,8 +118,7 @@ async fn lines<T: Serialize>(
         }
     }
     if format == Format::Json {
-        sink.write(&serde_json::to_vec_pretty(&array).expect("a view is plain data"))?;
-        sink.write(b"\n")?;
+        sink.write(format!("{}\n", array.end()).as_bytes())?;
     }
     sink.finish().await?;
     Ok(Exit::Done)
@@ -131,9 +131,7 @@ async fn predictions(client: &Client, id: &str, out: Option<&str>, format: Forma
             let submission: Option<SubmissionId> = id.parse().ok().filter(|_| error.exit == Exit::NotFound);
             let Some(submission) = submission else { return Err(error) };
             client.submission(submission).await?;
-            let found = predict::results(client, submission).await?;
-            let mut found = Some(Page { items: found, next: None });
-            let page = async |_| Ok(found.take().expect("there is one page"));
+            let page = async |cursor| predict::results(client, submission, cursor).await;
             return lines(out, format, page).await;
         }
     };

@@ -95,9 +95,8 @@ impl Sink {
                 file.persist(&path).map(drop).map_err(|error| failed(&error.error))
             }
             Target::Url { folder, name } => {
-                let bytes = tokio::fs::read(file.path()).await.map_err(|error| failed(&error))?;
                 let files = Files::open(&folder).map_err(|error| CliError::failed(error.to_string()))?;
-                let written = files.write(&name, bytes.into()).await;
+                let written = files.write_file(&name, file.path()).await;
                 written.map_err(|error| CliError::failed(format!("{folder}: {error}")))
             }
         }
