@@ -29,7 +29,7 @@ impl Content {
         Self { name: name.to_owned(), limit, read: 0, source: Source::File(file) }
     }
 
-    pub(super) fn of_stream(
+    pub(crate) fn of_stream(
         name: &str,
         limit: u64,
         pieces: impl Stream<Item = Result<Bytes, ReadError>> + Send + 'static,

@@ -13,7 +13,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Content, FilesError, Listed, ReadError};
+use super::{Content, FilesError, Listed, ReadError, require_confined};
 
 /// Deepest folder that is listed.
 const MAX_DEPTH: usize = 8;
@@ -31,6 +31,22 @@ impl Folder {
     pub(super) async fn read(&self, name: &str, limit: u64) -> Result<Bytes, ReadError> {
         let (folder, name) = (self.clone(), name.to_owned());
         let reading = tokio::task::spawn_blocking(move || folder.read_blocking(&name, limit));
+        reading.await.expect("reading does not panic")
+    }
+
+    pub(super) async fn read_together(
+        &self,
+        names: Vec<String>,
+        limit: u64,
+    ) -> Vec<Result<Bytes, ReadError>> {
+        let folder = self.clone();
+        let reading = tokio::task::spawn_blocking(move || {
+            let read = |name: &String| {
+                require_confined(name)?;
+                folder.read_blocking(name, limit)
+            };
+            names.iter().map(read).collect()
+        });
         reading.await.expect("reading does not panic")
     }
 
@@ -233,6 +249,11 @@ mod tests {
         ));
         assert!(matches!(files.read("thumbnails/b.jpg", 4).await, Err(ReadError::Missing { .. })));
         assert!(matches!(files.read("thumbnails/a.jpg/x", 4).await, Err(ReadError::Missing { .. })));
+        let names = ["thumbnails/b.jpg", "thumbnails/a.jpg", "../secret"].map(str::to_owned);
+        let together = files.read_together(names.to_vec(), 5).await;
+        assert!(matches!(together[0], Err(ReadError::Missing { .. })), "{together:?}");
+        assert_eq!(together[1].as_ref().unwrap(), "12345");
+        assert!(matches!(together[2], Err(ReadError::Refused { .. })), "{together:?}");
     }
 
     #[tokio::test]

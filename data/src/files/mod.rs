@@ -12,6 +12,7 @@ mod sizes;
 use std::{fmt::Display, path::Path};
 
 use bytes::Bytes;
+use futures::future::join_all;
 use url::Url;
 
 use self::{bucket::Bucket, folder::Folder};
@@ -145,6 +146,15 @@ impl Files {
         match &self.root {
             Root::Folder(folder) => folder.read(name, limit).await,
             Root::Bucket(bucket) => bucket.read(name, limit).await,
+        }
+    }
+
+    /// Reads files of at most `limit` bytes each. Small files of a local folder cost less together: they share
+    /// the way to a thread that may block.
+    pub async fn read_together(&self, names: Vec<String>, limit: u64) -> Vec<Result<Bytes, ReadError>> {
+        match &self.root {
+            Root::Folder(folder) => folder.read_together(names, limit).await,
+            Root::Bucket(_) => join_all(names.iter().map(|name| self.read(name, limit))).await,
         }
     }
 

@@ -35,7 +35,7 @@ pub struct Dataset {
 
 enum Source {
     Images(vec::IntoIter<Listed>),
-    Rows(Rows),
+    Rows(Box<Rows>),
 }
 
 /// Everything a dataset holds, for those who need it at once.
@@ -116,7 +116,7 @@ impl Dataset {
         let source = if metadata.is_empty() {
             Source::Images(files.list(None, is_image).await?.into_iter())
         } else {
-            Source::Rows(Rows::of(files, metadata, files.sizes().await?))
+            Source::Rows(Box::new(Rows::of(files, metadata, files.sizes().await?)))
         };
         Ok(Self { source, ready: VecDeque::new(), empty: true })
     }

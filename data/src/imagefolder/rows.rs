@@ -8,7 +8,11 @@ use std::collections::VecDeque;
 
 use common::outcome::{FailureReason, ItemFailure};
 
-use super::{DatasetError, Duplicate, Entry, Rejected, lines::Line, lines::Lines, row::read_row};
+use super::{
+    DatasetError, Duplicate, Entry, Rejected,
+    lines::{Line, Lines},
+    row::read_row,
+};
 use crate::{
     files::{Files, Listed, Sizes},
     ledger::Ledger,

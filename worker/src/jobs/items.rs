@@ -2,8 +2,10 @@
 //!
 //! Owns the way of one item and its failures; shared by embed and predict. Does not own the model.
 //! Invariants: one bad item fails alone; the bytes of images in memory are bounded by the worker's
-//! budget; new embeddings are in the store before the caller reports them. Items that are read by then are
-//! looked up together, and none waits for another that still waits for memory.
+//! budget; new embeddings are in the store before the caller reports them. Items are read and looked up in
+//! small groups, which take their memory at once: nobody waits for memory while holding some.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use common::{
@@ -18,7 +20,7 @@ use data::{
     manifest::ManifestItem,
     parts, preprocess,
 };
-use futures::{StreamExt, stream};
+use futures::{StreamExt, future::join_all, stream};
 use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 
@@ -27,6 +29,9 @@ use crate::worker::Worker;
 
 /// Items of one job under way at once.
 const WINDOW: usize = 64;
+/// Items that are read and looked up together, at most, and the bytes that they may have together.
+const GROUP_ITEMS: usize = 16;
+const GROUP_BYTES: u64 = 4 << 20;
 
 /// An item's embedding.
 pub(super) struct Embedded {
@@ -39,7 +44,8 @@ pub(super) struct Embedded {
 struct Image {
     sha256: Digest,
     bytes: Bytes,
-    _memory: OwnedSemaphorePermit,
+    /// Shared with the others of its group.
+    _memory: Arc<OwnedSemaphorePermit>,
 }
 
 /// An item on its way, with its submission-wide index.
@@ -96,16 +102,9 @@ pub(super) async fn embed(
     let files = files.map_err(|error| JobError::Permanent(error.to_string()))?;
     let wanted = items.len();
     let mut announced = worker.model()?.announce(wanted);
-    let mut embedded = stream::iter(items)
-        .map(|(index, item)| {
-            let files = files.as_ref();
-            async move {
-                let state = read_image(worker, files, &item).await;
-                Underway { index, item, state }
-            }
-        })
-        .buffer_unordered(WINDOW)
-        .ready_chunks(WINDOW)
+    let mut embedded = stream::iter(groups(items))
+        .map(|group| read_group(worker, files.as_ref(), group))
+        .buffer_unordered(WINDOW / GROUP_ITEMS)
         .then(|images| look_up(worker, images))
         .flat_map(stream::iter)
         .map(|(image, known)| embed_image(worker, image, known))
@@ -184,15 +183,66 @@ async fn unresolved_items(
     Ok(items.zip(results).filter(|(_, result)| result.is_none()).map(|(item, _)| item).collect())
 }
 
-async fn read_image(worker: &Worker, files: Option<&Files>, item: &ManifestItem) -> Result<Image, ItemError> {
-    let memory = worker.image_memory.acquire(item.bytes).await;
-    let bytes = read_item(worker, files, item).await?;
+/// Cuts items into groups that are small together.
+fn groups(items: Vec<(u64, ManifestItem)>) -> Vec<Vec<(u64, ManifestItem)>> {
+    let mut groups: Vec<Vec<(u64, ManifestItem)>> = Vec::new();
+    let mut bytes = u64::MAX;
+    for (index, item) in items {
+        bytes = bytes.saturating_add(item.bytes);
+        match groups.last_mut() {
+            Some(group) if group.len() < GROUP_ITEMS && bytes <= GROUP_BYTES => group.push((index, item)),
+            _ => {
+                bytes = item.bytes;
+                groups.push(vec![(index, item)]);
+            }
+        }
+    }
+    groups
+}
+
+async fn read_group(
+    worker: &Worker,
+    files: Option<&Files>,
+    group: Vec<(u64, ManifestItem)>,
+) -> Vec<Underway<Image>> {
+    let bytes = group.iter().map(|(_, item)| item.bytes).sum();
+    let memory = Arc::new(worker.image_memory.acquire(bytes).await);
+    let read = match files {
+        Some(files) => {
+            let names = group.iter().map(|(_, item)| item.item.clone()).collect();
+            let read = files.read_together(names, worker.max_image_bytes).await;
+            read.into_iter().map(|read| read.map_err(unread)).collect()
+        }
+        None => join_all(group.iter().map(|(_, item)| read_upload(worker, item))).await,
+    };
+    let image = |((index, item), read): ((u64, ManifestItem), Result<Bytes, ItemError>)| {
+        let state = read.and_then(|bytes| check_image(&item, bytes, &memory));
+        Underway { index, item, state }
+    };
+    group.into_iter().zip(read).map(image).collect()
+}
+
+/// Hashes an image and holds it to what the manifest says.
+fn check_image(
+    item: &ManifestItem,
+    bytes: Bytes,
+    memory: &Arc<OwnedSemaphorePermit>,
+) -> Result<Image, ItemError> {
+    let failure = |reason, detail: String| Err(ItemError::Item(ItemFailure::new(reason, detail)));
+    let size = bytes.len() as u64;
+    if size == 0 {
+        return failure(FailureReason::Empty, "the file has no bytes".to_owned());
+    }
+    if size != item.bytes {
+        let detail = format!("the file has {size} bytes, the manifest says {}", item.bytes);
+        return failure(FailureReason::Changed, detail);
+    }
     let sha256 = Digest::of(&bytes);
     if let Some(want) = item.sha256.filter(|want| *want != sha256) {
         let detail = format!("its SHA-256 is {sha256}, the manifest says {want}");
-        return Err(ItemError::Item(ItemFailure::new(FailureReason::Changed, detail)));
+        return failure(FailureReason::Changed, detail);
     }
-    Ok(Image { sha256, bytes, _memory: memory })
+    Ok(Image { sha256, bytes, _memory: memory.clone() })
 }
 
 /// Finds the embeddings that the store has, in one round trip.
@@ -246,33 +296,39 @@ async fn compute(worker: &Worker, image: Image) -> Result<Embedded, ItemError> {
     Ok(Embedded { sha256, cached: false, embedding })
 }
 
-async fn read_item(worker: &Worker, files: Option<&Files>, item: &ManifestItem) -> Result<Bytes, ItemError> {
-    let failure = |reason, detail: String| ItemError::Item(ItemFailure::new(reason, detail));
-    let bytes = match (files, item.sha256) {
-        (Some(files), _) => match files.read(&item.item, worker.max_image_bytes).await {
-            Ok(bytes) => bytes,
-            Err(error @ ReadError::Missing { .. }) => {
-                return Err(failure(FailureReason::Missing, error.to_string()));
-            }
-            Err(error @ ReadError::TooLarge { .. }) => {
-                return Err(failure(FailureReason::TooLarge, error.to_string()));
-            }
-            Err(error) if error.is_retryable() => return Err(ItemError::Later(error.to_string())),
-            Err(error) => return Err(failure(FailureReason::Undecodable, error.to_string())),
-        },
-        (None, Some(sha256)) => match worker.store.image(&sha256).await? {
-            Some(bytes) => Bytes::from(bytes),
-            None => return Err(failure(FailureReason::Missing, "the uploaded image has expired".to_owned())),
-        },
-        (None, None) => return Err(failure(FailureReason::Missing, "the upload has no digest".to_owned())),
+fn unread(error: ReadError) -> ItemError {
+    let reason = match &error {
+        ReadError::Missing { .. } => FailureReason::Missing,
+        ReadError::TooLarge { .. } => FailureReason::TooLarge,
+        error if error.is_retryable() => return ItemError::Later(error.to_string()),
+        _ => FailureReason::Undecodable,
     };
-    let size = bytes.len() as u64;
-    if size == 0 {
-        return Err(failure(FailureReason::Empty, "the file has no bytes".to_owned()));
+    ItemError::Item(ItemFailure::new(reason, error.to_string()))
+}
+
+async fn read_upload(worker: &Worker, item: &ManifestItem) -> Result<Bytes, ItemError> {
+    let missing = |detail: &str| ItemError::Item(ItemFailure::new(FailureReason::Missing, detail));
+    let sha256 = item.sha256.ok_or_else(|| missing("the upload has no digest"))?;
+    let bytes = worker.store.image(&sha256).await?;
+    bytes.map(Bytes::from).ok_or_else(|| missing("the uploaded image has expired"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_small_in_number_and_in_bytes() {
+        let check = |bytes: &[u64], want: &[usize]| {
+            let items = bytes.iter().map(|bytes| ManifestItem { bytes: *bytes, ..ManifestItem::named("x") });
+            let groups = groups((7..).zip(items).collect());
+            let indices: Vec<u64> = groups.iter().flatten().map(|(index, _)| *index).collect();
+            assert_eq!(indices, (7..7 + bytes.len() as u64).collect::<Vec<_>>(), "{bytes:?}");
+            assert_eq!(groups.iter().map(Vec::len).collect::<Vec<_>>(), want, "{bytes:?}");
+        };
+        check(&[], &[]);
+        check(&[10; 33], &[16, 16, 1]);
+        check(&[GROUP_BYTES, 0, 1, 2], &[2, 2]);
+        check(&[u64::MAX, u64::MAX, 1], &[1, 1, 1]);
     }
-    if size != item.bytes {
-        let detail = format!("the file has {size} bytes, the manifest says {}", item.bytes);
-        return Err(failure(FailureReason::Changed, detail));
-    }
-    Ok(bytes)
 }
