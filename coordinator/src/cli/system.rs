@@ -130,8 +130,8 @@ fn jobs_text(jobs: &[JobView]) -> String {
     for job in open.iter().take(LISTED) {
         rows.add_row(vec![
             job.submission.to_string(),
-            job.job.clone(),
-            job.state.clone(),
+            plain(&job.job),
+            plain(&job.state),
             job.items.map_or_else(|| "–".to_owned(), |items| items.to_string()),
             job.crashes.to_string(),
             job.touched_seconds_ago.map_or_else(|| "–".to_owned(), |seconds| format!("{seconds:.1}")),
@@ -162,12 +162,12 @@ pub(super) fn workers_text(workers: &[WorkerView]) -> String {
         let kinds: Vec<&str> = record.kinds.iter().map(|kind| kind.name()).collect();
         rows.add_row(vec![
             plain(&record.name),
-            worker.state.clone(),
+            plain(&worker.state),
             plain(&record.version),
             kinds.join(" "),
-            record.device.clone().unwrap_or_else(|| "none".to_owned()),
+            plain(record.device.as_deref().unwrap_or("none")),
             record.threads.map_or_else(|| "–".to_owned(), |threads| threads.to_string()),
-            record.space.as_ref().map_or_else(|| "–".to_owned(), ToString::to_string),
+            record.space.as_ref().map_or_else(|| "–".to_owned(), |space| plain(&space.0)),
         ]);
     }
     rows.trim_fmt()
