@@ -15,3 +15,4 @@ pub mod service;
 mod similar;
 mod spaces;
 mod submissions;
+pub mod tokens;
