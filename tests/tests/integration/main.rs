@@ -13,5 +13,6 @@ mod manifests;
 mod model_gates;
 mod object_store;
 mod odd_images;
+mod security;
 mod store;
 mod uploads;
