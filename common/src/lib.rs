@@ -3,10 +3,12 @@
 //!
 //! Owns every name that crosses a process boundary. Does not know libtorch, the API or image files.
 
+pub mod authorities;
 pub mod broker;
 pub mod config;
 pub mod embedding;
 pub mod envelope;
+pub mod harmless;
 pub mod health;
 pub mod ids;
 pub mod jobs;

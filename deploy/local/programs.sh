@@ -42,8 +42,16 @@ start_programs() {
     await_programs "$count"
 }
 
-# Whether the coordinator's server answers at path $1 at all; prints what it says.
-fetch() { curl --noproxy '*' -s -m 5 "$SUBWATCH_URL$1" 2>/dev/null; }
+# Prints the header that shows the user's access token, where there is one.
+token_header() {
+    local token=${SUBWATCH_TOKEN:-}
+    if [[ -z $token && -r ${SUBWATCH_TOKEN_FILE:-} ]]; then token=$(<"$SUBWATCH_TOKEN_FILE"); fi
+    [[ -z $token ]] || printf 'Authorization: Bearer %s\n' "$token"
+}
+
+# Whether the coordinator's server answers at path $1 at all; prints what it says. Arguments can be seen by others
+# of the machine, so the token is none of them.
+fetch() { curl --noproxy '*' -s -m 5 -H @<(token_header) "$SUBWATCH_URL$1" 2>/dev/null; }
 
 await_programs() {
     local count=$1 limit=${UP_SECONDS:-900} deadline notice=$((SECONDS + 10)) name live

@@ -6,9 +6,9 @@
 #   services.sh status INSTANCE             exit status 3 when not all of it runs
 #
 # Five consecutive ports: AMQP, management, Redis, epmd, Erlang distribution. Instance `up` has fixed ones
-# from 8471 on (UP_PORTS=… moves them); the others take free ones when they start, and a sixth for a
-# coordinator. `.local/<instance>/services.env` says where they are. Servers of the machine are never touched,
-# nor is what /etc/rabbitmq and /etc/redis say.
+# from 8471 on (UP_PORTS=… moves them); the others take free ones when they start, a sixth for a coordinator,
+# and two more for AMQP and Redis over TLS where tests want them. `.local/<instance>/services.env` says where
+# they are. Servers of the machine are never touched, nor is what /etc/rabbitmq and /etc/redis say.
 
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 . "$scripts/processes.sh"
@@ -29,6 +29,7 @@ use_servers() {
 use_ports() {
     amqp_port=$1 management_port=$(($1 + 1)) redis_port=$(($1 + 2))
     epmd_port=$(($1 + 3)) distribution_port=$(($1 + 4)) coordinator_port=$(($1 + 5))
+    amqps_port=$(($1 + 6)) rediss_port=$(($1 + 7))
     amqp_url=amqp://guest:guest@127.0.0.1:$amqp_port/%2f
     management_url=http://guest:guest@127.0.0.1:$management_port
     redis_url=redis://127.0.0.1:$redis_port/0
@@ -54,7 +55,7 @@ choose_ports() {
 
 all_free() {
     local port
-    for ((port = $1; port < $1 + 6; port++)); do
+    for ((port = $1; port < $1 + 8; port++)); do
         ! listening "$port" || return 1
     done
 }
@@ -72,6 +73,26 @@ require_free() {
 # The address of a server that the user gave, or nothing: one that names our own server does not count.
 given() { [[ $instance != up || $1 == "$2" ]] || printf '%s' "$1"; }
 
+# Whether the servers of this instance speak TLS as well.
+for_tests() { [[ $instance == test || $instance == next ]]; }
+
+# Makes an authority, and a certificate of it for 127.0.0.1 alone: under any other name the servers are wrong.
+make_certificates() {
+    local folder=$home/tls
+    [[ ! -e $folder/server.pem ]] || return 0
+    command -v openssl >/dev/null || fail "openssl is not installed: run 'make setup'"
+    rm -rf "$folder"
+    mkdir -p "$folder"
+    {
+        openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 -subj '/CN=subwatch tests' \
+            -keyout "$folder/ca.key" -out "$folder/ca.pem" &&
+            openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj '/CN=servers' \
+                -keyout "$folder/server.key" -out "$folder/server.csr" &&
+            openssl x509 -req -in "$folder/server.csr" -CA "$folder/ca.pem" -CAkey "$folder/ca.key" -days 3650 \
+                -extfile <(echo subjectAltName=IP:127.0.0.1) -out "$folder/server.pem"
+    } 2>"$logs/openssl.log" || fail "openssl made no certificates: see $logs/openssl.log"
+}
+
 start_redis() {
     if runs redis; then return; fi
     require_free Redis "$redis_port"
@@ -87,6 +108,16 @@ appendonly yes
 appendfsync everysec
 maxmemory-policy noeviction
 CONF
+    if for_tests; then
+        require_free "Redis over TLS" "$rediss_port"
+        cat >>"$home/redis/redis.conf" <<CONF
+tls-port $rediss_port
+tls-cert-file "$home/tls/server.pem"
+tls-key-file "$home/tls/server.key"
+tls-ca-cert-file "$home/tls/ca.pem"
+tls-auth-clients no
+CONF
+    fi
     started=(redis "${started[@]}")
     start_process redis "${inside[@]}" env LC_ALL=C redis-server "$home/redis/redis.conf"
 }
@@ -123,6 +154,17 @@ vm_memory_high_watermark.relative = 0.4
 log.file.rotation.size = 10485760
 log.file.rotation.count = 2
 CONF
+    if for_tests; then
+        require_free "RabbitMQ over TLS" "$amqps_port"
+        cat >>"$folder/rabbitmq.conf" <<CONF
+listeners.ssl.1 = 127.0.0.1:$amqps_port
+ssl_options.certfile = $home/tls/server.pem
+ssl_options.keyfile = $home/tls/server.key
+ssl_options.cacertfile = $home/tls/ca.pem
+ssl_options.verify = verify_none
+ssl_options.fail_if_no_peer_cert = false
+CONF
+    fi
     # ALLOW_INPUT makes the script become the broker instead of watching it, so the pid is the broker's;
     # -noinput takes the shell away again. Idle schedulers do not spin: workers need the cores.
     started=(rabbitmq "${started[@]}")
@@ -141,7 +183,7 @@ CONF
 
 # Listeners open last, so a broker that answers here has booted.
 rabbitmq_ready() {
-    listening "$amqp_port" && curl --noproxy '*' -fs -m 5 -o /dev/null "$management_url/api/overview"
+    listening "$amqp_port" && { ! for_tests || listening "$amqps_port"; } && curl --noproxy '*' -fs -m 5 -o /dev/null "$management_url/api/overview"
 }
 
 write_addresses() {
@@ -149,10 +191,13 @@ write_addresses() {
         echo "# Servers of the instance '$instance'. Use them with: . .local/$instance/services.env"
         [[ -n $given_amqp ]] || echo "export SUBWATCH_AMQP_URL=$amqp_url"
         [[ -n $given_redis ]] || echo "export SUBWATCH_REDIS_URL=$redis_url"
-        if [[ $instance == test || $instance == next ]]; then
+        if for_tests; then
             echo "export SUBWATCH_TEST_AMQP_URL=$amqp_url"
+            echo "export SUBWATCH_TEST_AMQPS_URL=amqps://guest:guest@127.0.0.1:$amqps_port"
             echo "export SUBWATCH_TEST_MANAGEMENT_URL=$management_url"
             echo "export SUBWATCH_TEST_REDIS_URL=$redis_url"
+            echo "export SUBWATCH_TEST_REDISS_URL=rediss://127.0.0.1:$rediss_port/0"
+            echo "export SUBWATCH_TEST_CA_FILE='$home/tls/ca.pem'"
         fi
         if [[ $instance != up ]]; then echo "export SUBWATCH_URL=http://127.0.0.1:$coordinator_port"; fi
     } >"$home/services.env"
@@ -160,11 +205,12 @@ write_addresses() {
 
 start() {
     local begun=$SECONDS
-    [[ ${1:-} != --fresh ]] || { stop quietly && rm -rf "$home/redis" "$home/rabbitmq"; }
+    [[ ${1:-} != --fresh ]] || { stop quietly && rm -rf "$home/redis" "$home/rabbitmq" "$home/tls"; }
     use_servers
     choose_ports
     given_amqp=$(given "${SUBWATCH_AMQP_URL:-}" "$amqp_url")
     given_redis=$(given "${SUBWATCH_REDIS_URL:-}" "$redis_url")
+    ! for_tests || make_certificates
     [[ -n $given_redis ]] || start_redis
     [[ -n $given_amqp ]] || start_rabbitmq
     [[ -n $given_redis ]] || await redis 60 redis_ready || exit 1

@@ -11,7 +11,8 @@
 . "$scripts/programs.sh"
 
 # What the user has set for a running system must not steer the tests.
-unset SUBWATCH_URL SUBWATCH_REDIS_KEY_PREFIX SUBWATCH_DATASET_ROOTS SUBWATCH_CONFIG
+unset SUBWATCH_URL SUBWATCH_REDIS_KEY_PREFIX SUBWATCH_DATASET_ROOTS SUBWATCH_CONFIG SUBWATCH_TOKENS_FILE \
+    SUBWATCH_TOKEN SUBWATCH_TOKEN_FILE SUBWATCH_AMQP_CA_FILE SUBWATCH_REDIS_CA_FILE
 
 # shellcheck disable=SC2317 # reached through run_foreground
 run_tests() {

@@ -58,7 +58,7 @@ def has_settings_that_fit(name, service):
     targets = [one["target"] for one in service.get("secrets", []) if isinstance(one, dict)]
     mounted = [one.split(":")[1] for one in service.get("volumes", []) if isinstance(one, str)]
     for variable, value in variables(service).items():
-        if variable.endswith("_URL_FILE") and value not in targets:
+        if variable.endswith("_FILE") and value not in targets:
             yield f"service {name}: {variable} is {value}, where no secret is mounted"
         if variable in ("SUBWATCH_ARTIFACTS", "SUBWATCH_DATASET_ROOTS", "SUBWATCH_CACHE_DIR"):
             if not any((value + "/").startswith(at + "/") for at in mounted):

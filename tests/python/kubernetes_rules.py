@@ -9,13 +9,15 @@ VERSIONS = ("1.29", "1.37")
 NAMESPACE = "subwatch"
 # What an operator makes, as deploy/README.md says; None where the keys are the operator's business.
 OPERATOR_MAKES = {
-    ("Secret", "subwatch-servers"): {"amqp_url", "redis_url", "rabbitmq.conf", "redis.conf"},
+    ("Secret", "subwatch-servers"): {"amqp_url", "redis_url", "rabbitmq.conf", "redis.conf", "tokens", "token"},
     ("Secret", "subwatch-aws"): None,
 }
 # Variables of the containers that are no settings of ours.
 OTHER_VARIABLES = re.compile(r"AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|REGION|ENDPOINT_URL|ALLOW_HTTP)|RUST_BACKTRACE")
 PROBES = {"startupProbe": {"/healthz", "/readyz"}, "readinessProbe": {"/readyz"}, "livenessProbe": {"/healthz"}}
 HEALTH_PORT = 8471
+# What else may be reached of ours from outside its pod.
+API_PORTS = {"coordinator": [8470]}
 DEFAULT_GRACE_SECONDS, GRACE_MARGIN_SECONDS = 30, 5
 
 
@@ -115,6 +117,11 @@ def folders(workload, container):
     }
 
 
+def is_loopback(url):
+    """Whether a coordinator with this SUBWATCH_URL listens on loopback, as it does where there is none."""
+    return url is None or urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
+
+
 def has_settings_that_fit_the_pod(objects):
     """Files and folders of settings lie in volumes, and the probes ask where the program listens."""
     for workload in workloads(objects):
@@ -123,7 +130,7 @@ def has_settings_that_fit_the_pod(objects):
             mounted = folders(workload, container)
             values = variables(objects, container)
             for variable, value in values.items():
-                if value and variable.endswith("_URL_FILE"):
+                if value and variable.endswith("_FILE"):
                     folder, _, file = value.rpartition("/")
                     items = mounted.get(folder, ({}, {}))[0].get("secret", {}).get("items", [])
                     if file not in [item["path"] for item in items]:
@@ -132,6 +139,8 @@ def has_settings_that_fit_the_pod(objects):
                     for path in re.split(r":(?!//)", value):
                         if "://" not in path and not any((path + "/").startswith(at + "/") for at in mounted):
                             yield f"{where}: {variable} names {path}, which lies in no volume"
+            if not is_loopback(values.get("SUBWATCH_URL")) and not values.get("SUBWATCH_TOKENS_FILE"):
+                yield f"{where}: SUBWATCH_URL is {values['SUBWATCH_URL']}, where it asks for tokens: SUBWATCH_TOKENS_FILE"
             address = values.get("SUBWATCH_HEALTH_ADDRESS")
             if address != f"0.0.0.0:{HEALTH_PORT}":
                 yield f"{where}: SUBWATCH_HEALTH_ADDRESS is {address}: the probes ask at port {HEALTH_PORT} of the pod"
@@ -159,8 +168,9 @@ def has_probes(objects):
                 port = (get or probe.get("tcpSocket") or {}).get("port")
                 if port is not None and not has_port(container, port):
                     yield f"{where}: {kind} asks at port {port}, which the container does not have"
-            if is_ours(container) and [one["containerPort"] for one in container.get("ports", [])] != [HEALTH_PORT]:
-                yield f"{where}: only port {HEALTH_PORT} can be reached from outside the pod"
+            wanted = [HEALTH_PORT, *API_PORTS.get(container["name"], [])]
+            if is_ours(container) and [one["containerPort"] for one in container.get("ports", [])] != wanted:
+                yield f"{where}: only ports {wanted} can be reached from outside the pod"
 
 
 def has_selectors_that_match(objects):

@@ -90,9 +90,13 @@ impl Cluster {
             .chain(settings.iter().cloned())
             .map(|(key, value)| (key.to_owned(), value))
             .collect();
-        let store = Store::connect(&StoreConfig { url: servers.redis_url.as_str().into(), key_prefix })
-            .await
-            .expect("Redis answers");
+        let store = Store::connect(&StoreConfig {
+            url: servers.redis_url.as_str().into(),
+            authorities: None,
+            key_prefix,
+        })
+        .await
+        .expect("Redis answers");
         let (coordinator, url) = start_coordinator(&environment, folder.path(), "http://127.0.0.1:0").await;
         let mut cluster = Self {
             store,
@@ -190,6 +194,12 @@ impl Cluster {
         self.folder.path()
     }
 
+    /// Where the coordinator listens.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     /// Makes a dataset of `count` generated thumbnails and returns its folder.
     pub async fn sample(&self, count: u32) -> PathBuf {
         let folder = self.folder.path().join(format!("sample-{count}"));
@@ -204,6 +214,14 @@ impl Cluster {
     pub async fn cli(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(binary("subwatch"));
         command.args(arguments).envs(self.environment.iter().cloned()).env("SUBWATCH_URL", &self.url);
+        command.kill_on_drop(true).output().await.expect("the command line starts")
+    }
+
+    /// Runs the command line to its end, with more environment variables.
+    pub async fn cli_with(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
+        let mut command = Command::new(binary("subwatch"));
+        command.args(arguments).envs(self.environment.iter().cloned()).env("SUBWATCH_URL", &self.url);
+        command.envs(settings.iter().copied());
         command.kill_on_drop(true).output().await.expect("the command line starts")
     }
 

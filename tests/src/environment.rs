@@ -9,6 +9,12 @@ pub struct Servers {
     pub management_url: String,
     /// `redis://host:port`.
     pub redis_url: String,
+    /// The same RabbitMQ over TLS, at 127.0.0.1, the only name its certificate is for.
+    pub amqps_url: String,
+    /// The same Redis over TLS, likewise.
+    pub rediss_url: String,
+    /// PEM file of the authority that signed their certificate.
+    pub ca_file: String,
 }
 
 impl Servers {
@@ -22,6 +28,9 @@ impl Servers {
             amqp_url: variable("SUBWATCH_TEST_AMQP_URL"),
             management_url: variable("SUBWATCH_TEST_MANAGEMENT_URL"),
             redis_url: variable("SUBWATCH_TEST_REDIS_URL"),
+            amqps_url: variable("SUBWATCH_TEST_AMQPS_URL"),
+            rediss_url: variable("SUBWATCH_TEST_REDISS_URL"),
+            ca_file: variable("SUBWATCH_TEST_CA_FILE"),
         }
     }
 }

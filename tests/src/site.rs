@@ -41,6 +41,14 @@ impl Answer {
         Self { status, headers: "content-length: 0\r\n".to_owned(), body: Vec::new(), endless: false }
     }
 
+    /// The same with one more line of headers.
+    #[must_use]
+    pub fn with_header(mut self, line: &str) -> Self {
+        self.headers.push_str(line);
+        self.headers.push_str("\r\n");
+        self
+    }
+
     /// Bytes without an end.
     #[must_use]
     pub fn endless() -> Self {

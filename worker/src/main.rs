@@ -3,6 +3,7 @@
 use clap::Parser;
 use common::{
     config::{ConfigError, Loaded, Settings},
+    harmless::escaped,
     jobs::Kind,
     telemetry,
 };
@@ -59,6 +60,6 @@ fn configure(arguments: &Arguments) -> Result<Settings, ConfigError> {
 
 #[expect(clippy::print_stderr, reason = "the last word of a program that ends, whatever the log filter")]
 fn fail(error: &dyn std::fmt::Display, code: u8) -> ! {
-    eprintln!("subwatch-worker: {error}");
+    eprintln!("subwatch-worker: {}", escaped(&error.to_string()));
     leave(code)
 }

@@ -189,6 +189,7 @@ async fn start(settings: &Settings, kinds: &[Kind], stop: &CancellationToken) ->
 
     let store = Store::connect(&StoreConfig {
         url: settings.redis_url.clone(),
+        authorities: settings.redis_authorities.clone(),
         key_prefix: settings.redis_key_prefix.clone(),
     })
     .await?;
@@ -196,7 +197,8 @@ async fn start(settings: &Settings, kinds: &[Kind], stop: &CancellationToken) ->
     if let Some(space) = &record.space {
         store.register_space(space, &format!("by {name}, version {}", record.version)).await?;
     }
-    let broker = BrokerConfig::new(settings.amqp_url.clone(), "worker");
+    let broker =
+        BrokerConfig::new(settings.amqp_url.clone(), "worker").trusting(settings.amqp_authorities.clone());
     let publisher = Publisher::connect(&broker).await?;
     let subscriptions = Route::for_kinds(kinds, &fingerprints)
         .into_iter()

@@ -3,13 +3,15 @@
 //! Owns the URL, the patience of reconnecting and the classification of lapin's errors. Does not own
 //! what is published or consumed, or when a connection is lost (see `link`).
 
-use std::{fmt, io, time::Duration};
+use std::{fmt, io, net::SocketAddr, time::Duration};
 
 use lapin::{
     Channel, Connection, ConnectionProperties, ErrorKind,
     options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    runtime::default_runtime,
+    tcp::{AsyncTcpStream, RustlsConnector},
     types::{AMQPValue, FieldTable},
-    uri::AMQPUri,
+    uri::{AMQPScheme, AMQPUri},
 };
 use secrecy::ExposeSecret;
 use tokio::time::Instant;
@@ -54,6 +56,8 @@ pub(super) enum Patience {
 #[derive(Clone)]
 pub(super) struct Endpoint {
     uri: AMQPUri,
+    /// Trusts the authorities that were given; absent where those of the system count.
+    connector: Option<RustlsConnector>,
     name: String,
     timeout: Duration,
 }
@@ -87,7 +91,9 @@ impl Endpoint {
             uri.vhost.push('/');
         }
         uri.query.heartbeat = uri.query.heartbeat.or(Some(HEARTBEAT_SECONDS));
-        Ok(Self { uri, name: config.name.clone(), timeout: config.connect_timeout })
+        let given = config.authorities.as_ref().filter(|_| uri.scheme == AMQPScheme::AMQPS);
+        let connector = given.map(|authorities| RustlsConnector::from(authorities.client()));
+        Ok(Self { uri, connector, name: config.name.clone(), timeout: config.connect_timeout })
     }
 
     /// Returns host and port.
@@ -161,12 +167,25 @@ impl Endpoint {
     pub(super) async fn open_bare(&self, purpose: Purpose) -> Result<Link, BrokerError> {
         let name = format!("{} {purpose:?}", self.name).to_lowercase();
         let properties = ConnectionProperties::default().with_connection_name(name.into());
-        let connecting = Connection::connect_uri(self.uri.clone(), properties);
-        match tokio::time::timeout(self.timeout, connecting).await {
+        match tokio::time::timeout(self.timeout, self.dial(properties)).await {
             Ok(Ok(connection)) => Ok(Link::new(connection)),
             Ok(Err(error)) => Err(self.classify(&error)),
             Err(_) => Err(self.unreachable(&format!("no answer within {:?}", self.timeout))),
         }
+    }
+
+    async fn dial(&self, properties: ConnectionProperties) -> lapin::Result<Connection> {
+        let Some(connector) = self.connector.clone() else {
+            return Connection::connect_uri(self.uri.clone(), properties).await;
+        };
+        // lapin's own way to name authorities adds them to the system's.
+        let dial = async move |uri: AMQPUri, runtime| {
+            let (host, port) = (uri.authority.host.as_str(), uri.authority.port);
+            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
+            let stream = AsyncTcpStream::connect(&runtime, addresses).await?;
+            Ok(stream.into_rustls(&connector, host).await?)
+        };
+        Connection::connector(self.uri.clone(), default_runtime()?, dial, properties).await
     }
 
     async fn declare_all(&self, link: &Link, queues: &[Queue]) -> Result<(), BrokerError> {

@@ -21,6 +21,8 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
+use crate::authorities::Authorities;
+
 pub use self::{
     codec::{DeadNote, Message},
     consumer::{Consumer, Renewal, Subscription},
@@ -34,6 +36,8 @@ pub use self::{
 pub struct BrokerConfig {
     /// `amqp://` or `amqps://` URL, with credentials and virtual host.
     pub url: SecretString,
+    /// Who must vouch for the broker over `amqps://`; those of the system where none are given.
+    pub authorities: Option<Authorities>,
     /// Name of this program: the messages' `app_id`, and part of the connections' names.
     pub name: String,
     /// How long a connection may take to open.
@@ -50,11 +54,18 @@ impl BrokerConfig {
     pub fn new(url: SecretString, name: impl Into<String>) -> Self {
         Self {
             url,
+            authorities: None,
             name: name.into(),
             connect_timeout: Duration::from_secs(10),
             publish_timeout: Duration::from_secs(30),
             publish_window: 1024,
         }
+    }
+
+    /// Trusts these authorities alone, where some are given.
+    #[must_use]
+    pub fn trusting(self, authorities: Option<Authorities>) -> Self {
+        Self { authorities, ..self }
     }
 }
 
@@ -76,7 +87,7 @@ pub enum BrokerError {
     },
     /// The broker's certificate is not signed by anybody this machine trusts, or not for this host.
     #[error(
-        "RabbitMQ at {address} is not trusted: {reason} (SSL_CERT_FILE names a file of further authorities)"
+        "RabbitMQ at {address} is not trusted: {reason} (SUBWATCH_AMQP_CA_FILE names the file of an authority that vouches for it)"
     )]
     Untrusted {
         /// Host and port.

@@ -19,6 +19,7 @@ use url::Url;
 use crate::jobs::Kind;
 
 pub use self::sources::{Loaded, Setting};
+use crate::authorities::Authorities;
 
 /// Prefix of every environment variable.
 const PREFIX: &str = "SUBWATCH";
@@ -32,15 +33,35 @@ pub struct Settings {
     pub amqp_url: SecretString,
     /// File that holds `amqp_url`, for secrets that are mounted as files. Give one of the two.
     pub amqp_url_file: Option<PathBuf>,
+    /// PEM file of the authorities whose signature RabbitMQ's certificate must bear, over `amqps://`.
+    /// Default: those of the system.
+    pub amqp_ca_file: Option<PathBuf>,
+    /// What `amqp_ca_file` holds.
+    #[serde(skip)]
+    pub amqp_authorities: Option<Authorities>,
     /// Redis, as `redis://user:password@host:port/database`. Default `redis://127.0.0.1:6379/0`.
     #[serde(serialize_with = "secret::without_password")]
     pub redis_url: SecretString,
     /// File that holds `redis_url`. Give one of the two.
     pub redis_url_file: Option<PathBuf>,
+    /// PEM file of the authorities whose signature Redis's certificate must bear, over `rediss://`.
+    /// Default: those of the system.
+    pub redis_ca_file: Option<PathBuf>,
+    /// What `redis_ca_file` holds.
+    #[serde(skip)]
+    pub redis_authorities: Option<Authorities>,
     /// What every Redis key begins with. Default `subwatch:`.
     pub redis_key_prefix: String,
     /// Where the coordinator listens and the command line connects. Default `http://127.0.0.1:8470`.
     pub url: Url,
+    /// File of the access tokens that the coordinator's API asks for, one `NAME SCOPE SHA256` a line; it is
+    /// read again when it changes. Default: none, and then the API listens on loopback only.
+    pub tokens_file: Option<PathBuf>,
+    /// The access token that the command line sends. Default: none.
+    #[serde(serialize_with = "secret::hidden")]
+    pub token: Option<SecretString>,
+    /// File that holds `token`. Give one of the two.
+    pub token_file: Option<PathBuf>,
     /// Where `/healthz` and `/readyz` are served beside the API, as `IP:PORT`; there is nothing else, so
     /// any address may be given. Default: nowhere.
     pub health_address: Option<SocketAddr>,
@@ -103,10 +124,17 @@ impl Default for Settings {
         Self {
             amqp_url: "amqp://guest:guest@127.0.0.1:5672/%2f".into(),
             amqp_url_file: None,
+            amqp_ca_file: None,
+            amqp_authorities: None,
             redis_url: "redis://127.0.0.1:6379/0".into(),
             redis_url_file: None,
+            redis_ca_file: None,
+            redis_authorities: None,
             redis_key_prefix: "subwatch:".to_owned(),
             url: Url::parse("http://127.0.0.1:8470").expect("the literal is a URL"),
+            tokens_file: None,
+            token: None,
+            token_file: None,
             health_address: None,
             dataset_roots: None,
             artifacts: ".subwatch".to_owned(),
@@ -198,6 +226,12 @@ impl Settings {
         }
         if !["http", "https"].contains(&self.url.scheme()) || self.url.host().is_none() {
             return fail("url", &self.url, "an http URL such as http://127.0.0.1:8470");
+        }
+        if !self.url.username().is_empty() || self.url.password().is_some() {
+            let mut shown = self.url.clone();
+            let _ = shown.set_password(self.url.password().map(|_| secret::HIDDEN));
+            let want = "free of user and password: the API asks for a token, which SUBWATCH_TOKEN holds";
+            return fail("url", &shown, want);
         }
         if self.redis_key_prefix.contains(['{', '}']) {
             return fail(
@@ -296,6 +330,7 @@ mod tests {
         check("SUBWATCH_JOB_LIMIT_SECONDS", "0", "at least 1");
         check("SUBWATCH_MODEL_PRECISION", "fp8", "auto, fp32 or bf16");
         check("SUBWATCH_URL", "8470", "url");
+        check("SUBWATCH_URL", "http://me:hunter2@host", "is 'http://me:***@host/': it must be free of user");
         check("SUBWATCH_REDIS_KEY_PREFIX", "{x}", "free of braces");
         check("SUBWATCH_HEALTH_ADDRESS", "8471", "health_address");
         check("SUBWATCH_AMQP_URL_FILE", "/no/such/file", "SUBWATCH_AMQP_URL_FILE is '/no/such/file'");

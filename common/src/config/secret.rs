@@ -1,11 +1,11 @@
-//! URLs with passwords, as people may see them.
+//! Secrets, as people may see them.
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serializer;
 use url::Url;
 
 /// What stands for a secret.
-const HIDDEN: &str = "***";
+pub(super) const HIDDEN: &str = "***";
 
 /// Serialises a URL with `***` for its password; what is no URL is hidden whole.
 pub(super) fn without_password<S: Serializer>(url: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
@@ -16,4 +16,12 @@ pub(super) fn without_password<S: Serializer>(url: &SecretString, serializer: S)
         Some(url.to_string())
     });
     serializer.serialize_str(shown.as_deref().unwrap_or(HIDDEN))
+}
+
+/// Serialises a secret as `***`, and its absence as null.
+pub(super) fn hidden<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+    match secret {
+        Some(_) => serializer.serialize_some(HIDDEN),
+        None => serializer.serialize_none(),
+    }
 }

@@ -7,9 +7,11 @@ use std::{
 };
 
 use config::{Config, Environment, File, FileFormat, Source};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use super::{ConfigError, PREFIX, Settings};
+use crate::authorities::Authorities;
 
 /// Settings together with where each value came from.
 #[derive(Debug)]
@@ -79,7 +81,7 @@ impl Loaded {
             };
             let text = fs::read_to_string(path).map_err(|error| invalid(error.to_string()))?;
             let file = File::from_str(&text, FileFormat::Toml);
-            for key in file.collect().map_err(|error| invalid(error.to_string()))?.into_keys() {
+            for key in file.collect().map_err(|error| invalid(without_excerpt(&error)))?.into_keys() {
                 if !keys.contains(&key) {
                     return Err(invalid(format!("'{key}' in it is no setting")));
                 }
@@ -106,6 +108,7 @@ impl Loaded {
         }
         let mut settings: Settings = builder.build().and_then(Config::try_deserialize).map_err(failed)?;
         read_secrets(&mut settings, &origins)?;
+        read_authorities(&mut settings)?;
         settings.validate()?;
         Ok(Self { settings, origins, unknown })
     }
@@ -125,24 +128,32 @@ impl Loaded {
 
 /// Reads the secrets that lie in files.
 fn read_secrets(settings: &mut Settings, origins: &BTreeMap<String, String>) -> Result<(), ConfigError> {
-    let secrets = [
-        ("amqp_url", settings.amqp_url_file.clone(), &mut settings.amqp_url),
-        ("redis_url", settings.redis_url_file.clone(), &mut settings.redis_url),
-    ];
-    for (key, path, secret) in secrets {
-        let Some(path) = path else { continue };
-        let file_key = format!("{key}_file");
-        if origins.contains_key(key) {
-            let want = format!("absent where {} is given", variable(key));
-            return Err(ConfigError::invalid(&file_key, &path.display(), &want));
-        }
-        *secret = read_secret(&path)
-            .map_err(|what| {
-                ConfigError::invalid(&file_key, &path.display(), &format!("a file with the URL ({what})"))
-            })?
-            .into();
+    if let Some(token) = read_secret_of("token", "the token", settings.token_file.as_deref(), origins)? {
+        settings.token = Some(token);
+    }
+    if let Some(url) = read_secret_of("amqp_url", "the URL", settings.amqp_url_file.as_deref(), origins)? {
+        settings.amqp_url = url;
+    }
+    if let Some(url) = read_secret_of("redis_url", "the URL", settings.redis_url_file.as_deref(), origins)? {
+        settings.redis_url = url;
     }
     Ok(())
+}
+
+/// Reads the secret `key` from the file at `path`, where one is given; `what` says what it holds.
+fn read_secret_of(
+    key: &str,
+    what: &str,
+    path: Option<&Path>,
+    origins: &BTreeMap<String, String>,
+) -> Result<Option<SecretString>, ConfigError> {
+    let Some(path) = path else { return Ok(None) };
+    let invalid = |want: &str| ConfigError::invalid(&format!("{key}_file"), &path.display(), want);
+    if origins.contains_key(key) {
+        return Err(invalid(&format!("absent where {} is given", variable(key))));
+    }
+    let secret = read_secret(path).map_err(|error| invalid(&format!("a file with {what} ({error})")))?;
+    Ok(Some(secret.into()))
 }
 
 fn read_secret(path: &Path) -> Result<String, String> {
@@ -151,10 +162,37 @@ fn read_secret(path: &Path) -> Result<String, String> {
     if secret.is_empty() { Err("it is empty".to_owned()) } else { Ok(secret.to_owned()) }
 }
 
+/// Reads the authorities that servers must be vouched for by.
+fn read_authorities(settings: &mut Settings) -> Result<(), ConfigError> {
+    let read = |key: &str, path: Option<&Path>, url: &SecretString, encrypted: &[&str]| {
+        let Some(path) = path else { return Ok(None) };
+        let invalid = |want: &str| ConfigError::invalid(&format!("{key}_ca_file"), &path.display(), want);
+        let scheme = url.expose_secret().split("://").next().unwrap_or_default();
+        // Whoever names an authority believes the connection to be encrypted.
+        if !encrypted.contains(&scheme) {
+            let url_key = variable(&format!("{key}_url"));
+            return Err(invalid(&format!("absent where {url_key} is not {}://", encrypted[0])));
+        }
+        let authorities = Authorities::read(path);
+        let want = |error| invalid(&format!("a PEM file of certificates ({error})"));
+        authorities.map(Some).map_err(want)
+    };
+    settings.amqp_authorities =
+        read("amqp", settings.amqp_ca_file.as_deref(), &settings.amqp_url, &["amqps"])?;
+    settings.redis_authorities =
+        read("redis", settings.redis_ca_file.as_deref(), &settings.redis_url, &["rediss", "valkeys"])?;
+    Ok(())
+}
+
+/// What is wrong with a TOML file, in one line. Its parser also quotes the line, which may hold a secret.
+fn without_excerpt(error: &config::ConfigError) -> String {
+    let text = error.to_string();
+    let is_said = |line: &&str| !line.trim().is_empty() && !line.contains('|');
+    text.lines().filter(is_said).map(str::trim).collect::<Vec<_>>().join(": ")
+}
+
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
-
     use super::*;
 
     fn variables(pairs: &[(&str, &str)]) -> HashMap<String, String> {
@@ -211,6 +249,63 @@ mod tests {
         let error =
             Loaded::from_sources(&[], variables(&[("SUBWATCH_CONFIG", &file)])).unwrap_err().to_string();
         assert!(error.contains("'preftech' in it is no setting"), "{error}");
+    }
+
+    #[test]
+    fn a_malformed_file_is_named_without_what_it_holds() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("subwatch.toml");
+        fs::write(&file, "prefetch = 3\namqp_url = \"amqp://me:hunter2@rabbit/%2f\n").unwrap();
+        let file = file.display().to_string();
+        let error =
+            Loaded::from_sources(&[], variables(&[("SUBWATCH_CONFIG", &file)])).unwrap_err().to_string();
+        assert!(error.contains("line 2") && !error.contains("hunter2") && !error.contains('\n'), "{error}");
+    }
+
+    #[test]
+    fn a_token_is_hidden_and_its_file_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("token");
+        fs::write(&file, "hunter2\n").unwrap();
+        let file = file.display().to_string();
+        for given in [[("SUBWATCH_TOKEN", "hunter2")], [("SUBWATCH_TOKEN_FILE", file.as_str())]] {
+            let loaded = Loaded::from_sources(&[], variables(&given)).unwrap();
+            assert_eq!(loaded.settings.token.as_ref().unwrap().expose_secret(), "hunter2");
+            let token = loaded.describe().into_iter().find(|setting| setting.key == "token").unwrap();
+            assert_eq!(token.value, "***");
+            assert!(!format!("{loaded:?} {:?}", loaded.describe()).contains("hunter2"));
+        }
+        let none = Loaded::from_sources(&[], HashMap::new()).unwrap().describe();
+        assert!(none.iter().any(|setting| setting.key == "token" && setting.value.is_null()));
+    }
+
+    #[test]
+    fn authorities_that_cannot_be_used_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("ca.pem");
+        fs::write(&file, "no certificate").unwrap();
+        let file = file.display().to_string();
+        let check = |pairs: &[(&str, &str)], want: &str| {
+            let error = Loaded::from_sources(&[], variables(pairs)).unwrap_err().to_string();
+            assert!(error.contains(want) && !error.contains("hunter2"), "{error}");
+        };
+        let (amqps, rediss) = ("amqps://me:hunter2@rabbit", "rediss://:hunter2@redis");
+        check(
+            &[("SUBWATCH_AMQP_URL", amqps), ("SUBWATCH_AMQP_CA_FILE", &file)],
+            "it must be a PEM file of certificates (it holds no certificate)",
+        );
+        check(
+            &[("SUBWATCH_REDIS_URL", rediss), ("SUBWATCH_REDIS_CA_FILE", "/no/such/file")],
+            "SUBWATCH_REDIS_CA_FILE is '/no/such/file': it must be a PEM file of certificates (No such file",
+        );
+        check(
+            &[("SUBWATCH_AMQP_CA_FILE", &file)],
+            "it must be absent where SUBWATCH_AMQP_URL is not amqps://",
+        );
+        check(
+            &[("SUBWATCH_REDIS_URL", "redis://:hunter2@redis"), ("SUBWATCH_REDIS_CA_FILE", &file)],
+            "it must be absent where SUBWATCH_REDIS_URL is not rediss://",
+        );
     }
 
     #[test]

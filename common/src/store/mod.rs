@@ -20,10 +20,10 @@ mod spaces;
 mod submissions;
 mod workers;
 
-use std::{fmt::Display, time::Duration};
+use std::{error::Error, fmt::Display, io, sync::Arc, time::Duration};
 
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, RedisError, ServerErrorKind,
+    AsyncConnectionConfig, Client, ErrorKind, RedisError, ServerErrorKind, TlsCertificates,
     aio::{ConnectionManager, ConnectionManagerConfig},
 };
 use secrecy::{ExposeSecret, SecretString};
@@ -41,6 +41,7 @@ pub use self::{
     submissions::{NewSubmission, Opening, State, Submission, SubmissionKind},
     workers::{WorkerRecord, WorkerView},
 };
+use crate::authorities::Authorities;
 
 /// How long a reply may take before the command counts as failed.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
@@ -54,6 +55,8 @@ const RETRY_PAUSE: Duration = Duration::from_secs(2);
 pub struct StoreConfig {
     /// Redis URL, with credentials.
     pub url: SecretString,
+    /// Who must vouch for Redis over `rediss://`; those of the system where none are given.
+    pub authorities: Option<Authorities>,
     /// What every key begins with.
     pub key_prefix: String,
 }
@@ -74,6 +77,11 @@ pub enum StoreError {
     /// The URL is none.
     #[error("the Redis URL is not usable: {0}")]
     Url(String),
+    /// Redis's certificate is not signed by anybody this machine trusts, or not for this host.
+    #[error(
+        "Redis is not trusted: {0} (SUBWATCH_REDIS_CA_FILE names the file of an authority that vouches for it)"
+    )]
+    Untrusted(String),
     /// Redis refuses the user or the password.
     #[error("Redis refuses the credentials: {0}")]
     Denied(String),
@@ -116,6 +124,7 @@ impl From<RedisError> for StoreError {
                 Self::Denied(text)
             }
             ErrorKind::InvalidClientConfig => Self::Url(text),
+            ErrorKind::Io if is_distrust(&error) => Self::Untrusted(text),
             ErrorKind::UnexpectedReturnType | ErrorKind::Parse => Self::corrupt("a reply of Redis", &text),
             _ if error.code() == Some("OOM") || text.contains("OOM command not allowed") => {
                 Self::OutOfMemory(text)
@@ -126,13 +135,29 @@ impl From<RedisError> for StoreError {
     }
 }
 
+/// Whether TLS failed for what the other side is, which waiting does not mend: rustls calls it invalid data.
+fn is_distrust(error: &RedisError) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<Arc<dyn Error + Send + Sync>>());
+    let cause = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
+    cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
+}
+
 impl Store {
     /// Connects, waiting for a server that is down and saying so.
     ///
     /// # Errors
-    /// When the URL is none or the credentials are refused: waiting would not help.
+    /// When the URL is none, the server is not trusted or the credentials are refused: waiting would not help.
     pub async fn connect(config: &StoreConfig) -> Result<Self, StoreError> {
-        let client = Client::open(config.url.expose_secret())?;
+        // Another part of the program may have chosen a provider already; either will do.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let url = config.url.expose_secret();
+        let client = match &config.authorities {
+            Some(authorities) => {
+                let root_cert = Some(authorities.pem().to_vec());
+                Client::build_with_tls(url, TlsCertificates { client_tls: None, root_cert })?
+            }
+            None => Client::open(url)?,
+        };
         let address = client.get_connection_info().addr().to_string();
         let mut waits = 0_u32;
         let connection = loop {

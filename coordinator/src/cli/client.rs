@@ -4,8 +4,13 @@
 
 use std::time::Duration;
 
-use common::ids::SubmissionId;
-use reqwest::{Method, RequestBuilder, StatusCode};
+use common::{config::Settings, ids::SubmissionId};
+use reqwest::{
+    Method, RequestBuilder, StatusCode,
+    header::{AUTHORIZATION, HeaderMap, HeaderValue},
+    redirect::Policy,
+};
+use secrecy::ExposeSecret;
 use serde::{Serialize, de::DeserializeOwned};
 use url::Url;
 
@@ -28,18 +33,36 @@ const PAGE: usize = 100;
 pub(super) struct Client {
     http: reqwest::Client,
     base: Url,
+    /// Whether it sends a token.
+    has_token: bool,
     /// Largest image that is uploaded.
     pub(super) max_image_bytes: u64,
 }
 
 impl Client {
-    pub(super) fn new(base: &Url, max_image_bytes: u64) -> Result<Self, CliError> {
+    pub(super) fn new(settings: &Settings) -> Result<Self, CliError> {
+        let mut headers = HeaderMap::new();
+        if let Some(token) = &settings.token {
+            let unusable = |_| {
+                let what = "SUBWATCH_TOKEN holds what is no token: a line's end or another control character is in it";
+                CliError::new(Exit::BadConfig, what)
+            };
+            let mut value =
+                HeaderValue::from_str(&format!("Bearer {}", token.expose_secret())).map_err(unusable)?;
+            value.set_sensitive(true);
+            headers.insert(AUTHORIZATION, value);
+        }
         // Another part of the program may have chosen a provider already; either will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let http =
-            reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).timeout(REQUEST_TIMEOUT).build();
-        let http = http.map_err(|error| CliError::failed(format!("no HTTP client: {error}")))?;
-        Ok(Self { http, base: base.clone(), max_image_bytes })
+        // The API redirects nobody, and a token must not follow whoever does.
+        let http = reqwest::Client::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
+            .redirect(Policy::none())
+            .default_headers(headers);
+        let http = http.build().map_err(|error| CliError::failed(format!("no HTTP client: {error}")))?;
+        let (base, has_token) = (settings.url.clone(), settings.token.is_some());
+        Ok(Self { http, base, has_token, max_image_bytes: settings.max_image_bytes })
     }
 
     /// Submits; sent again under the same `key`, it is the same submission.
@@ -253,7 +276,22 @@ impl Client {
                 CliError::failed(format!("{} answers in another form: {error}", self.base))
             });
         }
+        if status == StatusCode::UNAUTHORIZED {
+            return Err(self.no_access());
+        }
         Err(refusal(status, &body))
+    }
+
+    fn no_access(&self) -> CliError {
+        let (base, ask) = (&self.base, "whoever runs it makes one with `subwatch token new`");
+        let detail = if self.has_token {
+            format!("the coordinator at {base} does not know the token of SUBWATCH_TOKEN: use another; {ask}")
+        } else {
+            format!(
+                "the coordinator at {base} asks for an access token: set SUBWATCH_TOKEN or SUBWATCH_TOKEN_FILE; {ask}"
+            )
+        };
+        CliError::new(Exit::NotAllowed, detail)
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> CliError {

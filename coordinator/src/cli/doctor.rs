@@ -19,11 +19,17 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(client: &Client, format: Format, loaded: &Loaded) -> Result<Exit, CliError> {
     let mut checks = vec![check_settings(loaded)];
+    let mut failed = Exit::Failed;
     match client.doctor().await {
         Ok(view) => {
             let detail = format!("answers at {}", loaded.settings.url);
             checks.push(DoctorCheck::new("coordinator", Verdict::Good, detail));
             checks.extend(view.checks);
+        }
+        // It is there, and does not talk to us.
+        Err(error) if error.exit == Exit::NotAllowed => {
+            checks.push(DoctorCheck::new("coordinator", Verdict::Bad, error.message));
+            failed = error.exit;
         }
         Err(error) => {
             checks.push(DoctorCheck::new("coordinator", Verdict::Bad, error.message));
@@ -39,7 +45,7 @@ pub(super) async fn run(client: &Client, format: Format, loaded: &Loaded) -> Res
         Format::Jsonl => checks.iter().try_for_each(|check| output::print_json(format, check))?,
     }
     let bad = checks.iter().any(|check| check.verdict == Verdict::Bad);
-    Ok(if bad { Exit::Failed } else { Exit::Done })
+    Ok(if bad { failed } else { Exit::Done })
 }
 
 fn check_settings(loaded: &Loaded) -> DoctorCheck {

@@ -19,10 +19,14 @@ mod progress;
 mod similar;
 mod status;
 mod system;
+mod token;
 mod train;
 
 use clap::{Args, Parser, Subcommand};
-use common::{config::Loaded, telemetry};
+use common::{
+    config::{ConfigError, Loaded},
+    telemetry,
+};
 
 pub use self::exit::Exit;
 use self::{client::Client, exit::CliError, output::Format};
@@ -95,6 +99,9 @@ enum Command {
     Dataset(dataset::DatasetCommand),
     /// Check that everything the system depends on is as it should be.
     Doctor,
+    /// Make access tokens.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
     /// Show the settings.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -144,10 +151,13 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
     let settings = &loaded.settings;
     if let Command::Serve = arguments.command {
         telemetry::install(&loaded).map_err(|error| CliError::config(&error))?;
-        serve::run(loaded.settings).await.map_err(|error| CliError::failed(format!("{error:#}")))?;
+        serve::run(loaded.settings).await.map_err(|error| {
+            let exit = if error.is::<ConfigError>() { Exit::BadConfig } else { Exit::Failed };
+            CliError::new(exit, format!("{error:#}"))
+        })?;
         return Ok(Exit::Done);
     }
-    let client = Client::new(&settings.url, settings.max_image_bytes)?;
+    let client = Client::new(settings)?;
     match arguments.command {
         Command::Serve => Ok(Exit::Done),
         Command::Embed(arguments) => embed::run(&client, output, arguments).await,
@@ -165,6 +175,7 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
         Command::Export(command) => export::run(&client, output, command).await,
         Command::Dataset(command) => dataset::run(output, command).await,
         Command::Doctor => doctor::run(&client, output, &loaded).await,
+        Command::Token(command) => token::run(output, &command),
         Command::Config(command) => config::run(output, &command, &loaded),
     }
 }

@@ -1,11 +1,13 @@
 //! What commands print: tables for people, JSON for programs.
 //!
-//! Owns the only writes to standard output and standard error of the command line.
+//! Owns the only writes to standard output and standard error of the command line. Invariant: nothing that
+//! it writes there as text steers a terminal.
 
 use std::io::{Write, stderr, stdout};
 
 use clap::ValueEnum;
 use comfy_table::{Cell, CellAlignment, LineStyle, Table, presets};
+use common::harmless::{escaped_json, steers};
 use serde::Serialize;
 
 use super::exit::CliError;
@@ -23,7 +25,7 @@ pub(super) enum Format {
 
 /// Prints text and a line's end.
 pub(super) fn print(text: &str) -> Result<(), CliError> {
-    print_bytes(format!("{text}\n").as_bytes())
+    print_bytes(format!("{}\n", lines(text)).as_bytes())
 }
 
 /// Prints bytes as they are.
@@ -44,18 +46,18 @@ pub(super) fn print_json(format: Format, value: &impl Serialize) -> Result<(), C
         Format::Jsonl => serde_json::to_string(value),
         Format::Table | Format::Json => serde_json::to_string_pretty(value),
     };
-    print(&text.expect("a view is plain data"))
+    print_bytes(format!("{}\n", escaped_json(&text.expect("a view is plain data"))).as_bytes())
 }
 
 /// Says something to a person.
 pub(super) fn note(text: &str) {
     // Nothing can be done where even standard error is closed.
-    let _ = writeln!(stderr().lock(), "{text}");
+    let _ = writeln!(stderr().lock(), "{}", lines(text));
 }
 
 /// Says what went wrong, as the last word of a command.
 pub(super) fn complain(text: &str) {
-    note(&format!("subwatch: {text}"));
+    note(&format!("subwatch: {}", plain(text)));
 }
 
 /// Makes an empty table with these headings; columns whose heading ends with `›` are aligned right.
@@ -105,9 +107,14 @@ pub(super) fn digits(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-/// Text from outside as a person may see it: control characters would move the cursor.
+/// Text from outside as a person may see it within a line: what steers a terminal is replaced.
 pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+}
+
+/// Whole lines as a person may see them, whatever was forgotten on the way here.
+fn lines(text: &str) -> String {
+    text.chars().map(|c| if steers(c) && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]
@@ -132,5 +139,7 @@ mod tests {
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(plain("a\x1b[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
+        assert_eq!(plain("\u{9b}31m\u{202e}é"), "\u{fffd}31m\u{fffd}é");
+        assert_eq!(lines("a\x1b]0;x\x07\r\nb"), "a\u{fffd}]0;x\u{fffd}\u{fffd}\nb");
     }
 }

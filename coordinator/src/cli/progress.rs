@@ -84,7 +84,7 @@ impl Display {
         match self {
             Self::Bar(bar) => {
                 bar.set_position((progress.fraction.clamp(0.0, 1.0) * 1000.0) as u64);
-                bar.set_message(progress.text.clone());
+                bar.set_message(output::plain(&progress.text));
             }
             Self::Lines { last, text } if last.elapsed() >= LINE_EVERY && *text != progress.text => {
                 output::note(&progress.text);

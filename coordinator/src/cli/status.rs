@@ -7,7 +7,7 @@ use super::{
     client::{Client, to_json},
     embed,
     exit::{CliError, Exit},
-    output::{self, Format, table},
+    output::{self, Format, plain, table},
     system::workers_text,
     train,
 };
@@ -49,7 +49,7 @@ fn text(status: &StatusView) -> String {
     let mut queues = table(&["queue", "jobs waiting›"]);
     for queue in &status.queues {
         queues.add_row(vec![
-            queue.queue.clone(),
+            plain(&queue.queue),
             queue.ready.map_or_else(|| "not declared yet".to_owned(), |ready| ready.to_string()),
         ]);
     }
@@ -59,7 +59,7 @@ fn text(status: &StatusView) -> String {
     }
     format!(
         "coordinator {}, {} dead letters\n\n{}\n\n{}\n\n{}",
-        status.version,
+        plain(&status.version),
         status.dead_letters,
         workers_text(&status.workers),
         queues.trim_fmt(),

@@ -132,8 +132,8 @@ fn jobs_text(jobs: &[JobView]) -> String {
     for job in open.iter().take(LISTED) {
         rows.add_row(vec![
             job.submission.to_string(),
-            job.job.clone(),
-            job.state.clone(),
+            plain(&job.job),
+            plain(&job.state),
             job.items.map_or_else(|| "–".to_owned(), |items| items.to_string()),
             job.crashes.to_string(),
             job.touched_seconds_ago.map_or_else(|| "–".to_owned(), |seconds| format!("{seconds:.1}")),
@@ -167,7 +167,7 @@ pub(super) fn workers_text(workers: &[WorkerView]) -> String {
         rows.add_row(vec![
             plain(&record.name),
             record.boot.to_string(),
-            worker.state.clone(),
+            plain(&worker.state),
             plain(&record.version),
             kinds.join(" "),
             plain(record.device.as_deref().unwrap_or("none")),

@@ -185,7 +185,7 @@ fn text(view: &RunView) -> String {
     }
     match &view.test {
         Some(test) => parts.push(metrics(test)),
-        None => parts.push(format!("progress  {}", view.progress)),
+        None => parts.push(format!("progress  {}", plain(&view.progress))),
     }
     if let Some(weights) = view.weights_sha256 {
         parts.push(format!("weights   sha256 {weights}"));

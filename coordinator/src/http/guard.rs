@@ -1,4 +1,5 @@
-//! Keeps web pages away from an API that trusts whoever reaches it.
+//! Keeps web pages away from an API that trusts whoever reaches it, as it does where there are no tokens.
+//! A page has no token, so where they are asked for it may call us by any name.
 //!
 //! Owns two checks. A `Host` that names something else than this machine means DNS rebinding: a page's own
 //! name was pointed at loopback. An `Origin` of another site means that a page, not a person, is asking.

@@ -2,19 +2,22 @@
 //!
 //! Owns routes, limits and the form of errors, and is the only module that names `axum`. Does not own what
 //! an operation does (see [`crate::service`]).
-//! Invariants: it listens on loopback only, since there are no tokens yet; every error is an RFC 9457
-//! problem that shows no internals; every body is bounded.
+//! Invariants: where it asks for no tokens it listens on loopback only; every error is an RFC 9457 problem
+//! that shows no internals; everything that a client sends is bounded, in bytes and in time.
 
+mod auth;
 mod dead;
 mod guard;
 mod images;
+mod limits;
+mod listener;
 mod problem;
 mod runs;
 mod similar;
 mod submissions;
 mod system;
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use axum::{
     Router,
@@ -27,6 +30,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::timeout::TimeoutLayer;
 
+pub use self::auth::Access;
 use self::problem::not_found;
 use crate::service::Coordinator;
 
@@ -34,23 +38,22 @@ use crate::service::Coordinator;
 const MAX_JSON_BYTES: usize = 4 << 20;
 /// How long a request may take.
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
-/// How long open requests may go on after the coordinator was told to stop.
-const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
 /// Checks that an address may be listened on.
 ///
 /// # Errors
-/// When it is not loopback: whoever reaches the API may do anything with it.
-pub fn check_bind(address: &SocketAddr) -> anyhow::Result<()> {
+/// When it is not loopback though there are no tokens: whoever reached the API could do anything with it.
+pub fn check_bind(address: &SocketAddr, access: &Access) -> anyhow::Result<()> {
     anyhow::ensure!(
-        address.ip().is_loopback(),
-        "{address} is not loopback: the API has no access control yet, so it listens on 127.0.0.1 or [::1] only"
+        address.ip().is_loopback() || matches!(access, Access::Tokens(_)),
+        "{address} is not loopback, and without access tokens the API listens on 127.0.0.1 or [::1] only: make one \
+         with `subwatch token new --name NAME --scope admin`, and name the file of its line in SUBWATCH_TOKENS_FILE"
     );
     Ok(())
 }
 
 /// Returns the routes. Images may have up to `max_image_bytes`.
-pub fn router(coordinator: Coordinator, max_image_bytes: usize) -> Router {
+pub fn router(coordinator: Coordinator, max_image_bytes: usize, access: Access) -> Router {
     let images =
         Router::new().route("/v1/images", post(images::create)).layer(DefaultBodyLimit::max(max_image_bytes));
     let submissions = Router::new()
@@ -92,30 +95,20 @@ pub fn router(coordinator: Coordinator, max_image_bytes: usize) -> Router {
         .fallback(not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_LIMIT))
-        .layer(middleware::from_fn(guard::refuse_strangers))
+        .layer(middleware::from_fn_with_state(access, auth::authorize))
+        .layer(middleware::from_fn(limits::refuse_oversized))
         .with_state(coordinator)
 }
 
 /// Serves until `stop`, then lets open requests end.
-///
-/// # Errors
-/// When the listener fails.
 pub async fn serve(
     listener: TcpListener,
     coordinator: Coordinator,
     max_image_bytes: usize,
+    access: Access,
     stop: CancellationToken,
-) -> io::Result<()> {
-    let stopping = stop.clone();
-    let server = axum::serve(listener, router(coordinator, max_image_bytes))
-        .with_graceful_shutdown(async move { stopping.cancelled().await });
-    tokio::select! {
-        served = server.into_future() => served,
-        () = async { stop.cancelled().await; tokio::time::sleep(DRAIN_LIMIT).await } => {
-            tracing::warn!("open requests were cut off after {DRAIN_LIMIT:?}");
-            Ok(())
-        }
-    }
+) {
+    listener::serve(listener, router(coordinator, max_image_bytes, access), stop).await;
 }
 
 #[cfg(test)]
@@ -123,10 +116,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_loopback_is_listened_on() {
-        assert!(check_bind(&"127.0.0.1:8470".parse().unwrap()).is_ok());
-        assert!(check_bind(&"[::1]:8470".parse().unwrap()).is_ok());
-        let refused = check_bind(&"0.0.0.0:8470".parse().unwrap()).unwrap_err().to_string();
+    fn only_loopback_is_listened_on_without_tokens() {
+        let access = Access::ThisMachine;
+        assert!(check_bind(&"127.0.0.1:8470".parse().unwrap(), &access).is_ok());
+        assert!(check_bind(&"[::1]:8470".parse().unwrap(), &access).is_ok());
+        let refused = check_bind(&"0.0.0.0:8470".parse().unwrap(), &access).unwrap_err().to_string();
         assert!(refused.contains("0.0.0.0:8470 is not loopback"), "{refused}");
     }
 }

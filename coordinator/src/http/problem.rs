@@ -20,6 +20,9 @@ use crate::{
     service::{IdempotencyKey, RequestError},
 };
 
+/// Longest detail. What is wrong is often repeated, and may be megabytes.
+const LONGEST_DETAIL: usize = 2048;
+
 /// An error on its way out.
 #[derive(Debug)]
 pub(super) struct Failure {
@@ -35,7 +38,12 @@ impl Failure {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error").to_owned();
         let kind = format!("/problems/{}", title.to_lowercase().replace(' ', "-"));
-        let problem = Problem { kind, title, status: status.as_u16(), detail: detail.into() };
+        let mut detail = detail.into();
+        if detail.len() > LONGEST_DETAIL {
+            detail.truncate(detail.floor_char_boundary(LONGEST_DETAIL));
+            detail.push('…');
+        }
+        let problem = Problem { kind, title, status: status.as_u16(), detail };
         Self { problem, retry_after: None }
     }
 }
@@ -137,6 +145,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_details_are_cut() {
+        let Failure { problem, .. } = RequestError::Invalid(format!("'{}' is no cursor", "é".repeat(5000))).into();
+        assert!(problem.detail.len() < LONGEST_DETAIL + 4 && problem.detail.ends_with("é…"));
+    }
 
     #[test]
     fn problems_keep_their_shape() {

@@ -18,5 +18,6 @@ mod many_items;
 mod model_gates;
 mod object_store;
 mod odd_images;
+mod security;
 mod store;
 mod uploads;

@@ -16,7 +16,7 @@ use tests::environment::Servers;
 async fn store() -> Store {
     let url = Servers::from_environment().redis_url.as_str().into();
     let key_prefix = format!("store-{}:", SubmissionId::now());
-    Store::connect(&StoreConfig { url, key_prefix }).await.expect("Redis answers")
+    Store::connect(&StoreConfig { url, authorities: None, key_prefix }).await.expect("Redis answers")
 }
 
 /// Makes an open submission of `jobs` jobs of two items each.

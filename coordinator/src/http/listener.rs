@@ -1,0 +1,75 @@
+//! Connections: accepting them, and bounding what one may cost before a request is whole.
+//!
+//! Owns the number of connections, the size and the time of a request's head, and the end of them all. Does
+//! not own what a request asks for.
+
+use std::{io, sync::Arc, time::Duration};
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::{
+    rt::{TokioIo, TokioTimer},
+    server::graceful::GracefulShutdown,
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::Semaphore,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Most connections at once; more wait to be accepted.
+const CONNECTIONS: usize = 1024;
+/// Largest head of a request, and how long it may take to arrive: one that trickles in holds a connection.
+const MAX_HEAD_BYTES: usize = 64 << 10;
+const HEAD_LIMIT: Duration = Duration::from_secs(30);
+/// Pause after a connection could not be accepted, as when file descriptors have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
+/// How long open requests may go on after the coordinator was told to stop.
+const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+
+/// Serves until `stop`, then lets open requests end.
+pub(super) async fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) {
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT).max_buf_size(MAX_HEAD_BYTES);
+    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    let open = GracefulShutdown::new();
+    loop {
+        let permit = room.clone().acquire_owned();
+        let accepted = tokio::select! {
+            accepted = async { (permit.await, accept(&listener).await) } => accepted,
+            () = stop.cancelled() => break,
+        };
+        let (Ok(permit), stream) = accepted else { unreachable!("the semaphore is never closed") };
+        let service = TowerToHyperService::new(routes.clone());
+        let connection = open.watch(http.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            // A connection that breaks off concerns nobody but its client.
+            let _ = connection.await;
+            drop(permit);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN_LIMIT, open.shutdown()).await.is_err() {
+        tracing::warn!("open requests were cut off after {DRAIN_LIMIT:?}");
+    }
+}
+
+async fn accept(listener: &TcpListener) -> TcpStream {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => return stream,
+            Err(error) if is_the_clients(&error) => {}
+            Err(error) => {
+                tracing::warn!(%error, "a connection cannot be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Whether a client went away before it was accepted.
+fn is_the_clients(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
