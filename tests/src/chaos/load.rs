@@ -164,6 +164,20 @@ impl<'a> Load<'a> {
         }
     }
 
+    /// Submits one of each kind.
+    ///
+    /// # Panics
+    /// When the coordinator does not accept one.
+    pub async fn submit_each(&self) {
+        let dataset = |path: &Path| path.display().to_string();
+        let (train, embed) = (dataset(&self.datasets.train), dataset(&self.datasets.embed[0]));
+        let (predict, run) = (dataset(&self.datasets.predict[0]), self.warm.to_string());
+        let accepted = self.submit(SubmissionKind::Train, &train_arguments(&train, EPOCHS)).await
+            & self.submit(SubmissionKind::Embed, &["embed", &embed]).await
+            & self.submit(SubmissionKind::Predict, &["predict", &predict, "--run", &run]).await;
+        assert!(accepted, "the coordinator does not accept submissions");
+    }
+
     /// Submits, if the coordinator is there. Returns whether it accepted.
     async fn submit(&self, kind: SubmissionKind, arguments: &[&str]) -> bool {
         let mut arguments = arguments.to_vec();

@@ -23,11 +23,14 @@ use super::{
     system::{System, Tally},
     verdict::{self, Count},
 };
-use crate::{cluster::eventually, python::project};
+use crate::{environment::Servers, python::project};
 
 /// Longest a system may take to finish what it was given once nothing disturbs it any more. The slowest
 /// way is a job that waits for its hedge or its sweep behind others.
 const SETTLING: Duration = Duration::from_secs(240);
+
+/// How often a settling system is looked at.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// What came of schedules.
 #[derive(Clone, Default, Debug)]
@@ -46,17 +49,27 @@ pub struct Outcome {
 ///
 /// # Panics
 /// When that does not succeed.
-pub async fn undisturbed_weights(servers: &ServerPair, datasets: &Datasets) -> String {
-    let folder = logs("undisturbed");
-    let name = format!("chaos-{}", Uuid::now_v7().simple());
-    let system = System::start(servers.addresses(), &name, &folder, datasets.folder(), WORKERS).await;
+pub async fn undisturbed_weights(servers: Servers, datasets: &Datasets) -> String {
+    let system = start(servers, datasets, "undisturbed").await;
     let began = Instant::now();
     let weights = datasets.undisturbed_weights(&system).await;
     crate::say(&format!("an undisturbed run takes {:.1?} and ends with {weights}", began.elapsed()));
     let tally = system.end().await;
     assert!(tally.violations.is_empty(), "{:?}", tally.violations);
-    let _ = std::fs::remove_dir_all(folder);
     weights
+}
+
+/// Starts a system of its own for `purpose`, whose logs are kept where it is violated.
+///
+/// # Panics
+/// When it does not start.
+pub async fn start(servers: Servers, datasets: &Datasets, purpose: &str) -> System {
+    let parent = project().join(".local/chaos");
+    std::fs::create_dir_all(&parent).expect("a folder can be made in the project");
+    let folder = tempfile::Builder::new().prefix(&format!("{purpose}-")).tempdir_in(parent);
+    let folder = folder.expect("a folder can be made in the project").keep();
+    let name = format!("chaos-{}", Uuid::now_v7().simple());
+    System::start(servers, &name, folder, datasets.folder(), WORKERS).await
 }
 
 /// Plays one schedule and adds what came of it to `outcome`.
@@ -69,16 +82,19 @@ pub async fn play(
 ) {
     crate::say(&schedule.to_string());
     let began = Instant::now();
-    let folder = logs(&format!("seed-{}", schedule.seed));
-    let name = format!("chaos-{}", Uuid::now_v7().simple());
-    let system = System::start(servers.addresses(), &name, &folder, datasets.folder(), WORKERS).await;
+    let system = start(servers.addresses(), datasets, &format!("seed-{}", schedule.seed)).await;
+    let folder = system.folder().to_path_buf();
     let load = Load::warm_up(&system, datasets).await;
     let warm = began.elapsed();
     let scene = Scene::new(&system, servers, &load);
     disturb(&scene, schedule).await;
     let disturbed = began.elapsed();
     system.wait_until_serving().await;
-    let count = if settle(&system).await { verdict::inspect(&scene, undisturbed).await } else { Count::default() };
+    let explained = std::mem::take(&mut *scene.explained());
+    let mut count = Count::default();
+    if settle(&system).await {
+        count = verdict::inspect(&system, &load, &explained, undisturbed).await;
+    }
     let accepted = load.accepted().len();
     {
         let mut tally = system.tally();
@@ -102,9 +118,7 @@ pub async fn play(
         disturbed - warm,
         settled - disturbed,
     ));
-    if tally.violations.is_empty() {
-        let _ = std::fs::remove_dir_all(&folder);
-    } else {
+    if !tally.violations.is_empty() {
         let text = format!("{schedule}\n\n{}\n", tally.violations.join("\n"));
         std::fs::write(folder.join("violations.txt"), text).expect("the folder can be written to");
         crate::say(&format!("    FAILED; play it again with SEED={}; logs: {}", schedule.seed, folder.display()));
@@ -132,8 +146,8 @@ async fn disturb(scene: &Scene<'_>, schedule: &Schedule) {
     tokio::join!(working, scene.system.supervise(&done), scene.system.meter(&done));
 }
 
-/// Waits until every submission has reached its end and every queue is empty.
-async fn settle(system: &System) -> bool {
+/// Waits until every submission has reached its end and every queue is empty. Returns whether they have.
+pub async fn settle(system: &System) -> bool {
     let done = CancellationToken::new();
     let settled = async {
         let since = Instant::now();
@@ -148,19 +162,25 @@ async fn settle(system: &System) -> bool {
                 }
                 break false;
             }
-            tokio::time::sleep(Duration::from_millis(50)).await;
+            tokio::time::sleep(LOOK).await;
         };
         done.cancel();
         settled
     };
     let (settled, (), ()) = tokio::join!(settled, system.supervise(&done), system.meter(&done));
-    if settled {
-        eventually("every queue is empty", || async {
-            system.vhost.queue_counts().await.values().all(|count| *count == 0)
-        })
-        .await;
+    let since = Instant::now();
+    loop {
+        let mut queues = system.vhost.queue_counts().await;
+        queues.retain(|_, count| *count > 0);
+        if queues.is_empty() {
+            return settled;
+        }
+        if since.elapsed() > SETTLING {
+            system.violated(format!("these queues are not empty though everything has ended: {queues:?}"));
+            return settled;
+        }
+        tokio::time::sleep(LOOK).await;
     }
-    settled
 }
 
 async fn describe_stuck(system: &System, submission: &Submission) {
@@ -177,13 +197,6 @@ async fn describe_stuck(system: &System, submission: &Submission) {
         "{kind:?} submission {id} is {state} though nothing is in its way: {jobs_finished} of {jobs} jobs finished, \
          {jobs_published} published; marks {unfinished:?}; queues {queues:?}"
     ));
-}
-
-fn logs(name: &str) -> PathBuf {
-    let parent = project().join(".local/chaos");
-    std::fs::create_dir_all(&parent).expect("a folder can be made in the project");
-    let folder = tempfile::Builder::new().prefix(&format!("{name}-")).tempdir_in(parent);
-    folder.expect("a folder can be made in the project").keep()
 }
 
 impl Outcome {

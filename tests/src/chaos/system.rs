@@ -58,6 +58,9 @@ pub struct System {
     environment: Vec<(String, String)>,
     url: String,
     links: HashMap<(Program, Server), Proxy>,
+    /// The first port of the probes; each program has one.
+    probes: u16,
+    client: reqwest::Client,
     slots: Vec<Mutex<Slot>>,
     tally: StdMutex<Tally>,
 }
@@ -93,7 +96,13 @@ impl System {
     ///
     /// # Panics
     /// When something does not start.
-    pub async fn start(servers: Servers, name: &str, folder: &Path, datasets: &Path, workers: usize) -> Self {
+    pub async fn start(
+        servers: Servers,
+        name: &str,
+        folder: PathBuf,
+        datasets: &Path,
+        workers: usize,
+    ) -> Self {
         let vhost = Vhost::create(&servers, name).await;
         let key_prefix = format!("{name}:");
         let store = StoreConfig { url: servers.redis_url.as_str().into(), key_prefix: key_prefix.clone() };
@@ -130,10 +139,12 @@ impl System {
             vhost,
             servers,
             name: name.to_owned(),
-            folder: folder.to_path_buf(),
+            folder,
             environment,
             url: format!("http://127.0.0.1:{}", free_ports(1)),
             links,
+            probes: free_ports(programs.len() as u16),
+            client: reqwest::Client::new(),
             slots: Vec::new(),
             tally: StdMutex::default(),
         };
@@ -200,6 +211,7 @@ impl System {
         let mut amqp = through(Server::Broker, &self.vhost.amqp_url());
         amqp.set_query(Some("heartbeat=4"));
         command
+            .env("SUBWATCH_HEALTH_ADDRESS", format!("127.0.0.1:{}", self.probe(program)))
             .env("SUBWATCH_AMQP_URL", amqp.as_str())
             .env("SUBWATCH_REDIS_URL", through(Server::Store, &self.servers.redis_url).as_str())
             .envs(self.environment.iter().cloned())
@@ -223,6 +235,16 @@ impl System {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
+    }
+
+    fn probe(&self, program: Program) -> u16 {
+        self.probes + place(program) as u16
+    }
+
+    /// Whether a program says that it is ready: it reaches both servers, and a worker consumes.
+    pub async fn is_ready(&self, program: Program) -> bool {
+        let url = format!("http://127.0.0.1:{}/readyz", self.probe(program));
+        self.client.get(url).timeout(STORE).send().await.is_ok_and(|answer| answer.status().is_success())
     }
 
     /// Revives programs that end though nobody told them to, until `done`. One that had served must not.
@@ -329,7 +351,8 @@ impl System {
         &self.folder
     }
 
-    /// Ends everything in order, the workers first, and drops the virtual host.
+    /// Ends everything in order, the workers first, and drops the virtual host; and the logs, where nothing
+    /// was violated.
     pub async fn end(self) -> Tally {
         for program in self.programs().collect::<Vec<_>>().into_iter().rev() {
             let mut slot = self.slot(program).await;
@@ -339,9 +362,14 @@ impl System {
                 Err(_) => self.violated(format!("{program} does not end when asked to")),
             }
         }
-        let Self { vhost, tally, .. } = self;
+        let Self { vhost, tally, folder, .. } = self;
         vhost.delete().await;
-        tally.into_inner().unwrap_or_else(PoisonError::into_inner)
+        let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
+        if tally.violations.is_empty() {
+            // What cannot be removed is in nobody's way.
+            let _ = std::fs::remove_dir_all(folder);
+        }
+        tally
     }
 }
 

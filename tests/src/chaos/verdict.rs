@@ -13,8 +13,8 @@ use common::{
 use serde_json::Value;
 
 use super::{
-    disturb::{Explained, Scene, embed_job},
-    load::Accepted,
+    disturb::{Explained, embed_job},
+    load::{Accepted, Load},
     system::System,
 };
 
@@ -33,14 +33,15 @@ pub struct Count {
     pub equal_hashes: u64,
 }
 
-/// Inspects a system in which every submission has reached its end.
-pub async fn inspect(scene: &Scene<'_>, undisturbed: &str) -> Count {
-    let system = scene.system;
+/// Inspects a system in which every submission has reached its end. Violations are noted in its tally.
+///
+/// # Panics
+/// When Redis does not answer.
+pub async fn inspect(system: &System, load: &Load<'_>, explained: &Explained, undisturbed: &str) -> Count {
     let mut count = Count::default();
     let submissions = system.store.submissions(None, 10_000).await.expect("Redis answers");
     let accepted: HashMap<SubmissionId, Accepted> =
-        scene.load.accepted().iter().map(|accepted| (accepted.id, *accepted)).collect();
-    let explained = std::mem::take(&mut *scene.explained());
+        load.accepted().iter().map(|accepted| (accepted.id, *accepted)).collect();
 
     let present: HashSet<SubmissionId> = submissions.iter().map(|submission| submission.id).collect();
     for Accepted { id, kind, at } in accepted.values() {
@@ -53,14 +54,14 @@ pub async fn inspect(scene: &Scene<'_>, undisturbed: &str) -> Count {
     for submission in &submissions {
         count.submissions += 1;
         match submission.kind {
-            SubmissionKind::Train if submission.id == scene.load.warm() => {}
+            SubmissionKind::Train if submission.id == load.warm() => {}
             SubmissionKind::Train => inspect_run(system, submission, undisturbed, &mut count).await,
             SubmissionKind::Embed | SubmissionKind::Predict => {
-                inspect_items(system, submission, &explained, &mut count).await;
+                inspect_items(system, submission, explained, &mut count).await;
             }
         }
     }
-    inspect_dead_letters(system, &explained).await;
+    inspect_dead_letters(system, explained).await;
     count
 }
 
