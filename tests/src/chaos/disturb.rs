@@ -37,6 +37,10 @@ const HOLDING: Duration = Duration::from_secs(3);
 const ENDING: Duration = Duration::from_secs(60);
 /// Longest a connection for the test's own publishes may take.
 const PUBLISHING: Duration = Duration::from_secs(15);
+/// Pause between two resets of connections that flap.
+const FLAP_MS: std::ops::RangeInclusive<u64> = 100..=900;
+/// Longest a submission is waited for that is just being opened.
+const OPENING: Duration = Duration::from_secs(4);
 /// Longest a job that shall be poison is waited for, and then its end.
 const VICTIM: Duration = Duration::from_secs(15);
 const POISONED: Duration = Duration::from_secs(120);
@@ -127,9 +131,21 @@ impl<'a> Scene<'a> {
                 sleep(lasting).await;
                 self.servers.accept_writes().await;
             }
-            Disturbance::RollStoreBack => self.roll_store_back(lasting).await,
+            Disturbance::RollStoreBack => {
+                if random.random_bool(0.5) {
+                    self.wait_for_opening().await;
+                }
+                self.roll_store_back(lasting).await;
+            }
             Disturbance::Cut(program, server) => {
                 self.system.link(program, server).cut();
+            }
+            Disturbance::Flap(program, server) => {
+                let until = Instant::now() + lasting;
+                while Instant::now() < until {
+                    self.system.link(program, server).cut();
+                    sleep(Duration::from_millis(random.random_range(FLAP_MS))).await;
+                }
             }
             Disturbance::Stall(program, server) => {
                 self.pass(program, server, Passage::Stalled, lasting).await;
@@ -237,6 +253,22 @@ impl<'a> Scene<'a> {
         self.servers.ready(Server::Broker).await;
         self.system.remake_vhost().await;
         self.system.tally().restarts += 1;
+    }
+
+    /// Waits for the short time in which a submission is recorded and not all its jobs are published.
+    async fn wait_for_opening(&self) {
+        let since = Instant::now();
+        while since.elapsed() < OPENING {
+            let running = self.system.running().await.unwrap_or_default();
+            let is_opening = |submission: &Submission| {
+                submission.kind != SubmissionKind::Train
+                    && (submission.manifest.is_none() || submission.jobs_published < submission.jobs)
+            };
+            if running.iter().any(is_opening) {
+                return;
+            }
+            sleep(Duration::from_millis(1)).await;
+        }
     }
 
     async fn roll_store_back(&self, lasting: Duration) {

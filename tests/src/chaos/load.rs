@@ -25,7 +25,7 @@ const WARM_IMAGES: u32 = 24;
 /// Images of the run whose bits are compared.
 const TRAIN_IMAGES: u32 = 64;
 /// Epochs of that run: some seconds' worth.
-const EPOCHS: &str = "60";
+const EPOCHS: &str = "150";
 /// Images of each embed submission: six jobs.
 const EMBED_IMAGES: u32 = 96;
 /// Datasets to embed; they come again, and are found in the cache then.

@@ -85,6 +85,8 @@ pub enum Disturbance {
     RollStoreBack,
     /// The connections between a program and a server are reset.
     Cut(Program, Server),
+    /// They are reset again and again.
+    Flap(Program, Server),
     /// The connections become black holes.
     Stall(Program, Server),
     /// Replies take a while.
@@ -124,6 +126,7 @@ impl Disturbance {
             Self::RefuseWrites(Refusal::NoReplicas) => "redis-no-replicas",
             Self::RollStoreBack => "roll-redis-back",
             Self::Cut(..) => "cut",
+            Self::Flap(..) => "flap",
             Self::Stall(..) => "stall",
             Self::SlowReplies(..) => "slow-replies",
             Self::LoseAnswers(_) => "lose-acks",
@@ -144,9 +147,10 @@ impl Disturbance {
             Self::KillServer(server) | Self::PauseServer(server) => vec![Subject::Server(server)],
             Self::BrokerAlarm | Self::WipeBroker => vec![Subject::Server(Server::Broker)],
             Self::RefuseWrites(_) | Self::RollStoreBack => vec![Subject::Server(Server::Store)],
-            Self::Cut(program, server) | Self::Stall(program, server) | Self::SlowReplies(program, server) => {
-                vec![Subject::Link(program, server)]
-            }
+            Self::Cut(program, server)
+            | Self::Flap(program, server)
+            | Self::Stall(program, server)
+            | Self::SlowReplies(program, server) => vec![Subject::Link(program, server)],
             Self::LoseAnswers(worker) => vec![Subject::Link(Program::Worker(worker), Server::Broker)],
             // Publishing needs the broker, and blaming the right job needs both servers to remember.
             Self::Duplicate | Self::MixVersions | Self::Litter(_) => vec![Subject::Server(Server::Broker)],
@@ -193,7 +197,7 @@ pub struct Schedule {
 }
 
 /// How often the kinds of disturbances come up as a schedule's feature, in turn.
-const FEATURES: [fn(&mut ChaCha12Rng) -> Disturbance; 25] = [
+const FEATURES: [fn(&mut ChaCha12Rng) -> Disturbance; 26] = [
     |random| Disturbance::Kill(worker(random)),
     |_| Disturbance::Kill(Program::Coordinator),
     |_| Disturbance::RollStoreBack,
@@ -213,6 +217,7 @@ const FEATURES: [fn(&mut ChaCha12Rng) -> Disturbance; 25] = [
     |_| Disturbance::PauseServer(Server::Store),
     |random| Disturbance::Cut(program(random), server(random)),
     |_| Disturbance::MixVersions,
+    |random| Disturbance::Flap(program(random), server(random)),
     |random| Disturbance::Restart(worker(random)),
     |_| Disturbance::Restart(Program::Coordinator),
     |random| Disturbance::SlowReplies(program(random), server(random)),
@@ -271,7 +276,9 @@ fn lasting_ms(disturbance: &Disturbance) -> std::ops::RangeInclusive<u64> {
         Disturbance::Kill(_) => 100..=2500,
         // The longest is over two of the tests' heartbeats, after which RabbitMQ gives a silent peer up.
         Disturbance::Pause(_) | Disturbance::Stall(..) => 500..=11_000,
-        Disturbance::KillServer(_) | Disturbance::RollStoreBack => 500..=4000,
+        Disturbance::KillServer(_) => 500..=4000,
+        Disturbance::RollStoreBack => 500..=8000,
+        Disturbance::Flap(..) => 2000..=8000,
         Disturbance::PauseServer(_) => 500..=5000,
         Disturbance::BrokerAlarm | Disturbance::RefuseWrites(_) => 1000..=5000,
         Disturbance::SlowReplies(..) => 2000..=6000,
@@ -347,6 +354,9 @@ impl fmt::Display for Disturbance {
             Self::RefuseWrites(Refusal::Full) => f.write_str("Redis is out of memory"),
             Self::RollStoreBack => f.write_str("kill -9 of Redis, which comes back as it was"),
             Self::Cut(program, server) => write!(f, "connections of {program} to {server} reset"),
+            Self::Flap(program, server) => {
+                write!(f, "connections of {program} to {server} reset again and again")
+            }
             Self::Stall(program, server) => write!(f, "connections of {program} to {server} in a black hole"),
             Self::SlowReplies(program, server) => write!(f, "slow replies of {server} to {program}"),
             Self::LoseAnswers(worker) => {
@@ -416,8 +426,8 @@ mod tests {
         let kinds = |seeds: std::ops::Range<u64>| -> HashSet<&str> {
             seeds.flat_map(|seed| Schedule::of(seed).events).map(|event| event.disturbance.kind()).collect()
         };
-        let all = kinds(0..25);
-        assert_eq!(all.len(), 25, "{all:?}");
-        assert_eq!(kinds(1000..1025), all);
+        let all = kinds(0..26);
+        assert_eq!(all.len(), 26, "{all:?}");
+        assert_eq!(kinds(1000..1026), all);
     }
 }
