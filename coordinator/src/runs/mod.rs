@@ -45,12 +45,26 @@ enum RunError {
     /// Someone closed the run: it was cancelled, or a job of it was discarded.
     #[error("the run was closed")]
     Closed,
+    /// The store was put back to an older state: the run goes on from what it holds.
+    #[error("the store does not hold the run's latest state any more")]
+    Forgotten,
     /// It cannot be carried out.
     #[error("{0}")]
     Failed(String),
     /// The store does not serve.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+impl RunError {
+    /// Whether the run can go on from its checkpoint.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Forgotten => true,
+            Self::Store(error) => error.is_retryable(),
+            Self::Stopping | Self::Closed | Self::Failed(_) => false,
+        }
+    }
 }
 
 impl From<machine::Diverged> for RunError {
@@ -84,8 +98,8 @@ fn validate(request: &RunRequest) -> Result<(), RequestError> {
     )
 }
 
-/// Carries a run to its end, or until the coordinator stops. A store that does not serve for a while only
-/// delays it: it goes on from its checkpoint.
+/// Carries a run to its end, or until the coordinator stops. A store that does not serve for a while, or
+/// was put back to an older state, only delays it: it goes on from its checkpoint.
 pub(crate) async fn drive(context: &Context, run: SubmissionId) {
     const PAUSE: std::time::Duration = std::time::Duration::from_secs(2);
     loop {
@@ -93,8 +107,8 @@ pub(crate) async fn drive(context: &Context, run: SubmissionId) {
             Ok(()) => break tracing::info!(%run, "run succeeded"),
             Err(RunError::Stopping) => return,
             Err(RunError::Closed) => break tracing::info!(%run, "run was closed"),
-            Err(RunError::Store(error)) if error.is_retryable() => {
-                tracing::warn!(%run, %error, "run waits for the store");
+            Err(error) if error.is_passing() => {
+                tracing::warn!(%run, %error, "run goes on from its checkpoint in {PAUSE:?}");
                 tokio::select! {
                     () = context.stop.cancelled() => return,
                     () = tokio::time::sleep(PAUSE) => {}

@@ -33,8 +33,6 @@ use crate::{proxy::Passage, python::project};
 
 /// Longest a worker that shall die is waited for until it holds something.
 const HOLDING: Duration = Duration::from_secs(3);
-/// Longest a program may take to end when asked to.
-const ENDING: Duration = Duration::from_secs(60);
 /// Longest a connection for the test's own publishes may take.
 const PUBLISHING: Duration = Duration::from_secs(15);
 /// Pause between two resets of connections that flap.
@@ -208,16 +206,7 @@ impl<'a> Scene<'a> {
     /// Restarts a program in order, with more environment variables.
     async fn restart(&self, program: Program, more: Option<&[(&str, String)]>) {
         let mut slot = self.system.slot(program).await;
-        // A program that is being loaded does not know the signal yet, and has nothing to lose.
-        let served = slot.serves();
-        match timeout(ENDING, slot.process().terminate()).await {
-            Ok(status) if status.success() || !served => {}
-            Ok(status) => self.system.violated(format!("{program} ended with {status} when asked to")),
-            Err(_) => {
-                self.system.violated(format!("{program} does not end when asked to"));
-                slot.process().kill().await;
-            }
-        }
+        self.system.terminate(&mut slot).await;
         self.system.revive(&mut slot, more);
     }
 
@@ -321,7 +310,8 @@ impl<'a> Scene<'a> {
                     "correlation_id": job.submission.to_string(), "delivery_mode": 2, "headers": headers,
                 });
                 let key = route.routing_key();
-                let _ = self.system.vhost.try_publish(topology::JOBS, &key, properties, &body.to_string()).await;
+                let _ =
+                    self.system.vhost.try_publish(topology::JOBS, &key, properties, &body.to_string()).await;
             }
         }
     }
@@ -458,6 +448,7 @@ pub(super) fn embed_job(submission: SubmissionId, job: u32) -> JobId {
 fn faketime() -> Option<PathBuf> {
     const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
     let unpacked = project().join(".local/faketime/usr/lib/x86_64-linux-gnu").join(LIBRARY);
-    let installed = ["x86_64", "aarch64"].map(|cpu| PathBuf::from(format!("/usr/lib/{cpu}-linux-gnu/{LIBRARY}")));
+    let installed =
+        ["x86_64", "aarch64"].map(|cpu| PathBuf::from(format!("/usr/lib/{cpu}-linux-gnu/{LIBRARY}")));
     installed.into_iter().chain([unpacked]).find(|path| path.exists())
 }

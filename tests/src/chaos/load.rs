@@ -154,7 +154,8 @@ impl<'a> Load<'a> {
                     embeds += usize::from(self.submit(SubmissionKind::Embed, &["embed", &dataset]).await);
                 }
                 if of(SubmissionKind::Predict) == 0 {
-                    let dataset = self.datasets.predict[predicts % PREDICT_IMAGES.len()].display().to_string();
+                    let dataset =
+                        self.datasets.predict[predicts % PREDICT_IMAGES.len()].display().to_string();
                     let run = self.warm.to_string();
                     let arguments = ["predict", &dataset, "--run", &run];
                     predicts += usize::from(self.submit(SubmissionKind::Predict, &arguments).await);

@@ -4,10 +4,10 @@
 //! product code. Invariant: a schedule is a pure function of its seed, so whatever it finds can be played
 //! again; a schedule that disturbed nothing in flight fails.
 
+pub mod disturb;
+pub mod load;
 pub mod runner;
 pub mod schedule;
 pub mod servers;
 pub mod system;
 pub mod verdict;
-pub mod load;
-pub mod disturb;

@@ -99,7 +99,9 @@ pub async fn play(
     {
         let mut tally = system.tally();
         if tally.in_flight == 0 && tally.redelivered == 0 {
-            tally.violations.push("nothing was in flight at any kill, and nothing was delivered again".to_owned());
+            tally
+                .violations
+                .push("nothing was in flight at any kill, and nothing was delivered again".to_owned());
         }
     }
     let settled = began.elapsed();
@@ -121,7 +123,11 @@ pub async fn play(
     if !tally.violations.is_empty() {
         let text = format!("{schedule}\n\n{}\n", tally.violations.join("\n"));
         std::fs::write(folder.join("violations.txt"), text).expect("the folder can be written to");
-        crate::say(&format!("    FAILED; play it again with SEED={}; logs: {}", schedule.seed, folder.display()));
+        crate::say(&format!(
+            "    FAILED; play it again with SEED={}; logs: {}",
+            schedule.seed,
+            folder.display()
+        ));
         outcome.failed.push((schedule.seed, folder));
     }
     outcome.add(&tally, &count);
@@ -221,7 +227,8 @@ impl Outcome {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { schedules, failed, tally, count } = self;
-        let kinds: Vec<String> = tally.disturbances.iter().map(|(kind, times)| format!("{kind} {times}")).collect();
+        let kinds: Vec<String> =
+            tally.disturbances.iter().map(|(kind, times)| format!("{kind} {times}")).collect();
         write!(
             f,
             "{schedules} schedules ({} failed), {} kills with {} deliveries in flight, {} restarts, {} redeliveries, \

@@ -141,7 +141,10 @@ impl Disturbance {
     #[must_use]
     pub fn subjects(&self) -> Vec<Subject> {
         match *self {
-            Self::Kill(program) | Self::Pause(program) | Self::Restart(program) | Self::SkewClock(program, _) => {
+            Self::Kill(program)
+            | Self::Pause(program)
+            | Self::Restart(program)
+            | Self::SkewClock(program, _) => {
                 vec![Subject::Program(program)]
             }
             Self::KillServer(server) | Self::PauseServer(server) => vec![Subject::Server(server)],
@@ -154,11 +157,9 @@ impl Disturbance {
             Self::LoseAnswers(worker) => vec![Subject::Link(Program::Worker(worker), Server::Broker)],
             // Publishing needs the broker, and blaming the right job needs both servers to remember.
             Self::Duplicate | Self::MixVersions | Self::Litter(_) => vec![Subject::Server(Server::Broker)],
-            Self::Poison => vec![
-                Subject::Poison,
-                Subject::Server(Server::Broker),
-                Subject::Server(Server::Store),
-            ],
+            Self::Poison => {
+                vec![Subject::Poison, Subject::Server(Server::Broker), Subject::Server(Server::Store)]
+            }
         }
     }
 }
@@ -259,7 +260,8 @@ fn place(disturbances: Vec<Disturbance>, random: &mut ChaCha12Rng) -> Vec<Event>
             clock += Duration::from_millis(random.random_range(GAP_MS));
             let lasting = Duration::from_millis(random.random_range(lasting_ms(&disturbance)));
             let subjects = disturbance.subjects();
-            let at = subjects.iter().filter_map(|subject| free.get(subject)).copied().fold(clock, Duration::max);
+            let at =
+                subjects.iter().filter_map(|subject| free.get(subject)).copied().fold(clock, Duration::max);
             for subject in subjects {
                 free.insert(subject, at + lasting + REST);
             }
@@ -374,7 +376,12 @@ impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "schedule of seed {}:", self.seed)?;
         for Event { at, lasting, disturbance } in &self.events {
-            write!(f, "\n    at {:>4.1} s for {:>4.1} s  {disturbance}", at.as_secs_f64(), lasting.as_secs_f64())?;
+            write!(
+                f,
+                "\n    at {:>4.1} s for {:>4.1} s  {disturbance}",
+                at.as_secs_f64(),
+                lasting.as_secs_f64()
+            )?;
         }
         Ok(())
     }

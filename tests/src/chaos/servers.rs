@@ -123,7 +123,11 @@ impl ServerPair {
     pub async fn ready(&self, server: Server) {
         let since = Instant::now();
         while !self.serves(server).await {
-            assert!(since.elapsed() < START, "{server} does not start; its data is in {:?}", self.folder.path());
+            assert!(
+                since.elapsed() < START,
+                "{server} does not start; its data is in {:?}",
+                self.folder.path()
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }

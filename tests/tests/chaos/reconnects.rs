@@ -76,9 +76,8 @@ async fn forced_reconnects_leak_nothing_and_keep_prefetch() {
 
 /// Cuts every connection of every program, waits until all are back, and returns how many there were.
 async fn cut_all(system: &System) -> u64 {
-    let links = || {
-        system.programs().flat_map(|program| [(program, Server::Broker), (program, Server::Store)])
-    };
+    let links =
+        || system.programs().flat_map(|program| [(program, Server::Broker), (program, Server::Store)]);
     let opened = |program, server| system.link(program, server).opened();
     let mut cut = 0;
     let before: Vec<_> = links()
