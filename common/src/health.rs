@@ -1,7 +1,9 @@
 //! `/healthz` and `/readyz` for whoever runs the processes, such as a Kubernetes probe.
 //!
 //! Owns a listener that serves these two and nothing else, so it may be reachable from anywhere. Does not
-//! own what readiness means to a program: that is a check it hands over once it has started.
+//! own what the two mean to a program: those are checks it hands over once it has started. Liveness asks
+//! whether a new process would do better, readiness whether this one can work now; a server that is away
+//! makes a program unready and leaves it alive.
 
 use std::{
     io,
@@ -14,13 +16,14 @@ use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// Says whether the program can do its work now, or what it lacks.
+/// Says whether all is well, or what is not.
 pub type Check = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
 /// How a program is. Clones share it.
 #[derive(Clone, Default)]
 pub struct Health {
-    check: Arc<OnceLock<Check>>,
+    ready: Arc<OnceLock<Check>>,
+    alive: Arc<OnceLock<Check>>,
 }
 
 impl Health {
@@ -31,10 +34,8 @@ impl Health {
     pub async fn serve(&self, address: SocketAddr, stop: CancellationToken) -> io::Result<SocketAddr> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let routes = Router::new()
-            .route("/healthz", get(|| async { "ok\n" }))
-            .route("/readyz", get(ready))
-            .with_state(self.clone());
+        let routes =
+            Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).with_state(self.clone());
         let server =
             axum::serve(listener, routes).with_graceful_shutdown(async move { stop.cancelled().await });
         tokio::spawn(server.into_future());
@@ -44,20 +45,40 @@ impl Health {
     /// Ends the start: from now on `check` says whether the program is ready.
     pub fn started(&self, check: Check) {
         // A second start would be a second program in this process; the first one's check stays.
-        let _ = self.check.set(check);
+        let _ = self.ready.set(check);
+    }
+
+    /// From now on `check` says whether the program should go on; without one, whoever answers does.
+    pub fn watched(&self, check: Check) {
+        let _ = self.alive.set(check);
     }
 
     async fn ready(&self) -> Result<(), String> {
-        match self.check.get() {
+        match self.ready.get() {
             Some(check) => check().await,
             None => Err("starting".to_owned()),
+        }
+    }
+
+    async fn alive(&self) -> Result<(), String> {
+        match self.alive.get() {
+            Some(check) => check().await,
+            None => Ok(()),
         }
     }
 }
 
 async fn ready(State(health): State<Health>) -> (StatusCode, String) {
-    match health.ready().await {
-        Ok(()) => (StatusCode::OK, "ready\n".to_owned()),
+    answer("ready", health.ready().await)
+}
+
+async fn alive(State(health): State<Health>) -> (StatusCode, String) {
+    answer("ok", health.alive().await)
+}
+
+fn answer(well: &str, checked: Result<(), String>) -> (StatusCode, String) {
+    match checked {
+        Ok(()) => (StatusCode::OK, format!("{well}\n")),
         Err(what) => (StatusCode::SERVICE_UNAVAILABLE, format!("{what}\n")),
     }
 }
@@ -66,14 +87,27 @@ async fn ready(State(health): State<Health>) -> (StatusCode, String) {
 mod tests {
     use super::*;
 
+    fn saying(answer: Result<(), &'static str>) -> Check {
+        Box::new(move || Box::pin(async move { answer.map_err(str::to_owned) }))
+    }
+
     #[tokio::test]
     async fn readiness_is_starting_then_what_the_check_says() {
         let health = Health::default();
         assert_eq!(health.ready().await, Err("starting".to_owned()));
-        health.started(Box::new(|| Box::pin(async { Err("Redis does not serve".to_owned()) })));
+        health.started(saying(Err("Redis does not serve")));
         assert_eq!(ready(State(health)).await.0, StatusCode::SERVICE_UNAVAILABLE);
         let health = Health::default();
-        health.started(Box::new(|| Box::pin(async { Ok(()) })));
+        health.started(saying(Ok(())));
         assert_eq!(ready(State(health)).await, (StatusCode::OK, "ready\n".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn who_answers_is_alive_unless_the_check_says_otherwise() {
+        let health = Health::default();
+        assert_eq!(alive(State(health.clone())).await, (StatusCode::OK, "ok\n".to_owned()));
+        health.watched(saying(Err("the model is stuck")));
+        let want = (StatusCode::SERVICE_UNAVAILABLE, "the model is stuck\n".to_owned());
+        assert_eq!(alive(State(health)).await, want);
     }
 }

@@ -4,7 +4,11 @@
 //! Invariant: a [`JobId`] is a pure function of its submission, kind and index, so a coordinator that
 //! publishes the same chunk twice publishes the same job.
 
-use std::{fmt, str::FromStr};
+use std::{
+    fmt,
+    str::FromStr,
+    time::{Duration, SystemTime},
+};
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -60,6 +64,15 @@ impl SubmissionId {
     #[must_use]
     pub fn now() -> Self {
         Self(Uuid::now_v7())
+    }
+
+    /// How long ago it was made, as far as the clocks of its maker and of this machine agree; nothing when it
+    /// holds no time, or one to come.
+    #[must_use]
+    pub fn age(&self) -> Option<Duration> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        let made = SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanos))?;
+        made.elapsed().ok()
     }
 }
 

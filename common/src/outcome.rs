@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::Digest;
 
+/// What is said of a job whose deadline has passed.
+pub const EXPIRED: &str = "the deadline of its submission has passed";
+
 /// The result of one item of an embed or predict job.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
@@ -92,6 +95,8 @@ pub enum FailureReason {
     NotFinite,
     /// Every worker that ran the item's job alone died of it.
     Poison,
+    /// The job's deadline passed before the item was resolved.
+    Expired,
     /// The job was discarded before the item was resolved; the detail says why.
     Discarded,
 }

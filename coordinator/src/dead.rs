@@ -9,15 +9,17 @@ use common::{
     broker::{Consumer, Delivery},
     envelope::Envelope,
     ids::Digest,
-    jobs::{Chunk, JobArgs},
+    jobs::{Chunk, EmbedArgs, JobArgs, PredictArgs},
     outcome::{FailureReason, ItemFailure, ItemResult},
-    store::{DeadLetter, JobState, State, StoreError},
+    store::{DeadLetter, JobRef, JobState, State, StoreError},
 };
 
-use crate::context::Context;
+use crate::{context::Context, submissions::Jobs};
 
 /// Dead letters taken at once.
 pub(crate) const PREFETCH: u16 = 16;
+/// The broker's word for a job that was delivered too often.
+const DELIVERY_LIMIT: &str = "delivery_limit";
 /// Pause before a dead letter that could not be recorded is tried again.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -44,13 +46,17 @@ pub(crate) async fn consume(context: &Context, mut dead_letters: Consumer) {
 fn read_letter(delivery: &Delivery) -> DeadLetter {
     let (message, note) = (&delivery.message, delivery.message.dead_note());
     let id = message.id().map_or_else(|| Digest::of(message.body()).prefix(32), str::to_owned);
+    let job = delivery.job.as_ref().ok();
     DeadLetter {
         id,
         submission: message.submission().map(str::to_owned),
+        job: job.map(|job| job.args.name()),
         message_type: message.message_type().map(str::to_owned),
         reason: note.reason,
         error: note.error,
         attempts: message.attempt().unwrap_or(0),
+        generation: job.map_or(0, |job| job.generation),
+        history: Vec::new(),
         worker: note.worker,
         origin: note.origin,
         body: String::from_utf8_lossy(message.body()).into_owned(),
@@ -59,16 +65,47 @@ fn read_letter(delivery: &Delivery) -> DeadLetter {
 }
 
 async fn record(context: &Context, delivery: &Delivery, letter: &DeadLetter) -> Result<(), StoreError> {
-    context.store.put_dead_letter(letter).await?;
-    let Ok(job) = &delivery.job else { return Ok(()) };
+    let Ok(job) = &delivery.job else { return context.store.put_dead_letter(letter).await };
+    let mark = context.store.job_mark(job.submission, &job.args.name()).await?;
+    if let Some(mark) = &mark
+        && (mark.generation > job.generation || mark.is_finished())
+    {
+        // A copy of a job that has ended, or was requeued since: its death changes nothing.
+        tracing::info!(job = %job.job, state = %mark.state, "the discarded job had an end already");
+        return Ok(());
+    }
+    if letter.reason == DELIVERY_LIMIT && mark.as_ref().is_none_or(|mark| mark.alone_crashes == 0) {
+        return publish_again(context, job).await;
+    }
+    let letter = DeadLetter { history: mark.map_or_else(Vec::new, |mark| mark.history), ..letter.clone() };
+    context.store.put_dead_letter(&letter).await?;
     match &job.args {
-        JobArgs::Embed(args) => fail_items(context, job, &args.chunk, letter).await,
-        JobArgs::Predict(args) => fail_items(context, job, &args.chunk, letter).await,
+        JobArgs::Embed(args) => fail_items(context, job, &args.chunk, &letter).await,
+        JobArgs::Predict(args) => fail_items(context, job, &args.chunk, &letter).await,
         JobArgs::TrainEpoch(_) => {
-            let error = format!("a training job was discarded ({}): {}", letter.reason, letter.error);
+            let error = format!(
+                "a training job was discarded ({}): {}; `subwatch resume {}` goes on from the last checkpoint",
+                letter.reason, letter.error, job.submission
+            );
             context.store.close_submission(job.submission, State::Failed, Some(&error), true).await.map(drop)
         }
     }
+}
+
+/// Gives a job another chance that the broker discarded by its own count: workers judge a job by crashes
+/// while alone, and this one had none. The pass of a training job publishes it again by itself.
+async fn publish_again(context: &Context, job: &Envelope) -> Result<(), StoreError> {
+    let (JobArgs::Embed(EmbedArgs { chunk }) | JobArgs::Predict(PredictArgs { chunk, .. })) = &job.args
+    else {
+        return Ok(());
+    };
+    let Some(submission) = context.store.submission(job.submission).await? else { return Ok(()) };
+    tracing::warn!(job = %job.job, "the broker discarded a job that killed nobody, publishing it again");
+    let published = match Jobs::of(context, &submission) {
+        Ok(jobs) => jobs.publish(context, chunk.index, job.generation).await,
+        Err(error) => Err(error),
+    };
+    published.map_err(|error| StoreError::Unavailable(error.to_string()))
 }
 
 async fn fail_items(
@@ -77,12 +114,17 @@ async fn fail_items(
     chunk: &Chunk,
     letter: &DeadLetter,
 ) -> Result<(), StoreError> {
-    let reason = if letter.reason == "poison" { FailureReason::Poison } else { FailureReason::Discarded };
+    let reason = match letter.reason.as_str() {
+        "poison" => FailureReason::Poison,
+        "expired" => FailureReason::Expired,
+        _ => FailureReason::Discarded,
+    };
     let failure = ItemFailure::new(reason, format!("{} (job {})", letter.error, job.job));
     let items = chunk.first_item..chunk.first_item + u64::from(chunk.items);
     let results: Vec<(u64, ItemResult)> =
         items.map(|index| (index, ItemResult::Failed(failure.clone()))).collect();
     let name = chunk.index.to_string();
-    context.store.finish_job(job.submission, &name, job.generation, JobState::Dead, &results).await?;
+    let dead = JobRef { submission: job.submission, name: &name, generation: job.generation };
+    context.store.finish_job(dead, JobState::Dead, &results).await?;
     Ok(())
 }

@@ -9,6 +9,7 @@ mod context;
 mod dead;
 mod fetch;
 pub mod http;
+mod lead;
 mod runs;
 pub mod serve;
 pub mod service;

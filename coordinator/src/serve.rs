@@ -9,7 +9,8 @@ use common::{
     broker::{BrokerConfig, Consumer, Publisher, Subscription, probe},
     config::Settings,
     health::Health,
-    shutdown,
+    ids::BootId,
+    shutdown::{self, Shutdown},
     store::{Doorbells, Store, StoreConfig},
     topology,
 };
@@ -18,14 +19,23 @@ use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
-use crate::{context::Context, dead, fetch::Fetcher, http, service::Coordinator, similar::Similar};
+use crate::{
+    context::Context, dead, fetch::Fetcher, http, lead::lead, service::Coordinator, similar::Similar,
+};
 
-/// Serves until SIGTERM or Ctrl-C.
+/// Serves until SIGTERM or Ctrl-C, then drains; a second one ends it at once.
 ///
 /// # Errors
 /// When the address cannot be bound or may not be, a folder cannot be used, or a server refuses us.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
-    let stop = shutdown::on_signal();
+    let Shutdown { stop, now } = shutdown::on_signal();
+    tokio::select! {
+        served = serve(settings, stop) => served,
+        () = now.cancelled() => bail!("ended before it had drained, as it was told; the next start takes up what is open"),
+    }
+}
+
+async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
     let listener = bind(&settings.url).await?;
     let address = listener.local_addr()?;
     let max_image_bytes = settings.max_image_bytes as usize;
@@ -83,14 +93,15 @@ async fn connect(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let fetcher = Fetcher::new(&settings.fetch_allow, settings.max_image_bytes);
     let similar = Similar::default();
     let context = Arc::new(Context {
-        settings,
+        boot: BootId::random(),
+        settings: Arc::new(settings),
         store,
         publisher,
         doorbells,
-        roots,
+        roots: Arc::new(roots),
         artifacts,
-        fetcher,
-        similar,
+        fetcher: Arc::new(fetcher),
+        similar: Arc::new(similar),
         stop,
         tracker,
     });
@@ -99,9 +110,9 @@ async fn connect(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     context.tracker.spawn(async move { listening.store.listen(&listening.doorbells, &listening.stop).await });
     let burying = context.clone();
     context.tracker.spawn(async move { dead::consume(&burying, dead_letters).await });
-    let coordinator = Coordinator::new(context);
-    coordinator.resume().await?;
-    Ok(coordinator)
+    let leading = context.clone();
+    context.tracker.spawn(async move { lead(&leading).await });
+    Ok(Coordinator::new(context))
 }
 
 fn dataset_roots(settings: &Settings) -> anyhow::Result<DatasetRoots> {

@@ -52,6 +52,8 @@ pub struct Cluster {
     pub coordinator: Process,
     /// The workers, dead ones included.
     pub workers: Vec<Process>,
+    /// Further coordinators, which answer at addresses of their own.
+    pub deputies: Vec<Process>,
     folder: tempfile::TempDir,
     environment: Vec<(String, String)>,
     url: String,
@@ -92,8 +94,17 @@ impl Cluster {
             .await
             .expect("Redis answers");
         let (coordinator, url) = start_coordinator(&environment, folder.path(), "http://127.0.0.1:0").await;
-        let mut cluster =
-            Self { store, vhost, coordinator, workers: Vec::new(), folder, environment, url, _turn: turn };
+        let mut cluster = Self {
+            store,
+            vhost,
+            coordinator,
+            workers: Vec::new(),
+            deputies: Vec::new(),
+            folder,
+            environment,
+            url,
+            _turn: turn,
+        };
         for _ in 0..workers {
             cluster.add_worker();
         }
@@ -152,6 +163,25 @@ impl Cluster {
     pub async fn restart_coordinator(&mut self) {
         let (coordinator, url) = start_coordinator(&self.environment, self.folder.path(), &self.url).await;
         (self.coordinator, self.url) = (coordinator, url);
+    }
+
+    /// Starts one more coordinator beside the first and returns its address.
+    pub async fn add_deputy(&mut self) -> String {
+        let (deputy, url) =
+            start_coordinator(&self.environment, self.folder.path(), "http://127.0.0.1:0").await;
+        self.deputies.push(deputy);
+        url
+    }
+
+    /// Has the command line speak to another coordinator from now on.
+    pub fn speak_to(&mut self, url: &str) {
+        self.url = url.to_owned();
+    }
+
+    /// The address of the coordinator that the command line speaks to.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
     }
 
     /// The test's folder, which datasets may lie in.
@@ -275,8 +305,12 @@ impl Cluster {
                 assert!(status.success(), "a worker ended with {status}: {}", worker.log());
             }
         }
-        let status = self.coordinator.terminate().await;
-        assert!(status.success(), "the coordinator ended with {status}: {}", self.coordinator.log());
+        for coordinator in std::iter::once(&mut self.coordinator).chain(&mut self.deputies) {
+            if !coordinator.has_ended() {
+                let status = coordinator.terminate().await;
+                assert!(status.success(), "a coordinator ended with {status}: {}", coordinator.log());
+            }
+        }
         self.vhost.delete().await;
     }
 

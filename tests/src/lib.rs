@@ -9,6 +9,7 @@ pub mod environment;
 pub mod process;
 pub mod proxy;
 pub mod python;
+pub mod relay;
 pub mod site;
 
 /// Prints a line that is seen even when the test passes: what it measured, or what it could not check.

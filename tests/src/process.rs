@@ -6,10 +6,17 @@ use std::{
     fs::File,
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
+    sync::mpsc,
+    thread::JoinHandle,
+    time::Duration,
 };
 
 use nix::{
-    sys::signal::{Signal, kill},
+    sys::{
+        ptrace,
+        signal::{Signal, kill},
+        wait::{WaitPidFlag, WaitStatus, waitpid},
+    },
     unistd::Pid,
 };
 use tokio::process::{Child, Command};
@@ -101,6 +108,44 @@ impl Process {
         self.wait().await
     }
 
+    /// Sends SIGTERM and does not wait.
+    pub fn ask_to_end(&self) {
+        self.signal(Signal::SIGTERM);
+    }
+
+    /// Stops its thread of this name where it stands, and no other, until the handle is dropped: what a
+    /// call that never returns looks like from outside.
+    ///
+    /// # Panics
+    /// When there is no such thread, or this process may not trace its children.
+    #[must_use]
+    pub fn freeze_thread(&self, name: &str) -> FrozenThread {
+        FrozenThread::freeze(self.thread(name))
+    }
+
+    /// Whether the thread called `name` is computing at this moment.
+    #[must_use]
+    pub fn thread_computes(&self, name: &str) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{}/task/{}/stat", self.pid, self.thread(name)));
+        stat.is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('R')))
+    }
+
+    fn thread(&self, name: &str) -> Pid {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid)).expect("the program runs");
+        let named = |task: &std::fs::DirEntry| {
+            let comm = std::fs::read_to_string(task.path().join("comm"));
+            comm.is_ok_and(|comm| comm.trim_end() == name)
+        };
+        let task = tasks.flatten().find(named).unwrap_or_else(|| panic!("there is no thread '{name}'"));
+        let id = task.file_name().into_string().ok().and_then(|id| id.parse().ok());
+        Pid::from_raw(id.expect("tasks are numbers"))
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&mut self) -> ExitStatus {
+        self.wait().await
+    }
+
     /// Whether it has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("a child can be waited for").is_some()
@@ -113,5 +158,45 @@ impl Process {
     fn signal(&self, signal: Signal) {
         // A process that is gone already needs no signal.
         let _ = kill(self.pid, signal);
+    }
+}
+
+/// A thread of another process that does not move.
+pub struct FrozenThread {
+    thaw: mpsc::Sender<()>,
+    tracer: Option<JoinHandle<()>>,
+}
+
+impl FrozenThread {
+    fn freeze(thread: Pid) -> Self {
+        let (thaw, asked) = mpsc::channel();
+        let (stopped, is_stopped) = mpsc::channel();
+        // Only the thread that traces another may wait for it or let it go.
+        let tracer = std::thread::spawn(move || {
+            ptrace::seize(thread, ptrace::Options::empty()).expect("a child may be traced");
+            ptrace::interrupt(thread).expect("a traced thread can be stopped");
+            waitpid(thread, Some(WaitPidFlag::__WALL)).expect("a traced thread can be waited for");
+            stopped.send(()).expect("it is waited for");
+            while asked.recv_timeout(Duration::from_millis(10)) == Err(mpsc::RecvTimeoutError::Timeout) {
+                // When the process ends, its end shows once this thread has been waited for.
+                match waitpid(thread, Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG)) {
+                    Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(_) => return,
+                    Ok(_) => {}
+                }
+            }
+            // It may have ended meanwhile.
+            let _ = ptrace::detach(thread, None);
+        });
+        is_stopped.recv().expect("the thread is frozen");
+        Self { thaw, tracer: Some(tracer) }
+    }
+}
+
+impl Drop for FrozenThread {
+    fn drop(&mut self) {
+        let _ = self.thaw.send(());
+        if let Some(tracer) = self.tracer.take() {
+            let _ = tracer.join();
+        }
     }
 }

@@ -3,11 +3,12 @@
 //! Owns the life of a delivery: started mark, work, outcome, ack; and what happens otherwise: retry
 //! copy, dead letter, release. Does not own what a job does (see [`crate::jobs`]).
 //! Invariants: the mark precedes the work; the outcome is durable before the ack; a retry copy and a dead
-//! letter are confirmed before the ack. So a delivery may happen again, and its effects are applied once.
+//! letter are confirmed before the ack. So a delivery may happen again, and its effects are applied once. A job
+//! over its time limit may be stuck where nothing can stop it, so it ends the worker, and its mark stays.
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -17,7 +18,8 @@ use common::{
     broker::{DeadNote, Delivery},
     envelope::Envelope,
     jobs::Kind,
-    store::{Company, Finish, JobState, NodeFinish, Start, StoreError},
+    outcome::{EXPIRED, ItemResult},
+    store::{Company, Finish, Holder, JobRef, JobState, NodeFinish, Start, StoreError, Touch},
     topology::Tier,
 };
 use tokio::sync::RwLock;
@@ -25,11 +27,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     jobs::{self, JobError, Outcome},
+    watch,
     worker::Worker,
 };
 
-/// How often a job being worked on shows that it is.
-const TOUCH_EVERY: Duration = Duration::from_secs(5);
+/// How often a job being worked on shows that it is, and is asked whether it still has a point.
+const TOUCH_EVERY: Duration = Duration::from_secs(2);
 /// Pause before the store is asked again when it does not serve.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
@@ -42,6 +45,8 @@ pub struct Dispatcher {
     give_up: CancellationToken,
     /// Jobs finished with effect.
     finished: Finished,
+    /// Deliveries of jobs over their time limit: never answered, so that their next worker knows.
+    blamed: Mutex<Vec<Delivery>>,
 }
 
 /// How many jobs of each kind a worker finished with effect.
@@ -68,15 +73,23 @@ enum Settled {
     Ack,
     /// Hand it over to the dead letters.
     Discard(&'static str, String),
-    /// Try it again after a delay.
-    Retry(String),
+    /// Try it again after a delay; these items are resolved.
+    Retry(String, Vec<(u64, ItemResult)>),
+    /// It is over its time limit: the worker ends, and the mark says of which job.
+    OverTime,
 }
 
 impl Dispatcher {
     /// Makes a dispatcher; `give_up` makes it release what it holds.
     #[must_use]
     pub fn new(worker: Arc<Worker>, give_up: CancellationToken) -> Self {
-        Self { worker, alone: RwLock::new(()), give_up, finished: Finished::default() }
+        Self {
+            worker,
+            alone: RwLock::new(()),
+            give_up,
+            finished: Finished::default(),
+            blamed: Mutex::default(),
+        }
     }
 
     /// Returns how many jobs of a kind have been finished so far, with effect.
@@ -97,7 +110,8 @@ impl Dispatcher {
         let answered = match settled {
             Settled::Ack => true,
             Settled::Discard(reason, error) => self.discard(&delivery, reason, error).await,
-            Settled::Retry(error) => self.retry(&delivery, error).await,
+            Settled::Retry(error, results) => self.retry(&delivery, error, &results).await,
+            Settled::OverTime => return self.end_over(delivery),
         };
         let answer = if answered { delivery.ack().await } else { delivery.release().await };
         if let Err(error) = answer {
@@ -124,10 +138,10 @@ impl Dispatcher {
     }
 
     async fn start(&self, job: &Envelope, redelivered: bool, company: Company) -> Result<Start, StoreError> {
-        let (name, boot) = (job.args.name(), self.worker.boot);
-        let store = &self.worker.store;
-        let generation = job.generation;
-        until_served(|| store.start_job(job.submission, &name, generation, boot, redelivered, company)).await
+        let name = job.args.name();
+        let (store, holder) = (&self.worker.store, self.holder());
+        until_served(|| store.start_job(job_ref(job, &name), holder, redelivered, company, job.deadline_ms))
+            .await
     }
 
     async fn work(&self, job: &Envelope, redelivered: bool) -> Settled {
@@ -135,12 +149,13 @@ impl Dispatcher {
         loop {
             let outcome = tokio::select! {
                 outcome = jobs::run(&self.worker, job, repeated) => outcome,
-                () = self.keep_touching(job) => unreachable!("touching never ends"),
+                settled = self.keep_touching(job) => return settled,
+                () = tokio::time::sleep(self.worker.job_limit) => return Settled::OverTime,
             };
             match outcome {
                 Ok(outcome) => return self.finish(job, outcome).await,
                 Err(JobError::Permanent(error)) => return Settled::Discard("failed", error),
-                Err(JobError::Retryable(error)) => return Settled::Retry(error),
+                Err(JobError::Retryable(error)) => return Settled::Retry(error, Vec::new()),
                 Err(JobError::Store(error)) => {
                     tracing::warn!(job = %job.job, %error, "the job waits for the store");
                     tokio::time::sleep(STORE_PAUSE).await;
@@ -149,13 +164,17 @@ impl Dispatcher {
         }
     }
 
-    async fn keep_touching(&self, job: &Envelope) {
+    /// Touches a job for as long as it has a point; what it resolved after that would have no effect.
+    async fn keep_touching(&self, job: &Envelope) -> Settled {
+        let name = job.args.name();
         loop {
             tokio::time::sleep(TOUCH_EVERY).await;
-            if let Err(error) =
-                self.worker.store.touch_job(job.submission, &job.args.name(), self.worker.boot).await
-            {
-                tracing::debug!(job = %job.job, %error, "a heartbeat of the job was lost");
+            let touch = self.worker.store.touch_job(job_ref(job, &name), self.worker.boot, job.deadline_ms);
+            match touch.await {
+                Ok(Touch::Held) => {}
+                Ok(Touch::Closed) => return without_effect(job, "its submission is closed"),
+                Ok(Touch::Expired) => return expired(),
+                Err(error) => tracing::debug!(job = %job.job, %error, "a heartbeat of the job was lost"),
             }
         }
     }
@@ -163,9 +182,9 @@ impl Dispatcher {
     async fn finish(&self, job: &Envelope, outcome: Outcome) -> Settled {
         let (store, name) = (&self.worker.store, job.args.name());
         let finished = match outcome {
-            Outcome::Items(results) => {
-                let finish =
-                    || store.finish_job(job.submission, &name, job.generation, JobState::Done, &results);
+            Outcome::Items { results, unresolved: Some(error) } => return Settled::Retry(error, results),
+            Outcome::Items { results, unresolved: None } => {
+                let finish = || store.finish_job(job_ref(job, &name), JobState::Done, &results);
                 until_served(finish).await.map(|finish| match finish {
                     Finish::Applied => self.applied(job),
                     Finish::WithoutEffect(why) => without_effect(job, why),
@@ -194,16 +213,26 @@ impl Dispatcher {
         Settled::Ack
     }
 
-    /// Publishes the copy that comes back after a delay. Returns whether it is safe to acknowledge.
-    async fn retry(&self, delivery: &Delivery, error: String) -> bool {
+    /// Keeps what the attempt resolved, then publishes the copy that comes back after a delay. Returns
+    /// whether it is safe to acknowledge.
+    async fn retry(&self, delivery: &Delivery, error: String, results: &[(u64, ItemResult)]) -> bool {
         let Ok(job) = &delivery.job else { return false };
+        let name = job.args.name();
+        let suspend = || self.worker.store.suspend_job(job_ref(job, &name), self.holder(), &error, results);
+        match until_served(suspend).await {
+            Ok(Finish::Applied) => {}
+            Ok(Finish::WithoutEffect(why)) => {
+                without_effect(job, why);
+                return true;
+            }
+            Err(error) => return self.discard(delivery, "failed", error.to_string()).await,
+        }
         if job.attempt >= job.max_attempts {
             let error = format!("attempt {} of {}: {error}", job.attempt, job.max_attempts);
             return self.discard(delivery, "attempts", error).await;
         }
         let tier = Tier::after_attempt(job.attempt);
         tracing::warn!(job = %job.job, attempt = job.attempt, %error, "the job is tried again in {tier}");
-        self.unmark(job).await;
         let mut copy = job.clone();
         copy.attempt += 1;
         match self.worker.publisher.delay(&copy, tier, &delivery.routing_key).await {
@@ -235,20 +264,41 @@ impl Dispatcher {
     }
 
     async fn release(&self, job: &Envelope, delivery: &Delivery) {
-        self.unmark(job).await;
+        if !self.worker.fatal.suspects_all() {
+            let name = job.args.name();
+            if let Err(error) = self.worker.store.release_job(job_ref(job, &name), self.worker.boot).await {
+                tracing::debug!(job = %job.job, %error, "the started mark stays; the job may run alone next time");
+            }
+        }
         tracing::info!(job = %job.job, "the job is released to another worker");
         if let Err(error) = delivery.release().await {
             tracing::debug!(%error, "the broker releases the job itself");
         }
     }
 
-    async fn unmark(&self, job: &Envelope) {
-        if let Err(error) =
-            self.worker.store.release_job(job.submission, &job.args.name(), self.worker.boot).await
-        {
-            tracing::debug!(job = %job.job, %error, "the started mark stays; the job may run alone next time");
+    /// Ends the worker over a job that cannot be stopped otherwise. The delivery is kept until the process
+    /// is gone, so that it is another process that meets the mark. Where it is the model that hangs, any job
+    /// held may be the cause.
+    fn end_over(&self, delivery: Delivery) {
+        let job = delivery.message.id().unwrap_or("unnamed").to_owned();
+        self.blamed.lock().expect("no holder of this lock panics").push(delivery);
+        let limit = self.worker.job_limit;
+        match watch::stuck(self.worker.model_busy(), limit) {
+            Some(reason) => self.worker.fatal.report_suspecting_all(reason),
+            None => self
+                .worker
+                .fatal
+                .report(format!("job {job} is over its time limit of {limit:?} and cannot be stopped")),
         }
     }
+
+    fn holder(&self) -> Holder<'_> {
+        Holder { boot: self.worker.boot, worker: &self.worker.name }
+    }
+}
+
+fn job_ref<'a>(job: &Envelope, name: &'a str) -> JobRef<'a> {
+    JobRef { submission: job.submission, name, generation: job.generation }
 }
 
 /// Calls the store until it serves: an outage delays jobs and fails none.
@@ -272,10 +322,17 @@ fn not_started(job: &Envelope, start: Result<Start, StoreError>) -> Settled {
             "poison",
             format!("{crashes} workers died while they held this job, the last of them running nothing else"),
         ),
+        Ok(Start::Expired) => expired(),
         Ok(Start::Skip(why)) => without_effect(job, why),
-        Ok(Start::Run | Start::RunAlone { .. }) => Settled::Retry("the job was not started".to_owned()),
+        Ok(Start::Run | Start::RunAlone { .. }) => {
+            Settled::Retry("the job was not started".to_owned(), Vec::new())
+        }
         Err(error) => Settled::Discard("failed", error.to_string()),
     }
+}
+
+fn expired() -> Settled {
+    Settled::Discard("expired", EXPIRED.to_owned())
 }
 
 fn without_effect(job: &Envelope, why: &'static str) -> Settled {

@@ -1,4 +1,4 @@
-//! The worker's entry in the register: who it is and that it lives.
+//! The worker's entry in the register: who it is, that it lives, and what it holds.
 
 use std::time::Duration;
 
@@ -7,19 +7,52 @@ use tokio_util::sync::CancellationToken;
 
 /// How often a worker shows that it lives; a third of the silence after which it counts as lost.
 const BEAT_EVERY: Duration = Duration::from_secs(5);
+/// Longest that signing off may take.
+const SIGN_OFF_LIMIT: Duration = Duration::from_secs(2);
 
-/// Beats until `stop`, then signs off.
-pub async fn beat(store: Store, record: WorkerRecord, stop: CancellationToken) {
+/// What changes between heartbeats.
+#[derive(Clone, Copy, Debug)]
+pub struct Counts {
+    /// Jobs held.
+    pub held: u64,
+    /// Jobs finished with effect.
+    pub finished: u64,
+}
+
+/// Beats until `stop`, with what `counts` returns, then signs off. Once `draining` is cancelled it says that
+/// too, at once.
+pub async fn beat(
+    store: Store,
+    record: WorkerRecord,
+    counts: impl Fn() -> Counts,
+    draining: CancellationToken,
+    stop: CancellationToken,
+) {
     loop {
-        if let Err(error) = store.beat(&record).await {
-            tracing::warn!(%error, "a heartbeat was lost");
-        }
-        tokio::select! {
-            () = stop.cancelled() => break,
-            () = tokio::time::sleep(BEAT_EVERY) => {}
+        let Counts { held, finished } = counts();
+        let drains = draining.is_cancelled();
+        let record = WorkerRecord {
+            draining: drains,
+            jobs_held: Some(held),
+            jobs_finished: Some(finished),
+            ..record.clone()
+        };
+        let beat = async {
+            if let Err(error) = store.beat(&record).await {
+                tracing::warn!(%error, "a heartbeat was lost");
+            }
+            tokio::select! {
+                () = draining.cancelled(), if !drains => {}
+                () = tokio::time::sleep(BEAT_EVERY) => {}
+            }
+        };
+        if stop.run_until_cancelled(beat).await.is_none() {
+            break;
         }
     }
-    if let Err(error) = store.sign_off(record.boot).await {
-        tracing::warn!(%error, "signing off failed; the worker will be shown as lost");
+    match tokio::time::timeout(SIGN_OFF_LIMIT, store.sign_off(record.boot)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "signing off failed; the worker will be shown as lost"),
+        Err(_) => tracing::warn!("signing off takes too long; the worker will be shown as lost"),
     }
 }

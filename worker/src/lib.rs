@@ -5,11 +5,14 @@
 
 pub mod budget;
 pub mod dispatch;
+pub mod fatal;
 pub mod head;
 pub mod heartbeat;
+pub mod holdings;
 pub mod jobs;
 #[cfg(feature = "model")]
 pub mod model;
 pub mod run;
 pub mod run_data;
+pub mod watch;
 pub mod worker;

@@ -1,7 +1,5 @@
 //! `subwatch-worker`: consumes embed, train-epoch and predict jobs.
 
-use std::process::ExitCode;
-
 use clap::Parser;
 use common::{
     config::{ConfigError, Loaded, Settings},
@@ -9,6 +7,8 @@ use common::{
     telemetry,
 };
 
+/// Exit code of a worker that did not end as it should.
+const FAILED: u8 = 1;
 /// Exit code of a configuration that cannot be used.
 const BAD_CONFIG: u8 = 64;
 
@@ -27,17 +27,25 @@ struct Arguments {
     threads: Option<usize>,
 }
 
-fn main() -> ExitCode {
+fn main() {
     let arguments = Arguments::parse();
     let settings = match configure(&arguments) {
         Ok(settings) => settings,
-        Err(error) => return fail(&error, BAD_CONFIG),
+        Err(error) => fail(&error, BAD_CONFIG),
     };
     let runtime = tokio::runtime::Runtime::new().expect("the process may start threads");
     match runtime.block_on(worker::run::run(settings, arguments.kinds)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(&format!("{error:#}"), 1),
+        Ok(()) => leave(0),
+        Err(error) => fail(&format!("{error:#}"), FAILED),
     }
+}
+
+/// Ends the process and leaves out the exit handlers of its libraries: a thread may be inside libtorch, and
+/// they would tear down what it uses, or wait for it for ever.
+#[expect(unsafe_code, reason = "the standard library ends a process by its exit handlers only")]
+fn leave(code: u8) -> ! {
+    // SAFETY: `_exit` takes a number, touches no memory of ours and does not return.
+    unsafe { libc::_exit(code.into()) }
 }
 
 fn configure(arguments: &Arguments) -> Result<Settings, ConfigError> {
@@ -50,7 +58,7 @@ fn configure(arguments: &Arguments) -> Result<Settings, ConfigError> {
 }
 
 #[expect(clippy::print_stderr, reason = "the last word of a program that ends, whatever the log filter")]
-fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+fn fail(error: &dyn std::fmt::Display, code: u8) -> ! {
     eprintln!("subwatch-worker: {error}");
-    ExitCode::from(code)
+    leave(code)
 }

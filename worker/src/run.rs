@@ -1,9 +1,11 @@
 //! The composition root of the worker.
 //!
 //! Owns the order in which things start and stop: load the model, connect, register, consume; then stop
-//! consuming, finish what is held, release the rest, sign off.
+//! consuming, finish what is held, release the rest, sign off. Invariant: whatever hangs, the end comes
+//! within seconds of a second signal, of the grace period's end or of a fatal report.
 
 use std::{
+    fmt,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -18,7 +20,7 @@ use common::{
     health::{Check, Health},
     ids::BootId,
     jobs::Kind,
-    shutdown,
+    shutdown::{self, Shutdown},
     store::{Store, StoreConfig, WorkerRecord},
     topology::Route,
     training::head_fingerprint,
@@ -28,69 +30,138 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     budget::{CpuPool, ImageMemory},
     dispatch::Dispatcher,
-    heartbeat,
+    fatal::Fatal,
+    heartbeat::{self, Counts},
+    holdings::Holdings,
     run_data::Runs,
+    watch::Watch,
     worker::Worker,
 };
 
-/// How long releasing may take once the grace period is over.
+/// How long releasing may take once there is no more time to finish.
 const RELEASE_LIMIT: Duration = Duration::from_secs(5);
+/// How long closing the connection may take after that.
+const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 /// Longest a readiness check waits for the store.
 const READY_LIMIT: Duration = Duration::from_secs(2);
 
-/// Works until SIGTERM or Ctrl-C, then drains.
+/// Works until SIGTERM or Ctrl-C, then drains. A second signal, or a part of the worker that declares its
+/// end, ends it at once.
 ///
 /// # Errors
-/// When the model cannot be loaded, a server refuses us, or consuming ends unasked.
+/// When the model cannot be loaded, a server refuses us, consuming ends unasked, or the worker ends without
+/// having drained.
 pub async fn run(settings: Settings, kinds: Vec<Kind>) -> anyhow::Result<()> {
-    let stop = shutdown::on_signal();
+    let Shutdown { stop, now } = shutdown::on_signal();
     let health = Health::default();
+    // Probes are answered until the end: who drains is alive.
+    let ended = CancellationToken::new();
+    let _ended = ended.clone().drop_guard();
     if let Some(address) = settings.health_address {
-        health.serve(address, stop.clone()).await.with_context(|| {
+        let address = health.serve(address, ended.clone()).await.with_context(|| {
             format!("cannot listen on {address}, where SUBWATCH_HEALTH_ADDRESS wants the probes")
         })?;
+        tracing::info!(%address, "probes are answered");
     }
     let started = tokio::select! {
         started = start(&settings, &kinds, &stop) => started?,
         () = stop.cancelled() => return Ok(()),
     };
-    let Started { worker, record, mut consumer } = started;
+    let Started { worker, record, mut consumer, consuming } = started;
+    let holdings = Holdings::new(consumer.queues().map(str::to_owned));
     health.started(readiness(&worker, consumer.consuming()));
+    health.watched(watch(&worker, &holdings, &consumer, &ended));
 
-    let signed_off = CancellationToken::new();
-    let beating = tokio::spawn(heartbeat::beat(worker.store.clone(), record, signed_off.clone()));
     let give_up = CancellationToken::new();
     let dispatcher = Arc::new(Dispatcher::new(worker.clone(), give_up.clone()));
+    let counts = {
+        let (holdings, dispatcher) = (holdings.clone(), dispatcher.clone());
+        move || Counts { held: holdings.held() as u64, finished: finished(&dispatcher).iter().sum() }
+    };
+    let signed_off = CancellationToken::new();
+    let beating =
+        heartbeat::beat(worker.store.clone(), record, counts, consuming.clone(), signed_off.clone());
+    let beating = tokio::spawn(beating);
     let held = TaskTracker::new();
     tracing::info!(worker = %worker.name, boot = %worker.boot, kinds = ?kinds, "worker consumes");
     while let Some(delivery) = consumer.next().await {
-        let dispatcher = dispatcher.clone();
-        held.spawn(async move { dispatcher.handle(delivery).await });
+        let (dispatcher, holding) = (dispatcher.clone(), holdings.hold(&delivery.queue));
+        held.spawn(async move {
+            dispatcher.handle(delivery).await;
+            drop(holding);
+        });
     }
-    let unasked = !stop.is_cancelled();
+    let unasked = !consuming.is_cancelled();
+    consuming.cancel();
 
-    held.close();
-    let grace = Duration::from_secs(settings.grace_seconds);
-    tracing::info!(jobs = held.len(), "worker finishes what it holds");
-    if tokio::time::timeout(grace, held.wait()).await.is_err() {
-        tracing::warn!(jobs = held.len(), "the grace period is over, releasing the rest");
+    let end = drain(&held, settings.grace(), &now, &worker.fatal).await;
+    let released = held.len();
+    if end != End::Drained {
+        tracing::warn!(jobs = released, "{end}: releasing what is held");
         give_up.cancel();
         let _ = tokio::time::timeout(RELEASE_LIMIT, held.wait()).await;
     }
     signed_off.cancel();
     beating.await.context("the heartbeat panicked")?;
-    consumer.closed().await;
+    // What hangs is never answered; the connection that goes with the process releases it.
+    let _ = tokio::time::timeout(CLOSE_LIMIT, consumer.closed()).await;
     anyhow::ensure!(!unasked, "consuming ended though nobody asked for it");
-    let [embed, train_epoch, predict] =
-        [Kind::Embed, Kind::TrainEpoch, Kind::Predict].map(|kind| dispatcher.finished(kind));
-    tracing::info!(embed, train_epoch, predict, "worker ended");
+    let [embed, train_epoch, predict] = finished(&dispatcher);
+    match end {
+        End::Drained | End::GraceOver => tracing::info!(embed, train_epoch, predict, "worker ended"),
+        End::Impatience | End::Fatal(_) => anyhow::bail!("{end}; {released} jobs were released unfinished"),
+    }
     Ok(())
+}
+
+/// How a worker ends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum End {
+    /// With nothing left.
+    Drained,
+    /// With jobs that took longer than the grace period.
+    GraceOver,
+    /// By a second signal.
+    Impatience,
+    /// By its own word.
+    Fatal(String),
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Drained => "nothing is held any more",
+            Self::GraceOver => "the grace period is over",
+            Self::Impatience => "a second signal came before everything was finished",
+            Self::Fatal(reason) => reason,
+        })
+    }
+}
+
+/// Waits for the jobs held to finish, as long as there is a reason to wait.
+async fn drain(held: &TaskTracker, grace: Duration, now: &CancellationToken, fatal: &Fatal) -> End {
+    held.close();
+    tracing::info!(jobs = held.len(), "worker finishes what it holds");
+    tokio::select! {
+        biased;
+        reason = fatal.reported() => End::Fatal(reason),
+        () = now.cancelled() => End::Impatience,
+        () = held.wait() => End::Drained,
+        () = tokio::time::sleep(grace) => End::GraceOver,
+    }
+}
+
+/// Returns how many embed, train-epoch and predict jobs were finished with effect.
+fn finished(dispatcher: &Dispatcher) -> [u64; 3] {
+    [Kind::Embed, Kind::TrainEpoch, Kind::Predict].map(|kind| dispatcher.finished(kind))
 }
 
 struct Started {
     worker: Arc<Worker>,
     record: WorkerRecord,
     consumer: Consumer,
+    /// Cancelled when nothing more is to be consumed.
+    consuming: CancellationToken,
 }
 
 async fn start(settings: &Settings, kinds: &[Kind], stop: &CancellationToken) -> anyhow::Result<Started> {
@@ -108,6 +179,9 @@ async fn start(settings: &Settings, kinds: &[Kind], stop: &CancellationToken) ->
         space: None,
         fingerprints: fingerprints.clone(),
         started_ms: 0,
+        draining: false,
+        jobs_held: None,
+        jobs_finished: None,
         seen_ms: 0,
     };
     #[cfg(feature = "model")]
@@ -128,20 +202,35 @@ async fn start(settings: &Settings, kinds: &[Kind], stop: &CancellationToken) ->
         .into_iter()
         .map(|route| Subscription { queue: route.queue(), prefetch: settings.prefetch })
         .collect();
-    let consumer = Consumer::connect(&broker, subscriptions, stop.clone()).await?;
+    let consuming = stop.child_token();
+    let consumer = Consumer::connect(&broker, subscriptions, consuming.clone()).await?;
     let worker = Arc::new(Worker {
         boot,
         name,
         store,
         publisher,
+        fatal: Fatal::new(consuming.clone()),
         runs: Runs::default(),
         image_memory: ImageMemory::default(),
         decoder: CpuPool::new(settings.decode_threads.unwrap_or(cores)),
         max_image_bytes: settings.max_image_bytes,
+        job_limit: settings.job_limit(),
         #[cfg(feature = "model")]
         embedder,
     });
-    Ok(Started { worker, record, consumer })
+    Ok(Started { worker, record, consumer, consuming })
+}
+
+/// Starts the watch over the worker, until `ended`. Alive is whom it has nothing to say of.
+fn watch(worker: &Arc<Worker>, holdings: &Holdings, consumer: &Consumer, ended: &CancellationToken) -> Check {
+    let watch = Watch::new(worker.clone(), holdings.clone(), consumer.consuming(), consumer.renewal());
+    let (watch, ended) = (Arc::new(watch), ended.clone());
+    let watching = watch.clone();
+    tokio::spawn(async move { ended.run_until_cancelled(watching.run()).await });
+    Box::new(move || {
+        let alive = watch.alive();
+        Box::pin(async move { alive })
+    })
 }
 
 /// Ready is who consumes and reaches the store.
@@ -187,4 +276,34 @@ fn hostname() -> String {
     let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let name = name.trim();
     if name.is_empty() { "unnamed".to_owned() } else { name.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn end(prepare: impl FnOnce(&TaskTracker, &CancellationToken, &Fatal)) -> End {
+        let (held, now) = (TaskTracker::new(), CancellationToken::new());
+        let fatal = Fatal::new(CancellationToken::new());
+        prepare(&held, &now, &fatal);
+        drain(&held, Duration::ZERO, &now, &fatal).await
+    }
+
+    #[tokio::test]
+    async fn whatever_hurries_most_decides_how_a_worker_ends() {
+        let hang = |held: &TaskTracker| drop(held.spawn(std::future::pending::<()>()));
+        assert_eq!(end(|_, _, _| {}).await, End::Drained);
+        assert_eq!(end(|held, _, _| hang(held)).await, End::GraceOver);
+        let impatient = end(|held, now, _| {
+            hang(held);
+            now.cancel();
+        });
+        assert_eq!(impatient.await, End::Impatience);
+        let fatal = end(|held, now, fatal| {
+            hang(held);
+            now.cancel();
+            fatal.report("job 7 hangs");
+        });
+        assert_eq!(fatal.await, End::Fatal("job 7 hangs".to_owned()));
+    }
 }

@@ -2,10 +2,13 @@
 //!
 //! Owns the connections, the model and the bounds of one process; holds no state of a single job.
 
+use std::time::Duration;
+
 use common::{broker::Publisher, ids::BootId, store::Store};
 
 use crate::{
     budget::{CpuPool, ImageMemory},
+    fatal::Fatal,
     run_data::Runs,
 };
 #[cfg(feature = "model")]
@@ -21,6 +24,8 @@ pub struct Worker {
     pub store: Store,
     /// Publishes retry copies and dead letters.
     pub publisher: Publisher,
+    /// Ends this process on its own account.
+    pub fatal: Fatal,
     /// Runs it computes gradients for.
     pub runs: Runs,
     /// Bytes of images it may hold.
@@ -29,6 +34,8 @@ pub struct Worker {
     pub decoder: CpuPool,
     /// Largest image file.
     pub max_image_bytes: u64,
+    /// Longest it may work on one job.
+    pub job_limit: Duration,
     /// The model, if it consumes a kind that needs one.
     #[cfg(feature = "model")]
     pub embedder: Option<Embedder>,
@@ -44,5 +51,14 @@ impl Worker {
         self.embedder
             .as_ref()
             .ok_or_else(|| JobError::Retryable("this worker runs without a model".to_owned()))
+    }
+
+    /// Returns how long the model has been at its current batch; nothing while it is free or there is none.
+    #[must_use]
+    pub fn model_busy(&self) -> Option<Duration> {
+        #[cfg(feature = "model")]
+        return self.embedder.as_ref()?.busy();
+        #[cfg(not(feature = "model"))]
+        None
     }
 }

@@ -19,7 +19,11 @@ use lapin::{
     options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
     types::{FieldTable, ShortString},
 };
-use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
+use tokio::{
+    sync::{Notify, mpsc},
+    task::JoinHandle,
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -45,7 +49,22 @@ pub struct Consumer {
     deliveries: mpsc::Receiver<Delivery>,
     cancel: CancellationToken,
     consuming: Arc<AtomicBool>,
+    queues: Vec<String>,
+    renewal: Renewal,
     keeper: JoinHandle<()>,
+}
+
+/// A way to have a consumer's connection replaced though it does not look lost. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub struct Renewal {
+    asked: Arc<Notify>,
+}
+
+impl Renewal {
+    /// Replaces the connection soon; what it delivered and is not answered comes again.
+    pub fn ask(&self) {
+        self.asked.notify_one();
+    }
 }
 
 impl Consumer {
@@ -64,15 +83,29 @@ impl Consumer {
             subscriptions.iter().map(|subscription| usize::from(subscription.prefetch.max(1))).sum();
         let (ready, deliveries) = mpsc::channel(std::cmp::max(capacity, 1));
         let consuming = Arc::new(AtomicBool::new(false));
+        let renewal = Renewal::default();
+        let queues = subscriptions.iter().map(|subscription| subscription.queue.name.clone()).collect();
         let keeper = Keeper {
             endpoint: Endpoint::new(config)?,
             subscriptions,
             ready,
             cancel: cancel.clone(),
             consuming: consuming.clone(),
+            renewal: renewal.clone(),
         };
         let session = keeper.open(Patience::ReturnPermanent).await?;
-        Ok(Self { deliveries, cancel, consuming, keeper: tokio::spawn(keeper.run(session)) })
+        Ok(Self { deliveries, cancel, consuming, queues, renewal, keeper: tokio::spawn(keeper.run(session)) })
+    }
+
+    /// Returns the names of the queues it consumes.
+    pub fn queues(&self) -> impl Iterator<Item = &str> {
+        self.queues.iter().map(String::as_str)
+    }
+
+    /// Returns a way to have the connection replaced.
+    #[must_use]
+    pub fn renewal(&self) -> Renewal {
+        self.renewal.clone()
     }
 
     /// Returns a flag that is set while every queue is consumed: not while the connection is lost, nor
@@ -125,6 +158,7 @@ struct Keeper {
     ready: mpsc::Sender<Delivery>,
     cancel: CancellationToken,
     consuming: Arc<AtomicBool>,
+    renewal: Renewal,
 }
 
 /// One connection that consumes every subscription, a channel each.
@@ -188,6 +222,7 @@ impl Keeper {
                 // Nobody reads any more.
                 () = self.ready.closed() => return End::Cancelled,
                 () = session.link.lost() => return End::Lost(session.link.reason()),
+                () = self.renewal.asked.notified() => return End::Lost("its renewal was asked for".to_owned()),
                 incoming = session.incoming.next() => incoming,
             };
             let (delivery, queue) = match incoming {

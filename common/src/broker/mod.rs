@@ -23,7 +23,7 @@ use secrecy::SecretString;
 
 pub use self::{
     codec::{DeadNote, Message},
-    consumer::{Consumer, Subscription},
+    consumer::{Consumer, Renewal, Subscription},
     delivery::{Delivery, DeliveryLost, Receipt},
     probe::probe,
     publisher::{PublishError, Publisher},

@@ -137,6 +137,14 @@ impl Publisher {
         self.send(message.dead(note), DEAD.to_owned(), "dead.v1".to_owned()).await
     }
 
+    /// Hands a job that was not received over to the dead.
+    ///
+    /// # Errors
+    /// See [`PublishError`].
+    pub async fn discard(&self, envelope: &Envelope, note: &DeadNote) -> Result<(), PublishError> {
+        self.dead_letter(&self.encode(envelope)?, note).await
+    }
+
     /// Returns how many messages are ready in a queue; nothing when there is no such queue, or the broker
     /// does not answer.
     pub async fn queue_depth(&self, queue: &str) -> Option<u32> {

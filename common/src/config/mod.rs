@@ -16,6 +16,8 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
+use crate::jobs::Kind;
+
 pub use self::sources::{Loaded, Setting};
 
 /// Prefix of every environment variable.
@@ -53,8 +55,14 @@ pub struct Settings {
     pub fetch_allow: String,
     /// Items in one embed or predict job. Default 64; at most 1024.
     pub chunk_items: u32,
-    /// Attempts a job gets before it is dead-lettered for an error that might pass. Default 5.
-    pub max_attempts: u32,
+    /// Attempts an embed job gets before it is dead-lettered for an error that might pass. Default 5.
+    pub embed_attempts: u32,
+    /// Attempts a predict job gets. Default 5.
+    pub predict_attempts: u32,
+    /// Attempts a training job gets before its run fails. Default 5.
+    pub train_attempts: u32,
+    /// Submissions and runs that may be going on at once; more are refused until some have ended. Default 1000.
+    pub max_active: u64,
     /// How long a finished submission is kept, in seconds. Default 30 days. Runs are kept.
     pub retention_seconds: u64,
     /// How long an uploaded image is kept, in seconds. Default 1 day.
@@ -81,6 +89,9 @@ pub struct Settings {
     pub prefetch: u16,
     /// How long a worker finishes what it holds after SIGTERM before it releases it, in seconds. Default 30.
     pub grace_seconds: u64,
+    /// Longest a worker may work on one job, in seconds: what takes longer hangs, and the worker ends itself.
+    /// Default 300.
+    pub job_limit_seconds: u64,
     /// What is logged, as a `tracing` filter. Default `info,lapin=off`: lapin dumps whole messages.
     pub log: String,
     /// Log form: `auto` (human on a terminal, JSON otherwise), `human` or `json`. Default `auto`.
@@ -101,7 +112,10 @@ impl Default for Settings {
             artifacts: ".subwatch".to_owned(),
             fetch_allow: String::new(),
             chunk_items: 64,
-            max_attempts: 5,
+            embed_attempts: 5,
+            predict_attempts: 5,
+            train_attempts: 5,
+            max_active: 1000,
             retention_seconds: 30 * 24 * 3600,
             upload_ttl_seconds: 24 * 3600,
             sweep_after_seconds: 30,
@@ -114,6 +128,7 @@ impl Default for Settings {
             decode_threads: None,
             prefetch: 4,
             grace_seconds: 30,
+            job_limit_seconds: 300,
             log: "info,lapin=off".to_owned(),
             log_format: "auto".to_owned(),
         }
@@ -158,11 +173,19 @@ impl Settings {
         if !(1..=1024).contains(&self.chunk_items) {
             return fail("chunk_items", &self.chunk_items, "between 1 and 1024");
         }
-        if self.max_attempts == 0 {
-            return fail("max_attempts", &self.max_attempts, "at least 1");
+        for kind in Kind::ALL {
+            if self.max_attempts(kind) == 0 {
+                return fail(&format!("{}_attempts", kind.name().replace("-epoch", "")), &0, "at least 1");
+            }
+        }
+        if self.max_active == 0 {
+            return fail("max_active", &0, "at least 1");
         }
         if self.prefetch == 0 {
             return fail("prefetch", &self.prefetch, "at least 1");
+        }
+        if self.job_limit_seconds == 0 {
+            return fail("job_limit_seconds", &self.job_limit_seconds, "at least 1");
         }
         if self.model_threads == Some(0) || self.decode_threads == Some(0) {
             return fail("model_threads or decode_threads", &0, "at least 1");
@@ -186,10 +209,32 @@ impl Settings {
         Ok(())
     }
 
+    /// Attempts a job of `kind` gets.
+    #[must_use]
+    pub fn max_attempts(&self, kind: Kind) -> u32 {
+        match kind {
+            Kind::Embed => self.embed_attempts,
+            Kind::Predict => self.predict_attempts,
+            Kind::TrainEpoch => self.train_attempts,
+        }
+    }
+
     /// How long a finished submission is kept.
     #[must_use]
     pub fn retention(&self) -> Duration {
         Duration::from_secs(self.retention_seconds)
+    }
+
+    /// How long a worker that was told to stop finishes what it holds.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        Duration::from_secs(self.grace_seconds)
+    }
+
+    /// Longest a worker may work on one job.
+    #[must_use]
+    pub fn job_limit(&self) -> Duration {
+        Duration::from_secs(self.job_limit_seconds)
     }
 
     /// Folder for downloaded weights.
@@ -248,6 +293,7 @@ mod tests {
         };
         check("SUBWATCH_CHUNK_ITEMS", "0", "SUBWATCH_CHUNK_ITEMS is '0': it must be between 1 and 1024");
         check("SUBWATCH_CHUNK_ITEMS", "many", "chunk_items");
+        check("SUBWATCH_JOB_LIMIT_SECONDS", "0", "at least 1");
         check("SUBWATCH_MODEL_PRECISION", "fp8", "auto, fp32 or bf16");
         check("SUBWATCH_URL", "8470", "url");
         check("SUBWATCH_REDIS_KEY_PREFIX", "{x}", "free of braces");

@@ -25,9 +25,10 @@ type Waiters = Arc<Mutex<HashMap<SubmissionId, Weak<Notify>>>>;
 #[derive(Clone, Default)]
 pub struct Doorbells {
     waiters: Waiters,
+    newcomers: Arc<Notify>,
 }
 
-/// One submission's doorbell.
+/// One submission's doorbell, or that of all others.
 pub struct Doorbell {
     notify: Arc<Notify>,
 }
@@ -53,10 +54,17 @@ impl Doorbells {
         Doorbell { notify }
     }
 
+    /// Returns the doorbell of the submissions that nobody here waits for, such as new ones.
+    #[must_use]
+    pub fn newcomers(&self) -> Doorbell {
+        Doorbell { notify: self.newcomers.clone() }
+    }
+
     fn ring(&self, submission: SubmissionId) {
         let waiters = self.waiters.lock().expect("no holder of this lock panics");
-        if let Some(notify) = waiters.get(&submission).and_then(Weak::upgrade) {
-            notify.notify_one();
+        match waiters.get(&submission).and_then(Weak::upgrade) {
+            Some(notify) => notify.notify_one(),
+            None => self.newcomers.notify_one(),
         }
     }
 }

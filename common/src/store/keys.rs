@@ -62,8 +62,24 @@ impl Keys {
         format!("{}workers", self.prefix)
     }
 
-    pub(super) fn dead(&self) -> String {
-        format!("{}dead", self.prefix)
+    pub(super) fn dead_letters(&self) -> String {
+        format!("{}{{dead}}", self.prefix)
+    }
+
+    pub(super) fn dead_order(&self) -> String {
+        format!("{}{{dead}}:order", self.prefix)
+    }
+
+    pub(super) fn lease(&self) -> String {
+        format!("{}{{lease}}", self.prefix)
+    }
+
+    pub(super) fn lease_token(&self) -> String {
+        format!("{}{{lease}}:token", self.prefix)
+    }
+
+    pub(super) fn idempotency(&self, key: &Digest) -> String {
+        format!("{}idempotency:{key}", self.prefix)
     }
 
     pub(super) fn doorbell(&self) -> String {

@@ -9,9 +9,11 @@ mod catalogue;
 mod dead;
 mod doorbell;
 mod embeddings;
+mod idempotency;
 mod images;
 mod jobs;
 mod keys;
+mod lease;
 mod runs;
 mod server;
 mod spaces;
@@ -29,9 +31,10 @@ use secrecy::{ExposeSecret, SecretString};
 use self::keys::Keys;
 pub use self::{
     catalogue::CatalogueEntry,
-    dead::DeadLetter,
+    dead::{DeadLetter, DeadPlace},
     doorbell::{Doorbell, Doorbells},
-    jobs::{Company, Finish, JobState, JobStatus, Start},
+    idempotency::Claim,
+    jobs::{Company, Finish, Holder, JobRef, JobState, JobStatus, Mishap, Requeue, Start, Touch},
     runs::{NodeFinish, Parameters},
     server::ServerInfo,
     spaces::{BUCKETS, bucket_of},
@@ -61,6 +64,8 @@ pub struct Store {
     connection: ConnectionManager,
     client: Client,
     keys: Keys,
+    /// The token of the lease that this handle's writes carry; none acts for a user.
+    token: Option<u64>,
 }
 
 /// Why a store operation failed.
@@ -78,6 +83,9 @@ pub enum StoreError {
     /// Redis cannot be reached, or answers that it cannot serve now.
     #[error("Redis does not serve: {0}")]
     Unavailable(String),
+    /// Another coordinator leads: this one was replaced and must stop driving.
+    #[error("another coordinator has taken over")]
+    Replaced,
     /// A value is not what this program writes.
     #[error("{key} holds {what}")]
     Corrupt {
@@ -143,7 +151,7 @@ impl Store {
         if waits > 0 {
             tracing::info!(%address, "Redis answers");
         }
-        Ok(Self { connection, client, keys: Keys::new(&config.key_prefix) })
+        Ok(Self { connection, client, keys: Keys::new(&config.key_prefix), token: None })
     }
 
     async fn open(client: &Client) -> Result<ConnectionManager, RedisError> {

@@ -8,10 +8,16 @@ use std::{collections::HashMap, sync::LazyLock};
 use redis::Script;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Store, StoreError, jobs::no_effect};
+use super::{Store, StoreError, jobs::no_effect, lease::fenced_script};
 use crate::{ids::SubmissionId, tree::Node};
 
 static FINISH_NODE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/finish_node.lua")));
+static REOPEN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/reopen_run.lua")));
+static PUT_PARAMETERS: LazyLock<Script> =
+    LazyLock::new(|| fenced_script(include_str!("scripts/put_parameters.lua")));
+static PUT_BLOB: LazyLock<Script> = LazyLock::new(|| fenced_script(include_str!("scripts/put_blob.lua")));
+static FORGET: LazyLock<Script> =
+    LazyLock::new(|| fenced_script(include_str!("scripts/forget_progress.lua")));
 
 /// One version of a run's parameters.
 #[derive(Clone, PartialEq, Debug)]
@@ -37,19 +43,17 @@ impl Store {
     /// Publishes the next version of the parameters; answers to the version before are forgotten.
     ///
     /// # Errors
-    /// When Redis does not serve.
+    /// When Redis does not serve, or this coordinator was replaced.
     pub async fn put_parameters(&self, run: SubmissionId, parameters: &Parameters) -> Result<(), StoreError> {
         let mut value = parameters.version.to_le_bytes().to_vec();
         value.extend_from_slice(&parameters.bytes);
-        let mut pipe = redis::pipe();
-        pipe.atomic()
-            .hset(self.keys.submission(run), "version", parameters.version)
-            .ignore()
-            .set(self.keys.of_submission(run, "parameters"), value)
-            .ignore()
-            .del(self.keys.of_submission(run, "nodes"))
-            .ignore();
-        Ok(pipe.query_async(&mut self.connection.clone()).await?)
+        let mut call = PUT_PARAMETERS.key(self.keys.submission(run));
+        call.key(self.keys.of_submission(run, "parameters"))
+            .key(self.keys.of_submission(run, "nodes"))
+            .arg(self.token())
+            .arg(parameters.version)
+            .arg(value);
+        self.invoke_fenced(&call).await.map(drop)
     }
 
     /// Returns the current version of the parameters.
@@ -123,7 +127,7 @@ impl Store {
     /// Keeps a document of the run (`plan`, `checkpoint`, `report`, `head`) as JSON.
     ///
     /// # Errors
-    /// When Redis does not serve.
+    /// When Redis does not serve, or this coordinator was replaced.
     pub async fn put_document(
         &self,
         run: SubmissionId,
@@ -152,11 +156,11 @@ impl Store {
     /// Keeps bytes beside the run, such as its samples.
     ///
     /// # Errors
-    /// When Redis does not serve.
+    /// When Redis does not serve, or this coordinator was replaced.
     pub async fn put_blob(&self, run: SubmissionId, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-        let mut command = redis::cmd("SET");
-        command.arg(self.keys.of_submission(run, name)).arg(bytes);
-        Ok(command.query_async(&mut self.connection.clone()).await?)
+        let mut call = PUT_BLOB.key(self.keys.submission(run));
+        call.key(self.keys.of_submission(run, name)).arg(self.token()).arg(bytes);
+        self.invoke_fenced(&call).await.map(drop)
     }
 
     /// Returns bytes kept beside the run.
@@ -172,12 +176,28 @@ impl Store {
     /// Forgets what only a run in progress needs.
     ///
     /// # Errors
-    /// When Redis does not serve.
+    /// When Redis does not serve, or this coordinator was replaced.
     pub async fn forget_progress(&self, run: SubmissionId) -> Result<(), StoreError> {
-        let mut command = redis::cmd("DEL");
+        let mut call = FORGET.key(self.keys.submission(run));
         for what in ["parameters", "nodes", "jobs", "checkpoint"] {
-            command.arg(self.keys.of_submission(run, what));
+            call.key(self.keys.of_submission(run, what));
         }
-        Ok(command.query_async(&mut self.connection.clone()).await?)
+        call.arg(self.token());
+        self.invoke_fenced(&call).await.map(drop)
+    }
+
+    /// Opens a run that failed again, to go on from its last checkpoint. Returns whether it had failed.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn reopen_run(&self, run: SubmissionId) -> Result<bool, StoreError> {
+        Ok(REOPEN
+            .key(self.keys.submission(run))
+            .key(self.keys.of_submission(run, "jobs"))
+            .key(self.keys.of_submission(run, "nodes"))
+            .arg(self.keys.doorbell())
+            .arg(run.to_string())
+            .invoke_async(&mut self.connection.clone())
+            .await?)
     }
 }

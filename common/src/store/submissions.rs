@@ -7,12 +7,17 @@ use std::{collections::HashMap, str::FromStr, sync::LazyLock, time::Duration};
 use redis::Script;
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, lease::fenced_script};
 use crate::{ids::SubmissionId, outcome::ItemResult};
 
-static OPEN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/open_submission.lua")));
+static CREATE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/create_submission.lua")));
+static OPEN: LazyLock<Script> = LazyLock::new(|| fenced_script(include_str!("scripts/open_submission.lua")));
 static OPEN_RUN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/open_run.lua")));
-static CLOSE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/close_submission.lua")));
+static CLOSE: LazyLock<Script> =
+    LazyLock::new(|| fenced_script(include_str!("scripts/close_submission.lua")));
+static SET_PUBLISHED: LazyLock<Script> =
+    LazyLock::new(|| fenced_script(include_str!("scripts/set_published.lua")));
 
 /// Rejected items written in one round trip.
 const REJECTED_PAGE: usize = 1024;
@@ -78,6 +83,8 @@ pub struct NewSubmission {
     pub parent: Option<SubmissionId>,
     /// How long it is kept after its end.
     pub retention: Duration,
+    /// How long its jobs may take, all together, before those left are discarded.
+    pub deadline: Option<Duration>,
 }
 
 /// A submission's record.
@@ -95,6 +102,8 @@ pub struct Submission {
     pub parent: Option<SubmissionId>,
     /// When it was made, in Redis's time.
     pub created_ms: u64,
+    /// When its unfinished jobs expire, in Redis's time.
+    pub deadline_ms: Option<u64>,
     /// When it reached its end, in Redis's time.
     pub finished_ms: Option<u64>,
     /// Items, those rejected while preparing included.
@@ -131,30 +140,56 @@ pub struct Opening {
 }
 
 impl Store {
-    /// Records a submission in the state `preparing` and puts it in the index.
+    /// Records a submission in the state `preparing` and puts it in the index; one that is there already
+    /// stays as it is.
     ///
     /// # Errors
-    /// When Redis does not serve.
+    /// When Redis does not serve; the same call again completes it.
     pub async fn create_submission(&self, new: &NewSubmission) -> Result<(), StoreError> {
-        let created_ms = self.now_ms().await?;
         let mut connection = self.connection.clone();
+        let id = new.id.to_string();
+        // First of all, so that whoever leads finds it even if this process dies now.
+        redis::cmd("SADD").arg(self.keys.active()).arg(&id).query_async::<()>(&mut connection).await?;
+        // All scores are equal: ids sort by time, so the index is read in lexicographic order.
+        let index = self.keys.submissions();
+        redis::cmd("ZADD").arg(index).arg(0).arg(&id).query_async::<()>(&mut connection).await?;
         let mut fields = vec![
             ("kind", word(&new.kind)),
             ("state", State::Preparing.name()),
             ("spec", new.spec.to_string()),
-            ("created_ms", created_ms.to_string()),
             ("retention_ms", new.retention.as_millis().to_string()),
         ];
         fields.extend(new.parent.map(|parent| ("parent", parent.to_string())));
-        redis::cmd("HSET")
-            .arg(self.keys.submission(new.id))
+        if let Some(deadline) = new.deadline {
+            let deadline_ms = u128::from(self.now_ms().await?) + deadline.as_millis();
+            fields.push(("deadline_ms", deadline_ms.to_string()));
+        }
+        Ok(CREATE
+            .key(self.keys.submission(new.id))
+            .arg(self.keys.doorbell())
+            .arg(id)
             .arg(&fields)
-            .query_async::<()>(&mut connection)
-            .await?;
-        // All scores are equal: ids sort by time, so the index is read in lexicographic order.
-        let (index, id) = (self.keys.submissions(), new.id.to_string());
-        redis::cmd("ZADD").arg(index).arg(0).arg(&id).query_async::<()>(&mut connection).await?;
-        Ok(redis::cmd("SADD").arg(self.keys.active()).arg(&id).query_async(&mut connection).await?)
+            .invoke_async(&mut connection)
+            .await?)
+    }
+
+    /// Returns how many submissions a coordinator has to look after.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn active_count(&self) -> Result<u64, StoreError> {
+        Ok(redis::cmd("SCARD").arg(self.keys.active()).query_async(&mut self.connection.clone()).await?)
+    }
+
+    /// Puts a submission on the list of those to look after, and wakes whoever does.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn set_active(&self, id: SubmissionId) -> Result<(), StoreError> {
+        let mut pipe = redis::pipe();
+        pipe.sadd(self.keys.active(), id.to_string()).ignore();
+        pipe.publish(self.keys.doorbell(), id.to_string()).ignore();
+        Ok(pipe.query_async(&mut self.connection.clone()).await?)
     }
 
     /// Returns the submissions that a coordinator has to look after, oldest first.
@@ -171,14 +206,19 @@ impl Store {
         Ok(ids)
     }
 
-    /// Takes a submission that reached its end off the list of those to look after.
+    /// Takes a submission that reached its end off the list of those to look after. One that was opened
+    /// again meanwhile stays on it.
     ///
     /// # Errors
     /// When Redis does not serve.
     pub async fn set_inactive(&self, id: SubmissionId) -> Result<(), StoreError> {
         let mut command = redis::cmd("SREM");
         command.arg(self.keys.active()).arg(id.to_string());
-        Ok(command.query_async(&mut self.connection.clone()).await?)
+        command.query_async::<()>(&mut self.connection.clone()).await?;
+        match self.state(id).await? {
+            Some(state) if !state.is_terminal() => self.set_active(id).await,
+            _ => Ok(()),
+        }
     }
 
     /// Opens a prepared submission for its jobs, unless somebody closed it meanwhile. One without jobs is
@@ -196,15 +236,14 @@ impl Store {
             }
             pipe.query_async::<()>(&mut connection).await?;
         }
-        let opened: u8 = OPEN
-            .key(self.keys.submission(id))
+        let mut call = OPEN.key(self.keys.submission(id));
+        call.arg(self.token())
             .arg(opening.items)
             .arg(opening.jobs)
             .arg(opening.rejected.len())
-            .arg(opening.manifest.to_string())
-            .invoke_async(&mut connection)
-            .await?;
-        if opened == 0 && self.state(id).await? == Some(State::Cancelled) {
+            .arg(opening.manifest.to_string());
+        let opened = self.invoke_fenced(&call).await? == "opened";
+        if !opened && self.state(id).await? == Some(State::Cancelled) {
             // Its retention began before these results were there.
             let mut command = redis::cmd("UNLINK");
             command.arg(self.keys.of_submission(id, "results"));
@@ -239,9 +278,9 @@ impl Store {
     /// # Errors
     /// When Redis does not serve.
     pub async fn set_published(&self, id: SubmissionId, jobs: u32) -> Result<(), StoreError> {
-        let mut command = redis::cmd("HSET");
-        command.arg(self.keys.submission(id)).arg("jobs_published").arg(jobs);
-        Ok(command.query_async(&mut self.connection.clone()).await?)
+        let mut call = SET_PUBLISHED.key(self.keys.submission(id));
+        call.arg(self.token()).arg(jobs);
+        self.invoke_fenced(&call).await.map(drop)
     }
 
     /// Ends a submission from outside its jobs. Returns whether it was open.
@@ -255,17 +294,16 @@ impl Store {
         error: Option<&str>,
         keep: bool,
     ) -> Result<bool, StoreError> {
-        Ok(CLOSE
-            .key(self.keys.submission(id))
-            .key(self.keys.of_submission(id, "results"))
+        let mut call = CLOSE.key(self.keys.submission(id));
+        call.key(self.keys.of_submission(id, "results"))
             .key(self.keys.of_submission(id, "jobs"))
+            .arg(self.token())
             .arg(state.name())
             .arg(error.unwrap_or_default())
             .arg(u8::from(keep))
             .arg(self.keys.doorbell())
-            .arg(id.to_string())
-            .invoke_async(&mut self.connection.clone())
-            .await?)
+            .arg(id.to_string());
+        Ok(self.invoke_fenced(&call).await? == "closed")
     }
 
     /// Returns a submission's record.
@@ -361,6 +399,7 @@ fn read_record(
         spec: serde_json::from_str(text("spec")?).map_err(|error| StoreError::corrupt(key, &error))?,
         parent: number(fields, "parent"),
         created_ms: number(fields, "created_ms").unwrap_or(0),
+        deadline_ms: number(fields, "deadline_ms"),
         finished_ms: number(fields, "finished_ms"),
         items: number(fields, "items").unwrap_or(0),
         succeeded: number(fields, "succeeded").unwrap_or(0),

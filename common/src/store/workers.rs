@@ -17,7 +17,8 @@ const LOST_AFTER_MS: u64 = 15_000;
 /// Silence after which it is forgotten.
 const FORGOTTEN_AFTER_MS: u64 = 24 * 3_600_000;
 
-/// What a worker says of itself with every heartbeat.
+/// What a worker says of itself with every heartbeat. It grows additively: workers and coordinators of
+/// neighbouring versions read each other's.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct WorkerRecord {
     /// This life of the process.
@@ -38,6 +39,15 @@ pub struct WorkerRecord {
     pub fingerprints: Vec<Fingerprint>,
     /// When it started, in Redis's time.
     pub started_ms: u64,
+    /// Whether it finishes what it holds and takes nothing more.
+    #[serde(default)]
+    pub draining: bool,
+    /// Jobs it holds; absent from a worker that does not say.
+    #[serde(default)]
+    pub jobs_held: Option<u64>,
+    /// Jobs it has finished with effect; absent from a worker that does not say.
+    #[serde(default)]
+    pub jobs_finished: Option<u64>,
     /// Its last heartbeat, in Redis's time.
     #[serde(default)]
     pub seen_ms: u64,
@@ -49,15 +59,21 @@ pub struct WorkerView {
     /// What it said last.
     #[serde(flatten)]
     pub record: WorkerRecord,
-    /// `live` or `lost`.
+    /// `live`, `draining` or `lost`.
     pub state: String,
 }
 
 impl WorkerView {
-    /// Whether its heartbeat is recent.
+    /// Whether its heartbeat is recent and it takes jobs.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.state == "live"
+    }
+
+    /// Whether its heartbeat stopped without a farewell.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.state == "lost"
     }
 }
 
@@ -102,10 +118,45 @@ impl Store {
                 self.sign_off(record.boot).await?;
                 continue;
             }
-            let state = if silent_ms > LOST_AFTER_MS { "lost" } else { "live" };
-            views.push(WorkerView { record, state: state.to_owned() });
+            views.push(WorkerView { state: state(&record, silent_ms).to_owned(), record });
         }
         views.sort_by_key(|view| (view.record.started_ms, view.record.boot));
         Ok(views)
+    }
+}
+
+fn state(record: &WorkerRecord, silent_ms: u64) -> &'static str {
+    if silent_ms > LOST_AFTER_MS {
+        "lost"
+    } else if record.draining {
+        "draining"
+    } else {
+        "live"
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OLDER: &str = r#"{"boot": "6f8f4c59-9c0f-4b8e-9b44-9d1f5b2a7c11", "name": "pod:1", "version": "0.1.0",
+        "kinds": ["embed"], "device": "cpu", "threads": 1, "space": null, "fingerprints": [], "started_ms": 5}"#;
+
+    #[test]
+    fn older_and_newer_workers_are_read() {
+        let older: WorkerRecord = serde_json::from_str(OLDER).unwrap();
+        assert_eq!((older.draining, older.jobs_held, older.jobs_finished), (false, None, None));
+        let newer = OLDER.replacen('{', r#"{"draining": true, "jobs_held": 3, "mood": "content", "#, 1);
+        let newer: WorkerRecord = serde_json::from_str(&newer).unwrap();
+        assert_eq!((newer.draining, newer.jobs_held), (true, Some(3)));
+    }
+
+    #[test]
+    fn silence_outweighs_what_was_said_last() {
+        let record: WorkerRecord = serde_json::from_str(OLDER).unwrap();
+        let draining = WorkerRecord { draining: true, ..record.clone() };
+        assert_eq!(state(&record, 0), "live");
+        assert_eq!(state(&draining, LOST_AFTER_MS), "draining");
+        assert_eq!(state(&draining, LOST_AFTER_MS + 1), "lost");
     }
 }

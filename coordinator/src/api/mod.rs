@@ -3,6 +3,7 @@
 //! Shared by the server ([`crate::http`]) and the command line ([`crate::cli`]), which is its client.
 //! Owns the shapes; they grow additively.
 
+mod dead;
 mod runs;
 mod similar;
 mod submissions;
@@ -11,6 +12,7 @@ mod system;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    dead::{DeadFilter, DeadOutcome, DeadSelection, DeadView, Refused},
     runs::{
         EpochReport, HeadView, LeftOut, RawReport, RunRequest, RunView, SampleView, SplitCounts, TestReport,
         TestedView,

@@ -2,7 +2,7 @@
 
 use common::{
     ids::{Digest, SubmissionId},
-    store::{State, SubmissionKind},
+    store::{Mishap, State, SubmissionKind},
 };
 use data::target::Target;
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,9 @@ pub enum SubmissionRequest {
         /// Images uploaded before with `POST /v1/images`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         images: Vec<UploadedImage>,
+        /// Seconds after which jobs that are not finished are discarded as expired; nothing for no limit.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline_seconds: Option<u64>,
     },
     /// Predict the target of images with a run's head.
     Predict {
@@ -32,6 +35,9 @@ pub enum SubmissionRequest {
         /// Images uploaded before with `POST /v1/images`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         images: Vec<UploadedImage>,
+        /// Seconds after which jobs that are not finished are discarded as expired; nothing for no limit.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        deadline_seconds: Option<u64>,
     },
 }
 
@@ -135,14 +141,20 @@ pub struct JobView {
     pub submission: SubmissionId,
     /// What kind of work it is.
     pub kind: SubmissionKind,
-    /// `unpublished`, `queued`, `started`, `waiting` for its turn to run alone, `released`, `poisoned`,
-    /// `done` or `dead`.
+    /// `unpublished`, `queued`, `started`, `waiting` for its turn to run alone, `released`, `requeued`,
+    /// `poisoned`, `done` or `dead`.
     pub state: String,
     /// Its items; nothing for a training job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<u32>,
+    /// How often an operator requeued it.
+    #[serde(default)]
+    pub generation: u32,
     /// Workers that died while they held it.
     pub crashes: u32,
+    /// What went wrong so far, newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Mishap>,
     /// The worker that held it last, while it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,

@@ -11,9 +11,9 @@ use url::Url;
 
 use super::exit::{CliError, Exit};
 use crate::api::{
-    DoctorView, EmbeddingView, FetchRequest, HeadView, ItemView, JobView, Page, Problem, RunRequest, RunView,
-    SampleView, SimilarView, SpaceView, StatusView, StoredImage, SubmissionRequest, SubmissionView,
-    TestedView, WorkersView,
+    DeadFilter, DeadOutcome, DeadSelection, DeadView, DoctorView, EmbeddingView, FetchRequest, HeadView,
+    ItemView, JobView, Page, Problem, RunRequest, RunView, SampleView, SimilarView, SpaceView, StatusView,
+    StoredImage, SubmissionRequest, SubmissionView, TestedView, WorkersView,
 };
 
 /// How long a connection may take to open.
@@ -42,8 +42,13 @@ impl Client {
         Ok(Self { http, base: base.clone(), max_image_bytes })
     }
 
-    pub(super) async fn submit(&self, request: &SubmissionRequest) -> Result<SubmissionView, CliError> {
-        self.send(self.request(Method::POST, "/v1/submissions").json(request)).await
+    /// Submits; sent again under the same `key`, it is the same submission.
+    pub(super) async fn submit(
+        &self,
+        request: &SubmissionRequest,
+        key: Option<&str>,
+    ) -> Result<SubmissionView, CliError> {
+        self.send(keyed(self.request(Method::POST, "/v1/submissions"), key).json(request)).await
     }
 
     pub(super) async fn submission(&self, id: SubmissionId) -> Result<SubmissionView, CliError> {
@@ -79,8 +84,39 @@ impl Client {
         self.send(self.request(Method::POST, &format!("/v1/submissions/{id}/cancel"))).await
     }
 
-    pub(super) async fn submit_run(&self, request: &RunRequest) -> Result<RunView, CliError> {
-        self.send(self.request(Method::POST, "/v1/runs").json(request)).await
+    /// Likewise, a run.
+    pub(super) async fn submit_run(
+        &self,
+        request: &RunRequest,
+        key: Option<&str>,
+    ) -> Result<RunView, CliError> {
+        self.send(keyed(self.request(Method::POST, "/v1/runs"), key).json(request)).await
+    }
+
+    pub(super) async fn resume_run(&self, run: SubmissionId) -> Result<RunView, CliError> {
+        self.send(self.request(Method::POST, &format!("/v1/runs/{run}/resume"))).await
+    }
+
+    pub(super) async fn dead(
+        &self,
+        filter: &DeadFilter,
+        cursor: Option<&str>,
+    ) -> Result<Page<DeadView>, CliError> {
+        let request = self.request(Method::GET, "/v1/dead").query(filter);
+        self.send(request.query(&[("limit", PAGE)]).query(&[("cursor", cursor)])).await
+    }
+
+    pub(super) async fn dead_letter(&self, id: &str) -> Result<DeadView, CliError> {
+        self.send(self.request_at(Method::GET, &["v1", "dead", "letters", id])).await
+    }
+
+    /// Requeues or purges dead letters.
+    pub(super) async fn settle_dead(
+        &self,
+        action: &str,
+        selection: &DeadSelection,
+    ) -> Result<DeadOutcome, CliError> {
+        self.send(self.request(Method::POST, &format!("/v1/dead/{action}")).json(selection)).await
     }
 
     pub(super) async fn run(&self, id: SubmissionId) -> Result<RunView, CliError> {
@@ -227,6 +263,13 @@ impl Client {
              another with --url or SUBWATCH_URL",
             self.base
         ))
+    }
+}
+
+fn keyed(request: RequestBuilder, key: Option<&str>) -> RequestBuilder {
+    match key {
+        Some(key) => request.header("idempotency-key", key),
+        None => request,
     }
 }
 

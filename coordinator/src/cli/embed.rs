@@ -8,7 +8,7 @@ use common::{
 use serde::Serialize;
 
 use super::{
-    Waiting,
+    Deadline, Submitting, Waiting,
     client::Client,
     dataset_argument,
     exit::{CliError, Exit},
@@ -24,6 +24,10 @@ const LISTED: usize = 10;
 pub(super) struct EmbedArguments {
     /// A folder with images, and metadata.jsonl where there are rows; as the coordinator sees it.
     dataset: String,
+    #[command(flatten)]
+    submitting: Submitting,
+    #[command(flatten)]
+    deadline: Deadline,
     #[command(flatten)]
     waiting: Waiting,
 }
@@ -56,9 +60,12 @@ pub(super) async fn run(
     format: Format,
     arguments: EmbedArguments,
 ) -> Result<Exit, CliError> {
-    let request =
-        SubmissionRequest::Embed { dataset: Some(dataset_argument(&arguments.dataset)), images: Vec::new() };
-    let view = client.submit(&request).await?;
+    let request = SubmissionRequest::Embed {
+        dataset: Some(dataset_argument(&arguments.dataset)),
+        images: Vec::new(),
+        deadline_seconds: arguments.deadline.deadline,
+    };
+    let view = client.submit(&request, arguments.submitting.idempotency_key.as_deref()).await?;
     if arguments.waiting.detach {
         return detached(format, &view);
     }

@@ -6,6 +6,7 @@
 mod client;
 mod config;
 mod dataset;
+mod dead;
 mod doctor;
 mod embed;
 mod exit;
@@ -78,6 +79,11 @@ enum Command {
     Spaces(system::SpacesCommand),
     /// Stop a submission or a run.
     Cancel(system::CancelArguments),
+    /// Go on with a run that failed, from its last checkpoint.
+    Resume(train::ResumeArguments),
+    /// Look at discarded jobs, and give them another life.
+    #[command(subcommand)]
+    Dead(dead::DeadCommand),
     /// Write embeddings, splits, predictions or weights for other programs.
     #[command(subcommand)]
     Export(export::ExportCommand),
@@ -102,6 +108,22 @@ struct Waiting {
     /// Give up waiting after this long; the work goes on.
     #[arg(long, value_name = "SECONDS")]
     wait_timeout: Option<u64>,
+}
+
+/// How a command submits.
+#[derive(Args, Clone)]
+struct Submitting {
+    /// A word of one's own for this request: sent again under it, it is not carried out twice.
+    #[arg(long, value_name = "KEY")]
+    idempotency_key: Option<String>,
+}
+
+/// How long a command lets its jobs take.
+#[derive(Args, Clone)]
+struct Deadline {
+    /// Discard what is not done after this long.
+    #[arg(long, value_name = "SECONDS")]
+    deadline: Option<u64>,
 }
 
 /// Runs a command to its end and says how to exit.
@@ -137,6 +159,8 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
         Command::Workers => system::workers(&client, output).await,
         Command::Spaces(command) => system::spaces(&client, output, command).await,
         Command::Cancel(arguments) => system::cancel(&client, output, arguments).await,
+        Command::Resume(arguments) => train::resume(&client, output, arguments).await,
+        Command::Dead(command) => dead::run(&client, output, command).await,
         Command::Export(command) => export::run(&client, output, command).await,
         Command::Dataset(command) => dataset::run(output, command).await,
         Command::Doctor => doctor::run(&client, output, &loaded).await,

@@ -5,7 +5,7 @@ use common::{ids::SubmissionId, store::State};
 use serde::Serialize;
 
 use super::{
-    Waiting,
+    Deadline, Submitting, Waiting,
     client::Client,
     dataset_argument,
     embed::{detached, wait_for},
@@ -14,7 +14,7 @@ use super::{
     output::{self, Format, number, plain, table},
     progress::{Display, Progress},
 };
-use crate::api::{ItemView, SubmissionRequest};
+use crate::api::{ItemView, SubmissionRequest, UploadedImage};
 
 /// Most images of one submission.
 const IMAGES_AT_ONCE: usize = 10_000;
@@ -29,6 +29,10 @@ pub(super) struct PredictArguments {
     /// s3:// URLs of datasets.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
+    #[command(flatten)]
+    submitting: Submitting,
+    #[command(flatten)]
+    deadline: Deadline,
     #[command(flatten)]
     waiting: Waiting,
 }
@@ -59,6 +63,23 @@ impl Line {
     }
 }
 
+impl PredictArguments {
+    /// The key of the `nth` submission of this command, from 0: each needs its own.
+    fn key(&self, nth: usize) -> Option<String> {
+        let key = self.submitting.idempotency_key.as_ref()?;
+        Some(if nth == 0 { key.clone() } else { format!("{key}/{nth}") })
+    }
+
+    fn request(&self, dataset: Option<String>, images: Vec<UploadedImage>) -> SubmissionRequest {
+        SubmissionRequest::Predict {
+            run: self.run.clone(),
+            dataset,
+            images,
+            deadline_seconds: self.deadline.deadline,
+        }
+    }
+}
+
 pub(super) async fn run(
     client: &Client,
     format: Format,
@@ -77,9 +98,9 @@ pub(super) async fn run(
     }
     let mut submissions = Vec::new();
     for (dataset, folder) in datasets {
-        let request =
-            SubmissionRequest::Predict { run: run.clone(), dataset: Some(dataset), images: Vec::new() };
-        match (client.submit(&request).await, folder) {
+        let key = arguments.key(submissions.len());
+        let request = arguments.request(Some(dataset), Vec::new());
+        match (client.submit(&request, key.as_deref()).await, folder) {
             (Ok(view), _) => submissions.push(view),
             // A folder that the coordinator cannot read is sent to it, image by image.
             (Err(error), Some(folder)) if [Exit::NotAllowed, Exit::NotFound].contains(&error.exit) => {
@@ -100,8 +121,9 @@ pub(super) async fn run(
             }
         }
         if !images.is_empty() {
-            let request = SubmissionRequest::Predict { run: run.clone(), dataset: None, images };
-            submissions.push(client.submit(&request).await?);
+            let key = arguments.key(submissions.len());
+            let request = arguments.request(None, images);
+            submissions.push(client.submit(&request, key.as_deref()).await?);
         }
     }
     let failed_uploads = lines.len();

@@ -90,8 +90,8 @@ async fn embed(client: &Client, source: &Source) -> Result<Digest, CliError> {
     };
     let image = images::upload(client, source).await?.map_err(failed)?;
     let (item, sha256) = (image.item.clone(), image.sha256);
-    let request = SubmissionRequest::Embed { dataset: None, images: vec![image] };
-    let view = client.submit(&request).await?;
+    let request = SubmissionRequest::Embed { dataset: None, images: vec![image], deadline_seconds: None };
+    let view = client.submit(&request, None).await?;
     let view = wait_for(client, view.submission, &Waiting { detach: false, wait_timeout: None }).await?;
     if let Some(error) = view.error {
         return Err(CliError::failed(plain(&error)));

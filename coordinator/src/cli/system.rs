@@ -1,5 +1,7 @@
 //! `subwatch runs | jobs | workers | spaces | cancel`: looking at the system, and stopping things.
 
+use std::time::{Duration, UNIX_EPOCH};
+
 use clap::{Args, Subcommand};
 use common::{
     ids::SubmissionId,
@@ -156,21 +158,32 @@ pub(super) fn workers_text(workers: &[WorkerView]) -> String {
     if workers.is_empty() {
         return "no worker is running: start one with `make up` or `subwatch-worker`".to_owned();
     }
-    let mut rows = table(&["worker", "state", "version", "kinds", "device", "threads›", "space"]);
+    let mut rows =
+        table(&["worker", "boot", "state", "version", "kinds", "device", "holds›", "finished›", "since"]);
+    let count = |jobs: Option<u64>| jobs.map_or_else(|| "–".to_owned(), |jobs| jobs.to_string());
     for worker in workers {
         let record = &worker.record;
         let kinds: Vec<&str> = record.kinds.iter().map(|kind| kind.name()).collect();
         rows.add_row(vec![
             plain(&record.name),
+            record.boot.to_string(),
             worker.state.clone(),
             plain(&record.version),
             kinds.join(" "),
-            record.device.clone().unwrap_or_else(|| "none".to_owned()),
-            record.threads.map_or_else(|| "–".to_owned(), |threads| threads.to_string()),
-            record.space.as_ref().map_or_else(|| "–".to_owned(), ToString::to_string),
+            plain(record.device.as_deref().unwrap_or("none")),
+            count(record.jobs_held),
+            count(record.jobs_finished),
+            time_text(record.started_ms),
         ]);
     }
     rows.trim_fmt()
+}
+
+/// A point in time, given in milliseconds since the Unix epoch, as a person reads it.
+fn time_text(unix_ms: u64) -> String {
+    // The last second that has four digits for its year; a worker may claim any.
+    const LAST: Duration = Duration::from_secs(253_402_300_799);
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(unix_ms).min(LAST)).to_string()
 }
 
 pub(super) async fn spaces(

@@ -12,7 +12,7 @@ use data::{
 use serde::Serialize;
 
 use super::{
-    Waiting,
+    Submitting, Waiting,
     client::Client,
     dataset_argument,
     embed::exit_of,
@@ -50,6 +50,16 @@ pub(super) struct TrainArguments {
     /// Leaves of the tree that gradients are added along; part of what decides the weights' bits.
     #[arg(long, default_value_t = 16)]
     leaves: u32,
+    #[command(flatten)]
+    submitting: Submitting,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+#[derive(Args)]
+pub(super) struct ResumeArguments {
+    /// A run that failed.
+    run: SubmissionId,
     #[command(flatten)]
     waiting: Waiting,
 }
@@ -92,8 +102,23 @@ pub(super) async fn run(
     format: Format,
     arguments: TrainArguments,
 ) -> Result<Exit, CliError> {
-    let view = client.submit_run(&arguments.request()).await?;
-    if arguments.waiting.detach {
+    let view =
+        client.submit_run(&arguments.request(), arguments.submitting.idempotency_key.as_deref()).await?;
+    follow(client, format, view, &arguments.waiting).await
+}
+
+pub(super) async fn resume(
+    client: &Client,
+    format: Format,
+    arguments: ResumeArguments,
+) -> Result<Exit, CliError> {
+    let view = client.resume_run(arguments.run).await?;
+    follow(client, format, view, &arguments.waiting).await
+}
+
+/// Waits for a run's end, if that is wanted, and prints it.
+async fn follow(client: &Client, format: Format, view: RunView, waiting: &Waiting) -> Result<Exit, CliError> {
+    if waiting.detach {
         match format {
             Format::Table => output::print(&view.run.to_string())?,
             Format::Json | Format::Jsonl => output::print_json(format, &view)?,
@@ -101,7 +126,7 @@ pub(super) async fn run(
         return Ok(Exit::Done);
     }
     let id = view.run;
-    let view = progress::wait(id, &arguments.waiting, async || {
+    let view = progress::wait(id, waiting, async || {
         let view = client.run(id).await?;
         let progress = Progress {
             fraction: view.fraction,

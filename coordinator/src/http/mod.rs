@@ -5,6 +5,7 @@
 //! Invariants: it listens on loopback only, since there are no tokens yet; every error is an RFC 9457
 //! problem that shows no internals; every body is bounded.
 
+mod dead;
 mod guard;
 mod images;
 mod problem;
@@ -62,9 +63,15 @@ pub fn router(coordinator: Coordinator, max_image_bytes: usize) -> Router {
     let runs = Router::new()
         .route("/v1/runs", post(runs::create).get(runs::list))
         .route("/v1/runs/{id}", get(runs::get))
+        .route("/v1/runs/{id}/resume", post(runs::resume))
         .route("/v1/runs/{id}/split", get(runs::split))
         .route("/v1/runs/{id}/predictions", get(runs::predictions))
         .route("/v1/runs/{id}/head", get(runs::head));
+    let dead = Router::new()
+        .route("/v1/dead", get(dead::list))
+        .route("/v1/dead/requeue", post(dead::requeue))
+        .route("/v1/dead/purge", post(dead::purge))
+        .route("/v1/dead/letters/{id}", get(dead::get));
     let system = Router::new()
         .route("/v1/workers", get(system::workers))
         .route("/v1/status", get(system::status))
@@ -76,6 +83,7 @@ pub fn router(coordinator: Coordinator, max_image_bytes: usize) -> Router {
     Router::new()
         .merge(submissions)
         .merge(runs)
+        .merge(dead)
         .merge(system)
         .route("/v1/images/fetch", post(images::fetch))
         .route("/v1/similar", get(similar::similar))

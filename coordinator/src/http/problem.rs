@@ -5,31 +5,50 @@
 
 use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::JsonRejection},
-    http::{Method, StatusCode, Uri, header::CONTENT_TYPE, request::Parts},
+    http::{
+        Method, StatusCode, Uri,
+        header::{CONTENT_TYPE, RETRY_AFTER},
+        request::Parts,
+    },
     response::{IntoResponse, Response},
 };
 use common::ids::SubmissionId;
 use serde::de::DeserializeOwned;
 
-use crate::{api::Problem, service::RequestError};
+use crate::{
+    api::Problem,
+    service::{IdempotencyKey, RequestError},
+};
 
 /// An error on its way out.
 #[derive(Debug)]
-pub(super) struct Failure(Problem);
+pub(super) struct Failure {
+    problem: Problem,
+    /// Seconds after which the same request may succeed.
+    retry_after: Option<u64>,
+}
+
+/// When a request that met too much going on may be sent again.
+const RETRY_AFTER_SECONDS: u64 = 10;
 
 impl Failure {
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
         let title = status.canonical_reason().unwrap_or("Error").to_owned();
         let kind = format!("/problems/{}", title.to_lowercase().replace(' ', "-"));
-        Self(Problem { kind, title, status: status.as_u16(), detail: detail.into() })
+        let problem = Problem { kind, title, status: status.as_u16(), detail: detail.into() };
+        Self { problem, retry_after: None }
     }
 }
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let body = serde_json::to_vec(&self.0).expect("a problem is plain data");
-        (status, [(CONTENT_TYPE, "application/problem+json")], body).into_response()
+        let status = StatusCode::from_u16(self.problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self.problem).expect("a problem is plain data");
+        let mut response = (status, [(CONTENT_TYPE, "application/problem+json")], body).into_response();
+        if let Some(seconds) = self.retry_after {
+            response.headers_mut().insert(RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }
 
@@ -40,9 +59,11 @@ impl From<RequestError> for Failure {
             RequestError::Forbidden(_) => StatusCode::FORBIDDEN,
             RequestError::NotFound(_) => StatusCode::NOT_FOUND,
             RequestError::Conflict(_) => StatusCode::CONFLICT,
+            RequestError::Busy(_) => StatusCode::TOO_MANY_REQUESTS,
             RequestError::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
         };
-        Self::new(status, error.to_string())
+        let retry_after = matches!(error, RequestError::Busy(_)).then_some(RETRY_AFTER_SECONDS);
+        Self { retry_after, ..Self::new(status, error.to_string()) }
     }
 }
 
@@ -69,6 +90,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             )),
             Err(rejection) => Err(Failure::new(rejection.status(), rejection.body_text())),
         }
+    }
+}
+
+/// The `Idempotency-Key` of a request, if it has one (draft-ietf-httpapi-idempotency-key-header).
+pub(super) struct Idempotency(pub(super) Option<IdempotencyKey>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Idempotency {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
+        Ok(Self(Some(IdempotencyKey::new(value.to_str().unwrap_or_default())?)))
     }
 }
 
@@ -107,7 +140,7 @@ mod tests {
 
     #[test]
     fn problems_keep_their_shape() {
-        let Failure(problem) = RequestError::NotFound("there is no run 'x'".to_owned()).into();
+        let Failure { problem, .. } = RequestError::NotFound("there is no run 'x'".to_owned()).into();
         insta::assert_json_snapshot!(problem, @r#"
         {
           "type": "/problems/not-found",

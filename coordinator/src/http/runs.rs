@@ -8,7 +8,7 @@ use axum::{
 };
 
 use super::{
-    problem::{Failure, Id, Json, Params},
+    problem::{Failure, Id, Idempotency, Json, Params},
     submissions::Paging,
 };
 use crate::{
@@ -18,9 +18,10 @@ use crate::{
 
 pub(super) async fn create(
     State(coordinator): State<Coordinator>,
+    Idempotency(key): Idempotency,
     Json(request): Json<RunRequest>,
 ) -> Result<impl IntoResponse, Failure> {
-    let view = coordinator.submit_run(request).await?;
+    let view = coordinator.submit_run(request, key.as_ref()).await?;
     let location = format!("/v1/runs/{}", view.run);
     Ok((StatusCode::ACCEPTED, [(LOCATION, location)], JsonBody(view)))
 }
@@ -41,6 +42,13 @@ pub(super) async fn get(
         Ok(id) => coordinator.run(id).await?,
         Err(_) => coordinator.resolve_run(&name).await?,
     }))
+}
+
+pub(super) async fn resume(
+    State(coordinator): State<Coordinator>,
+    Id(id): Id,
+) -> Result<JsonBody<RunView>, Failure> {
+    Ok(JsonBody(coordinator.resume_run(id).await?))
 }
 
 pub(super) async fn split(

@@ -8,7 +8,7 @@ use axum::{
 };
 use serde::Deserialize;
 
-use super::problem::{Failure, Id, Json, Params};
+use super::problem::{Failure, Id, Idempotency, Json, Params};
 use crate::{
     api::{EmbeddingView, ItemView, JobView, Page, SubmissionRequest, SubmissionView},
     service::Coordinator,
@@ -45,9 +45,10 @@ pub(super) struct ResultsParams {
 
 pub(super) async fn create(
     State(coordinator): State<Coordinator>,
+    Idempotency(key): Idempotency,
     Json(request): Json<SubmissionRequest>,
 ) -> Result<impl IntoResponse, Failure> {
-    let view = coordinator.submit(request).await?;
+    let view = coordinator.submit(request, key.as_ref()).await?;
     let location = format!("/v1/submissions/{}", view.submission);
     Ok((StatusCode::ACCEPTED, [(LOCATION, location)], JsonBody(view)))
 }

@@ -25,7 +25,7 @@ use crate::{
     api::SplitCounts,
     context::Context,
     spaces,
-    submissions::{self, EmbedSpec},
+    submissions::{self, EmbedSpec, Terms},
 };
 
 /// How often progress within an epoch is shown.
@@ -98,17 +98,23 @@ async fn embed(
     report: &mut Report,
 ) -> Result<Submission, RunError> {
     let known: Option<SubmissionId> = context.store.document(run, "embed").await?;
-    // Its record may have expired, or been forgotten by a store that was put back to an older state.
+    // One that failed, or is not kept any more, is no use to a run that was resumed; nor is one that a store
+    // put back to an older state has forgotten.
     let known = match known {
-        Some(id) => context.store.state(id).await?.map(|_| id),
+        Some(id) => {
+            let state = context.store.state(id).await?;
+            state.filter(|state| !matches!(state, State::Failed | State::Cancelled)).map(|_| id)
+        }
         None => None,
     };
     let id = match known {
         Some(id) => id,
         None => {
             let embed_spec = EmbedSpec { dataset: Some(spec.dataset.clone()), images: Vec::new() };
-            let id = submissions::create(context, SubmissionKind::Embed, &embed_spec, Some(run)).await?;
+            let id = SubmissionId::now();
             context.store.put_document(run, "embed", &id).await?;
+            let terms = Terms { parent: Some(run), deadline: None };
+            submissions::create(context, id, SubmissionKind::Embed, &embed_spec, terms).await?;
             id
         }
     };

@@ -26,7 +26,7 @@ use crate::{
     api::{RunRequest, RunView},
     context::Context,
     service::RequestError,
-    submissions::{self, dataset_url},
+    submissions::dataset_url,
 };
 
 /// A run as its coordinator reads it again after a restart.
@@ -39,7 +39,7 @@ pub(crate) struct RunSpec {
 /// Why a run does not go on.
 #[derive(Debug, thiserror::Error)]
 enum RunError {
-    /// The coordinator is ending; the run goes on when it is back.
+    /// This coordinator is ending, or another one leads; the run goes on there.
     #[error("the coordinator is stopping")]
     Stopping,
     /// Someone closed the run: it was cancelled, or a job of it was discarded.
@@ -53,7 +53,16 @@ enum RunError {
     Failed(String),
     /// The store does not serve.
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
+}
+
+impl From<StoreError> for RunError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Replaced => Self::Stopping,
+            error => Self::Store(error),
+        }
+    }
 }
 
 impl RunError {
@@ -73,17 +82,13 @@ impl From<machine::Diverged> for RunError {
     }
 }
 
-/// Checks a request and records it as a run; [`drive`] carries it out.
+/// Checks a request, and returns how it is recorded.
 ///
 /// # Errors
-/// When the request is wrong or the store does not serve.
-pub(crate) async fn create(context: &Context, request: RunRequest) -> Result<SubmissionId, RequestError> {
+/// When the request is wrong.
+pub(crate) fn check(context: &Context, request: RunRequest) -> Result<RunSpec, RequestError> {
     validate(&request)?;
-    let dataset = dataset_url(context, &request.dataset)?;
-    let spec = RunSpec { dataset, request };
-    let run = submissions::create(context, SubmissionKind::Train, &spec, None).await?;
-    context.store.open_run(run).await?;
-    Ok(run)
+    Ok(RunSpec { dataset: dataset_url(context, &request.dataset)?, request })
 }
 
 fn validate(request: &RunRequest) -> Result<(), RequestError> {
@@ -98,40 +103,53 @@ fn validate(request: &RunRequest) -> Result<(), RequestError> {
     )
 }
 
-/// Carries a run to its end, or until the coordinator stops. A store that does not serve for a while, or
-/// was put back to an older state, only delays it: it goes on from its checkpoint.
+/// Carries a run to its end, or until the coordinator stops. A store that does not serve for a while, or was
+/// put back to an older state, only delays it: it goes on from its checkpoint. One that fails keeps the
+/// checkpoint, so that it can be resumed.
 pub(crate) async fn drive(context: &Context, run: SubmissionId) {
     const PAUSE: std::time::Duration = std::time::Duration::from_secs(2);
     loop {
-        match drive_once(context, run).await {
+        let error = match drive_once(context, run).await {
             Ok(()) => break tracing::info!(%run, "run succeeded"),
             Err(RunError::Stopping) => return,
             Err(RunError::Closed) => break tracing::info!(%run, "run was closed"),
-            Err(error) if error.is_passing() => {
-                tracing::warn!(%run, %error, "run goes on from its checkpoint in {PAUSE:?}");
-                tokio::select! {
-                    () = context.stop.cancelled() => return,
-                    () = tokio::time::sleep(PAUSE) => {}
-                }
-            }
+            Err(error) if error.is_passing() => error.to_string(),
             Err(error) => {
                 tracing::error!(%run, %error, "run failed");
-                let closed =
-                    context.store.close_submission(run, State::Failed, Some(&error.to_string()), true).await;
-                if let Err(error) = closed {
-                    tracing::error!(%run, %error, "the failure could not be recorded");
+                let error = error.to_string();
+                match context.store.close_submission(run, State::Failed, Some(&error), true).await {
+                    Ok(_) => break,
+                    Err(StoreError::Replaced) => return,
+                    Err(error) => error.to_string(),
                 }
-                break;
             }
+        };
+        tracing::warn!(%run, %error, "run goes on from its checkpoint in {PAUSE:?}");
+        tokio::select! {
+            () = context.stop.cancelled() => return,
+            () = tokio::time::sleep(PAUSE) => {}
         }
     }
-    let forgotten = context.store.forget_progress(run).await;
-    if let Err(error) = forgotten.and(context.store.set_inactive(run).await) {
+    if let Err(error) = settle(context, run).await {
         tracing::warn!(%run, %error, "traces of the run stay in the store");
     }
 }
 
+/// Forgets what a run that has ended for good needs no more.
+async fn settle(context: &Context, run: SubmissionId) -> Result<(), StoreError> {
+    match context.store.state(run).await? {
+        Some(State::Succeeded | State::Cancelled) => context.store.forget_progress(run).await?,
+        // The store was put back to before the end, so the run is taken up again.
+        Some(State::Preparing | State::Running) => return Ok(()),
+        Some(_) | None => {}
+    }
+    context.store.set_inactive(run).await
+}
+
 async fn drive_once(context: &Context, run: SubmissionId) -> Result<(), RunError> {
+    if !context.store.take_over(run).await? {
+        return Err(RunError::Closed);
+    }
     let submission = context.store.submission(run).await?.ok_or(RunError::Closed)?;
     if submission.state.is_terminal() {
         return Err(RunError::Closed);

@@ -4,6 +4,8 @@
 //! file for each group of operations. Does not own how anything is carried out (see `submissions`, `runs` and
 //! `similar`).
 
+mod admission;
+mod dead;
 mod images;
 mod runs;
 mod similar;
@@ -17,7 +19,8 @@ use common::{
     store::{StoreError, Submission, SubmissionKind},
 };
 
-use crate::{context::Context, runs as training, submissions as work};
+pub use self::{admission::IdempotencyKey, dead::DeadAction};
+use crate::context::Context;
 
 /// The running coordinator. Clones share it.
 #[derive(Clone)]
@@ -40,6 +43,9 @@ pub enum RequestError {
     /// What it names is in a state in which it makes no sense. HTTP 409.
     #[error("{0}")]
     Conflict(String),
+    /// Too much is going on already. HTTP 429.
+    #[error("{0}")]
+    Busy(String),
     /// It cannot be served now. HTTP 503.
     #[error("{0}")]
     Unavailable(String),
@@ -60,37 +66,6 @@ impl Coordinator {
     /// The background work.
     pub(crate) fn tracker(&self) -> &tokio_util::task::TaskTracker {
         &self.context.tracker
-    }
-
-    /// Takes up whatever an earlier life of the coordinator left unfinished.
-    ///
-    /// # Errors
-    /// When the store does not serve.
-    pub(crate) async fn resume(&self) -> Result<(), StoreError> {
-        for id in self.context.store.active_submissions().await? {
-            match self.context.store.submission(id).await? {
-                // A run looks after the submission it made for itself.
-                Some(submission) if submission.parent.is_some() => {}
-                Some(submission) => {
-                    tracing::info!(submission = %id, kind = ?submission.kind, "taking it up again");
-                    self.look_after(id, submission.kind);
-                }
-                None => self.context.store.set_inactive(id).await?,
-            }
-        }
-        Ok(())
-    }
-
-    fn look_after(&self, id: SubmissionId, kind: SubmissionKind) {
-        let coordinator = self.clone();
-        self.context.tracker.spawn(async move {
-            match kind {
-                SubmissionKind::Embed | SubmissionKind::Predict => {
-                    work::look_after(&coordinator.context, id).await;
-                }
-                SubmissionKind::Train => training::drive(&coordinator.context, id).await,
-            }
-        });
     }
 
     async fn find(&self, id: SubmissionId) -> Result<Submission, RequestError> {

@@ -5,21 +5,52 @@ use common::{
     store::{Submission, SubmissionKind},
 };
 
-use super::{Coordinator, RequestError};
+use super::{
+    Coordinator, RequestError,
+    admission::{Admission, IdempotencyKey},
+};
 use crate::{
     api::{HeadView, Page, RunRequest, RunView, SampleView, TestedView},
     runs,
+    submissions::{self, Terms},
 };
 
 impl Coordinator {
-    /// Accepts a run.
+    /// Accepts a run. Sent again under the same key, it is the same run.
     ///
     /// # Errors
-    /// When the request is wrong or cannot be recorded.
-    pub async fn submit_run(&self, request: RunRequest) -> Result<RunView, RequestError> {
-        let run = runs::create(&self.context, request).await?;
-        self.look_after(run, SubmissionKind::Train);
-        self.run(run).await
+    /// When the request is wrong, not let in, or cannot be recorded.
+    pub async fn submit_run(
+        &self,
+        request: RunRequest,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<RunView, RequestError> {
+        let spec = runs::check(&self.context, request)?;
+        let id = match self.admit(&spec, key).await? {
+            Admission::Repeat(id) => return self.run(id).await,
+            Admission::Create(id) => id,
+        };
+        let context = &self.context;
+        submissions::create(context, id, SubmissionKind::Train, &spec, Terms::default()).await?;
+        context.store.open_run(id).await?;
+        self.run(id).await
+    }
+
+    /// Opens a run that failed again; it goes on from its last checkpoint.
+    ///
+    /// # Errors
+    /// When there is none with this id, it did not fail, or the store does not serve.
+    pub async fn resume_run(&self, id: SubmissionId) -> Result<RunView, RequestError> {
+        let run = self.find_run(id).await?;
+        // First of all, so that whoever leads finds it even if this process dies in between.
+        self.context.store.set_active(id).await?;
+        if !self.context.store.reopen_run(id).await? {
+            return Err(RequestError::Conflict(format!(
+                "run {id} is {}: only a run that failed can be resumed",
+                run.state
+            )));
+        }
+        self.run(id).await
     }
 
     /// Returns a run.

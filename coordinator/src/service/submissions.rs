@@ -1,55 +1,78 @@
 //! Submissions, their items and their jobs.
 
-use std::collections::HashMap;
+use std::time::Duration;
 
 use common::{
-    ids::{BootId, Digest, SubmissionId},
+    ids::{Digest, SubmissionId},
     outcome::ItemResult,
     store::{JobStatus, State, Submission, SubmissionKind},
 };
 use data::{manifest::ManifestItem, parts, target::Target};
 use url::Url;
 
-use super::{Coordinator, RequestError};
+use super::{
+    Coordinator, RequestError,
+    admission::{Admission, IdempotencyKey},
+};
 use crate::{
     api::{EmbeddingView, ItemView, JobView, Page, SubmissionRequest, SubmissionView, UploadedImage},
     runs,
-    submissions::{self, EmbedSpec, Layout, PredictSpec, dataset_url, layout},
+    submissions::{self, EmbedSpec, Layout, PredictSpec, Terms, dataset_url, layout},
 };
 
 /// Most images in one request.
 const MAX_IMAGES: usize = 10_000;
+/// Longest deadline: 30 days.
+const MAX_DEADLINE_SECONDS: u64 = 30 * 24 * 3600;
 /// Manifest parts that one page of failed items may look through.
 const FAILED_PARTS: u32 = 64;
 /// Jobs on one page.
 const JOBS: u32 = 1000;
 
 impl Coordinator {
-    /// Accepts an embed or predict submission.
+    /// Accepts an embed or predict submission. Sent again under the same key, it is the same submission.
     ///
     /// # Errors
-    /// When the request is wrong or cannot be recorded.
-    pub async fn submit(&self, request: SubmissionRequest) -> Result<SubmissionView, RequestError> {
+    /// When the request is wrong, not let in, or cannot be recorded.
+    pub async fn submit(
+        &self,
+        request: SubmissionRequest,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<SubmissionView, RequestError> {
         let context = &self.context;
-        let (kind, id) = match request {
-            SubmissionRequest::Embed { dataset, images } => {
-                let dataset = self.what(dataset, &images)?;
-                let kind = SubmissionKind::Embed;
-                (kind, submissions::create(context, kind, &EmbedSpec { dataset, images }, None).await?)
-            }
-            SubmissionRequest::Predict { run, dataset, images } => {
-                let dataset = self.what(dataset, &images)?;
-                let run = runs::resolve(context, &run).await?;
-                let kind = SubmissionKind::Predict;
-                (kind, submissions::create(context, kind, &PredictSpec { run, dataset, images }, None).await?)
+        let (dataset, images, deadline_seconds) = match &request {
+            SubmissionRequest::Embed { dataset, images, deadline_seconds }
+            | SubmissionRequest::Predict { dataset, images, deadline_seconds, .. } => {
+                (dataset, images, *deadline_seconds)
             }
         };
-        self.look_after(id, kind);
+        let dataset = self.what(dataset.as_deref(), images)?;
+        let deadline = deadline(deadline_seconds)?;
+        let run = match &request {
+            SubmissionRequest::Predict { run, .. } => Some(runs::resolve(context, run).await?),
+            SubmissionRequest::Embed { .. } => None,
+        };
+        let id = match self.admit(&request, key).await? {
+            Admission::Repeat(id) => return self.submission(id).await,
+            Admission::Create(id) => id,
+        };
+        let terms = Terms { parent: None, deadline };
+        match request {
+            SubmissionRequest::Embed { images, .. } => {
+                let spec = EmbedSpec { dataset, images };
+                submissions::create(context, id, SubmissionKind::Embed, &spec, terms).await?;
+            }
+            SubmissionRequest::Predict { images, .. } => {
+                let run = run.expect("it was resolved above");
+                let spec = PredictSpec { run, dataset, images };
+                submissions::create(context, id, SubmissionKind::Predict, &spec, terms).await?;
+            }
+        }
         self.submission(id).await
     }
 
     /// Checks that a request is about either a dataset or images, and returns the dataset.
-    fn what(&self, dataset: Option<String>, images: &[UploadedImage]) -> Result<Option<Url>, RequestError> {
+    fn what(&self, dataset: Option<&str>, images: &[UploadedImage]) -> Result<Option<Url>, RequestError> {
         if dataset.is_some() != images.is_empty() {
             return Err(RequestError::Invalid("give either a dataset or images".to_owned()));
         }
@@ -58,7 +81,7 @@ impl Coordinator {
             let detail = format!("{images} images are over the limit of {MAX_IMAGES}: submit a dataset");
             return Err(RequestError::Invalid(detail));
         }
-        dataset.map(|dataset| dataset_url(&self.context, &dataset)).transpose()
+        dataset.map(|dataset| dataset_url(&self.context, dataset)).transpose()
     }
 
     /// Stops a submission or run: nothing more is published, and what is queued is dropped as it is met.
@@ -84,10 +107,6 @@ impl Coordinator {
         let first = part_cursor(cursor)?;
         let mut marks = self.context.store.job_marks(id).await?;
         let now_ms = self.context.store.now_ms().await?;
-        let mut names = HashMap::<BootId, String>::new();
-        for worker in self.context.store.workers().await? {
-            names.insert(worker.record.boot, worker.record.name);
-        }
         let layout = layout(&submission);
         let view = |job: String, items: Option<u32>, unmarked: &str, mark: Option<JobStatus>| JobView {
             job,
@@ -95,8 +114,10 @@ impl Coordinator {
             kind: submission.kind,
             state: mark.as_ref().map_or(unmarked, |mark| mark.state.as_str()).to_owned(),
             items,
+            generation: mark.as_ref().map_or(0, |mark| mark.generation),
             crashes: mark.as_ref().map_or(0, |mark| mark.crashes),
-            worker: mark.as_ref().and_then(|mark| names.get(&mark.boot?).cloned()),
+            worker: mark.as_ref().and_then(|mark| mark.worker.clone()),
+            history: mark.as_ref().map_or_else(Vec::new, |mark| mark.history.clone()),
             touched_seconds_ago: mark.map(|mark| now_ms.saturating_sub(mark.touched_ms) as f64 / 1e3),
         };
         let Some(layout) = layout else {
@@ -230,6 +251,15 @@ impl Coordinator {
             Some(run) => Ok(Some(runs::view(&self.context, &run).await?.request.target)),
             None => Ok(None),
         }
+    }
+}
+
+fn deadline(seconds: Option<u64>) -> Result<Option<Duration>, RequestError> {
+    match seconds {
+        Some(seconds) if !(1..=MAX_DEADLINE_SECONDS).contains(&seconds) => Err(RequestError::Invalid(
+            format!("deadline_seconds is {seconds}: it must be between 1 and {MAX_DEADLINE_SECONDS}"),
+        )),
+        seconds => Ok(seconds.map(Duration::from_secs)),
     }
 }
 

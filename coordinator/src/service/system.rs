@@ -172,13 +172,13 @@ impl Coordinator {
 }
 
 fn embeds_into(worker: &WorkerView, space: &Space) -> bool {
-    worker.is_live() && worker.record.space.as_ref() == Some(space)
+    !worker.is_lost() && worker.record.space.as_ref() == Some(space)
 }
 
 /// Every kind of job should have a live worker.
 fn check_workers(workers: &[WorkerView]) -> DoctorCheck {
     let live: Vec<&WorkerView> = workers.iter().filter(|worker| worker.is_live()).collect();
-    let lost = workers.len() - live.len();
+    let lost = workers.iter().filter(|worker| worker.is_lost()).count();
     let idle: Vec<&str> = Kind::ALL
         .into_iter()
         .filter(|kind| !live.iter().any(|worker| worker.record.kinds.contains(kind)))

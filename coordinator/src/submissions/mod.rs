@@ -18,7 +18,10 @@ use common::{
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-pub(crate) use self::layout::{Layout, layout};
+pub(crate) use self::{
+    layout::{Layout, layout},
+    publish::Jobs,
+};
 use crate::{api::UploadedImage, context::Context, service::RequestError};
 
 /// Pause before a submission is looked after again when the store or the broker did not serve.
@@ -45,33 +48,52 @@ pub(crate) struct PredictSpec {
 
 /// Why a submission does not go on.
 #[derive(Debug, thiserror::Error)]
-enum SubmissionError {
+pub(crate) enum SubmissionError {
     /// It cannot be carried out; the text is for whoever submitted it.
     #[error("{0}")]
     Failed(String),
     /// The store does not serve.
     #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The coordinator is ending.
+    Store(StoreError),
+    /// This coordinator is ending, or another one leads.
     #[error("the coordinator is stopping")]
     Stopping,
 }
 
-/// Records a submission in the state `preparing`; [`look_after`] carries it out.
+impl From<StoreError> for SubmissionError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Replaced => Self::Stopping,
+            error => Self::Store(error),
+        }
+    }
+}
+
+/// What a user says of a submission beside what it is to do.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Terms {
+    /// The run that makes it for itself.
+    pub(crate) parent: Option<SubmissionId>,
+    /// How long its jobs may take.
+    pub(crate) deadline: Option<Duration>,
+}
+
+/// Records a submission in the state `preparing`, unless it is recorded already; the coordinator that leads
+/// carries it out (see [`look_after`]).
 ///
 /// # Errors
 /// When the store does not serve.
 pub(crate) async fn create(
     context: &Context,
+    id: SubmissionId,
     kind: SubmissionKind,
     spec: &impl Serialize,
-    parent: Option<SubmissionId>,
-) -> Result<SubmissionId, StoreError> {
-    let id = SubmissionId::now();
+    terms: Terms,
+) -> Result<(), StoreError> {
     let spec = serde_json::to_value(spec).expect("a spec is plain data");
     let retention = context.settings.retention();
-    context.store.create_submission(&NewSubmission { id, kind, spec, parent, retention }).await?;
-    Ok(id)
+    let Terms { parent, deadline } = terms;
+    context.store.create_submission(&NewSubmission { id, kind, spec, parent, retention, deadline }).await
 }
 
 /// Checks that a user's dataset lies where datasets may lie.
@@ -98,6 +120,7 @@ pub(crate) async fn look_after(context: &Context, id: SubmissionId) {
                 tracing::warn!(submission = %id, %error, "submission failed");
                 match context.store.close_submission(id, State::Failed, Some(&error), false).await {
                     Ok(_) => break,
+                    Err(StoreError::Replaced) => return,
                     Err(error) => error.to_string(),
                 }
             }
@@ -114,19 +137,21 @@ pub(crate) async fn look_after(context: &Context, id: SubmissionId) {
 }
 
 async fn carry_on(context: &Context, id: SubmissionId) -> Result<(), SubmissionError> {
-    let Some(mut submission) = context.store.submission(id).await? else { return Ok(()) };
-    if submission.state == State::Preparing {
-        prepare::prepare(context, &submission).await?;
-        match context.store.submission(id).await? {
-            Some(prepared) => submission = prepared,
-            None => return Ok(()),
+    if !context.store.take_over(id).await? {
+        return Ok(());
+    }
+    // Around again where the store was put back to an older state meanwhile: every step may be taken twice.
+    loop {
+        let Some(submission) = context.store.submission(id).await? else { return Ok(()) };
+        match submission.state {
+            State::Preparing => prepare::prepare(context, &submission).await?,
+            State::Running if submission.jobs_published < submission.jobs => {
+                publish::publish(context, &submission).await?;
+            }
+            State::Running => sweep::watch(context, id).await?,
+            _ => return Ok(()),
         }
     }
-    if submission.state == State::Running {
-        publish::publish(context, &submission).await?;
-        sweep::watch(context, id).await?;
-    }
-    Ok(())
 }
 
 fn read_spec<T: for<'de> Deserialize<'de>>(submission: &Submission) -> Result<T, SubmissionError> {

@@ -3,12 +3,13 @@
 //! Owns the order and the cursor: the first `jobs_published` jobs are known to be in the broker, the
 //! others are published again after a restart, under the same ids.
 
-use std::time::Duration;
+use std::{ops::Range, time::Duration};
 
 use common::{
+    broker::DeadNote,
     envelope::Envelope,
     ids::JobId,
-    jobs::{Chunk, EmbedArgs, JobArgs, PredictArgs},
+    jobs::{Chunk, EmbedArgs, JobArgs, Kind, PredictArgs},
     store::{Submission, SubmissionKind},
     topology::Route,
 };
@@ -37,7 +38,7 @@ pub(super) async fn publish(context: &Context, submission: &Submission) -> Resul
     while first < submission.jobs {
         let end = (first + CURSOR_EVERY).min(submission.jobs);
         let mut published =
-            stream::iter(first..end).map(|job| jobs.publish(context, job)).buffer_unordered(WINDOW);
+            stream::iter(first..end).map(|job| jobs.publish(context, job, 0)).buffer_unordered(WINDOW);
         while let Some(result) = published.next().await {
             result?;
         }
@@ -51,7 +52,7 @@ pub(super) async fn publish(context: &Context, submission: &Submission) -> Resul
 }
 
 /// How a submission's jobs are made.
-pub(super) struct Jobs<'a> {
+pub(crate) struct Jobs<'a> {
     submission: &'a Submission,
     layout: Layout,
     route: Route,
@@ -60,7 +61,11 @@ pub(super) struct Jobs<'a> {
 }
 
 impl<'a> Jobs<'a> {
-    pub(super) fn of(context: &Context, submission: &'a Submission) -> Result<Self, SubmissionError> {
+    pub(crate) fn of(context: &Context, submission: &'a Submission) -> Result<Self, SubmissionError> {
+        let kind = match submission.kind {
+            SubmissionKind::Predict => Kind::Predict,
+            SubmissionKind::Embed | SubmissionKind::Train => Kind::Embed,
+        };
         let lost = || SubmissionError::Failed("its manifest is unreadable".to_owned());
         let layout = layout(submission).ok_or_else(lost)?;
         let predict = match submission.kind {
@@ -75,7 +80,13 @@ impl<'a> Jobs<'a> {
             SubmissionKind::Predict => Route::Predict,
             SubmissionKind::Embed | SubmissionKind::Train => Route::Embed,
         };
-        Ok(Self { submission, layout, route, predict, max_attempts: context.settings.max_attempts })
+        Ok(Self { submission, layout, route, predict, max_attempts: context.settings.max_attempts(kind) })
+    }
+
+    /// The items of a job, by submission-wide index.
+    pub(crate) fn items(&self, job: u32) -> Range<u64> {
+        let first = self.layout.first_item(job);
+        first..first + u64::from(self.layout.job_items(job))
     }
 
     /// The route of all of them.
@@ -83,9 +94,14 @@ impl<'a> Jobs<'a> {
         &self.route
     }
 
-    /// Publishes one job, trying again until the broker takes it.
-    pub(super) async fn publish(&self, context: &Context, job: u32) -> Result<(), SubmissionError> {
-        let envelope = self.envelope(job);
+    /// Publishes one job at a generation, trying again until the broker takes it.
+    pub(crate) async fn publish(
+        &self,
+        context: &Context,
+        job: u32,
+        generation: u32,
+    ) -> Result<(), SubmissionError> {
+        let envelope = self.envelope(job, generation);
         let mut pause = PAUSE;
         loop {
             let error = match context.publisher.publish(&envelope, &self.route).await {
@@ -103,7 +119,22 @@ impl<'a> Jobs<'a> {
         }
     }
 
-    fn envelope(&self, job: u32) -> Envelope {
+    /// Hands an unfinished job over to the dead letters.
+    pub(super) async fn discard(
+        &self,
+        context: &Context,
+        job: u32,
+        generation: u32,
+        note: &DeadNote,
+    ) -> bool {
+        let discarded = context.publisher.discard(&self.envelope(job, generation), note).await;
+        if let Err(error) = &discarded {
+            tracing::warn!(submission = %self.submission.id, job, %error, "the dead letter was not taken");
+        }
+        discarded.is_ok()
+    }
+
+    fn envelope(&self, job: u32, generation: u32) -> Envelope {
         let chunk = Chunk {
             part: self.layout.part(job),
             dataset: self.layout.dataset.clone(),
@@ -120,8 +151,9 @@ impl<'a> Jobs<'a> {
             submission: self.submission.id,
             attempt: 1,
             max_attempts: self.max_attempts,
-            generation: 0,
-            deadline_ms: None,
+            generation,
+            // Whoever requeues a job wants it done, however late.
+            deadline_ms: self.submission.deadline_ms.filter(|_| generation == 0),
             traceparent: None,
             args,
         }

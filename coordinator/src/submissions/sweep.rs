@@ -1,4 +1,4 @@
-//! Watches a published submission until its end, and publishes again what was lost.
+//! Watches a published submission until its end, publishes again what was lost, and discards what expired.
 //!
 //! Owns the judgement that a job is lost: neither finished nor touched for a while. It heals a lost
 //! publish, a wiped broker and a store restored from an older state; since outcomes are applied once, a
@@ -7,8 +7,10 @@
 use std::time::{Duration, Instant};
 
 use common::{
+    broker::DeadNote,
     ids::SubmissionId,
-    store::{JobStatus, Submission},
+    outcome::EXPIRED,
+    store::{JobStatus, State, Submission},
 };
 
 use super::{SubmissionError, publish::Jobs};
@@ -16,10 +18,13 @@ use crate::context::Context;
 
 /// How often a watcher reads the record though no doorbell rang.
 const TIMER: Duration = Duration::from_secs(2);
+/// How long after the deadline workers may discard the expired jobs they meet, before it is done for them.
+const EXPIRY_GRACE: Duration = Duration::from_secs(3);
 /// A job untouched for this many times the sweep interval is lost even if its queue is not empty.
 const PATIENCE: u32 = 20;
 
-/// Waits for the end of a submission, sweeping now and then.
+/// Waits for the end of a submission, sweeping now and then. Also returns when not all of its jobs are
+/// published any more: the store was put back to an older state.
 ///
 /// # Errors
 /// When the store does not serve, or the coordinator stops.
@@ -28,6 +33,7 @@ pub(super) async fn watch(context: &Context, id: SubmissionId) -> Result<(), Sub
     let after = Duration::from_secs(context.settings.sweep_after_seconds);
     let mut swept = Instant::now();
     let mut progress = (0, Instant::now());
+    let mut expired: Option<Instant> = None;
     loop {
         let Some(submission) = context.store.submission(id).await? else { return Ok(()) };
         if submission.state.is_terminal() {
@@ -35,8 +41,19 @@ pub(super) async fn watch(context: &Context, id: SubmissionId) -> Result<(), Sub
             tracing::info!(submission = %id, ?state, succeeded, failed, "submission ended");
             return Ok(());
         }
+        if submission.state != State::Running || submission.jobs_published < submission.jobs {
+            tracing::warn!(submission = %id, "the store was put back to an older state, going on from there");
+            return Ok(());
+        }
         if submission.jobs_finished != progress.0 {
             progress = (submission.jobs_finished, Instant::now());
+        }
+        if let Some(deadline_ms) = submission.deadline_ms
+            && expired.is_none_or(|at| at.elapsed() >= after)
+            && context.store.now_ms().await? > deadline_ms + EXPIRY_GRACE.as_millis() as u64
+        {
+            expire(context, &submission).await?;
+            expired = Some(Instant::now());
         }
         if swept.elapsed() >= after && progress.1.elapsed() >= after {
             sweep(context, &submission, after).await?;
@@ -58,15 +75,37 @@ async fn sweep(context: &Context, submission: &Submission, after: Duration) -> R
     for job in 0..submission.jobs_published {
         let mark = marks.get(&job.to_string());
         if is_lost(mark, submission.created_ms, now_ms, waiting, after) {
-            lost.push(job);
+            lost.push((job, mark.map_or(0, |mark| mark.generation)));
         }
     }
     if !lost.is_empty() {
         tracing::warn!(submission = %submission.id, jobs = lost.len(), "publishing jobs again that nobody works on");
     }
-    for job in lost {
-        jobs.publish(context, job).await?;
+    for (job, generation) in lost {
+        jobs.publish(context, job, generation).await?;
     }
+    Ok(())
+}
+
+/// Discards the unfinished jobs of a submission whose deadline has passed, those in the queue as well as
+/// those that no worker would ever meet. One that a worker holds is discarded by that worker.
+async fn expire(context: &Context, submission: &Submission) -> Result<(), SubmissionError> {
+    let jobs = Jobs::of(context, submission)?;
+    let marks = context.store.job_marks(submission.id).await?;
+    let note = DeadNote {
+        reason: "expired".to_owned(),
+        error: EXPIRED.to_owned(),
+        worker: None,
+        origin: Some(jobs.route().queue_name()),
+    };
+    let mut discarded = 0_u32;
+    for job in 0..submission.jobs {
+        let open = |mark: &JobStatus| !mark.is_finished() && mark.state != "started" && mark.generation == 0;
+        if marks.get(&job.to_string()).is_none_or(open) && jobs.discard(context, job, 0, &note).await {
+            discarded += 1;
+        }
+    }
+    tracing::warn!(submission = %submission.id, jobs = discarded, "the deadline has passed, discarding what is left");
     Ok(())
 }
 
@@ -87,9 +126,7 @@ mod tests {
 
     #[test]
     fn only_untouched_unfinished_jobs_are_lost() {
-        let mark = |state: &str, touched_ms| {
-            Some(JobStatus { state: state.to_owned(), generation: 0, touched_ms, boot: None, crashes: 0 })
-        };
+        let mark = |state: &str, touched_ms| Some(JobStatus { touched_ms, ..JobStatus::new(state) });
         let check = |mark: Option<JobStatus>, now_ms, waiting, want| {
             assert_eq!(is_lost(mark.as_ref(), 0, now_ms, waiting, Duration::from_secs(30)), want, "{mark:?}");
         };

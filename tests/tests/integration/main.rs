@@ -2,12 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that meets what it did not expect has failed")]
 
+mod admission;
 mod bad_input;
 mod broker;
 mod commands;
+mod dead_letters;
 mod deaths;
 mod determinism;
 mod duplicates;
+mod leading;
+mod lifecycle;
 mod main_job;
 mod manifests;
 mod model_gates;

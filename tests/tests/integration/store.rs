@@ -6,8 +6,8 @@ use common::{
     ids::{BootId, Digest, SubmissionId},
     outcome::{FailureReason, ItemFailure, ItemResult},
     store::{
-        Company, Finish, JobState, NewSubmission, NodeFinish, Opening, Parameters, Start, State, Store,
-        StoreConfig, SubmissionKind,
+        Claim, Company, DeadLetter, Finish, Holder, JobRef, JobState, NewSubmission, NodeFinish, Opening,
+        Parameters, Requeue, Start, State, Store, StoreConfig, StoreError, SubmissionKind, Touch,
     },
     tree::Node,
 };
@@ -28,12 +28,22 @@ async fn submission(store: &Store, kind: SubmissionKind, jobs: u32) -> Submissio
         spec: serde_json::json!({}),
         parent: None,
         retention: Duration::from_secs(60),
+        deadline: None,
     };
     store.create_submission(&new).await.unwrap();
     let opening =
         Opening { items: u64::from(jobs) * 2, jobs, manifest: serde_json::json!({}), rejected: Vec::new() };
     store.open_submission(id, &opening).await.unwrap();
     id
+}
+
+/// Job `name` of a submission, in its first life.
+fn job(submission: SubmissionId, name: &str) -> JobRef<'_> {
+    JobRef { submission, name, generation: 0 }
+}
+
+fn holder(boot: BootId) -> Holder<'static> {
+    Holder { boot, worker: "here:1" }
 }
 
 fn embedded(cached: bool) -> ItemResult {
@@ -50,7 +60,7 @@ async fn an_outcome_is_applied_once_and_the_last_one_closes_the_submission() {
     let id = submission(&store, SubmissionKind::Embed, 2).await;
     let finish = |name: &'static str, results: Vec<(u64, ItemResult)>| {
         let store = store.clone();
-        async move { store.finish_job(id, name, 0, JobState::Done, &results).await.unwrap() }
+        async move { store.finish_job(job(id, name), JobState::Done, &results).await.unwrap() }
     };
     assert_eq!(finish("0", vec![(0, embedded(false)), (1, embedded(true))]).await, Finish::Applied);
     assert_eq!(
@@ -74,11 +84,11 @@ async fn an_item_resolved_by_an_earlier_attempt_is_not_counted_again() {
     let store = store().await;
     let id = submission(&store, SubmissionKind::Embed, 2).await;
     store
-        .finish_job(id, "0", 0, JobState::Done, &[(0, embedded(false)), (1, embedded(false))])
+        .finish_job(job(id, "0"), JobState::Done, &[(0, embedded(false)), (1, embedded(false))])
         .await
         .unwrap();
     // Job 1 claims item 1 as well: the first result stands.
-    store.finish_job(id, "1", 0, JobState::Done, &[(1, failed()), (2, embedded(false))]).await.unwrap();
+    store.finish_job(job(id, "1"), JobState::Done, &[(1, failed()), (2, embedded(false))]).await.unwrap();
     let record = store.submission(id).await.unwrap().unwrap();
     assert_eq!((record.succeeded, record.failed), (3, 0));
 }
@@ -89,10 +99,10 @@ async fn a_job_of_a_submission_that_is_gone_has_no_effect() {
     let id = SubmissionId::now();
     let gone = "its submission is gone";
     assert_eq!(
-        store.start_job(id, "0", 0, BootId::random(), false, Company::Shared).await.unwrap(),
+        store.start_job(job(id, "0"), holder(BootId::random()), false, Company::Shared, None).await.unwrap(),
         Start::Skip(gone)
     );
-    let finish = store.finish_job(id, "0", 0, JobState::Done, &[(0, embedded(false))]).await.unwrap();
+    let finish = store.finish_job(job(id, "0"), JobState::Done, &[(0, embedded(false))]).await.unwrap();
     assert_eq!(finish, Finish::WithoutEffect(gone));
     assert!(store.submission(id).await.unwrap().is_none(), "nothing is recreated");
 }
@@ -103,7 +113,9 @@ async fn only_deaths_while_alone_make_a_job_poison() {
     let id = submission(&store, SubmissionKind::Embed, 2).await;
     let start = |redelivered, company| {
         let store = store.clone();
-        async move { store.start_job(id, "0", 0, BootId::random(), redelivered, company).await.unwrap() }
+        async move {
+            store.start_job(job(id, "0"), holder(BootId::random()), redelivered, company, None).await.unwrap()
+        }
     };
     let (shared, alone) = (Company::Shared, Company::Alone);
     assert_eq!(start(false, shared).await, Start::Run);
@@ -122,7 +134,7 @@ async fn only_deaths_while_alone_make_a_job_poison() {
         Start::Poison { crashes: 4 },
         "the verdict stands until it is buried"
     );
-    store.finish_job(id, "0", 0, JobState::Dead, &[(0, failed()), (1, failed())]).await.unwrap();
+    store.finish_job(job(id, "0"), JobState::Dead, &[(0, failed()), (1, failed())]).await.unwrap();
     assert_eq!(start(true, shared).await, Start::Skip("it is finished already"));
 }
 
@@ -132,8 +144,11 @@ async fn a_released_job_is_no_crash() {
     let id = submission(&store, SubmissionKind::Embed, 1).await;
     for _ in 0..6 {
         let boot = BootId::random();
-        assert_eq!(store.start_job(id, "0", 0, boot, true, Company::Shared).await.unwrap(), Start::Run);
-        store.release_job(id, "0", boot).await.unwrap();
+        assert_eq!(
+            store.start_job(job(id, "0"), holder(boot), true, Company::Shared, None).await.unwrap(),
+            Start::Run
+        );
+        store.release_job(job(id, "0"), boot).await.unwrap();
     }
 }
 
@@ -178,4 +193,198 @@ async fn submissions_are_listed_newest_first_in_pages() {
     assert_eq!(page(Some(ids[1])).await, ids[2..4]);
     assert_eq!(page(Some(ids[3])).await, ids[4..]);
     assert!(page(Some(ids[4])).await.is_empty());
+}
+
+#[tokio::test]
+async fn an_attempt_that_stops_half_way_keeps_what_it_resolved_and_why_it_stopped() {
+    let store = store().await;
+    let id = submission(&store, SubmissionKind::Embed, 1).await;
+    let boot = BootId::random();
+    store.start_job(job(id, "0"), holder(boot), false, Company::Shared, None).await.unwrap();
+    let suspend = |error: &'static str, results: Vec<(u64, ItemResult)>| {
+        let store = store.clone();
+        async move { store.suspend_job(job(id, "0"), holder(boot), error, &results).await.unwrap() }
+    };
+    assert_eq!(suspend("the disk is slow", vec![(1, embedded(false))]).await, Finish::Applied);
+    assert_eq!(suspend("the disk is slow", vec![(1, embedded(false))]).await, Finish::Applied);
+    let record = store.submission(id).await.unwrap().unwrap();
+    assert_eq!((record.state, record.succeeded, record.jobs_finished), (State::Running, 1, 0));
+    let mark = store.job_mark(id, "0").await.unwrap().unwrap();
+    assert_eq!((mark.state.as_str(), mark.history.len()), ("released", 2));
+    assert_eq!(mark.history[0].error, "the disk is slow");
+    assert_eq!(mark.history[0].worker.as_deref(), Some("here:1"));
+    assert_eq!(
+        store.start_job(job(id, "0"), holder(BootId::random()), true, Company::Shared, None).await.unwrap(),
+        Start::Run,
+        "it killed nobody"
+    );
+    for _ in 0..40 {
+        suspend("again", Vec::new()).await;
+    }
+    assert_eq!(store.job_mark(id, "0").await.unwrap().unwrap().history.len(), 20, "history is bounded");
+    store.finish_job(job(id, "0"), JobState::Done, &[(0, failed()), (1, failed())]).await.unwrap();
+    let record = store.submission(id).await.unwrap().unwrap();
+    assert_eq!((record.state, record.succeeded, record.failed), (State::CompletedWithErrors, 1, 1));
+    assert_eq!(suspend("late", Vec::new()).await, Finish::WithoutEffect("its submission is closed"));
+}
+
+#[tokio::test]
+async fn a_requeued_job_heals_what_its_death_failed_and_outlives_its_former_self() {
+    let store = store().await;
+    let id = submission(&store, SubmissionKind::Embed, 2).await;
+    let unresolved = |reason| ItemResult::Failed(ItemFailure::new(reason, "the job died"));
+    store
+        .finish_job(job(id, "1"), JobState::Done, &[(2, embedded(false)), (3, embedded(false))])
+        .await
+        .unwrap();
+    // Item 0 was found to be bad before the job died; item 1 was never resolved.
+    let boot = BootId::random();
+    store.start_job(job(id, "0"), holder(boot), false, Company::Shared, None).await.unwrap();
+    store.suspend_job(job(id, "0"), holder(boot), "later", &[(0, failed())]).await.unwrap();
+    let died = unresolved(FailureReason::Discarded);
+    store.finish_job(job(id, "0"), JobState::Dead, &[(0, died.clone()), (1, died)]).await.unwrap();
+    let record = store.submission(id).await.unwrap().unwrap();
+    assert_eq!((record.state, record.succeeded, record.failed), (State::CompletedWithErrors, 2, 2));
+
+    let requeue = || async { store.requeue_job(id, "0", 0..2).await.unwrap() };
+    assert_eq!(requeue().await, Requeue::Requeued { generation: 1, healed: 1 });
+    assert_eq!(requeue().await, Requeue::NotDead { generation: 1 });
+    assert_eq!(store.requeue_job(id, "1", 2..4).await.unwrap(), Requeue::NotDead { generation: 0 });
+    let record = store.submission(id).await.unwrap().unwrap();
+    assert_eq!((record.state, record.failed, record.jobs_finished), (State::Running, 1, 1));
+    assert_eq!(record.finished_ms, None);
+
+    let stale = "a newer version of it exists";
+    assert_eq!(
+        store.start_job(job(id, "0"), holder(boot), true, Company::Shared, None).await.unwrap(),
+        Start::Skip(stale)
+    );
+    assert_eq!(
+        store.finish_job(job(id, "0"), JobState::Done, &[(1, failed())]).await.unwrap(),
+        Finish::WithoutEffect(stale)
+    );
+    let again = JobRef { generation: 1, ..job(id, "0") };
+    assert_eq!(store.start_job(again, holder(boot), true, Company::Shared, None).await.unwrap(), Start::Run);
+    store.finish_job(again, JobState::Done, &[(1, embedded(false))]).await.unwrap();
+    let record = store.submission(id).await.unwrap().unwrap();
+    assert_eq!((record.state, record.succeeded, record.failed), (State::CompletedWithErrors, 3, 1));
+
+    assert_eq!(store.requeue_job(SubmissionId::now(), "0", 0..2).await.unwrap(), Requeue::Orphaned);
+    let cancelled = submission(&store, SubmissionKind::Embed, 1).await;
+    store.close_submission(cancelled, State::Cancelled, None, false).await.unwrap();
+    assert_eq!(store.requeue_job(cancelled, "0", 0..2).await.unwrap(), Requeue::Closed);
+}
+
+#[tokio::test]
+async fn a_job_past_its_deadline_is_not_started_and_not_held() {
+    let store = store().await;
+    let id = submission(&store, SubmissionKind::Embed, 1).await;
+    let (boot, now_ms) = (BootId::random(), store.now_ms().await.unwrap());
+    let start = |deadline_ms| {
+        let store = store.clone();
+        async move {
+            store
+                .start_job(job(id, "0"), holder(boot), false, Company::Shared, Some(deadline_ms))
+                .await
+                .unwrap()
+        }
+    };
+    assert_eq!(start(now_ms - 1).await, Start::Expired);
+    assert_eq!(start(now_ms + 3_600_000).await, Start::Run);
+    let touch = |deadline_ms| {
+        let store = store.clone();
+        async move { store.touch_job(job(id, "0"), boot, deadline_ms).await.unwrap() }
+    };
+    assert_eq!(touch(None).await, Touch::Held);
+    assert_eq!(touch(Some(now_ms + 3_600_000)).await, Touch::Held);
+    assert_eq!(touch(Some(now_ms - 1)).await, Touch::Expired);
+    store.close_submission(id, State::Cancelled, None, false).await.unwrap();
+    assert_eq!(touch(None).await, Touch::Closed);
+}
+
+#[tokio::test]
+async fn one_coordinator_leads_and_what_a_replaced_one_writes_has_no_effect() {
+    let store = store().await;
+    let id = submission(&store, SubmissionKind::Train, 0).await;
+    let (first, second) = (BootId::random(), BootId::random());
+    let ttl = Duration::from_millis(200);
+    let token =
+        store.acquire_lease(first, Duration::from_secs(60)).await.unwrap().expect("nobody else leads");
+    assert_eq!(store.acquire_lease(first, ttl).await.unwrap(), Some(token), "renewed");
+    let old = store.with_token(token);
+    assert!(old.take_over(id).await.unwrap());
+    old.put_document(id, "checkpoint", &1).await.unwrap();
+
+    tests::cluster::eventually("the lease runs out", || async {
+        store.acquire_lease(second, Duration::from_secs(60)).await.unwrap().is_some()
+    })
+    .await;
+    let newer = store.acquire_lease(second, ttl).await.unwrap().unwrap();
+    assert!(newer > token);
+    let new = store.with_token(newer);
+    assert!(new.take_over(id).await.unwrap());
+
+    let parameters = Parameters { version: 9, bytes: vec![0; 4] };
+    assert!(matches!(old.put_document(id, "checkpoint", &2).await, Err(StoreError::Replaced)));
+    assert!(matches!(old.put_parameters(id, &parameters).await, Err(StoreError::Replaced)));
+    assert!(matches!(old.set_published(id, 7).await, Err(StoreError::Replaced)));
+    assert!(matches!(old.forget_progress(id).await, Err(StoreError::Replaced)));
+    assert!(matches!(old.take_over(id).await, Err(StoreError::Replaced)));
+    let closed = old.close_submission(id, State::Succeeded, None, true).await;
+    assert!(matches!(closed, Err(StoreError::Replaced)));
+    assert_eq!(store.document::<u32>(id, "checkpoint").await.unwrap(), Some(1));
+    assert_eq!(store.state(id).await.unwrap(), Some(State::Running));
+    new.put_document(id, "checkpoint", &3).await.unwrap();
+    assert!(store.close_submission(id, State::Cancelled, None, true).await.unwrap(), "a user may cancel");
+}
+
+#[tokio::test]
+async fn a_key_belongs_to_one_request() {
+    let store = store().await;
+    let (id, other) = (SubmissionId::now(), SubmissionId::now());
+    let (request, another) = (Digest::of(b"embed a"), Digest::of(b"embed b"));
+    assert_eq!(store.claimed_key("key").await.unwrap(), None);
+    assert_eq!(store.claim_key("key", request, id).await.unwrap(), Claim::Of(id));
+    assert_eq!(store.claim_key("key", request, other).await.unwrap(), Claim::Of(id));
+    assert_eq!(store.claim_key("key", another, other).await.unwrap(), Claim::Conflict);
+    assert_eq!(store.claim_key("other", another, other).await.unwrap(), Claim::Of(other));
+    assert_eq!(store.claimed_key("key").await.unwrap(), Some(id));
+}
+
+#[tokio::test]
+async fn dead_letters_are_read_in_pages_oldest_first() {
+    let store = store().await;
+    let letter = |id: &str| DeadLetter {
+        id: id.to_owned(),
+        submission: None,
+        job: None,
+        message_type: None,
+        reason: "rejected".to_owned(),
+        error: "no job".to_owned(),
+        attempts: 0,
+        generation: 0,
+        history: Vec::new(),
+        worker: None,
+        origin: None,
+        body: String::new(),
+        recorded_ms: 0,
+    };
+    for id in ["e", "d", "c", "b", "a"] {
+        store.put_dead_letter(&letter(id)).await.unwrap();
+    }
+    let (mut ids, mut after, mut pages) = (Vec::new(), None, 0);
+    loop {
+        let (page, next) = store.dead_page(after.as_ref(), 2).await.unwrap();
+        ids.extend(page.into_iter().map(|letter| letter.id));
+        pages += 1;
+        after = next;
+        if after.is_none() {
+            break;
+        }
+    }
+    ids.sort();
+    assert_eq!((ids.join(""), pages), ("abcde".to_owned(), 3));
+    assert!(store.remove_dead_letter("c").await.unwrap());
+    assert!(!store.remove_dead_letter("c").await.unwrap());
+    assert_eq!(store.dead_letters().await.unwrap(), 4);
 }

@@ -18,13 +18,8 @@ pub(super) async fn run(
     args: &EmbedArgs,
     repeated: bool,
 ) -> Result<Outcome, JobError> {
-    let items = items::embed(worker, job.submission, &args.chunk, repeated).await?;
-    let result =
+    let attempt = items::embed(worker, job.submission, &args.chunk, repeated).await?;
+    let embedded =
         |embedded: Embedded| ItemResult::Embedded { sha256: embedded.sha256, cached: embedded.cached };
-    Ok(Outcome::Items(
-        items
-            .into_iter()
-            .map(|(index, item)| (index, item.map_or_else(ItemResult::Failed, result)))
-            .collect(),
-    ))
+    Ok(attempt.outcome(embedded))
 }

@@ -9,7 +9,7 @@ use common::{
     embedding::Embedding,
     ids::{Digest, SubmissionId},
     jobs::Chunk,
-    outcome::{FailureReason, ItemFailure},
+    outcome::{FailureReason, ItemFailure, ItemResult},
     store::CatalogueEntry,
 };
 use data::{
@@ -20,7 +20,7 @@ use data::{
 use futures::{StreamExt, stream};
 use url::Url;
 
-use super::JobError;
+use super::{JobError, Outcome};
 use crate::worker::Worker;
 
 /// Items of one job under way at once.
@@ -33,9 +33,32 @@ pub(super) struct Embedded {
     pub(super) embedding: Embedding,
 }
 
-/// What an item ends with: a failure of its own, or one of the whole job.
+/// The items of a chunk, as far as an attempt came.
+pub(super) struct Attempt {
+    /// What became of each resolved item, by submission-wide index.
+    pub(super) resolved: Vec<(u64, Result<Embedded, ItemFailure>)>,
+    /// Why the others are to be tried again; nothing when there are none.
+    pub(super) unresolved: Option<String>,
+}
+
+impl Attempt {
+    /// Turns embeddings into results.
+    pub(super) fn outcome(self, result: impl Fn(Embedded) -> ItemResult) -> Outcome {
+        let results = self
+            .resolved
+            .into_iter()
+            .map(|(index, item)| (index, item.map_or_else(ItemResult::Failed, &result)));
+        Outcome::Items { results: results.collect(), unresolved: self.unresolved }
+    }
+}
+
+/// Why an item is not embedded.
 enum ItemError {
+    /// It never will be.
     Item(ItemFailure),
+    /// It may be later.
+    Later(String),
+    /// The whole job cannot go on.
     Job(JobError),
 }
 
@@ -45,17 +68,18 @@ impl<E: Into<JobError>> From<E> for ItemError {
     }
 }
 
-/// Embeds the unresolved items of a chunk, by submission-wide index.
+/// Embeds the unresolved items of a chunk. One that cannot be read now keeps no other from being resolved.
 pub(super) async fn embed(
     worker: &Worker,
     submission: SubmissionId,
     chunk: &Chunk,
     repeated: bool,
-) -> Result<Vec<(u64, Result<Embedded, ItemFailure>)>, JobError> {
+) -> Result<Attempt, JobError> {
     let items = unresolved_items(worker, submission, chunk, repeated).await?;
     let files = chunk.dataset.as_ref().map(Files::open).transpose();
     let files = files.map_err(|error| JobError::Permanent(error.to_string()))?;
-    let mut announced = worker.model()?.announce(items.len());
+    let wanted = items.len();
+    let mut announced = worker.model()?.announce(wanted);
     let mut embedded = stream::iter(items)
         .map(|(index, item)| {
             let files = files.as_ref();
@@ -65,27 +89,31 @@ pub(super) async fn embed(
             }
         })
         .buffer_unordered(WINDOW);
-    let mut results = Vec::with_capacity(chunk.items as usize);
+    let mut resolved = Vec::with_capacity(wanted);
     let mut named = Vec::new();
-    let mut failed = None;
+    let mut later = None;
     while let Some((index, item, result)) = embedded.next().await {
         announced.settle_one();
         match result {
             Ok(embedded) => {
                 let entry = |dataset| (embedded.sha256, catalogue_entry(dataset, item));
                 named.extend(chunk.dataset.as_ref().map(entry));
-                results.push((index, Ok(embedded)));
+                resolved.push((index, Ok(embedded)));
             }
-            Err(ItemError::Item(failure)) => results.push((index, Err(failure))),
-            Err(ItemError::Job(error)) => {
-                failed = Some(error);
+            Err(ItemError::Item(failure)) => resolved.push((index, Err(failure))),
+            Err(ItemError::Later(error)) => {
+                later.get_or_insert_with(|| format!("{}: {error}", item.item));
+            }
+            Err(ItemError::Job(JobError::Retryable(error))) => {
+                later = Some(error);
                 break;
             }
+            Err(ItemError::Job(error)) => return Err(error),
         }
     }
     drop(embedded);
     // What is computed is kept even when the job has to be tried again.
-    let fresh: Vec<(Digest, Embedding)> = results
+    let fresh: Vec<(Digest, Embedding)> = resolved
         .iter()
         .filter_map(|(_, result)| result.as_ref().ok())
         .filter(|embedded| !embedded.cached)
@@ -93,7 +121,9 @@ pub(super) async fn embed(
         .collect();
     worker.store.put_embeddings(worker.model()?.space(), &fresh).await?;
     worker.store.put_catalogue(&named).await?;
-    failed.map_or(Ok(results), Err)
+    let left = wanted - resolved.len();
+    let unresolved = later.map(|error| format!("{left} of {wanted} items are not resolved: {error}"));
+    Ok(Attempt { resolved, unresolved })
 }
 
 /// What similarity search says of an image of a dataset.
@@ -164,7 +194,7 @@ async fn read_item(worker: &Worker, files: Option<&Files>, item: &ManifestItem) 
             Err(error @ ReadError::TooLarge { .. }) => {
                 return Err(failure(FailureReason::TooLarge, error.to_string()));
             }
-            Err(error) if error.is_retryable() => return Err(JobError::Retryable(error.to_string()).into()),
+            Err(error) if error.is_retryable() => return Err(ItemError::Later(error.to_string())),
             Err(error) => return Err(failure(FailureReason::Undecodable, error.to_string())),
         },
         (None, Some(sha256)) => match worker.store.image(&sha256).await? {

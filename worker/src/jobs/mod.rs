@@ -17,8 +17,13 @@ use crate::worker::Worker;
 
 /// What a job answers with.
 pub enum Outcome {
-    /// Results of items, by submission-wide index.
-    Items(Vec<(u64, ItemResult)>),
+    /// Results of items.
+    Items {
+        /// By submission-wide index.
+        results: Vec<(u64, ItemResult)>,
+        /// Why the other items are to be tried again; nothing when there are none.
+        unresolved: Option<String>,
+    },
     /// The answer of one node of a training pass.
     Node {
         /// Parameter version it was computed with.

@@ -39,12 +39,8 @@ pub(super) async fn run(
         .transform
         .parse()
         .map_err(|error| JobError::Permanent(format!("head of run {}: {error}", args.run)))?;
-    let items = items::embed(worker, job.submission, &args.chunk, repeated).await?;
-    let result = |item: Result<Embedded, ItemFailure>| match item {
-        Ok(embedded) => score(&head, transform, &embedded),
-        Err(failure) => ItemResult::Failed(failure),
-    };
-    Ok(Outcome::Items(items.into_iter().map(|(index, item)| (index, result(item))).collect()))
+    let attempt = items::embed(worker, job.submission, &args.chunk, repeated).await?;
+    Ok(attempt.outcome(|embedded| score(&head, transform, &embedded)))
 }
 
 fn score(head: &Head, transform: Transform, embedded: &Embedded) -> ItemResult {

@@ -13,6 +13,7 @@ mod owner;
 mod pth;
 mod random;
 mod state;
+mod stopwatch;
 mod weights;
 
 use std::{path::PathBuf, str::FromStr};

@@ -2,7 +2,7 @@
 //!
 //! Owns batching. Images of all jobs share batches; a batch leaves when the device is free. A tiny batch
 //! wastes the device while more images are on their way, so callers announce how many they will bring, and
-//! the owner waits for them a moment. Invariant: a batch that fails fails its own images, never the process.
+//! the owner waits for them a moment. It shows since when a batch runs, for whoever watches over it. Invariant: a batch that fails fails its own images, never the process.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -18,7 +18,7 @@ use common::{embedding::Embedding, ids::Space};
 use data::preprocess::Pixels;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{BATCH, Backbone, ModelConfig, ModelError};
+use super::{BATCH, Backbone, ModelConfig, ModelError, stopwatch::Stopwatch};
 
 /// How long a batch waits for announced images.
 const LINGER: Duration = Duration::from_millis(20);
@@ -55,6 +55,7 @@ pub struct Model {
 pub struct Embedder {
     requests: mpsc::Sender<Request>,
     announced: Arc<AtomicUsize>,
+    batch: Stopwatch,
     space: Space,
 }
 
@@ -72,14 +73,15 @@ impl Model {
     pub fn start(config: ModelConfig) -> Result<Self, ModelError> {
         let (requests, queue) = mpsc::channel(WAITING);
         let announced = Arc::new(AtomicUsize::new(0));
+        let batch = Stopwatch::new();
         let (ready, loaded) = std::sync::mpsc::channel();
-        let expected = announced.clone();
+        let (expected, timed) = (announced.clone(), batch.clone());
         let own = move || match load(&config) {
             Ok((backbone, device)) => {
                 let threads = tch::get_num_threads() as usize;
                 // Nobody waits any more when the program ends while it loads.
                 let _ = ready.send(Ok((backbone.space().clone(), device, threads)));
-                serve(&backbone, queue, &expected);
+                serve(&backbone, queue, &expected, &timed);
             }
             Err(error) => drop(ready.send(Err(error))),
         };
@@ -87,7 +89,7 @@ impl Model {
         let loaded =
             loaded.recv().unwrap_or_else(|_| Err(ModelError::Device("the model's thread died".to_owned())));
         let (space, device, threads) = loaded?;
-        Ok(Self { embedder: Embedder { requests, announced, space }, device, threads })
+        Ok(Self { embedder: Embedder { requests, announced, batch, space }, device, threads })
     }
 
     /// Returns a handle.
@@ -128,6 +130,12 @@ impl Embedder {
     pub fn announce(&self, images: usize) -> Announcement {
         self.announced.fetch_add(images, Ordering::Relaxed);
         Announcement { announced: self.announced.clone(), left: images }
+    }
+
+    /// How long the current batch has been running; nothing while the device is free.
+    #[must_use]
+    pub fn busy(&self) -> Option<Duration> {
+        self.batch.running()
     }
 
     /// Where its embeddings belong.
@@ -171,12 +179,23 @@ fn load(config: &ModelConfig) -> Result<(Backbone, tch::Device), ModelError> {
     Ok((backbone, device))
 }
 
-fn serve(backbone: &Backbone, mut queue: mpsc::Receiver<Request>, announced: &AtomicUsize) {
+fn serve(
+    backbone: &Backbone,
+    mut queue: mpsc::Receiver<Request>,
+    announced: &AtomicUsize,
+    stopwatch: &Stopwatch,
+) {
     while let Some(first) = queue.blocking_recv() {
+        // Nobody waits for the images of a job that was given up.
+        if first.answer.is_closed() {
+            continue;
+        }
+        stopwatch.start();
         let mut batch = vec![first];
         let full_by = Instant::now() + LINGER;
         while batch.len() < BATCH {
             match queue.try_recv() {
+                Ok(request) if request.answer.is_closed() => {}
                 Ok(request) => batch.push(request),
                 Err(_) if announced.load(Ordering::Relaxed) > batch.len() && Instant::now() < full_by => {
                     thread::sleep(LOOK_EVERY);
@@ -185,6 +204,7 @@ fn serve(backbone: &Backbone, mut queue: mpsc::Receiver<Request>, announced: &At
             }
         }
         answer(backbone, batch);
+        stopwatch.stop();
     }
 }
 

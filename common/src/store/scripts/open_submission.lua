@@ -1,10 +1,11 @@
 -- Opens a prepared submission for its jobs, unless it was closed while it was prepared.
 --
 -- KEYS  submission
--- ARGV  items, jobs, rejected items, manifest
--- Returns 1 when it is open now.
+-- ARGV  lease token, items, jobs, rejected items, manifest
+-- Returns opened | not-preparing | fenced
 
-if redis.call('HGET', KEYS[1], 'state') ~= 'preparing' then return 0 end
-redis.call('HSET', KEYS[1], 'state', 'running', 'items', ARGV[1], 'jobs', ARGV[2], 'failed', ARGV[3],
-  'manifest', ARGV[4])
-return 1
+if fenced(KEYS[1], ARGV[1]) then return 'fenced' end
+if redis.call('HGET', KEYS[1], 'state') ~= 'preparing' then return 'not-preparing' end
+redis.call('HSET', KEYS[1], 'state', 'running', 'items', ARGV[2], 'jobs', ARGV[3], 'failed', ARGV[4],
+  'manifest', ARGV[5])
+return 'opened'

@@ -1,4 +1,4 @@
--- Takes a started mark back: the process lets go of the job on purpose (shutdown, retry later).
+-- Takes a started mark back: the process lets go of the job on purpose.
 --
 -- KEYS  jobs
 -- ARGV  job name, boot id
@@ -8,7 +8,5 @@ if not text then return 0 end
 local job = cjson.decode(text)
 if job.state ~= 'started' or job.boot ~= ARGV[2] then return 0 end
 job.state = 'released'
-local now = redis.call('TIME')
-job.touched_ms = now[1] * 1000 + math.floor(now[2] / 1000)
-redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(job))
+write_mark(KEYS[1], ARGV[1], job)
 return 1

@@ -1,8 +1,9 @@
 -- Marks a job as started by one process, and judges its past.
 --
 -- KEYS  submission, jobs
--- ARGV  job name, generation, boot id, redelivered (0|1), alone (0|1), poison limit
--- Returns {verdict, crashes}: run | run-alone | poison | finished | stale | orphaned | closed
+-- ARGV  job name, generation, boot id, worker, redelivered (0|1), alone (0|1), poison limit,
+--       deadline in ms (may be empty)
+-- Returns {verdict, crashes}: run | run-alone | poison | expired | finished | stale | orphaned | closed
 --
 -- A job that an earlier boot started and never finished, and that the broker delivers again, may have
 -- killed that process: from then on it runs alone. Only crashes while alone count towards the limit, so
@@ -10,21 +11,22 @@
 -- once nothing else is in flight; until then the job counts as waiting, for it can harm nobody.
 
 local submission, jobs = KEYS[1], KEYS[2]
-local name, generation, boot = ARGV[1], tonumber(ARGV[2]), ARGV[3]
-local redelivered, alone, limit = ARGV[4] == '1', ARGV[5] == '1', tonumber(ARGV[6])
+local name, generation, boot, worker = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local redelivered, alone, limit = ARGV[5] == '1', ARGV[6] == '1', tonumber(ARGV[7])
 
 local state = redis.call('HGET', submission, 'state')
 if not state then return {'orphaned', 0} end
 if state ~= 'running' then return {'closed', 0} end
 
-local text = redis.call('HGET', jobs, name)
-local job = text and cjson.decode(text) or {crashes = 0, alone_crashes = 0}
+local job = read_mark(jobs, name, generation)
 if (job.generation or 0) > generation then return {'stale', job.crashes} end
 if job.state == 'done' or job.state == 'dead' then return {'finished', job.crashes} end
+if ARGV[8] ~= '' and now_ms() > tonumber(ARGV[8]) then return {'expired', job.crashes} end
 
 if redelivered and job.state == 'started' and job.boot ~= boot then
   job.crashes = job.crashes + 1
   if job.alone then job.alone_crashes = job.alone_crashes + 1 end
+  remember(job, job.worker, job.alone and 'it ended while it ran this job alone' or 'it ended while it held this job')
 end
 local verdict = 'run'
 job.state = 'started'
@@ -33,8 +35,6 @@ if job.alone_crashes >= limit then
 elseif job.crashes > 0 and not alone then
   verdict, job.state = 'run-alone', 'waiting'
 end
-job.boot, job.alone, job.generation = boot, alone, generation
-local now = redis.call('TIME')
-job.touched_ms = now[1] * 1000 + math.floor(now[2] / 1000)
-redis.call('HSET', jobs, name, cjson.encode(job))
+job.boot, job.worker, job.alone, job.generation = boot, worker, alone, generation
+write_mark(jobs, name, job)
 return {verdict, job.crashes}

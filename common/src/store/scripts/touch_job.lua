@@ -1,13 +1,15 @@
--- Heartbeat of a job being worked on; only moves the time of a mark this process still holds.
+-- Heartbeat of a job being worked on: moves the time of a mark this process still holds.
 --
--- KEYS  jobs
--- ARGV  job name, boot id
+-- KEYS  submission, jobs
+-- ARGV  job name, boot id, deadline in ms (may be empty)
+-- Returns held | closed | expired: whether the work still has a point
 
-local text = redis.call('HGET', KEYS[1], ARGV[1])
-if not text then return 0 end
-local job = cjson.decode(text)
-if job.state ~= 'started' or job.boot ~= ARGV[2] then return 0 end
-local now = redis.call('TIME')
-job.touched_ms = now[1] * 1000 + math.floor(now[2] / 1000)
-redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(job))
-return 1
+local submission, jobs = KEYS[1], KEYS[2]
+if redis.call('HGET', submission, 'state') ~= 'running' then return 'closed' end
+local text = redis.call('HGET', jobs, ARGV[1])
+if text then
+  local job = cjson.decode(text)
+  if job.state == 'started' and job.boot == ARGV[2] then write_mark(jobs, ARGV[1], job) end
+end
+if ARGV[3] ~= '' and now_ms() > tonumber(ARGV[3]) then return 'expired' end
+return 'held'

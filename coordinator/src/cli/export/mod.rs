@@ -146,8 +146,12 @@ async fn embeddings(
     space: Option<&str>,
     out: Option<&str>,
 ) -> Result<Exit, CliError> {
-    let request = SubmissionRequest::Embed { dataset: Some(dataset_argument(dataset)), images: Vec::new() };
-    let submitted = client.submit(&request).await?.submission;
+    let request = SubmissionRequest::Embed {
+        dataset: Some(dataset_argument(dataset)),
+        images: Vec::new(),
+        deadline_seconds: None,
+    };
+    let submitted = client.submit(&request, None).await?.submission;
     let view = wait_for(client, submitted, &Waiting { detach: false, wait_timeout: None }).await?;
     if let Some(error) = view.error {
         return Err(CliError::failed(plain(&error)));

@@ -1,0 +1,11 @@
+-- Records a submission, once: a repeat of the same request finds it and changes nothing.
+--
+-- KEYS  submission
+-- ARGV  doorbell channel, submission id, then fields and values
+-- Returns 1 when it is new.
+
+if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
+local now = redis.call('TIME')
+redis.call('HSET', KEYS[1], 'created_ms', now[1] * 1000 + math.floor(now[2] / 1000), unpack(ARGV, 3))
+redis.call('PUBLISH', ARGV[1], ARGV[2])
+return 1

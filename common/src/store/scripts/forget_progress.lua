@@ -1,0 +1,9 @@
+-- Forgets what only a run in progress needs.
+--
+-- KEYS  submission, then what to forget
+-- ARGV  lease token
+-- Returns put | fenced
+
+if fenced(KEYS[1], ARGV[1]) then return 'fenced' end
+redis.call('DEL', unpack(KEYS, 2))
+return 'put'

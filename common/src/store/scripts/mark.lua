@@ -1,0 +1,52 @@
+-- What the scripts over job marks share; it precedes each of them.
+--
+-- A mark is the JSON in the hash `jobs` under the job's name: state, generation, touched_ms, boot, worker,
+-- alone, crashes, alone_crashes, and the history of what went wrong, newest last.
+
+local HISTORY = 20
+
+local function now_ms()
+  local now = redis.call('TIME')
+  return now[1] * 1000 + math.floor(now[2] / 1000)
+end
+
+-- A newer generation begins afresh: what happened to the older one is history.
+local function read_mark(jobs, name, generation)
+  local text = redis.call('HGET', jobs, name)
+  local job = text and cjson.decode(text) or {crashes = 0, alone_crashes = 0}
+  if (job.generation or 0) < generation then
+    job = {crashes = 0, alone_crashes = 0, generation = generation, history = job.history}
+  end
+  return job
+end
+
+local function write_mark(jobs, name, job)
+  job.touched_ms = now_ms()
+  redis.call('HSET', jobs, name, cjson.encode(job))
+end
+
+local function remember(job, worker, error)
+  local history = job.history or {}
+  history[#history + 1] = {at_ms = now_ms(), worker = worker, error = error}
+  while #history > HISTORY do table.remove(history, 1) end
+  job.history = history
+end
+
+-- Writes the results from ARGV[first] on (index, class, JSON) where there are none, and counts them.
+-- Returns how many items failed in all.
+local function apply_results(submission, results, first)
+  local succeeded, cached, failed = 0, 0, 0
+  for at = first, #ARGV, 3 do
+    if redis.call('HSETNX', results, ARGV[at], ARGV[at + 2]) == 1 then
+      if ARGV[at + 1] == 'failed' then
+        failed = failed + 1
+      else
+        succeeded = succeeded + 1
+        if ARGV[at + 1] == 'cached' then cached = cached + 1 end
+      end
+    end
+  end
+  redis.call('HINCRBY', submission, 'succeeded', succeeded)
+  redis.call('HINCRBY', submission, 'cached', cached)
+  return redis.call('HINCRBY', submission, 'failed', failed)
+end

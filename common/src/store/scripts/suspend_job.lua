@@ -1,0 +1,27 @@
+-- Ends an attempt that did not resolve every item: keeps what it did resolve, and why it stopped.
+--
+-- KEYS  submission, results, jobs
+-- ARGV  job name, generation, boot id, worker, error, doorbell channel, submission id,
+--       then for each resolved item: index, class (succeeded|cached|failed), result JSON
+-- Returns applied | finished | stale | orphaned | closed
+--
+-- The job itself stays unfinished; the next attempt finds the resolved items and leaves them alone.
+
+local submission, results, jobs = KEYS[1], KEYS[2], KEYS[3]
+local name, generation, boot = ARGV[1], tonumber(ARGV[2]), ARGV[3]
+
+local state = redis.call('HGET', submission, 'state')
+if not state then return 'orphaned' end
+if state ~= 'running' then return 'closed' end
+
+local job = read_mark(jobs, name, generation)
+if (job.generation or 0) > generation then return 'stale' end
+if job.state == 'done' or job.state == 'dead' then return 'finished' end
+
+apply_results(submission, results, 8)
+remember(job, ARGV[4], ARGV[5])
+if job.boot == boot then job.state = 'released' end
+job.generation = generation
+write_mark(jobs, name, job)
+redis.call('PUBLISH', ARGV[6], ARGV[7])
+return 'applied'

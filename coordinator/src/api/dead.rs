@@ -1,0 +1,133 @@
+//! Dead letters: jobs that were discarded.
+
+use common::store::{DeadLetter, Mishap};
+use serde::{Deserialize, Serialize};
+
+/// A dead letter: a line of `GET /v1/dead`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct DeadView {
+    /// Job id, or what stood in its place.
+    pub id: String,
+    /// The submission or run, or what stood in its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submission: Option<String>,
+    /// What singles the job out within its submission; nothing when it is no job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<String>,
+    /// Kind of job, such as `embed`; nothing when it is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Why it was discarded: `poison`, `attempts`, `expired`, `failed`, `rejected`, `conflict`, or the broker's word.
+    pub reason: String,
+    /// The error behind the reason.
+    pub error: String,
+    /// Attempts made.
+    pub attempts: u32,
+    /// How often it had been requeued.
+    pub generation: u32,
+    /// What went wrong before, newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<Mishap>,
+    /// The worker that discarded it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
+    /// The queue it came from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// When it was recorded, in milliseconds since 1970.
+    pub recorded_ms: u64,
+    /// Its body, as far as it is text; not in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload: Option<String>,
+}
+
+impl DeadView {
+    /// Makes the view of a letter, with or without its body.
+    #[must_use]
+    pub fn of(letter: DeadLetter, payload: bool) -> Self {
+        let kind = letter.message_type.as_deref().and_then(|text| text.rsplit_once('.'));
+        Self {
+            kind: kind.map(|(kind, _)| kind.to_owned()),
+            id: letter.id,
+            submission: letter.submission,
+            job: letter.job,
+            reason: letter.reason,
+            error: letter.error,
+            attempts: letter.attempts,
+            generation: letter.generation,
+            history: letter.history,
+            worker: letter.worker,
+            origin: letter.origin,
+            recorded_ms: letter.recorded_ms,
+            payload: payload.then_some(letter.body),
+        }
+    }
+}
+
+/// Which dead letters are meant. All that is given must hold; nothing given means none.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeadFilter {
+    /// Kind of job, such as `embed`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
+    /// Why they were discarded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The submission or run they belong to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub submission: Option<String>,
+}
+
+impl DeadFilter {
+    /// Whether everything that is given holds for `letter`.
+    #[must_use]
+    pub fn accepts(&self, letter: &DeadView) -> bool {
+        let holds = |wanted: &Option<String>, found: Option<&str>| {
+            wanted.as_deref().is_none_or(|wanted| Some(wanted) == found)
+        };
+        holds(&self.kind, letter.kind.as_deref())
+            && holds(&self.reason, Some(&letter.reason))
+            && holds(&self.submission, letter.submission.as_deref())
+    }
+}
+
+/// `POST /v1/dead/requeue` and `POST /v1/dead/purge`: ids, or a filter, or all.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DeadSelection {
+    /// These.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<String>,
+    /// Those that it accepts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<DeadFilter>,
+    /// All of them.
+    pub all: bool,
+    /// Where to go on, as the answer before said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// What came of a selection, as far as one request went.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct DeadOutcome {
+    /// Letters that were requeued or purged.
+    pub done: u64,
+    /// Items whose failures were taken back.
+    pub healed: u64,
+    /// Letters that were not, and why.
+    pub refused: Vec<Refused>,
+    /// Give it as `cursor` to go on; absent when all were looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// A letter that stays as it is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Refused {
+    /// Its id.
+    pub id: String,
+    /// Why.
+    pub reason: String,
+}

@@ -1,0 +1,129 @@
+//! What is let in: a request once, not too many at once, and what is stopped again.
+
+use std::time::{Duration, Instant};
+
+use common::store::State;
+use reqwest::StatusCode;
+use serde_json::{Value, json};
+use tests::cluster::{Cluster, eventually};
+
+fn http() -> reqwest::Client {
+    // Another test may have chosen a provider already; either will do.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}
+
+#[tokio::test]
+async fn a_request_sent_again_under_its_key_is_the_same_submission() {
+    let mut cluster = Cluster::start(1).await;
+    let dataset = cluster.sample(40).await.display().to_string();
+    let other = cluster.sample(41).await.display().to_string();
+    let embed = ["embed", dataset.as_str(), "--idempotency-key", "nightly-7"];
+    let first = cluster.detach(&embed).await;
+    assert_eq!(cluster.detach(&embed).await, first);
+    cluster.coordinator.kill().await;
+    cluster.restart_coordinator().await;
+    assert_eq!(cluster.detach(&embed).await, first, "a coordinator that died remembers it");
+
+    let conflict = cluster.cli(&["embed", &other, "--idempotency-key", "nightly-7"]).await;
+    assert_eq!(conflict.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&conflict.stderr).into_owned();
+    assert!(said.contains("this idempotency key was used for another request"), "{said}");
+    let train = ["train", dataset.as_str(), "--epochs", "1", "--idempotency-key", "run-1"];
+    let run = cluster.detach(&train).await;
+    assert_eq!(cluster.detach(&train).await, run);
+    let bad = cluster.cli(&["embed", &dataset, "--idempotency-key", "two words"]).await;
+    assert_eq!(bad.status.code(), Some(2));
+
+    cluster.ended(first).await;
+    cluster.ended(run).await;
+    assert_eq!(cluster.detach(&embed).await, first, "after its end as well");
+    // Two embed submissions: the user's, and that of the run.
+    assert_eq!(cluster.store.submissions(None, 10).await.unwrap().len(), 3);
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn requests_beyond_the_limit_are_refused_until_there_is_room() {
+    let mut cluster = Cluster::start_with(0, &[("SUBWATCH_MAX_ACTIVE", "1".to_owned())]).await;
+    let dataset = cluster.sample(20).await.display().to_string();
+    let first = cluster.detach(&["embed", &dataset]).await;
+    let submit = || async {
+        let request = http().post(format!("{}/v1/submissions", cluster.url()));
+        let request = request.header("idempotency-key", "later");
+        request.json(&json!({"kind": "embed", "dataset": dataset})).send().await.unwrap()
+    };
+    let refused = submit().await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(refused.headers()["retry-after"], "10");
+    let problem: Value = refused.json().await.unwrap();
+    assert!(problem["detail"].as_str().unwrap().contains("SUBWATCH_MAX_ACTIVE"), "{problem}");
+    assert_eq!(cluster.cli(&["train", &dataset]).await.status.code(), Some(1));
+
+    cluster.json(&["cancel", &first.to_string(), "-o", "json"], &[0]).await;
+    eventually("there is room", || async { submit().await.status() == StatusCode::ACCEPTED }).await;
+    cluster.add_worker();
+    cluster.wait_for_workers(1).await;
+    eventually("it is done", || async {
+        cluster.store.submissions(None, 1).await.unwrap()[0].state == State::Succeeded
+    })
+    .await;
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn what_is_cancelled_stops_though_it_is_worked_on() {
+    let cluster = Cluster::start_with(1, &[("SUBWATCH_CHUNK_ITEMS", "1024".to_owned())]).await;
+    let dataset = cluster.sample(1500).await.display().to_string();
+    let id = cluster.detach(&["embed", &dataset]).await;
+    let held = cluster.pause_worker_holding(id, 0, |_| true).await;
+    cluster.workers[0].resume();
+    cluster.json(&["cancel", &id.to_string(), "-o", "json"], &[0]).await;
+    let (cancelled, cancelled_ms) = (Instant::now(), cluster.store.now_ms().await.unwrap());
+    eventually("the jobs that were held are let go", || async {
+        let workers = cluster.store.workers().await.unwrap();
+        workers
+            .iter()
+            .all(|worker| worker.record.seen_ms > cancelled_ms && worker.record.jobs_held == Some(0))
+    })
+    .await;
+    tests::say(&format!(
+        "a cancelled submission: {} jobs of up to 1024 images that were held were let go within {:.1} s",
+        held.len(),
+        cancelled.elapsed().as_secs_f64()
+    ));
+    let ended = cluster.submission(id).await;
+    assert_eq!(ended.state, State::Cancelled);
+    assert!(ended.succeeded < 1500, "the work was through before it was cancelled: {ended:?}");
+    let again = cluster.cli(&["cancel", &id.to_string()]).await;
+    assert_eq!(again.status.code(), Some(1));
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn a_worker_stuck_in_a_job_ends_itself_and_the_right_job_is_blamed() {
+    // One job of 1024 images, which takes longer than it may, and one of 6.
+    let settings =
+        [("SUBWATCH_CHUNK_ITEMS", "1024".to_owned()), ("SUBWATCH_JOB_LIMIT_SECONDS", "3".to_owned())];
+    let mut cluster = Cluster::start_with(1, &settings).await;
+    let dataset = cluster.sample(1030).await.display().to_string();
+    let id = cluster.detach(&["embed", &dataset]).await;
+    let mut ends = 0;
+    while !cluster.submission(id).await.state.is_terminal() {
+        let last = cluster.workers.len() - 1;
+        if cluster.workers[last].has_ended() {
+            let log = cluster.workers[last].log();
+            assert!(log.contains("is over its time limit of 3s"), "{log}");
+            ends += 1;
+            assert!(ends < 12, "the job is not recognised as poison");
+            cluster.add_worker();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    tests::say(&format!("a job over its time limit: {ends} workers ended over it"));
+    let ended = cluster.ended(id).await;
+    assert_eq!((ended.succeeded, ended.failed), (6, 1024), "{ended:?}");
+    let letters = cluster.json(&["dead", "list", "-o", "json"], &[0]).await;
+    assert_eq!((&letters[0]["reason"], &letters[0]["job"]), (&json!("poison"), &json!("0")), "{letters}");
+    cluster.finish().await;
+}

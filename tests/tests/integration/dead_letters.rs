@@ -1,0 +1,262 @@
+//! Attempts that come to nothing, jobs that are discarded, and their second life.
+
+use std::path::{Path, PathBuf};
+
+use common::{
+    broker::{BrokerConfig, Publisher},
+    envelope::Envelope,
+    ids::{JobId, SubmissionId},
+    jobs::{Chunk, EmbedArgs, JobArgs, Kind, Phase, TrainEpochArgs},
+    outcome::{FailureReason, ItemResult},
+    store::State,
+    topology::Route,
+    tree::Node,
+};
+use serde_json::{Value, json};
+use tests::cluster::{Cluster, eventually};
+use url::Url;
+
+/// Takes a file away from its readers for a while: reading it fails as a failing disk does.
+struct Unreadable {
+    file: PathBuf,
+    aside: PathBuf,
+}
+
+impl Unreadable {
+    fn make(file: &Path) -> Self {
+        let aside = file.with_extension("aside");
+        std::fs::rename(file, &aside).unwrap();
+        // A link to itself is neither a file nor a missing one.
+        std::os::unix::fs::symlink(file, file).unwrap();
+        Self { file: file.to_owned(), aside }
+    }
+
+    fn restore(self) {
+        std::fs::rename(self.aside, self.file).unwrap();
+    }
+}
+
+/// Submits 128 images, of which the second cannot be read once the manifest is written.
+async fn embed_with_one_unreadable(cluster: &Cluster) -> (SubmissionId, Unreadable) {
+    let dataset = cluster.sample(128).await;
+    cluster.workers[0].pause();
+    let id = cluster.detach(&["embed", &dataset.display().to_string()]).await;
+    eventually("both jobs are published", || async { cluster.submission(id).await.jobs_published == 2 })
+        .await;
+    let unreadable = Unreadable::make(&dataset.join("thumbnails/s0-000001.jpg"));
+    cluster.workers[0].resume();
+    (id, unreadable)
+}
+
+async fn dead(cluster: &Cluster, arguments: &[&str]) -> Value {
+    let mut all = vec!["dead"];
+    all.extend(arguments);
+    all.extend(["-o", "json"]);
+    cluster.json(&all, &[0]).await
+}
+
+#[tokio::test]
+async fn an_item_that_cannot_be_read_now_is_tried_again_and_holds_up_no_other() {
+    let cluster = Cluster::start(1).await;
+    let (id, unreadable) = embed_with_one_unreadable(&cluster).await;
+    eventually("all other items are resolved", || async { cluster.submission(id).await.succeeded == 127 })
+        .await;
+    assert_eq!(cluster.submission(id).await.state, State::Running);
+    let mark = cluster.store.job_mark(id, "0").await.unwrap().unwrap();
+    assert!(
+        mark.history[0].error.contains("1 of 64 items are not resolved: thumbnails/s0-000001.jpg"),
+        "{mark:?}"
+    );
+    assert!(mark.history[0].worker.is_some());
+    unreadable.restore();
+
+    let ended = cluster.ended(id).await;
+    assert_eq!((ended.succeeded, ended.failed), (128, 0), "{ended:?}");
+    assert_eq!(cluster.store.dead_letters().await.unwrap(), 0);
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn a_job_out_of_attempts_is_explained_requeued_and_healed() {
+    let cluster = Cluster::start_with(1, &[("SUBWATCH_EMBED_ATTEMPTS", "1".to_owned())]).await;
+    let (id, unreadable) = embed_with_one_unreadable(&cluster).await;
+    let ended = cluster.ended(id).await;
+    assert_eq!((ended.state, ended.succeeded, ended.failed), (State::CompletedWithErrors, 127, 1));
+    let results = cluster.store.results(id, 1, 1).await.unwrap();
+    let Some(ItemResult::Failed(failure)) = &results[0] else { panic!("{results:?}") };
+    assert_eq!(failure.reason, FailureReason::Discarded);
+
+    let letters = dead(&cluster, &["list", "--reason", "attempts", "--kind", "embed"]).await;
+    assert_eq!(letters.as_array().map(Vec::len), Some(1), "{letters}");
+    let letter_id = letters[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(dead(&cluster, &["list", "--reason", "poison"]).await, json!([]));
+    let letter = dead(&cluster, &["show", &letter_id]).await;
+    assert_eq!(letter["submission"], json!(id.to_string()));
+    assert_eq!((&letter["job"], &letter["attempts"]), (&json!("0"), &json!(1)));
+    assert!(letter["error"].as_str().unwrap().contains("attempt 1 of 1: 1 of 64 items"), "{letter}");
+    assert_eq!(letter["history"].as_array().map(Vec::len), Some(1), "{letter}");
+    assert!(letter["payload"].as_str().unwrap().contains("\"first_item\":0"), "{letter}");
+    assert_eq!(letter["origin"], json!("subwatch.embed.v1"));
+
+    unreadable.restore();
+    let outcome = dead(&cluster, &["requeue", &letter_id]).await;
+    assert_eq!((&outcome["done"], &outcome["healed"]), (&json!(1), &json!(1)), "{outcome}");
+    let ended = cluster.ended(id).await;
+    assert_eq!((ended.state, ended.succeeded, ended.failed), (State::Succeeded, 128, 0), "{ended:?}");
+    assert_eq!(dead(&cluster, &["list"]).await, json!([]));
+
+    // A copy of its former life is acknowledged and changes nothing.
+    let broker = BrokerConfig::new(cluster.vhost.amqp_url().into(), "test");
+    let publisher = Publisher::connect(&broker).await.unwrap();
+    let part = cluster.folder().join(format!("artifacts/manifests/{id}/00000.jsonl"));
+    let chunk =
+        Chunk { part: Url::from_file_path(part).unwrap(), dataset: None, index: 0, first_item: 0, items: 64 };
+    let stale = Envelope {
+        job: JobId::derive(id, Kind::Embed, "0"),
+        submission: id,
+        attempt: 1,
+        max_attempts: 1,
+        generation: 0,
+        deadline_ms: None,
+        traceparent: None,
+        args: JobArgs::Embed(EmbedArgs { chunk }),
+    };
+    publisher.publish(&stale, &Route::Embed).await.unwrap();
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn jobs_past_their_deadline_expire_whether_or_not_a_worker_meets_them() {
+    let mut cluster = Cluster::start(0).await;
+    let dataset = cluster.sample(100).await.display().to_string();
+    let unmet = cluster.detach(&["embed", &dataset, "--deadline", "1"]).await;
+    let ended = cluster.ended(unmet).await;
+    assert_eq!((ended.state, ended.failed), (State::CompletedWithErrors, 100), "{ended:?}");
+    let letters = dead(&cluster, &["list", "--reason", "expired"]).await;
+    assert_eq!(letters.as_array().map(Vec::len), Some(2), "{letters}");
+
+    // What an operator requeues has no deadline any more.
+    cluster.add_worker();
+    cluster.wait_for_workers(1).await;
+    let outcome = dead(&cluster, &["requeue", "--submission", &unmet.to_string()]).await;
+    assert_eq!((&outcome["done"], &outcome["healed"]), (&json!(2), &json!(100)), "{outcome}");
+    eventually("the requeued jobs are done", || async {
+        cluster.submission(unmet).await.state == State::Succeeded
+    })
+    .await;
+
+    cluster.workers[0].pause();
+    let met = cluster.detach(&["embed", &dataset, "--deadline", "1"]).await;
+    let published = || async { cluster.submission(met).await.jobs_published == 2 };
+    eventually("the jobs are published", published).await;
+    let deadline_ms = cluster.submission(met).await.deadline_ms.unwrap();
+    eventually("the deadline passes", || async { cluster.store.now_ms().await.unwrap() > deadline_ms }).await;
+    cluster.workers[0].resume();
+    let ended = cluster.ended(met).await;
+    assert_eq!((ended.succeeded, ended.failed), (0, 100), "{ended:?}");
+    let outcome = dead(&cluster, &["purge", "--all"]).await;
+    assert_eq!(outcome["done"], json!(2), "{outcome}");
+    assert_eq!(cluster.store.dead_letters().await.unwrap(), 0);
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_requeued_says_why() {
+    let cluster = Cluster::start(1).await;
+    let properties = json!({"message_id": "strange", "type": "dance.v1"});
+    cluster.vhost.publish("subwatch.jobs", "embed.v1", properties, "{}").await;
+    eventually("it is buried", || async { cluster.store.dead_letters().await.unwrap() == 1 }).await;
+    let refused = cluster.json(&["dead", "requeue", "strange", "absent", "-o", "json"], &[3]).await;
+    assert_eq!(refused["done"], json!(0));
+    let reasons: Vec<&str> =
+        refused["refused"].as_array().unwrap().iter().map(|r| r["reason"].as_str().unwrap()).collect();
+    assert!(reasons[0].contains("no job of this program"), "{reasons:?}");
+    assert!(reasons[1].contains("there is no dead letter 'absent'"), "{reasons:?}");
+
+    let nothing = cluster.cli(&["dead", "purge"]).await;
+    assert_eq!(nothing.status.code(), Some(2));
+    assert_eq!(cluster.cli(&["dead", "show", "absent"]).await.status.code(), Some(5));
+    assert_eq!(dead(&cluster, &["purge", "strange"]).await["done"], json!(1));
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn a_job_that_the_broker_counted_out_is_published_again_unless_it_killed_somebody_alone() {
+    let cluster = Cluster::start(1).await;
+    let dataset = cluster.sample(64).await;
+    cluster.workers[0].pause();
+    let id = cluster.detach(&["embed", &dataset.display().to_string()]).await;
+    eventually("the job is published", || async { cluster.submission(id).await.jobs_published == 1 }).await;
+    // What the broker hands over when a job was delivered too often, as RabbitMQ writes it.
+    let part = cluster.folder().join(format!("artifacts/manifests/{id}/00000.jsonl"));
+    let body = json!({"chunk": {
+        "part": Url::from_file_path(part).unwrap(), "dataset": Url::from_directory_path(&dataset).unwrap(),
+        "index": 0, "first_item": 0, "items": 64,
+    }});
+    let properties = json!({
+        "message_id": JobId::derive(id, Kind::Embed, "0"), "correlation_id": id, "type": "embed.v1",
+        "headers": {
+            "subwatch-attempt": 1, "subwatch-max-attempts": 5, "subwatch-generation": 0,
+            "x-death": [{"reason": "delivery_limit", "queue": "subwatch.embed.v1", "count": 1}],
+        },
+    });
+    cluster.vhost.publish("subwatch.dead", "embed.v1", properties, &body.to_string()).await;
+    eventually("it is published again", || async {
+        cluster
+            .coordinator
+            .log()
+            .contains("the broker discarded a job that killed nobody, publishing it again")
+    })
+    .await;
+    cluster.workers[0].resume();
+    let ended = cluster.ended(id).await;
+    assert_eq!((ended.succeeded, ended.failed), (64, 0), "{ended:?}");
+    assert_eq!(cluster.store.dead_letters().await.unwrap(), 0);
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn a_run_that_lost_a_job_is_resumed_to_the_same_bits() {
+    let cluster = Cluster::start(1).await;
+    let dataset = cluster.sample(160).await.display().to_string();
+    let train = ["train", dataset.as_str(), "--epochs", "100", "--batch-size", "20", "-o", "json"];
+    let undisturbed = cluster.json(&train, &[0]).await;
+
+    let run = cluster.detach(&train[..train.len() - 2]).await;
+    eventually("some epochs are through", || async {
+        let view = cluster.json(&["status", &run.to_string(), "-o", "json"], &[0]).await;
+        view["epochs"].as_array().is_some_and(|epochs| epochs.len() >= 2)
+    })
+    .await;
+    // A worker hands a job of the run over to the dead.
+    let args = JobArgs::TrainEpoch(TrainEpochArgs {
+        phase: Phase::Train,
+        epoch: 3,
+        step: 1,
+        version: 20,
+        node: Node::root(16),
+    });
+    let properties = json!({
+        "message_id": JobId::derive(run, Kind::TrainEpoch, &args.name()), "correlation_id": run,
+        "type": "train-epoch.v1",
+        "headers": {
+            "subwatch-attempt": 1, "subwatch-max-attempts": 5, "subwatch-generation": 0,
+            "subwatch-dead-reason": "poison", "subwatch-dead-error": "three workers died of it",
+        },
+    });
+    let body = serde_json::to_string(&args).unwrap();
+    cluster.vhost.publish("subwatch.dead", "dead.v1", properties, &body).await;
+    let failed = cluster.ended(run).await;
+    assert_eq!(failed.state, State::Failed, "{failed:?}");
+    assert!(failed.error.unwrap().contains("subwatch resume"));
+    let letters = dead(&cluster, &["list", "--kind", "train-epoch"]).await;
+    assert_eq!(letters.as_array().map(Vec::len), Some(1), "{letters}");
+    let outcome = dead(&cluster, &["requeue", "--all"]).await;
+    assert_eq!(outcome["done"], json!(1), "{outcome}");
+
+    let ended = cluster.ended(run).await;
+    assert_eq!(ended.state, State::Succeeded, "{ended:?}");
+    let resumed = cluster.json(&["status", &run.to_string(), "-o", "json"], &[0]).await;
+    assert_eq!(resumed["weights_sha256"], undisturbed["weights_sha256"]);
+    cluster.finish().await;
+}

@@ -1,0 +1,99 @@
+//! The end that a worker brings upon itself: what hangs inside a decoder or libtorch cannot be stopped, so
+//! the process must end.
+//!
+//! Owns the word that any part may say, and who is blamed. Does not own the end itself (see
+//! [`crate::run`]): no new jobs, everything held let go at once, a non-zero exit code. Invariant: from the
+//! report on, no further job is taken up.
+
+use std::sync::{Arc, OnceLock};
+
+use tokio_util::sync::CancellationToken;
+
+/// Ends the process on its own account. Clones share it.
+#[derive(Clone)]
+pub struct Fatal {
+    report: Arc<OnceLock<Report>>,
+    reported: CancellationToken,
+    consuming: CancellationToken,
+}
+
+struct Report {
+    reason: String,
+    blamed: Blamed,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Blamed {
+    Reporter,
+    Everybody,
+}
+
+impl Fatal {
+    /// Makes the word for a worker that consumes until `consuming` is cancelled.
+    #[must_use]
+    pub fn new(consuming: CancellationToken) -> Self {
+        Self { report: Arc::default(), reported: CancellationToken::new(), consuming }
+    }
+
+    /// Ends the process because of one job, for `reason`. The caller leaves that job's started mark and
+    /// lets go of its delivery; the marks of all others are taken back. The first report counts.
+    pub fn report(&self, reason: impl Into<String>) {
+        self.end(reason.into(), Blamed::Reporter);
+    }
+
+    /// Ends the process where any job held may be the cause: all keep their started marks, so each runs
+    /// alone next time and shows whether it was.
+    pub fn report_suspecting_all(&self, reason: impl Into<String>) {
+        self.end(reason.into(), Blamed::Everybody);
+    }
+
+    /// Waits for a report and returns its reason.
+    pub async fn reported(&self) -> String {
+        self.reported.cancelled().await;
+        self.reason().expect("the reason is set before the token is cancelled").to_owned()
+    }
+
+    /// Returns why the process ends, if it was reported that it must.
+    #[must_use]
+    pub fn reason(&self) -> Option<&str> {
+        self.report.get().map(|report| report.reason.as_str())
+    }
+
+    /// Whether the jobs let go keep their started marks.
+    #[must_use]
+    pub fn suspects_all(&self) -> bool {
+        self.report.get().is_some_and(|report| report.blamed == Blamed::Everybody)
+    }
+
+    fn end(&self, reason: String, blamed: Blamed) {
+        // Whoever comes second reports what the same end will bring about anyway.
+        let _ = self.report.set(Report { reason, blamed });
+        self.consuming.cancel();
+        self.reported.cancel();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_report_counts_and_nothing_more_is_consumed() {
+        let consuming = CancellationToken::new();
+        let fatal = Fatal::new(consuming.clone());
+        assert_eq!(fatal.reason(), None);
+        fatal.report("job 7 hangs");
+        fatal.report_suspecting_all("the model hangs");
+        assert!(consuming.is_cancelled());
+        assert_eq!(fatal.reported().await, "job 7 hangs");
+        assert!(!fatal.suspects_all());
+    }
+
+    #[test]
+    fn all_are_suspected_where_nobody_can_be_singled_out() {
+        let fatal = Fatal::new(CancellationToken::new());
+        assert!(!fatal.suspects_all());
+        fatal.report_suspecting_all("the model hangs");
+        assert!(fatal.suspects_all());
+    }
+}
