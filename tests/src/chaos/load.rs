@@ -13,12 +13,11 @@ use common::{
     ids::SubmissionId,
     store::{Submission, SubmissionKind},
 };
-use tempfile::TempDir;
 use tokio::process::Command;
 use tokio_util::sync::CancellationToken;
 
 use super::system::System;
-use crate::process::binary;
+use crate::{process::binary, python::project};
 
 /// Images that are trained on for predictions, before anything is disturbed.
 const WARM_IMAGES: u32 = 24;
@@ -37,9 +36,9 @@ const EMBEDS: usize = 2;
 /// Pause before a look at what is still under way.
 const LOOK: Duration = Duration::from_millis(150);
 
-/// The datasets of all schedules.
+/// The datasets of all schedules. They follow from their seeds, so they are made once and kept.
 pub struct Datasets {
-    folder: TempDir,
+    folder: PathBuf,
     warm: PathBuf,
     train: PathBuf,
     embed: Vec<PathBuf>,
@@ -66,18 +65,21 @@ pub struct Load<'a> {
 }
 
 impl Datasets {
-    /// Makes all of them.
+    /// Makes those that are not there.
     ///
     /// # Panics
     /// When one cannot be made.
     pub async fn make() -> Self {
-        let folder = tempfile::Builder::new().prefix("chaos-datasets-").tempdir();
-        let folder = folder.expect("a temporary folder can be made");
-        let root = folder.path().to_path_buf();
+        let folder = project().join(".local/chaos/datasets");
+        std::fs::create_dir_all(&folder).expect("a folder can be made in the project");
         let mut seed = 0;
         let mut make = async |count: u32| {
             seed += 1;
-            let path = root.join(format!("{seed}-{count}"));
+            let path = folder.join(format!("{seed}-{count}"));
+            // It is written last.
+            if path.join("metadata.jsonl").exists() {
+                return path;
+            }
             let mut command = Command::new(binary("subwatch"));
             command.args(["dataset", "sample"]).arg(&path).args(["--count", &count.to_string()]);
             command.args(["--seed", &seed.to_string()]);
@@ -99,7 +101,7 @@ impl Datasets {
     /// Where they lie.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
     /// Trains the run whose bits are compared on a system that nobody disturbs, and returns the digest of

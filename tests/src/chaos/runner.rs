@@ -11,7 +11,7 @@ use std::{
 
 use common::store::Submission;
 use futures::future::join_all;
-use tokio::time::sleep_until;
+use tokio::{sync::OnceCell, time::sleep_until};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -45,11 +45,16 @@ pub struct Outcome {
     pub count: Count,
 }
 
-/// Trains the run whose bits are compared, in a system that nobody disturbs.
+/// Trains the run whose bits are compared, in a system that nobody disturbs, once in this process.
 ///
 /// # Panics
 /// When that does not succeed.
 pub async fn undisturbed_weights(servers: Servers, datasets: &Datasets) -> String {
+    static WEIGHTS: OnceCell<String> = OnceCell::const_new();
+    WEIGHTS.get_or_init(|| train_undisturbed(servers, datasets)).await.clone()
+}
+
+async fn train_undisturbed(servers: Servers, datasets: &Datasets) -> String {
     let system = start(servers, datasets, "undisturbed").await;
     let began = Instant::now();
     let weights = datasets.undisturbed_weights(&system).await;
