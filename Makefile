@@ -1,8 +1,8 @@
 # One command each. The work is done by the scripts in deploy/local.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-next lint demo scale up down services
-export WORKERS THREADS ITEMS ROWS
+.PHONY: help setup build test test-next chaos lint demo scale up down services
+export WORKERS THREADS ITEMS ROWS SCHEDULES SEED RECONNECTS ROLLS
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,9 @@ test: ## run all tests over a private RabbitMQ and Redis
 
 test-next: ## run the integration tests over RabbitMQ 4.0 and Redis 8.0 from Debian 13
 	@SUBWATCH_SERVERS=debian13 deploy/local/test.sh $(ARGS)
+
+chaos: ## kill, cut, starve and roll back a working system; SCHEDULES=30 SEED=… RECONNECTS=1000 ROLLS=20 say how
+	@deploy/local/chaos.sh
 
 lint: ## check formatting, clippy, documentation and shell scripts
 	@deploy/local/lint.sh

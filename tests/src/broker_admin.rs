@@ -13,6 +13,8 @@ use crate::environment::Servers;
 /// How often and how long a vhost is waited for: the broker starts its processes after it has answered.
 const CREATE_PAUSE: Duration = Duration::from_millis(20);
 const CREATE_ATTEMPTS: u32 = 250;
+/// How long an answer may take.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
 fn client() -> Client {
     // Another test may have chosen a provider already; either will do.
@@ -117,13 +119,38 @@ impl Vhost {
 
     /// Publishes `body` with `properties`, which need not be a job.
     pub async fn publish(&self, exchange: &str, routing_key: &str, properties: Value, body: &str) {
+        let routed = self.try_publish(exchange, routing_key, properties, body).await;
+        assert_eq!(routed, Ok(true), "the message reached no queue");
+    }
+
+    /// Publishes likewise, over a broker that may not serve, and returns whether a queue took it.
+    ///
+    /// # Errors
+    /// When the management API does not do it.
+    pub async fn try_publish(
+        &self,
+        exchange: &str,
+        routing_key: &str,
+        properties: Value,
+        body: &str,
+    ) -> Result<bool, String> {
         let message = json!({
             "properties": properties, "routing_key": routing_key, "payload": body, "payload_encoding": "string",
         });
-        let answer =
-            self.call(Method::POST, &["exchanges", &self.name, exchange, "publish"], Some(message)).await;
-        let answer: Value = answer.json().await.expect("the management API answers in JSON");
-        assert_eq!(answer["routed"], true, "the message reached no queue");
+        let path = ["exchanges", &self.name, exchange, "publish"];
+        let answer = self.try_call(Method::POST, &path, Some(message)).await?;
+        let answer: Value = answer.json().await.map_err(|error| error.to_string())?;
+        Ok(answer["routed"] == true)
+    }
+
+    /// Returns how often each queue has delivered a message again since the broker started; nothing while
+    /// it does not answer. It counts every few seconds, so this lags behind.
+    pub async fn redeliveries(&self) -> Option<BTreeMap<String, u64>> {
+        let answer = self.try_call(Method::GET, &["queues", &self.name], None).await.ok()?;
+        let queues: Vec<Value> = answer.json().await.ok()?;
+        let count = |queue: &Value| queue["message_stats"]["redeliver"].as_u64().unwrap_or(0);
+        let name = |queue: &Value| queue["name"].as_str().unwrap_or_default().to_owned();
+        Some(queues.iter().map(|queue| (name(queue), count(queue))).collect())
     }
 
     async fn wait_until_running(&self) {
@@ -145,18 +172,21 @@ impl Vhost {
     }
 
     async fn call(&self, method: Method, path: &[&str], body: Option<Value>) -> Response {
+        self.try_call(method, path, body).await.unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    async fn try_call(&self, method: Method, path: &[&str], body: Option<Value>) -> Result<Response, String> {
         let mut url = self.management.clone();
         url.path_segments_mut().expect("an http URL has a path").push("api").extend(path);
         let mut request = self.client.request(method.clone(), url.clone());
-        request = request.basic_auth(&self.user, Some(&self.password));
+        request = request.basic_auth(&self.user, Some(&self.password)).timeout(ANSWER_TIMEOUT);
         if let Some(body) = body {
             request = request.json(&body);
         }
-        let answer = request.send().await.unwrap_or_else(|error| panic!("{method} {url}: {error}"));
+        let answer = request.send().await.map_err(|error| format!("{method} {url}: {error}"))?;
         let status = answer.status();
         // A connection or a queue may be gone by itself.
         let gone = method == Method::DELETE && status == StatusCode::NOT_FOUND;
-        assert!(status.is_success() || gone, "{method} {url} answers {status}");
-        answer
+        if status.is_success() || gone { Ok(answer) } else { Err(format!("{method} {url} answers {status}")) }
     }
 }

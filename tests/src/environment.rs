@@ -42,3 +42,14 @@ fn variable(name: &str) -> String {
         panic!("{name} is not set: run the tests with `make test`, which starts the servers")
     })
 }
+
+/// Returns the number that the environment variable `name` holds, if it is set.
+///
+/// # Panics
+/// When it is set to something else.
+#[must_use]
+pub fn number(name: &str) -> Option<u64> {
+    #[expect(clippy::disallowed_methods, reason = "tests are told their size by the environment")]
+    let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name} is '{value}': it must be a number")))
+}

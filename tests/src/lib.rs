@@ -3,9 +3,11 @@
 //! Owns no product code and no stand-ins: RabbitMQ, Redis and libtorch are real.
 
 pub mod broker_admin;
+pub mod chaos;
 pub mod cluster;
 pub mod environment;
 pub mod process;
+pub mod proxy;
 pub mod python;
 pub mod relay;
 pub mod site;

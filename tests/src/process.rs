@@ -60,6 +60,18 @@ impl Process {
         Self { child, pid, log }
     }
 
+    /// How much memory it occupies.
+    ///
+    /// # Panics
+    /// When it has ended.
+    #[must_use]
+    pub fn resident_bytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).expect("it runs");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux counts pages");
+        let kibibytes = line.trim().trim_end_matches("kB").trim();
+        kibibytes.parse::<u64>().expect("the count is a number") * 1024
+    }
+
     /// What it has logged so far.
     #[must_use]
     pub fn log(&self) -> String {

@@ -105,13 +105,23 @@ impl Store {
         })
     }
 
-    /// Returns the answers to the current parameter version, by node name.
+    /// Returns the answers to parameter version `version`, by node name; nothing when that is not the current
+    /// version: the store was put back to an older state, say, whose answers must not be taken for these.
     ///
     /// # Errors
     /// When Redis does not serve.
-    pub async fn nodes(&self, run: SubmissionId) -> Result<HashMap<String, Vec<u8>>, StoreError> {
-        let key = self.keys.of_submission(run, "nodes");
-        Ok(redis::cmd("HGETALL").arg(key).query_async(&mut self.connection.clone()).await?)
+    pub async fn nodes(
+        &self,
+        run: SubmissionId,
+        version: u64,
+    ) -> Result<Option<HashMap<String, Vec<u8>>>, StoreError> {
+        let mut pipe = redis::pipe();
+        pipe.atomic()
+            .hget(self.keys.submission(run), "version")
+            .hgetall(self.keys.of_submission(run, "nodes"));
+        let (current, nodes): (Option<u64>, HashMap<String, Vec<u8>>) =
+            pipe.query_async(&mut self.connection.clone()).await?;
+        Ok((current == Some(version)).then_some(nodes))
     }
 
     /// Keeps a document of the run (`plan`, `checkpoint`, `report`, `head`) as JSON.

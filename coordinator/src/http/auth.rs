@@ -33,10 +33,11 @@ pub enum Access {
 const OPEN: [&str; 2] = ["/healthz", "/readyz"];
 
 /// Requests that change something and do not destroy anything.
-const SUBMITTING: [(Method, &str); 5] = [
+const SUBMITTING: [(Method, &str); 6] = [
     (Method::POST, "/v1/submissions"),
     (Method::POST, "/v1/submissions/{id}/cancel"),
     (Method::POST, "/v1/runs"),
+    (Method::POST, "/v1/runs/{id}/resume"),
     (Method::POST, "/v1/images"),
     (Method::POST, "/v1/images/fetch"),
 ];

@@ -98,7 +98,8 @@ async fn embed(
     report: &mut Report,
 ) -> Result<Submission, RunError> {
     let known: Option<SubmissionId> = context.store.document(run, "embed").await?;
-    // One that failed, or is not kept any more, is no use to a run that was resumed.
+    // One that failed, or is not kept any more, is no use to a run that was resumed; nor is one that a store
+    // put back to an older state has forgotten.
     let known = match known {
         Some(id) => {
             let state = context.store.state(id).await?;
@@ -117,9 +118,20 @@ async fn embed(
             id
         }
     };
-    let (embedded, ()) =
-        tokio::join!(embedded(context, run, id, report), submissions::look_after(context, id));
+    let (embedded, ()) = tokio::join!(embedded(context, run, id, report), carry_to_end(context, id));
     embedded
+}
+
+/// Looks after the embed submission `id` until its end is seen to stand: a store that was put back to an
+/// older state may have forgotten it.
+async fn carry_to_end(context: &Context, id: SubmissionId) {
+    loop {
+        submissions::look_after(context, id).await;
+        let state = context.store.state(id).await.ok().flatten();
+        if context.stop.is_cancelled() || state.is_none_or(State::is_terminal) {
+            return;
+        }
+    }
 }
 
 /// Shows how far the embed submission `id` of the run is until it has ended.
@@ -131,8 +143,7 @@ async fn embedded(
 ) -> Result<Submission, RunError> {
     let doorbell = context.doorbells.of(id);
     loop {
-        let lost = || RunError::Failed("its embed submission is gone".to_owned());
-        let embed = context.store.submission(id).await?.ok_or_else(lost)?;
+        let embed = context.store.submission(id).await?.ok_or(RunError::Forgotten)?;
         report.progress = match embed.state {
             State::Preparing => "reading the dataset".to_owned(),
             _ => format!("embedding {} of {} images", embed.succeeded + embed.failed, embed.items),
@@ -145,7 +156,11 @@ async fn embedded(
                 return Err(RunError::Failed(error));
             }
         }
-        if context.store.state(run).await? != Some(State::Running) {
+        let state = context.store.state(run).await?;
+        if state == Some(State::Preparing) {
+            return Err(RunError::Forgotten);
+        }
+        if state != Some(State::Running) {
             context.store.close_submission(id, State::Cancelled, None, false).await?;
             return Err(RunError::Closed);
         }

@@ -45,6 +45,9 @@ enum RunError {
     /// Someone closed the run: it was cancelled, or a job of it was discarded.
     #[error("the run was closed")]
     Closed,
+    /// The store was put back to an older state: the run goes on from what it holds.
+    #[error("the store does not hold the run's latest state any more")]
+    Forgotten,
     /// It cannot be carried out.
     #[error("{0}")]
     Failed(String),
@@ -58,6 +61,17 @@ impl From<StoreError> for RunError {
         match error {
             StoreError::Replaced => Self::Stopping,
             error => Self::Store(error),
+        }
+    }
+}
+
+impl RunError {
+    /// Whether the run can go on from its checkpoint.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Forgotten => true,
+            Self::Store(error) => error.is_retryable(),
+            Self::Stopping | Self::Closed | Self::Failed(_) => false,
         }
     }
 }
@@ -89,8 +103,9 @@ fn validate(request: &RunRequest) -> Result<(), RequestError> {
     )
 }
 
-/// Carries a run to its end, or until the coordinator stops. A store that does not serve for a while only
-/// delays it: it goes on from its checkpoint. One that fails keeps the checkpoint, so that it can be resumed.
+/// Carries a run to its end, or until the coordinator stops. A store that does not serve for a while, or was
+/// put back to an older state, only delays it: it goes on from its checkpoint. One that fails keeps the
+/// checkpoint, so that it can be resumed.
 pub(crate) async fn drive(context: &Context, run: SubmissionId) {
     const PAUSE: std::time::Duration = std::time::Duration::from_secs(2);
     loop {
@@ -98,18 +113,18 @@ pub(crate) async fn drive(context: &Context, run: SubmissionId) {
             Ok(()) => break tracing::info!(%run, "run succeeded"),
             Err(RunError::Stopping) => return,
             Err(RunError::Closed) => break tracing::info!(%run, "run was closed"),
-            Err(RunError::Store(error)) if error.is_retryable() => error,
+            Err(error) if error.is_passing() => error.to_string(),
             Err(error) => {
                 tracing::error!(%run, %error, "run failed");
                 let error = error.to_string();
                 match context.store.close_submission(run, State::Failed, Some(&error), true).await {
                     Ok(_) => break,
                     Err(StoreError::Replaced) => return,
-                    Err(error) => error,
+                    Err(error) => error.to_string(),
                 }
             }
         };
-        tracing::warn!(%run, %error, "run waits for the store");
+        tracing::warn!(%run, %error, "run goes on from its checkpoint in {PAUSE:?}");
         tokio::select! {
             () = context.stop.cancelled() => return,
             () = tokio::time::sleep(PAUSE) => {}
@@ -124,6 +139,8 @@ pub(crate) async fn drive(context: &Context, run: SubmissionId) {
 async fn settle(context: &Context, run: SubmissionId) -> Result<(), StoreError> {
     match context.store.state(run).await? {
         Some(State::Succeeded | State::Cancelled) => context.store.forget_progress(run).await?,
+        // The store was put back to before the end, so the run is taken up again.
+        Some(State::Preparing | State::Running) => return Ok(()),
         Some(_) | None => {}
     }
     context.store.set_inactive(run).await

@@ -91,7 +91,7 @@ impl<'a> Passes<'a> {
             let nodes = missing.clone();
             tokio::try_join!(
                 self.publish(work, nodes),
-                self.gather(&mut missing, &mut answers, hedge_after)
+                self.gather(work.version, &mut missing, &mut answers, hedge_after)
             )?;
             if missing.is_empty() {
                 return Ok(answers);
@@ -121,16 +121,18 @@ impl<'a> Passes<'a> {
         }
     }
 
-    /// Moves answers from the store until none is missing or `limit` has passed.
+    /// Moves answers to `version` from the store until none is missing or `limit` has passed.
     async fn gather(
         &self,
+        version: u64,
         missing: &mut Vec<Node>,
         answers: &mut HashMap<Node, Vec<u8>>,
         limit: Duration,
     ) -> Result<(), RunError> {
         let until = Instant::now() + limit;
         loop {
-            let mut stored = self.context.store.nodes(self.run).await?;
+            let stored = self.context.store.nodes(self.run, version).await?;
+            let mut stored = stored.ok_or(RunError::Forgotten)?;
             missing.retain(|node| match stored.remove(&node.to_string()) {
                 Some(bytes) => {
                     answers.insert(*node, bytes);
@@ -152,6 +154,7 @@ impl<'a> Passes<'a> {
     async fn require_open(&self) -> Result<(), RunError> {
         match self.context.store.state(self.run).await? {
             Some(State::Running) => Ok(()),
+            Some(State::Preparing) => Err(RunError::Forgotten),
             _ => Err(RunError::Closed),
         }
     }

@@ -168,10 +168,11 @@ async fn answers_to_an_older_version_have_no_effect_and_differing_ones_are_repor
     assert_eq!(answer(1, b"sum").await, NodeFinish::Applied);
     assert_eq!(answer(1, b"sum").await, NodeFinish::WithoutEffect("it is finished already"));
     assert_eq!(answer(1, b"mus").await, NodeFinish::Conflict);
-    assert_eq!(store.nodes(run).await.unwrap()[&node.to_string()], b"sum");
+    assert_eq!(store.nodes(run, 1).await.unwrap().unwrap()[&node.to_string()], b"sum");
+    assert_eq!(store.nodes(run, 2).await.unwrap(), None, "answers to another version are nobody's");
     put(2).await;
     assert_eq!(answer(1, b"sum").await, NodeFinish::WithoutEffect("a newer version of it exists"));
-    assert!(store.nodes(run).await.unwrap().is_empty());
+    assert!(store.nodes(run, 2).await.unwrap().unwrap().is_empty());
     assert_eq!(store.parameters(run).await.unwrap().unwrap().version, 2);
 }
 

@@ -21,12 +21,13 @@ pub(super) async fn run(
     run: SubmissionId,
     args: &TrainEpochArgs,
 ) -> Result<Outcome, JobError> {
-    let cell = worker.runs.of(run);
-    let data = cell.get_or_try_init(|| RunData::load(&worker.store, run)).await?;
+    // The version first: where the store holds it, it holds the run's data, which was put there before.
     let Some(parameters) = worker.store.parameters(run).await? else { return Ok(Outcome::Stale) };
     if parameters.version != args.version {
         return Ok(Outcome::Stale);
     }
+    let cell = worker.runs.of(run);
+    let data = cell.get_or_try_init(|| RunData::load(&worker.store, run)).await?;
     let parameters = decode_f32(&parameters.bytes).filter(|values| values.len() == HEAD_PARAMETERS);
     let parameters = parameters
         .ok_or_else(|| JobError::Permanent(format!("the parameters of run {run} are malformed")))?;
