@@ -5,7 +5,7 @@
 
 use axum::{
     extract::Request,
-    http::{HeaderMap, StatusCode, Uri},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header::CONNECTION},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -18,10 +18,27 @@ const MAX_URI_BYTES: usize = 8 << 10;
 const MAX_HEADER_BYTES: usize = 16 << 10;
 
 pub(super) async fn refuse_oversized(request: Request, next: Next) -> Response {
-    match check(request.uri(), request.headers()) {
+    let mut response = match check(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(failure) => failure.into_response(),
+    };
+    if leaves_body_unread(response.status()) {
+        // The connection ends with it, and a client must know, or its next request on it is lost.
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
+    response
+}
+
+/// Whether a request with this answer may have been refused before its body was read.
+fn leaves_body_unread(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::UNAUTHORIZED
+            | StatusCode::FORBIDDEN
+            | StatusCode::PAYLOAD_TOO_LARGE
+            | StatusCode::URI_TOO_LONG
+            | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+    )
 }
 
 fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), Failure> {
