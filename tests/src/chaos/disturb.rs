@@ -171,7 +171,7 @@ impl<'a> Scene<'a> {
         let mut slot = self.system.slot(program).await;
         let held = match program {
             Program::Worker(_) => self.pause_holding(&mut slot).await,
-            Program::Coordinator => self.system.in_flight().await.len(),
+            Program::Coordinator(_) => self.system.in_flight().await.len(),
         };
         slot.process().kill().await;
         self.system.killed(held);
@@ -355,7 +355,7 @@ impl<'a> Scene<'a> {
                     ));
                 }
                 Some(mark) if mark.state == "started" => {
-                    for worker in self.system.programs().skip(1) {
+                    for worker in self.system.workers() {
                         let mut slot = self.system.slot(worker).await;
                         if slot.boot().is_none() || slot.boot() != mark.boot || slot.process().has_ended() {
                             continue;

@@ -18,7 +18,7 @@ use uuid::Uuid;
 use super::{
     disturb::Scene,
     load::{Datasets, Load},
-    schedule::{Schedule, WORKERS},
+    schedule::Schedule,
     servers::ServerPair,
     system::{System, Tally},
     verdict::{self, Count},
@@ -74,7 +74,7 @@ pub async fn start(servers: Servers, datasets: &Datasets, purpose: &str) -> Syst
     let folder = tempfile::Builder::new().prefix(&format!("{purpose}-")).tempdir_in(parent);
     let folder = folder.expect("a folder can be made in the project").keep();
     let name = format!("chaos-{}", Uuid::now_v7().simple());
-    System::start(servers, &name, folder, datasets.folder(), WORKERS).await
+    System::start(servers, &name, folder, datasets.folder()).await
 }
 
 /// Plays one schedule and adds what came of it to `outcome`.

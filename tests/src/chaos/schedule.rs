@@ -9,7 +9,9 @@ use std::{collections::HashMap, fmt, time::Duration};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 
-/// Workers in a disturbed system.
+/// Coordinators in a disturbed system, of which one leads.
+pub const COORDINATORS: usize = 2;
+/// Workers in it.
 pub const WORKERS: usize = 2;
 /// Disturbances in one schedule, beside its first death.
 const EVENTS: std::ops::RangeInclusive<usize> = 4..=7;
@@ -21,8 +23,8 @@ const REST: Duration = Duration::from_millis(300);
 /// A program under test.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Program {
-    /// The coordinator.
-    Coordinator,
+    /// A coordinator, counted from 0.
+    Coordinator(usize),
     /// A worker, counted from 0.
     Worker(usize),
 }
@@ -108,11 +110,11 @@ impl Disturbance {
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
-            Self::Kill(Program::Coordinator) => "kill-coordinator",
+            Self::Kill(Program::Coordinator(_)) => "kill-coordinator",
             Self::Kill(Program::Worker(_)) => "kill-worker",
-            Self::Pause(Program::Coordinator) => "pause-coordinator",
+            Self::Pause(Program::Coordinator(_)) => "pause-coordinator",
             Self::Pause(Program::Worker(_)) => "pause-worker",
-            Self::Restart(Program::Coordinator) => "restart-coordinator",
+            Self::Restart(Program::Coordinator(_)) => "restart-coordinator",
             Self::Restart(Program::Worker(_)) => "restart-worker",
             Self::SkewClock(..) => "skew-clock",
             Self::KillServer(Server::Broker) => "kill-rabbitmq",
@@ -200,7 +202,7 @@ pub struct Schedule {
 /// How often the kinds of disturbances come up as a schedule's feature, in turn.
 const FEATURES: [fn(&mut ChaCha12Rng) -> Disturbance; 26] = [
     |random| Disturbance::Kill(worker(random)),
-    |_| Disturbance::Kill(Program::Coordinator),
+    |random| Disturbance::Kill(coordinator(random)),
     |_| Disturbance::RollStoreBack,
     |_| Disturbance::WipeBroker,
     |_| Disturbance::Poison,
@@ -213,14 +215,14 @@ const FEATURES: [fn(&mut ChaCha12Rng) -> Disturbance; 26] = [
     |_| Disturbance::BrokerAlarm,
     |_| Disturbance::Duplicate,
     |random| Disturbance::SkewClock(program(random), [-300, 300][random.random_range(0..2)]),
-    |_| Disturbance::Pause(Program::Coordinator),
+    |random| Disturbance::Pause(coordinator(random)),
     |_| Disturbance::RefuseWrites(Refusal::Replica),
     |_| Disturbance::PauseServer(Server::Store),
     |random| Disturbance::Cut(program(random), server(random)),
     |_| Disturbance::MixVersions,
     |random| Disturbance::Flap(program(random), server(random)),
     |random| Disturbance::Restart(worker(random)),
-    |_| Disturbance::Restart(Program::Coordinator),
+    |random| Disturbance::Restart(coordinator(random)),
     |random| Disturbance::SlowReplies(program(random), server(random)),
     |_| Disturbance::PauseServer(Server::Broker),
     |random| Disturbance::Litter(garbage(random)),
@@ -233,7 +235,7 @@ impl Schedule {
     pub fn of(seed: u64) -> Self {
         let mut random = ChaCha12Rng::seed_from_u64(seed);
         let feature = FEATURES[(seed % FEATURES.len() as u64) as usize](&mut random);
-        let death = if random.random_bool(0.7) { worker(&mut random) } else { Program::Coordinator };
+        let death = if random.random_bool(0.7) { worker(&mut random) } else { coordinator(&mut random) };
         let mut disturbances = vec![feature, Disturbance::Kill(death)];
         for _ in 0..random.random_range(EVENTS) {
             disturbances.push(FEATURES[random.random_range(0..FEATURES.len())](&mut random));
@@ -296,12 +298,16 @@ fn lasting_ms(disturbance: &Disturbance) -> std::ops::RangeInclusive<u64> {
     }
 }
 
+fn coordinator(random: &mut impl Rng) -> Program {
+    Program::Coordinator(random.random_range(0..COORDINATORS))
+}
+
 fn worker(random: &mut impl Rng) -> Program {
     Program::Worker(random.random_range(0..WORKERS))
 }
 
 fn program(random: &mut impl Rng) -> Program {
-    if random.random_bool(0.3) { Program::Coordinator } else { worker(random) }
+    if random.random_bool(0.3) { coordinator(random) } else { worker(random) }
 }
 
 fn server(random: &mut impl Rng) -> Server {
@@ -323,7 +329,7 @@ pub(super) fn shuffle<T>(values: &mut [T], random: &mut impl Rng) {
 impl fmt::Display for Program {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Coordinator => f.write_str("the coordinator"),
+            Self::Coordinator(index) => write!(f, "coordinator {index}"),
             Self::Worker(index) => write!(f, "worker {index}"),
         }
     }

@@ -1,4 +1,4 @@
-//! A system that is disturbed: a coordinator and workers, each behind proxies of its own.
+//! A system that is disturbed: coordinators and workers, each behind proxies of its own.
 //!
 //! Owns the processes, their lives and their links to the servers, and what was counted on the way. Does
 //! not own what is done to them or when. Invariant: a program's slot is held while it is disturbed, so
@@ -8,7 +8,10 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     process::Output,
-    sync::{Mutex as StdMutex, MutexGuard as StdMutexGuard, PoisonError},
+    sync::{
+        Mutex as StdMutex, MutexGuard as StdMutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -25,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use super::{
-    schedule::{Program, Server},
+    schedule::{COORDINATORS, Program, Server, WORKERS},
     servers::free_ports,
 };
 use crate::{
@@ -56,7 +59,10 @@ pub struct System {
     name: String,
     folder: PathBuf,
     environment: Vec<(String, String)>,
-    url: String,
+    /// The first port of the coordinators' own.
+    serving: u16,
+    /// The coordinator that the command line asks next.
+    asked: AtomicUsize,
     links: HashMap<(Program, Server), Proxy>,
     /// The first port of the probes; each program has one.
     probes: u16,
@@ -93,18 +99,12 @@ pub struct Tally {
 }
 
 impl System {
-    /// Starts a coordinator and `workers` workers over `servers`, under a vhost and a key prefix `name`.
+    /// Starts the coordinators and workers over `servers`, under a vhost and a key prefix `name`.
     /// Logs and artifacts lie in `folder`; datasets may lie in `datasets`.
     ///
     /// # Panics
     /// When something does not start.
-    pub async fn start(
-        servers: Servers,
-        name: &str,
-        folder: PathBuf,
-        datasets: &Path,
-        workers: usize,
-    ) -> Self {
+    pub async fn start(servers: Servers, name: &str, folder: PathBuf, datasets: &Path) -> Self {
         let vhost = Vhost::create(&servers, name).await;
         let key_prefix = format!("{name}:");
         let store = StoreConfig { url: servers.redis_url.as_str().into(), key_prefix: key_prefix.clone() };
@@ -124,8 +124,7 @@ impl System {
             (text("SUBWATCH_LOG_FORMAT"), text("json")),
             (text("SUBWATCH_LOG"), text("info,lapin=off")),
         ];
-        let programs: Vec<Program> =
-            std::iter::once(Program::Coordinator).chain((0..workers).map(Program::Worker)).collect();
+        let programs: Vec<Program> = all_programs().collect();
         let ports =
             [(Server::Broker, port_of(&servers.amqp_url)), (Server::Store, port_of(&servers.redis_url))];
         let mut links = HashMap::new();
@@ -141,7 +140,8 @@ impl System {
             name: name.to_owned(),
             folder,
             environment,
-            url: format!("http://127.0.0.1:{}", free_ports(1)),
+            serving: free_ports(COORDINATORS as u16),
+            asked: AtomicUsize::new(0),
             links,
             probes: free_ports(programs.len() as u16),
             client: reqwest::Client::new(),
@@ -156,9 +156,14 @@ impl System {
         system
     }
 
-    /// All programs, the coordinator first.
-    pub fn programs(&self) -> impl Iterator<Item = Program> {
-        std::iter::once(Program::Coordinator).chain((0..self.slots.len() - 1).map(Program::Worker))
+    /// All programs, the coordinators first.
+    pub fn programs(&self) -> impl DoubleEndedIterator<Item = Program> + use<> {
+        all_programs()
+    }
+
+    /// The workers alone.
+    pub fn workers(&self) -> impl Iterator<Item = Program> + use<> {
+        (0..WORKERS).map(Program::Worker)
     }
 
     /// The connections between a program and a server.
@@ -196,10 +201,10 @@ impl System {
 
     fn spawn(&self, program: Program, life: u32, more: Option<&[(&str, String)]>) -> Process {
         let (mut command, name) = match program {
-            Program::Coordinator => {
+            Program::Coordinator(index) => {
                 let mut command = Command::new(binary("subwatch"));
-                command.arg("serve").env("SUBWATCH_URL", &self.url);
-                (command, "coordinator".to_owned())
+                command.arg("serve").env("SUBWATCH_URL", self.url(index));
+                (command, format!("coordinator-{index}"))
             }
             Program::Worker(index) => (Command::new(binary("subwatch-worker")), format!("worker-{index}")),
         };
@@ -240,6 +245,10 @@ impl System {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         }
+    }
+
+    fn url(&self, coordinator: usize) -> String {
+        format!("http://127.0.0.1:{}", self.serving + coordinator as u16)
     }
 
     fn probe(&self, program: Program) -> u16 {
@@ -345,10 +354,11 @@ impl System {
         }
     }
 
-    /// Runs the command line; nothing when it takes too long.
+    /// Runs the command line, which asks the coordinators in turn; nothing when it takes too long.
     pub async fn cli(&self, arguments: &[&str]) -> Option<Output> {
+        let asked = self.asked.fetch_add(1, Ordering::Relaxed) % COORDINATORS;
         let mut command = Command::new(binary("subwatch"));
-        command.args(arguments).env("SUBWATCH_URL", &self.url).kill_on_drop(true);
+        command.args(arguments).env("SUBWATCH_URL", self.url(asked)).kill_on_drop(true);
         let ended = tokio::time::timeout(COMMAND, command.output()).await.ok()?;
         Some(ended.expect("the command line starts"))
     }
@@ -376,7 +386,7 @@ impl System {
     /// Ends everything in order, the workers first, and drops the virtual host; and the logs, where nothing
     /// was violated.
     pub async fn end(self) -> Tally {
-        for program in self.programs().collect::<Vec<_>>().into_iter().rev() {
+        for program in self.programs().rev() {
             self.terminate(&mut *self.slot(program).await).await;
         }
         let Self { vhost, tally, folder, .. } = self;
@@ -395,7 +405,7 @@ impl Slot {
     #[must_use]
     pub fn serves(&self) -> bool {
         match self.program {
-            Program::Coordinator => self.process.logged("coordinator serves", "address").is_some(),
+            Program::Coordinator(_) => self.process.logged("coordinator serves", "address").is_some(),
             Program::Worker(_) => self.boot().is_some(),
         }
     }
@@ -420,9 +430,13 @@ impl Slot {
 
 fn place(program: Program) -> usize {
     match program {
-        Program::Coordinator => 0,
-        Program::Worker(index) => index + 1,
+        Program::Coordinator(index) => index,
+        Program::Worker(index) => COORDINATORS + index,
     }
+}
+
+fn all_programs() -> impl DoubleEndedIterator<Item = Program> {
+    (0..COORDINATORS).map(Program::Coordinator).chain((0..WORKERS).map(Program::Worker))
 }
 
 fn port_of(url: &str) -> u16 {

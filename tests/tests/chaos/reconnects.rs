@@ -12,7 +12,7 @@ use tests::{
         disturb::Explained,
         load::{Datasets, Load},
         runner,
-        schedule::{Program, Server},
+        schedule::{COORDINATORS, Program, Server, WORKERS},
         system::System,
         verdict,
     },
@@ -50,9 +50,9 @@ async fn forced_reconnects_leak_nothing_and_keep_prefetch() {
     }
     let mut want: BTreeMap<String, Vec<u64>> = Route::for_kinds(&Kind::ALL, &[head_fingerprint()])
         .iter()
-        .map(|route| (route.queue_name(), vec![PREFETCH; system.programs().count() - 1]))
+        .map(|route| (route.queue_name(), vec![PREFETCH; WORKERS]))
         .collect();
-    want.insert(topology::dead_queue().name, vec![16]);
+    want.insert(topology::dead_queue().name, vec![16; COORDINATORS]);
     eventually("every queue has its consumers, with their prefetch", || async {
         let mut found = BTreeMap::<String, Vec<u64>>::new();
         for (queue, prefetch) in system.vhost.prefetches().await {

@@ -4,9 +4,7 @@ use tests::{
     chaos::{
         disturb::Explained,
         load::{Datasets, Load},
-        runner,
-        schedule::Program,
-        verdict,
+        runner, verdict,
     },
     environment::{Servers, number},
 };
@@ -27,7 +25,7 @@ async fn rolling_restarts_dead_letter_nothing() {
     let mut held = 0;
     let rolling = async {
         for _ in 0..rounds {
-            for worker in system.programs().filter(|program| matches!(program, Program::Worker(_))) {
+            for worker in system.workers() {
                 let mut slot = system.slot(worker).await;
                 let boot = slot.boot();
                 held += system.in_flight().await.iter().filter(|(_, _, by)| *by == boot).count();
