@@ -194,12 +194,6 @@ impl Cluster {
         self.folder.path()
     }
 
-    /// Where the coordinator listens.
-    #[must_use]
-    pub fn url(&self) -> &str {
-        &self.url
-    }
-
     /// Makes a dataset of `count` generated thumbnails and returns its folder.
     pub async fn sample(&self, count: u32) -> PathBuf {
         let folder = self.folder.path().join(format!("sample-{count}"));

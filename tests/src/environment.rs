@@ -9,9 +9,14 @@ pub struct Servers {
     pub management_url: String,
     /// `redis://host:port`.
     pub redis_url: String,
-    /// The same RabbitMQ over TLS, at 127.0.0.1, the only name its certificate is for.
+}
+
+/// The same servers over TLS, at 127.0.0.1, the only name their certificate is for.
+#[derive(Clone, Debug)]
+pub struct EncryptedServers {
+    /// `amqps://user:password@host:port`, without a virtual host.
     pub amqps_url: String,
-    /// The same Redis over TLS, likewise.
+    /// `rediss://host:port`.
     pub rediss_url: String,
     /// PEM file of the authority that signed their certificate.
     pub ca_file: String,
@@ -28,6 +33,18 @@ impl Servers {
             amqp_url: variable("SUBWATCH_TEST_AMQP_URL"),
             management_url: variable("SUBWATCH_TEST_MANAGEMENT_URL"),
             redis_url: variable("SUBWATCH_TEST_REDIS_URL"),
+        }
+    }
+}
+
+impl EncryptedServers {
+    /// Reads the addresses that `make test` sets.
+    ///
+    /// # Panics
+    /// When one is missing.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        Self {
             amqps_url: variable("SUBWATCH_TEST_AMQPS_URL"),
             rediss_url: variable("SUBWATCH_TEST_REDISS_URL"),
             ca_file: variable("SUBWATCH_TEST_CA_FILE"),

@@ -148,7 +148,8 @@ mod tests {
 
     #[test]
     fn long_details_are_cut() {
-        let Failure { problem, .. } = RequestError::Invalid(format!("'{}' is no cursor", "é".repeat(5000))).into();
+        let Failure { problem, .. } =
+            RequestError::Invalid(format!("'{}' is no cursor", "é".repeat(5000))).into();
         assert!(problem.detail.len() < LONGEST_DETAIL + 4 && problem.detail.ends_with("é…"));
     }
 

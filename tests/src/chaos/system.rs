@@ -107,7 +107,11 @@ impl System {
     pub async fn start(servers: Servers, name: &str, folder: PathBuf, datasets: &Path) -> Self {
         let vhost = Vhost::create(&servers, name).await;
         let key_prefix = format!("{name}:");
-        let store = StoreConfig { url: servers.redis_url.as_str().into(), key_prefix: key_prefix.clone() };
+        let store = StoreConfig {
+            url: servers.redis_url.as_str().into(),
+            key_prefix: key_prefix.clone(),
+            authorities: None,
+        };
         let store = Store::connect(&store).await.expect("Redis answers");
         let text = |text: &str| text.to_owned();
         let environment = vec![

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tests::{
     broker_admin::Vhost,
     cluster::{Cluster, eventually},
-    environment::Servers,
+    environment::{EncryptedServers, Servers},
     process::{Process, binary},
     site::{Answer, Site},
 };
@@ -368,8 +368,9 @@ fn make_authority(folder: &Path) -> String {
 
 #[tokio::test]
 async fn work_is_done_over_encrypted_connections() {
-    let servers = Servers::from_environment();
-    let vhost = Vhost::create(&servers, &format!("tls-{}", Uuid::now_v7().simple())).await;
+    let servers = EncryptedServers::from_environment();
+    let vhost =
+        Vhost::create(&Servers::from_environment(), &format!("tls-{}", Uuid::now_v7().simple())).await;
     let plain = vhost.amqp_url();
     let amqps = format!("{}{}", servers.amqps_url, &plain[plain.rfind('/').unwrap()..]);
     let cluster = Cluster::start_with(
@@ -394,7 +395,7 @@ async fn work_is_done_over_encrypted_connections() {
 
 #[tokio::test]
 async fn a_server_that_cannot_be_trusted_ends_the_start_with_one_line() {
-    let servers = Servers::from_environment();
+    let servers = EncryptedServers::from_environment();
     let folder = tempfile::tempdir().unwrap();
     let (ours, other) = (servers.ca_file.as_str(), make_authority(folder.path()));
     let garbage = folder.path().join("garbage.pem");
@@ -426,7 +427,7 @@ async fn a_server_that_cannot_be_trusted_ends_the_start_with_one_line() {
     check(&[("SUBWATCH_REDIS_URL", rediss), (redis_ca, &other)], 1, &untrusted).await;
     check(&[("SUBWATCH_REDIS_URL", &rediss_misnamed), (redis_ca, ours)], 1, &misnamed).await;
     // A server that does not speak TLS at all.
-    let plain = servers.amqp_url.replace("amqp://", "amqps://");
+    let plain = Servers::from_environment().amqp_url.replace("amqp://", "amqps://");
     check(&[("SUBWATCH_AMQP_URL", &plain), (amqp_ca, ours)], 1, &["is not trusted", "corrupt message"]).await;
     let insecure = format!("{rediss}#insecure");
     check(&[("SUBWATCH_REDIS_URL", &insecure), (redis_ca, ours)], 1, &["the Redis URL is not usable"]).await;
@@ -440,10 +441,10 @@ async fn a_server_that_cannot_be_trusted_ends_the_start_with_one_line() {
 
 #[tokio::test]
 async fn passwords_are_not_printed_even_where_everything_is_logged() {
-    let servers = Servers::from_environment();
-    let amqp = servers.amqp_url.replace(":guest@", ":hunter2@");
+    let servers = EncryptedServers::from_environment();
+    let amqp = Servers::from_environment().amqp_url.replace(":guest@", ":hunter2@");
     let amqps = servers.amqps_url.replace(":guest@", ":hunter2@");
-    let redis = servers.redis_url.replace("redis://", "redis://me:hunter2@");
+    let redis = Servers::from_environment().redis_url.replace("redis://", "redis://me:hunter2@");
     let rediss = servers.rediss_url.replace("rediss://", "rediss://me:hunter2@");
     let (amqp_ca, redis_ca) = ("SUBWATCH_AMQP_CA_FILE", "SUBWATCH_REDIS_CA_FILE");
     for (settings, want) in [
