@@ -1,7 +1,9 @@
 //! A JSON array whose elements are printed as they come.
 //!
-//! Owns the text around and between them, which is that of `serde_json` for the whole array. Holds nothing.
+//! Owns the text around and between them, which is that of `serde_json` for the whole array, but that
+//! characters which steer a terminal are escaped. Holds nothing.
 
+use common::harmless::escaped_json;
 use serde::Serialize;
 
 use super::output::Format;
@@ -27,11 +29,13 @@ impl JsonArray {
     pub(super) fn element(&mut self, value: &impl Serialize) -> String {
         let before = if std::mem::replace(&mut self.empty, false) { '[' } else { ',' };
         let Some(indent) = self.indent else {
-            return format!("{before}{}", serde_json::to_string(value).expect("a view is plain data"));
+            let text = serde_json::to_string(value).expect("a view is plain data");
+            return format!("{before}{}", escaped_json(&text));
         };
         let start = format!("\n{:width$}", "", width = indent + 2);
         // A line's end inside a string is written as \n, so those that are left are the printer's own.
-        let text = serde_json::to_string_pretty(value).expect("a view is plain data").replace('\n', &start);
+        let text = serde_json::to_string_pretty(value).expect("a view is plain data");
+        let text = escaped_json(&text).replace('\n', &start);
         format!("{before}{start}{text}")
     }
 

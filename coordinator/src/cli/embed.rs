@@ -2,6 +2,7 @@
 
 use clap::Args;
 use common::{
+    harmless::escaped_json,
     ids::SubmissionId,
     store::{State, SubmissionKind},
 };
@@ -193,7 +194,7 @@ impl PrintedReport {
             Format::Jsonl => (serde_json::to_string(&report), NO_FAILURES[0]),
             Format::Table | Format::Json => (serde_json::to_string_pretty(&report), NO_FAILURES[1]),
         };
-        let text = text.expect("a report is plain data");
+        let text = escaped_json(&text.expect("a report is plain data"));
         let (before, after) = text.split_once(gap).expect("a report has the field, and numbers before it");
         let before = format!("{before}{}", gap.trim_end_matches("[]"));
         Self { before, failures: JsonArray::new(format, 1), after: after.to_owned() }
