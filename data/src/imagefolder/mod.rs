@@ -138,7 +138,7 @@ impl Dataset {
                 Source::Images(images) => {
                     self.ready.extend(images.next().map(|(name, bytes)| {
                         Entry::Item(ManifestItem { bytes, ..ManifestItem::named(&name) })
-                    }))
+                    }));
                 }
             }
         }

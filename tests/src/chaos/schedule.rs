@@ -150,7 +150,6 @@ impl Disturbance {
                 vec![Subject::Program(program)]
             }
             Self::KillServer(server) | Self::PauseServer(server) => vec![Subject::Server(server)],
-            Self::BrokerAlarm | Self::WipeBroker => vec![Subject::Server(Server::Broker)],
             Self::RefuseWrites(_) | Self::RollStoreBack => vec![Subject::Server(Server::Store)],
             Self::Cut(program, server)
             | Self::Flap(program, server)
@@ -158,7 +157,9 @@ impl Disturbance {
             | Self::SlowReplies(program, server) => vec![Subject::Link(program, server)],
             Self::LoseAnswers(worker) => vec![Subject::Link(Program::Worker(worker), Server::Broker)],
             // Publishing needs the broker, and blaming the right job needs both servers to remember.
-            Self::Duplicate | Self::MixVersions | Self::Litter(_) => vec![Subject::Server(Server::Broker)],
+            Self::BrokerAlarm | Self::WipeBroker | Self::Duplicate | Self::MixVersions | Self::Litter(_) => {
+                vec![Subject::Server(Server::Broker)]
+            }
             Self::Poison => {
                 vec![Subject::Poison, Subject::Server(Server::Broker), Subject::Server(Server::Store)]
             }

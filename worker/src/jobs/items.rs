@@ -211,7 +211,7 @@ async fn read_group(
         Some(files) => {
             let names = group.iter().map(|(_, item)| item.item.clone()).collect();
             let read = files.read_together(names, worker.max_image_bytes).await;
-            read.into_iter().map(|read| read.map_err(unread)).collect()
+            read.into_iter().map(|read| read.map_err(|error| unread(&error))).collect()
         }
         None => join_all(group.iter().map(|(_, item)| read_upload(worker, item))).await,
     };
@@ -296,8 +296,8 @@ async fn compute(worker: &Worker, image: Image) -> Result<Embedded, ItemError> {
     Ok(Embedded { sha256, cached: false, embedding })
 }
 
-fn unread(error: ReadError) -> ItemError {
-    let reason = match &error {
+fn unread(error: &ReadError) -> ItemError {
+    let reason = match error {
         ReadError::Missing { .. } => FailureReason::Missing,
         ReadError::TooLarge { .. } => FailureReason::TooLarge,
         error if error.is_retryable() => return ItemError::Later(error.to_string()),
