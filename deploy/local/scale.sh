@@ -20,8 +20,9 @@ subwatch=target/release/subwatch
 
 read_wishes
 items=${ITEMS:-100000}
-[[ $items =~ ^[1-9][0-9]*$ ]] && ((items > few && items <= 65000 * thumbnails)) ||
-    fail "ITEMS is '$items': it must be a number between $((few + 1)) and $((65000 * thumbnails))"
+[[ $items =~ ^[1-9][0-9]{0,9}$ ]] || items=0
+((items > few && items <= 65000 * thumbnails)) ||
+    fail "ITEMS is '${ITEMS:-}': it must be a number between $((few + 1)) and $((65000 * thumbnails))"
 form=rows
 [[ ${ROWS:-yes} == yes ]] || form=listing
 

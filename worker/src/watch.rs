@@ -2,8 +2,8 @@
 //!
 //! Owns the judgement of a *deaf* consumer, which RabbitMQ takes for served and serves nothing, and of a
 //! stuck model; and what is done about them: a new connection first, then failed liveness; an end of the
-//! process. Does not own connections or the end (see [`crate::run`]). The decisions are pure: [`Ear`] and
-//! [`stuck`] are fed with times and counts.
+//! process. Does not own connections or the end (see [`crate::run`]). The decisions are pure: `Ear` and
+//! `stuck` are fed with times and counts.
 
 use std::{
     collections::BTreeMap,
