@@ -184,7 +184,7 @@ mod tests {
         check("chunk_items", "16", &file);
         check("prefetch", "2", "SUBWATCH_PREFETCH");
         check("url", "\"http://127.0.0.1:1/\"", "flag");
-        check("max_attempts", "5", "default");
+        check("embed_attempts", "5", "default");
         check("amqp_url", "\"amqp://me:***@rabbit/%2f\"", "SUBWATCH_AMQP_URL");
     }
 
