@@ -113,7 +113,9 @@ async fn a_worker_stuck_in_a_job_ends_itself_and_the_right_job_is_blamed() {
         let last = cluster.workers.len() - 1;
         if cluster.workers[last].has_ended() {
             let log = cluster.workers[last].log();
-            assert!(log.contains("is over its time limit of 3s"), "{log}");
+            // On a machine short of time one batch alone may take too long.
+            let over = ["is over its time limit of 3s", "the model has been computing one batch"];
+            assert!(over.iter().any(|over| log.contains(over)), "{log}");
             ends += 1;
             assert!(ends < 12, "the job is not recognised as poison");
             cluster.add_worker();
