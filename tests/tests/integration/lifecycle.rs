@@ -155,9 +155,10 @@ async fn a_consumer_that_stays_deaf_is_reported_by_the_liveness_probe() {
 
 #[tokio::test]
 async fn a_worker_whose_model_hangs_ends_itself_and_leaves_the_marks() {
-    let limit = [("SUBWATCH_JOB_LIMIT_SECONDS", "20".to_owned()), ("SUBWATCH_PREFETCH", "2".to_owned())];
-    let mut cluster = Cluster::start_with(1, &limit).await;
-    let dataset = cluster.sample(640).await.display().to_string();
+    let mut cluster = Cluster::start_with(0, &[("SUBWATCH_PREFETCH", "2".to_owned())]).await;
+    cluster.add_worker_with(&[("SUBWATCH_JOB_LIMIT_SECONDS", "40".to_owned())]);
+    cluster.wait_for_workers(1).await;
+    let dataset = cluster.sample(256).await.display().to_string();
     let id = cluster.detach(&["embed", &dataset]).await;
     eventually("it works", || async { !cluster.in_flight(id, 0).await.is_empty() }).await;
     let worker = &mut cluster.workers[0];
@@ -186,7 +187,7 @@ async fn a_worker_whose_model_hangs_ends_itself_and_leaves_the_marks() {
 
     cluster.add_worker();
     let ended = cluster.ended(id).await;
-    assert_eq!((ended.succeeded, ended.failed), (640, 0), "{ended:?}");
+    assert_eq!((ended.succeeded, ended.failed), (256, 0), "{ended:?}");
     let after = cluster.store.job_marks(id).await.unwrap();
     let crashed = after.values().filter(|mark| mark.crashes == 1).count();
     assert_eq!(crashed, suspects.len(), "each of them ran alone: {after:?}");
