@@ -166,7 +166,7 @@ async fn a_worker_whose_model_hangs_ends_itself_and_leaves_the_marks() {
     eventually("the model computes", || async { worker.thread_computes("model") }).await;
     let mut frozen = worker.freeze_thread("model");
     let status = loop {
-        match tokio::time::timeout(std::time::Duration::from_secs(12), worker.ended()).await {
+        match tokio::time::timeout(std::time::Duration::from_secs(25), worker.ended()).await {
             Ok(status) => break status,
             Err(_) => {
                 drop(frozen);
