@@ -210,6 +210,8 @@ impl ServerPair {
     fn broker_command(&self, program: &str, arguments: &[&str]) -> Command {
         let folder = self.folder.path().join("rabbitmq");
         let mut command = server_command(Path::new(BROKER_SCRIPTS).join(program));
+        // Where a broker that dies leaves its dumps.
+        command.current_dir(self.folder.path());
         command.args(arguments).env("HOME", &folder);
         let number = |number: u16| number.to_string();
         let file = |name: &str| folder.join(name).into_os_string();
