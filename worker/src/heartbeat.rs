@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::store::{Store, WorkerRecord};
+use common::store::{Store, StoreError, WorkerRecord};
 use tokio_util::sync::CancellationToken;
 
 /// How often a worker shows that it lives; a third of the silence after which it counts as lost.
@@ -38,7 +38,7 @@ pub async fn beat(
             ..record.clone()
         };
         let beat = async {
-            if let Err(error) = store.beat(&record).await {
+            if let Err(error) = show(&store, &record).await {
                 tracing::warn!(%error, "a heartbeat was lost");
             }
             tokio::select! {
@@ -55,4 +55,12 @@ pub async fn beat(
         Ok(Err(error)) => tracing::warn!(%error, "signing off failed; the worker will be shown as lost"),
         Err(_) => tracing::warn!("signing off takes too long; the worker will be shown as lost"),
     }
+}
+
+/// Beats, and registers the space again: it may have been dropped while this worker embeds into it.
+async fn show(store: &Store, record: &WorkerRecord) -> Result<(), StoreError> {
+    if let Some(space) = &record.space {
+        store.register_space(space, &format!("by {}, version {}", record.name, record.version)).await?;
+    }
+    store.beat(record).await
 }

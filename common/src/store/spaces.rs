@@ -18,12 +18,12 @@ pub fn bucket_of(digest: &Digest) -> usize {
 }
 
 impl Store {
-    /// Registers a space with what it was made by, for listings.
+    /// Registers a space, unless it is, with what it was made by, for listings.
     ///
     /// # Errors
     /// When Redis does not serve.
     pub async fn register_space(&self, space: &Space, description: &str) -> Result<(), StoreError> {
-        let mut command = redis::cmd("HSET");
+        let mut command = redis::cmd("HSETNX");
         command.arg(self.keys.spaces()).arg(&space.0).arg(description);
         Ok(command.query_async(&mut self.connection.clone()).await?)
     }
