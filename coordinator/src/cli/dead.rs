@@ -1,6 +1,7 @@
 //! `subwatch dead`: discarded jobs, and what to do with them.
 
 use clap::{Args, Subcommand};
+use common::jobs::Kind;
 
 use super::{
     client::Client,
@@ -31,7 +32,7 @@ pub(super) enum DeadCommand {
 pub(super) struct FilterArguments {
     /// Only jobs of this kind: embed, predict, train-epoch.
     #[arg(long)]
-    kind: Option<String>,
+    kind: Option<Kind>,
     /// Only jobs discarded for this reason: poison, attempts, expired, failed, rejected, …
     #[arg(long)]
     reason: Option<String>,
@@ -42,7 +43,11 @@ pub(super) struct FilterArguments {
 
 impl FilterArguments {
     fn filter(self) -> DeadFilter {
-        DeadFilter { kind: self.kind, reason: self.reason, submission: self.submission }
+        DeadFilter {
+            kind: self.kind.map(|kind| kind.name().to_owned()),
+            reason: self.reason,
+            submission: self.submission,
+        }
     }
 }
 
@@ -101,14 +106,17 @@ async fn list(client: &Client, format: Format, filter: &DeadFilter) -> Result<Ex
         }
     }
     match format {
-        Format::Table => output::print(&list_text(&letters))?,
+        Format::Table => output::print(&list_text(filter, &letters))?,
         Format::Json => output::print_json(format, &letters)?,
         Format::Jsonl => {}
     }
     Ok(Exit::Done)
 }
 
-fn list_text(letters: &[DeadView]) -> String {
+fn list_text(filter: &DeadFilter, letters: &[DeadView]) -> String {
+    if letters.is_empty() && *filter != DeadFilter::default() {
+        return "no dead letters like that; `subwatch dead list` shows all".to_owned();
+    }
     if letters.is_empty() {
         return "no dead letters".to_owned();
     }

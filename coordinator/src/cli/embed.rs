@@ -206,10 +206,11 @@ impl PrintedReport {
 }
 
 fn table(view: &SubmissionView, failures: &[ReportedFailure]) -> String {
+    let done = if view.kind == SubmissionKind::Predict { "predicted" } else { "embedded" };
     let mut lines = vec![
-        format!("submission  {}", view.submission),
+        format!("submission  {}, {}", view.submission, view.state),
         format!(
-            "images      {} of {} embedded, {} of them from the cache",
+            "images      {} of {} {done}, {} of them from the cache",
             view.succeeded, view.items, view.cached
         ),
         format!(
@@ -301,7 +302,7 @@ mod tests {
     fn the_report_reads_well() {
         let (view, failures) = example();
         insta::assert_snapshot!(table(&view, &failures), @r"
-        submission  01890a5d-ac96-774b-bcce-b302099a8057
+        submission  01890a5d-ac96-774b-bcce-b302099a8057, completed with errors
         images      3198 of 3200 embedded, 64 of them from the cache
         time        40.0 s, 80.00 images a second
         failed      2

@@ -182,9 +182,11 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
 
 /// Makes a local folder's path absolute, since the coordinator may run elsewhere; a URL passes.
 fn dataset_argument(text: &str) -> String {
-    match std::path::Path::new(text).canonicalize() {
-        Ok(path) => path.display().to_string(),
-        Err(_) => text.to_owned(),
+    let path = std::path::Path::new(text);
+    let absolute = path.canonicalize().or_else(|_| std::path::absolute(path));
+    match absolute {
+        Ok(path) if !text.contains("://") => path.display().to_string(),
+        Ok(_) | Err(_) => text.to_owned(),
     }
 }
 

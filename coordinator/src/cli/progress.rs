@@ -43,13 +43,19 @@ pub(super) async fn wait<T>(
     let mut shown = Display::new();
     let mut poll = POLL_FIRST;
     loop {
-        let (seen, progress) = look().await?;
+        let go_on = format!("the work goes on; look at it with `subwatch status {id}`");
+        let (seen, progress) = match look().await {
+            Ok(seen) => seen,
+            Err(error) => {
+                shown.clear();
+                return Err(CliError::new(error.exit, format!("{}; {go_on}", error.message)));
+            }
+        };
         shown.show(&progress);
         if progress.ended {
             shown.clear();
             return Ok(seen);
         }
-        let go_on = format!("the work goes on; look at it with `subwatch status {id}`");
         if waiting.wait_timeout.is_some_and(|limit| began.elapsed() >= Duration::from_secs(limit)) {
             shown.clear();
             return Err(CliError::new(Exit::TimedOut, format!("not done yet ({}); {go_on}", progress.text)));
