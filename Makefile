@@ -1,7 +1,7 @@
 # One command each. The work is done by the scripts in deploy/local.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-next chaos lint demo scale up down services
+.PHONY: help setup build test test-next chaos lint fuzz demo scale up down services
 export WORKERS THREADS ITEMS ROWS SCHEDULES SEED RECONNECTS ROLLS
 
 help: ## show this list
@@ -24,6 +24,9 @@ chaos: ## kill, cut, starve and roll back a working system; SCHEDULES=30 SEED=â€
 
 lint: ## check formatting, clippy, documentation and shell scripts
 	@deploy/local/lint.sh
+
+fuzz: ## feed broken input to the parsers; SECONDS=60 says how long to each
+	@FUZZ_SECONDS=$(SECONDS) deploy/local/fuzz.sh $(ARGS)
 
 demo: ## embed a sample dataset, train a head on it and predict, from nothing to figures
 	@deploy/local/demo.sh

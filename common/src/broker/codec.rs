@@ -213,6 +213,30 @@ impl Message {
     }
 }
 
+#[cfg(fuzzing)]
+impl Message {
+    /// Takes a message as it comes over the wire: properties, then the body.
+    #[must_use]
+    pub fn from_wire(bytes: &[u8]) -> Option<Self> {
+        let (body, properties) = lapin::protocol::basic::parse_properties(bytes).ok()?;
+        Some(Self { properties, body: body.to_vec() })
+    }
+
+    /// Writes a job, and the letter it makes when it dies.
+    #[must_use]
+    pub fn written(envelope: &Envelope, note: &DeadNote) -> Option<(Self, Self)> {
+        let written = Self::encode(envelope, "fuzz", UNIX_EPOCH).ok()?;
+        let letter = written.dead(note);
+        Some((written, letter))
+    }
+
+    /// Returns the letter that this message makes when it dies.
+    #[must_use]
+    pub fn letter(&self, note: &DeadNote) -> Self {
+        self.dead(note)
+    }
+}
+
 fn set<T: Clone>(
     properties: BasicProperties,
     value: &Option<T>,

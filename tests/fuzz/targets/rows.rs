@@ -1,0 +1,48 @@
+//! Rows of metadata: every line is an item, a rejected row or a duplicate, and items are usable.
+#![no_main]
+
+use std::{collections::HashSet, fs, sync::LazyLock};
+
+use data::{
+    files::Files,
+    imagefolder::{Dataset, DatasetError},
+    manifest::ManifestItem,
+};
+use libfuzzer_sys::fuzz_target;
+use tempfile::TempDir;
+use tokio::runtime::{Builder, Runtime};
+use url::Url;
+
+const IMAGES: [(&str, u64); 3] = [("a.jpg", 1), ("thumbnails/b.jpg", 2), ("thumbnails/c.png", 0)];
+
+static RUNTIME: LazyLock<Runtime> =
+    LazyLock::new(|| Builder::new_current_thread().build().expect("the process may start threads"));
+static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().expect("a temporary folder can be made");
+    fs::create_dir(folder.path().join("thumbnails")).expect("it is empty");
+    for (name, bytes) in IMAGES {
+        fs::write(folder.path().join(name), vec![0; bytes as usize]).expect("it can be written to");
+    }
+    folder
+});
+
+fuzz_target!(|bytes: &[u8]| {
+    fs::write(FOLDER.path().join("metadata.jsonl"), bytes).expect("the folder can be written to");
+    let root = Url::from_directory_path(FOLDER.path()).expect("its path is absolute");
+    let files = Files::open(&root).expect("it is a folder");
+    let read = RUNTIME.block_on(async { Dataset::open(&files).await?.rest().await });
+    let rows = bytes.split(|byte| *byte == b'\n').filter(|row| !row.trim_ascii().is_empty()).count();
+    let contents = match read {
+        Ok(contents) => contents,
+        Err(DatasetError::Empty) => return assert_eq!(rows, 0),
+        Err(error) => panic!("{error}"),
+    };
+    assert_eq!(contents.items.len() + contents.rejected.len() + contents.duplicates.len(), rows);
+    let mut seen = HashSet::new();
+    for item in &contents.items {
+        assert!(IMAGES.contains(&(item.item.as_str(), item.bytes)), "{item:?}");
+        assert!(seen.insert(item.video_id.clone()), "{item:?} stands twice");
+        let line = serde_json::to_string(item).expect("an item is plain data");
+        assert_eq!(serde_json::from_str::<ManifestItem>(&line).ok().as_ref(), Some(item));
+    }
+});
