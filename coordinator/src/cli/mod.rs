@@ -205,7 +205,8 @@ mod tests {
     fn training_defaults_are_those_of_the_api() {
         let arguments = Arguments::parse_from(["subwatch", "train", "DATASET"]);
         let Command::Train(arguments) = arguments.command else { panic!("another command") };
-        let default = crate::api::RunRequest { dataset: "DATASET".to_owned(), ..Default::default() };
+        let dataset = dataset_argument("DATASET");
+        let default = crate::api::RunRequest { dataset, ..Default::default() };
         assert_eq!(arguments.request(), default);
     }
 }
