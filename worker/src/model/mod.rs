@@ -12,6 +12,7 @@ mod fetch;
 mod owner;
 mod pth;
 mod random;
+mod safe;
 mod state;
 mod stopwatch;
 mod weights;

@@ -9,14 +9,9 @@ use std::{
     str::FromStr,
 };
 
-use half::{bf16, f16};
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use url::Url;
 
-use super::{
-    ModelError, fetch, pth, random,
-    state::{State, Tensor},
-};
+use super::{ModelError, fetch, pth, random, safe, state::State};
 
 /// torchvision's IMAGENET1K_V1 weights; their SHA-256 begins as their name ends.
 const TORCHVISION: &str = "https://download.pytorch.org/models/resnet34-b627a593.pth";
@@ -116,8 +111,7 @@ impl State {
     /// # Errors
     /// When the file cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), ModelError> {
-        write_safetensors(self, path)
-            .map_err(|error| ModelError::Weights(format!("{}: {error}", path.display())))
+        safe::write(self, path).map_err(|error| ModelError::Weights(format!("{}: {error}", path.display())))
     }
 }
 
@@ -132,56 +126,9 @@ pub(super) fn load_file(path: &Path) -> Result<State, ModelError> {
     let state = if pth::is_pth(&bytes) {
         pth::read(&bytes).map_err(|error| failed(&error))?
     } else {
-        read_safetensors(&bytes).map_err(|error| failed(&error))?
+        safe::read(&bytes).map_err(|error| failed(&error))?
     };
     state.into_backbone().map_err(|error| failed(&error))
-}
-
-/// Reads the tensors of a `.safetensors` file as f32.
-fn read_safetensors(bytes: &[u8]) -> Result<State, String> {
-    let file = SafeTensors::deserialize(bytes).map_err(|error| format!("no weights file: {error}"))?;
-    let mut state = State::default();
-    for (name, view) in file.tensors() {
-        if name.ends_with(".num_batches_tracked") {
-            continue;
-        }
-        let shape = view.shape().iter().map(|size| *size as i64).collect();
-        let values = widen(&view)
-            .ok_or_else(|| format!("{name} has type {:?}, which weights do not have", view.dtype()))?;
-        state.0.insert(name, Tensor { shape, values });
-    }
-    Ok(state)
-}
-
-fn widen(view: &TensorView<'_>) -> Option<Vec<f32>> {
-    let bytes = view.data();
-    Some(match view.dtype() {
-        Dtype::F32 => bytes.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect(),
-        Dtype::F64 => bytes.as_chunks().0.iter().map(|value| f64::from_le_bytes(*value) as f32).collect(),
-        Dtype::F16 => bytes.as_chunks().0.iter().map(|value| f16::from_le_bytes(*value).to_f32()).collect(),
-        Dtype::BF16 => bytes.as_chunks().0.iter().map(|value| bf16::from_le_bytes(*value).to_f32()).collect(),
-        _ => return None,
-    })
-}
-
-/// Writes a state as a `.safetensors` file.
-fn write_safetensors(state: &State, path: &Path) -> Result<(), String> {
-    let bytes: Vec<(&String, Vec<usize>, Vec<u8>)> = state
-        .0
-        .iter()
-        .map(|(name, tensor)| {
-            let shape = tensor.shape.iter().map(|size| *size as usize).collect();
-            (name, shape, tensor.values.iter().flat_map(|value| value.to_le_bytes()).collect())
-        })
-        .collect();
-    let views: Result<Vec<_>, _> = bytes
-        .iter()
-        .map(|(name, shape, bytes)| {
-            TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
-        })
-        .collect();
-    let views = views.map_err(|error| error.to_string())?;
-    safetensors::serialize_to_file(views, None, path).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -1,8 +1,8 @@
 //! PyTorch's `.pth` files: a restricted reader of state dicts.
 //!
 //! Owns the zip container and the tensors in it. libtorch's own loader refuses these files, and Python's
-//! runs code; this one builds tensors and nothing else (see [`pickle`]). Invariant: sizes are checked
-//! against the bytes that are there.
+//! runs code; this one builds tensors and nothing else (see [`pickle`]). Invariants: sizes are checked
+//! against the bytes that are there; a file of n bytes makes at most n bytes of storages and n elements.
 
 mod pickle;
 
@@ -15,11 +15,11 @@ use std::{
 use half::{bf16, f16};
 use zip::ZipArchive;
 
-use self::pickle::{Kind, TensorReference, Value};
+use self::pickle::{Heap, Kind, Place, TensorReference, Value};
 use super::state::{State, Tensor};
 
 /// Largest pickle; ResNet34's is 20 kB.
-const MAX_PICKLE_BYTES: u64 = 16 << 20;
+const MAX_PICKLE_BYTES: u64 = 4 << 20;
 /// How a file written before PyTorch 1.6 begins: pickle protocol 2 and a magic number.
 const OLD_FORMAT: [u8; 4] = [0x80, 0x02, 0x8a, 0x0a];
 
@@ -58,33 +58,29 @@ pub(super) fn read(bytes: &[u8]) -> Result<State, PthError> {
     }
     let mut archive = Archive::open(bytes)?;
     let pickle = archive.entry("data.pkl", MAX_PICKLE_BYTES)?;
-    let top = pickle::run(&pickle)?;
-    let entries = state_dict(&top)?;
+    let (top, heap) = pickle::run(&pickle)?;
     let mut state = State::default();
-    for (key, value) in entries {
+    for (key, value) in heap.entries(state_dict(&top, &heap)?) {
         let Value::Text(name) = key else { return Err(malformed("a name is no text")) };
-        let name = name.strip_prefix("module.").unwrap_or(&name).to_owned();
+        let name = name.strip_prefix("module.").unwrap_or(name).to_owned();
         let Value::Tensor(reference) = value else {
             return Err(malformed(&format!("'{name}' is no tensor")));
         };
         if !name.ends_with(".num_batches_tracked") {
-            let tensor = archive.tensor(&name, &reference)?;
+            let tensor = archive.tensor(&name, reference)?;
             state.0.insert(name, tensor);
         }
     }
     Ok(state)
 }
 
-fn state_dict(top: &Value) -> Result<Vec<(Value, Value)>, PthError> {
-    let Value::Dict(entries) = top else { return Err(malformed("its top is no dict")) };
-    let entries = entries.borrow();
-    let nested = entries.iter().find_map(|(key, value)| match (key, value) {
-        (Value::Text(name), Value::Dict(inner)) if name == "state_dict" || name == "model" => {
-            Some(inner.clone())
-        }
+fn state_dict(top: &Value, heap: &Heap) -> Result<Place, PthError> {
+    let Value::Dict(top) = top else { return Err(malformed("its top is no dict")) };
+    let nested = heap.entries(*top).find_map(|(key, value)| match (key, value) {
+        (Value::Text(name), Value::Dict(inner)) if matches!(&**name, "state_dict" | "model") => Some(*inner),
         _ => None,
     });
-    Ok(nested.map_or_else(|| entries.clone(), |inner| inner.borrow().clone()))
+    Ok(nested.unwrap_or(*top))
 }
 
 fn malformed(what: &str) -> PthError {
@@ -100,18 +96,18 @@ impl Kind {
         }
     }
 
-    fn decode(self, bytes: &[u8]) -> Vec<f32> {
-        match self {
-            Self::F32 => bytes.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect(),
-            Self::F64 => bytes.as_chunks().0.iter().map(|value| f64::from_le_bytes(*value) as f32).collect(),
-            Self::F16 => {
-                bytes.as_chunks().0.iter().map(|value| f16::from_le_bytes(*value).to_f32()).collect()
-            }
-            Self::Bf16 => {
-                bytes.as_chunks().0.iter().map(|value| bf16::from_le_bytes(*value).to_f32()).collect()
-            }
-            Self::I64 => bytes.as_chunks().0.iter().map(|value| i64::from_le_bytes(*value) as f32).collect(),
+    /// Reads the element at position `at` of a storage.
+    fn read(self, storage: &[u8], at: usize) -> Option<f32> {
+        fn chunk<const N: usize>(storage: &[u8], at: usize) -> Option<[u8; N]> {
+            storage.as_chunks().0.get(at).copied()
         }
+        Some(match self {
+            Self::F32 => f32::from_le_bytes(chunk(storage, at)?),
+            Self::F64 => f64::from_le_bytes(chunk(storage, at)?) as f32,
+            Self::F16 => f16::from_le_bytes(chunk(storage, at)?).to_f32(),
+            Self::Bf16 => bf16::from_le_bytes(chunk(storage, at)?).to_f32(),
+            Self::I64 => i64::from_le_bytes(chunk(storage, at)?) as f32,
+        })
     }
 }
 
@@ -120,6 +116,10 @@ struct Archive<'a> {
     zip: ZipArchive<Cursor<&'a [u8]>>,
     folder: String,
     storages: HashMap<String, Rc<Vec<u8>>>,
+    /// Bytes of storages, and elements of tensors, that it may still make: entries may overlap, and many
+    /// tensors may lie in one storage.
+    bytes_left: usize,
+    elements_left: usize,
 }
 
 impl<'a> Archive<'a> {
@@ -129,7 +129,8 @@ impl<'a> Archive<'a> {
         let pickle =
             zip.file_names().flatten().find_map(|name| Some(name.strip_suffix("data.pkl")?.to_owned()));
         let folder = pickle.ok_or_else(|| malformed("the archive has no data.pkl"))?;
-        Ok(Self { zip, folder, storages: HashMap::new() })
+        let (bytes_left, elements_left) = (bytes.len(), bytes.len());
+        Ok(Self { zip, folder, storages: HashMap::new(), bytes_left, elements_left })
     }
 
     fn entry(&mut self, name: &str, limit: u64) -> Result<Vec<u8>, PthError> {
@@ -148,7 +149,8 @@ impl<'a> Archive<'a> {
         if let Some(bytes) = self.storages.get(key) {
             return Ok(bytes.clone());
         }
-        let bytes = Rc::new(self.entry(&format!("data/{key}"), 1 << 30)?);
+        let bytes = Rc::new(self.entry(&format!("data/{key}"), self.bytes_left as u64)?);
+        self.bytes_left = self.bytes_left.saturating_sub(bytes.len());
         self.storages.insert(key.to_owned(), bytes.clone());
         Ok(bytes)
     }
@@ -165,11 +167,14 @@ impl<'a> Archive<'a> {
         let count = reference.size.iter().try_fold(1_i64, |count, size| count.checked_mul(*size));
         let count = count.and_then(|count| usize::try_from(count).ok()).filter(|count| *count <= elements);
         let count = count.ok_or_else(outside)?;
-        let values = kind.decode(&storage);
+        self.elements_left = self
+            .elements_left
+            .checked_sub(count)
+            .ok_or_else(|| malformed("its tensors have more elements than the file has bytes"))?;
         let mut gathered = Vec::with_capacity(count);
         for position in 0..count {
-            let at = reference.element(position).filter(|at| *at < elements).ok_or_else(outside)?;
-            gathered.push(values[at]);
+            let value = reference.element(position).and_then(|at| kind.read(&storage, at));
+            gathered.push(value.ok_or_else(outside)?);
         }
         Ok(Tensor { shape: reference.size.clone(), values: gathered })
     }
@@ -201,7 +206,7 @@ mod tests {
 
     #[test]
     fn strides_are_followed_and_bounded() {
-        let storage = Storage { kind: Kind::F32, key: "0".to_owned() };
+        let storage = Rc::new(Storage { kind: Kind::F32, key: "0".to_owned() });
         let transposed = TensorReference { storage, offset: 1, size: vec![2, 3], stride: vec![1, 2] };
         let order: Vec<_> = (0..6).map(|position| transposed.element(position).unwrap()).collect();
         assert_eq!(order, [1, 3, 5, 2, 4, 6]);

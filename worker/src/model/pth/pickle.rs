@@ -2,14 +2,17 @@
 //!
 //! Owns the machine that runs a pickle and the values it makes; does not own the container the tensors'
 //! bytes lie in. Invariants: only the globals in [`Global`] are known, any other is refused by name; a
-//! pickle builds values and runs nothing.
+//! pickle builds values and runs nothing; a value is small whatever a pickle nests, repeats or ties into a
+//! loop, so time and memory are proportional to the pickle.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{collections::HashMap, rc::Rc};
 
 use super::{PthError, malformed};
 
 /// Most values on the machine's stack.
 const MAX_STACK: usize = 1 << 20;
+/// Most dimensions of a tensor.
+const MAX_DIMENSIONS: usize = 16;
 
 /// Everything a pickle of tensors may name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,46 +57,72 @@ pub(super) struct Storage {
 
 #[derive(Clone, Debug)]
 pub(super) struct TensorReference {
-    pub(super) storage: Storage,
+    pub(super) storage: Rc<Storage>,
     pub(super) offset: i64,
     pub(super) size: Vec<i64>,
     pub(super) stride: Vec<i64>,
 }
 
+/// A value. What it consists of lies in the [`Heap`].
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     Nothing,
     Bool,
     Int(i64),
-    Text(String),
-    Tuple(Vec<Self>),
-    List(Rc<RefCell<Vec<Self>>>),
-    Dict(Rc<RefCell<Vec<(Self, Self)>>>),
+    Text(Rc<str>),
+    Tuple(Place),
+    List(Place),
+    Dict(Place),
     Global(Global),
-    Storage(Storage),
-    Tensor(TensorReference),
+    Storage(Rc<Storage>),
+    Tensor(Rc<TensorReference>),
     Mark,
 }
 
+/// Where the parts of a tuple, a list or a dict lie.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Place(usize);
+
+/// The parts of all tuples, lists and dicts of a pickle; a dict's are keys and values in turn.
+#[derive(Default)]
+pub(super) struct Heap(Vec<Vec<Value>>);
+
+impl Heap {
+    fn put(&mut self, parts: Vec<Value>) -> Place {
+        self.0.push(parts);
+        Place(self.0.len() - 1)
+    }
+
+    fn parts(&self, place: Place) -> &[Value] {
+        &self.0[place.0]
+    }
+
+    /// Returns the keys and values of a dict.
+    pub(super) fn entries(&self, dict: Place) -> impl Iterator<Item = (&Value, &Value)> {
+        self.parts(dict).as_chunks().0.iter().map(|[key, value]| (key, value))
+    }
+}
+
 /// Runs a pickle and returns what it builds.
-pub(super) fn run(pickle: &[u8]) -> Result<Value, PthError> {
+pub(super) fn run(pickle: &[u8]) -> Result<(Value, Heap), PthError> {
     Machine::default().run(pickle)
 }
 
-/// The machine: a stack and a memo.
+/// The machine: a stack, a memo and what the values on them consist of.
 #[derive(Default)]
 struct Machine {
     stack: Vec<Value>,
     memo: HashMap<u32, Value>,
+    heap: Heap,
 }
 
 impl Machine {
-    fn run(mut self, pickle: &[u8]) -> Result<Value, PthError> {
+    fn run(mut self, pickle: &[u8]) -> Result<(Value, Heap), PthError> {
         let mut code = Code { bytes: pickle };
         loop {
             let opcode = code.byte()?;
             if opcode == b'.' {
-                return self.pop();
+                return Ok((self.pop()?, self.heap));
             }
             self.step(opcode, &mut code)?;
             if self.stack.len() > MAX_STACK {
@@ -116,16 +145,16 @@ impl Machine {
             0x8a => self.push_long(code)?,
             b'X' => self.push_text(code, 4)?,
             0x8c => self.push_text(code, 1)?,
-            b'}' => self.stack.push(Value::Dict(Rc::default())),
-            b']' => self.stack.push(Value::List(Rc::default())),
-            b')' => self.stack.push(Value::Tuple(Vec::new())),
+            b'}' => self.build(Value::Dict, Vec::new()),
+            b']' => self.build(Value::List, Vec::new()),
+            b')' => self.build(Value::Tuple, Vec::new()),
             b't' => {
                 let values = self.pop_to_mark()?;
-                self.stack.push(Value::Tuple(values));
+                self.build(Value::Tuple, values);
             }
             0x85..=0x87 => {
                 let values = self.pop_many(usize::from(opcode - 0x84))?;
-                self.stack.push(Value::Tuple(values));
+                self.build(Value::Tuple, values);
             }
             b'q' => self.store(code.unsigned(1)? as u32)?,
             b'r' => self.store(code.unsigned(4)? as u32)?,
@@ -170,6 +199,11 @@ impl Machine {
         Ok(())
     }
 
+    fn build(&mut self, kind: fn(Place) -> Value, parts: Vec<Value>) {
+        let place = self.heap.put(parts);
+        self.stack.push(kind(place));
+    }
+
     fn push_int(&mut self, value: u64) {
         self.stack.push(Value::Int(value as i64));
     }
@@ -190,7 +224,7 @@ impl Machine {
     fn push_text(&mut self, code: &mut Code<'_>, width: usize) -> Result<(), PthError> {
         let length = code.unsigned(width)? as usize;
         let text = std::str::from_utf8(code.take(length)?).map_err(|_| malformed("a text is no UTF-8"))?;
-        self.stack.push(Value::Text(text.to_owned()));
+        self.stack.push(Value::Text(text.into()));
         Ok(())
     }
 
@@ -210,14 +244,15 @@ impl Machine {
     /// `('storage', kind, key, location, elements)` names a storage of the archive.
     fn persistent(&mut self) -> Result<(), PthError> {
         let Value::Tuple(parts) = self.pop()? else { return Err(malformed("a storage has no description")) };
-        let [Value::Text(tag), Value::Global(Global::Storage(kind)), Value::Text(key), ..] = parts.as_slice()
+        let [Value::Text(tag), Value::Global(Global::Storage(kind)), Value::Text(key), ..] =
+            self.heap.parts(parts)
         else {
             return Err(malformed("a storage has no description"));
         };
-        if tag != "storage" || !key.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        if &**tag != "storage" || !key.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Err(malformed("a storage has no usable name"));
         }
-        self.stack.push(Value::Storage(Storage { kind: *kind, key: key.clone() }));
+        self.stack.push(Value::Storage(Rc::new(Storage { kind: *kind, key: key.to_string() })));
         Ok(())
     }
 
@@ -226,18 +261,18 @@ impl Machine {
         let [Value::Global(global), Value::Tuple(arguments)] = call.as_slice() else {
             return Err(malformed("a call has no function or arguments"));
         };
-        let value = match (global, arguments.as_slice()) {
-            (Global::OrderedDict, []) => Value::Dict(Rc::default()),
+        let value = match (global, self.heap.parts(*arguments)) {
+            (Global::OrderedDict, []) => Value::Dict(self.heap.put(Vec::new())),
             (Global::RebuildParameter, [tensor @ Value::Tensor(_), ..]) => tensor.clone(),
             (
                 Global::RebuildTensor,
                 [Value::Storage(storage), Value::Int(offset), Value::Tuple(size), Value::Tuple(stride), ..],
-            ) => Value::Tensor(TensorReference {
+            ) => Value::Tensor(Rc::new(TensorReference {
                 storage: storage.clone(),
                 offset: *offset,
-                size: integers(size)?,
-                stride: integers(stride)?,
-            }),
+                size: integers(self.heap.parts(*size))?,
+                stride: integers(self.heap.parts(*stride))?,
+            })),
             _ => return Err(malformed(&format!("{global:?} is called with other arguments"))),
         };
         self.stack.push(value);
@@ -245,13 +280,13 @@ impl Machine {
     }
 
     fn set_items(&mut self, values: Vec<Value>) -> Result<(), PthError> {
-        let Some(Value::Dict(entries)) = self.stack.last() else {
+        let Some(Value::Dict(dict)) = self.stack.last() else {
             return Err(malformed("it sets items of no dict"));
         };
-        let mut values = values.into_iter();
-        while let (Some(key), Some(value)) = (values.next(), values.next()) {
-            entries.borrow_mut().push((key, value));
+        if values.len() % 2 == 1 {
+            return Err(malformed("an item has no value"));
         }
+        self.heap.0[dict.0].extend(values);
         Ok(())
     }
 
@@ -259,7 +294,7 @@ impl Machine {
         let Some(Value::List(list)) = self.stack.last() else {
             return Err(malformed("it appends to no list"));
         };
-        list.borrow_mut().extend(values);
+        self.heap.0[list.0].extend(values);
         Ok(())
     }
 
@@ -281,6 +316,9 @@ impl Machine {
 }
 
 fn integers(values: &[Value]) -> Result<Vec<i64>, PthError> {
+    if values.len() > MAX_DIMENSIONS {
+        return Err(malformed("a tensor has too many dimensions"));
+    }
     let integer = |value: &Value| match value {
         Value::Int(number) => Ok(*number),
         _ => Err(malformed("a shape holds something else than numbers")),
@@ -327,11 +365,15 @@ impl<'a> Code<'a> {
 mod tests {
     use super::*;
 
+    fn refusal(pickle: &[u8]) -> PthError {
+        run(pickle).err().expect("it is refused")
+    }
+
     #[test]
     fn code_in_a_pickle_is_refused_by_name() {
-        let error = run(b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R.").unwrap_err();
+        let error = refusal(b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R.");
         assert!(matches!(&error, PthError::Forbidden(name) if name == "os.system"), "{error}");
-        let error = run(b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.").unwrap_err();
+        let error = refusal(b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.");
         assert!(matches!(&error, PthError::Forbidden(name) if name == "builtins.eval"), "{error}");
     }
 
@@ -352,5 +394,29 @@ mod tests {
         ] {
             assert!(run(pickle).is_err(), "{pickle:?}");
         }
+    }
+
+    #[test]
+    fn nests_loops_and_repeats_cost_no_more_than_their_bytes() {
+        // Each opcode wraps the tuple before; each `a` puts a list into the one below.
+        let nested = [&b")"[..], &[0x85; 1 << 20], b"."].concat();
+        assert!(matches!(run(&nested), Ok((Value::Tuple(_), _))));
+        let lists = [&[b']'; 1 << 19][..], &[b'a'; (1 << 19) - 1], b"."].concat();
+        assert!(matches!(run(&lists), Ok((Value::List(_), _))));
+        // A tuple of itself twice, a hundred times over; a list that holds itself.
+        let doubled = [&b")q\x00"[..], &b"h\x00\x86q\x00".repeat(100), b"."].concat();
+        assert!(matches!(run(&doubled), Ok((Value::Tuple(_), _))));
+        assert!(matches!(run(b"]q\x00h\x00a."), Ok((Value::List(_), _))));
+        // A megabyte of text, recalled a hundred thousand times.
+        let text =
+            [&b"X\x00\x00\x10\x00"[..], &[b'x'; 1 << 20], b"q\x00", &b"h\x00".repeat(100_000), b"."].concat();
+        assert!(matches!(run(&text), Ok((Value::Text(_), _))));
+    }
+
+    #[test]
+    fn tensors_have_few_dimensions_and_dicts_whole_items() {
+        let many = vec![Value::Int(1); MAX_DIMENSIONS + 1];
+        assert!(integers(&many).is_err() && integers(&many[1..]).is_ok());
+        assert!(refusal(b"}(K\x01u.").to_string().contains("an item has no value"));
     }
 }
