@@ -19,6 +19,7 @@ use super::{
     machine::Machine,
     pass::Passes,
     report::Report,
+    require_open,
     setup::{LabelledItem, LaidOut, ScalingSum, Setup, count_reasons, fold, lay_out},
 };
 use crate::{
@@ -32,6 +33,8 @@ use crate::{
 const SHOW_EVERY: Duration = Duration::from_millis(500);
 /// How often a run asks how far its embedding is.
 const EMBED_TIMER: Duration = Duration::from_millis(250);
+/// How often a run looks for a worker while there is none.
+const WORKER_TIMER: Duration = Duration::from_secs(1);
 /// Embeddings read at a time while the scaling is computed.
 const PAGE: usize = 4096;
 
@@ -60,8 +63,7 @@ async fn prepare(
     let mut reasons = Vec::new();
     let items = labelled_items(context, &embed, spec, &mut reasons).await?;
     report.left_out = count_reasons(reasons);
-    let space = spaces::in_use(&context.store).await?;
-    let space = space.ok_or_else(|| RunError::Failed("no live worker has a model".to_owned()))?;
+    let space = space(context, run, report).await?;
     report.space = Some(space.to_string());
     let LaidOut { setup, samples, views } =
         lay_out(&items, space.clone(), &spec.request).map_err(|error| RunError::Failed(error.to_string()))?;
@@ -156,17 +158,30 @@ async fn embedded(
                 return Err(RunError::Failed(error));
             }
         }
-        let state = context.store.state(run).await?;
-        if state == Some(State::Preparing) {
-            return Err(RunError::Forgotten);
-        }
-        if state != Some(State::Running) {
+        let open = require_open(context, run).await;
+        if let Err(RunError::Closed) = open {
             context.store.close_submission(id, State::Cancelled, None, false).await?;
-            return Err(RunError::Closed);
         }
+        open?;
         tokio::select! {
             () = context.stop.cancelled() => return Err(RunError::Stopping),
             () = doorbell.wait(EMBED_TIMER) => tokio::time::sleep(EMBED_TIMER / 5).await,
+        }
+    }
+}
+
+/// The space that the run trains in, once some worker is there to train: all may be restarting just now.
+async fn space(context: &Context, run: SubmissionId, report: &mut Report) -> Result<Space, RunError> {
+    loop {
+        if let Some(space) = spaces::in_use(&context.store).await? {
+            return Ok(space);
+        }
+        "waiting for a worker with a model".clone_into(&mut report.progress);
+        context.store.put_document(run, "report", report).await?;
+        require_open(context, run).await?;
+        tokio::select! {
+            () = context.stop.cancelled() => return Err(RunError::Stopping),
+            () = tokio::time::sleep(WORKER_TIMER) => {}
         }
     }
 }

@@ -159,6 +159,15 @@ async fn drive_once(context: &Context, run: SubmissionId) -> Result<(), RunError
     driver::drive(context, &submission, &spec).await
 }
 
+/// Checks that the run is to go on.
+async fn require_open(context: &Context, run: SubmissionId) -> Result<(), RunError> {
+    match context.store.state(run).await? {
+        Some(State::Running) => Ok(()),
+        Some(State::Preparing) => Err(RunError::Forgotten),
+        _ => Err(RunError::Closed),
+    }
+}
+
 /// Returns a run's view.
 ///
 /// # Errors

@@ -14,14 +14,14 @@ use common::{
     envelope::Envelope,
     ids::{JobId, SubmissionId},
     jobs::{JobArgs, Kind, Phase, TrainEpochArgs},
-    store::{Doorbell, Parameters, State},
+    store::{Doorbell, Parameters},
     topology::Route,
     training::{GradientSum, RunPlan, decode_f32, encode_f32},
     tree::{Node, node_range},
 };
 use futures::future::join_all;
 
-use super::{RunError, machine::Work};
+use super::{RunError, machine::Work, require_open};
 use crate::context::Context;
 
 /// How long a pass waits before it publishes its unanswered jobs again; doubles up to the limit.
@@ -116,7 +116,7 @@ impl<'a> Passes<'a> {
             nodes = failures.iter().map(|(node, _)| *node).collect();
             tokio::select! {
                 () = self.context.stop.cancelled() => return Err(RunError::Stopping),
-                () = tokio::time::sleep(PUBLISH_PAUSE) => self.require_open().await?,
+                () = tokio::time::sleep(PUBLISH_PAUSE) => require_open(self.context, self.run).await?,
             }
         }
     }
@@ -147,15 +147,7 @@ impl<'a> Passes<'a> {
                 () = self.context.stop.cancelled() => return Err(RunError::Stopping),
                 () = self.doorbell.wait(TIMER) => {}
             }
-            self.require_open().await?;
-        }
-    }
-
-    async fn require_open(&self) -> Result<(), RunError> {
-        match self.context.store.state(self.run).await? {
-            Some(State::Running) => Ok(()),
-            Some(State::Preparing) => Err(RunError::Forgotten),
-            _ => Err(RunError::Closed),
+            require_open(self.context, self.run).await?;
         }
     }
 
