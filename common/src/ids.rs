@@ -15,6 +15,11 @@ use uuid::Uuid;
 
 use crate::jobs::Kind;
 
+/// A text is no id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("no id like 01890a5d-ac96-774b-bcce-b302099a8057")]
+pub struct NoId;
+
 macro_rules! uuid_newtype {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
@@ -35,10 +40,10 @@ macro_rules! uuid_newtype {
         }
 
         impl FromStr for $name {
-            type Err = uuid::Error;
+            type Err = NoId;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                text.parse().map(Self)
+                text.parse().map(Self).map_err(|_| NoId)
             }
         }
     };

@@ -43,7 +43,7 @@ pub enum RootError {
     },
     /// The folder lies outside every root.
     #[error(
-        "{path} is outside the folders this coordinator may read ({roots}): start it with SUBWATCH_DATASET_ROOTS={path}"
+        "{path} is outside the folders this coordinator may read ({roots}): start it with SUBWATCH_DATASET_ROOTS={roots}:{path}"
     )]
     Outside {
         /// The folder.

@@ -165,14 +165,25 @@ impl Default for Settings {
 
 /// What is wrong with the settings, in one line.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct ConfigError(String);
+#[error("{place}{text}")]
+pub struct ConfigError {
+    /// The setting, where it is about one.
+    key: Option<String>,
+    /// What the user knows the setting by.
+    place: String,
+    text: String,
+}
 
 impl ConfigError {
     /// Says that the setting `key` has `value` where it must be `want`.
     #[must_use]
     pub fn invalid(key: &str, value: &dyn fmt::Display, want: &str) -> Self {
-        Self(format!("{PREFIX}_{} is '{value}': it must be {want}", key.to_uppercase()))
+        let text = format!(" is '{value}': it must be {want}");
+        Self { key: Some(key.to_owned()), place: sources::variable(key), text }
+    }
+
+    fn general(text: impl Into<String>) -> Self {
+        Self { key: None, place: String::new(), text: text.into() }
     }
 }
 
@@ -283,7 +294,9 @@ impl Settings {
             .clone()
             .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("subwatch")))
             .or_else(|| variable("HOME").map(|home| home.join(".cache/subwatch")))
-            .ok_or_else(|| ConfigError(format!("no folder for downloaded weights: set {PREFIX}_CACHE_DIR")))
+            .ok_or_else(|| {
+                ConfigError::general(format!("no folder for downloaded weights: set {PREFIX}_CACHE_DIR"))
+            })
     }
 }
 
@@ -326,13 +339,13 @@ mod tests {
             assert!(error.contains(want), "{error}");
         };
         check("SUBWATCH_CHUNK_ITEMS", "0", "SUBWATCH_CHUNK_ITEMS is '0': it must be between 1 and 1024");
-        check("SUBWATCH_CHUNK_ITEMS", "many", "chunk_items");
+        check("SUBWATCH_CHUNK_ITEMS", "many", "SUBWATCH_CHUNK_ITEMS: string \"many\", not an integer");
         check("SUBWATCH_JOB_LIMIT_SECONDS", "0", "at least 1");
         check("SUBWATCH_MODEL_PRECISION", "fp8", "auto, fp32 or bf16");
-        check("SUBWATCH_URL", "8470", "url");
+        check("SUBWATCH_URL", "8470", "SUBWATCH_URL: ");
         check("SUBWATCH_URL", "http://me:hunter2@host", "is 'http://me:***@host/': it must be free of user");
         check("SUBWATCH_REDIS_KEY_PREFIX", "{x}", "free of braces");
-        check("SUBWATCH_HEALTH_ADDRESS", "8471", "health_address");
+        check("SUBWATCH_HEALTH_ADDRESS", "8471", "SUBWATCH_HEALTH_ADDRESS: ");
         check("SUBWATCH_AMQP_URL_FILE", "/no/such/file", "SUBWATCH_AMQP_URL_FILE is '/no/such/file'");
         check("SUBWATCH_CONFIG", "/no/such/file", "SUBWATCH_CONFIG is '/no/such/file'");
     }

@@ -71,7 +71,7 @@ impl Loaded {
         flags: &[(&str, Option<String>)],
         variables: HashMap<String, String>,
     ) -> Result<Self, ConfigError> {
-        let failed = |error: config::ConfigError| ConfigError(error.to_string());
+        let failed = |error: config::ConfigError| ConfigError::general(error.to_string());
         let keys = keys();
         let mut origins = BTreeMap::new();
         let mut builder = Config::builder();
@@ -106,10 +106,11 @@ impl Loaded {
             }
             builder = builder.set_override_option(*key, value.clone()).map_err(failed)?;
         }
-        let mut settings: Settings = builder.build().and_then(Config::try_deserialize).map_err(failed)?;
-        read_secrets(&mut settings, &origins)?;
-        read_authorities(&mut settings)?;
-        settings.validate()?;
+        let built = builder.build().map_err(failed)?;
+        let mut settings: Settings =
+            built.try_deserialize().map_err(|error| malformed(&error).named_by(&origins))?;
+        let read = read_secrets(&mut settings, &origins).and_then(|()| read_authorities(&mut settings));
+        read.and_then(|()| settings.validate()).map_err(|error| error.named_by(&origins))?;
         Ok(Self { settings, origins, unknown })
     }
 
@@ -123,6 +124,35 @@ impl Loaded {
             value,
         };
         values(&self.settings).into_iter().map(describe).collect()
+    }
+}
+
+impl ConfigError {
+    /// Names the setting as the user who gave it knows it.
+    fn named_by(mut self, origins: &BTreeMap<String, String>) -> Self {
+        let Some(key) = &self.key else { return self };
+        match origins.get(key).map(String::as_str) {
+            Some("flag") => self.place = format!("--{}", key.replace('_', "-")),
+            Some(origin) if *origin != variable(key) => self.place = format!("{key} in {origin}"),
+            Some(_) | None => {}
+        }
+        self
+    }
+}
+
+/// A value that has not the type of its setting.
+fn malformed(error: &config::ConfigError) -> ConfigError {
+    let of = |key: &str, what: String| ConfigError {
+        key: Some(key.to_owned()),
+        place: variable(key),
+        text: format!(": {what}"),
+    };
+    match error {
+        config::ConfigError::At { error, key: Some(key), .. } => of(key, error.to_string()),
+        config::ConfigError::Type { unexpected, expected, key: Some(key), .. } => {
+            of(key, format!("{unexpected}, not {expected}"))
+        }
+        error => ConfigError::general(error.to_string()),
     }
 }
 
@@ -224,6 +254,29 @@ mod tests {
         check("url", "\"http://127.0.0.1:1/\"", "flag");
         check("embed_attempts", "5", "default");
         check("amqp_url", "\"amqp://me:***@rabbit/%2f\"", "SUBWATCH_AMQP_URL");
+    }
+
+    #[test]
+    fn a_bad_value_is_named_as_its_giver_knows_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let check = |flag: Option<&str>, variable: Option<(&str, &str)>, text: &str, want: &str| {
+            let file = folder.path().join("subwatch.toml");
+            fs::write(&file, text).unwrap();
+            let file = file.display().to_string();
+            let given: Vec<(&str, &str)> =
+                [("SUBWATCH_CONFIG", file.as_str())].into_iter().chain(variable).collect();
+            let flags = [("url", flag.map(str::to_owned))];
+            let error = Loaded::from_sources(&flags, variables(&given)).unwrap_err().to_string();
+            assert_eq!(error, want.replace("FILE", &file));
+        };
+        let number = "string \"abc\", not an integer";
+        let http = "it must be an http URL such as http://127.0.0.1:8470";
+        check(None, None, "prefetch = \"abc\"", &format!("prefetch in FILE: {number}"));
+        check(None, Some(("SUBWATCH_PREFETCH", "abc")), "", &format!("SUBWATCH_PREFETCH: {number}"));
+        check(None, None, "url = \"ftp://x\"", &format!("url in FILE is 'ftp://x/': {http}"));
+        check(None, Some(("SUBWATCH_URL", "ftp://x")), "", &format!("SUBWATCH_URL is 'ftp://x/': {http}"));
+        check(Some("ftp://x"), None, "", &format!("--url is 'ftp://x/': {http}"));
+        check(Some("foo"), None, "", "--url: relative URL without a base: \"foo\"");
     }
 
     #[test]

@@ -7,6 +7,7 @@ use super::{
     client::Client,
     exit::{CliError, Exit},
     output::{self, Format, plain, table},
+    system::time_text,
 };
 use crate::api::{DeadFilter, DeadOutcome, DeadSelection, DeadView};
 
@@ -148,6 +149,7 @@ fn letter_text(letter: &DeadView) -> String {
         ),
         format!("reason      {}", plain(&letter.reason)),
         format!("error       {}", plain(&letter.error)),
+        format!("discarded   {}", time_text(letter.recorded_ms)),
         format!("attempts    {}, requeued {} times before", letter.attempts, letter.generation),
         format!("worker      {}", or_none(&letter.worker)),
         format!("origin      {}", or_none(&letter.origin)),
@@ -176,6 +178,10 @@ async fn settle(
         if selection.cursor.is_none() {
             break;
         }
+    }
+    if total.done == 0 && total.refused.is_empty() && !selection.all {
+        let none = "no dead letters like that; `subwatch dead list` shows all";
+        return Err(CliError::new(Exit::NotFound, none));
     }
     match format {
         Format::Table => output::print(&outcome_text(action, &total))?,

@@ -95,7 +95,7 @@ pub(super) async fn wait_for(
     id: SubmissionId,
     waiting: &Waiting,
 ) -> Result<SubmissionView, CliError> {
-    progress::wait(id, waiting, async || {
+    progress::wait(client, id, waiting, async || {
         let view = client.submission(id).await?;
         let done = view.succeeded + view.failed;
         let text = match view.state {

@@ -9,15 +9,19 @@ use std::{
 
 use futures::{StreamExt, stream};
 use url::Url;
+use walkdir::WalkDir;
 
 use super::{
     client::Client,
     exit::{CliError, Exit},
+    output,
 };
 use crate::api::UploadedImage;
 
 /// Images sent at once.
 const UPLOADS: usize = 4;
+/// Most files and folders looked at in a folder whose images are uploaded.
+const MOST_ENTRIES: usize = 1_000_000;
 /// Endings of image files, for folders that are uploaded.
 const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "gif", "bmp"];
 
@@ -104,19 +108,33 @@ fn of_path(path: PathBuf) -> Given {
     if path.is_dir() { Given::Folder(path) } else { Given::Image(Source::File(path)) }
 }
 
-/// The images of a folder and the folders below it, by name.
+/// The images of a folder and the folders below it, by name. Links to folders are not followed.
 ///
 /// # Errors
-/// When the folder cannot be listed or holds no image.
+/// When the folder cannot be listed, holds no image, or more than can be looked through.
 pub(super) fn images_below(folder: &Path) -> Result<Vec<Source>, CliError> {
-    let pattern = format!("{}/**/*", glob::Pattern::escape(&folder.display().to_string()));
-    let paths = glob::glob(&pattern)
-        .map_err(|error| CliError::failed(format!("{} cannot be listed: {error}", folder.display())))?;
-    let is_image = |path: &PathBuf| {
+    let is_image = |path: &Path| {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        path.is_file() && EXTENSIONS.contains(&extension.to_lowercase().as_str())
+        EXTENSIONS.contains(&extension.to_lowercase().as_str()) && path.is_file()
     };
-    let images: Vec<Source> = paths.flatten().filter(is_image).map(Source::File).collect();
+    let mut images = Vec::new();
+    for (looked_at, entry) in WalkDir::new(folder).sort_by_file_name().into_iter().enumerate() {
+        if looked_at == MOST_ENTRIES {
+            let what = format!(
+                "{} holds over {MOST_ENTRIES} files: name the folder of the images",
+                folder.display()
+            );
+            return Err(CliError::new(Exit::Usage, what));
+        }
+        match entry {
+            Ok(entry) if is_image(entry.path()) => images.push(Source::File(entry.into_path())),
+            Ok(_) => {}
+            Err(error) if error.depth() == 0 => {
+                return Err(CliError::failed(format!("{} cannot be listed: {error}", folder.display())));
+            }
+            Err(error) => output::note(&format!("left out: {error}")),
+        }
+    }
     if images.is_empty() {
         return Err(CliError::new(Exit::NotFound, format!("{} holds no image", folder.display())));
     }

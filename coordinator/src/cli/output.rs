@@ -83,6 +83,9 @@ pub(super) fn number(value: f64) -> Cell {
 
 /// About four significant digits, with thousands separated.
 pub(super) fn digits(value: f64) -> String {
+    if value == 0.0 {
+        return "0".to_owned();
+    }
     let size = value.abs();
     if size >= 1000.0 {
         let whole = format!("{size:.0}");
@@ -130,7 +133,7 @@ mod tests {
             (345.67, "345.7"),
             (1_234_567.8, "1,234,568"),
             (-1500.0, "-1,500"),
-            (0.0, "0.0000"),
+            (0.0, "0"),
         ] {
             assert_eq!(digits(value), want);
         }

@@ -15,7 +15,7 @@ use super::{
     output::{self, Format, number, plain, table},
     progress::{Display, Progress},
 };
-use crate::api::{ItemView, Page, SubmissionRequest, UploadedImage};
+use crate::api::{ItemView, Page, SubmissionRequest, SubmissionView, UploadedImage};
 
 /// Most images of one submission.
 const IMAGES_AT_ONCE: usize = 10_000;
@@ -51,6 +51,13 @@ impl Line {
         Self::Failed { item: item.into(), error: error.into() }
     }
 
+    /// The line with `prefix` before the item's name.
+    fn below(mut self, prefix: &str) -> Self {
+        let (Self::Predicted { item, .. } | Self::Failed { item, .. }) = &mut self;
+        item.insert_str(0, prefix);
+        self
+    }
+
     fn of(view: ItemView) -> Self {
         match (view.prediction, view.target) {
             (Some(prediction), Some(target)) => {
@@ -64,73 +71,49 @@ impl Line {
     }
 }
 
-impl PredictArguments {
-    /// The key of the `nth` submission of this command, from 0: each needs its own.
-    fn key(&self, nth: usize) -> Option<String> {
-        let key = self.submitting.idempotency_key.as_ref()?;
-        Some(if nth == 0 { key.clone() } else { format!("{key}/{nth}") })
-    }
-
-    fn request(&self, dataset: Option<String>, images: Vec<UploadedImage>) -> SubmissionRequest {
-        SubmissionRequest::Predict {
-            run: self.run.clone(),
-            dataset,
-            images,
-            deadline_seconds: self.deadline.deadline,
-        }
-    }
-}
-
 pub(super) async fn run(
     client: &Client,
     format: Format,
     arguments: PredictArguments,
 ) -> Result<Exit, CliError> {
-    let run = &arguments.run;
-    let (mut datasets, mut sources) = (Vec::new(), Vec::new());
-    for given in images::read_arguments(&arguments.paths)? {
-        match given {
+    let given = images::read_arguments(&arguments.paths)?;
+    // The items of several arguments need to be told apart.
+    let several = given.len() > 1;
+    let mut submitter = Submitter { client, arguments: &arguments, parts: Vec::new() };
+    let mut sources = Vec::new();
+    for given in given {
+        let (name, dataset, folder) = match given {
+            Given::Image(source) => {
+                sources.push(source);
+                continue;
+            }
             Given::Folder(folder) => {
-                datasets.push((dataset_argument(&folder.display().to_string()), Some(folder)));
+                let name = folder.display().to_string();
+                (name.clone(), dataset_argument(&name), Some(folder))
             }
-            Given::Dataset(url) => datasets.push((url, None)),
-            Given::Image(source) => sources.push(source),
-        }
-    }
-    let mut submissions = Vec::new();
-    for (dataset, folder) in datasets {
-        let key = arguments.key(submissions.len());
-        let request = arguments.request(Some(dataset), Vec::new());
-        match (client.submit(&request, key.as_deref()).await, folder) {
-            (Ok(view), _) => submissions.push(view),
+            Given::Dataset(url) => (url.clone(), url, None),
+        };
+        submitter.send(&std::mem::take(&mut sources)).await?;
+        let prefix = if several { format!("{}/", name.trim_end_matches('/')) } else { String::new() };
+        match submitter.dataset(dataset, prefix).await {
+            Ok(()) => {}
             // A folder that the coordinator cannot read is sent to it, image by image.
-            (Err(error), Some(folder)) if [Exit::NotAllowed, Exit::NotFound].contains(&error.exit) => {
-                client.named_run(run).await?;
-                sources.extend(images::images_below(&folder)?);
-                output::note(&format!("sending the images of {}: {}", folder.display(), error.message));
+            Err(error) if folder.is_some() && [Exit::NotAllowed, Exit::NotFound].contains(&error.exit) => {
+                client.named_run(&arguments.run).await?;
+                output::note(&format!("sending the images of {name}: {}", error.message));
+                sources = images::images_below(&folder.unwrap_or_default())?;
             }
-            (Err(error), _) => return Err(error),
+            Err(error) => return Err(error),
         }
     }
-    let mut unsent = Vec::new();
-    for sources in sources.chunks(IMAGES_AT_ONCE) {
-        let mut images = Vec::new();
-        for upload in upload_all(client, sources).await? {
-            match upload {
-                Ok(image) => images.push(image),
-                Err((item, error)) => unsent.push(Line::failed(item, error)),
-            }
-        }
-        if !images.is_empty() {
-            let key = arguments.key(submissions.len());
-            let request = arguments.request(None, images);
-            submissions.push(client.submit(&request, key.as_deref()).await?);
-        }
-    }
-    let mut ended = Vec::new();
-    for view in submissions {
-        if arguments.waiting.detach {
-            detached(format, &view)?;
+    submitter.send(&sources).await?;
+    let parts = submitter.parts;
+    note_run(client, &arguments.run, &parts).await?;
+
+    let detach = arguments.waiting.detach;
+    for view in parts.iter().filter_map(|part| part.submission.as_ref()) {
+        if detach {
+            detached(format, view)?;
             continue;
         }
         let view = wait_for(client, view.submission, &arguments.waiting).await?;
@@ -139,26 +122,115 @@ pub(super) async fn run(
             (State::Cancelled, None) => {
                 return Err(CliError::failed(format!("submission {} was cancelled", view.submission)));
             }
-            _ => ended.push(view.submission),
+            _ => {}
         }
     }
-    if arguments.waiting.detach && unsent.is_empty() {
+    if detach && parts.iter().all(|part| part.unsent.is_empty()) {
         return Ok(Exit::Done);
     }
     let mut printer = Printer::new(format);
-    for id in ended {
+    for part in parts {
+        part.print(client, &mut printer, !detach).await?;
+    }
+    printer.finish()
+}
+
+/// Says which run predicts, where the user named none by its id.
+async fn note_run(client: &Client, name: &str, parts: &[Part]) -> Result<(), CliError> {
+    let run = parts.iter().find_map(|part| part.submission.as_ref()?.run);
+    if let Some(run) = run.filter(|run| run.to_string() != name) {
+        let dataset = client.run(run).await?.request.dataset;
+        output::note(&format!("predicting with the {name} run, {run}, trained on {dataset}"));
+    }
+    Ok(())
+}
+
+/// What became of some of the arguments: one submission at most.
+struct Part {
+    /// Nothing where no image reached the coordinator.
+    submission: Option<SubmissionView>,
+    /// What stands before the names of its items.
+    prefix: String,
+    /// Images that did not reach the coordinator, with their places among those named.
+    unsent: Vec<(usize, Line)>,
+}
+
+impl Part {
+    /// Prints its items in the order they were named in; those that did not reach the coordinator alone
+    /// unless its submission has ended.
+    async fn print(self, client: &Client, printer: &mut Printer, ended: bool) -> Result<(), CliError> {
+        let mut unsent = self.unsent.into_iter().peekable();
+        let mut at = 0;
         let mut cursor = None;
-        loop {
-            let page = results(client, id, cursor).await?;
-            printer.add(page.items)?;
+        while let Some(view) = self.submission.as_ref().filter(|_| ended) {
+            let page = results(client, view.submission, cursor).await?;
+            let mut lines = Vec::with_capacity(page.items.len());
+            for line in page.items {
+                while let Some((_, line)) = unsent.next_if(|(place, _)| *place == at) {
+                    lines.push(line);
+                    at += 1;
+                }
+                lines.push(line.below(&self.prefix));
+                at += 1;
+            }
+            printer.add(lines)?;
             cursor = page.next;
             if cursor.is_none() {
                 break;
             }
         }
+        printer.add(unsent.map(|(_, line)| line).collect())
     }
-    printer.add(unsent)?;
-    printer.finish()
+}
+
+/// Submits arguments in their order.
+struct Submitter<'a> {
+    client: &'a Client,
+    arguments: &'a PredictArguments,
+    parts: Vec<Part>,
+}
+
+impl Submitter<'_> {
+    /// Submits a dataset that the coordinator can read.
+    async fn dataset(&mut self, dataset: String, prefix: String) -> Result<(), CliError> {
+        let submission = Some(self.submit(Some(dataset), Vec::new()).await?);
+        self.parts.push(Part { submission, prefix, unsent: Vec::new() });
+        Ok(())
+    }
+
+    /// Brings images to the coordinator and submits them.
+    async fn send(&mut self, sources: &[Source]) -> Result<(), CliError> {
+        for sources in sources.chunks(IMAGES_AT_ONCE) {
+            let (mut images, mut unsent) = (Vec::new(), Vec::new());
+            for (at, upload) in upload_all(self.client, sources).await?.into_iter().enumerate() {
+                match upload {
+                    Ok(image) => images.push(image),
+                    Err((item, error)) => unsent.push((at, Line::failed(item, error))),
+                }
+            }
+            let submission = if images.is_empty() { None } else { Some(self.submit(None, images).await?) };
+            self.parts.push(Part { submission, prefix: String::new(), unsent });
+        }
+        Ok(())
+    }
+
+    async fn submit(
+        &self,
+        dataset: Option<String>,
+        images: Vec<UploadedImage>,
+    ) -> Result<SubmissionView, CliError> {
+        let request = SubmissionRequest::Predict {
+            run: self.arguments.run.clone(),
+            dataset,
+            images,
+            deadline_seconds: self.arguments.deadline.deadline,
+        };
+        // Each submission of one command needs a key of its own.
+        let nth = self.parts.iter().filter(|part| part.submission.is_some()).count();
+        let key = self.arguments.submitting.idempotency_key.as_ref();
+        let key = key.map(|key| if nth == 0 { key.clone() } else { format!("{key}/{nth}") });
+        self.client.submit(&request, key.as_deref()).await
+    }
 }
 
 /// Prints lines: as they come for programs, as one table for people.

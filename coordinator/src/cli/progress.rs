@@ -13,8 +13,9 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{
     Waiting,
+    client::Client,
     exit::{CliError, Exit},
-    output,
+    output, system,
 };
 
 /// Polling starts fast, for what is over in a moment, and slows down.
@@ -22,6 +23,8 @@ const POLL_FIRST: Duration = Duration::from_millis(20);
 const POLL_AT_MOST: Duration = Duration::from_millis(250);
 /// How often a line is printed where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
+/// How long nothing happens until the reason is looked for, and how often it is.
+const STILL: Duration = Duration::from_secs(3);
 
 /// How far something is.
 pub(super) struct Progress {
@@ -35,6 +38,7 @@ pub(super) struct Progress {
 
 /// Polls `look` until its progress has ended, and returns what it saw last.
 pub(super) async fn wait<T>(
+    client: &Client,
     id: SubmissionId,
     waiting: &Waiting,
     mut look: impl AsyncFnMut() -> Result<(T, Progress), CliError>,
@@ -42,15 +46,19 @@ pub(super) async fn wait<T>(
     let began = Instant::now();
     let mut shown = Display::new();
     let mut poll = POLL_FIRST;
+    let mut stillness = Stillness::new();
     loop {
         let go_on = format!("the work goes on; look at it with `subwatch status {id}`");
-        let (seen, progress) = match look().await {
+        let (seen, mut progress) = match look().await {
             Ok(seen) => seen,
             Err(error) => {
                 shown.clear();
                 return Err(CliError::new(error.exit, format!("{}; {go_on}", error.message)));
             }
         };
+        if let Some(reason) = stillness.reason(client, &progress).await {
+            progress.text = format!("{}; {reason}", progress.text);
+        }
         shown.show(&progress);
         if progress.ended {
             shown.clear();
@@ -67,6 +75,30 @@ pub(super) async fn wait<T>(
                 return Err(CliError::new(Exit::Interrupted, go_on));
             }
         }
+    }
+}
+
+/// Notices that nothing happens, and why.
+struct Stillness {
+    fraction: f64,
+    /// When something happened last, or the reason was looked for.
+    since: Instant,
+    reason: Option<&'static str>,
+}
+
+impl Stillness {
+    fn new() -> Self {
+        Self { fraction: 0.0, since: Instant::now(), reason: None }
+    }
+
+    async fn reason(&mut self, client: &Client, progress: &Progress) -> Option<&'static str> {
+        if progress.ended || progress.fraction > self.fraction {
+            *self = Self { fraction: progress.fraction, ..Self::new() };
+        } else if self.since.elapsed() >= STILL {
+            self.reason = system::without_workers(client).await;
+            self.since = Instant::now();
+        }
+        self.reason
     }
 }
 

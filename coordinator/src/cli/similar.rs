@@ -22,7 +22,7 @@ pub(super) struct SimilarArguments {
     #[arg(value_name = "PATH|VIDEO_ID", allow_hyphen_values = true)]
     image: String,
     /// Neighbours to find.
-    #[arg(short, default_value_t = 10)]
+    #[arg(short, default_value_t = 10, allow_negative_numbers = true)]
     k: usize,
     /// Space to search; the one that workers use where none is named.
     #[arg(long)]

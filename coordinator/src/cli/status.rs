@@ -8,15 +8,16 @@ use super::{
     embed,
     exit::{CliError, Exit},
     output::{self, Format, plain, table},
-    system::workers_text,
+    system::{self, workers_text},
     train,
 };
 use crate::api::{StatusView, SubmissionView};
 
 #[derive(Args)]
 pub(super) struct StatusArguments {
-    /// A submission or run; the whole system where none is given.
-    id: Option<SubmissionId>,
+    /// The id of a submission or run, or a run by the name `latest` or `best`; the whole system where none is
+    /// given.
+    id: Option<String>,
 }
 
 pub(super) async fn run(
@@ -25,7 +26,10 @@ pub(super) async fn run(
     arguments: StatusArguments,
 ) -> Result<Exit, CliError> {
     match arguments.id {
-        Some(id) => show_one(client, format, id).await?,
+        Some(name) => match name.parse() {
+            Ok(id) => show_one(client, format, id).await?,
+            Err(_) => train::print(format, &client.named_run(&name).await?)?,
+        },
         None => {
             let status = client.status().await?;
             match format {
@@ -39,6 +43,11 @@ pub(super) async fn run(
 
 async fn show_one(client: &Client, format: Format, id: SubmissionId) -> Result<(), CliError> {
     let view = client.submission(id).await?;
+    if !view.state.is_terminal()
+        && let Some(reason) = system::without_workers(client).await
+    {
+        output::note(reason);
+    }
     match view.kind {
         SubmissionKind::Train => train::print(format, &client.run(id).await?),
         SubmissionKind::Embed | SubmissionKind::Predict => embed::show(client, format, view).await,

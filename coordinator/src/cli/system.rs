@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use clap::{Args, Subcommand};
 use common::{
     ids::SubmissionId,
-    store::{State, WorkerView},
+    store::{State, SubmissionKind, WorkerView},
 };
 
 use super::{
@@ -153,6 +153,16 @@ pub(super) async fn workers(client: &Client, format: Format) -> Result<Exit, Cli
     print_all(format, &client.workers().await?.workers, workers_text)
 }
 
+/// What to tell someone whose work does not go on because no worker is there.
+pub(super) async fn without_workers(client: &Client) -> Option<&'static str> {
+    // Whoever waits hears of other troubles where they matter.
+    let workers = client.workers().await.ok()?.workers;
+    workers
+        .iter()
+        .all(WorkerView::is_lost)
+        .then_some("no worker is running: start one with `make up` or `subwatch-worker`")
+}
+
 /// A table of workers, or what to do where there is none.
 pub(super) fn workers_text(workers: &[WorkerView]) -> String {
     if workers.is_empty() {
@@ -180,7 +190,7 @@ pub(super) fn workers_text(workers: &[WorkerView]) -> String {
 }
 
 /// A point in time, given in milliseconds since the Unix epoch, as a person reads it.
-fn time_text(unix_ms: u64) -> String {
+pub(super) fn time_text(unix_ms: u64) -> String {
     // The last second that has four digits for its year; a worker may claim any.
     const LAST: Duration = Duration::from_secs(253_402_300_799);
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(unix_ms).min(LAST)).to_string()
@@ -232,13 +242,16 @@ pub(super) async fn cancel(
     let view = client.cancel(arguments.id).await?;
     let kind = to_json(&view.kind);
     match format {
-        Format::Table => output::print(&format!(
-            "{} {} is cancelled; {} of {} items were resolved",
-            kind.as_str().unwrap_or_default(),
-            view.submission,
-            view.succeeded + view.failed,
-            view.items
-        ))?,
+        Format::Table => {
+            let resolved = match view.kind {
+                SubmissionKind::Train => String::new(),
+                SubmissionKind::Embed | SubmissionKind::Predict => {
+                    format!("; {} of {} items were resolved", view.succeeded + view.failed, view.items)
+                }
+            };
+            let kind = kind.as_str().unwrap_or_default();
+            output::print(&format!("{kind} {} is cancelled{resolved}", view.submission))?;
+        }
         Format::Json | Format::Jsonl => output::print_json(format, &view)?,
     }
     Ok(Exit::Done)

@@ -39,7 +39,7 @@ pub(super) struct TrainArguments {
     #[arg(long, default_value_t = 50)]
     batch_size: u32,
     /// Adam's learning rate.
-    #[arg(long, default_value_t = 1e-3)]
+    #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
     learning_rate: f64,
     /// Seed of the split and of the order of samples.
     #[arg(long, default_value_t = 0)]
@@ -58,7 +58,7 @@ pub(super) struct TrainArguments {
 
 #[derive(Args)]
 pub(super) struct ResumeArguments {
-    /// A run that failed.
+    /// The id of a run that failed.
     run: SubmissionId,
     #[command(flatten)]
     waiting: Waiting,
@@ -126,7 +126,7 @@ async fn follow(client: &Client, format: Format, view: RunView, waiting: &Waitin
         return Ok(Exit::Done);
     }
     let id = view.run;
-    let view = progress::wait(id, waiting, async || {
+    let view = progress::wait(client, id, waiting, async || {
         let view = client.run(id).await?;
         let progress = Progress {
             fraction: view.fraction,
@@ -137,6 +137,9 @@ async fn follow(client: &Client, format: Format, view: RunView, waiting: &Waitin
     })
     .await?;
     print(format, &view)?;
+    if view.state == State::Cancelled {
+        return Err(CliError::failed(format!("run {id} was cancelled")));
+    }
     Ok(exit_of(view.state))
 }
 
@@ -183,9 +186,10 @@ fn text(view: &RunView) -> String {
     if !view.epochs.is_empty() {
         parts.push(epochs(view));
     }
-    match &view.test {
-        Some(test) => parts.push(metrics(test)),
-        None => parts.push(format!("progress  {}", plain(&view.progress))),
+    match (&view.test, view.state) {
+        (Some(test), _) => parts.push(metrics(test)),
+        (None, State::Cancelled) => parts.push(format!("cancelled at: {}", plain(&view.progress))),
+        (None, _) => parts.push(format!("progress  {}", plain(&view.progress))),
     }
     if let Some(weights) = view.weights_sha256 {
         parts.push(format!("weights   sha256 {weights}"));

@@ -23,7 +23,7 @@ use super::{
     setup::{LabelledItem, LaidOut, ScalingSum, Setup, count_reasons, fold, lay_out},
 };
 use crate::{
-    api::SplitCounts,
+    api::{LeftOut, SplitCounts},
     context::Context,
     spaces,
     submissions::{self, EmbedSpec, Terms},
@@ -65,8 +65,9 @@ async fn prepare(
     report.left_out = count_reasons(reasons);
     let space = space(context, run, report).await?;
     report.space = Some(space.to_string());
+    let laid_out = lay_out(&items, space.clone(), &spec.request);
     let LaidOut { setup, samples, views } =
-        lay_out(&items, space.clone(), &spec.request).map_err(|error| RunError::Failed(error.to_string()))?;
+        laid_out.map_err(|error| RunError::Failed(format!("{error}{}", without(&report.left_out))))?;
     artifacts::write(context, run, artifacts::SAMPLES, &views).await?;
     let plan = &setup.plan;
     report.split =
@@ -90,6 +91,16 @@ async fn prepare(
     store.put_document(run, "report", report).await?;
     store.put_document(run, "setup", &setup).await?;
     Ok(setup)
+}
+
+/// Says which samples an error was met without, and why.
+fn without(left_out: &[LeftOut]) -> String {
+    if left_out.is_empty() {
+        return String::new();
+    }
+    let reasons: Vec<String> =
+        left_out.iter().map(|left_out| format!("{} ({})", left_out.items, left_out.reason)).collect();
+    format!("; left out were {}", reasons.join(", "))
 }
 
 /// Makes the embed submission of the run, or finds it again, and carries it to its end.

@@ -83,7 +83,11 @@ async fn write_dataset(
                 let item = ManifestItem::named(&rejected.item);
                 manifest.reject(RejectedItem { item, failure: rejected.failure }).await
             }
-            Entry::Duplicate(duplicate) => return Err(failed(&duplicate)),
+            Entry::Duplicate(duplicate) => {
+                return Err(SubmissionError::Failed(format!(
+                    "{duplicate}; `subwatch dataset check` lists all of them"
+                )));
+            }
         };
         written.map_err(|error| unwritten(&error))?;
         read += 1;

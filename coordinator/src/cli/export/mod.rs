@@ -104,6 +104,7 @@ async fn lines<T: Serialize>(
 ) -> Result<Exit, CliError> {
     let mut sink = Sink::open(out)?;
     let mut array = JsonArray::new(format, 0);
+    let mut written = 0;
     let mut cursor = None;
     loop {
         let Page { items, next } = page(cursor).await?;
@@ -112,6 +113,7 @@ async fn lines<T: Serialize>(
         } else {
             items.iter().try_for_each(|item| sink.write_line(item))?;
         }
+        written += items.len();
         cursor = next;
         if cursor.is_none() {
             break;
@@ -121,7 +123,15 @@ async fn lines<T: Serialize>(
         sink.write(format!("{}\n", array.end()).as_bytes())?;
     }
     sink.finish().await?;
+    note_written(written, out);
     Ok(Exit::Done)
+}
+
+/// Says what a file holds now; who reads standard output sees it.
+fn note_written(lines: usize, out: Option<&str>) {
+    if let Some(out) = out.filter(|out| *out != "-") {
+        output::note(&format!("{lines} entries in {}", plain(out)));
+    }
 }
 
 async fn predictions(client: &Client, id: &str, out: Option<&str>, format: Format) -> Result<Exit, CliError> {
@@ -186,6 +196,7 @@ async fn embeddings(
         names.finish().await?;
     }
     sink.finish().await?;
+    note_written(rows, out);
     if view.failed > 0 {
         output::note(&format!(
             "{} of {} images have no embedding; see `subwatch status {submitted}`",
