@@ -147,9 +147,6 @@ impl Store {
         let id = new.id.to_string();
         // First of all, so that whoever leads finds it even if this process dies now.
         redis::cmd("SADD").arg(self.keys.active()).arg(&id).query_async::<()>(&mut connection).await?;
-        // All scores are equal: ids sort by time, so the index is read in lexicographic order.
-        let index = self.keys.submissions();
-        redis::cmd("ZADD").arg(index).arg(0).arg(&id).query_async::<()>(&mut connection).await?;
         let mut fields = vec![
             ("kind", word(&new.kind)),
             ("state", State::Preparing.name()),
@@ -161,13 +158,23 @@ impl Store {
             let deadline_ms = u128::from(self.now_ms().await?) + deadline.as_millis();
             fields.push(("deadline_ms", deadline_ms.to_string()));
         }
-        Ok(CREATE
+        CREATE
             .key(self.keys.submission(new.id))
             .arg(self.keys.doorbell())
             .arg(id)
             .arg(&fields)
-            .invoke_async(&mut connection)
-            .await?)
+            .invoke_async::<()>(&mut connection)
+            .await?;
+        // Only now: an entry without a record leaves the index.
+        self.put_in_index(new.id).await
+    }
+
+    /// Puts a submission into the index that [`Store::submissions`] reads; doing it twice changes nothing.
+    pub(super) async fn put_in_index(&self, id: SubmissionId) -> Result<(), StoreError> {
+        // All scores are equal: ids sort by time, so the index is read in lexicographic order.
+        let mut command = redis::cmd("ZADD");
+        command.arg(self.keys.submissions()).arg(0).arg(id.to_string());
+        Ok(command.query_async(&mut self.connection.clone()).await?)
     }
 
     /// Returns how many submissions a coordinator has to look after.

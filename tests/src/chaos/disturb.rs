@@ -31,8 +31,6 @@ use super::{
 };
 use crate::{proxy::Passage, python::project};
 
-/// Longest a worker that shall die is waited for until it holds something.
-const HOLDING: Duration = Duration::from_secs(3);
 /// Longest a connection for the test's own publishes may take.
 const PUBLISHING: Duration = Duration::from_secs(15);
 /// Pause between two resets of connections that flap.
@@ -46,6 +44,11 @@ const POISONED: Duration = Duration::from_secs(120);
 const DEATHS: u32 = 12;
 /// How often a poisoned job is looked at.
 const LOOK: Duration = Duration::from_millis(4);
+/// Longest a worker is stopped until another has finished a job that it holds.
+const FINISHING: Duration = Duration::from_secs(20);
+/// What Redis may have answered and not written to its file yet: it puts a write off for so long while the
+/// one before it is being synchronised (`appendfsync everysec`).
+const UNWRITTEN: Duration = Duration::from_secs(2);
 /// Copies of running jobs that are published.
 const COPIES: usize = 24;
 
@@ -105,6 +108,11 @@ impl<'a> Scene<'a> {
                 let held = self.system.in_flight().await.len();
                 life.kill().await;
                 self.system.killed(held);
+                if server == Server::Store {
+                    let now = Instant::now();
+                    let since = now.checked_sub(UNWRITTEN).unwrap_or(now);
+                    self.explained().forgotten.push((since, now));
+                }
                 sleep(lasting).await;
                 self.servers.spawn(server, &mut life);
                 self.servers.ready(server).await;
@@ -160,6 +168,7 @@ impl<'a> Scene<'a> {
                 link.set(Passage::Open);
             }
             Disturbance::Duplicate => self.duplicate(&mut random).await,
+            Disturbance::FinishTwice(worker) => self.finish_twice(worker).await,
             Disturbance::MixVersions => self.mix_versions().await,
             Disturbance::Litter(garbage) => self.litter(garbage).await,
             Disturbance::Poison => self.poison(&mut random).await,
@@ -170,37 +179,13 @@ impl<'a> Scene<'a> {
     async fn kill(&self, program: Program, lasting: Duration) {
         let mut slot = self.system.slot(program).await;
         let held = match program {
-            Program::Worker(_) => self.pause_holding(&mut slot).await,
+            Program::Worker(_) => self.system.pause_holding(&mut slot).await.len(),
             Program::Coordinator(_) => self.system.in_flight().await.len(),
         };
         slot.process().kill().await;
         self.system.killed(held);
         sleep(lasting).await;
         self.system.revive(&mut slot, None);
-    }
-
-    /// Stops a worker as soon as it holds a job, or has had its time; returns how many it holds.
-    async fn pause_holding(&self, slot: &mut Slot) -> usize {
-        let since = Instant::now();
-        loop {
-            let boot = slot.boot();
-            let held = async || {
-                let all = self.system.in_flight().await;
-                all.iter().filter(|(_, _, by)| boot.is_some() && *by == boot).count()
-            };
-            if held().await > 0 {
-                slot.process().pause();
-                let count = held().await;
-                if count > 0 {
-                    return count;
-                }
-                slot.process().resume();
-            }
-            if since.elapsed() > HOLDING {
-                return 0;
-            }
-            sleep(LOOK).await;
-        }
     }
 
     /// Restarts a program in order, with more environment variables.
@@ -290,6 +275,58 @@ impl<'a> Scene<'a> {
             // The broker may be disturbed as well; what it does not take is not delivered twice.
             let _ = timeout(PUBLISHING, publisher.publish(&copy, &route)).await;
         }
+    }
+
+    /// Stops a worker that holds several jobs of one submission, has another worker finish one of them, and
+    /// lets the first go on: it finishes that job as well, while others of the submission are open.
+    async fn finish_twice(&self, worker: usize) {
+        let mut slot = self.system.slot(Program::Worker(worker)).await;
+        let Some(id) = self.load.submit_spare().await else {
+            return crate::say("    no coordinator accepted a submission whose jobs take a while");
+        };
+        let Some((submission, job)) = self.pause_holding_several(&mut slot, id).await else {
+            return crate::say("    the worker did not hold several jobs of the submission");
+        };
+        let config = BrokerConfig::new(self.system.vhost.amqp_url().into(), "chaos");
+        if let (Some((copy, route)), Ok(Ok(publisher))) =
+            (copy_of(&submission, job), timeout(PUBLISHING, Publisher::connect(&config)).await)
+        {
+            // The stopped worker is served some of them.
+            for _ in 0..COPIES {
+                let _ = timeout(PUBLISHING, publisher.publish(&copy, &route)).await;
+            }
+            let since = Instant::now();
+            while since.elapsed() < FINISHING {
+                let marks = self.system.ask(self.system.store.job_marks(submission.id)).await;
+                if marks.and_then(|mut marks| marks.remove(&job.to_string())).is_some_and(|m| m.is_finished())
+                {
+                    self.system.tally().finished_twice += 1;
+                    break;
+                }
+                sleep(LOOK).await;
+            }
+        }
+        slot.process().resume();
+    }
+
+    /// Stops a worker while it holds at least two jobs of a submission of items, and returns one of them.
+    async fn pause_holding_several(&self, slot: &mut Slot, id: SubmissionId) -> Option<(Submission, u32)> {
+        let since = Instant::now();
+        while since.elapsed() < VICTIM {
+            let held = self.system.pause_holding(slot).await;
+            let running = self.system.running().await.unwrap_or_default();
+            if let Some(submission) = running.into_iter().find(|submission| submission.id == id) {
+                let mut jobs = held.iter().filter(|(id, _)| *id == submission.id).map(|(_, job)| job);
+                if let (true, Some(job), Some(_)) = (submission.manifest.is_some(), jobs.next(), jobs.next())
+                    && let Ok(job) = job.parse()
+                {
+                    return Some((submission, job));
+                }
+            }
+            slot.process().resume();
+            sleep(LOOK).await;
+        }
+        None
     }
 
     /// Publishes copies of jobs as a program before this one and one after it would write them.

@@ -5,7 +5,10 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -29,6 +32,10 @@ const EPOCHS: &str = "150";
 const EMBED_IMAGES: u32 = 96;
 /// Datasets to embed; they come again, and are found in the cache then.
 const EMBED_DATASETS: usize = 10;
+/// Images of the datasets that come once each, so that none of their jobs is over in a moment; and how many
+/// there are.
+const SPARE_IMAGES: u32 = 160;
+const SPARE_DATASETS: usize = 4;
 /// Images of predict submissions: one for the batches' queue, one for whom somebody waits.
 const PREDICT_IMAGES: [u32; 2] = [40, 10];
 /// Embed submissions under way at once.
@@ -43,6 +50,7 @@ pub struct Datasets {
     train: PathBuf,
     embed: Vec<PathBuf>,
     predict: Vec<PathBuf>,
+    spare: Vec<PathBuf>,
 }
 
 /// A submission that the coordinator said it has.
@@ -62,6 +70,7 @@ pub struct Load<'a> {
     datasets: &'a Datasets,
     warm: SubmissionId,
     accepted: Mutex<Vec<Accepted>>,
+    spared: AtomicUsize,
 }
 
 impl Datasets {
@@ -88,14 +97,17 @@ impl Datasets {
             path
         };
         let (warm, train) = (make(WARM_IMAGES).await, make(TRAIN_IMAGES).await);
-        let (mut embed, mut predict) = (Vec::new(), Vec::new());
+        let (mut embed, mut predict, mut spare) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..EMBED_DATASETS {
             embed.push(make(EMBED_IMAGES).await);
         }
         for count in PREDICT_IMAGES {
             predict.push(make(count).await);
         }
-        Self { folder, warm, train, embed, predict }
+        for _ in 0..SPARE_DATASETS {
+            spare.push(make(SPARE_IMAGES).await);
+        }
+        Self { folder, warm, train, embed, predict, spare }
     }
 
     /// Where they lie.
@@ -133,7 +145,7 @@ impl<'a> Load<'a> {
         arguments.extend(["-o", "json"]);
         let run = system.json(&arguments).await.expect("an undisturbed run succeeds");
         let warm = run["run"].as_str().and_then(|id| id.parse().ok()).expect("a run has an id");
-        Self { system, datasets, warm, accepted: Mutex::default() }
+        Self { system, datasets, warm, accepted: Mutex::default(), spared: AtomicUsize::new(0) }
     }
 
     /// What the coordinator accepted so far.
@@ -181,15 +193,25 @@ impl<'a> Load<'a> {
         assert!(accepted, "the coordinator does not accept submissions");
     }
 
+    /// Submits images that are not embedded yet, while there are any and the coordinator is there.
+    pub async fn submit_spare(&self) -> Option<SubmissionId> {
+        let dataset = self.datasets.spare.get(self.spared.fetch_add(1, Ordering::Relaxed))?;
+        self.accepted_as(SubmissionKind::Embed, &["embed", &dataset.display().to_string()]).await
+    }
+
     /// Submits, if the coordinator is there. Returns whether it accepted.
     async fn submit(&self, kind: SubmissionKind, arguments: &[&str]) -> bool {
+        self.accepted_as(kind, arguments).await.is_some()
+    }
+
+    async fn accepted_as(&self, kind: SubmissionKind, arguments: &[&str]) -> Option<SubmissionId> {
         let mut arguments = arguments.to_vec();
         arguments.extend(["--detach", "-o", "json"]);
-        let Some(answer) = self.system.json(&arguments).await else { return false };
+        let answer = self.system.json(&arguments).await?;
         let id = answer["submission"].as_str().or(answer["run"].as_str());
         let id = id.and_then(|id| id.parse().ok()).expect("a detached command prints its id");
         self.accepted().push(Accepted { id, kind, at: Instant::now() });
-        true
+        Some(id)
     }
 
     /// The run that predictions are made with.

@@ -217,6 +217,7 @@ impl Outcome {
         self.tally.restarts += tally.restarts;
         self.tally.in_flight += tally.in_flight;
         self.tally.redelivered += tally.redelivered;
+        self.tally.finished_twice += tally.finished_twice;
         for (kind, times) in &tally.disturbances {
             *self.tally.disturbances.entry(kind).or_default() += times;
         }
@@ -236,13 +237,14 @@ impl fmt::Display for Outcome {
             tally.disturbances.iter().map(|(kind, times)| format!("{kind} {times}")).collect();
         write!(
             f,
-            "{schedules} schedules ({} failed), {} kills with {} deliveries in flight, {} restarts, {} redeliveries, \
-             {} disturbances ({}); {} submissions, {} items: {} lost, {} doubled; {} runs with equal hashes",
+            "{schedules} schedules ({} failed), {} kills with {} deliveries in flight, {} restarts, {} redeliveries, {} \
+             jobs finished twice, {} disturbances ({}); {} submissions, {} items: {} lost, {} doubled; {} runs with equal hashes",
             failed.len(),
             tally.kills,
             tally.in_flight,
             tally.restarts,
             tally.redelivered,
+            tally.finished_twice,
             tally.disturbances.values().sum::<u32>(),
             kinds.join(", "),
             count.submissions,

@@ -97,6 +97,8 @@ pub enum Disturbance {
     LoseAnswers(usize),
     /// Jobs of running submissions are published again, in another order.
     Duplicate,
+    /// A worker is stopped over a job until another has finished it.
+    FinishTwice(usize),
     /// Jobs of running submissions are published again, as an older and as a newer program writes them.
     MixVersions,
     /// Something that is no job is published.
@@ -133,6 +135,7 @@ impl Disturbance {
             Self::SlowReplies(..) => "slow-replies",
             Self::LoseAnswers(_) => "lose-acks",
             Self::Duplicate => "duplicate",
+            Self::FinishTwice(_) => "finish-twice",
             Self::MixVersions => "mix-versions",
             Self::Litter(_) => "litter",
             Self::Poison => "poison",
@@ -159,6 +162,9 @@ impl Disturbance {
             // Publishing needs the broker, and blaming the right job needs both servers to remember.
             Self::BrokerAlarm | Self::WipeBroker | Self::Duplicate | Self::MixVersions | Self::Litter(_) => {
                 vec![Subject::Server(Server::Broker)]
+            }
+            Self::FinishTwice(worker) => {
+                vec![Subject::Program(Program::Worker(worker)), Subject::Server(Server::Broker)]
             }
             Self::Poison => {
                 vec![Subject::Poison, Subject::Server(Server::Broker), Subject::Server(Server::Store)]
@@ -201,7 +207,7 @@ pub struct Schedule {
 }
 
 /// How often the kinds of disturbances come up as a schedule's feature, in turn.
-const FEATURES: [fn(&mut ChaCha12Rng) -> Disturbance; 26] = [
+const FEATURES: [fn(&mut ChaCha12Rng) -> Disturbance; 27] = [
     |random| Disturbance::Kill(worker(random)),
     |random| Disturbance::Kill(coordinator(random)),
     |_| Disturbance::RollStoreBack,
@@ -228,6 +234,7 @@ const FEATURES: [fn(&mut ChaCha12Rng) -> Disturbance; 26] = [
     |_| Disturbance::PauseServer(Server::Broker),
     |random| Disturbance::Litter(garbage(random)),
     |_| Disturbance::RefuseWrites(Refusal::NoReplicas),
+    |random| Disturbance::FinishTwice(random.random_range(0..WORKERS)),
 ];
 
 impl Schedule {
@@ -293,6 +300,7 @@ fn lasting_ms(disturbance: &Disturbance) -> std::ops::RangeInclusive<u64> {
         | Disturbance::WipeBroker
         | Disturbance::Cut(..)
         | Disturbance::Duplicate
+        | Disturbance::FinishTwice(_)
         | Disturbance::MixVersions
         | Disturbance::Litter(_)
         | Disturbance::Poison => 0..=0,
@@ -372,6 +380,9 @@ impl fmt::Display for Disturbance {
                 write!(f, "acknowledgements of worker {worker} lost, then its connection")
             }
             Self::Duplicate => f.write_str("duplicates of running jobs, in another order"),
+            Self::FinishTwice(worker) => {
+                write!(f, "SIGSTOP of worker {worker} until another has finished a job it holds")
+            }
             Self::MixVersions => f.write_str("running jobs as older and newer programs write them"),
             Self::Litter(garbage) => write!(f, "garbage in a queue: {garbage:?}"),
             Self::Poison => f.write_str("a job that kills whoever starts it"),

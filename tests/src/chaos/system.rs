@@ -5,7 +5,7 @@
 //! nobody else starts, stops or watches it meanwhile.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     path::{Path, PathBuf},
     process::Output,
     sync::{
@@ -46,6 +46,11 @@ const COMMAND: Duration = Duration::from_secs(20);
 const STORE: Duration = Duration::from_secs(2);
 /// How often programs that ended by themselves are looked for.
 const WATCH: Duration = Duration::from_millis(200);
+/// Longest a worker is waited for until it holds something, and how often it is looked at.
+const HOLDING: Duration = Duration::from_secs(3);
+const LOOK: Duration = Duration::from_millis(4);
+/// Longest that what a program said may be on its way to a server.
+const UNDER_WAY: Duration = Duration::from_millis(50);
 /// How often redeliveries are read.
 const METER: Duration = Duration::from_secs(1);
 
@@ -92,6 +97,8 @@ pub struct Tally {
     pub in_flight: u64,
     /// Deliveries that RabbitMQ made again.
     pub redelivered: u64,
+    /// Jobs that one worker finished while another held them.
+    pub finished_twice: u64,
     /// Disturbances by kind.
     pub disturbances: BTreeMap<&'static str, u32>,
     /// What must not be, as sentences.
@@ -332,6 +339,40 @@ impl System {
             held.extend(started.map(|(name, mark)| (submission.id, name, mark.boot)));
         }
         held
+    }
+
+    /// Stops a worker as soon as it holds a job, or has had its time; returns the jobs it holds.
+    pub async fn pause_holding(&self, slot: &mut Slot) -> Vec<(SubmissionId, String)> {
+        let since = Instant::now();
+        loop {
+            let boot = slot.boot();
+            let held = async || {
+                let mut held = self.in_flight().await;
+                held.retain(|(_, _, by)| boot.is_some() && *by == boot);
+                held.into_iter().map(|(id, job, _)| (id, job)).collect::<HashSet<_>>()
+            };
+            if !held().await.is_empty() {
+                slot.process().pause();
+                // What it said before it was stopped may still be on its way.
+                let mut before = held().await;
+                loop {
+                    tokio::time::sleep(UNDER_WAY).await;
+                    let now = held().await;
+                    if now == before {
+                        break;
+                    }
+                    before = now;
+                }
+                if !before.is_empty() {
+                    return before.into_iter().collect();
+                }
+                slot.process().resume();
+            }
+            if since.elapsed() > HOLDING {
+                return Vec::new();
+            }
+            tokio::time::sleep(LOOK).await;
+        }
     }
 
     /// Counts the kill of something while `held` deliveries were in flight.

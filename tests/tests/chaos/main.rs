@@ -1,5 +1,6 @@
 //! Chaos over real servers: `make test` plays a few fixed schedules, `make chaos` as many as are asked for.
 
+mod deaths;
 mod reconnects;
 mod rolling;
 mod schedules;

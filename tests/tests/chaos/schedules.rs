@@ -11,7 +11,7 @@ use tests::{
 };
 
 /// The seeds that are played unless somebody asks for others.
-const SEEDS: [u64; 2] = [5, 34];
+const SEEDS: [u64; 2] = [26, 34];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn disturbed_systems_lose_and_double_nothing() {
