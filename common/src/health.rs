@@ -9,12 +9,18 @@ use std::{
     io,
     net::SocketAddr,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use axum::{Router, extract::State, http::StatusCode, routing::get};
 use futures::future::BoxFuture;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+use crate::listener::{self, Bounds};
+
+/// A probe asks in one piece, now and then; whoever holds a connection longer makes room for it.
+const BOUNDS: Bounds = Bounds { connections: 32, head: Duration::from_secs(5) };
 
 /// Says whether all is well, or what is not.
 pub type Check = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
@@ -36,9 +42,7 @@ impl Health {
         let address = listener.local_addr()?;
         let routes =
             Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).with_state(self.clone());
-        let server =
-            axum::serve(listener, routes).with_graceful_shutdown(async move { stop.cancelled().await });
-        tokio::spawn(server.into_future());
+        tokio::spawn(listener::serve(listener, routes, BOUNDS, stop));
         Ok(address)
     }
 

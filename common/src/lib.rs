@@ -5,6 +5,7 @@
 
 pub mod authorities;
 pub mod broker;
+pub mod byte_budget;
 pub mod config;
 pub mod embedding;
 pub mod envelope;
@@ -12,6 +13,7 @@ pub mod harmless;
 pub mod health;
 pub mod ids;
 pub mod jobs;
+pub mod listener;
 pub mod outcome;
 pub mod shutdown;
 pub mod store;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use common::{
     broker::Publisher,
+    byte_budget::ByteBudget,
     config::Settings,
     ids::BootId,
     store::{Doorbells, Store},
@@ -31,6 +32,8 @@ pub(crate) struct Context {
     pub(crate) artifacts: Url,
     /// Fetches images by URL.
     pub(crate) fetcher: Arc<Fetcher>,
+    /// Memory for images on their way into the store.
+    pub(crate) uploads: ByteBudget,
     /// Finds similar images.
     pub(crate) similar: Arc<Similar>,
     /// Cancelled when the coordinator is to end.

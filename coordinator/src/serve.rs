@@ -7,6 +7,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail};
 use common::{
     broker::{BrokerConfig, Consumer, Publisher, Subscription, probe},
+    byte_budget::ByteBudget,
     config::Settings,
     health::Health,
     ids::BootId,
@@ -29,6 +30,9 @@ use crate::{
     similar::Similar,
     tokens::TokenFile,
 };
+
+/// Bytes of images on their way into the store at once.
+const UPLOAD_MEMORY_BYTES: u64 = 256 << 20;
 
 /// Serves until SIGTERM or Ctrl-C, then drains; a second one ends it at once.
 ///
@@ -116,6 +120,7 @@ async fn connect(settings: Settings, stop: CancellationToken) -> anyhow::Result<
         roots: Arc::new(roots),
         artifacts,
         fetcher: Arc::new(fetcher),
+        uploads: ByteBudget::new(UPLOAD_MEMORY_BYTES),
         similar: Arc::new(similar),
         stop,
         tracker,

@@ -1,34 +1,10 @@
-//! Bounds on what a worker does at once: bytes of images in memory, and images being decoded.
+//! A bound on how many images are decoded at once.
 //!
-//! Owns the semaphores; whoever waits for one holds nothing else.
+//! Owns the semaphore; whoever waits for it holds nothing else.
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-
-/// Unit of the memory budget.
-const UNIT_BYTES: u64 = 1024;
-/// Bytes of image files in memory at once.
-const IMAGE_MEMORY_BYTES: u64 = 512 << 20;
-
-/// A budget of bytes for image files.
-pub struct ImageMemory {
-    units: Arc<Semaphore>,
-}
-
-impl Default for ImageMemory {
-    fn default() -> Self {
-        Self { units: Arc::new(Semaphore::new((IMAGE_MEMORY_BYTES / UNIT_BYTES) as usize)) }
-    }
-}
-
-impl ImageMemory {
-    /// Waits until `bytes` fit; a file larger than the whole budget waits for all of it.
-    pub async fn acquire(&self, bytes: u64) -> OwnedSemaphorePermit {
-        let units = bytes.min(IMAGE_MEMORY_BYTES).div_ceil(UNIT_BYTES) as u32;
-        self.units.clone().acquire_many_owned(units).await.expect("the semaphore is never closed")
-    }
-}
+use tokio::sync::Semaphore;
 
 /// A pool of threads for work that keeps a core busy.
 pub struct CpuPool {
@@ -57,20 +33,5 @@ impl CpuPool {
             Ok(result) => result,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn memory_is_bounded_and_given_back() {
-        let memory = ImageMemory::default();
-        let all = memory.acquire(u64::MAX).await;
-        assert_eq!(memory.units.available_permits(), 0);
-        drop(all);
-        let _one = memory.acquire(1).await;
-        assert_eq!(memory.units.available_permits(), (IMAGE_MEMORY_BYTES / UNIT_BYTES) as usize - 1);
     }
 }

@@ -16,6 +16,7 @@ use std::{
 use anyhow::Context as _;
 use common::{
     broker::{BrokerConfig, Consumer, Publisher, Subscription},
+    byte_budget::ByteBudget,
     config::Settings,
     health::{Check, Health},
     ids::BootId,
@@ -28,7 +29,7 @@ use common::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    budget::{CpuPool, ImageMemory},
+    budget::CpuPool,
     dispatch::Dispatcher,
     fatal::Fatal,
     heartbeat::{self, Counts},
@@ -38,6 +39,8 @@ use crate::{
     worker::Worker,
 };
 
+/// Bytes of image files in memory at once.
+const IMAGE_MEMORY_BYTES: u64 = 512 << 20;
 /// How long releasing may take once there is no more time to finish.
 const RELEASE_LIMIT: Duration = Duration::from_secs(5);
 /// How long closing the connection may take after that.
@@ -213,7 +216,7 @@ async fn start(settings: &Settings, kinds: &[Kind], stop: &CancellationToken) ->
         publisher,
         fatal: Fatal::new(consuming.clone()),
         runs: Runs::default(),
-        image_memory: ImageMemory::default(),
+        image_memory: ByteBudget::new(IMAGE_MEMORY_BYTES),
         decoder: CpuPool::new(settings.decode_threads.unwrap_or(cores)),
         max_image_bytes: settings.max_image_bytes,
         job_limit: settings.job_limit(),

@@ -4,13 +4,9 @@
 
 use std::time::Duration;
 
-use common::{broker::Publisher, ids::BootId, store::Store};
+use common::{broker::Publisher, byte_budget::ByteBudget, ids::BootId, store::Store};
 
-use crate::{
-    budget::{CpuPool, ImageMemory},
-    fatal::Fatal,
-    run_data::Runs,
-};
+use crate::{budget::CpuPool, fatal::Fatal, run_data::Runs};
 #[cfg(feature = "model")]
 use crate::{jobs::JobError, model::Embedder};
 
@@ -29,7 +25,7 @@ pub struct Worker {
     /// Runs it computes gradients for.
     pub runs: Runs,
     /// Bytes of images it may hold.
-    pub image_memory: ImageMemory,
+    pub image_memory: ByteBudget,
     /// Threads that decode images.
     pub decoder: CpuPool,
     /// Largest image file.

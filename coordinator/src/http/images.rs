@@ -2,8 +2,8 @@
 
 use axum::{
     Json,
-    body::Bytes,
-    extract::{State, rejection::BytesRejection},
+    body::{Bytes, HttpBody},
+    extract::{FromRequest, Request, State, rejection::BytesRejection},
     http::StatusCode,
 };
 
@@ -15,8 +15,11 @@ use crate::{
 
 pub(super) async fn create(
     State(coordinator): State<Coordinator>,
-    body: Result<Bytes, BytesRejection>,
+    request: Request,
 ) -> Result<(StatusCode, Json<StoredImage>), Failure> {
+    // Before anything of it is read, so that many at once cost no more memory than there is.
+    let _room = coordinator.room_for_upload(request.body().size_hint().upper()).await;
+    let body: Result<Bytes, BytesRejection> = Bytes::from_request(request, &()).await;
     let bytes = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Failure::new(
             StatusCode::PAYLOAD_TOO_LARGE,

@@ -1,7 +1,7 @@
 //! How much a request may carry before its body.
 //!
 //! Bodies are bounded where they are read. What is refused here was read already, by the connection, which
-//! has a bound of its own (see `listener`); the point is that nothing behind this meets longer names.
+//! has a bound of its own (see [`common::listener`]); the point is that nothing behind this meets longer names.
 
 use axum::{
     extract::Request,

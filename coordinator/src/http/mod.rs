@@ -10,7 +10,6 @@ mod dead;
 mod guard;
 mod images;
 mod limits;
-mod listener;
 mod problem;
 mod runs;
 mod similar;
@@ -26,6 +25,7 @@ use axum::{
     middleware,
     routing::{delete, get, post},
 };
+use common::listener::{self, Bounds};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::timeout::TimeoutLayer;
@@ -36,6 +36,8 @@ use crate::service::Coordinator;
 
 /// Largest JSON body: a predict request with ten thousand images.
 const MAX_JSON_BYTES: usize = 4 << 20;
+/// What the API's connections may cost.
+const BOUNDS: Bounds = Bounds { connections: 1024, head: Duration::from_secs(30) };
 /// How long a request may take.
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 
@@ -108,7 +110,7 @@ pub async fn serve(
     access: Access,
     stop: CancellationToken,
 ) {
-    listener::serve(listener, router(coordinator, max_image_bytes, access), stop).await;
+    listener::serve(listener, router(coordinator, max_image_bytes, access), BOUNDS, stop).await;
 }
 
 #[cfg(test)]

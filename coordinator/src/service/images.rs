@@ -3,11 +3,19 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Coordinator, RequestError};
 use crate::{api::StoredImage, fetch::FetchError};
 
 impl Coordinator {
+    /// Waits until an upload of `bytes`, or of any size where it does not say, fits into memory beside the
+    /// others.
+    pub async fn room_for_upload(&self, bytes: Option<u64>) -> OwnedSemaphorePermit {
+        let largest = self.context.settings.max_image_bytes;
+        self.context.uploads.acquire(bytes.unwrap_or(largest).min(largest)).await
+    }
+
     /// Keeps an uploaded image; the caller has bounded its size.
     ///
     /// # Errors
@@ -26,6 +34,7 @@ impl Coordinator {
     /// # Errors
     /// When the URL may not be fetched or yields no image of an allowed size, or the store does not serve.
     pub async fn fetch_image(&self, url: &str) -> Result<StoredImage, RequestError> {
+        let _room = self.room_for_upload(None).await;
         let bytes = self.context.fetcher.fetch(url).await.map_err(|error| match error {
             FetchError::Refused(what) => RequestError::Forbidden(what),
             FetchError::Failed(what) => RequestError::Invalid(what),

@@ -18,21 +18,27 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Most connections at once; more wait to be accepted.
-const CONNECTIONS: usize = 1024;
-/// Largest head of a request, and how long it may take to arrive: one that trickles in holds a connection.
+/// Largest head of a request.
 const MAX_HEAD_BYTES: usize = 64 << 10;
-const HEAD_LIMIT: Duration = Duration::from_secs(30);
 /// Pause after a connection could not be accepted, as when file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
-/// How long open requests may go on after the coordinator was told to stop.
+/// How long open requests may go on after the end was asked for.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
+/// What the connections of a listener may cost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Bounds {
+    /// Most connections at once; more wait to be accepted.
+    pub connections: usize,
+    /// How long the head of a request may take to arrive: one that trickles in holds a connection.
+    pub head: Duration,
+}
+
 /// Serves until `stop`, then lets open requests end.
-pub(super) async fn serve(listener: TcpListener, routes: Router, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, routes: Router, bounds: Bounds, stop: CancellationToken) {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(HEAD_LIMIT).max_buf_size(MAX_HEAD_BYTES);
-    let room = Arc::new(Semaphore::new(CONNECTIONS));
+    http.timer(TokioTimer::new()).header_read_timeout(bounds.head).max_buf_size(MAX_HEAD_BYTES);
+    let room = Arc::new(Semaphore::new(bounds.connections));
     let open = GracefulShutdown::new();
     loop {
         let permit = room.clone().acquire_owned();
