@@ -28,6 +28,12 @@ struct Claimed {
     request: Digest,
 }
 
+impl Claimed {
+    fn by(&self, request: Digest) -> Claim {
+        if self.request == request { Claim::Of(self.submission) } else { Claim::Conflict }
+    }
+}
+
 impl Store {
     /// Claims `key` for a request, which is known by the digest of its body; `id` is the submission it makes
     /// if the key is new.
@@ -44,19 +50,19 @@ impl Store {
         let Some(json) = earlier else { return Ok(Claim::Of(id)) };
         let earlier: Claimed =
             serde_json::from_str(&json).map_err(|error| StoreError::corrupt(&name, &error))?;
-        Ok(if earlier.request == request { Claim::Of(earlier.submission) } else { Claim::Conflict })
+        Ok(earlier.by(request))
     }
 
-    /// Returns the submission that `key` was claimed for, if it was.
+    /// Returns what `key` was claimed for, if it was.
     ///
     /// # Errors
     /// When Redis does not serve or a claim is not one.
-    pub async fn claimed_key(&self, key: &str) -> Result<Option<SubmissionId>, StoreError> {
+    pub async fn claimed_key(&self, key: &str, request: Digest) -> Result<Option<Claim>, StoreError> {
         let name = self.keys.idempotency(&Digest::of(key.as_bytes()));
         let mut command = redis::cmd("GET");
         command.arg(&name);
         let json: Option<String> = command.query_async(&mut self.connection.clone()).await?;
-        json.map(|json| serde_json::from_str::<Claimed>(&json).map(|claimed| claimed.submission))
+        json.map(|json| serde_json::from_str::<Claimed>(&json).map(|claimed| claimed.by(request)))
             .transpose()
             .map_err(|error| StoreError::corrupt(&name, &error))
     }

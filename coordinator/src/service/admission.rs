@@ -43,6 +43,24 @@ pub(super) enum Admission {
 }
 
 impl Coordinator {
+    /// Finds what a request made when it was sent before. Asked first of all: what a repeat names may be gone
+    /// by now.
+    ///
+    /// # Errors
+    /// When the key belongs to another request, or the store does not serve.
+    pub(super) async fn repeat_of(
+        &self,
+        request: &impl Serialize,
+        key: Option<&IdempotencyKey>,
+    ) -> Result<Option<SubmissionId>, RequestError> {
+        let (Some(IdempotencyKey(key)), store) = (key, &self.context.store) else { return Ok(None) };
+        match store.claimed_key(key, digest(request)).await? {
+            Some(Claim::Of(id)) if store.state(id).await?.is_some() => Ok(Some(id)),
+            Some(Claim::Conflict) => Err(conflict()),
+            Some(Claim::Of(_)) | None => Ok(None),
+        }
+    }
+
     /// Lets a request in, if it may be.
     ///
     /// # Errors
@@ -57,20 +75,17 @@ impl Coordinator {
             self.require_room().await?;
             return Ok(Admission::Create(SubmissionId::now()));
         };
-        let body = serde_json::to_vec(request).expect("a request is plain data");
+        let request = digest(request);
         // A new key is claimed only if there is room: a refusal must not cost the caller its key.
         let room = self.require_room().await;
-        if room.is_err() && store.claimed_key(key).await?.is_none() {
+        if room.is_err() && store.claimed_key(key, request).await?.is_none() {
             room?;
         }
-        match store.claim_key(key, Digest::of(&body), SubmissionId::now()).await? {
+        match store.claim_key(key, request, SubmissionId::now()).await? {
             Claim::Of(id) if store.state(id).await?.is_some() => Ok(Admission::Repeat(id)),
             // The process that claimed it died before it recorded it, or another is about to.
             Claim::Of(id) => Ok(Admission::Create(id)),
-            Claim::Conflict => Err(RequestError::Conflict(
-                "this idempotency key was used for another request: use a new key for a new request"
-                    .to_owned(),
-            )),
+            Claim::Conflict => Err(conflict()),
         }
     }
 
@@ -84,6 +99,15 @@ impl Coordinator {
              again when some have ended"
         )))
     }
+}
+
+fn digest(request: &impl Serialize) -> Digest {
+    Digest::of(&serde_json::to_vec(request).expect("a request is plain data"))
+}
+
+fn conflict() -> RequestError {
+    let what = "this idempotency key was used for another request: use a new key for a new request";
+    RequestError::Conflict(what.to_owned())
 }
 
 #[cfg(test)]

@@ -39,6 +39,9 @@ impl Coordinator {
         request: SubmissionRequest,
         key: Option<&IdempotencyKey>,
     ) -> Result<SubmissionView, RequestError> {
+        if let Some(id) = self.repeat_of(&request, key).await? {
+            return self.submission(id).await;
+        }
         let context = &self.context;
         let (dataset, images, deadline_seconds) = match &request {
             SubmissionRequest::Embed { dataset, images, deadline_seconds }
