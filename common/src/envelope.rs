@@ -69,13 +69,15 @@ impl Envelope {
     /// Parses the body of a job of `kind`.
     ///
     /// # Errors
-    /// When it is larger than [`MAX_BODY_BYTES`], no JSON, or lacks a field.
+    /// When it is larger than [`MAX_BODY_BYTES`], no JSON, lacks a field, or a field is out of range.
     pub fn parse_body(kind: Kind, body: &[u8]) -> Result<JobArgs, EnvelopeError> {
         if body.len() > MAX_BODY_BYTES {
             return Err(EnvelopeError::TooLarge { bytes: body.len() });
         }
-        JobArgs::from_json(kind, body)
-            .map_err(|error| EnvelopeError::InvalidBody { kind, error: error.to_string() })
+        let invalid = |error: String| EnvelopeError::InvalidBody { kind, error };
+        let args = JobArgs::from_json(kind, body).map_err(|error| invalid(error.to_string()))?;
+        args.check().map_err(invalid)?;
+        Ok(args)
     }
 }
 

@@ -12,6 +12,9 @@ use url::Url;
 
 use crate::{ids::SubmissionId, tree::Node};
 
+/// Most items of one job.
+pub const MAX_CHUNK_ITEMS: u32 = 1024;
+
 /// What a job asks a worker to do.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -86,6 +89,32 @@ impl JobArgs {
             Self::Embed(args) => args.chunk.index.to_string(),
             Self::Predict(args) => args.chunk.index.to_string(),
             Self::TrainEpoch(args) => format!("{}/{}", args.version, args.node),
+        }
+    }
+
+    /// Checks that the fields are in range, whatever wrote them.
+    ///
+    /// # Errors
+    /// When one is not, saying which.
+    pub fn check(&self) -> Result<(), String> {
+        let chunk = match self {
+            Self::Embed(args) => &args.chunk,
+            Self::Predict(args) => &args.chunk,
+            Self::TrainEpoch(_) => return Ok(()),
+        };
+        if !(1..=MAX_CHUNK_ITEMS).contains(&chunk.items) {
+            return Err(format!(
+                "chunk.items is {}: it must be between 1 and {MAX_CHUNK_ITEMS}",
+                chunk.items
+            ));
+        }
+        if chunk.first_item.checked_add(u64::from(chunk.items)).is_none() {
+            return Err(format!("chunk.first_item is {}, beyond what can be counted", chunk.first_item));
+        }
+        let url = [Some(&chunk.part), chunk.dataset.as_ref()].into_iter().flatten();
+        match url.into_iter().find(|url| url.cannot_be_a_base()) {
+            Some(url) => Err(format!("'{url}' is no place in an object store")),
+            None => Ok(()),
         }
     }
 
@@ -188,5 +217,23 @@ mod tests {
         assert_eq!(args.chunk.items, 2);
         assert!(JobArgs::from_json(Kind::Embed, b"{}").is_err());
         assert!(JobArgs::from_json(Kind::Predict, body).is_err());
+    }
+
+    #[test]
+    fn fields_out_of_range_are_refused() {
+        let check = |part: &str, first_item: u64, items: u32, want: Result<(), &str>| {
+            let chunk = Chunk { part: Url::parse(part).unwrap(), dataset: None, index: 0, first_item, items };
+            let checked = JobArgs::Embed(EmbedArgs { chunk }).check();
+            assert_eq!(checked.is_ok(), want.is_ok(), "{checked:?}");
+            if let (Err(error), Err(want)) = (checked, want) {
+                assert!(error.contains(want), "{error}");
+            }
+        };
+        check("file:///m/0", 0, 1, Ok(()));
+        check("file:///m/0", 1 << 40, 1024, Ok(()));
+        check("file:///m/0", 0, 0, Err("chunk.items is 0"));
+        check("file:///m/0", 0, u32::MAX, Err("between 1 and 1024"));
+        check("file:///m/0", u64::MAX, 1, Err("beyond what can be counted"));
+        check("mailto:x", 0, 1, Err("'mailto:x' is no place"));
     }
 }
