@@ -7,6 +7,8 @@
 //! over its time limit may be stuck where nothing can stop it, so it ends the worker, and its mark stays.
 
 use std::{
+    any::Any,
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -22,6 +24,7 @@ use common::{
     store::{Company, Finish, Holder, JobRef, JobState, NodeFinish, Start, StoreError, Touch},
     topology::Tier,
 };
+use futures::FutureExt;
 use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 
@@ -148,7 +151,9 @@ impl Dispatcher {
         let repeated = redelivered || job.attempt > 1;
         loop {
             let outcome = tokio::select! {
-                outcome = jobs::run(&self.worker, job, repeated) => outcome,
+                outcome = AssertUnwindSafe(jobs::run(&self.worker, job, repeated)).catch_unwind() => {
+                    outcome.unwrap_or_else(|panic| Err(JobError::Retryable(panic_text(&*panic))))
+                }
                 settled = self.keep_touching(job) => return settled,
                 () = tokio::time::sleep(self.worker.job_limit) => return Settled::OverTime,
             };
@@ -218,7 +223,11 @@ impl Dispatcher {
     async fn retry(&self, delivery: &Delivery, error: String, results: &[(u64, ItemResult)]) -> bool {
         let Ok(job) = &delivery.job else { return false };
         let name = job.args.name();
-        let suspend = || self.worker.store.suspend_job(job_ref(job, &name), self.holder(), &error, results);
+        let last = job.attempt >= job.max_attempts;
+        let tier = Tier::after_attempt(job.attempt);
+        let rest = if last { Duration::ZERO } else { tier.delay() };
+        let suspend =
+            || self.worker.store.suspend_job(job_ref(job, &name), self.holder(), &error, rest, results);
         match until_served(suspend).await {
             Ok(Finish::Applied) => {}
             Ok(Finish::WithoutEffect(why)) => {
@@ -227,11 +236,10 @@ impl Dispatcher {
             }
             Err(error) => return self.discard(delivery, "failed", error.to_string()).await,
         }
-        if job.attempt >= job.max_attempts {
+        if last {
             let error = format!("attempt {} of {}: {error}", job.attempt, job.max_attempts);
             return self.discard(delivery, "attempts", error).await;
         }
-        let tier = Tier::after_attempt(job.attempt);
         tracing::warn!(job = %job.job, attempt = job.attempt, %error, "the job is tried again in {tier}");
         let mut copy = job.clone();
         copy.attempt += 1;
@@ -295,6 +303,12 @@ impl Dispatcher {
     fn holder(&self) -> Holder<'_> {
         Holder { boot: self.worker.boot, worker: &self.worker.name }
     }
+}
+
+/// What a panic said. It is a fault of this program, and no reason to end what else is going on.
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    format!("the worker panicked: {}", said.unwrap_or("no text"))
 }
 
 fn job_ref<'a>(job: &Envelope, name: &'a str) -> JobRef<'a> {

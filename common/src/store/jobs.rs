@@ -3,7 +3,7 @@
 //! Owns what a worker writes about a job; does not own the submission's record. Invariant: an outcome is
 //! applied once per job and generation, however often the job is delivered.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{collections::HashMap, sync::LazyLock, time::Duration};
 
 use redis::{Script, ScriptInvocation};
 use serde::{Deserialize, Serialize};
@@ -144,6 +144,9 @@ pub struct JobStatus {
     /// When a worker last showed that it holds the job, in Redis's time.
     #[serde(default)]
     pub touched_ms: u64,
+    /// Until when it rests between two attempts, likewise.
+    #[serde(default)]
+    pub not_before_ms: u64,
     /// The process that started it last.
     #[serde(default)]
     pub boot: Option<BootId>,
@@ -181,6 +184,7 @@ impl JobStatus {
             state: state.to_owned(),
             generation: 0,
             touched_ms: 0,
+            not_before_ms: 0,
             boot: None,
             worker: None,
             crashes: 0,
@@ -271,7 +275,7 @@ impl Store {
     }
 
     /// Ends an attempt that did not resolve every item: keeps `results` and why it stopped, and takes the
-    /// started mark back.
+    /// started mark back. The next attempt comes after `rest`.
     ///
     /// # Errors
     /// When Redis does not serve; nothing was applied then, or all of it was.
@@ -280,6 +284,7 @@ impl Store {
         job: JobRef<'_>,
         holder: Holder<'_>,
         error: &str,
+        rest: Duration,
         results: &[(u64, ItemResult)],
     ) -> Result<Finish, StoreError> {
         let mut call = SUSPEND.prepare_invoke();
@@ -292,7 +297,8 @@ impl Store {
             .arg(holder.worker)
             .arg(error)
             .arg(self.keys.doorbell())
-            .arg(job.submission.to_string());
+            .arg(job.submission.to_string())
+            .arg(rest.as_millis() as u64);
         push_results(&mut call, results);
         self.invoke_finish(&call).await
     }
@@ -422,7 +428,7 @@ pub(super) fn optional(value: Option<impl ToString>) -> String {
 pub(super) fn no_effect(verdict: &str) -> &'static str {
     match verdict {
         "finished" | "repeated" => "it is finished already",
-        "stale" => "a newer version of it exists",
+        "stale" => "it is of another generation or version",
         "orphaned" => "its submission is gone",
         "closed" => "its submission is closed",
         _ => "the store says so",

@@ -70,7 +70,10 @@ async fn sweep(context: &Context, submission: &Submission, after: Duration) -> R
     let jobs = Jobs::of(context, submission)?;
     let marks = context.store.job_marks(submission.id).await?;
     let now_ms = context.store.now_ms().await?;
-    let waiting = context.publisher.queue_depth(&jobs.route().queue_name()).await.unwrap_or(0);
+    let Some(waiting) = context.publisher.queue_depth(&jobs.route().queue_name()).await else {
+        // Nothing is known of the queue, and nothing can be published into it.
+        return Ok(());
+    };
     let mut lost = Vec::new();
     for job in 0..submission.jobs_published {
         let mark = marks.get(&job.to_string());
@@ -113,7 +116,7 @@ async fn expire(context: &Context, submission: &Submission) -> Result<(), Submis
 fn is_lost(mark: Option<&JobStatus>, created_ms: u64, now_ms: u64, waiting: u32, after: Duration) -> bool {
     let touched_ms = match mark {
         Some(mark) if mark.is_finished() => return false,
-        Some(mark) => mark.touched_ms,
+        Some(mark) => mark.touched_ms.max(mark.not_before_ms),
         None => created_ms,
     };
     let patience = if waiting == 0 { after } else { after * PATIENCE };
@@ -136,6 +139,9 @@ mod tests {
         check(None, 600_000, 5, true);
         check(mark("started", 20_000), 30_000, 0, false);
         check(mark("started", 20_000), 50_000, 0, true);
+        let resting = JobStatus { touched_ms: 20_000, not_before_ms: 140_000, ..JobStatus::new("released") };
+        check(Some(resting.clone()), 169_999, 0, false);
+        check(Some(resting), 170_000, 0, true);
         check(mark("done", 0), 9_000_000, 0, false);
         check(mark("dead", 0), 9_000_000, 0, false);
     }

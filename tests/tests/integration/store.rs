@@ -6,12 +6,15 @@ use common::{
     ids::{BootId, Digest, SubmissionId},
     outcome::{FailureReason, ItemFailure, ItemResult},
     store::{
-        Claim, Company, DeadLetter, Finish, Holder, JobRef, JobState, NewSubmission, NodeFinish, Opening,
-        Parameters, Requeue, Start, State, Store, StoreConfig, StoreError, SubmissionKind, Touch,
+        Claim, Company, DeadLetter, DeadPlace, Finish, Holder, JobRef, JobState, NewSubmission, NodeFinish,
+        Opening, Parameters, Requeue, Start, State, Store, StoreConfig, StoreError, SubmissionKind, Touch,
     },
     tree::Node,
 };
 use tests::environment::Servers;
+
+/// Until the next attempt.
+const REST: Duration = Duration::from_secs(5);
 
 async fn store() -> Store {
     let url = Servers::from_environment().redis_url.as_str().into();
@@ -171,7 +174,7 @@ async fn answers_to_an_older_version_have_no_effect_and_differing_ones_are_repor
     assert_eq!(store.nodes(run, 1).await.unwrap().unwrap()[&node.to_string()], b"sum");
     assert_eq!(store.nodes(run, 2).await.unwrap(), None, "answers to another version are nobody's");
     put(2).await;
-    assert_eq!(answer(1, b"sum").await, NodeFinish::WithoutEffect("a newer version of it exists"));
+    assert_eq!(answer(1, b"sum").await, NodeFinish::WithoutEffect("it is of another generation or version"));
     assert!(store.nodes(run, 2).await.unwrap().unwrap().is_empty());
     assert_eq!(store.parameters(run).await.unwrap().unwrap().version, 2);
 }
@@ -202,7 +205,7 @@ async fn an_attempt_that_stops_half_way_keeps_what_it_resolved_and_why_it_stoppe
     store.start_job(job(id, "0"), holder(boot), false, Company::Shared, None).await.unwrap();
     let suspend = |error: &'static str, results: Vec<(u64, ItemResult)>| {
         let store = store.clone();
-        async move { store.suspend_job(job(id, "0"), holder(boot), error, &results).await.unwrap() }
+        async move { store.suspend_job(job(id, "0"), holder(boot), error, REST, &results).await.unwrap() }
     };
     assert_eq!(suspend("the disk is slow", vec![(1, embedded(false))]).await, Finish::Applied);
     assert_eq!(suspend("the disk is slow", vec![(1, embedded(false))]).await, Finish::Applied);
@@ -239,7 +242,7 @@ async fn a_requeued_job_heals_what_its_death_failed_and_outlives_its_former_self
     // Item 0 was found to be bad before the job died; item 1 was never resolved.
     let boot = BootId::random();
     store.start_job(job(id, "0"), holder(boot), false, Company::Shared, None).await.unwrap();
-    store.suspend_job(job(id, "0"), holder(boot), "later", &[(0, failed())]).await.unwrap();
+    store.suspend_job(job(id, "0"), holder(boot), "later", REST, &[(0, failed())]).await.unwrap();
     let died = unresolved(FailureReason::Discarded);
     store.finish_job(job(id, "0"), JobState::Dead, &[(0, died.clone()), (1, died)]).await.unwrap();
     let record = store.submission(id).await.unwrap().unwrap();
@@ -253,7 +256,7 @@ async fn a_requeued_job_heals_what_its_death_failed_and_outlives_its_former_self
     assert_eq!((record.state, record.failed, record.jobs_finished), (State::Running, 1, 1));
     assert_eq!(record.finished_ms, None);
 
-    let stale = "a newer version of it exists";
+    let stale = "it is of another generation or version";
     assert_eq!(
         store.start_job(job(id, "0"), holder(boot), true, Company::Shared, None).await.unwrap(),
         Start::Skip(stale)
@@ -272,6 +275,49 @@ async fn a_requeued_job_heals_what_its_death_failed_and_outlives_its_former_self
     let cancelled = submission(&store, SubmissionKind::Embed, 1).await;
     store.close_submission(cancelled, State::Cancelled, None, false).await.unwrap();
     assert_eq!(store.requeue_job(cancelled, "0", 0..2).await.unwrap(), Requeue::Closed);
+}
+
+#[tokio::test]
+async fn a_generation_that_was_never_given_out_changes_nothing() {
+    let store = store().await;
+    let id = submission(&store, SubmissionKind::Embed, 2).await;
+    let later = JobRef { generation: 1, ..job(id, "0") };
+    let skipped = Start::Skip("it is of another generation or version");
+    let start = || store.start_job(later, holder(BootId::random()), false, Company::Shared, None);
+    assert_eq!(start().await.unwrap(), skipped, "nothing is known of the job");
+
+    // As after the loss of what Redis had not written yet: the requeued job is out, its requeueing is forgotten.
+    store.finish_job(job(id, "0"), JobState::Dead, &[(0, failed()), (1, failed())]).await.unwrap();
+    assert_eq!(start().await.unwrap(), skipped);
+    let finished = store.finish_job(later, JobState::Done, &[(0, embedded(false))]).await.unwrap();
+    assert!(matches!(finished, Finish::WithoutEffect(_)), "{finished:?}");
+    let record = store.submission(id).await.unwrap().unwrap();
+    assert_eq!((record.state, record.failed, record.jobs_finished), (State::Running, 2, 1));
+    let beyond = store.finish_job(job(id, "2"), JobState::Dead, &[(4, failed())]).await.unwrap();
+    assert!(matches!(beyond, Finish::WithoutEffect(_)), "there is no such job: {beyond:?}");
+}
+
+#[tokio::test]
+async fn a_worker_that_only_lost_its_connection_is_acquitted() {
+    let store = store().await;
+    let id = submission(&store, SubmissionKind::Embed, 1).await;
+    let boots = [(); 3].map(|()| BootId::random());
+    let start = |boot, company| store.start_job(job(id, "0"), holder(boot), true, company, None);
+    let crashes = || async {
+        let mark = store.job_mark(id, "0").await.unwrap().unwrap();
+        (mark.crashes, mark.alone_crashes)
+    };
+    assert_eq!(start(boots[0], Company::Shared).await.unwrap(), Start::Run);
+    assert_eq!(start(boots[1], Company::Shared).await.unwrap(), Start::RunAlone { crashes: 1 });
+    assert_eq!(start(boots[1], Company::Alone).await.unwrap(), Start::Run);
+    assert_eq!(start(boots[2], Company::Shared).await.unwrap(), Start::RunAlone { crashes: 2 });
+    assert_eq!(crashes().await, (2, 1));
+    // Both work on and say so, in whatever order; once each.
+    for boot in [boots[1], boots[0], boots[1], boots[0], boots[2]] {
+        store.touch_job(job(id, "0"), boot, None).await.unwrap();
+    }
+    assert_eq!(crashes().await, (0, 0));
+    assert_eq!(start(boots[0], Company::Shared).await.unwrap(), Start::Run);
 }
 
 #[tokio::test]
@@ -342,12 +388,13 @@ async fn a_key_belongs_to_one_request() {
     let store = store().await;
     let (id, other) = (SubmissionId::now(), SubmissionId::now());
     let (request, another) = (Digest::of(b"embed a"), Digest::of(b"embed b"));
-    assert_eq!(store.claimed_key("key").await.unwrap(), None);
+    assert_eq!(store.claimed_key("key", request).await.unwrap(), None);
     assert_eq!(store.claim_key("key", request, id).await.unwrap(), Claim::Of(id));
     assert_eq!(store.claim_key("key", request, other).await.unwrap(), Claim::Of(id));
     assert_eq!(store.claim_key("key", another, other).await.unwrap(), Claim::Conflict);
     assert_eq!(store.claim_key("other", another, other).await.unwrap(), Claim::Of(other));
-    assert_eq!(store.claimed_key("key").await.unwrap(), Some(id));
+    assert_eq!(store.claimed_key("key", request).await.unwrap(), Some(Claim::Of(id)));
+    assert_eq!(store.claimed_key("key", another).await.unwrap(), Some(Claim::Conflict));
 }
 
 #[tokio::test]
@@ -383,7 +430,12 @@ async fn dead_letters_are_read_in_pages_oldest_first() {
     }
     ids.sort();
     assert_eq!((ids.join(""), pages), ("abcde".to_owned(), 3));
-    assert!(store.remove_dead_letter("c").await.unwrap());
-    assert!(!store.remove_dead_letter("c").await.unwrap());
+    let letter = store.dead_letter("c").await.unwrap().unwrap();
+    let place = DeadPlace { recorded_ms: letter.recorded_ms, id: letter.id.clone() };
+    // One that died again since is another letter.
+    let earlier = DeadPlace { recorded_ms: letter.recorded_ms - 1, ..place.clone() };
+    assert!(!store.remove_dead_letter(&earlier).await.unwrap());
+    assert!(store.remove_dead_letter(&place).await.unwrap());
+    assert!(!store.remove_dead_letter(&place).await.unwrap());
     assert_eq!(store.dead_letters().await.unwrap(), 4);
 }

@@ -16,8 +16,10 @@ local state = redis.call('HGET', submission, 'state')
 if not state then return 'orphaned' end
 if state ~= 'running' then return 'closed' end
 
-local job = read_mark(jobs, name, generation)
-if (job.generation or 0) > generation then return 'stale' end
+local index = tonumber(name)
+if not index or index >= tonumber(redis.call('HGET', submission, 'jobs')) then return 'orphaned' end
+local job = read_mark(jobs, name)
+if (job.generation or 0) ~= generation then return 'stale' end
 if job.state == 'done' or job.state == 'dead' then return 'repeated' end
 
 local failed = apply_results(submission, results, 6)

@@ -1,7 +1,10 @@
 -- What the scripts over job marks share; it precedes each of them.
 --
 -- A mark is the JSON in the hash `jobs` under the job's name: state, generation, touched_ms, boot, worker,
--- alone, crashes, alone_crashes, and the history of what went wrong, newest last.
+-- alone, crashes, alone_crashes, blamed (the boots that the crashes stand for, and whether each ran the job
+-- alone), not_before_ms (until when it rests on purpose), and the history of what went wrong, newest last.
+-- Its generation is the one that was given out last; messages of any other have no effect. So one that a store
+-- put back to an older state does not know of changes nothing either.
 
 local HISTORY = 20
 
@@ -10,14 +13,9 @@ local function now_ms()
   return now[1] * 1000 + math.floor(now[2] / 1000)
 end
 
--- A newer generation begins afresh: what happened to the older one is history.
-local function read_mark(jobs, name, generation)
+local function read_mark(jobs, name)
   local text = redis.call('HGET', jobs, name)
-  local job = text and cjson.decode(text) or {crashes = 0, alone_crashes = 0}
-  if (job.generation or 0) < generation then
-    job = {crashes = 0, alone_crashes = 0, generation = generation, history = job.history}
-  end
-  return job
+  return text and cjson.decode(text) or {crashes = 0, alone_crashes = 0}
 end
 
 local function write_mark(jobs, name, job)
@@ -30,6 +28,18 @@ local function remember(job, worker, error)
   history[#history + 1] = {at_ms = now_ms(), worker = worker, error = error}
   while #history > HISTORY do table.remove(history, 1) end
   job.history = history
+end
+
+-- A process that was taken for dead shows that it lives: it had only lost its connection to the broker.
+local function acquit(job, boot)
+  local alone = job.blamed and job.blamed[boot]
+  if alone == nil then return false end
+  job.blamed[boot] = nil
+  if next(job.blamed) == nil then job.blamed = nil end
+  job.crashes = job.crashes - 1
+  if alone then job.alone_crashes = job.alone_crashes - 1 end
+  remember(job, nil, 'the worker that had held this job lives: it had lost its connection')
+  return true
 end
 
 -- Writes the results from ARGV[first] on (index, class, JSON) where there are none, and counts them.

@@ -6,7 +6,7 @@
 local text = redis.call('HGET', KEYS[1], ARGV[1])
 if not text then return 0 end
 local job = cjson.decode(text)
-if job.state ~= 'started' or job.boot ~= ARGV[2] then return 0 end
-job.state = 'released'
-write_mark(KEYS[1], ARGV[1], job)
-return 1
+local holds = job.state == 'started' and job.boot == ARGV[2]
+if holds then job.state = 'released' end
+if acquit(job, ARGV[2]) or holds then write_mark(KEYS[1], ARGV[1], job) end
+return holds and 1 or 0

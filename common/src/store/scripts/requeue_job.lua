@@ -14,7 +14,7 @@ local state = redis.call('HGET', submission, 'state')
 if not state then return {'orphaned', 0, 0} end
 if state ~= 'running' and state ~= 'succeeded' and state ~= 'completed_with_errors' then return {'closed', 0, 0} end
 
-local job = read_mark(jobs, name, 0)
+local job = read_mark(jobs, name)
 local generation = job.generation or 0
 if job.state ~= 'dead' then return {'not-dead', generation, 0} end
 

@@ -8,7 +8,8 @@
 -- A job that an earlier boot started and never finished, and that the broker delivers again, may have
 -- killed that process: from then on it runs alone. Only crashes while alone count towards the limit, so
 -- a neighbour of a poisoned job is never blamed. Told `run-alone`, the process calls again with `alone`
--- once nothing else is in flight; until then the job counts as waiting, for it can harm nobody.
+-- once nothing else is in flight; until then the job counts as waiting, for it can harm nobody. A process that
+-- shows itself again is acquitted (see touch_job).
 
 local submission, jobs = KEYS[1], KEYS[2]
 local name, generation, boot, worker = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
@@ -18,13 +19,15 @@ local state = redis.call('HGET', submission, 'state')
 if not state then return {'orphaned', 0} end
 if state ~= 'running' then return {'closed', 0} end
 
-local job = read_mark(jobs, name, generation)
-if (job.generation or 0) > generation then return {'stale', job.crashes} end
+local job = read_mark(jobs, name)
+if (job.generation or 0) ~= generation then return {'stale', job.crashes} end
 if job.state == 'done' or job.state == 'dead' then return {'finished', job.crashes} end
 if ARGV[8] ~= '' and now_ms() > tonumber(ARGV[8]) then return {'expired', job.crashes} end
 
 if redelivered and job.state == 'started' and job.boot ~= boot then
   job.crashes = job.crashes + 1
+  job.blamed = job.blamed or {}
+  job.blamed[job.boot] = job.alone or false
   if job.alone then job.alone_crashes = job.alone_crashes + 1 end
   remember(job, job.worker, job.alone and 'it ended while it ran this job alone' or 'it ended while it held this job')
 end
@@ -35,6 +38,6 @@ if job.alone_crashes >= limit then
 elseif job.crashes > 0 and not alone then
   verdict, job.state = 'run-alone', 'waiting'
 end
-job.boot, job.worker, job.alone, job.generation = boot, worker, alone, generation
+job.boot, job.worker, job.alone, job.generation, job.not_before_ms = boot, worker, alone, generation, nil
 write_mark(jobs, name, job)
 return {verdict, job.crashes}

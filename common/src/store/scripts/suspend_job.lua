@@ -1,7 +1,8 @@
 -- Ends an attempt that did not resolve every item: keeps what it did resolve, and why it stopped.
 --
 -- KEYS  submission, results, jobs
--- ARGV  job name, generation, boot id, worker, error, doorbell channel, submission id,
+-- ARGV  job name, generation, boot id, worker, error, doorbell channel, submission id, rest in ms until
+--       the next attempt,
 --       then for each resolved item: index, class (succeeded|cached|failed), result JSON
 -- Returns applied | finished | stale | orphaned | closed
 --
@@ -14,13 +15,15 @@ local state = redis.call('HGET', submission, 'state')
 if not state then return 'orphaned' end
 if state ~= 'running' then return 'closed' end
 
-local job = read_mark(jobs, name, generation)
-if (job.generation or 0) > generation then return 'stale' end
+local job = read_mark(jobs, name)
+if (job.generation or 0) ~= generation then return 'stale' end
 if job.state == 'done' or job.state == 'dead' then return 'finished' end
 
-apply_results(submission, results, 8)
+apply_results(submission, results, 9)
 remember(job, ARGV[4], ARGV[5])
+acquit(job, boot)
 if job.boot == boot then job.state = 'released' end
+job.not_before_ms = now_ms() + tonumber(ARGV[8])
 job.generation = generation
 write_mark(jobs, name, job)
 redis.call('PUBLISH', ARGV[6], ARGV[7])

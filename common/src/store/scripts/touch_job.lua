@@ -1,4 +1,5 @@
--- Heartbeat of a job being worked on: moves the time of a mark this process still holds.
+-- Heartbeat of a job being worked on: moves the time of a mark this process still holds, and takes back the
+-- crash that it was blamed for when it only lost its connection.
 --
 -- KEYS  submission, jobs
 -- ARGV  job name, boot id, deadline in ms (may be empty)
@@ -9,7 +10,8 @@ if redis.call('HGET', submission, 'state') ~= 'running' then return 'closed' end
 local text = redis.call('HGET', jobs, ARGV[1])
 if text then
   local job = cjson.decode(text)
-  if job.state == 'started' and job.boot == ARGV[2] then write_mark(jobs, ARGV[1], job) end
+  local holds = job.state == 'started' and job.boot == ARGV[2]
+  if acquit(job, ARGV[2]) or holds then write_mark(jobs, ARGV[1], job) end
 end
 if ARGV[3] ~= '' and now_ms() > tonumber(ARGV[3]) then return 'expired' end
 return 'held'
