@@ -11,7 +11,7 @@ use common::{
     ids::Digest,
     jobs::{Chunk, EmbedArgs, JobArgs, PredictArgs},
     outcome::{FailureReason, ItemFailure, ItemResult},
-    store::{DeadLetter, JobRef, JobState, State, StoreError},
+    store::{DeadLetter, JobRef, JobState, JobStatus, State, StoreError, Submission},
 };
 
 use crate::{context::Context, submissions::Jobs};
@@ -29,6 +29,13 @@ pub(crate) async fn consume(context: &Context, mut dead_letters: Consumer) {
         let letter = read_letter(&delivery);
         tracing::warn!(id = %letter.id, reason = %letter.reason, error = %letter.error, "job discarded");
         while let Err(error) = record(context, &delivery, &letter).await {
+            if !error.is_retryable() {
+                // What the store holds of the job is no use, and must not hold up the letters behind it.
+                tracing::error!(id = %letter.id, %error, "the dead letter is recorded alone");
+                if context.store.put_dead_letter(&letter).await.is_ok() {
+                    break;
+                }
+            }
             tracing::warn!(%error, "the dead letter waits for the store");
             tokio::select! {
                 () = context.stop.cancelled() => return,
@@ -67,15 +74,21 @@ fn read_letter(delivery: &Delivery) -> DeadLetter {
 async fn record(context: &Context, delivery: &Delivery, letter: &DeadLetter) -> Result<(), StoreError> {
     let Ok(job) = &delivery.job else { return context.store.put_dead_letter(letter).await };
     let mark = context.store.job_mark(job.submission, &job.args.name()).await?;
-    if let Some(mark) = &mark
-        && (mark.generation > job.generation || mark.is_finished())
-    {
+    let generation = mark.as_ref().map_or(0, |mark| mark.generation);
+    if generation != job.generation || mark.as_ref().is_some_and(JobStatus::is_finished) {
         // A copy of a job that has ended, or was requeued since: its death changes nothing.
-        tracing::info!(job = %job.job, state = %mark.state, "the discarded job had an end already");
+        tracing::info!(job = %job.job, "the discarded job had an end already");
         return Ok(());
     }
-    if letter.reason == DELIVERY_LIMIT && mark.as_ref().is_none_or(|mark| mark.alone_crashes == 0) {
-        return publish_again(context, job).await;
+    if let JobArgs::TrainEpoch(args) = &job.args
+        && context.store.parameters(job.submission).await?.is_none_or(|now| now.version != args.version)
+    {
+        tracing::info!(job = %job.job, "the discarded job's step is over");
+        return Ok(());
+    }
+    let killed_nobody = mark.as_ref().is_none_or(|mark| mark.alone_crashes == 0);
+    if letter.reason == DELIVERY_LIMIT && killed_nobody && publish_again(context, job).await? {
+        return Ok(());
     }
     let letter = DeadLetter { history: mark.map_or_else(Vec::new, |mark| mark.history), ..letter.clone() };
     context.store.put_dead_letter(&letter).await?;
@@ -93,19 +106,23 @@ async fn record(context: &Context, delivery: &Delivery, letter: &DeadLetter) -> 
 }
 
 /// Gives a job another chance that the broker discarded by its own count: workers judge a job by crashes
-/// while alone, and this one had none. The pass of a training job publishes it again by itself.
-async fn publish_again(context: &Context, job: &Envelope) -> Result<(), StoreError> {
+/// while alone, and this one had none. The pass of a training job publishes it again by itself. Returns whether
+/// there is such a job.
+async fn publish_again(context: &Context, job: &Envelope) -> Result<bool, StoreError> {
     let (JobArgs::Embed(EmbedArgs { chunk }) | JobArgs::Predict(PredictArgs { chunk, .. })) = &job.args
     else {
-        return Ok(());
+        return Ok(true);
     };
-    let Some(submission) = context.store.submission(job.submission).await? else { return Ok(()) };
+    let Some(submission) = context.store.submission(job.submission).await? else { return Ok(true) };
+    let Some(jobs) = jobs_with(context, &submission, chunk) else { return Ok(false) };
     tracing::warn!(job = %job.job, "the broker discarded a job that killed nobody, publishing it again");
-    let published = match Jobs::of(context, &submission) {
-        Ok(jobs) => jobs.publish(context, chunk.index, job.generation).await,
-        Err(error) => Err(error),
-    };
-    published.map_err(|error| StoreError::Unavailable(error.to_string()))
+    let published = jobs.publish(context, chunk.index, job.generation).await;
+    published.map(|()| true).map_err(|error| StoreError::Unavailable(error.to_string()))
+}
+
+/// The jobs of a submission, if the one that a message names is among them.
+fn jobs_with<'a>(context: &Context, submission: &'a Submission, chunk: &Chunk) -> Option<Jobs<'a>> {
+    Jobs::of(context, submission).ok().filter(|_| chunk.index < submission.jobs)
 }
 
 async fn fail_items(
@@ -120,9 +137,11 @@ async fn fail_items(
         _ => FailureReason::Discarded,
     };
     let failure = ItemFailure::new(reason, format!("{} (job {})", letter.error, job.job));
-    let items = chunk.first_item..chunk.first_item + u64::from(chunk.items);
+    let Some(submission) = context.store.submission(job.submission).await? else { return Ok(()) };
+    // The message may say anything; which items a job has is known here.
+    let Some(jobs) = jobs_with(context, &submission, chunk) else { return Ok(()) };
     let results: Vec<(u64, ItemResult)> =
-        items.map(|index| (index, ItemResult::Failed(failure.clone()))).collect();
+        jobs.items(chunk.index).map(|index| (index, ItemResult::Failed(failure.clone()))).collect();
     let name = chunk.index.to_string();
     let dead = JobRef { submission: job.submission, name: &name, generation: job.generation };
     context.store.finish_job(dead, JobState::Dead, &results).await?;

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Mishap, Store, StoreError};
 
+static UNBURY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/unbury.lua")));
 static BURY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/bury.lua")));
 
 /// A discarded job.
@@ -132,14 +133,18 @@ impl Store {
         }
     }
 
-    /// Forgets a dead letter. Returns whether it was there.
+    /// Forgets the dead letter at `place`; one that was recorded under its id since stays. Returns whether it
+    /// was there.
     ///
     /// # Errors
     /// When Redis does not serve.
-    pub async fn remove_dead_letter(&self, id: &str) -> Result<bool, StoreError> {
-        let mut pipe = redis::pipe();
-        pipe.atomic().hdel(self.keys.dead_letters(), id).zrem(self.keys.dead_order(), id).ignore();
-        let (removed,): (u64,) = pipe.query_async(&mut self.connection.clone()).await?;
-        Ok(removed > 0)
+    pub async fn remove_dead_letter(&self, place: &DeadPlace) -> Result<bool, StoreError> {
+        Ok(UNBURY
+            .key(self.keys.dead_letters())
+            .key(self.keys.dead_order())
+            .arg(&place.id)
+            .arg(place.recorded_ms)
+            .invoke_async(&mut self.connection.clone())
+            .await?)
     }
 }

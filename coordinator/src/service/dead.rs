@@ -9,7 +9,7 @@ use common::{
     envelope::Envelope,
     ids::SubmissionId,
     jobs::Kind,
-    store::{DeadLetter, DeadPlace, Requeue, Submission},
+    store::{DeadLetter, DeadPlace, Requeue, State, Submission},
 };
 
 use super::{Coordinator, RequestError};
@@ -96,10 +96,17 @@ impl Coordinator {
                 ));
             }
         };
-        let place = cursor.as_deref().map(parse_place).transpose()?;
-        let (letters, next) = self.context.store.dead_page(place.as_ref(), LETTERS).await?;
-        let mut outcome = DeadOutcome { next: next.as_ref().map(place_text), ..DeadOutcome::default() };
-        for letter in letters {
+        let store = &self.context.store;
+        let (until_ms, place) = match cursor.as_deref() {
+            Some(cursor) => parse_progress(cursor).map(|(until_ms, place)| (until_ms, Some(place)))?,
+            None => (store.now_ms().await?, None),
+        };
+        let (letters, next) = store.dead_page(place.as_ref(), LETTERS).await?;
+        // What dies again while it is requeued is for the next command, or this one would never end.
+        let next = next.filter(|next| next.recorded_ms <= until_ms);
+        let next = next.map(|next| format!("{until_ms}/{}", place_text(&next)));
+        let mut outcome = DeadOutcome { next, ..DeadOutcome::default() };
+        for letter in letters.into_iter().filter(|letter| letter.recorded_ms <= until_ms) {
             if filter.accepts(&DeadView::of(letter.clone(), false)) {
                 self.settle_one(action, letter, &mut outcome).await?;
             }
@@ -138,7 +145,8 @@ impl Coordinator {
             },
             DeadAction::Purge => 0,
         };
-        self.context.store.remove_dead_letter(&letter.id).await?;
+        let place = DeadPlace { recorded_ms: letter.recorded_ms, id: letter.id };
+        self.context.store.remove_dead_letter(&place).await?;
         outcome.done += 1;
         outcome.healed += healed;
         Ok(())
@@ -154,7 +162,8 @@ impl Coordinator {
             ));
         };
         if kind == Kind::TrainEpoch {
-            return self.resume_run(id).await.map(|_| 0);
+            let goes_on = matches!(self.find_run(id).await?.state, State::Preparing | State::Running);
+            return if goes_on { Ok(0) } else { self.resume_run(id).await.map(|_| 0) };
         }
         let submission = self.find(id).await?;
         let unreadable = |error: &dyn std::fmt::Display| RequestError::Conflict(error.to_string());
@@ -165,7 +174,11 @@ impl Coordinator {
         }
         self.context.store.set_active(id).await?;
         let (generation, healed) = match self.context.store.requeue_job(id, name, jobs.items(job)).await? {
-            Requeue::Requeued { generation, healed } => (generation, healed),
+            Requeue::Requeued { generation, healed } => {
+                // Again, since a leader that looked in between found it ended and took it off.
+                self.context.store.set_active(id).await?;
+                (generation, healed)
+            }
             Requeue::NotDead { generation } => {
                 (self.unfinished_requeue(&submission, name, generation).await?, 0)
             }
@@ -206,6 +219,13 @@ fn place_text(place: &DeadPlace) -> String {
     format!("{}:{}", place.recorded_ms, place.id)
 }
 
+/// How far a selection is settled, of the letters recorded until a time.
+fn parse_progress(text: &str) -> Result<(u64, DeadPlace), RequestError> {
+    let invalid = || RequestError::Invalid(format!("'{text}' is no cursor"));
+    let (until_ms, place) = text.split_once('/').ok_or_else(invalid)?;
+    Ok((until_ms.parse().map_err(|_| invalid())?, parse_place(place)?))
+}
+
 fn parse_place(text: &str) -> Result<DeadPlace, RequestError> {
     let place = text.split_once(':').and_then(|(recorded_ms, id)| {
         Some(DeadPlace { recorded_ms: recorded_ms.parse().ok()?, id: id.to_owned() })
@@ -224,5 +244,8 @@ mod tests {
             assert_eq!(parse_place(&place_text(&place)).ok(), Some(place));
         }
         assert!(parse_place("x").is_err() && parse_place("x:y").is_err());
+        let place = DeadPlace { recorded_ms: 5, id: "a/b:c".to_owned() };
+        assert_eq!(parse_progress(&format!("7/{}", place_text(&place))).ok(), Some((7, place)));
+        assert!(parse_progress("5:a").is_err() && parse_progress("x/5:a").is_err());
     }
 }

@@ -228,27 +228,32 @@ async fn a_run_that_lost_a_job_is_resumed_to_the_same_bits() {
         view["epochs"].as_array().is_some_and(|epochs| epochs.len() >= 2)
     })
     .await;
-    // A worker hands a job of the run over to the dead.
-    let args = JobArgs::TrainEpoch(TrainEpochArgs {
-        phase: Phase::Train,
-        epoch: 3,
-        step: 1,
-        version: 20,
-        node: Node::root(16),
-    });
-    let properties = json!({
-        "message_id": JobId::derive(run, Kind::TrainEpoch, &args.name()), "correlation_id": run,
-        "type": "train-epoch.v1",
-        "headers": {
-            "subwatch-attempt": 1, "subwatch-max-attempts": 5, "subwatch-generation": 0,
-            "subwatch-dead-reason": "poison", "subwatch-dead-error": "three workers died of it",
-        },
-    });
-    let body = serde_json::to_string(&args).unwrap();
-    cluster.vhost.publish("subwatch.dead", "dead.v1", properties, &body).await;
+    // A worker hands jobs of the run over to the dead: one of a step that is over, then one of this step.
+    cluster.workers[0].pause();
+    let version = cluster.store.parameters(run).await.unwrap().expect("the run goes on").version;
+    for version in [1, version] {
+        let args = JobArgs::TrainEpoch(TrainEpochArgs {
+            phase: Phase::Train,
+            epoch: 3,
+            step: 1,
+            version,
+            node: Node::root(16),
+        });
+        let properties = json!({
+            "message_id": JobId::derive(run, Kind::TrainEpoch, &args.name()), "correlation_id": run,
+            "type": "train-epoch.v1",
+            "headers": {
+                "subwatch-attempt": 1, "subwatch-max-attempts": 5, "subwatch-generation": 0,
+                "subwatch-dead-reason": "poison", "subwatch-dead-error": "three workers died of it",
+            },
+        });
+        let body = serde_json::to_string(&args).unwrap();
+        cluster.vhost.publish("subwatch.dead", "dead.v1", properties, &body).await;
+    }
     let failed = cluster.ended(run).await;
     assert_eq!(failed.state, State::Failed, "{failed:?}");
     assert!(failed.error.unwrap().contains("subwatch resume"));
+    cluster.workers[0].resume();
     let letters = dead(&cluster, &["list", "--kind", "train-epoch"]).await;
     assert_eq!(letters.as_array().map(Vec::len), Some(1), "{letters}");
     let outcome = dead(&cluster, &["requeue", "--all"]).await;
@@ -258,5 +263,52 @@ async fn a_run_that_lost_a_job_is_resumed_to_the_same_bits() {
     assert_eq!(ended.state, State::Succeeded, "{ended:?}");
     let resumed = cluster.json(&["status", &run.to_string(), "-o", "json"], &[0]).await;
     assert_eq!(resumed["weights_sha256"], undisturbed["weights_sha256"]);
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn a_job_that_names_more_than_there_is_harms_nobody() {
+    let cluster = Cluster::start(1).await;
+    let id = SubmissionId::now();
+    let chunk = |part: &str, items: u32| {
+        json!({"chunk": {"part": part, "index": 0, "first_item": 0, "items": items}}).to_string()
+    };
+    let named =
+        |exchange: &str, number: usize| JobId::derive(id, Kind::Embed, &format!("{exchange}/{number}"));
+    for (number, body) in [chunk("file:///m/0", u32::MAX), chunk("mailto:x", 1)].iter().enumerate() {
+        for exchange in ["subwatch.dead", "subwatch.jobs"] {
+            let properties = json!({
+                "message_id": named(exchange, number), "correlation_id": id, "type": "embed.v1",
+                "headers": {"subwatch-attempt": 1, "subwatch-max-attempts": 5, "subwatch-generation": 0},
+            });
+            cluster.vhost.publish(exchange, "embed.v1", properties, body).await;
+        }
+    }
+    eventually("all four are buried", || async { cluster.store.dead_letters().await.unwrap() == 4 }).await;
+    let letter = dead(&cluster, &["show", &named("subwatch.jobs", 0).to_string()]).await;
+    let error = letter["error"].as_str().unwrap();
+    assert!(error.contains("chunk.items is 4294967295: it must be between 1 and 1024"), "{error}");
+    assert_eq!(dead(&cluster, &["purge", "--all"]).await["done"], json!(4));
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn a_dataset_that_a_worker_does_not_see_is_waited_for() {
+    let cluster = Cluster::start(1).await;
+    let dataset = cluster.sample(64).await;
+    cluster.workers[0].pause();
+    let id = cluster.detach(&["embed", &dataset.display().to_string()]).await;
+    eventually("the job is published", || async { cluster.submission(id).await.jobs_published == 1 }).await;
+    let aside = dataset.with_extension("aside");
+    std::fs::rename(&dataset, &aside).unwrap();
+    cluster.workers[0].resume();
+    eventually("the attempt is given up", || async {
+        let mark = cluster.store.job_mark(id, "0").await.unwrap();
+        mark.is_some_and(|mark| mark.history.iter().any(|m| m.error.contains("is the volume mounted")))
+    })
+    .await;
+    std::fs::rename(&aside, &dataset).unwrap();
+    let ended = cluster.ended(id).await;
+    assert_eq!((ended.succeeded, ended.failed), (64, 0), "{ended:?}");
     cluster.finish().await;
 }
