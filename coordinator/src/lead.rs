@@ -6,7 +6,7 @@
 //! has no effect (see [`common::store::Store::with_token`]).
 
 use std::{
-    collections::HashSet,
+    collections::HashMap,
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,7 @@ use common::{
     ids::SubmissionId,
     store::{State, StoreError, SubmissionKind},
 };
-use tokio::task::JoinSet;
+use tokio::task::{self, JoinSet};
 
 use crate::{context::Context, runs, submissions};
 
@@ -110,24 +110,31 @@ impl Lease {
 /// What is driven under one lease.
 struct Driven {
     context: Context,
-    tasks: JoinSet<SubmissionId>,
-    known: HashSet<SubmissionId>,
+    tasks: JoinSet<()>,
+    known: HashMap<SubmissionId, task::Id>,
 }
 
 impl Driven {
     fn new(context: Context) -> Self {
-        Self { context, tasks: JoinSet::new(), known: HashSet::new() }
+        Self { context, tasks: JoinSet::new(), known: HashMap::new() }
     }
 
     /// Starts to drive what is active and not driven yet.
     async fn take_up(&mut self) -> Result<(), StoreError> {
         let active = self.context.store.active_submissions().await?;
         for id in active {
-            if self.known.contains(&id) {
+            if self.known.contains_key(&id) {
                 continue;
             }
             let store = &self.context.store;
-            let Some(submission) = store.submission(id).await? else {
+            let submission = match store.submission(id).await {
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    tracing::debug!(submission = %id, %error, "left to a coordinator that can read it");
+                    continue;
+                }
+                found => found?,
+            };
+            let Some(submission) = submission else {
                 // Its record follows at once, or never, because its maker died.
                 if id.age().is_some_and(|age| age > RECORD_FOLLOWS) {
                     store.set_inactive(id).await?;
@@ -143,32 +150,32 @@ impl Driven {
                 continue;
             }
             store.take_over(id).await?;
-            self.known.insert(id);
+            store.list_again(&submission).await?;
             let context = self.context.clone();
-            self.tasks.spawn(async move {
+            let task = self.tasks.spawn(async move {
                 match submission.kind {
                     SubmissionKind::Embed | SubmissionKind::Predict => {
                         submissions::look_after(&context, id).await;
                     }
                     SubmissionKind::Train => runs::drive(&context, id).await,
                 }
-                id
             });
+            self.known.insert(id, task.id());
         }
         Ok(())
     }
 
     /// Waits for the end of something driven. Cancel safe.
     async fn ended(&mut self) {
-        match self.tasks.join_next().await {
-            Some(Ok(id)) => {
-                self.known.remove(&id);
-            }
+        let ended = match self.tasks.join_next_with_id().await {
+            Some(Ok((task, ()))) => task,
             Some(Err(error)) => {
-                tracing::error!(%error, "driving a submission failed unexpectedly; it is taken up by the next leader");
+                tracing::error!(%error, "driving a submission failed unexpectedly; it is taken up again");
+                error.id()
             }
             None => std::future::pending().await,
-        }
+        };
+        self.known.retain(|_, task| *task != ended);
     }
 
     async fn stop(mut self) {

@@ -30,6 +30,10 @@ impl Keys {
         format!("{}submissions", self.prefix)
     }
 
+    pub(super) fn runs(&self) -> String {
+        format!("{}runs", self.prefix)
+    }
+
     pub(super) fn active(&self) -> String {
         format!("{}active", self.prefix)
     }

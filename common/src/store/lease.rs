@@ -58,19 +58,14 @@ impl Store {
         Self { token: Some(token), ..self.clone() }
     }
 
-    /// Raises the fence around a submission to this handle's token, and lists it where its maker could not.
-    /// Returns whether it is there.
+    /// Raises the fence around a submission to this handle's token. Returns whether it is there.
     ///
     /// # Errors
     /// When Redis does not serve, or this coordinator was replaced.
     pub async fn take_over(&self, id: SubmissionId) -> Result<bool, StoreError> {
         let mut call = TAKE_OVER.key(self.keys.submission(id));
         call.arg(self.token());
-        let taken = self.invoke_fenced(&call).await? == "taken";
-        if taken {
-            self.put_in_index(id).await?;
-        }
-        Ok(taken)
+        Ok(self.invoke_fenced(&call).await? == "taken")
     }
 
     /// The token as an argument of a [`fenced_script`].

@@ -166,15 +166,28 @@ impl Store {
             .invoke_async::<()>(&mut connection)
             .await?;
         // Only now: an entry without a record leaves the index.
-        self.put_in_index(new.id).await
+        self.put_in_index(new.id, new.kind).await
     }
 
-    /// Puts a submission into the index that [`Store::submissions`] reads; doing it twice changes nothing.
-    pub(super) async fn put_in_index(&self, id: SubmissionId) -> Result<(), StoreError> {
-        // All scores are equal: ids sort by time, so the index is read in lexicographic order.
-        let mut command = redis::cmd("ZADD");
-        command.arg(self.keys.submissions()).arg(0).arg(id.to_string());
-        Ok(command.query_async(&mut self.connection.clone()).await?)
+    /// Puts a submission into the index that [`Store::submissions`] reads, and a run into that of
+    /// [`Store::runs`]; doing it twice changes nothing.
+    async fn put_in_index(&self, id: SubmissionId, kind: SubmissionKind) -> Result<(), StoreError> {
+        let run = (kind == SubmissionKind::Train).then(|| self.keys.runs());
+        for index in [self.keys.submissions()].into_iter().chain(run) {
+            // All scores are equal: ids sort by time, so an index is read in lexicographic order.
+            let mut command = redis::cmd("ZADD");
+            command.arg(index).arg(0).arg(id.to_string());
+            command.query_async::<()>(&mut self.connection.clone()).await?;
+        }
+        Ok(())
+    }
+
+    /// Lists a submission again whose maker could not: it died, or the store was put back in between.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn list_again(&self, submission: &Submission) -> Result<(), StoreError> {
+        self.put_in_index(submission.id, submission.kind).await
     }
 
     /// Returns how many submissions a coordinator has to look after.
@@ -336,32 +349,54 @@ impl Store {
     }
 
     /// Returns up to `limit` submissions, newest first, older than `before`. Entries whose record has
-    /// expired leave the index on the way.
+    /// expired leave the index on the way; a record of a kind that is not known here is left out.
     ///
     /// # Errors
-    /// When Redis does not serve or a record is not one.
+    /// When Redis does not serve.
     pub async fn submissions(
         &self,
         before: Option<SubmissionId>,
         limit: usize,
     ) -> Result<Vec<Submission>, StoreError> {
-        let index = self.keys.submissions();
+        self.listed(&self.keys.submissions(), before, limit).await
+    }
+
+    /// Likewise, of the runs alone.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn runs(
+        &self,
+        before: Option<SubmissionId>,
+        limit: usize,
+    ) -> Result<Vec<Submission>, StoreError> {
+        self.listed(&self.keys.runs(), before, limit).await
+    }
+
+    async fn listed(
+        &self,
+        index: &str,
+        before: Option<SubmissionId>,
+        limit: usize,
+    ) -> Result<Vec<Submission>, StoreError> {
         let mut connection = self.connection.clone();
         let mut found = Vec::new();
         let mut cursor = before.map_or_else(|| "+".to_owned(), |id| format!("({id}"));
         while found.len() < limit {
             let mut page = redis::cmd("ZRANGE");
-            page.arg(&index).arg(&cursor).arg("-").arg("BYLEX").arg("REV").arg("LIMIT").arg(0).arg(limit);
+            page.arg(index).arg(&cursor).arg("-").arg("BYLEX").arg("REV").arg("LIMIT").arg(0).arg(limit);
             let ids: Vec<String> = page.query_async(&mut connection).await?;
             let Some(last) = ids.last() else { break };
             cursor = format!("({last}");
             for text in &ids {
-                let id = text.parse().map_err(|error| StoreError::corrupt(&index, &error))?;
-                match self.submission(id).await? {
-                    Some(submission) => found.push(submission),
-                    None => {
-                        redis::cmd("ZREM").arg(&index).arg(text).query_async::<()>(&mut connection).await?;
+                let id = text.parse().map_err(|error| StoreError::corrupt(index, &error))?;
+                match self.submission(id).await {
+                    Ok(Some(submission)) => found.push(submission),
+                    Ok(None) => {
+                        redis::cmd("ZREM").arg(index).arg(text).query_async::<()>(&mut connection).await?;
                     }
+                    Err(error @ StoreError::Corrupt { .. }) => tracing::debug!(%error, "not listed"),
+                    Err(error) => return Err(error),
                 }
             }
         }

@@ -4,7 +4,7 @@
 
 use std::collections::HashMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Store, StoreError};
 use crate::{
@@ -27,7 +27,8 @@ pub struct WorkerRecord {
     pub name: String,
     /// Version of the program.
     pub version: String,
-    /// Kinds it consumes.
+    /// Kinds it consumes, of those known here.
+    #[serde(deserialize_with = "known_kinds")]
     pub kinds: Vec<Kind>,
     /// Where its model runs: `cpu`, `cuda:0`; nothing without a model.
     pub device: Option<String>,
@@ -100,19 +101,24 @@ impl Store {
         Ok(command.query_async(&mut self.connection.clone()).await?)
     }
 
-    /// Returns the workers, oldest first, and forgets those silent for a day.
+    /// Returns the workers, oldest first, and forgets those silent for a day. A record that is none is left out.
     ///
     /// # Errors
-    /// When Redis does not serve or a record is not one.
+    /// When Redis does not serve.
     pub async fn workers(&self) -> Result<Vec<WorkerView>, StoreError> {
         let key = self.keys.workers();
         let now_ms = self.now_ms().await?;
         let raw: HashMap<String, String> =
             redis::cmd("HGETALL").arg(&key).query_async(&mut self.connection.clone()).await?;
         let mut views = Vec::with_capacity(raw.len());
-        for json in raw.into_values() {
-            let record: WorkerRecord =
-                serde_json::from_str(&json).map_err(|error| StoreError::corrupt(&key, &error))?;
+        for (boot, json) in raw {
+            let record: WorkerRecord = match serde_json::from_str(&json) {
+                Ok(record) => record,
+                Err(error) => {
+                    tracing::debug!(boot, %error, "the record of a worker cannot be read");
+                    continue;
+                }
+            };
             let silent_ms = now_ms.saturating_sub(record.seen_ms);
             if silent_ms > FORGOTTEN_AFTER_MS {
                 self.sign_off(record.boot).await?;
@@ -123,6 +129,12 @@ impl Store {
         views.sort_by_key(|view| (view.record.started_ms, view.record.boot));
         Ok(views)
     }
+}
+
+/// A worker of a newer version may consume kinds that this program has not heard of.
+fn known_kinds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Kind>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
 fn state(record: &WorkerRecord, silent_ms: u64) -> &'static str {
@@ -147,8 +159,9 @@ mod tests {
         let older: WorkerRecord = serde_json::from_str(OLDER).unwrap();
         assert_eq!((older.draining, older.jobs_held, older.jobs_finished), (false, None, None));
         let newer = OLDER.replacen('{', r#"{"draining": true, "jobs_held": 3, "mood": "content", "#, 1);
+        let newer = newer.replace(r#"["embed"]"#, r#"["dance", "embed"]"#);
         let newer: WorkerRecord = serde_json::from_str(&newer).unwrap();
-        assert_eq!((newer.draining, newer.jobs_held), (true, Some(3)));
+        assert_eq!((newer.draining, newer.jobs_held, newer.kinds), (true, Some(3), vec![Kind::Embed]));
     }
 
     #[test]

@@ -81,9 +81,7 @@ impl Coordinator {
         limit: usize,
         wanted: impl Fn(SubmissionKind) -> bool,
     ) -> Result<(Vec<Submission>, Option<String>), RequestError> {
-        let parse =
-            |text: &str| text.parse().map_err(|_| RequestError::Invalid(format!("'{text}' is no cursor")));
-        let mut before = cursor.map(parse).transpose()?;
+        let mut before = parse_id_cursor(cursor)?;
         let mut found = Vec::new();
         loop {
             let page = self.context.store.submissions(before, limit).await?;
@@ -98,4 +96,11 @@ impl Coordinator {
             }
         }
     }
+}
+
+/// Reads a cursor that is the id of what was listed last.
+fn parse_id_cursor(cursor: Option<&str>) -> Result<Option<SubmissionId>, RequestError> {
+    let parse =
+        |text: &str| text.parse().map_err(|_| RequestError::Invalid(format!("'{text}' is no cursor")));
+    cursor.map(parse).transpose()
 }

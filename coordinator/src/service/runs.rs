@@ -25,8 +25,11 @@ impl Coordinator {
         request: RunRequest,
         key: Option<&IdempotencyKey>,
     ) -> Result<RunView, RequestError> {
-        let spec = runs::check(&self.context, request)?;
-        let id = match self.admit(&spec, key).await? {
+        if let Some(id) = self.repeat_of(&request, key).await? {
+            return self.run(id).await;
+        }
+        let spec = runs::check(&self.context, request.clone())?;
+        let id = match self.admit(&request, key).await? {
             Admission::Repeat(id) => return self.run(id).await,
             Admission::Create(id) => id,
         };
@@ -50,6 +53,8 @@ impl Coordinator {
                 run.state
             )));
         }
+        // Again, since a leader that looked in between found it ended and took it off.
+        self.context.store.set_active(id).await?;
         self.run(id).await
     }
 
@@ -67,7 +72,8 @@ impl Coordinator {
     /// # Errors
     /// When the cursor is none, or the store does not serve.
     pub async fn runs(&self, cursor: Option<&str>, limit: usize) -> Result<Page<RunView>, RequestError> {
-        let (found, next) = self.list(cursor, limit, |kind| kind == SubmissionKind::Train).await?;
+        let found = self.context.store.runs(super::parse_id_cursor(cursor)?, limit).await?;
+        let next = found.last().filter(|_| found.len() == limit).map(|last| last.id.to_string());
         let mut items = Vec::with_capacity(found.len());
         for submission in &found {
             items.push(runs::view(&self.context, submission).await?);
@@ -118,7 +124,7 @@ impl Coordinator {
         runs::head(&self.context, id).await
     }
 
-    async fn find_run(&self, id: SubmissionId) -> Result<Submission, RequestError> {
+    pub(super) async fn find_run(&self, id: SubmissionId) -> Result<Submission, RequestError> {
         let submission = self.find(id).await?;
         if submission.kind != SubmissionKind::Train {
             return Err(RequestError::NotFound(format!("{id} is no run but a submission")));
