@@ -8,7 +8,7 @@ use data::{
     split::{Side, SplitBy},
     target::{Target, Transform},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// `POST /v1/runs`: what to train.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -104,31 +104,43 @@ pub struct LeftOut {
     pub items: u64,
 }
 
-/// One epoch. Errors are in transformed target units.
+/// JSON has no word for an infinite number, or for none: both are written as null, and read back as NaN.
+fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
+}
+
+/// One epoch. Errors are in transformed target units; null where a number cannot hold them.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct EpochReport {
     /// From 1.
     pub epoch: u32,
     /// Mean squared error over the training batches, each before its step.
+    #[serde(deserialize_with = "number_or_null")]
     pub train_mse: f64,
     /// Mean squared error on the validation split after the epoch.
+    #[serde(deserialize_with = "number_or_null")]
     pub valid_mse: f64,
     /// Wall time of the epoch, its evaluation included.
     pub seconds: f64,
 }
 
-/// Metrics on the test split, in transformed target units but for `raw`.
+/// Metrics on the test split, in transformed target units but for `raw`; null where a number cannot hold them.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct TestReport {
     /// Mean squared error.
+    #[serde(deserialize_with = "number_or_null")]
     pub mse: f64,
     /// Mean absolute error.
+    #[serde(deserialize_with = "number_or_null")]
     pub mae: f64,
     /// Coefficient of determination against the test split's own mean.
+    #[serde(deserialize_with = "number_or_null")]
     pub r2: f64,
     /// Spearman's rank correlation.
+    #[serde(deserialize_with = "number_or_null")]
     pub spearman: f64,
     /// Mean squared error of predicting the training split's mean.
+    #[serde(deserialize_with = "number_or_null")]
     pub baseline_mse: f64,
     /// The same in the target's raw units.
     pub raw: RawReport,
@@ -138,10 +150,13 @@ pub struct TestReport {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RawReport {
     /// Mean squared error.
+    #[serde(deserialize_with = "number_or_null")]
     pub mse: f64,
     /// Mean absolute error.
+    #[serde(deserialize_with = "number_or_null")]
     pub mae: f64,
     /// Mean squared error of predicting the training split's mean.
+    #[serde(deserialize_with = "number_or_null")]
     pub baseline_mse: f64,
 }
 

@@ -87,6 +87,12 @@ pub(super) fn digits(value: f64) -> String {
         return "0".to_owned();
     }
     let size = value.abs();
+    if !size.is_finite() {
+        return "–".to_owned();
+    }
+    if size >= 1e15 {
+        return format!("{value:.3e}");
+    }
     if size >= 1000.0 {
         let whole = format!("{size:.0}");
         let mut grouped = String::new();
@@ -134,6 +140,9 @@ mod tests {
             (1_234_567.8, "1,234,568"),
             (-1500.0, "-1,500"),
             (0.0, "0"),
+            (-1.234_56e240, "-1.235e240"),
+            (f64::INFINITY, "–"),
+            (f64::NAN, "–"),
         ] {
             assert_eq!(digits(value), want);
         }

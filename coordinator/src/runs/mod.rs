@@ -174,9 +174,20 @@ async fn require_open(context: &Context, run: SubmissionId) -> Result<(), RunErr
 /// When the record is no run or the store does not serve.
 pub(crate) async fn view(context: &Context, submission: &Submission) -> Result<RunView, RequestError> {
     let spec = read_spec(submission).map_err(RequestError::Unavailable)?;
-    let report: Option<Report> = context.store.document(submission.id, "report").await?;
+    let report = report(context, submission.id).await?;
     let now_ms = context.store.now_ms().await?;
     Ok(report.unwrap_or_default().view(submission, spec.request, now_ms))
+}
+
+/// What a run shows of itself. One that is written in another way than here shows nothing, and hides no other.
+async fn report(context: &Context, run: SubmissionId) -> Result<Option<Report>, StoreError> {
+    match context.store.document(run, "report").await {
+        Err(error @ StoreError::Corrupt { .. }) => {
+            tracing::warn!(%run, %error, "the run's report cannot be read");
+            Ok(None)
+        }
+        report => report,
+    }
 }
 
 /// Finds the run that a user names: an id, `latest` for the newest that succeeded, or `best` for the one
@@ -210,15 +221,14 @@ async fn choose(context: &Context, choice: Choice) -> Result<SubmissionId, Reque
     let mut before = None;
     let mut best: Option<(f64, SubmissionId)> = None;
     loop {
-        let page = context.store.submissions(before, PAGE).await?;
+        let page = context.store.runs(before, PAGE).await?;
         let Some(last) = page.last() else { break };
         before = Some(last.id);
-        let trained = |s: &&Submission| s.kind == SubmissionKind::Train && s.state == State::Succeeded;
-        for run in page.iter().filter(trained) {
+        for run in page.iter().filter(|run| run.state == State::Succeeded) {
             if choice == Choice::Latest {
                 return Ok(run.id);
             }
-            let report: Option<Report> = context.store.document(run.id, "report").await?;
+            let report = report(context, run.id).await?;
             let Some(ratio) = report.and_then(|report| report.test).map(|test| test.mse / test.baseline_mse)
             else {
                 continue;

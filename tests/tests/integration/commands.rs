@@ -153,6 +153,25 @@ async fn the_system_can_be_looked_at() {
 }
 
 #[tokio::test]
+async fn a_run_whose_errors_no_number_holds_is_shown_beside_the_others() {
+    let cluster = Cluster::start(1).await;
+    let dataset = cluster.sample(100).await.display().to_string();
+    let train = ["train", dataset.as_str(), "--epochs", "1", "-o", "json"];
+    let good = cluster.json(&train, &[0]).await;
+    let mut wild = train.to_vec();
+    wild.extend(["--learning-rate", "1000"]);
+    let wild = cluster.json(&wild, &[0]).await;
+    assert_eq!(wild["test"]["raw"]["mse"], Value::Null, "{wild}");
+    let runs = cluster.json(&["runs", "-o", "json"], &[0]).await;
+    assert_eq!(runs.as_array().map(Vec::len), Some(2), "{runs}");
+    let shown = cluster.cli(&["status", wild["run"].as_str().unwrap()]).await;
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("MSE, raw units"), "{shown:?}");
+    let best = cluster.json(&["status", "best", "-o", "json"], &[0]).await;
+    assert_eq!(best["run"], good["run"]);
+    cluster.finish().await;
+}
+
+#[tokio::test]
 async fn probes_are_served_beside_the_api() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut cluster = Cluster::start(0).await;
