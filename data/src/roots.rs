@@ -99,8 +99,15 @@ impl DatasetRoots {
         if !path.is_absolute() {
             return Err(invalid("give an absolute path"));
         }
-        let folder =
-            path.canonicalize().map_err(|_| RootError::Missing { path: path.display().to_string() })?;
+        let folder = path.canonicalize().map_err(|_| {
+            let text = path.display().to_string();
+            // What lies outside is not told apart by whether it is there.
+            if self.may_hold(&path) {
+                RootError::Missing { path: text }
+            } else {
+                RootError::Outside { path: text, roots: self.describe() }
+            }
+        })?;
         if !self.folders.iter().any(|root| folder.starts_with(root)) {
             return Err(RootError::Outside { path: folder.display().to_string(), roots: self.describe() });
         }
@@ -108,6 +115,12 @@ impl DatasetRoots {
             return Err(invalid("it is no folder"));
         }
         Url::from_directory_path(&folder).map_err(|()| invalid("it makes no URL"))
+    }
+
+    /// Whether the nearest folder above `path` that is there lies below a root.
+    fn may_hold(&self, path: &Path) -> bool {
+        let there = path.ancestors().skip(1).find_map(|above| above.canonicalize().ok());
+        there.is_some_and(|above| self.folders.iter().any(|root| above.starts_with(root)))
     }
 
     fn resolve_bucket(&self, url: Url) -> Result<Url, RootError> {

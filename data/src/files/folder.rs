@@ -34,6 +34,10 @@ impl Folder {
         reading.await.expect("reading does not panic")
     }
 
+    pub(super) async fn is_there(&self) -> bool {
+        tokio::fs::metadata(&self.root).await.is_ok_and(|metadata| metadata.is_dir())
+    }
+
     pub(super) async fn read_together(
         &self,
         names: Vec<String>,
@@ -250,6 +254,7 @@ mod tests {
         assert!(matches!(files.read("thumbnails/b.jpg", 4).await, Err(ReadError::Missing { .. })));
         assert!(matches!(files.read("thumbnails/a.jpg/x", 4).await, Err(ReadError::Missing { .. })));
         let names = ["thumbnails/b.jpg", "thumbnails/a.jpg", "../secret"].map(str::to_owned);
+        assert!(files.is_there().await);
         let together = files.read_together(names.to_vec(), 5).await;
         assert!(matches!(together[0], Err(ReadError::Missing { .. })), "{together:?}");
         assert_eq!(together[1].as_ref().unwrap(), "12345");

@@ -149,6 +149,15 @@ impl Files {
         }
     }
 
+    /// Whether the root is there. One that is not says nothing about the files below it: a volume may not be
+    /// mounted, and a bucket tells by failing.
+    pub async fn is_there(&self) -> bool {
+        match &self.root {
+            Root::Folder(folder) => folder.is_there().await,
+            Root::Bucket(_) => true,
+        }
+    }
+
     /// Reads files of at most `limit` bytes each. Small files of a local folder cost less together: they share
     /// the way to a thread that may block.
     pub async fn read_together(&self, names: Vec<String>, limit: u64) -> Vec<Result<Bytes, ReadError>> {

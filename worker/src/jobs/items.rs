@@ -211,6 +211,9 @@ async fn read_group(
         Some(files) => {
             let names = group.iter().map(|(_, item)| item.item.clone()).collect();
             let read = files.read_together(names, worker.max_image_bytes).await;
+            let misses = read.iter().any(|read| matches!(read, Err(ReadError::Missing { .. })));
+            let astray = misses && !files.is_there().await;
+            let unread = |error: &ReadError| if astray { elsewhere(error) } else { unread(error) };
             read.into_iter().map(|read| read.map_err(|error| unread(&error))).collect()
         }
         None => join_all(group.iter().map(|(_, item)| read_upload(worker, item))).await,
@@ -304,6 +307,11 @@ fn unread(error: &ReadError) -> ItemError {
         _ => FailureReason::Undecodable,
     };
     ItemError::Item(ItemFailure::new(reason, error.to_string()))
+}
+
+/// The whole dataset is not there: another worker, or this one later, may see it.
+fn elsewhere(error: &ReadError) -> ItemError {
+    ItemError::Later(format!("{error}, nor its dataset: is the volume mounted on this worker?"))
 }
 
 async fn read_upload(worker: &Worker, item: &ManifestItem) -> Result<Bytes, ItemError> {
