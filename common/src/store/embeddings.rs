@@ -12,10 +12,11 @@ use crate::{
 const PAGE: usize = 1024;
 
 impl Store {
-    /// Returns the stored embeddings of `digests` in `space`, in their order.
+    /// Returns the stored embeddings of `digests` in `space`, in their order. One of the wrong length counts as
+    /// absent: it is computed again, and written over.
     ///
     /// # Errors
-    /// When Redis does not serve or a value has the wrong length.
+    /// When Redis does not serve.
     pub async fn embeddings(
         &self,
         space: &Space,
@@ -29,13 +30,14 @@ impl Store {
             }
             let raw: Vec<Option<Vec<u8>>> = pipe.query_async(&mut self.connection.clone()).await?;
             for (digest, bytes) in page.iter().zip(raw) {
-                let embedding = bytes.map(|bytes| {
-                    Embedding::from_bytes(&bytes).ok_or_else(|| {
-                        let what = format!("{} bytes for {digest}", bytes.len());
-                        StoreError::corrupt(&self.keys.embeddings(space, digest), &what)
-                    })
+                let embedding = bytes.and_then(|bytes| {
+                    let embedding = Embedding::from_bytes(&bytes);
+                    if embedding.is_none() {
+                        tracing::warn!(%space, %digest, bytes = bytes.len(), "a stored embedding is none");
+                    }
+                    embedding
                 });
-                found.push(embedding.transpose()?);
+                found.push(embedding);
             }
         }
         Ok(found)

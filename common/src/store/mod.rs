@@ -105,10 +105,14 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// Whether the same call may succeed later.
+    /// Whether the same call may succeed later. To a program that has connected once, a refusal is an operator's
+    /// slip that passes.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::OutOfMemory(_) | Self::Unavailable(_))
+        match self {
+            Self::OutOfMemory(_) | Self::Unavailable(_) | Self::Denied(_) | Self::Untrusted(_) => true,
+            Self::Url(_) | Self::Replaced | Self::Corrupt { .. } => false,
+        }
     }
 
     fn corrupt(key: &str, what: &dyn Display) -> Self {
