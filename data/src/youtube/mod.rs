@@ -6,3 +6,5 @@
 //! names itself; nothing that is missing becomes zero or an empty list.
 
 pub mod counts;
+pub mod ids;
+pub mod list;
