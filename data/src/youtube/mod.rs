@@ -5,6 +5,18 @@
 //! becomes of what was read. Invariants: a layout, a count or an order that is not known is an error that
 //! names itself; nothing that is missing becomes zero or an empty list.
 
+pub mod answer;
+pub mod channel;
+pub mod chips;
 pub mod counts;
+pub mod faults;
 pub mod ids;
+pub mod items;
+#[cfg(test)]
+mod layouts;
 pub mod list;
+mod node;
+pub mod order;
+#[cfg(test)]
+mod recorded;
+pub mod request;
