@@ -190,10 +190,11 @@ mod tests {
             Fault::NotFound("HTTP 404".to_owned()),
         );
         check(200, "{\"error\": {\"code\": 503}}", Fault::Server(503));
-        let outdated = "{\"error\": {\"code\": 400, \"status\": \"FAILED_PRECONDITION\", \"message\": \"Precondition check failed.\"}}";
+        let words = "Precondition check failed.";
+        let outdated = json!({"error": {"code": 400, "status": "FAILED_PRECONDITION", "message": words}});
         check(
             400,
-            outdated,
+            &outdated.to_string(),
             SchemaDrift::new("error", "FAILED_PRECONDITION: Precondition check failed.").into(),
         );
         assert!(matches!(from_body(200, b"{\"contents\": {"), Err(Fault::Incomplete(_))));

@@ -90,6 +90,34 @@ mod tests {
         json!({"continuationCommand": {"token": token}})
     }
 
+    fn old_bar(labels: &[&str]) -> Value {
+        let chip = |label: &&str| {
+            let text = json!({"simpleText": label});
+            json!({"chipCloudChipRenderer": {"text": text, "navigationEndpoint": command(label)}})
+        };
+        json!({"feedFilterChipBarRenderer": {"contents": labels.iter().map(chip).collect::<Vec<_>>()}})
+    }
+
+    fn chip(label: &str, command: &Value) -> Value {
+        json!({"chipViewModel": {"text": label, "tapCommand": {"innertubeCommand": command}}})
+    }
+
+    fn bar(chips: &[Value]) -> Value {
+        json!({"chipBarViewModel": {"chips": chips}})
+    }
+
+    /// The command that opens a sheet with an item of each label.
+    fn sheet(labels: &[&str]) -> Value {
+        let item = |label: &&str| {
+            let several =
+                json!({"commandExecutorCommand": {"commands": [{"openPopupAction": {}}, command(label)]}});
+            let context = json!({"commandContext": {"onTap": {"innertubeCommand": several}}});
+            json!({"listItemViewModel": {"title": {"content": label}, "rendererContext": context}})
+        };
+        let items: Vec<Value> = labels.iter().map(item).collect();
+        SHEET.iter().rev().fold(json!(items), |inner, key| json!({*key: inner}))
+    }
+
     fn check(header: &Value, popular: Option<&str>, labels: &[&str]) {
         let expected = Orders {
             popular: popular.map(str::to_owned),
@@ -100,36 +128,22 @@ mod tests {
 
     #[test]
     fn popular_is_found_by_its_label_in_every_layout() {
-        let old = |label: &str| json!({"chipCloudChipRenderer": {"text": {"simpleText": label}, "navigationEndpoint": command(label)}});
-        let bar = json!({"feedFilterChipBarRenderer": {"contents": [old("Latest"), old("Oldest"), old("Popular")]}});
-        check(&bar, Some("Popular"), &["Latest", "Oldest", "Popular"]);
-
-        let flat = |label: &str| json!({"chipViewModel": {"text": label, "tapCommand": {"innertubeCommand": command(label)}}});
-        let bar = json!({"chipBarViewModel": {"chips": [flat("Latest"), flat("Popular"), flat("Oldest")]}});
-        check(&bar, Some("Popular"), &["Latest", "Popular", "Oldest"]);
-
-        let item = |label: &str| json!({"listItemViewModel": {"title": {"content": label}, "rendererContext": {"commandContext": {"onTap": {"innertubeCommand": {"commandExecutorCommand": {"commands": [{"openPopupAction": {}}, command(label)]}}}}}}});
-        let items = json!([item("Latest"), item("Popular"), item("Oldest")]);
-        let sheet = json!({"showSheetCommand": {"panelLoadingStrategy": {"inlineContent": {"sheetViewModel": {"content": {"listViewModel": {"listItems": items}}}}}}});
-        let sort = json!({"chipViewModel": {"text": "Sort by", "tapCommand": {"innertubeCommand": sheet}}});
-        let bar = json!({"chipBarViewModel": {"chips": [sort, flat("Members only"), flat("Public")]}});
-        check(&bar, Some("Popular"), &["Latest", "Popular", "Oldest", "Members only", "Public"]);
+        check(&old_bar(&["Latest", "Oldest", "Popular"]), Some("Popular"), &["Latest", "Oldest", "Popular"]);
+        let flat = ["Latest", "Popular", "Oldest"].map(|label| chip(label, &command(label)));
+        check(&bar(&flat), Some("Popular"), &["Latest", "Popular", "Oldest"]);
+        let sort = chip("Sort by", &sheet(&["Latest", "Popular", "Oldest"]));
+        let filters = ["Members only", "Public"].map(|label| chip(label, &command(label)));
+        let labels = ["Latest", "Popular", "Oldest", "Members only", "Public"];
+        check(&bar(&[&[sort][..], &filters].concat()), Some("Popular"), &labels);
     }
 
     #[test]
     fn no_popular_is_made_up() {
-        let flat = |label: &str| json!({"chipViewModel": {"text": label, "tapCommand": {"innertubeCommand": command(label)}}});
-        check(
-            &json!({"chipBarViewModel": {"chips": [flat("Neueste"), flat("Beliebt")]}}),
-            None,
-            &["Neueste", "Beliebt"],
-        );
+        let german = ["Neueste", "Beliebt"].map(|label| chip(label, &command(label)));
+        check(&bar(&german), None, &["Neueste", "Beliebt"]);
         check(&json!({}), None, &[]);
         assert_eq!(read(&Node::root(&json!({}))), Ok(Orders::default()));
-        let dead = json!({"chipBarViewModel": {"chips": [{"chipViewModel": {"text": "Popular"}}]}});
-        assert_eq!(
-            orders(&dead).unwrap_err().to_string(),
-            "the layout of the answer has changed: header: Popular leads nowhere"
-        );
+        let dead = orders(&bar(&[chip("Popular", &json!({}))])).unwrap_err();
+        assert_eq!((dead.path.as_str(), dead.problem.as_str()), ("header", "Popular leads nowhere"));
     }
 }

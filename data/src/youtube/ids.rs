@@ -97,7 +97,8 @@ text_newtype! {
 }
 
 text_newtype! {
-    /// The name that a channel chose, `@` included: up to 30 letters of any script, digits, `_`, `-`, `.`, `·`.
+    /// The name that a channel chose, `@` included: up to 30 letters of any script,
+    /// digits, `_`, `-`, `.` and `·`.
     Handle
 }
 

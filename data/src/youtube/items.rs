@@ -230,7 +230,8 @@ mod tests {
     fn viewers_of_a_stream_are_not_its_views() {
         let overlay = json!([{"thumbnailOverlayTimeStatusRenderer": {"style": "LIVE"}}]);
         let watching = json!({"runs": [{"text": "1,234"}, {"text": " watching"}]});
-        let live = json!({"videoId": "dQw4w9WgXcQ", "title": {}, "viewCountText": watching, "thumbnailOverlays": overlay});
+        let mut live = json!({"videoId": "dQw4w9WgXcQ", "title": {}, "viewCountText": watching});
+        live["thumbnailOverlays"] = overlay;
         let item = read("videoRenderer", &Node::root(&live)).unwrap();
         assert_eq!((item.views, item.kind), (None, VideoKind::Live));
         let badge = json!([{"metadataBadgeRenderer": {"style": "BADGE_STYLE_TYPE_MEMBERS_ONLY"}}]);

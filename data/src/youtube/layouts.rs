@@ -22,6 +22,12 @@ fn videos() -> Vec<Value> {
     ["aaaaaaaaaaa", "bbbbbbbbbbb", "ccccccccccc"].map(|id| video(id, &["1.2K views", "1 year ago"])).into()
 }
 
+/// An answer that puts these entries behind those there were.
+fn appended(entries: impl Into<Value>) -> Value {
+    let action = json!({"continuationItems": entries.into()});
+    json!({"onResponseReceivedActions": [{"appendContinuationItemsAction": action}]})
+}
+
 fn more(token: &str) -> Value {
     json!({"continuationItemRenderer": {"continuationEndpoint": {"continuationCommand": {"token": token}}}})
 }
@@ -47,7 +53,9 @@ fn header(rows: &[&[&str]]) -> Value {
 
 fn answer(content: Value) -> Value {
     json!({
-        "contents": {"twoColumnBrowseResultsRenderer": {"tabs": [tab("Home", None), tab("Videos", Some(content))]}},
+        "contents": {"twoColumnBrowseResultsRenderer": {
+            "tabs": [tab("Home", None), tab("Videos", Some(content))],
+        }},
         "header": header(&[&["@someone"], &["1.09K subscribers", "3 videos"]]),
         "metadata": {"channelMetadataRenderer": {"externalId": ID, "title": "Someone"}},
     })
@@ -145,7 +153,7 @@ fn tokens_are_found_in_every_wrapping() {
 fn an_answer_to_a_continuation_is_a_page() {
     let mut entries = videos();
     entries.push(more("third"));
-    let append = json!({"onResponseReceivedActions": [{"appendContinuationItemsAction": {"continuationItems": entries}}]});
+    let append = appended(entries);
     let page = next_page(&append).unwrap();
     assert_eq!((page.items.len(), page.continuation.as_deref()), (3, Some("third")));
 
@@ -195,7 +203,10 @@ fn faulty_first_pages_say_what_is_wrong() {
     };
     let tabs = |tabs: Value| json!({"twoColumnBrowseResultsRenderer": {"tabs": tabs}});
     let alert = |text: &str| json!([{"alertRenderer": {"type": "ERROR", "text": {"simpleText": text}}}]);
-    let message = |text: &str| json!({"sectionListRenderer": {"contents": [{"itemSectionRenderer": {"contents": [{"messageRenderer": {"text": {"simpleText": text}}}]}}]}});
+    let message = |text: &str| {
+        let entry = json!({"messageRenderer": {"text": {"simpleText": text}}});
+        json!({"sectionListRenderer": {"contents": [{"itemSectionRenderer": {"contents": [entry]}}]}})
+    };
 
     check("an empty answer", FaultClass::Transient, "it has no contents, only nothing", &|a| *a = json!({}));
     check("a notice only", FaultClass::Transient, "it has no contents, only alerts", &|a| {
@@ -277,7 +288,40 @@ fn faulty_continuations_say_what_is_wrong() {
     check("another action", other, FaultClass::Drift, "no videos among openPopupAction");
     let lost = json!({"onResponseReceivedActions": [{"appendContinuationItemsAction": {"items": []}}]});
     check("a lost list", lost, FaultClass::Drift, "no continuationItems; there is items");
-    let entries = json!([{"videoViewModel": {}}]);
-    let odd = json!({"onResponseReceivedActions": [{"appendContinuationItemsAction": {"continuationItems": entries}}]});
+    let odd = appended(json!([{"videoViewModel": {}}]));
     check("unknown entries", odd, FaultClass::Drift, "videoViewModel is not known among videos");
+}
+
+/// The ways to all values below one, as JSON pointers.
+fn pointers(value: &Value, at: &str) -> Vec<String> {
+    let children: Vec<(String, &Value)> = match value {
+        Value::Object(object) => object.iter().map(|(key, value)| (key.clone(), value)).collect(),
+        Value::Array(items) => (0..).map(|i: usize| i.to_string()).zip(items).collect(),
+        _ => Vec::new(),
+    };
+    let below = children.into_iter().flat_map(|(key, value)| {
+        let at = format!("{at}/{key}");
+        let deeper = pointers(value, &at);
+        [at].into_iter().chain(deeper)
+    });
+    below.collect()
+}
+
+#[test]
+fn no_value_that_is_lost_makes_an_empty_success() {
+    let mut entries = videos();
+    entries.push(more("next"));
+    let whole = answer(grid(entries));
+    let all = pointers(&whole, "");
+    assert!(all.len() > 100, "{}", all.len());
+    for pointer in all {
+        for lost in [json!(null), json!([]), json!({}), json!(""), json!(0)] {
+            let mut answer = whole.clone();
+            *answer.pointer_mut(&pointer).unwrap() = lost.clone();
+            if let Ok(found) = first_page(&answer) {
+                assert!(!found.page.items.is_empty(), "{pointer} is {lost}");
+                assert!(found.page.items.len() + found.page.unread.len() >= 3, "{pointer} is {lost}");
+            }
+        }
+    }
 }

@@ -293,7 +293,8 @@ mod tests {
 
     #[test]
     fn json_lines_are_read_by_the_same_names() {
-        let text = "\n{\"title\": \"x\", \"id\": \"dQw4w9WgXcQ\"}\n{\"handle\": \"@creativecommons\", \"views\": 3}\n";
+        let text = "\n{\"title\": \"x\", \"id\": \"dQw4w9WgXcQ\"}\n\
+                    {\"handle\": \"@creativecommons\", \"views\": 3}\n";
         let expected =
             [(2, "dQw4w9WgXcQ".to_owned()), (3, "https://www.youtube.com/@creativecommons".to_owned())];
         assert_eq!(names(text, ListFormat::JsonLines), expected);

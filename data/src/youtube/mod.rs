@@ -6,6 +6,7 @@
 //! names itself; nothing that is missing becomes zero or an empty list.
 
 pub mod answer;
+pub mod api;
 pub mod channel;
 pub mod chips;
 pub mod counts;
@@ -14,9 +15,11 @@ pub mod ids;
 pub mod items;
 #[cfg(test)]
 mod layouts;
+pub mod letterbox;
 pub mod list;
 mod node;
 pub mod order;
 #[cfg(test)]
 mod recorded;
 pub mod request;
+pub mod thumbnail;
