@@ -1,6 +1,6 @@
 //! A channel's Videos tab: who the channel is, its videos, and what asks for more of them.
 //!
-//! Owns the layout of the tab around its [items](super::items). Does not own how the JSON is found (see
+//! Owns the layout of the tab around its [`items`]. Does not own how the JSON is found (see
 //! [`super::answer`]) nor asking for the next page. Invariants: an answer without a single video is an
 //! error, unless it says in words that there are none or ends a list that had some; what cannot be read is
 //! named in [`Page::unread`], never left out silently.

@@ -110,8 +110,9 @@ fn lockup_view_model(lockup: &Node<'_>) -> Result<VideoItem, SchemaDrift> {
         (VideoKind::Ordinary | VideoKind::MembersOnly, [_, published]) => {
             (views(&parts[0])?, Some(published))
         }
-        (VideoKind::Upcoming | VideoKind::Live, [_, published]) => (None, Some(published)),
-        (VideoKind::MembersOnly, [published]) => (None, Some(published)),
+        (VideoKind::Upcoming | VideoKind::Live, [_, published]) | (VideoKind::MembersOnly, [published]) => {
+            (None, Some(published))
+        }
         (_, [] | [_]) => (None, None),
         _ => {
             return Err(parts[0].drift(format!(

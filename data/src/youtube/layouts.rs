@@ -61,12 +61,12 @@ fn answer(content: Value) -> Value {
     })
 }
 
-fn grid(entries: Vec<Value>) -> Value {
+fn grid(entries: &[Value]) -> Value {
     json!({"richGridRenderer": {"contents": entries}})
 }
 
 fn whole() -> Value {
-    answer(grid(videos()))
+    answer(grid(&videos()))
 }
 
 fn ids(page: &Page) -> Vec<&str> {
@@ -123,7 +123,7 @@ fn one_odd_item_is_named_and_does_not_spoil_the_page() {
     entries.push(json!({"richSectionRenderer": {}}));
     entries.push(json!({"adSlotRenderer": {}}));
     entries.push(more("next"));
-    let page = read(&answer(grid(entries))).page;
+    let page = read(&answer(grid(&entries))).page;
     assert_eq!((page.items.len(), page.continuation.as_deref()), (3, Some("next")));
     let problems: Vec<&str> = page.unread.iter().map(|drift| drift.problem.as_str()).collect();
     let expected = [
@@ -139,7 +139,7 @@ fn tokens_are_found_in_every_wrapping() {
     let check = |entry: Value| {
         let mut entries = videos();
         entries.push(entry);
-        assert_eq!(read(&answer(grid(entries))).page.continuation.as_deref(), Some("next"));
+        assert_eq!(read(&answer(grid(&entries))).page.continuation.as_deref(), Some("next"));
     };
     let command = json!({"continuationCommand": {"token": "next"}});
     let several = json!({"commandExecutorCommand": {"commands": [{"other": {}}, command]}});
@@ -244,25 +244,25 @@ fn faulty_first_pages_say_what_is_wrong() {
         *a = answer(message("Come back later"));
     });
     check("an empty grid", FaultClass::Drift, "richGridRenderer.contents: no videos among nothing", &|a| {
-        *a = answer(grid(Vec::new()));
+        *a = answer(grid(&[]));
     });
     check("a token and no videos", FaultClass::Drift, "no videos among continuationItemRenderer", &|a| {
-        *a = answer(grid(vec![more("next")]));
+        *a = answer(grid(&[more("next")]));
     });
     check("an unknown item", FaultClass::Drift, "videoViewModel is no kind of item that is known", &|a| {
-        *a = answer(grid(vec![json!({"richItemRenderer": {"content": {"videoViewModel": {}}}})]));
+        *a = answer(grid(&[json!({"richItemRenderer": {"content": {"videoViewModel": {}}}})]));
     });
     check("an unknown count", FaultClass::Drift, "“1.2 Tsd views” is no number of views", &|a| {
-        *a = answer(grid(vec![video("aaaaaaaaaaa", &["1.2 Tsd views", "1 year ago"])]));
+        *a = answer(grid(&[video("aaaaaaaaaaa", &["1.2 Tsd views", "1 year ago"])]));
     });
     check("views nowhere", FaultClass::Drift, "views in none of 3 videos", &|a| {
         let dates = ["aaaaaaaaaaa", "bbbbbbbbbbb", "ccccccccccc"].map(|id| video(id, &["1 year ago"]));
-        *a = answer(grid(dates.into()));
+        *a = answer(grid(&dates));
     });
     check("a lost token", FaultClass::Drift, "continuationItemRenderer: no token; there is trigger", &|a| {
         let mut entries = videos();
         entries.push(json!({"continuationItemRenderer": {"trigger": "X"}}));
-        *a = answer(grid(entries));
+        *a = answer(grid(&entries));
     });
     check("no identity", FaultClass::Drift, "metadata.channelMetadataRenderer: no externalId", &|a| {
         a["metadata"] = json!({"channelMetadataRenderer": {"title": "Someone"}});
@@ -311,7 +311,7 @@ fn pointers(value: &Value, at: &str) -> Vec<String> {
 fn no_value_that_is_lost_makes_an_empty_success() {
     let mut entries = videos();
     entries.push(more("next"));
-    let whole = answer(grid(entries));
+    let whole = answer(grid(&entries));
     let all = pointers(&whole, "");
     assert!(all.len() > 100, "{}", all.len());
     for pointer in all {

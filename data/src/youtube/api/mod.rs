@@ -201,7 +201,7 @@ mod tests {
         })
     }
 
-    fn list(item: Value) -> Value {
+    fn list(item: &Value) -> Value {
         json!({"items": [item], "pageInfo": {"totalResults": 1, "resultsPerPage": 1}})
     }
 
@@ -212,7 +212,7 @@ mod tests {
             Some(value) => drop(parent.insert(key.to_owned(), value)),
             None => drop(parent.remove(key).unwrap()),
         }
-        list(item)
+        list(&item)
     }
 
     #[test]
@@ -224,7 +224,7 @@ mod tests {
             subscribers: Some(Count { value: 8_840, approximate: true, step: 10 }),
             uploads: "UUTwECeGqMZee77BjdoYtI2Q".to_owned(),
         };
-        assert_eq!(channels(&list(channel())), Ok(vec![expected]));
+        assert_eq!(channels(&list(&channel())), Ok(vec![expected]));
         let subscribers = |answer: &Value| channels(answer).unwrap().remove(0).subscribers;
         let few = changed(channel(), "/statistics/subscriberCount", Some("999".into()));
         assert_eq!(subscribers(&few), Some(Count::exact(999)));
@@ -254,7 +254,7 @@ mod tests {
             broadcast: Broadcast::None,
             thumbnails: Variant::BEST_FIRST.to_vec(),
         };
-        assert_eq!(videos(&list(video())), Ok(vec![expected]));
+        assert_eq!(videos(&list(&video())), Ok(vec![expected]));
         let first = |answer: &Value| videos(answer).unwrap().remove(0);
         assert_eq!(first(&changed(video(), "/statistics/viewCount", None)).views, None);
         let live = changed(video(), "/snippet/liveBroadcastContent", Some("live".into()));
