@@ -152,7 +152,7 @@ const NO_VIEWS: &[&str] = &[
 #[test]
 fn texts_are_read_for_what_they_say() {
     let check = |what: &str, text: &str, read: Result<Count, CountError>, value: u64, step: u64| {
-        println!("{what:<12} {:<42} {value:>22} ± {step}", format!("{text:?}"));
+        println!("{what:<12} {:<42} {value:>22} step {step}", format!("{text:?}"));
         assert_eq!(read, Ok(Count { value, approximate: step > 1, step }), "{text:?}");
     };
     for (text, value, step) in VIEWS {
