@@ -14,3 +14,4 @@ pub mod roots;
 pub mod sample;
 pub mod split;
 pub mod target;
+pub mod youtube;

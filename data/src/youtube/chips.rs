@@ -1,0 +1,149 @@
+//! The orders that a Videos tab can be asked for, of which *Popular* is wanted.
+//!
+//! Owns the three layouts they come in: `feedFilterChipBarRenderer`, a flat `chipBarViewModel`, and one whose
+//! first chip opens a sheet with the orders while the others are filters. Invariant: an order is chosen by
+//! its label, in English, and never by its place.
+
+use super::{faults::SchemaDrift, node::Node};
+
+/// Label of the order that is wanted.
+const POPULAR: &str = "Popular";
+
+/// What the bar above the videos offers.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Orders {
+    /// Asks for the first page of the most seen videos first. Small channels have no such order.
+    pub popular: Option<String>,
+    /// Labels of all that is offered, filters included.
+    pub labels: Vec<String>,
+}
+
+/// Reads the orders from a `richGridRenderer`.
+pub(super) fn read(grid: &Node<'_>) -> Result<Orders, SchemaDrift> {
+    let Some(header) = grid.find(&["header"]) else { return Ok(Orders::default()) };
+    let mut choices = Vec::new();
+    for chip in header.items_at(&["feedFilterChipBarRenderer", "contents"]) {
+        let chip = chip.at(&["chipCloudChipRenderer"])?;
+        let label = chip.at(&["text"])?.rich_text().unwrap_or_default();
+        choices.push((label, chip.find(&["navigationEndpoint"])));
+    }
+    for chip in header.items_at(&["chipBarViewModel", "chips"]) {
+        let chip = chip.at(&["chipViewModel"])?;
+        let command = chip.find(&["tapCommand", "innertubeCommand"]);
+        match command.as_ref().and_then(|command| command.find(&SHEET)) {
+            Some(sheet) => choices.extend(sheet_items(&sheet)?),
+            None => choices.push((chip.at(&["text"])?.text()?.to_owned(), command)),
+        }
+    }
+    let mut orders = Orders::default();
+    for (label, command) in choices {
+        if label.trim() == POPULAR && orders.popular.is_none() {
+            let token = command.as_ref().and_then(token);
+            orders.popular = Some(token.ok_or_else(|| header.drift("Popular leads nowhere"))?);
+        }
+        orders.labels.push(label);
+    }
+    Ok(orders)
+}
+
+/// The way from a chip's command to the items of the sheet it opens.
+const SHEET: [&str; 7] = [
+    "showSheetCommand",
+    "panelLoadingStrategy",
+    "inlineContent",
+    "sheetViewModel",
+    "content",
+    "listViewModel",
+    "listItems",
+];
+
+fn sheet_items<'a>(sheet: &Node<'a>) -> Result<Vec<(String, Option<Node<'a>>)>, SchemaDrift> {
+    let item = |item: Node<'a>| {
+        let item = item.at(&["listItemViewModel"])?;
+        let label = item.at(&["title"])?.rich_text().unwrap_or_default();
+        Ok((label, item.find(&["rendererContext", "commandContext", "onTap", "innertubeCommand"])))
+    };
+    sheet.items()?.into_iter().map(item).collect()
+}
+
+/// Finds the token of a command, alone or among several that are executed together.
+pub(super) fn token(command: &Node<'_>) -> Option<String> {
+    let alone = command.text_at(&["continuationCommand", "token"]);
+    if let Some(token) = alone {
+        return Some(token.to_owned());
+    }
+    command.items_at(&["commandExecutorCommand", "commands"]).iter().find_map(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn orders(header: &Value) -> Result<Orders, SchemaDrift> {
+        let grid = json!({"header": header});
+        read(&Node::root(&grid))
+    }
+
+    fn command(token: &str) -> Value {
+        json!({"continuationCommand": {"token": token}})
+    }
+
+    fn old_bar(labels: &[&str]) -> Value {
+        let chip = |label: &&str| {
+            let text = json!({"simpleText": label});
+            json!({"chipCloudChipRenderer": {"text": text, "navigationEndpoint": command(label)}})
+        };
+        json!({"feedFilterChipBarRenderer": {"contents": labels.iter().map(chip).collect::<Vec<_>>()}})
+    }
+
+    fn chip(label: &str, command: &Value) -> Value {
+        json!({"chipViewModel": {"text": label, "tapCommand": {"innertubeCommand": command}}})
+    }
+
+    fn bar(chips: &[Value]) -> Value {
+        json!({"chipBarViewModel": {"chips": chips}})
+    }
+
+    /// The command that opens a sheet with an item of each label.
+    fn sheet(labels: &[&str]) -> Value {
+        let item = |label: &&str| {
+            let several =
+                json!({"commandExecutorCommand": {"commands": [{"openPopupAction": {}}, command(label)]}});
+            let context = json!({"commandContext": {"onTap": {"innertubeCommand": several}}});
+            json!({"listItemViewModel": {"title": {"content": label}, "rendererContext": context}})
+        };
+        let items: Vec<Value> = labels.iter().map(item).collect();
+        SHEET.iter().rev().fold(json!(items), |inner, key| json!({*key: inner}))
+    }
+
+    fn check(header: &Value, popular: Option<&str>, labels: &[&str]) {
+        let expected = Orders {
+            popular: popular.map(str::to_owned),
+            labels: labels.iter().map(|&label| label.to_owned()).collect(),
+        };
+        assert_eq!(orders(header), Ok(expected));
+    }
+
+    #[test]
+    fn popular_is_found_by_its_label_in_every_layout() {
+        check(&old_bar(&["Latest", "Oldest", "Popular"]), Some("Popular"), &["Latest", "Oldest", "Popular"]);
+        let flat = ["Latest", "Popular", "Oldest"].map(|label| chip(label, &command(label)));
+        check(&bar(&flat), Some("Popular"), &["Latest", "Popular", "Oldest"]);
+        let sort = chip("Sort by", &sheet(&["Latest", "Popular", "Oldest"]));
+        let filters = ["Members only", "Public"].map(|label| chip(label, &command(label)));
+        let labels = ["Latest", "Popular", "Oldest", "Members only", "Public"];
+        check(&bar(&[&[sort][..], &filters].concat()), Some("Popular"), &labels);
+    }
+
+    #[test]
+    fn no_popular_is_made_up() {
+        let german = ["Neueste", "Beliebt"].map(|label| chip(label, &command(label)));
+        check(&bar(&german), None, &["Neueste", "Beliebt"]);
+        check(&json!({}), None, &[]);
+        assert_eq!(read(&Node::root(&json!({}))), Ok(Orders::default()));
+        let dead = orders(&bar(&[chip("Popular", &json!({}))])).unwrap_err();
+        assert_eq!((dead.path.as_str(), dead.problem.as_str()), ("header", "Popular leads nowhere"));
+    }
+}

@@ -1,0 +1,307 @@
+//! Lists of videos and channels that a user gives: plain lines, CSV or JSON lines.
+//!
+//! Owns the formats. Does not own where a list lies, nor what is done with it. Blank lines and those that
+//! begin with `#` say nothing; a byte order mark does not matter. A column or field is chosen by its name,
+//! the first there is of [`VIDEO_NAMES`], [`EITHER_NAMES`] and [`CHANNEL_NAMES`], whatever its case.
+//! Invariant: a list is taken whole or not at all, with every line that is wrong named by its number.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::ids::{IdError, Reference};
+
+/// Columns that name a video, by id or link.
+pub const VIDEO_NAMES: [&str; 4] = ["video_id", "videoid", "video_url", "video"];
+/// Columns that name a video or a channel.
+pub const EITHER_NAMES: [&str; 2] = ["url", "id"];
+/// Columns that name a channel, by id, handle or link.
+pub const CHANNEL_NAMES: [&str; 5] = ["channel_id", "channelid", "channel_url", "handle", "channel"];
+/// Errors that are shown of a list with more.
+const SHOWN_ERRORS: usize = 10;
+
+/// How a list is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ListFormat {
+    /// An id, handle or link a line.
+    Lines,
+    /// Comma-separated values under a line of names.
+    Csv,
+    /// A JSON object a line.
+    JsonLines,
+}
+
+impl ListFormat {
+    /// Returns the format of a file by the ending of its name: `.csv`, `.jsonl` or `.ndjson`, else lines.
+    #[must_use]
+    pub fn of_name(name: &str) -> Self {
+        let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
+        match ending.as_deref() {
+            Some("csv") => Self::Csv,
+            Some("jsonl" | "ndjson") => Self::JsonLines,
+            _ => Self::Lines,
+        }
+    }
+}
+
+/// What one line of a list names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// Its number, from 1.
+    pub line: u64,
+    /// The video or channel.
+    pub reference: Reference,
+}
+
+/// A line that is wrong. Displayed as `line 3: …`.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("line {line}: {problem}")]
+pub struct LineError {
+    /// Its number, from 1.
+    pub line: u64,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+impl LineError {
+    fn new(line: u64, problem: impl Into<String>) -> Self {
+        Self { line, problem: problem.into() }
+    }
+}
+
+/// A list that was not taken, with the lines that are wrong.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListError(pub Vec<LineError>);
+
+impl fmt::Display for ListError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.0.iter().take(SHOWN_ERRORS).map(ToString::to_string).collect::<Vec<_>>();
+        f.write_str(&shown.join("; "))?;
+        match self.0.len().saturating_sub(SHOWN_ERRORS) {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
+impl std::error::Error for ListError {}
+
+/// Reads a list.
+///
+/// # Errors
+/// When a line names neither a video nor a channel, no column has a name that is known, or a line is no CSV
+/// or JSON.
+pub fn read(text: &str, format: ListFormat) -> Result<Vec<Entry>, ListError> {
+    let text = text.trim_start_matches('\u{feff}');
+    let lines = match format {
+        ListFormat::Lines => plain_lines(text),
+        ListFormat::Csv => csv_rows(text),
+        ListFormat::JsonLines => json_lines(text),
+    };
+    let mut entries = Vec::new();
+    let mut errors = Vec::new();
+    for line in lines {
+        match line {
+            Ok(entry) => entries.push(entry),
+            Err(error) => errors.push(error),
+        }
+    }
+    if errors.is_empty() { Ok(entries) } else { Err(ListError(errors)) }
+}
+
+/// Whether a name is for videos only, channels only, or either.
+#[derive(Clone, Copy)]
+enum Wanted {
+    Video,
+    Either,
+    Channel,
+}
+
+impl Wanted {
+    /// Finds the name to read among those there are: its place, and what it names.
+    fn choose<'a>(names: impl Iterator<Item = &'a str>) -> Option<(usize, Self)> {
+        let names: Vec<String> = names.map(|name| name.trim().to_ascii_lowercase()).collect();
+        let known = VIDEO_NAMES.map(|name| (name, Self::Video)).into_iter();
+        let known = known.chain(EITHER_NAMES.map(|name| (name, Self::Either)));
+        let mut known = known.chain(CHANNEL_NAMES.map(|name| (name, Self::Channel)));
+        known.find_map(|(name, wanted)| Some((names.iter().position(|given| given == name)?, wanted)))
+    }
+
+    fn read(self, text: &str) -> Result<Reference, IdError> {
+        let reference: Reference = text.trim().parse()?;
+        match (self, &reference) {
+            (Self::Video, Reference::Channel(_)) => reference.video().map(Reference::Video),
+            (Self::Channel, Reference::Video(_)) => text.trim().parse().map(Reference::Channel),
+            _ => Ok(reference),
+        }
+    }
+
+    fn entry(self, line: u64, text: &str) -> Result<Entry, LineError> {
+        match self.read(text) {
+            Ok(reference) => Ok(Entry { line, reference }),
+            Err(error) => Err(LineError::new(line, error.to_string())),
+        }
+    }
+}
+
+fn known_names() -> String {
+    [&VIDEO_NAMES[..], &EITHER_NAMES, &CHANNEL_NAMES].concat().join(", ")
+}
+
+/// Lines that say something, with their numbers.
+fn telling(text: &str) -> impl Iterator<Item = (u64, &str)> {
+    let numbered = (1..).zip(text.lines().map(str::trim));
+    numbered.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
+}
+
+fn plain_lines(text: &str) -> Vec<Result<Entry, LineError>> {
+    telling(text).map(|(line, text)| Wanted::Either.entry(line, text)).collect()
+}
+
+fn csv_rows(text: &str) -> Vec<Result<Entry, LineError>> {
+    let mut reader =
+        csv::ReaderBuilder::new().comment(Some(b'#')).flexible(false).from_reader(text.as_bytes());
+    let (place, wanted) = match reader.headers().map(|names| Wanted::choose(names.iter())) {
+        Ok(Some(found)) => found,
+        Ok(None) => {
+            let problem = format!("no column has a name that is known: {}", known_names());
+            return vec![Err(LineError::new(reader.position().line().saturating_sub(1).max(1), problem))];
+        }
+        Err(error) => return vec![Err(csv_error(&error))],
+    };
+    let rows = reader.records().filter(|row| !row.as_ref().is_ok_and(is_blank));
+    rows.map(|row| {
+        let row = row.map_err(|error| csv_error(&error))?;
+        let line = row.position().map_or(0, csv::Position::line);
+        wanted.entry(line, row.get(place).unwrap_or_default())
+    })
+    .collect()
+}
+
+fn is_blank(row: &csv::StringRecord) -> bool {
+    row.iter().all(|cell| cell.trim().is_empty())
+}
+
+fn csv_error(error: &csv::Error) -> LineError {
+    let line = error.position().map_or(1, csv::Position::line);
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
+            LineError::new(line, format!("{len} cells where the line of names has {expected_len}"))
+        }
+        _ => LineError::new(line, error.to_string()),
+    }
+}
+
+fn json_lines(text: &str) -> Vec<Result<Entry, LineError>> {
+    telling(text).map(|(line, text)| json_line(line, text)).collect()
+}
+
+fn json_line(line: u64, text: &str) -> Result<Entry, LineError> {
+    let value: Value = serde_json::from_str(text).map_err(|error| LineError::new(line, error.to_string()))?;
+    let object = value.as_object().ok_or_else(|| LineError::new(line, "no JSON object"))?;
+    let (place, wanted) = Wanted::choose(object.keys().map(String::as_str)).ok_or_else(|| {
+        LineError::new(line, format!("no field has a name that is known: {}", known_names()))
+    })?;
+    let Some((name, value)) = object.iter().nth(place) else {
+        return Err(LineError::new(line, "no fields"));
+    };
+    let text = value.as_str().ok_or_else(|| LineError::new(line, format!("{name} is no text: {value}")))?;
+    wanted.entry(line, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHANNEL: &str = "UCTwECeGqMZee77BjdoYtI2Q";
+
+    fn names(text: &str, format: ListFormat) -> Vec<(u64, String)> {
+        let name = |entry: Entry| match entry.reference {
+            Reference::Video(id) => (entry.line, id.to_string()),
+            Reference::Channel(channel) => (entry.line, channel.url()),
+        };
+        read(text, format).unwrap().into_iter().map(name).collect()
+    }
+
+    fn problems(text: &str, format: ListFormat) -> Vec<String> {
+        read(text, format).unwrap_err().0.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn the_ending_of_a_name_tells_the_format() {
+        let check = |name, format| assert_eq!(ListFormat::of_name(name), format, "{name}");
+        check("a.CSV", ListFormat::Csv);
+        check("folder.csv/a.jsonl", ListFormat::JsonLines);
+        check("a.ndjson", ListFormat::JsonLines);
+        check("a.txt", ListFormat::Lines);
+        check("csv", ListFormat::Lines);
+    }
+
+    #[test]
+    fn lines_name_videos_and_channels() {
+        let text =
+            "\u{feff}dQw4w9WgXcQ\r\n\r\n# a comment\n  https://youtu.be/BD-LB23rRBE \n@creativecommons\n";
+        let expected = [
+            (1, "dQw4w9WgXcQ".to_owned()),
+            (4, "BD-LB23rRBE".to_owned()),
+            (5, "https://www.youtube.com/@creativecommons".to_owned()),
+        ];
+        assert_eq!(names(text, ListFormat::Lines), expected);
+        assert_eq!(names("", ListFormat::Lines), []);
+    }
+
+    #[test]
+    fn every_line_that_is_wrong_is_named() {
+        let found = problems("dQw4w9WgXcQ\nfoo\n@ab\n", ListFormat::Lines);
+        assert_eq!(found.len(), 2, "{found:?}");
+        assert!(found[0].starts_with("line 2: “foo” is no video id"), "{found:?}");
+        assert!(found[1].starts_with("line 3: “@ab” is no handle"), "{found:?}");
+        let many = read(&"foo\n".repeat(25), ListFormat::Lines).unwrap_err().to_string();
+        assert!(many.ends_with("; and 15 more"), "{many}");
+    }
+
+    #[test]
+    fn csv_is_read_by_the_name_of_a_column() {
+        let text =
+            "\u{feff}Title,Video_ID\n\"a, b\",dQw4w9WgXcQ\n# comment\n\n,\n\"two\nlines\",BD-LB23rRBE\n";
+        let expected = [(2, "dQw4w9WgXcQ".to_owned()), (6, "BD-LB23rRBE".to_owned())];
+        assert_eq!(names(text, ListFormat::Csv), expected);
+        let text = format!("channel,channel_id,videoId\nName,{CHANNEL},dQw4w9WgXcQ\n");
+        assert_eq!(names(&text, ListFormat::Csv), [(2, "dQw4w9WgXcQ".to_owned())]);
+        let text = format!("channel,channel_id\nName,{CHANNEL}\n");
+        assert_eq!(
+            names(&text, ListFormat::Csv),
+            [(2, format!("https://www.youtube.com/channel/{CHANNEL}"))]
+        );
+    }
+
+    #[test]
+    fn csv_says_which_line_is_wrong() {
+        let check = |text: &str, expected: &str| {
+            let found = problems(text, ListFormat::Csv);
+            assert!(found[0].starts_with(expected), "{found:?}");
+        };
+        check("name,views\na,1\n", "line 1: no column has a name that is known: video_id, ");
+        check(
+            "video_id\ndQw4w9WgXcQ\n@creativecommons\n",
+            "line 3: “https://www.youtube.com/@creativecommons” is a channel",
+        );
+        check("channel_id\ndQw4w9WgXcQ\n", "line 2: “dQw4w9WgXcQ” is a video");
+        check("video_id,views\ndQw4w9WgXcQ\n", "line 2: 1 cells where the line of names has 2");
+        check("video_id,views\n,3\n", "line 2: “” is no video id");
+    }
+
+    #[test]
+    fn json_lines_are_read_by_the_same_names() {
+        let text = "\n{\"title\": \"x\", \"id\": \"dQw4w9WgXcQ\"}\n\
+                    {\"handle\": \"@creativecommons\", \"views\": 3}\n";
+        let expected =
+            [(2, "dQw4w9WgXcQ".to_owned()), (3, "https://www.youtube.com/@creativecommons".to_owned())];
+        assert_eq!(names(text, ListFormat::JsonLines), expected);
+        let found = problems("{\"id\": 3}\n[]\n{\n{}\n", ListFormat::JsonLines);
+        assert_eq!(found[0], "line 1: id is no text: 3");
+        assert_eq!(found[1], "line 2: no JSON object");
+        assert!(found[2].starts_with("line 3: EOF"), "{found:?}");
+        assert!(found[3].starts_with("line 4: no field has a name"), "{found:?}");
+    }
+}
