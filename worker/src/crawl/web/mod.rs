@@ -175,18 +175,20 @@ impl Web {
         let mut limits = self.inner.hosts.limits(ask.kind);
         limits.min_interval = limits.min_interval.max(crawl_delay);
         let mut place = self.place(url, limits).await?;
-        if let HostKind::Api { units } = ask.kind {
+        let hop = self.send(ask.kind, request, &mut place).await;
+        // Where this fails, dropping the place tries again.
+        let _ = place.give_back().await;
+        hop
+    }
+
+    async fn send(&self, kind: HostKind, request: Request, place: &mut Place) -> Result<Hop, WebError> {
+        if let HostKind::Api { units } = kind {
             self.key()?.spend(&self.inner.store, units).await?;
         }
+        let url = request.url().clone();
         let sent = self.inner.client.send(request).await;
         place.answered();
-        let judged = match sent {
-            Ok(answer) => self.judge(ask.kind, url, answer, &mut place).await,
-            Err(error) => Err(error.into()),
-        };
-        // Where this fails, dropping the place says so.
-        let _ = place.give_back().await;
-        judged
+        self.judge(kind, &url, sent?, place).await
     }
 
     fn request(&self, ask: &Ask<'_>, url: &Url) -> Result<Request, WebError> {

@@ -49,7 +49,8 @@ impl Web {
                     Admission::Paused { until_ms, reason } => Asked::Paused { until_ms, reason },
                 })
             });
-            match asking.await.expect("asking does not panic, and nobody aborts it")? {
+            let ends = |_| StoreError::Unavailable("this worker ends".to_owned());
+            match asking.await.map_err(ends)?? {
                 Asked::Go(place) => return Ok(place),
                 Asked::Wait(time) => {
                     let chance = rand::random_range(0.0..0.1);
