@@ -82,6 +82,22 @@ impl Keys {
         format!("{}idempotency:{key}", self.prefix)
     }
 
+    pub(super) fn hosts(&self) -> String {
+        format!("{}hosts", self.prefix)
+    }
+
+    pub(super) fn quotas(&self) -> String {
+        format!("{}quotas", self.prefix)
+    }
+
+    pub(super) fn robots(&self, origin: &str) -> String {
+        format!("{}robots:{origin}", self.prefix)
+    }
+
+    pub(super) fn robots_claim(&self, origin: &str) -> String {
+        format!("{}robots-claim:{origin}", self.prefix)
+    }
+
     pub(super) fn doorbell(&self) -> String {
         format!("{}doorbell", self.prefix)
     }

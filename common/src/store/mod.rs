@@ -14,6 +14,9 @@ mod images;
 mod jobs;
 mod keys;
 mod lease;
+mod manners;
+mod quota;
+mod robots;
 mod runs;
 mod server;
 mod spaces;
@@ -35,6 +38,9 @@ pub use self::{
     doorbell::{Doorbell, Doorbells},
     idempotency::Claim,
     jobs::{Company, Finish, Holder, JobRef, JobState, JobStatus, Mishap, Requeue, Start, Touch},
+    manners::{Admission, Lease, Limits, PausedSource, Verdict},
+    quota::{QuotaDay, QuotaUse, Spending},
+    robots::RobotsFile,
     runs::{NodeFinish, Parameters},
     server::ServerInfo,
     spaces::{BUCKETS, bucket_of},

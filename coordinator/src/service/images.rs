@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use data::fetch::FetchError;
 
 use super::{Coordinator, RequestError};
-use crate::{api::StoredImage, fetch::FetchError};
+use crate::api::StoredImage;
 
 impl Coordinator {
     /// Keeps an uploaded image; the caller has bounded its size.
@@ -28,7 +29,7 @@ impl Coordinator {
     pub async fn fetch_image(&self, url: &str) -> Result<StoredImage, RequestError> {
         let bytes = self.context.fetcher.fetch(url).await.map_err(|error| match error {
             FetchError::Refused(what) => RequestError::Forbidden(what),
-            FetchError::Failed(what) => RequestError::Invalid(what),
+            FetchError::TooLarge(what) | FetchError::Failed(what) => RequestError::Invalid(what),
         })?;
         self.put_image(bytes.into()).await
     }

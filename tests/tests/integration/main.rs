@@ -14,6 +14,7 @@ mod leading;
 mod lifecycle;
 mod main_job;
 mod manifests;
+mod manners;
 mod many_items;
 mod model_gates;
 mod object_store;
