@@ -1,6 +1,7 @@
 //! What the integration tests share: servers, virtual hosts, processes and the cluster they make.
 //!
-//! Owns no product code and no stand-ins: RabbitMQ, Redis and libtorch are real.
+//! Owns no product code and no stand-ins for its servers: RabbitMQ, Redis and libtorch are real. Only the site
+//! that datasets are crawled from is one of our own, [`youtube_site`], since tests reach no other.
 
 pub mod broker_admin;
 pub mod chaos;
@@ -11,6 +12,7 @@ pub mod proxy;
 pub mod python;
 pub mod relay;
 pub mod site;
+pub mod youtube_site;
 
 /// Prints a line that is seen even when the test passes: what it measured, or what it could not check.
 pub fn say(line: &str) {

@@ -1,0 +1,202 @@
+//! Connections: reading requests, and handing over answers as faults would have it.
+//!
+//! Owns the network. Invariant: each request is in the journal, and in its rules' counts, exactly once.
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::poll_fn,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{Stream, stream};
+use http_body_util::{BodyExt, Limited, StreamBody};
+use hyper::{
+    Request, Response,
+    body::{Frame, Incoming},
+    header::IF_NONE_MATCH,
+    server::conn::http1,
+    service::service_fn,
+};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+};
+
+use super::{
+    Site,
+    exchange::{Answer, Asked, Host},
+    faults::Fault,
+    journal::Entry,
+    refusals::refusal,
+    routes,
+};
+
+/// The longest body that is read.
+const MAX_BODY_BYTES: usize = 1 << 20;
+/// Pieces of a body that comes slowly.
+const PIECES: usize = 16;
+
+type Pieces = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>>;
+
+/// A connection that is to be reset.
+#[derive(Debug)]
+struct Reset;
+
+impl fmt::Display for Reset {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the connection is reset")
+    }
+}
+
+impl std::error::Error for Reset {}
+
+/// Serves until it is dropped; every connection ends with it.
+pub(super) async fn serve(listener: TcpListener, site: Arc<Site>) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            // A client that went away before it was accepted is nobody's loss.
+            accepted = listener.accept() => if let Ok((stream, _)) = accepted {
+                connections.spawn(connection(stream, site.clone()));
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn connection(stream: TcpStream, site: Arc<Site>) {
+    let is_reset = Arc::new(AtomicBool::new(false));
+    let service = service_fn(|request| {
+        let (site, is_reset) = (site.clone(), is_reset.clone());
+        Box::pin(async move {
+            let response = respond(site, request).await;
+            is_reset.store(response.is_err(), Ordering::Relaxed);
+            response
+        })
+    });
+    let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
+    // The outcome is the client's: it reads what there is to read.
+    let _ = poll_fn(|context| connection.poll_without_shutdown(context)).await;
+    if is_reset.load(Ordering::Relaxed) {
+        // Without lingering, closing sends a reset.
+        let _ = connection.into_parts().io.into_inner().set_zero_linger();
+    }
+}
+
+async fn respond(site: Arc<Site>, request: Request<Incoming>) -> Result<Response<StreamBody<Pieces>>, Reset> {
+    let (head, body) = request.into_parts();
+    let body = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(|_| Reset)?.to_bytes();
+    let path = percent_encoding::percent_decode_str(head.uri.path()).decode_utf8_lossy().into_owned();
+    let query = head.uri.query().unwrap_or_default().as_bytes();
+    let asked = Asked {
+        method: head.method,
+        query: url::form_urlencoded::parse(query).into_owned().collect(),
+        known: head.headers.get(IF_NONE_MATCH).and_then(|tag| tag.to_str().ok()).map(str::to_owned),
+        path,
+        body,
+    };
+    let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
+    let host = Host::of(&asked.path);
+    let channel = routes::channel_of(&site, &asked);
+    let fault = site.faults.choose(host, &asked.path, channel.as_deref());
+    let entry = site.journal.enter(host, &asked, target, channel.as_deref());
+    tokio::time::sleep(site.world.latency).await;
+    if fault == Some(Fault::Reset) {
+        return Err(Reset);
+    }
+    let refused = fault.and_then(|fault| refusal(fault, host, target));
+    let answer = match refused {
+        Some(answer) => answer,
+        // Painting takes milliseconds, in which others are to be served.
+        None => tokio::task::spawn_blocking(move || routes::answer(&site, &asked, fault))
+            .await
+            .expect("answering does not panic"),
+    };
+    entry.answered(answer.status);
+    Ok(deliver(answer, fault, entry))
+}
+
+fn deliver(mut answer: Answer, fault: Option<Fault>, entry: Entry) -> Response<StreamBody<Pieces>> {
+    let half = answer.body.len() / 2;
+    if fault == Some(Fault::Truncated) {
+        answer.body.truncate(half);
+    }
+    let mut response = Response::builder().status(answer.status);
+    if answer.status != 304 {
+        response = response.header("content-length", answer.body.len());
+    }
+    for (name, value) in answer.headers {
+        response = response.header(name, value);
+    }
+    let (first, ending) = match fault {
+        Some(Fault::CutOff) => (half, Ending::Early),
+        Some(Fault::Stalled) => (half, Ending::Never),
+        Some(Fault::Slow(pause)) => {
+            let piece = answer.body.len().div_ceil(PIECES).max(1);
+            return response
+                .body(StreamBody::new(slow(answer.body, piece, pause, entry)))
+                .expect("headers are valid");
+        }
+        _ => (answer.body.len(), Ending::Whole),
+    };
+    response
+        .body(StreamBody::new(pieces(answer.body.slice(..first), ending, entry)))
+        .expect("headers are valid")
+}
+
+/// What follows the bytes that there are.
+#[derive(Clone, Copy)]
+enum Ending {
+    /// Nothing is missing.
+    Whole,
+    /// The rest is missing.
+    Early,
+    /// The rest is missing, and the client waits for it.
+    Never,
+}
+
+/// The bytes, and then the ending. The entry ends before the last byte is handed over.
+fn pieces(bytes: Bytes, ending: Ending, entry: Entry) -> Pieces {
+    let mut entry = Some(entry);
+    let whole = match ending {
+        Ending::Whole => {
+            return Box::pin(stream::once(async move {
+                drop(entry.take());
+                Ok(Frame::data(bytes))
+            }));
+        }
+        Ending::Early | Ending::Never => stream::once(async move { Ok(Frame::data(bytes)) }),
+    };
+    let rest = stream::once(async move {
+        // What was handed over leaves before the connection ends.
+        tokio::task::yield_now().await;
+        if matches!(ending, Ending::Never) {
+            std::future::pending::<()>().await;
+        }
+        drop(entry.take());
+        Ok(Frame::data(Bytes::new()))
+    });
+    Box::pin(stream::StreamExt::chain(whole, rest))
+}
+
+fn slow(bytes: Bytes, piece: usize, pause: Duration, entry: Entry) -> Pieces {
+    Box::pin(stream::unfold((bytes, Some(entry)), move |(mut bytes, mut entry)| async move {
+        if bytes.is_empty() {
+            return None;
+        }
+        tokio::time::sleep(pause).await;
+        let next = bytes.split_to(piece.min(bytes.len()));
+        if bytes.is_empty() {
+            drop(entry.take());
+        }
+        Some((Ok(Frame::data(next)), (bytes, entry)))
+    }))
+}

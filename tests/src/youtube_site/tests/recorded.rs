@@ -1,0 +1,91 @@
+//! The site's shapes against recorded ones.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+use serde_json::{Value, json};
+
+use super::{browse, more_items, selected_grid, site, tokens, videos_tab};
+use crate::{
+    python::real_data,
+    youtube_site::{Fault, Rule, World},
+};
+
+/// Where the recorded first answers hold an item, and where the others do.
+const FIRST: &str = ".contents.twoColumnBrowseResultsRenderer.tabs[].tabRenderer.content.richGridRenderer";
+const MORE: &str = ".onResponseReceivedActions[].appendContinuationItemsAction.continuationItems[]";
+/// What is known from elsewhere and was not met when the answers were recorded.
+const UNRECORDED: [&str; 6] = [
+    ".continuationEndpoint.commandExecutorCommand",
+    ".continuationItemViewModel",
+    // Live streams.
+    ".videoRenderer.viewCountText.runs",
+    // The sheet of orders.
+    ".tapCommand.innertubeCommand.showSheetCommand",
+    // The header of old, which recorded errors still have without its texts.
+    ".header.c4TabbedHeaderRenderer.",
+    // The answer to a chip.
+    ".onResponseReceivedActions[].reloadContinuationItemsCommand",
+];
+
+/// The path to every value that is no object or list, with the value's type.
+fn shapes(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                shapes(value, &format!("{path}.{key}"), found);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| shapes(value, &format!("{path}[]"), found)),
+        Value::String(_) => drop(found.insert(format!("{path}: text"))),
+        Value::Number(_) => drop(found.insert(format!("{path}: number"))),
+        Value::Bool(_) | Value::Null => drop(found.insert(path.to_owned())),
+    }
+}
+
+fn recorded(folder: &Path) -> BTreeSet<String> {
+    let read = |path: &Path| serde_json::from_slice::<Value>(&fs::read(path).unwrap()).unwrap();
+    let files = |folder: &Path| {
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|extension| extension == "json")).collect::<Vec<_>>()
+    };
+    let mut found = BTreeSet::new();
+    for path in files(folder) {
+        shapes(&read(&path)["response"]["body"], "", &mut found);
+    }
+    for path in files(&folder.join("items")) {
+        let item = read(&path);
+        let layout = if item["videoId"].is_string() { "videoRenderer" } else { "lockupViewModel" };
+        let item = json!({"richItemRenderer": {"content": {layout: item}}});
+        shapes(&item, &format!("{FIRST}.contents[]"), &mut found);
+        shapes(&item, MORE, &mut found);
+    }
+    found
+}
+
+#[tokio::test]
+async fn nothing_is_said_in_a_way_that_was_not_recorded() {
+    let Some(data) = real_data("nothing_is_said_in_a_way_that_was_not_recorded") else { return };
+    let recorded = recorded(&data.join("youtube-responses"));
+    let site = site(World::default(), []).await;
+    let mut own = BTreeSet::new();
+    for channel in site.channels() {
+        let first = videos_tab(&site, channel).await;
+        let mut next = tokens(selected_grid(&first)["contents"].as_array().unwrap().last().unwrap());
+        shapes(&first, "", &mut own);
+        while let Some(token) = next.pop() {
+            let more = browse(&site, json!({"continuation": token})).await;
+            next = tokens(more_items(&more).1.last().unwrap());
+            shapes(&more, "", &mut own);
+        }
+    }
+    let channel = &site.channels()[0];
+    for fault in [Fault::Terminated, Fault::AgeGate] {
+        site.faults().clear();
+        site.faults().add(Rule::of_channel(&channel.id, fault));
+        shapes(&videos_tab(&site, channel).await, "", &mut own);
+    }
+    let is_known = |path: &&String| UNRECORDED.iter().any(|known| path.contains(known));
+    let odd: Vec<_> = own.difference(&recorded).filter(|path| !is_known(path)).collect();
+    assert!(odd.is_empty(), "{odd:#?}");
+    assert!(own.len() > 200, "{} shapes are few", own.len());
+}
