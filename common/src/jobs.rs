@@ -10,7 +10,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{ids::SubmissionId, tree::Node};
+use crate::{crawl::CrawlPlan, ids::SubmissionId, tree::Node};
 
 /// What a job asks a worker to do.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -22,11 +22,13 @@ pub enum Kind {
     TrainEpoch,
     /// Predict the target of a chunk of images with a run's head.
     Predict,
+    /// Crawl one channel, or one slice of a list of videos, into a dataset.
+    Crawl,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Embed, Self::TrainEpoch, Self::Predict];
+    pub const ALL: [Self; 4] = [Self::Embed, Self::TrainEpoch, Self::Predict, Self::Crawl];
 
     /// Returns the name used in queues, headers, logs and on the command line.
     #[must_use]
@@ -35,6 +37,7 @@ impl Kind {
             Self::Embed => "embed",
             Self::TrainEpoch => "train-epoch",
             Self::Predict => "predict",
+            Self::Crawl => "crawl",
         }
     }
 }
@@ -66,6 +69,8 @@ pub enum JobArgs {
     TrainEpoch(TrainEpochArgs),
     /// See [`Kind::Predict`].
     Predict(PredictArgs),
+    /// See [`Kind::Crawl`].
+    Crawl(CrawlArgs),
 }
 
 impl JobArgs {
@@ -76,6 +81,7 @@ impl JobArgs {
             Self::Embed(_) => Kind::Embed,
             Self::TrainEpoch(_) => Kind::TrainEpoch,
             Self::Predict(_) => Kind::Predict,
+            Self::Crawl(_) => Kind::Crawl,
         }
     }
 
@@ -83,9 +89,21 @@ impl JobArgs {
     #[must_use]
     pub fn name(&self) -> String {
         match self {
-            Self::Embed(args) => args.chunk.index.to_string(),
-            Self::Predict(args) => args.chunk.index.to_string(),
+            Self::Embed(EmbedArgs { chunk })
+            | Self::Predict(PredictArgs { chunk, .. })
+            | Self::Crawl(CrawlArgs { chunk, .. }) => chunk.index.to_string(),
             Self::TrainEpoch(args) => format!("{}/{}", args.version, args.node),
+        }
+    }
+
+    /// Returns the items these arguments are about; nothing for a training job.
+    #[must_use]
+    pub fn chunk(&self) -> Option<&Chunk> {
+        match self {
+            Self::Embed(EmbedArgs { chunk })
+            | Self::Predict(PredictArgs { chunk, .. })
+            | Self::Crawl(CrawlArgs { chunk, .. }) => Some(chunk),
+            Self::TrainEpoch(_) => None,
         }
     }
 
@@ -98,6 +116,7 @@ impl JobArgs {
             Kind::Embed => Self::Embed(serde_json::from_slice(body)?),
             Kind::TrainEpoch => Self::TrainEpoch(serde_json::from_slice(body)?),
             Kind::Predict => Self::Predict(serde_json::from_slice(body)?),
+            Kind::Crawl => Self::Crawl(serde_json::from_slice(body)?),
         })
     }
 }
@@ -133,6 +152,15 @@ pub struct PredictArgs {
     pub chunk: Chunk,
     /// The run whose head scores them.
     pub run: SubmissionId,
+}
+
+/// Arguments of a crawl job. Its chunk holds one item, and its dataset is the one that is written.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CrawlArgs {
+    /// The [channel or slice](crate::crawl::CrawlItem) to crawl.
+    pub chunk: Chunk,
+    /// How to crawl it.
+    pub plan: Box<CrawlPlan>,
 }
 
 /// Which pass over which part of the split a train-epoch job belongs to.
@@ -174,7 +202,7 @@ mod tests {
         }
         assert_eq!(
             "dance".parse::<Kind>().unwrap_err(),
-            "unknown job kind 'dance' (known: embed, train-epoch, predict)"
+            "unknown job kind 'dance' (known: embed, train-epoch, predict, crawl)"
         );
     }
 

@@ -106,6 +106,8 @@ pub struct Settings {
     pub predict_attempts: u32,
     /// Attempts a training job gets before its run fails. Default 5.
     pub train_attempts: u32,
+    /// Attempts a crawl job gets; waiting for a source that is paused is none. Default 5.
+    pub crawl_attempts: u32,
     /// Submissions and runs that may be going on at once; more are refused until some have ended. Default 1000.
     pub max_active: u64,
     /// How long a finished submission is kept, in seconds. Default 30 days. Runs are kept.
@@ -178,6 +180,7 @@ impl Default for Settings {
             embed_attempts: 5,
             predict_attempts: 5,
             train_attempts: 5,
+            crawl_attempts: 5,
             max_active: 1000,
             retention_seconds: 30 * 24 * 3600,
             upload_ttl_seconds: 24 * 3600,
@@ -320,6 +323,7 @@ impl Settings {
             Kind::Embed => self.embed_attempts,
             Kind::Predict => self.predict_attempts,
             Kind::TrainEpoch => self.train_attempts,
+            Kind::Crawl => self.crawl_attempts,
         }
     }
 

@@ -26,6 +26,11 @@ impl Keys {
         format!("{}submission:{{{id}}}:{what}", self.prefix)
     }
 
+    /// What a crawl job brought in so far.
+    pub(super) fn crawled(&self, id: SubmissionId, job: &str) -> String {
+        self.of_submission(id, &format!("crawled:{job}"))
+    }
+
     pub(super) fn submissions(&self) -> String {
         format!("{}submissions", self.prefix)
     }

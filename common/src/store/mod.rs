@@ -6,6 +6,7 @@
 //! inside the store is Redis's own; pub/sub is only a doorbell, so every waiter also reads on a timer.
 
 mod catalogue;
+mod crawl;
 mod dead;
 mod doorbell;
 mod embeddings;
@@ -34,10 +35,11 @@ use secrecy::{ExposeSecret, SecretString};
 use self::keys::Keys;
 pub use self::{
     catalogue::CatalogueEntry,
+    crawl::{CrawlProgress, Thumbnail, ThumbnailRecord},
     dead::{DeadLetter, DeadPlace},
     doorbell::{Doorbell, Doorbells},
     idempotency::Claim,
-    jobs::{Company, Finish, Holder, JobRef, JobState, JobStatus, Mishap, Requeue, Start, Touch},
+    jobs::{Company, Finish, Holder, JobRef, JobState, JobStatus, Mishap, Pause, Requeue, Start, Touch},
     manners::{Admission, Lease, Limits, PausedSource, Verdict},
     quota::{QuotaDay, QuotaUse, Spending},
     robots::RobotsFile,

@@ -1,7 +1,7 @@
 -- What the scripts over job marks share; it precedes each of them.
 --
 -- A mark is the JSON in the hash `jobs` under the job's name: state, generation, touched_ms, boot, worker,
--- alone, crashes, alone_crashes, and the history of what went wrong, newest last.
+-- alone, crashes, alone_crashes, until when it is paused, and the history of what went wrong, newest last.
 
 local HISTORY = 20
 

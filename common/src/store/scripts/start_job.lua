@@ -35,6 +35,6 @@ if job.alone_crashes >= limit then
 elseif job.crashes > 0 and not alone then
   verdict, job.state = 'run-alone', 'waiting'
 end
-job.boot, job.worker, job.alone, job.generation = boot, worker, alone, generation
+job.boot, job.worker, job.alone, job.generation, job.paused = boot, worker, alone, generation, nil
 write_mark(jobs, name, job)
 return {verdict, job.crashes}

@@ -21,7 +21,7 @@ if job.state == 'done' or job.state == 'dead' then return 'finished' end
 apply_results(submission, results, 8)
 remember(job, ARGV[4], ARGV[5])
 if job.boot == boot then job.state = 'released' end
-job.generation = generation
+job.generation, job.paused = generation, nil
 write_mark(jobs, name, job)
 redis.call('PUBLISH', ARGV[6], ARGV[7])
 return 'applied'
