@@ -8,6 +8,8 @@ pub mod decode;
 pub mod fetch;
 pub mod files;
 pub mod imagefolder;
+pub mod import;
+pub mod kept;
 mod ledger;
 pub mod manifest;
 pub mod parts;
