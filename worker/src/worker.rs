@@ -8,6 +8,7 @@ use common::{broker::Publisher, ids::BootId, store::Store};
 
 use crate::{
     budget::{CpuPool, ImageMemory},
+    crawl::web::Web,
     fatal::Fatal,
     run_data::Runs,
 };
@@ -34,6 +35,8 @@ pub struct Worker {
     pub decoder: CpuPool,
     /// Largest image file.
     pub max_image_bytes: u64,
+    /// Asks the web.
+    pub web: Web,
     /// Longest it may work on one job.
     pub job_limit: Duration,
     /// The model, if it consumes a kind that needs one.

@@ -64,10 +64,14 @@ impl Key {
             Spending::Exhausted { used, resets_at_ms } => Err(WebError::Paused {
                 host: API.to_owned(),
                 until_ms: resets_at_ms,
-                reason: format!(
-                    "key {} has spent {used} of {} units (SUBWATCH_YOUTUBE_QUOTA_UNITS)",
-                    self.hash, self.units_a_day
-                ),
+                reason: if used + u64::from(units) <= self.units_a_day {
+                    format!("it says that the quota of key {} is exceeded", self.hash)
+                } else {
+                    format!(
+                        "key {} has spent {used} of {} units (SUBWATCH_YOUTUBE_QUOTA_UNITS)",
+                        self.hash, self.units_a_day
+                    )
+                },
             }),
         }
     }
