@@ -9,7 +9,7 @@ use common::{
     broker::{Consumer, Delivery},
     envelope::Envelope,
     ids::Digest,
-    jobs::{Chunk, EmbedArgs, JobArgs, PredictArgs},
+    jobs::Chunk,
     outcome::{FailureReason, ItemFailure, ItemResult},
     store::{DeadLetter, JobRef, JobState, State, StoreError},
 };
@@ -79,10 +79,9 @@ async fn record(context: &Context, delivery: &Delivery, letter: &DeadLetter) -> 
     }
     let letter = DeadLetter { history: mark.map_or_else(Vec::new, |mark| mark.history), ..letter.clone() };
     context.store.put_dead_letter(&letter).await?;
-    match &job.args {
-        JobArgs::Embed(args) => fail_items(context, job, &args.chunk, &letter).await,
-        JobArgs::Predict(args) => fail_items(context, job, &args.chunk, &letter).await,
-        JobArgs::TrainEpoch(_) => {
+    match job.args.chunk() {
+        Some(chunk) => fail_items(context, job, chunk, &letter).await,
+        None => {
             let error = format!(
                 "a training job was discarded ({}): {}; `subwatch resume {}` goes on from the last checkpoint",
                 letter.reason, letter.error, job.submission
@@ -95,10 +94,7 @@ async fn record(context: &Context, delivery: &Delivery, letter: &DeadLetter) -> 
 /// Gives a job another chance that the broker discarded by its own count: workers judge a job by crashes
 /// while alone, and this one had none. The pass of a training job publishes it again by itself.
 async fn publish_again(context: &Context, job: &Envelope) -> Result<(), StoreError> {
-    let (JobArgs::Embed(EmbedArgs { chunk }) | JobArgs::Predict(PredictArgs { chunk, .. })) = &job.args
-    else {
-        return Ok(());
-    };
+    let Some(chunk) = job.args.chunk() else { return Ok(()) };
     let Some(submission) = context.store.submission(job.submission).await? else { return Ok(()) };
     tracing::warn!(job = %job.job, "the broker discarded a job that killed nobody, publishing it again");
     let published = match Jobs::of(context, &submission) {
