@@ -6,6 +6,7 @@ mod admission;
 mod bad_input;
 mod broker;
 mod commands;
+mod crawl;
 mod dead_letters;
 mod deaths;
 mod determinism;
