@@ -10,7 +10,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::{ids::SubmissionId, tree::Node};
+use crate::{crawl::CrawlPlan, ids::SubmissionId, tree::Node};
 
 /// Most items of one job.
 pub const MAX_CHUNK_ITEMS: u32 = 1024;
@@ -25,11 +25,13 @@ pub enum Kind {
     TrainEpoch,
     /// Predict the target of a chunk of images with a run's head.
     Predict,
+    /// Crawl one channel, or one slice of a list of videos, into a dataset.
+    Crawl,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 3] = [Self::Embed, Self::TrainEpoch, Self::Predict];
+    pub const ALL: [Self; 4] = [Self::Embed, Self::TrainEpoch, Self::Predict, Self::Crawl];
 
     /// Returns the name used in queues, headers, logs and on the command line.
     #[must_use]
@@ -38,6 +40,7 @@ impl Kind {
             Self::Embed => "embed",
             Self::TrainEpoch => "train-epoch",
             Self::Predict => "predict",
+            Self::Crawl => "crawl",
         }
     }
 }
@@ -69,6 +72,8 @@ pub enum JobArgs {
     TrainEpoch(TrainEpochArgs),
     /// See [`Kind::Predict`].
     Predict(PredictArgs),
+    /// See [`Kind::Crawl`].
+    Crawl(CrawlArgs),
 }
 
 impl JobArgs {
@@ -79,6 +84,7 @@ impl JobArgs {
             Self::Embed(_) => Kind::Embed,
             Self::TrainEpoch(_) => Kind::TrainEpoch,
             Self::Predict(_) => Kind::Predict,
+            Self::Crawl(_) => Kind::Crawl,
         }
     }
 
@@ -86,8 +92,9 @@ impl JobArgs {
     #[must_use]
     pub fn name(&self) -> String {
         match self {
-            Self::Embed(args) => args.chunk.index.to_string(),
-            Self::Predict(args) => args.chunk.index.to_string(),
+            Self::Embed(EmbedArgs { chunk })
+            | Self::Predict(PredictArgs { chunk, .. })
+            | Self::Crawl(CrawlArgs { chunk, .. }) => chunk.index.to_string(),
             Self::TrainEpoch(args) => format!("{}/{}", args.version, args.node),
         }
     }
@@ -97,11 +104,7 @@ impl JobArgs {
     /// # Errors
     /// When one is not, saying which.
     pub fn check(&self) -> Result<(), String> {
-        let chunk = match self {
-            Self::Embed(args) => &args.chunk,
-            Self::Predict(args) => &args.chunk,
-            Self::TrainEpoch(_) => return Ok(()),
-        };
+        let Some(chunk) = self.chunk() else { return Ok(()) };
         if !(1..=MAX_CHUNK_ITEMS).contains(&chunk.items) {
             return Err(format!(
                 "chunk.items is {}: it must be between 1 and {MAX_CHUNK_ITEMS}",
@@ -118,6 +121,17 @@ impl JobArgs {
         }
     }
 
+    /// Returns the items these arguments are about; nothing for a training job.
+    #[must_use]
+    pub fn chunk(&self) -> Option<&Chunk> {
+        match self {
+            Self::Embed(EmbedArgs { chunk })
+            | Self::Predict(PredictArgs { chunk, .. })
+            | Self::Crawl(CrawlArgs { chunk, .. }) => Some(chunk),
+            Self::TrainEpoch(_) => None,
+        }
+    }
+
     /// Parses the JSON `body` of a job of `kind`.
     ///
     /// # Errors
@@ -127,6 +141,7 @@ impl JobArgs {
             Kind::Embed => Self::Embed(serde_json::from_slice(body)?),
             Kind::TrainEpoch => Self::TrainEpoch(serde_json::from_slice(body)?),
             Kind::Predict => Self::Predict(serde_json::from_slice(body)?),
+            Kind::Crawl => Self::Crawl(serde_json::from_slice(body)?),
         })
     }
 }
@@ -162,6 +177,15 @@ pub struct PredictArgs {
     pub chunk: Chunk,
     /// The run whose head scores them.
     pub run: SubmissionId,
+}
+
+/// Arguments of a crawl job. Its chunk holds one item, and its dataset is the one that is written.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct CrawlArgs {
+    /// The [channel or slice](crate::crawl::CrawlItem) to crawl.
+    pub chunk: Chunk,
+    /// How to crawl it.
+    pub plan: Box<CrawlPlan>,
 }
 
 /// Which pass over which part of the split a train-epoch job belongs to.
@@ -203,7 +227,7 @@ mod tests {
         }
         assert_eq!(
             "dance".parse::<Kind>().unwrap_err(),
-            "unknown job kind 'dance' (known: embed, train-epoch, predict)"
+            "unknown job kind 'dance' (known: embed, train-epoch, predict, crawl)"
         );
     }
 

@@ -7,6 +7,7 @@ pub mod authorities;
 pub mod broker;
 pub mod byte_budget;
 pub mod config;
+pub mod crawl;
 pub mod embedding;
 pub mod envelope;
 pub mod harmless;

@@ -3,7 +3,7 @@
 //! Owns the result of one item and the taxonomy of its failures; does not own how results are stored
 //! (see [`crate::store`]).
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ use crate::ids::Digest;
 /// What is said of a job whose deadline has passed.
 pub const EXPIRED: &str = "the deadline of its submission has passed";
 
-/// The result of one item of an embed or predict job.
+/// The result of one item of an embed, predict or crawl job.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum ItemResult {
@@ -32,6 +32,8 @@ pub enum ItemResult {
         /// The prediction in the target's raw units (views per subscriber, views or subscribers).
         prediction: f64,
     },
+    /// The channel, or the slice of a list, lies in the dataset.
+    Crawled(Crawled),
     /// The item failed alone; its neighbours are not affected.
     Failed(ItemFailure),
 }
@@ -48,6 +50,29 @@ impl ItemResult {
     pub fn is_failed(&self) -> bool {
         matches!(self, Self::Failed(_))
     }
+}
+
+/// What a crawl job brought in. Counts grow additively.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Crawled {
+    /// The part of the dataset's metadata that holds the rows.
+    pub part: String,
+    /// The channel; nothing for a slice of a list.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channel_id: Option<String>,
+    /// Videos the source listed.
+    pub videos: u64,
+    /// Thumbnails that lie in the dataset, each with its row.
+    pub thumbnails: u64,
+    /// Of these, the ones an earlier crawl had brought in and the site says are unchanged.
+    pub kept: u64,
+    /// Why there may be more videos than the source listed, where it does not just end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cut_short: Option<String>,
+    /// Why videos have no row, by reason, with how many.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub left_out: BTreeMap<String, u64>,
 }
 
 /// Why an item failed. Displayed as `reason: detail`.
@@ -97,6 +122,14 @@ pub enum FailureReason {
     Poison,
     /// The job's deadline passed before the item was resolved.
     Expired,
+    /// The site answers in a form that this program does not know.
+    SchemaDrift,
+    /// The channel or the videos are not there, or not for everybody.
+    Unavailable,
+    /// What was asked for may not be read: by the site's robots.txt, or for want of permission.
+    Refused,
+    /// Another item of the submission is about the same.
+    Duplicate,
     /// The job was discarded before the item was resolved; the detail says why.
     Discarded,
 }

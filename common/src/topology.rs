@@ -35,6 +35,8 @@ pub enum Route {
     Predict,
     /// Predict and embed jobs of a few images that somebody is waiting for.
     Interactive,
+    /// Crawl jobs. Workers of versions that know none do not consume their queue.
+    Crawl,
     /// Jobs of a run bound to one numerics fingerprint.
     Train(Fingerprint),
 }
@@ -53,6 +55,7 @@ impl Route {
             Self::Embed => "embed.v1".to_owned(),
             Self::Predict => "predict.v1".to_owned(),
             Self::Interactive => "predict.interactive.v1".to_owned(),
+            Self::Crawl => "crawl.v1".to_owned(),
             Self::Train(fingerprint) => format!("train.{}.v1", routing_word(fingerprint)),
         }
     }
@@ -81,6 +84,7 @@ impl Route {
             match kind {
                 Kind::Embed => routes.push(Self::Embed),
                 Kind::Predict => routes.extend([Self::Interactive, Self::Predict]),
+                Kind::Crawl => routes.push(Self::Crawl),
                 Kind::TrainEpoch => routes.extend(fingerprints.iter().cloned().map(Self::Train)),
             }
         }
@@ -136,6 +140,12 @@ impl Tier {
             Self::TwoMinutes => 120,
             Self::TenMinutes => 600,
         })
+    }
+
+    /// Returns the longest tier that is over before `wait` is; the shortest where none is.
+    #[must_use]
+    pub fn within(wait: Duration) -> Self {
+        Self::ALL.into_iter().rfind(|tier| tier.delay() <= wait).unwrap_or(Self::OneSecond)
     }
 
     /// Returns the name of the tier's fanout exchange, which is its queue's name too.
@@ -232,7 +242,7 @@ pub fn exchanges() -> Vec<Exchange> {
 #[must_use]
 pub fn queues() -> Vec<Queue> {
     let mut queues = vec![dead_queue()];
-    queues.extend([Route::Embed, Route::Predict, Route::Interactive].iter().map(Route::queue));
+    queues.extend([Route::Embed, Route::Predict, Route::Interactive, Route::Crawl].iter().map(Route::queue));
     queues.extend(Tier::ALL.map(Tier::queue));
     queues
 }
@@ -301,6 +311,7 @@ mod tests {
         check(Route::Embed, "embed.v1");
         check(Route::Predict, "predict.v1");
         check(Route::Interactive, "predict.interactive.v1");
+        check(Route::Crawl, "crawl.v1");
         check(Route::Train(Fingerprint("avx512-bf16".to_owned())), "train.avx512-bf16.v1");
         assert_eq!(dead_queue().name, "subwatch.dead.v1");
         assert_eq!(Tier::TwoMinutes.queue().name, "subwatch.delay.2m");
@@ -365,6 +376,16 @@ mod tests {
         check(2, Tier::FiveSeconds);
         check(5, Tier::TenMinutes);
         check(u32::MAX, Tier::TenMinutes);
+    }
+
+    #[test]
+    fn a_job_that_is_to_rest_for_a_while_never_oversleeps_by_more_than_a_second() {
+        let check = |seconds, tier| assert_eq!(Tier::within(Duration::from_secs(seconds)), tier);
+        check(0, Tier::OneSecond);
+        check(4, Tier::OneSecond);
+        check(119, Tier::ThirtySeconds);
+        check(120, Tier::TwoMinutes);
+        check(24 * 3600, Tier::TenMinutes);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use common::{
     broker::{Consumer, Delivery},
     envelope::Envelope,
     ids::Digest,
-    jobs::{Chunk, EmbedArgs, JobArgs, PredictArgs},
+    jobs::{Chunk, JobArgs},
     outcome::{FailureReason, ItemFailure, ItemResult},
     store::{DeadLetter, JobRef, JobState, JobStatus, State, StoreError, Submission},
 };
@@ -92,10 +92,9 @@ async fn record(context: &Context, delivery: &Delivery, letter: &DeadLetter) -> 
     }
     let letter = DeadLetter { history: mark.map_or_else(Vec::new, |mark| mark.history), ..letter.clone() };
     context.store.put_dead_letter(&letter).await?;
-    match &job.args {
-        JobArgs::Embed(args) => fail_items(context, job, &args.chunk, &letter).await,
-        JobArgs::Predict(args) => fail_items(context, job, &args.chunk, &letter).await,
-        JobArgs::TrainEpoch(_) => {
+    match job.args.chunk() {
+        Some(chunk) => fail_items(context, job, chunk, &letter).await,
+        None => {
             let error = format!(
                 "a training job was discarded ({}): {}; `subwatch resume {}` goes on from the last checkpoint",
                 letter.reason, letter.error, job.submission
@@ -109,10 +108,7 @@ async fn record(context: &Context, delivery: &Delivery, letter: &DeadLetter) -> 
 /// while alone, and this one had none. The pass of a training job publishes it again by itself. Returns whether
 /// there is such a job.
 async fn publish_again(context: &Context, job: &Envelope) -> Result<bool, StoreError> {
-    let (JobArgs::Embed(EmbedArgs { chunk }) | JobArgs::Predict(PredictArgs { chunk, .. })) = &job.args
-    else {
-        return Ok(true);
-    };
+    let Some(chunk) = job.args.chunk() else { return Ok(true) };
     let Some(submission) = context.store.submission(job.submission).await? else { return Ok(true) };
     let Some(jobs) = jobs_with(context, &submission, chunk) else { return Ok(false) };
     tracing::warn!(job = %job.job, "the broker discarded a job that killed nobody, publishing it again");

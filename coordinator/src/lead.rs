@@ -154,7 +154,7 @@ impl Driven {
             let context = self.context.clone();
             let task = self.tasks.spawn(async move {
                 match submission.kind {
-                    SubmissionKind::Embed | SubmissionKind::Predict => {
+                    SubmissionKind::Embed | SubmissionKind::Predict | SubmissionKind::Crawl => {
                         submissions::look_after(&context, id).await;
                     }
                     SubmissionKind::Train => runs::drive(&context, id).await,

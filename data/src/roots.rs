@@ -3,7 +3,7 @@
 //! Owns the check of a path that comes from outside: it must lie below a configured root, for a local
 //! folder after symbolic links are followed.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use url::Url;
 
@@ -123,6 +123,34 @@ impl DatasetRoots {
         there.is_some_and(|above| self.folders.iter().any(|root| above.starts_with(root)))
     }
 
+    /// Returns the URL of a folder that need not be there yet, and is made where it is written to.
+    ///
+    /// # Errors
+    /// See [`RootError`]; nothing is made here.
+    pub fn resolve_new(&self, text: &str) -> Result<Url, RootError> {
+        let path = match Url::parse(text) {
+            Ok(url) if url.scheme() == "file" => url.to_file_path().unwrap_or_default(),
+            Ok(_) => return self.resolve(text),
+            Err(_) => PathBuf::from(text),
+        };
+        let is_plain =
+            path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+        if !path.is_absolute() || !is_plain || path.exists() {
+            return self.resolve(text);
+        }
+        // What is not there cannot be a symbolic link; what is there is followed.
+        let there = path.ancestors().find(|folder| folder.symlink_metadata().is_ok());
+        let there = there.filter(|folder| *folder != path).ok_or_else(|| RootError::Invalid {
+            text: text.to_owned(),
+            what: "it is a symbolic link to nowhere".to_owned(),
+        })?;
+        let base = self.resolve(&there.display().to_string())?;
+        let below = path.strip_prefix(there).expect("it is one of its folders");
+        let folder = base.to_file_path().expect("a folder resolves to a folder").join(below);
+        Url::from_directory_path(folder)
+            .map_err(|()| RootError::Invalid { text: text.to_owned(), what: "it makes no URL".to_owned() })
+    }
+
     fn resolve_bucket(&self, url: Url) -> Result<Url, RootError> {
         let text = url.to_string();
         let url = as_folder(url);
@@ -205,6 +233,34 @@ mod tests {
         for invalid in ["set", "gopher://x/y", &at("root/file")] {
             assert!(matches!(roots.resolve(invalid), Err(RootError::Invalid { .. })), "{invalid}");
         }
+    }
+
+    #[test]
+    fn a_new_folder_resolves_below_a_root_only() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(base.join("root/set")).unwrap();
+        std::fs::create_dir_all(base.join("other")).unwrap();
+        std::fs::write(base.join("root/file"), b"x").unwrap();
+        std::os::unix::fs::symlink(base.join("other"), base.join("root/link")).unwrap();
+        std::os::unix::fs::symlink(base.join("nothing"), base.join("root/dangling")).unwrap();
+        let roots = DatasetRoots::parse(&base.join("root").display().to_string()).unwrap();
+        let at = |name: &str| base.join(name).display().to_string();
+
+        for inside in ["root/set", "root/new", "root/set/new/er", "root"] {
+            let resolved = roots.resolve_new(&at(inside)).unwrap();
+            assert_eq!(resolved, Url::from_directory_path(base.join(inside)).unwrap());
+            assert_eq!(roots.resolve_new(&format!("file://{}", at(inside))).unwrap(), resolved);
+        }
+        assert!(!base.join("root/new").exists(), "nothing is made");
+        for outside in ["other/new", "root/link/new", "root/link", "new"] {
+            let refused = roots.resolve_new(&at(outside));
+            assert!(matches!(refused, Err(RootError::Outside { .. })), "{outside}: {refused:?}");
+        }
+        for wrong in ["root/dangling", "root/dangling/x", "root/file/x", "root/new/../../other/x"] {
+            assert!(roots.resolve_new(&at(wrong)).is_err(), "{wrong}");
+        }
+        assert!(roots.resolve_new("relative").is_err());
     }
 
     #[test]

@@ -21,7 +21,7 @@ use common::{
     envelope::Envelope,
     jobs::Kind,
     outcome::{EXPIRED, ItemResult},
-    store::{Company, Finish, Holder, JobRef, JobState, NodeFinish, Start, StoreError, Touch},
+    store::{Company, Finish, Holder, JobRef, JobState, NodeFinish, Pause, Start, StoreError, Touch},
     topology::Tier,
 };
 use futures::FutureExt;
@@ -58,6 +58,7 @@ struct Finished {
     embed: AtomicU64,
     train_epoch: AtomicU64,
     predict: AtomicU64,
+    crawl: AtomicU64,
 }
 
 impl Finished {
@@ -66,6 +67,7 @@ impl Finished {
             Kind::Embed => &self.embed,
             Kind::TrainEpoch => &self.train_epoch,
             Kind::Predict => &self.predict,
+            Kind::Crawl => &self.crawl,
         }
     }
 }
@@ -78,6 +80,8 @@ enum Settled {
     Discard(&'static str, String),
     /// Try it again after a delay; these items are resolved.
     Retry(String, Vec<(u64, ItemResult)>),
+    /// Let it rest; that costs no attempt.
+    Pause(Pause),
     /// It is over its time limit: the worker ends, and the mark says of which job.
     OverTime,
 }
@@ -114,6 +118,7 @@ impl Dispatcher {
             Settled::Ack => true,
             Settled::Discard(reason, error) => self.discard(&delivery, reason, error).await,
             Settled::Retry(error, results) => self.retry(&delivery, error, &results).await,
+            Settled::Pause(pause) => self.pause(&delivery, pause).await,
             Settled::OverTime => return self.end_over(delivery),
         };
         let answer = if answered { delivery.ack().await } else { delivery.release().await };
@@ -161,6 +166,7 @@ impl Dispatcher {
                 Ok(outcome) => return self.finish(job, outcome).await,
                 Err(JobError::Permanent(error)) => return Settled::Discard("failed", error),
                 Err(JobError::Retryable(error)) => return Settled::Retry(error, Vec::new()),
+                Err(JobError::Rests(pause)) => return Settled::Pause(pause),
                 Err(JobError::Store(error)) => {
                     tracing::warn!(job = %job.job, %error, "the job waits for the store");
                     tokio::time::sleep(STORE_PAUSE).await;
@@ -247,6 +253,36 @@ impl Dispatcher {
             Ok(()) => true,
             Err(error) => {
                 tracing::warn!(job = %job.job, %error, "the retry copy was not taken, the job is released");
+                false
+            }
+        }
+    }
+
+    /// Publishes a copy of a job that rests, which comes back as the same attempt. Returns whether it is safe
+    /// to acknowledge.
+    async fn pause(&self, delivery: &Delivery, pause: Pause) -> bool {
+        let Ok(job) = &delivery.job else { return false };
+        let name = job.args.name();
+        let store = &self.worker.store;
+        let wait = match until_served(|| store.now_ms()).await {
+            Ok(now_ms) => Duration::from_millis(pause.until_ms.saturating_sub(now_ms)),
+            Err(error) => return self.discard(delivery, "failed", error.to_string()).await,
+        };
+        let boot = self.worker.boot;
+        match until_served(|| store.pause_job(job_ref(job, &name), boot, &pause)).await {
+            Ok(Finish::Applied) => {}
+            Ok(Finish::WithoutEffect(why)) => {
+                without_effect(job, why);
+                return true;
+            }
+            Err(error) => return self.discard(delivery, "failed", error.to_string()).await,
+        }
+        let tier = Tier::within(wait);
+        tracing::info!(job = %job.job, reason = %pause.reason, ?wait, "the job rests, and is looked at again in {tier}");
+        match self.worker.publisher.delay(job, tier, &delivery.routing_key).await {
+            Ok(()) => true,
+            Err(error) => {
+                tracing::warn!(job = %job.job, %error, "the copy of a resting job was not taken, the job is released");
                 false
             }
         }

@@ -4,6 +4,7 @@
 //! default feature `model` brings; without it the program is small and carries out the other kinds.
 
 pub mod budget;
+pub mod crawl;
 pub mod dispatch;
 pub mod fatal;
 pub mod head;

@@ -1,4 +1,4 @@
-//! `subwatch-worker`: consumes embed, train-epoch and predict jobs.
+//! `subwatch-worker`: consumes embed, train-epoch, predict and crawl jobs.
 
 use clap::Parser;
 use common::{
@@ -13,12 +13,16 @@ const FAILED: u8 = 1;
 /// Exit code of a configuration that cannot be used.
 const BAD_CONFIG: u8 = 64;
 
+/// Job kinds of a worker that is told none: those that it is built for.
+const KINDS: &str =
+    if cfg!(feature = "model") { "embed,train-epoch,predict,crawl" } else { "train-epoch,crawl" };
+
 /// Consumes subwatch jobs from RabbitMQ, runs ResNet34, writes results to Redis.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
     /// Job kinds to consume.
-    #[arg(long, value_delimiter = ',', default_value = "embed,train-epoch,predict")]
+    #[arg(long, value_delimiter = ',', default_value = KINDS)]
     kinds: Vec<Kind>,
     /// Device of the model: auto, cpu or cuda:N [setting: SUBWATCH_MODEL_DEVICE].
     #[arg(long)]

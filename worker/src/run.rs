@@ -30,6 +30,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     budget::CpuPool,
+    crawl::web::Web,
     dispatch::Dispatcher,
     fatal::Fatal,
     heartbeat::{self, Counts},
@@ -109,9 +110,9 @@ pub async fn run(settings: Settings, kinds: Vec<Kind>) -> anyhow::Result<()> {
     // What hangs is never answered; the connection that goes with the process releases it.
     let _ = tokio::time::timeout(CLOSE_LIMIT, consumer.closed()).await;
     anyhow::ensure!(!unasked, "consuming ended though nobody asked for it");
-    let [embed, train_epoch, predict] = finished(&dispatcher);
+    let [embed, train_epoch, predict, crawl] = finished(&dispatcher);
     match end {
-        End::Drained | End::GraceOver => tracing::info!(embed, train_epoch, predict, "worker ended"),
+        End::Drained | End::GraceOver => tracing::info!(embed, train_epoch, predict, crawl, "worker ended"),
         End::Impatience | End::Fatal(_) => anyhow::bail!("{end}; {released} jobs were released unfinished"),
     }
     Ok(())
@@ -154,9 +155,9 @@ async fn drain(held: &TaskTracker, grace: Duration, now: &CancellationToken, fat
     }
 }
 
-/// Returns how many embed, train-epoch and predict jobs were finished with effect.
-fn finished(dispatcher: &Dispatcher) -> [u64; 3] {
-    [Kind::Embed, Kind::TrainEpoch, Kind::Predict].map(|kind| dispatcher.finished(kind))
+/// Returns how many jobs of each kind, as [`Kind::ALL`] has them, were finished with effect.
+fn finished(dispatcher: &Dispatcher) -> [u64; 4] {
+    Kind::ALL.map(|kind| dispatcher.finished(kind))
 }
 
 struct Started {
@@ -176,7 +177,8 @@ async fn start(settings: &Settings, kinds: &[Kind], stop: &CancellationToken) ->
         boot,
         name: name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        kinds: kinds.to_vec(),
+        kinds: kinds.iter().copied().filter(|kind| *kind != Kind::Crawl).collect(),
+        crawls: kinds.contains(&Kind::Crawl),
         device: None,
         threads: None,
         space: None,
@@ -211,6 +213,7 @@ async fn start(settings: &Settings, kinds: &[Kind], stop: &CancellationToken) ->
     let consumer = Consumer::connect(&broker, subscriptions, consuming.clone()).await?;
     let worker = Arc::new(Worker {
         boot,
+        web: Web::new(settings, store.clone(), &name),
         name,
         store,
         publisher,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::{broker::Publisher, byte_budget::ByteBudget, ids::BootId, store::Store};
 
-use crate::{budget::CpuPool, fatal::Fatal, run_data::Runs};
+use crate::{budget::CpuPool, crawl::web::Web, fatal::Fatal, run_data::Runs};
 #[cfg(feature = "model")]
 use crate::{jobs::JobError, model::Embedder};
 
@@ -30,6 +30,8 @@ pub struct Worker {
     pub decoder: CpuPool,
     /// Largest image file.
     pub max_image_bytes: u64,
+    /// Asks the web.
+    pub web: Web,
     /// Longest it may work on one job.
     pub job_limit: Duration,
     /// The model, if it consumes a kind that needs one.

@@ -304,12 +304,12 @@ mod tests {
     use super::*;
     use crate::{
         ids::{JobId, SubmissionId},
-        jobs::{Chunk, EmbedArgs, JobArgs, Kind, Phase, PredictArgs, TrainEpochArgs},
+        jobs::{Chunk, EmbedArgs, JobArgs, Kind, MAX_CHUNK_ITEMS, Phase, PredictArgs, TrainEpochArgs},
         tree::Node,
     };
 
     fn any_args() -> impl Strategy<Value = JobArgs> {
-        (any::<u32>(), any::<u32>(), any::<bool>(), 0..3).prop_map(|(index, items, uploaded, kind)| {
+        (any::<u32>(), 1..=MAX_CHUNK_ITEMS, any::<bool>(), 0..3).prop_map(|(index, items, uploaded, kind)| {
             let part = "file:///manifests/a%20b/0.jsonl".parse().unwrap();
             let dataset = (!uploaded).then(|| "s3://bucket/dataset/".parse().unwrap());
             let chunk = Chunk { part, dataset, index, first_item: u64::from(index) * 64, items };

@@ -12,7 +12,7 @@ mod sources;
 
 use std::{fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -74,6 +74,30 @@ pub struct Settings {
     /// Hosts that images may be fetched from though their addresses are not public, separated by commas.
     /// Default: none.
     pub fetch_allow: String,
+    /// Requests a second to a host whose pages are crawled, over all workers together. Default 1.
+    pub crawl_web_per_second: f64,
+    /// Such requests under way at once. Default 1.
+    pub crawl_web_at_once: u32,
+    /// Requests a second to the Data API, over all workers together. Default 10.
+    pub crawl_api_per_second: f64,
+    /// Such requests under way at once. Default 1.
+    pub crawl_api_at_once: u32,
+    /// Requests a second to a host of thumbnails, over all workers together. Default 1.
+    pub crawl_image_per_second: f64,
+    /// Such requests under way at once. Default 4.
+    pub crawl_image_at_once: u32,
+    /// How long a host that has had enough of us is left alone, in seconds. Default 3600.
+    pub crawl_pause_seconds: u64,
+    /// Where a site finds who crawls it, as an http URL or `mailto:ADDRESS`; it is part of the user agent.
+    /// Default: none.
+    pub crawl_contact: Option<Url>,
+    /// Key of the YouTube Data API. Default: none.
+    #[serde(serialize_with = "secret::hidden")]
+    pub youtube_api_key: Option<SecretString>,
+    /// File that holds `youtube_api_key`. Give one of the two.
+    pub youtube_api_key_file: Option<PathBuf>,
+    /// Units of the Data API that the key may spend in a day, which ends at midnight Pacific time. Default 10000.
+    pub youtube_quota_units: u64,
     /// Items in one embed or predict job. Default 64; at most 1024.
     pub chunk_items: u32,
     /// Attempts an embed job gets before it is dead-lettered for an error that might pass. Default 5.
@@ -82,6 +106,8 @@ pub struct Settings {
     pub predict_attempts: u32,
     /// Attempts a training job gets before its run fails. Default 5.
     pub train_attempts: u32,
+    /// Attempts a crawl job gets; waiting for a source that is paused is none. Default 5.
+    pub crawl_attempts: u32,
     /// Submissions and runs that may be going on at once; more are refused until some have ended. Default 1000.
     pub max_active: u64,
     /// How long a finished submission is kept, in seconds. Default 30 days. Runs are kept.
@@ -139,10 +165,22 @@ impl Default for Settings {
             dataset_roots: None,
             artifacts: ".subwatch".to_owned(),
             fetch_allow: String::new(),
+            crawl_web_per_second: 1.0,
+            crawl_web_at_once: 1,
+            crawl_api_per_second: 10.0,
+            crawl_api_at_once: 1,
+            crawl_image_per_second: 1.0,
+            crawl_image_at_once: 4,
+            crawl_pause_seconds: 3600,
+            crawl_contact: None,
+            youtube_api_key: None,
+            youtube_api_key_file: None,
+            youtube_quota_units: 10_000,
             chunk_items: 64,
             embed_attempts: 5,
             predict_attempts: 5,
             train_attempts: 5,
+            crawl_attempts: 5,
             max_active: 1000,
             retention_seconds: 30 * 24 * 3600,
             upload_ttl_seconds: 24 * 3600,
@@ -251,6 +289,41 @@ impl Settings {
                 "free of braces, which mark the hash tag",
             );
         }
+        self.validate_crawl()
+    }
+
+    fn validate_crawl(&self) -> Result<(), ConfigError> {
+        let fail =
+            |key: &str, value: &dyn fmt::Display, want: &str| Err(ConfigError::invalid(key, value, want));
+        for (kind, per_second, at_once) in [
+            ("web", self.crawl_web_per_second, self.crawl_web_at_once),
+            ("api", self.crawl_api_per_second, self.crawl_api_at_once),
+            ("image", self.crawl_image_per_second, self.crawl_image_at_once),
+        ] {
+            if !(0.001..=1000.0).contains(&per_second) {
+                return fail(&format!("crawl_{kind}_per_second"), &per_second, "between 0.001 and 1000");
+            }
+            if !(1..=256).contains(&at_once) {
+                return fail(&format!("crawl_{kind}_at_once"), &at_once, "between 1 and 256");
+            }
+        }
+        if !(1..=7 * 24 * 3600).contains(&self.crawl_pause_seconds) {
+            return fail("crawl_pause_seconds", &self.crawl_pause_seconds, "between 1 and 604800, a week");
+        }
+        // What may stand in the comment of a user agent: URLs escape all but the parentheses.
+        let is_contact = |url: &Url| {
+            ["http", "https", "mailto"].contains(&url.scheme()) && !url.as_str().contains(['(', ')'])
+        };
+        if let Some(contact) = self.crawl_contact.as_ref().filter(|contact| !is_contact(contact)) {
+            return fail("crawl_contact", contact, "an http URL or mailto:ADDRESS, without parentheses");
+        }
+        if let Some(key) = &self.youtube_api_key {
+            let is_key = |key: &str| !key.is_empty() && key.chars().all(|sign| sign.is_ascii_graphic());
+            if !is_key(key.expose_secret()) {
+                let want = "a key of visible ASCII characters, without spaces";
+                return fail("youtube_api_key", &secret::HIDDEN, want);
+            }
+        }
         Ok(())
     }
 
@@ -261,6 +334,7 @@ impl Settings {
             Kind::Embed => self.embed_attempts,
             Kind::Predict => self.predict_attempts,
             Kind::TrainEpoch => self.train_attempts,
+            Kind::Crawl => self.crawl_attempts,
         }
     }
 
@@ -268,6 +342,12 @@ impl Settings {
     #[must_use]
     pub fn retention(&self) -> Duration {
         Duration::from_secs(self.retention_seconds)
+    }
+
+    /// How long a host that has had enough of us is left alone.
+    #[must_use]
+    pub fn crawl_pause(&self) -> Duration {
+        Duration::from_secs(self.crawl_pause_seconds)
     }
 
     /// How long a worker that was told to stop finishes what it holds.
@@ -302,8 +382,6 @@ impl Settings {
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret;
-
     use super::*;
 
     fn load(variables: &[(&str, &str)], flags: &[(&str, Option<String>)]) -> Result<Settings, ConfigError> {
@@ -346,6 +424,25 @@ mod tests {
         check("SUBWATCH_URL", "http://me:hunter2@host", "is 'http://me:***@host/': it must be free of user");
         check("SUBWATCH_REDIS_KEY_PREFIX", "{x}", "free of braces");
         check("SUBWATCH_HEALTH_ADDRESS", "8471", "SUBWATCH_HEALTH_ADDRESS: ");
+        check(
+            "SUBWATCH_CRAWL_WEB_PER_SECOND",
+            "0",
+            "SUBWATCH_CRAWL_WEB_PER_SECOND is '0': it must be between",
+        );
+        check("SUBWATCH_CRAWL_IMAGE_PER_SECOND", "NaN", "between 0.001 and 1000");
+        check(
+            "SUBWATCH_CRAWL_API_AT_ONCE",
+            "0",
+            "SUBWATCH_CRAWL_API_AT_ONCE is '0': it must be between 1 and",
+        );
+        check("SUBWATCH_CRAWL_PAUSE_SECONDS", "0", "between 1 and 604800");
+        check("SUBWATCH_CRAWL_CONTACT", "ftp://me", "an http URL or mailto:ADDRESS");
+        check("SUBWATCH_CRAWL_CONTACT", "https://me/(x)", "without parentheses");
+        check(
+            "SUBWATCH_YOUTUBE_API_KEY",
+            "hunter 2",
+            "SUBWATCH_YOUTUBE_API_KEY is '***': it must be a key of",
+        );
         check("SUBWATCH_AMQP_URL_FILE", "/no/such/file", "SUBWATCH_AMQP_URL_FILE is '/no/such/file'");
         check("SUBWATCH_CONFIG", "/no/such/file", "SUBWATCH_CONFIG is '/no/such/file'");
     }

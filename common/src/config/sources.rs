@@ -161,6 +161,10 @@ fn read_secrets(settings: &mut Settings, origins: &BTreeMap<String, String>) -> 
     if let Some(token) = read_secret_of("token", "the token", settings.token_file.as_deref(), origins)? {
         settings.token = Some(token);
     }
+    let key_file = settings.youtube_api_key_file.as_deref();
+    if let Some(key) = read_secret_of("youtube_api_key", "the key", key_file, origins)? {
+        settings.youtube_api_key = Some(key);
+    }
     if let Some(url) = read_secret_of("amqp_url", "the URL", settings.amqp_url_file.as_deref(), origins)? {
         settings.amqp_url = url;
     }
@@ -316,16 +320,23 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_hidden_and_its_file_is_read() {
+    fn tokens_and_keys_are_hidden_and_their_files_are_read() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token");
         fs::write(&file, "hunter2\n").unwrap();
         let file = file.display().to_string();
-        for given in [[("SUBWATCH_TOKEN", "hunter2")], [("SUBWATCH_TOKEN_FILE", file.as_str())]] {
+        for given in [
+            [("SUBWATCH_TOKEN", "hunter2"), ("SUBWATCH_YOUTUBE_API_KEY_FILE", file.as_str())],
+            [("SUBWATCH_TOKEN_FILE", file.as_str()), ("SUBWATCH_YOUTUBE_API_KEY", "hunter2")],
+        ] {
             let loaded = Loaded::from_sources(&[], variables(&given)).unwrap();
-            assert_eq!(loaded.settings.token.as_ref().unwrap().expose_secret(), "hunter2");
-            let token = loaded.describe().into_iter().find(|setting| setting.key == "token").unwrap();
-            assert_eq!(token.value, "***");
+            for (key, value) in
+                [("token", &loaded.settings.token), ("youtube_api_key", &loaded.settings.youtube_api_key)]
+            {
+                assert_eq!(value.as_ref().unwrap().expose_secret(), "hunter2");
+                let shown = loaded.describe().into_iter().find(|setting| setting.key == key).unwrap();
+                assert_eq!(shown.value, "***");
+            }
             assert!(!format!("{loaded:?} {:?}", loaded.describe()).contains("hunter2"));
         }
         let none = Loaded::from_sources(&[], HashMap::new()).unwrap().describe();

@@ -23,11 +23,12 @@ static RELEASE: LazyLock<Script> =
 static TOUCH: LazyLock<Script> = LazyLock::new(|| script_over_marks(include_str!("scripts/touch_job.lua")));
 static SUSPEND: LazyLock<Script> =
     LazyLock::new(|| script_over_marks(include_str!("scripts/suspend_job.lua")));
+static PAUSE: LazyLock<Script> = LazyLock::new(|| script_over_marks(include_str!("scripts/pause_job.lua")));
 static FINISH: LazyLock<Script> = LazyLock::new(|| script_over_marks(include_str!("scripts/finish_job.lua")));
 static REQUEUE: LazyLock<Script> =
     LazyLock::new(|| script_over_marks(include_str!("scripts/requeue_job.lua")));
 
-fn script_over_marks(script: &str) -> Script {
+pub(super) fn script_over_marks(script: &str) -> Script {
     Script::new(&format!("{}{script}", include_str!("scripts/mark.lua")))
 }
 
@@ -136,7 +137,7 @@ pub enum JobState {
 /// One job's mark, as the sweeper reads it.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct JobStatus {
-    /// `started`, `waiting` for its turn to run alone, `released`, `requeued`, `poisoned`, `done` or `dead`.
+    /// `started`, `waiting` for its turn to run alone, `paused`, `released`, `requeued`, `poisoned`, `done` or `dead`.
     pub state: String,
     /// Generation of the mark.
     #[serde(default)]
@@ -159,9 +160,21 @@ pub struct JobStatus {
     /// Those of them that held nothing else.
     #[serde(default)]
     pub alone_crashes: u32,
+    /// Until when it rests, while it is paused.
+    #[serde(default)]
+    pub paused: Option<Pause>,
     /// What went wrong so far, newest last; the oldest are forgotten.
     #[serde(default)]
     pub history: Vec<Mishap>,
+}
+
+/// Why a job rests, which is no fault of its own.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Pause {
+    /// When it is tried again at the earliest, in Redis's time.
+    pub until_ms: u64,
+    /// What it waits for.
+    pub reason: String,
 }
 
 /// One attempt at a job that came to nothing.
@@ -189,6 +202,7 @@ impl JobStatus {
             worker: None,
             crashes: 0,
             alone_crashes: 0,
+            paused: None,
             history: Vec::new(),
         }
     }
@@ -303,6 +317,29 @@ impl Store {
         self.invoke_finish(&call).await
     }
 
+    /// Ends an attempt that does not count: the job rests for a while, and its started mark is taken back.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn pause_job(
+        &self,
+        job: JobRef<'_>,
+        boot: BootId,
+        pause: &Pause,
+    ) -> Result<Finish, StoreError> {
+        let mut call = PAUSE.prepare_invoke();
+        call.key(self.keys.submission(job.submission))
+            .key(self.keys.of_submission(job.submission, "jobs"))
+            .arg(job.name)
+            .arg(job.generation)
+            .arg(boot.to_string())
+            .arg(pause.until_ms)
+            .arg(&pause.reason)
+            .arg(self.keys.doorbell())
+            .arg(job.submission.to_string());
+        self.invoke_finish(&call).await
+    }
+
     /// Applies the results of a job: items (by submission-wide index), counters and the end mark together,
     /// and closes the submission when it was the last job.
     ///
@@ -318,6 +355,7 @@ impl Store {
         call.key(self.keys.submission(job.submission))
             .key(self.keys.of_submission(job.submission, "results"))
             .key(self.keys.of_submission(job.submission, "jobs"))
+            .key(self.keys.crawled(job.submission, job.name))
             .arg(job.name)
             .arg(job.generation)
             .arg(match end {

@@ -26,6 +26,11 @@ impl Keys {
         format!("{}submission:{{{id}}}:{what}", self.prefix)
     }
 
+    /// What a crawl job brought in so far.
+    pub(super) fn crawled(&self, id: SubmissionId, job: &str) -> String {
+        self.of_submission(id, &format!("crawled:{job}"))
+    }
+
     pub(super) fn submissions(&self) -> String {
         format!("{}submissions", self.prefix)
     }
@@ -84,6 +89,22 @@ impl Keys {
 
     pub(super) fn idempotency(&self, key: &Digest) -> String {
         format!("{}idempotency:{key}", self.prefix)
+    }
+
+    pub(super) fn hosts(&self) -> String {
+        format!("{}hosts", self.prefix)
+    }
+
+    pub(super) fn quotas(&self) -> String {
+        format!("{}quotas", self.prefix)
+    }
+
+    pub(super) fn robots(&self, origin: &str) -> String {
+        format!("{}robots:{origin}", self.prefix)
+    }
+
+    pub(super) fn robots_claim(&self, origin: &str) -> String {
+        format!("{}robots-claim:{origin}", self.prefix)
     }
 
     pub(super) fn doorbell(&self) -> String {

@@ -6,6 +6,7 @@
 //! inside the store is Redis's own; pub/sub is only a doorbell, so every waiter also reads on a timer.
 
 mod catalogue;
+mod crawl;
 mod dead;
 mod doorbell;
 mod embeddings;
@@ -14,6 +15,9 @@ mod images;
 mod jobs;
 mod keys;
 mod lease;
+mod manners;
+mod quota;
+mod robots;
 mod runs;
 mod server;
 mod spaces;
@@ -31,10 +35,14 @@ use secrecy::{ExposeSecret, SecretString};
 use self::keys::Keys;
 pub use self::{
     catalogue::CatalogueEntry,
+    crawl::{CrawlProgress, Thumbnail, ThumbnailRecord},
     dead::{DeadLetter, DeadPlace},
     doorbell::{Doorbell, Doorbells},
     idempotency::Claim,
-    jobs::{Company, Finish, Holder, JobRef, JobState, JobStatus, Mishap, Requeue, Start, Touch},
+    jobs::{Company, Finish, Holder, JobRef, JobState, JobStatus, Mishap, Pause, Requeue, Start, Touch},
+    manners::{Admission, Lease, Limits, PausedSource, Verdict},
+    quota::{QuotaDay, QuotaUse, Spending},
+    robots::RobotsFile,
     runs::{NodeFinish, Parameters},
     server::ServerInfo,
     spaces::{BUCKETS, bucket_of},

@@ -7,7 +7,7 @@ use std::{collections::HashMap, str::FromStr, sync::LazyLock, time::Duration};
 use redis::Script;
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError, lease::fenced_script};
+use super::{Pause, Store, StoreError, lease::fenced_script};
 use crate::{ids::SubmissionId, outcome::ItemResult};
 
 static CREATE: LazyLock<Script> =
@@ -29,6 +29,8 @@ pub enum SubmissionKind {
     Predict,
     /// Train a head: a run.
     Train,
+    /// Crawl channels and videos into a dataset.
+    Crawl,
 }
 
 /// Where a submission stands.
@@ -117,6 +119,10 @@ pub struct Submission {
     pub jobs_published: u32,
     /// Jobs done or dead.
     pub jobs_finished: u32,
+    /// Thumbnails that a crawl has stored so far.
+    pub thumbnails: u64,
+    /// Why and until when the job rests that was put to rest last.
+    pub paused: Option<Pause>,
     /// How its items are laid out, as its coordinator wants to read it again; once it is open.
     pub manifest: Option<serde_json::Value>,
     /// Why it failed.
@@ -461,6 +467,11 @@ fn read_record(
         jobs: number(fields, "jobs").unwrap_or(0),
         jobs_published: number(fields, "jobs_published").unwrap_or(0),
         jobs_finished: number(fields, "jobs_finished").unwrap_or(0),
+        thumbnails: number(fields, "thumbnails").unwrap_or(0),
+        paused: number(fields, "paused_until_ms").map(|until_ms| Pause {
+            until_ms,
+            reason: fields.get("paused_reason").cloned().unwrap_or_default(),
+        }),
         manifest: fields.get("manifest").and_then(|json| serde_json::from_str(json).ok()),
         error: fields.get("error").cloned(),
     })

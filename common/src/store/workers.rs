@@ -27,9 +27,12 @@ pub struct WorkerRecord {
     pub name: String,
     /// Version of the program.
     pub version: String,
-    /// Kinds it consumes, of those known here.
+    /// Kinds it consumes, but for `crawl`; those that only a later version knows are passed over.
     #[serde(deserialize_with = "known_kinds")]
     pub kinds: Vec<Kind>,
+    /// Whether it consumes crawl jobs. Beside `kinds`, since the version before reads no such word there.
+    #[serde(default)]
+    pub crawls: bool,
     /// Where its model runs: `cpu`, `cuda:0`; nothing without a model.
     pub device: Option<String>,
     /// Compute threads of its model.
@@ -52,6 +55,19 @@ pub struct WorkerRecord {
     /// Its last heartbeat, in Redis's time.
     #[serde(default)]
     pub seen_ms: u64,
+}
+
+impl WorkerRecord {
+    /// Whether it consumes jobs of `kind`.
+    #[must_use]
+    pub fn consumes(&self, kind: Kind) -> bool {
+        self.kinds.contains(&kind) || (kind == Kind::Crawl && self.crawls)
+    }
+}
+
+fn known_kinds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Kind>, D::Error> {
+    let names = Vec::<String>::deserialize(deserializer)?;
+    Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
 /// A worker as the register shows it.
@@ -131,12 +147,6 @@ impl Store {
     }
 }
 
-/// A worker of a newer version may consume kinds that this program has not heard of.
-fn known_kinds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Kind>, D::Error> {
-    let names = Vec::<String>::deserialize(deserializer)?;
-    Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
-}
-
 fn state(record: &WorkerRecord, silent_ms: u64) -> &'static str {
     if silent_ms > LOST_AFTER_MS {
         "lost"
@@ -159,9 +169,11 @@ mod tests {
         let older: WorkerRecord = serde_json::from_str(OLDER).unwrap();
         assert_eq!((older.draining, older.jobs_held, older.jobs_finished), (false, None, None));
         let newer = OLDER.replacen('{', r#"{"draining": true, "jobs_held": 3, "mood": "content", "#, 1);
-        let newer = newer.replace(r#"["embed"]"#, r#"["dance", "embed"]"#);
+        let newer = newer.replace(r#"["embed"]"#, r#"["embed", "dance"]"#);
         let newer: WorkerRecord = serde_json::from_str(&newer).unwrap();
-        assert_eq!((newer.draining, newer.jobs_held, newer.kinds), (true, Some(3), vec![Kind::Embed]));
+        assert_eq!((newer.draining, newer.jobs_held), (true, Some(3)));
+        assert_eq!(newer.kinds, [Kind::Embed]);
+        assert!(newer.consumes(Kind::Embed) && !newer.consumes(Kind::Crawl));
     }
 
     #[test]

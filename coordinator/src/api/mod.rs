@@ -3,6 +3,7 @@
 //! Shared by the server ([`crate::http`]) and the command line ([`crate::cli`]), which is its client.
 //! Owns the shapes; they grow additively.
 
+mod crawl;
 mod dead;
 mod runs;
 mod similar;
@@ -12,6 +13,7 @@ mod system;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    crawl::{CrawlChannel, CrawlRequest},
     dead::{DeadFilter, DeadOutcome, DeadSelection, DeadView, Refused},
     runs::{
         EpochReport, HeadView, LeftOut, RawReport, RunRequest, RunView, SampleView, SplitCounts, TestReport,

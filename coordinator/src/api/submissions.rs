@@ -2,10 +2,13 @@
 
 use common::{
     ids::{Digest, SubmissionId},
-    store::{Mishap, State, SubmissionKind},
+    outcome::Crawled,
+    store::{Mishap, Pause, State, SubmissionKind},
 };
 use data::target::Target;
 use serde::{Deserialize, Serialize};
+
+use super::crawl::CrawlRequest;
 
 /// `POST /v1/submissions`: what to do.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -39,6 +42,8 @@ pub enum SubmissionRequest {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deadline_seconds: Option<u64>,
     },
+    /// Crawl channels or videos into a dataset.
+    Crawl(Box<CrawlRequest>),
 }
 
 fn latest() -> String {
@@ -84,6 +89,12 @@ pub struct SubmissionView {
     pub elapsed_seconds: f64,
     /// Succeeded and failed items a second.
     pub items_per_second: f64,
+    /// Thumbnails that a crawl has stored so far; absent from what is no crawl.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thumbnails: Option<u64>,
+    /// Why and until when jobs of it rest, while they do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Pause>,
     /// Why it failed as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -97,7 +108,7 @@ pub struct SubmissionView {
 pub struct ItemView {
     /// The item: a file name relative to its dataset, an upload's name, or a metadata line.
     pub item: String,
-    /// `embedded`, `predicted`, `failed` or `pending`.
+    /// `embedded`, `predicted`, `crawled`, `failed` or `pending`.
     pub state: String,
     /// SHA-256 of the image, once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,6 +119,9 @@ pub struct ItemView {
     /// What was predicted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
+    /// What was crawled.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crawled: Option<Crawled>,
     /// Why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -141,8 +155,8 @@ pub struct JobView {
     pub submission: SubmissionId,
     /// What kind of work it is.
     pub kind: SubmissionKind,
-    /// `unpublished`, `queued`, `started`, `waiting` for its turn to run alone, `released`, `requeued`,
-    /// `poisoned`, `done` or `dead`.
+    /// `unpublished`, `queued`, `started`, `waiting` for its turn to run alone, `paused`, `released`,
+    /// `requeued`, `poisoned`, `done` or `dead`.
     pub state: String,
     /// Its items; nothing for a training job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -152,6 +166,9 @@ pub struct JobView {
     pub generation: u32,
     /// Workers that died while they held it.
     pub crashes: u32,
+    /// Why and until when it rests, while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<Pause>,
     /// What went wrong so far, newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub history: Vec<Mishap>,

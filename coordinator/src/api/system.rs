@@ -1,6 +1,6 @@
 //! The system as a whole.
 
-use common::store::WorkerView;
+use common::store::{PausedSource, QuotaUse, WorkerView};
 use serde::{Deserialize, Serialize};
 
 use super::SubmissionView;
@@ -23,6 +23,12 @@ pub struct StatusView {
     pub queues: Vec<QueueView>,
     /// Dead letters on record.
     pub dead_letters: u64,
+    /// Hosts that crawls leave alone for a while.
+    #[serde(default)]
+    pub paused_sources: Vec<PausedSource>,
+    /// What keys of the Data API have spent today.
+    #[serde(default)]
+    pub quotas: Vec<QuotaUse>,
     /// The newest submissions and runs.
     pub submissions: Vec<SubmissionView>,
 }

@@ -249,6 +249,8 @@ mod tests {
             succeeded: 3198,
             failed: 2,
             cached: 64,
+            thumbnails: None,
+            paused: None,
             elapsed_seconds: 40.0,
             items_per_second: 80.0,
             error: None,

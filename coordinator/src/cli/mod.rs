@@ -6,6 +6,7 @@
 mod array;
 mod client;
 mod config;
+mod crawl;
 mod dataset;
 mod dead;
 mod doctor;
@@ -65,6 +66,8 @@ struct Global {
 enum Command {
     /// Run the coordinator: HTTP API, tracking, training runs.
     Serve,
+    /// Crawl channels or videos into a dataset.
+    Crawl(Box<crawl::CrawlArguments>),
     /// Embed every image of a dataset.
     Embed(embed::EmbedArguments),
     /// Train a head on a dataset, embedding it first where needed.
@@ -160,6 +163,7 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
     let client = Client::new(settings)?;
     match arguments.command {
         Command::Serve => Ok(Exit::Done),
+        Command::Crawl(arguments) => crawl::run(&client, output, *arguments).await,
         Command::Embed(arguments) => embed::run(&client, output, arguments).await,
         Command::Train(arguments) => train::run(&client, output, arguments).await,
         Command::Predict(arguments) => predict::run(&client, output, arguments).await,

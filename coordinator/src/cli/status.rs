@@ -5,10 +5,10 @@ use common::{ids::SubmissionId, store::SubmissionKind};
 
 use super::{
     client::{Client, to_json},
-    embed,
+    crawl, embed,
     exit::{CliError, Exit},
     output::{self, Format, plain, table},
-    system::{self, workers_text},
+    system::{self, time_text, workers_text},
     train,
 };
 use crate::api::{StatusView, SubmissionView};
@@ -50,6 +50,7 @@ async fn show_one(client: &Client, format: Format, id: SubmissionId) -> Result<(
     }
     match view.kind {
         SubmissionKind::Train => train::print(format, &client.run(id).await?),
+        SubmissionKind::Crawl => crawl::show(client, format, view).await,
         SubmissionKind::Embed | SubmissionKind::Predict => embed::show(client, format, view).await,
     }
 }
@@ -66,14 +67,35 @@ fn text(status: &StatusView) -> String {
     for view in &status.submissions {
         submissions.add_row(submission_row(view));
     }
+    let crawling: String = sources(status).iter().map(|line| format!("\n{line}")).collect();
     format!(
-        "coordinator {}, {} dead letters\n\n{}\n\n{}\n\n{}",
+        "coordinator {}, {} dead letters{crawling}\n\n{}\n\n{}\n\n{}",
         plain(&status.version),
         status.dead_letters,
         workers_text(&status.workers),
         queues.trim_fmt(),
         submissions.trim_fmt()
     )
+}
+
+/// What crawls have to wait for, and what they have spent.
+fn sources(status: &StatusView) -> Vec<String> {
+    let paused = status.paused_sources.iter().map(|source| {
+        let (host, reason, until) = (plain(&source.host), plain(&source.reason), time_text(source.until_ms));
+        let now = if source.trying { "is asked again now" } else { "is left alone" };
+        format!("{host} {now}, until {until}: {reason}")
+    });
+    let spent = status.quotas.iter().map(|quota| {
+        let refused = if quota.refused { ", and is refused" } else { "" };
+        format!(
+            "key {} of the Data API has spent {} of {} units{refused}; they are renewed at {}",
+            plain(&quota.key_hash),
+            quota.used,
+            quota.limit,
+            time_text(quota.resets_at_ms)
+        )
+    });
+    paused.chain(spent).collect()
 }
 
 fn submission_row(view: &SubmissionView) -> Vec<String> {

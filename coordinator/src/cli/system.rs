@@ -5,6 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use clap::{Args, Subcommand};
 use common::{
     ids::SubmissionId,
+    jobs::Kind,
     store::{State, SubmissionKind, WorkerView},
 };
 
@@ -140,6 +141,15 @@ fn jobs_text(jobs: &[JobView]) -> String {
             plain(job.worker.as_deref().unwrap_or("–")),
         ]);
     }
+    let mut summary = summary;
+    if let Some(paused) = open.iter().filter_map(|job| job.paused.as_ref()).max_by_key(|pause| pause.until_ms)
+    {
+        summary.push_str(&format!(
+            "\npaused until {}: {}",
+            time_text(paused.until_ms),
+            plain(&paused.reason)
+        ));
+    }
     match open.len() {
         0 => summary,
         open if open > LISTED => {
@@ -173,7 +183,8 @@ pub(super) fn workers_text(workers: &[WorkerView]) -> String {
     let count = |jobs: Option<u64>| jobs.map_or_else(|| "–".to_owned(), |jobs| jobs.to_string());
     for worker in workers {
         let record = &worker.record;
-        let kinds: Vec<&str> = record.kinds.iter().map(|kind| kind.name()).collect();
+        let kinds: Vec<&str> =
+            Kind::ALL.into_iter().filter(|kind| record.consumes(*kind)).map(Kind::name).collect();
         rows.add_row(vec![
             plain(&record.name),
             record.boot.to_string(),
@@ -245,7 +256,7 @@ pub(super) async fn cancel(
         Format::Table => {
             let resolved = match view.kind {
                 SubmissionKind::Train => String::new(),
-                SubmissionKind::Embed | SubmissionKind::Predict => {
+                SubmissionKind::Crawl | SubmissionKind::Embed | SubmissionKind::Predict => {
                     format!("; {} of {} items were resolved", view.succeeded + view.failed, view.items)
                 }
             };

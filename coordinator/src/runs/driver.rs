@@ -225,7 +225,9 @@ async fn labelled_items(
                     Err(reason) => reasons.push(reason),
                 },
                 Some(ItemResult::Failed(failure)) => reasons.push(failure.reason.to_string()),
-                Some(ItemResult::Predicted { .. }) | None => reasons.push("not embedded".to_owned()),
+                Some(ItemResult::Predicted { .. } | ItemResult::Crawled(_)) | None => {
+                    reasons.push("not embedded".to_owned());
+                }
             }
         }
     }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use data::fetch::FetchError;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Coordinator, RequestError};
-use crate::{api::StoredImage, fetch::FetchError};
+use crate::api::StoredImage;
 
 impl Coordinator {
     /// Waits until an upload of `bytes`, or of any size where it does not say, fits into memory beside the
@@ -37,7 +38,7 @@ impl Coordinator {
         let _room = self.room_for_upload(None).await;
         let bytes = self.context.fetcher.fetch(url).await.map_err(|error| match error {
             FetchError::Refused(what) => RequestError::Forbidden(what),
-            FetchError::Failed(what) => RequestError::Invalid(what),
+            FetchError::TooLarge(what) | FetchError::Failed(what) => RequestError::Invalid(what),
         })?;
         self.put_image(bytes.into()).await
     }

@@ -5,9 +5,10 @@ use std::time::Duration;
 use common::{
     ids::{Digest, SubmissionId},
     outcome::ItemResult,
-    store::{JobStatus, State, Submission, SubmissionKind},
+    store::{JobStatus, Pause, State, Submission, SubmissionKind},
 };
 use data::{manifest::ManifestItem, parts, target::Target};
+use serde::Serialize;
 use url::Url;
 
 use super::{
@@ -15,9 +16,14 @@ use super::{
     admission::{Admission, IdempotencyKey},
 };
 use crate::{
-    api::{EmbeddingView, ItemView, JobView, Page, SubmissionRequest, SubmissionView, UploadedImage},
+    api::{
+        CrawlRequest, EmbeddingView, ItemView, JobView, Page, SubmissionRequest, SubmissionView,
+        UploadedImage,
+    },
     runs,
-    submissions::{self, EmbedSpec, Layout, PredictSpec, Terms, dataset_url, layout},
+    submissions::{
+        self, CrawlSpec, EmbedSpec, Layout, PredictSpec, Terms, dataset_url, layout, new_dataset_url,
+    },
 };
 
 /// Most images in one request.
@@ -26,11 +32,27 @@ const MAX_IMAGES: usize = 10_000;
 const MAX_DEADLINE_SECONDS: u64 = 30 * 24 * 3600;
 /// Manifest parts that one page of failed items may look through.
 const FAILED_PARTS: u32 = 64;
+/// Items on one page of results, where a manifest part holds fewer.
+const PAGE_ITEMS: u32 = 64;
 /// Jobs on one page.
 const JOBS: u32 = 1000;
 
+/// What a request asks for, checked.
+struct Asked {
+    kind: SubmissionKind,
+    spec: serde_json::Value,
+    deadline_seconds: Option<u64>,
+}
+
+impl Asked {
+    fn new(kind: SubmissionKind, spec: &impl Serialize, deadline_seconds: Option<u64>) -> Self {
+        let spec = serde_json::to_value(spec).expect("a spec is plain data");
+        Self { kind, spec, deadline_seconds }
+    }
+}
+
 impl Coordinator {
-    /// Accepts an embed or predict submission. Sent again under the same key, it is the same submission.
+    /// Accepts a submission of items. Sent again under the same key, it is the same submission.
     ///
     /// # Errors
     /// When the request is wrong, not let in, or cannot be recorded.
@@ -42,36 +64,41 @@ impl Coordinator {
         if let Some(id) = self.repeat_of(&request, key).await? {
             return self.submission(id).await;
         }
-        let context = &self.context;
-        let (dataset, images, deadline_seconds) = match &request {
-            SubmissionRequest::Embed { dataset, images, deadline_seconds }
-            | SubmissionRequest::Predict { dataset, images, deadline_seconds, .. } => {
-                (dataset, images, *deadline_seconds)
-            }
-        };
-        let dataset = self.what(dataset.as_deref(), images)?;
-        let deadline = deadline(deadline_seconds)?;
-        let run = match &request {
-            SubmissionRequest::Predict { run, .. } => Some(runs::resolve(context, run).await?),
-            SubmissionRequest::Embed { .. } => None,
-        };
+        let Asked { kind, spec, deadline_seconds } = self.read_request(&request).await?;
+        let terms = Terms { parent: None, deadline: deadline(deadline_seconds)? };
         let id = match self.admit(&request, key).await? {
             Admission::Repeat(id) => return self.submission(id).await,
             Admission::Create(id) => id,
         };
-        let terms = Terms { parent: None, deadline };
-        match request {
-            SubmissionRequest::Embed { images, .. } => {
-                let spec = EmbedSpec { dataset, images };
-                submissions::create(context, id, SubmissionKind::Embed, &spec, terms).await?;
-            }
-            SubmissionRequest::Predict { images, .. } => {
-                let run = run.expect("it was resolved above");
-                let spec = PredictSpec { run, dataset, images };
-                submissions::create(context, id, SubmissionKind::Predict, &spec, terms).await?;
-            }
-        }
+        submissions::create(&self.context, id, kind, &spec, terms).await?;
         self.submission(id).await
+    }
+
+    /// Checks a request and returns what it asks for.
+    async fn read_request(&self, request: &SubmissionRequest) -> Result<Asked, RequestError> {
+        let context = &self.context;
+        Ok(match request {
+            SubmissionRequest::Embed { dataset, images, deadline_seconds } => {
+                let dataset = self.what(dataset.as_deref(), images)?;
+                let spec = EmbedSpec { dataset, images: images.clone() };
+                Asked::new(SubmissionKind::Embed, &spec, *deadline_seconds)
+            }
+            SubmissionRequest::Predict { run, dataset, images, deadline_seconds } => {
+                let dataset = self.what(dataset.as_deref(), images)?;
+                let run = runs::resolve(context, run).await?;
+                let spec = PredictSpec { run, dataset, images: images.clone() };
+                Asked::new(SubmissionKind::Predict, &spec, *deadline_seconds)
+            }
+            SubmissionRequest::Crawl(request) => {
+                let out = new_dataset_url(context, &request.out)?;
+                let spec = CrawlSpec::read(CrawlRequest::clone(request), out, &context.settings.fetch_allow);
+                Asked::new(
+                    SubmissionKind::Crawl,
+                    &spec.map_err(RequestError::Invalid)?,
+                    request.deadline_seconds,
+                )
+            }
+        })
     }
 
     /// Checks that a request is about either a dataset or images, and returns the dataset.
@@ -119,6 +146,7 @@ impl Coordinator {
             items,
             generation: mark.as_ref().map_or(0, |mark| mark.generation),
             crashes: mark.as_ref().map_or(0, |mark| mark.crashes),
+            paused: mark.as_ref().and_then(|mark| mark.paused.clone()),
             worker: mark.as_ref().and_then(|mark| mark.worker.clone()),
             history: mark.as_ref().map_or_else(Vec::new, |mark| mark.history.clone()),
             touched_seconds_ago: mark.map(|mark| now_ms.saturating_sub(mark.touched_ms) as f64 / 1e3),
@@ -207,7 +235,7 @@ impl Coordinator {
         Ok(view(&submission, self.context.store.now_ms().await?))
     }
 
-    /// Lists submissions (embed and predict), newest first.
+    /// Lists submissions (embed, predict and crawl), newest first.
     ///
     /// # Errors
     /// When the cursor is none, or the store does not serve.
@@ -235,7 +263,8 @@ impl Coordinator {
         let Some(layout) = layout(&submission) else { return Ok(Page { items: Vec::new(), next: None }) };
         let target = self.target(&submission).await?;
         let mut part = part_cursor(cursor)?;
-        let last = layout.parts().min(part.saturating_add(if failed_only { FAILED_PARTS } else { 1 }));
+        let parts = if failed_only { FAILED_PARTS } else { (PAGE_ITEMS / layout.part_items).max(1) };
+        let last = layout.parts().min(part.saturating_add(parts));
         let mut items = Vec::new();
         while part < last {
             let rows = self.part(id, &layout, part).await?.into_iter();
@@ -289,11 +318,18 @@ pub(super) fn view(submission: &Submission, now_ms: u64) -> SubmissionView {
         succeeded: submission.succeeded,
         failed: submission.failed,
         cached: submission.cached,
+        thumbnails: (submission.kind == SubmissionKind::Crawl).then_some(submission.thumbnails),
+        paused: submission.paused.clone().filter(|pause| rests(submission.state, pause, now_ms)),
         elapsed_seconds,
         items_per_second: if elapsed_seconds > 0.0 { resolved / elapsed_seconds } else { 0.0 },
         error: submission.error.clone().filter(|_| submission.state == State::Failed),
         run: predict_run(submission).or(submission.parent),
     }
+}
+
+/// Whether what was put to rest still rests.
+fn rests(state: State, pause: &Pause, now_ms: u64) -> bool {
+    !state.is_terminal() && pause.until_ms > now_ms
 }
 
 fn item_view(item: String, result: Option<ItemResult>, target: Option<Target>) -> ItemView {
@@ -303,6 +339,7 @@ fn item_view(item: String, result: Option<ItemResult>, target: Option<Target>) -
         sha256: None,
         prediction: None,
         target: None,
+        crawled: None,
         error: None,
     };
     match result {
@@ -317,6 +354,9 @@ fn item_view(item: String, result: Option<ItemResult>, target: Option<Target>) -
             target,
             ..row
         },
+        Some(ItemResult::Crawled(crawled)) => {
+            ItemView { state: "crawled".to_owned(), crawled: Some(crawled), ..row }
+        }
         Some(ItemResult::Failed(failure)) => {
             ItemView { state: "failed".to_owned(), error: Some(failure.to_string()), ..row }
         }

@@ -30,7 +30,7 @@ impl Coordinator {
     pub async fn status(&self) -> Result<StatusView, RequestError> {
         let train = Route::Train(head_fingerprint());
         let mut queues = Vec::new();
-        for route in [Route::Embed, Route::Predict, Route::Interactive, train] {
+        for route in [Route::Embed, Route::Predict, Route::Interactive, train, Route::Crawl] {
             let queue = route.queue_name();
             let ready = self.context.publisher.queue_depth(&queue).await;
             queues.push(QueueView { queue, ready });
@@ -42,6 +42,8 @@ impl Coordinator {
             workers: self.context.store.workers().await?,
             queues,
             dead_letters: self.context.store.dead_letters().await?,
+            paused_sources: self.context.store.pauses().await?,
+            quotas: self.context.store.quota().await?,
             submissions: newest.iter().map(|submission| view(submission, now_ms)).collect(),
         })
     }
@@ -181,7 +183,7 @@ fn check_workers(workers: &[WorkerView]) -> DoctorCheck {
     let lost = workers.iter().filter(|worker| worker.is_lost()).count();
     let idle: Vec<&str> = Kind::ALL
         .into_iter()
-        .filter(|kind| !live.iter().any(|worker| worker.record.kinds.contains(kind)))
+        .filter(|kind| !live.iter().any(|worker| worker.record.consumes(*kind)))
         .map(Kind::name)
         .collect();
     if !idle.is_empty() {

@@ -4,7 +4,7 @@
 //! it holds, besides a bounded number of parts on their way to disk.
 
 use data::{
-    manifest::{ManifestItem, RejectedItem},
+    manifest::RejectedItem,
     parts::{self, PartError},
 };
 use serde::Serialize;
@@ -15,8 +15,8 @@ use url::Url;
 const WRITES: usize = 16;
 
 /// A manifest that is being written.
-pub(super) struct ManifestWriter {
-    items: Series<ManifestItem>,
+pub(super) struct ManifestWriter<T> {
+    items: Series<T>,
     rejected: Series<RejectedItem>,
     writes: JoinSet<Result<(), PartError>>,
 }
@@ -31,7 +31,7 @@ struct Series<T> {
     items: u64,
 }
 
-impl ManifestWriter {
+impl<T: Serialize + Send + Sync + 'static> ManifestWriter<T> {
     /// Begins a manifest with parts of `part_items` items, the rejected ones in a folder of their own.
     pub(super) fn new(items: Url, rejected: Url, part_items: u32) -> Self {
         let part_items = part_items as usize;
@@ -46,7 +46,7 @@ impl ManifestWriter {
     ///
     /// # Errors
     /// When a part cannot be written.
-    pub(super) async fn add(&mut self, item: ManifestItem) -> Result<(), PartError> {
+    pub(super) async fn add(&mut self, item: T) -> Result<(), PartError> {
         self.items.add(item, &mut self.writes).await
     }
 
@@ -103,6 +103,7 @@ impl<T: Serialize + Send + Sync + 'static> Series<T> {
 #[cfg(test)]
 mod tests {
     use common::outcome::{FailureReason, ItemFailure};
+    use data::manifest::ManifestItem;
 
     use super::*;
 

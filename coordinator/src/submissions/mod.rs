@@ -1,9 +1,10 @@
-//! Submissions of items: embed and predict.
+//! Submissions of items: embed, predict and crawl.
 //!
 //! Owns their way from a request to jobs in the queue and back to results. Does not own runs, which only
 //! borrow an embed submission. Invariant: whatever is interrupted is taken up again by [`look_after`],
 //! from the store alone.
 
+mod crawl;
 mod layout;
 mod manifest;
 mod prepare;
@@ -16,10 +17,12 @@ use common::{
     ids::SubmissionId,
     store::{NewSubmission, State, StoreError, Submission, SubmissionKind},
 };
+use data::roots::RootError;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub(crate) use self::{
+    crawl::CrawlSpec,
     layout::{Layout, layout},
     publish::Jobs,
 };
@@ -102,12 +105,23 @@ pub(crate) async fn create(
 /// # Errors
 /// When it does not, or is no folder.
 pub(crate) fn dataset_url(context: &Context, text: &str) -> Result<Url, RequestError> {
-    use data::roots::RootError;
-    context.roots.resolve(text).map_err(|error| match error {
+    context.roots.resolve(text).map_err(|error| unresolved(&error))
+}
+
+/// Checks that the dataset which a user wants written lies where datasets may lie.
+///
+/// # Errors
+/// When it does not, or is no folder.
+pub(crate) fn new_dataset_url(context: &Context, text: &str) -> Result<Url, RequestError> {
+    context.roots.resolve_new(text).map_err(|error| unresolved(&error))
+}
+
+fn unresolved(error: &RootError) -> RequestError {
+    match error {
         RootError::Missing { .. } => RequestError::NotFound(error.to_string()),
         RootError::Outside { .. } => RequestError::Forbidden(error.to_string()),
         _ => RequestError::Invalid(error.to_string()),
-    })
+    }
 }
 
 /// Carries a submission from wherever it stands to its end, or until the coordinator stops.

@@ -19,8 +19,8 @@ use data::{
 use url::Url;
 
 use super::{
-    EmbedSpec, Layout, PredictSpec, SubmissionError, layout::rejected_folder, manifest::ManifestWriter,
-    read_spec,
+    CrawlSpec, EmbedSpec, Layout, PredictSpec, SubmissionError, layout::rejected_folder,
+    manifest::ManifestWriter, read_spec,
 };
 use crate::{api::UploadedImage, context::Context};
 
@@ -33,6 +33,9 @@ const LOOK_EVERY: u64 = 16_384;
 /// When the dataset or the artifacts folder cannot be used, the store does not serve, or the coordinator
 /// stops.
 pub(super) async fn prepare(context: &Context, submission: &Submission) -> Result<(), SubmissionError> {
+    if submission.kind == SubmissionKind::Crawl {
+        return prepare_crawl(context, submission).await;
+    }
     let (dataset, images) = match submission.kind {
         SubmissionKind::Embed => {
             let EmbedSpec { dataset, images } = read_spec(submission)?;
@@ -42,7 +45,7 @@ pub(super) async fn prepare(context: &Context, submission: &Submission) -> Resul
             let PredictSpec { dataset, images, .. } = read_spec(submission)?;
             (dataset, images)
         }
-        SubmissionKind::Train => {
+        SubmissionKind::Train | SubmissionKind::Crawl => {
             return Err(SubmissionError::Failed("a run has no items of its own".to_owned()));
         }
     };
@@ -64,13 +67,27 @@ pub(super) async fn prepare(context: &Context, submission: &Submission) -> Resul
     open(context, submission.id, &layout).await
 }
 
+/// Writes the manifest of a crawl, whose jobs have one item each: a channel, or a slice of a list.
+async fn prepare_crawl(context: &Context, submission: &Submission) -> Result<(), SubmissionError> {
+    let spec: CrawlSpec = read_spec(submission)?;
+    let folder = manifest_folder(context, submission.id)?;
+    let mut manifest = ManifestWriter::new(folder.clone(), rejected_folder(&folder), CrawlSpec::PART_ITEMS);
+    for item in spec.items() {
+        manifest.add(item).await.map_err(|error| unwritten(&error))?;
+    }
+    let (items, rejected) = manifest.finish().await.map_err(|error| unwritten(&error))?;
+    let part_items = CrawlSpec::PART_ITEMS;
+    let layout = Layout { dataset: Some(spec.out), folder, items, rejected, part_items, labelled: true };
+    open(context, submission.id, &layout).await
+}
+
 /// Writes the items of a dataset and returns whether they have rows; nothing when the submission was closed
 /// meanwhile.
 async fn write_dataset(
     context: &Context,
     id: SubmissionId,
     url: &Url,
-    manifest: &mut ManifestWriter,
+    manifest: &mut ManifestWriter<ManifestItem>,
 ) -> Result<Option<bool>, SubmissionError> {
     let failed = |error: &dyn std::fmt::Display| SubmissionError::Failed(error.to_string());
     let files = Files::open(url).map_err(|error| failed(&error))?;
@@ -106,7 +123,7 @@ async fn write_dataset(
 async fn write_uploads(
     context: &Context,
     images: Vec<UploadedImage>,
-    manifest: &mut ManifestWriter,
+    manifest: &mut ManifestWriter<ManifestItem>,
 ) -> Result<(), SubmissionError> {
     for image in images {
         let written = match context.store.image_bytes(&image.sha256).await? {

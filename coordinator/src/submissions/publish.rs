@@ -7,15 +7,16 @@ use std::{ops::Range, time::Duration};
 
 use common::{
     broker::DeadNote,
+    crawl::CrawlPlan,
     envelope::Envelope,
     ids::JobId,
-    jobs::{Chunk, EmbedArgs, JobArgs, Kind, PredictArgs},
+    jobs::{Chunk, CrawlArgs, EmbedArgs, JobArgs, Kind, PredictArgs},
     store::{Submission, SubmissionKind},
     topology::Route,
 };
 use futures::{StreamExt, stream};
 
-use super::{Layout, PredictSpec, SubmissionError, layout, read_spec};
+use super::{CrawlSpec, Layout, PredictSpec, SubmissionError, layout, read_spec};
 use crate::context::Context;
 
 /// Jobs published between two writes of the cursor.
@@ -56,31 +57,38 @@ pub(crate) struct Jobs<'a> {
     submission: &'a Submission,
     layout: Layout,
     route: Route,
-    predict: Option<PredictSpec>,
+    what: What,
     max_attempts: u32,
+}
+
+/// What is done with the items of a job.
+enum What {
+    Embed,
+    Predict(PredictSpec),
+    Crawl(CrawlPlan),
 }
 
 impl<'a> Jobs<'a> {
     pub(crate) fn of(context: &Context, submission: &'a Submission) -> Result<Self, SubmissionError> {
-        let kind = match submission.kind {
-            SubmissionKind::Predict => Kind::Predict,
-            SubmissionKind::Embed | SubmissionKind::Train => Kind::Embed,
-        };
         let lost = || SubmissionError::Failed("its manifest is unreadable".to_owned());
         let layout = layout(submission).ok_or_else(lost)?;
-        let predict = match submission.kind {
-            SubmissionKind::Predict => Some(read_spec(submission)?),
-            SubmissionKind::Embed | SubmissionKind::Train => None,
-        };
-        let route = match submission.kind {
-            SubmissionKind::Predict if layout.items <= INTERACTIVE_ITEMS => Route::Interactive,
-            SubmissionKind::Embed if layout.dataset.is_none() && layout.items <= INTERACTIVE_ITEMS => {
-                Route::Interactive
+        let is_small = layout.items <= INTERACTIVE_ITEMS;
+        let (kind, route, what) = match submission.kind {
+            SubmissionKind::Predict => {
+                let route = if is_small { Route::Interactive } else { Route::Predict };
+                (Kind::Predict, route, What::Predict(read_spec(submission)?))
             }
-            SubmissionKind::Predict => Route::Predict,
-            SubmissionKind::Embed | SubmissionKind::Train => Route::Embed,
+            SubmissionKind::Crawl => {
+                let CrawlSpec { plan, .. } = read_spec(submission)?;
+                (Kind::Crawl, Route::Crawl, What::Crawl(plan))
+            }
+            SubmissionKind::Embed | SubmissionKind::Train => {
+                let is_uploaded = layout.dataset.is_none();
+                let route = if is_uploaded && is_small { Route::Interactive } else { Route::Embed };
+                (Kind::Embed, route, What::Embed)
+            }
         };
-        Ok(Self { submission, layout, route, predict, max_attempts: context.settings.max_attempts(kind) })
+        Ok(Self { submission, layout, route, what, max_attempts: context.settings.max_attempts(kind) })
     }
 
     /// The items of a job, by submission-wide index.
@@ -142,9 +150,10 @@ impl<'a> Jobs<'a> {
             first_item: self.layout.first_item(job),
             items: self.layout.job_items(job),
         };
-        let args = match &self.predict {
-            Some(spec) => JobArgs::Predict(PredictArgs { chunk, run: spec.run }),
-            None => JobArgs::Embed(EmbedArgs { chunk }),
+        let args = match &self.what {
+            What::Embed => JobArgs::Embed(EmbedArgs { chunk }),
+            What::Predict(spec) => JobArgs::Predict(PredictArgs { chunk, run: spec.run }),
+            What::Crawl(plan) => JobArgs::Crawl(CrawlArgs { chunk, plan: Box::new(plan.clone()) }),
         };
         Envelope {
             job: JobId::derive(self.submission.id, args.kind(), &args.name()),

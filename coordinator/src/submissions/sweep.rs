@@ -70,6 +70,7 @@ async fn sweep(context: &Context, submission: &Submission, after: Duration) -> R
     let jobs = Jobs::of(context, submission)?;
     let marks = context.store.job_marks(submission.id).await?;
     let now_ms = context.store.now_ms().await?;
+    let moved_ms = marks.values().map(|mark| mark.touched_ms).max().unwrap_or(0);
     let Some(waiting) = context.publisher.queue_depth(&jobs.route().queue_name()).await else {
         // Nothing is known of the queue, and nothing can be published into it.
         return Ok(());
@@ -77,7 +78,8 @@ async fn sweep(context: &Context, submission: &Submission, after: Duration) -> R
     let mut lost = Vec::new();
     for job in 0..submission.jobs_published {
         let mark = marks.get(&job.to_string());
-        if is_lost(mark, submission.created_ms, now_ms, waiting, after) {
+        let since = Since { created_ms: submission.created_ms, moved_ms, now_ms };
+        if is_lost(mark, since, waiting, after) {
             lost.push((job, mark.map_or(0, |mark| mark.generation)));
         }
     }
@@ -112,36 +114,65 @@ async fn expire(context: &Context, submission: &Submission) -> Result<(), Submis
     Ok(())
 }
 
-/// Whether a job is lost. While jobs wait in its queue it may be one of them, so it gets more time.
-fn is_lost(mark: Option<&JobStatus>, created_ms: u64, now_ms: u64, waiting: u32, after: Duration) -> bool {
+/// The moments that a job's silence is measured by, in Redis's time.
+#[derive(Clone, Copy)]
+struct Since {
+    /// When its submission was made.
+    created_ms: u64,
+    /// When a job of its submission was touched last.
+    moved_ms: u64,
+    now_ms: u64,
+}
+
+/// Whether a job is lost. While jobs wait in its queue it may be one of them, so it gets more time, and all of it
+/// anew for as long as others come to their turn: a crawl may take days.
+fn is_lost(mark: Option<&JobStatus>, since: Since, waiting: u32, after: Duration) -> bool {
+    let Since { created_ms, moved_ms, now_ms } = since;
     let touched_ms = match mark {
         Some(mark) if mark.is_finished() => return false,
-        Some(mark) => mark.touched_ms.max(mark.not_before_ms),
+        // One that rests comes back by itself.
+        Some(mark) => {
+            let paused_ms = mark.paused.as_ref().map_or(0, |pause| pause.until_ms);
+            mark.touched_ms.max(mark.not_before_ms).max(paused_ms)
+        }
         None => created_ms,
     };
-    let patience = if waiting == 0 { after } else { after * PATIENCE };
+    let (touched_ms, patience) =
+        if waiting == 0 { (touched_ms, after) } else { (touched_ms.max(moved_ms), after * PATIENCE) };
     now_ms.saturating_sub(touched_ms) >= patience.as_millis() as u64
 }
 
 #[cfg(test)]
 mod tests {
+    use common::store::Pause;
+
     use super::*;
 
     #[test]
     fn only_untouched_unfinished_jobs_are_lost() {
         let mark = |state: &str, touched_ms| Some(JobStatus { touched_ms, ..JobStatus::new(state) });
         let check = |mark: Option<JobStatus>, now_ms, waiting, want| {
-            assert_eq!(is_lost(mark.as_ref(), 0, now_ms, waiting, Duration::from_secs(30)), want, "{mark:?}");
+            let since = Since { created_ms: 0, moved_ms: 0, now_ms };
+            assert_eq!(is_lost(mark.as_ref(), since, waiting, Duration::from_secs(30)), want, "{mark:?}");
         };
         check(None, 29_999, 0, false);
         check(None, 30_000, 0, true);
         check(None, 30_000, 5, false);
         check(None, 600_000, 5, true);
+        let moving = Since { created_ms: 0, moved_ms: 599_000, now_ms: 600_000 };
+        assert!(!is_lost(None, moving, 5, Duration::from_secs(30)), "others come to their turn");
+        assert!(is_lost(None, moving, 0, Duration::from_secs(30)), "it would have come to its turn");
         check(mark("started", 20_000), 30_000, 0, false);
         check(mark("started", 20_000), 50_000, 0, true);
         let resting = JobStatus { touched_ms: 20_000, not_before_ms: 140_000, ..JobStatus::new("released") };
         check(Some(resting.clone()), 169_999, 0, false);
         check(Some(resting), 170_000, 0, true);
+        let paused = |until_ms| {
+            let pause = Pause { until_ms, reason: "quota".to_owned() };
+            mark("paused", 0).map(|mark| JobStatus { paused: Some(pause), ..mark })
+        };
+        check(paused(600_000), 629_999, 0, false);
+        check(paused(600_000), 630_000, 0, true);
         check(mark("done", 0), 9_000_000, 0, false);
         check(mark("dead", 0), 9_000_000, 0, false);
     }

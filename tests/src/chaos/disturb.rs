@@ -461,7 +461,7 @@ fn copy_of(submission: &Submission, job: u32) -> Option<(Envelope, Route)> {
             let run = submission.spec["run"].as_str()?.parse().ok()?;
             (JobArgs::Predict(PredictArgs { chunk, run }), Route::Predict)
         }
-        SubmissionKind::Train => return None,
+        SubmissionKind::Train | SubmissionKind::Crawl => return None,
     };
     let envelope = Envelope {
         job: JobId::derive(submission.id, args.kind(), &args.name()),

@@ -451,8 +451,8 @@ mod tests {
         let kinds = |seeds: std::ops::Range<u64>| -> HashSet<&str> {
             seeds.flat_map(|seed| Schedule::of(seed).events).map(|event| event.disturbance.kind()).collect()
         };
-        let all = kinds(0..26);
-        assert_eq!(all.len(), 26, "{all:?}");
-        assert_eq!(kinds(1000..1026), all);
+        let all = kinds(0..27);
+        assert_eq!(all.len(), 27, "{all:?}");
+        assert_eq!(kinds(1000..1027), all);
     }
 }

@@ -56,7 +56,7 @@ pub async fn inspect(system: &System, load: &Load<'_>, explained: &Explained, un
         match submission.kind {
             SubmissionKind::Train if submission.id == load.warm() => {}
             SubmissionKind::Train => inspect_run(system, submission, undisturbed, &mut count).await,
-            SubmissionKind::Embed | SubmissionKind::Predict => {
+            SubmissionKind::Embed | SubmissionKind::Predict | SubmissionKind::Crawl => {
                 inspect_items(system, submission, explained, &mut count).await;
             }
         }

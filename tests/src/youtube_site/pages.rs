@@ -85,6 +85,9 @@ fn escaped(text: &str) -> String {
 }
 
 pub(super) fn robots(fault: Option<Fault>) -> Answer {
+    if fault == Some(Fault::NotFound) {
+        return page_not_found();
+    }
     let mut text = "# robots.txt file for YouTube\n\nUser-agent: Mediapartners-Google*\nDisallow:\n\n\
         User-agent: *\n"
         .to_owned();

@@ -96,9 +96,12 @@ async fn respond(site: Arc<Site>, request: Request<Incoming>) -> Result<Response
     let body = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(|_| Reset)?.to_bytes();
     let path = percent_encoding::percent_decode_str(head.uri.path()).decode_utf8_lossy().into_owned();
     let query = head.uri.query().unwrap_or_default().as_bytes();
+    // The key may stand in a header as well.
+    let key = head.headers.get("x-goog-api-key").and_then(|key| key.to_str().ok());
+    let key = key.map(|key| ("key".to_owned(), key.to_owned()));
     let asked = Asked {
         method: head.method,
-        query: url::form_urlencoded::parse(query).into_owned().collect(),
+        query: url::form_urlencoded::parse(query).into_owned().chain(key).collect(),
         known: head.headers.get(IF_NONE_MATCH).and_then(|tag| tag.to_str().ok()).map(str::to_owned),
         path,
         body,

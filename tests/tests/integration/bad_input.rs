@@ -103,7 +103,7 @@ async fn wrong_requests_get_one_clear_line_and_their_exit_code() {
         (vec!["similar", "s0-000000", "--space", "elsewhere"], 5, "there is no space 'elsewhere'"),
         (vec!["spaces", "drop", "../elsewhere"], 5, "there is no"),
         (vec!["status", unknown], 5, "there is no submission or run"),
-        (vec!["status", "nonsense"], 2, "invalid value 'nonsense'"),
+        (vec!["status", "nonsense"], 5, "there is no run 'nonsense'"),
         (vec!["jobs", unknown], 5, "there is no submission or run"),
         (vec!["cancel", unknown], 5, "there is no submission or run"),
         (vec!["cancel", &submission], 1, "has ended already"),

@@ -3,6 +3,7 @@
 //! Owns the `match` from a kind to its code, and the classes of error a job ends with. Does not own
 //! deliveries, marks or retries (see [`crate::dispatch`]).
 
+mod crawl;
 #[cfg(feature = "model")]
 mod embed;
 #[cfg(feature = "model")]
@@ -11,7 +12,13 @@ mod items;
 mod predict;
 mod train_epoch;
 
-use common::{envelope::Envelope, jobs::JobArgs, outcome::ItemResult, store::StoreError, tree::Node};
+use common::{
+    envelope::Envelope,
+    jobs::JobArgs,
+    outcome::ItemResult,
+    store::{Pause, StoreError},
+    tree::Node,
+};
 
 use crate::worker::Worker;
 
@@ -43,6 +50,9 @@ pub enum JobError {
     /// It may succeed later or elsewhere; it is tried again after a delay.
     #[error("{0}")]
     Retryable(String),
+    /// It may succeed later, and nobody is to blame: it rests, which costs no attempt.
+    #[error("it rests: {}", .0.reason)]
+    Rests(Pause),
     /// It never will; it is dead-lettered.
     #[error("{0}")]
     Permanent(String),
@@ -72,6 +82,7 @@ pub async fn run(worker: &Worker, job: &Envelope, repeated: bool) -> Result<Outc
             let _ = repeated;
             Err(JobError::Retryable("this worker is built without a model".to_owned()))
         }
+        JobArgs::Crawl(args) => crawl::run(worker, job, args).await,
         JobArgs::TrainEpoch(args) => train_epoch::run(worker, job.submission, args).await,
     }
 }

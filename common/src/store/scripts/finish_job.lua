@@ -1,13 +1,13 @@
 -- Applies the outcome of one job of items, once.
 --
--- KEYS  submission, results, jobs
+-- KEYS  submission, results, jobs, what a crawl job brought in
 -- ARGV  job name, generation, end state (done|dead), doorbell channel, submission id,
 --       then for each item: index, class (succeeded|cached|failed), result JSON
 -- Returns applied | repeated | stale | orphaned | closed
 --
 -- Results, counters and the done mark change together. An item that has a result already (from an
 -- earlier attempt) keeps it and is not counted again. The last job closes the submission, and the
--- retention starts then.
+-- retention starts then. What a job that is done brought in lies elsewhere now; a dead one may live again.
 
 local submission, results, jobs = KEYS[1], KEYS[2], KEYS[3]
 local name, generation, end_state = ARGV[1], tonumber(ARGV[2]), ARGV[3]
@@ -23,8 +23,9 @@ if (job.generation or 0) ~= generation then return 'stale' end
 if job.state == 'done' or job.state == 'dead' then return 'repeated' end
 
 local failed = apply_results(submission, results, 6)
-job.state, job.generation = end_state, generation
+job.state, job.generation, job.paused = end_state, generation, nil
 write_mark(jobs, name, job)
+if end_state == 'done' then redis.call('UNLINK', KEYS[4]) end
 local finished = redis.call('HINCRBY', submission, 'jobs_finished', 1)
 
 if finished == tonumber(redis.call('HGET', submission, 'jobs')) then

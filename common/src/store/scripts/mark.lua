@@ -2,9 +2,9 @@
 --
 -- A mark is the JSON in the hash `jobs` under the job's name: state, generation, touched_ms, boot, worker,
 -- alone, crashes, alone_crashes, blamed (the boots that the crashes stand for, and whether each ran the job
--- alone), not_before_ms (until when it rests on purpose), and the history of what went wrong, newest last.
--- Its generation is the one that was given out last; messages of any other have no effect. So one that a store
--- put back to an older state does not know of changes nothing either.
+-- alone), not_before_ms (until when it rests between two attempts), until when it is paused and why, and the
+-- history of what went wrong, newest last. Its generation is the one that was given out last; messages of any
+-- other have no effect. So one that a store put back to an older state does not know of changes nothing either.
 
 local HISTORY = 20
 

@@ -38,6 +38,7 @@ if job.alone_crashes >= limit then
 elseif job.crashes > 0 and not alone then
   verdict, job.state = 'run-alone', 'waiting'
 end
-job.boot, job.worker, job.alone, job.generation, job.not_before_ms = boot, worker, alone, generation, nil
+job.boot, job.worker, job.alone, job.generation = boot, worker, alone, generation
+job.not_before_ms, job.paused = nil, nil
 write_mark(jobs, name, job)
 return {verdict, job.crashes}

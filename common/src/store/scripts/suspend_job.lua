@@ -24,7 +24,7 @@ remember(job, ARGV[4], ARGV[5])
 acquit(job, boot)
 if job.boot == boot then job.state = 'released' end
 job.not_before_ms = now_ms() + tonumber(ARGV[8])
-job.generation = generation
+job.generation, job.paused = generation, nil
 write_mark(jobs, name, job)
 redis.call('PUBLISH', ARGV[6], ARGV[7])
 return 'applied'

@@ -1,0 +1,207 @@
+//! `subwatch crawl`: channels and videos into a dataset, by jobs on the fleet; and what of crawling needs no fleet.
+//!
+//! Owns the arguments of a crawl and how it is waited for. Does not own reading sites, which workers do.
+
+mod asked;
+mod import;
+mod replay;
+mod report;
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Subcommand, ValueEnum};
+use common::{
+    crawl::{Order, Source},
+    ids::SubmissionId,
+    store::State,
+};
+use url::Url;
+
+pub(super) use self::report::show;
+use super::{
+    Deadline, Submitting, Waiting,
+    client::Client,
+    embed,
+    exit::{CliError, Exit},
+    output::{self, Format, plain},
+    progress::{self, Progress},
+    system::time_text,
+};
+use crate::api::{SubmissionRequest, SubmissionView};
+
+/// What reading pages means, said whenever it is asked for.
+const PAGE_READING: &str = "reading pages: YouTube's terms restrict reading its pages with programs; robots.txt and rates are kept to, \
+     the rest is your responsibility";
+
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
+pub(super) struct CrawlArguments {
+    #[command(subcommand)]
+    command: Option<CrawlCommand>,
+    #[command(flatten)]
+    crawl: Crawl,
+    #[command(flatten)]
+    submitting: Submitting,
+    #[command(flatten)]
+    deadline: Deadline,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+#[derive(Subcommand)]
+enum CrawlCommand {
+    /// Read answers that a crawl kept, without asking any site, and say what is in them.
+    Replay {
+        /// Kept answers: files below `crawl/` in the artifacts folder.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Make a part of a dataset of a table and a folder of thumbnails that are there already.
+    Import(import::ImportArguments),
+}
+
+/// What to crawl, and how.
+#[derive(Args)]
+struct Crawl {
+    /// The dataset to write, as the coordinator sees it; made where it is not there.
+    #[arg(long, value_name = "DATASET", required = true)]
+    out: Option<String>,
+    /// Where listings come from: the Data API, pages of the site, or a list of videos [default: api, or list with
+    /// --videos].
+    #[arg(long)]
+    source: Option<Source>,
+    /// Channels of a category: @handles, UC… ids or URLs, separated by commas.
+    #[arg(long = "category", value_name = "NAME=CHANNEL,…")]
+    categories: Vec<String>,
+    /// Channels without a category; also files that name one a line, as CSV or as JSON lines.
+    #[arg(long, value_name = "FILE|CHANNEL", num_args = 1..)]
+    channels: Vec<String>,
+    /// Videos by id or URL, separated by commas; also files that name one a line, as CSV or as JSON lines.
+    #[arg(long, value_name = "FILE|VIDEO", num_args = 1..)]
+    videos: Vec<String>,
+    /// Videos taken of a channel, at most [default: 40].
+    #[arg(long, value_name = "N")]
+    videos_per_channel: Option<u32>,
+    /// Which videos of a channel are taken first: popular or newest [default: newest].
+    #[arg(long)]
+    order: Option<Order>,
+    /// Settings of a known crawl; those that are given beside it win.
+    #[arg(long, value_enum)]
+    preset: Option<Preset>,
+    /// Let workers read pages of the site, which its terms restrict; the source `page` needs it.
+    #[arg(long, action = ArgAction::SetTrue)]
+    read_pages: bool,
+    /// Where the Data API stands, if not at Google's.
+    #[arg(long, value_name = "URL")]
+    api_base: Option<Url>,
+    /// Where the site stands, if not at YouTube's.
+    #[arg(long, value_name = "URL")]
+    web_base: Option<Url>,
+    /// Where thumbnails lie, if not at YouTube's.
+    #[arg(long, value_name = "URL")]
+    image_base: Option<Url>,
+}
+
+/// A known crawl.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+enum Preset {
+    /// The 40 most popular videos of each channel, as the sub-watch project took them in 2020.
+    #[value(name = "sub-watch-2020")]
+    SubWatch2020,
+}
+
+impl Preset {
+    fn order(self) -> Order {
+        match self {
+            Self::SubWatch2020 => Order::Popular,
+        }
+    }
+
+    fn videos_per_channel(self) -> u32 {
+        match self {
+            Self::SubWatch2020 => 40,
+        }
+    }
+}
+
+pub(super) async fn run(
+    client: &Client,
+    format: Format,
+    arguments: CrawlArguments,
+) -> Result<Exit, CliError> {
+    match arguments.command {
+        Some(CrawlCommand::Replay { files }) => return replay::run(format, &files),
+        Some(CrawlCommand::Import(arguments)) => return import::run(format, arguments).await,
+        None => {}
+    }
+    let request = arguments.crawl.request(arguments.deadline.deadline)?;
+    if request.page_reading {
+        output::note(PAGE_READING);
+    }
+    let request = SubmissionRequest::Crawl(Box::new(request));
+    let view = client.submit(&request, arguments.submitting.idempotency_key.as_deref()).await?;
+    if arguments.waiting.detach {
+        return embed::detached(format, &view);
+    }
+    let view = wait_for(client, view.submission, &arguments.waiting).await?;
+    let exit = embed::exit_of(view.state);
+    show(client, format, view).await?;
+    Ok(exit)
+}
+
+async fn wait_for(client: &Client, id: SubmissionId, waiting: &Waiting) -> Result<SubmissionView, CliError> {
+    progress::wait(client, id, waiting, async || {
+        let view = client.submission(id).await?;
+        let done = view.succeeded + view.failed;
+        let fraction = if view.items > 0 { done as f64 / view.items as f64 } else { 0.0 };
+        let (text, ended) = (progress_text(&view), view.state.is_terminal());
+        Ok((view, Progress { fraction, text, ended }))
+    })
+    .await
+}
+
+fn progress_text(view: &SubmissionView) -> String {
+    if view.state == State::Preparing {
+        return "preparing the crawl".to_owned();
+    }
+    let (done, thumbnails) = (view.succeeded + view.failed, view.thumbnails.unwrap_or(0));
+    let paused = view
+        .paused
+        .as_ref()
+        .map(|pause| format!("; paused until {}: {}", time_text(pause.until_ms), plain(&pause.reason)));
+    format!("{done} of {} channels, {thumbnails} thumbnails{}", view.items, paused.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use common::store::{Pause, SubmissionKind};
+
+    use super::*;
+
+    #[test]
+    fn progress_counts_channels_and_thumbnails_and_says_why_nothing_moves() {
+        let mut view = SubmissionView {
+            submission: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
+            kind: SubmissionKind::Crawl,
+            state: State::Running,
+            items: 100,
+            succeeded: 11,
+            failed: 1,
+            cached: 0,
+            thumbnails: Some(431),
+            paused: None,
+            elapsed_seconds: 40.0,
+            items_per_second: 0.3,
+            error: None,
+            run: None,
+        };
+        assert_eq!(progress_text(&view), "12 of 100 channels, 431 thumbnails");
+        let reason = "the quota of the Data API is used up".to_owned();
+        view.paused = Some(Pause { until_ms: 1_764_054_000_000, reason });
+        assert_eq!(
+            progress_text(&view),
+            "12 of 100 channels, 431 thumbnails; paused until 2025-11-25T07:00:00Z: the quota of the Data API is \
+             used up"
+        );
+    }
+}

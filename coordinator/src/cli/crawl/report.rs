@@ -1,0 +1,176 @@
+//! What became of a crawl.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use common::store::State;
+use serde::Serialize;
+
+use crate::{
+    api::{ItemView, SubmissionView},
+    cli::{
+        client::Client,
+        exit::CliError,
+        output::{self, Format, plain, table},
+    },
+};
+
+/// Items that a table lists of those that succeeded, and of those that failed.
+const LISTED: usize = 20;
+
+/// A crawl with its items, in their order.
+#[derive(Serialize)]
+pub(super) struct Report {
+    #[serde(flatten)]
+    pub(super) view: SubmissionView,
+    pub(super) results: Vec<ItemView>,
+}
+
+/// Prints what became of a crawl so far.
+pub(in crate::cli) async fn show(
+    client: &Client,
+    format: Format,
+    view: SubmissionView,
+) -> Result<(), CliError> {
+    if let (Format::Table, Some(error)) = (format, &view.error) {
+        return Err(CliError::failed(plain(error)));
+    }
+    let mut results = Vec::new();
+    let mut cursor = None;
+    loop {
+        let page = client.results(view.submission, cursor.as_deref(), false).await?;
+        results.extend(page.items);
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    let report = Report { view, results };
+    match format {
+        Format::Table => output::print(&report.text()),
+        Format::Json | Format::Jsonl => output::print_json(format, &report),
+    }
+}
+
+impl Report {
+    fn text(&self) -> String {
+        let Self { view, results } = self;
+        let crawled: Vec<_> =
+            results.iter().filter_map(|item| Some((item, item.crawled.as_ref()?))).collect();
+        let sum = |count: fn(&common::outcome::Crawled) -> u64| -> u64 {
+            crawled.iter().map(|(_, crawled)| count(crawled)).sum()
+        };
+        let mut lines = vec![
+            format!("submission  {}, {}", view.submission, view.state),
+            format!("crawled     {} of {} channels and slices", view.succeeded, view.items),
+            format!(
+                "thumbnails  {}, {} of them unchanged since an earlier crawl",
+                view.thumbnails.unwrap_or(0),
+                sum(|crawled| crawled.kept)
+            ),
+        ];
+        let mut left_out = BTreeMap::<&str, u64>::new();
+        for (reason, videos) in crawled.iter().flat_map(|(_, crawled)| &crawled.left_out) {
+            *left_out.entry(reason).or_default() += videos;
+        }
+        if !left_out.is_empty() {
+            let reasons: Vec<String> =
+                left_out.iter().map(|(reason, videos)| format!("{videos} {}", plain(reason))).collect();
+            lines.push(format!("left out    {}", reasons.join(", ")));
+        }
+        let cut_short: BTreeSet<&str> =
+            crawled.iter().filter_map(|(_, crawled)| crawled.cut_short.as_deref()).collect();
+        lines.extend(cut_short.iter().map(|why| format!("cut short   {}", plain(why))));
+        lines.push(format!("time        {:.1} s", view.elapsed_seconds));
+        if !crawled.is_empty() {
+            let mut rows = table(&["channel", "videos›", "thumbnails›", "unchanged›", "part"]);
+            for (item, crawled) in crawled.iter().take(LISTED) {
+                rows.add_row(vec![
+                    plain(&item.item),
+                    crawled.videos.to_string(),
+                    crawled.thumbnails.to_string(),
+                    crawled.kept.to_string(),
+                    plain(&crawled.part),
+                ]);
+            }
+            lines.push(rows.trim_fmt());
+            if crawled.len() > LISTED {
+                lines.push(format!("… and {} more: use -o json", crawled.len() - LISTED));
+            }
+        }
+        let failed: Vec<&ItemView> = results.iter().filter(|item| item.error.is_some()).collect();
+        if !failed.is_empty() {
+            lines.push(format!("failed      {}", failed.len()));
+            for item in failed.iter().take(LISTED) {
+                let reason = item.error.as_deref().unwrap_or_default();
+                lines.push(format!("  {}: {}", plain(&item.item), plain(reason)));
+            }
+            if failed.len() > LISTED {
+                lines.push(format!("  … and {} more: use -o json", failed.len() - LISTED));
+            }
+        }
+        if matches!(view.state, State::Preparing | State::Running) {
+            lines.push(super::progress_text(view));
+        }
+        lines.join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::{outcome::Crawled, store::SubmissionKind};
+
+    use super::*;
+
+    #[test]
+    fn the_report_reads_well() {
+        let item = |item: &str, crawled: Option<Crawled>, error: Option<&str>| ItemView {
+            item: item.to_owned(),
+            state: if error.is_some() { "failed" } else { "crawled" }.to_owned(),
+            sha256: None,
+            prediction: None,
+            target: None,
+            crawled,
+            error: error.map(str::to_owned),
+        };
+        let crawled = Crawled {
+            part: "metadata/UCTwECeGqMZee77BjdoYtI2Q.jsonl".to_owned(),
+            channel_id: Some("UCTwECeGqMZee77BjdoYtI2Q".to_owned()),
+            videos: 40,
+            thumbnails: 38,
+            kept: 3,
+            cut_short: None,
+            left_out: [("live".to_owned(), 1), ("no thumbnail".to_owned(), 1)].into(),
+        };
+        let view = SubmissionView {
+            submission: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
+            kind: SubmissionKind::Crawl,
+            state: State::CompletedWithErrors,
+            items: 2,
+            succeeded: 1,
+            failed: 1,
+            cached: 0,
+            thumbnails: Some(38),
+            paused: None,
+            elapsed_seconds: 41.0,
+            items_per_second: 0.05,
+            error: None,
+            run: None,
+        };
+        let gone = "unavailable: the channel was terminated";
+        let results = vec![item("@one", Some(crawled), None), item("@two", None, Some(gone))];
+        insta::assert_snapshot!(Report { view, results }.text(), @r"
+        submission  01890a5d-ac96-774b-bcce-b302099a8057, completed with errors
+        crawled     1 of 2 channels and slices
+        thumbnails  38, 3 of them unchanged since an earlier crawl
+        left out    1 live, 1 no thumbnail
+        time        41.0 s
+        ─────────────────────────────────────────────────────────────────────────────────────
+         channel   videos   thumbnails   unchanged   part
+        ═════════════════════════════════════════════════════════════════════════════════════
+         @one          40           38           3   metadata/UCTwECeGqMZee77BjdoYtI2Q.jsonl
+        ─────────────────────────────────────────────────────────────────────────────────────
+        failed      1
+          @two: unavailable: the channel was terminated
+        ");
+    }
+}

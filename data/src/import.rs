@@ -1,0 +1,261 @@
+//! Tables that somebody made already: rows of videos beside a folder of their thumbnails.
+//!
+//! Owns which columns mean what and how counts are written in them. Does not own the files. Invariant: a row that
+//! cannot be used says which and why; no count is guessed, and one that is missing is missing.
+
+use std::collections::HashSet;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::youtube::{
+    counts::Count,
+    ids::{Reference, VideoId},
+    list::ListFormat,
+};
+
+/// Columns that name the video, by id or link.
+const VIDEO: [&str; 6] = ["video_id", "videoid", "video_url", "video", "url", "id"];
+/// Columns that name the file of the thumbnail, relative to the folder.
+const FILE: [&str; 4] = ["file_name", "filename", "file", "thumbnail"];
+/// Columns of texts, by the name they get.
+const TEXTS: [(&str, &[&str]); 5] = [
+    ("title", &["title"]),
+    ("channel_id", &["channel_id", "channelid"]),
+    ("channel", &["channel", "channel_title", "channel_name"]),
+    ("category", &["category"]),
+    ("published", &["published", "published_at", "publishedat"]),
+];
+/// Columns of counts.
+const VIEWS: [&str; 4] = ["views", "view_count", "viewcount", "watch"];
+const SUBSCRIBERS: [&str; 5] = ["subscribers", "subscriber_count", "subscribercount", "subs", "sub"];
+
+/// A row that can be used, with the file it names, if it names one.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ImportRow {
+    /// Its line in the table, from 1.
+    pub line: u64,
+    /// The file of its thumbnail, relative to the folder.
+    pub file: Option<String>,
+    /// What goes into the dataset.
+    pub columns: Columns,
+}
+
+/// The columns of a row that are known.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Columns {
+    /// The video.
+    pub video_id: VideoId,
+    /// Texts, by column.
+    #[serde(flatten)]
+    pub texts: Map<String, Value>,
+    /// Its views.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub views: Option<u64>,
+    /// Whether they were abbreviated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub views_approximate: Option<bool>,
+    /// Subscribers of its channel.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscribers: Option<u64>,
+    /// Whether they were abbreviated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subscribers_approximate: Option<bool>,
+}
+
+/// A row that cannot be used.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BadRow {
+    /// Its line in the table, from 1.
+    pub line: u64,
+    /// What is wrong with it.
+    pub problem: String,
+}
+
+/// Reads a table: CSV under a line of names, or JSON lines.
+///
+/// # Errors
+/// When it is neither, or no column names videos or files.
+pub fn read_table(text: &str, format: ListFormat) -> Result<Vec<Result<ImportRow, BadRow>>, String> {
+    let text = text.trim_start_matches('\u{feff}');
+    let rows = match format {
+        ListFormat::Csv => csv_rows(text)?,
+        ListFormat::JsonLines => json_rows(text),
+        ListFormat::Lines => return Err("it must be a .csv or a .jsonl file".to_owned()),
+    };
+    let mut seen = HashSet::new();
+    let read = |(line, row): (u64, Result<Map<String, Value>, String>)| {
+        let bad = |problem| BadRow { line, problem };
+        let (file, columns) = row.and_then(|row| read_row(&row)).map_err(bad)?;
+        if !seen.insert(columns.video_id.clone()) {
+            return Err(bad(format!("the video {} stands in an earlier row", columns.video_id)));
+        }
+        Ok(ImportRow { line, file, columns })
+    };
+    Ok(rows.into_iter().map(read).collect())
+}
+
+type Rows = Vec<(u64, Result<Map<String, Value>, String>)>;
+
+fn csv_rows(text: &str) -> Result<Rows, String> {
+    let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
+    let names =
+        reader.headers().map_err(|error| format!("its line of names cannot be read: {error}"))?.clone();
+    let names: Vec<String> = names.iter().map(|name| name.trim().to_lowercase()).collect();
+    if !names.iter().any(|name| VIDEO.contains(&name.as_str()) || FILE.contains(&name.as_str())) {
+        let known = [&VIDEO[..], &FILE[..]].concat().join(", ");
+        return Err(format!("no column names videos or files (known: {known})"));
+    }
+    let row = |record: Result<csv::StringRecord, csv::Error>| match record {
+        Ok(record) => {
+            let line = record.position().map_or(0, csv::Position::line);
+            if record.len() != names.len() {
+                return (
+                    line,
+                    Err(format!("{} cells where the line of names has {}", record.len(), names.len())),
+                );
+            }
+            let cells = names.iter().cloned().zip(record.iter().map(Value::from));
+            (line, Ok(cells.collect()))
+        }
+        Err(error) => (error.position().map_or(0, csv::Position::line), Err(error.to_string())),
+    };
+    Ok(reader.records().map(row).collect())
+}
+
+fn json_rows(text: &str) -> Rows {
+    let lines = (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(line, text)| {
+            let row = serde_json::from_str::<Map<String, Value>>(text);
+            let lower =
+                |row: Map<String, Value>| row.into_iter().map(|(name, value)| (name.to_lowercase(), value));
+            (line, row.map(|row| lower(row).collect()).map_err(|error| format!("no JSON object: {error}")))
+        })
+        .collect()
+}
+
+fn read_row(row: &Map<String, Value>) -> Result<(Option<String>, Columns), String> {
+    let file = column(row, &FILE).map(text).transpose()?;
+    let video_id = match (column(row, &VIDEO), &file) {
+        (Some(video), _) => {
+            let reference: Reference = text(video)?.parse().map_err(|error| format!("{error}"))?;
+            reference.video().map_err(|error| error.to_string())?
+        }
+        (None, Some(file)) => {
+            let name = file.rsplit('/').next().unwrap_or(file);
+            let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
+            stem.parse()
+                .map_err(|_| format!("neither a column nor the name of '{file}' says which video it is"))?
+        }
+        (None, None) => return Err("it names neither a video nor a file".to_owned()),
+    };
+    let mut texts = Map::new();
+    for (name, names) in TEXTS {
+        if let Some(value) = column(row, names) {
+            texts.insert(name.to_owned(), text(value)?.into());
+        }
+    }
+    let views = column(row, &VIEWS).map(|value| count("views", value, Count::of_views)).transpose()?;
+    let subscribers = column(row, &SUBSCRIBERS)
+        .map(|value| count("subscribers", value, Count::of_subscribers))
+        .transpose()?;
+    let columns = Columns {
+        video_id,
+        texts,
+        views: views.map(|count| count.value),
+        views_approximate: views.map(|count| count.approximate),
+        subscribers: subscribers.map(|count| count.value),
+        subscribers_approximate: subscribers.map(|count| count.approximate),
+    };
+    Ok((file, columns))
+}
+
+/// The first of these columns that says something.
+fn column<'a>(row: &'a Map<String, Value>, names: &[&str]) -> Option<&'a Value> {
+    let says = |value: &&Value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty());
+    names.iter().find_map(|name| row.get(*name).filter(says))
+}
+
+fn text(value: &Value) -> Result<String, String> {
+    match value {
+        Value::String(text) => Ok(text.trim().to_owned()),
+        Value::Number(number) => Ok(number.to_string()),
+        other => Err(format!("{other} is no text")),
+    }
+}
+
+/// Reads a number, or a count as YouTube shows it.
+fn count<E: std::fmt::Display>(
+    what: &str,
+    value: &Value,
+    shown: fn(&str) -> Result<Count, E>,
+) -> Result<Count, String> {
+    let text = text(value)?;
+    if let Ok(number) = text.parse::<u64>() {
+        return Ok(Count::exact(number));
+    }
+    // pandas writes whole numbers with a point where others are missing.
+    if let Some(Ok(number)) = text.strip_suffix(".0").map(str::parse) {
+        return Ok(Count::exact(number));
+    }
+    shown(&text).or_else(|error| shown(&format!("{text} {what}")).map_err(|_| format!("{what}: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(text: &str, format: ListFormat) -> Vec<Result<ImportRow, BadRow>> {
+        read_table(text, format).unwrap()
+    }
+
+    #[test]
+    fn counts_are_read_as_they_were_written_down() {
+        let check = |text: &str, views: u64, approximate: bool| {
+            let table = format!("video_id,views\ndQw4w9WgXcQ,\"{text}\"\n");
+            let row = rows(&table, ListFormat::Csv).remove(0).unwrap();
+            assert_eq!(
+                (row.columns.views, row.columns.views_approximate),
+                (Some(views), Some(approximate)),
+                "{text}"
+            );
+        };
+        check("17", 17, false);
+        check("17.0", 17, false);
+        check("1.1M", 1_100_000, true);
+        check("조회수 1.7억회", 170_000_000, true);
+        check("2,989,906 views", 2_989_906, false);
+    }
+
+    #[test]
+    fn tables_of_either_form_say_the_same() {
+        let csv = "Thumbnail,Title,Subs,Watch\nx/dQw4w9WgXcQ.jpg,\"One, two\",1200,\nshort.jpg,,,\n";
+        let json = "{\"thumbnail\":\"x/dQw4w9WgXcQ.jpg\",\"title\":\"One, two\",\"subs\":1200,\"watch\":null}\n{\"thumbnail\":\"short.jpg\"}";
+        let (csv, json) = (rows(csv, ListFormat::Csv), rows(json, ListFormat::JsonLines));
+        let row = csv[0].clone().unwrap();
+        assert_eq!(row.file.as_deref(), Some("x/dQw4w9WgXcQ.jpg"));
+        assert_eq!((row.columns.video_id.as_str(), row.columns.views), ("dQw4w9WgXcQ", None));
+        assert_eq!(row.columns.subscribers, Some(1200));
+        assert_eq!(row.columns, json[0].clone().unwrap().columns);
+        let problem = csv[1].clone().unwrap_err();
+        assert_eq!(problem.line, 3);
+        assert!(problem.problem.contains("says which video"), "{problem:?}");
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_named() {
+        assert!(
+            read_table("name,views\na,1\n", ListFormat::Csv).unwrap_err().contains("no column names videos")
+        );
+        let check = |text: &str, want: &str| {
+            let found = rows(text, ListFormat::Csv).pop().unwrap().unwrap_err();
+            assert!(found.problem.contains(want), "{found:?}");
+        };
+        check("video_id,views\ndQw4w9WgXcQ,many\n", "views");
+        check("video_id,views\ndQw4w9WgXcQ,-3\n", "views");
+        check("video_id,views\n@one,3\n", "a channel where a video is wanted");
+        check("video_id,views\ndQw4w9WgXcQ,3\ndQw4w9WgXcQ,3\n", "stands in an earlier row");
+        check("video_id,views\ndQw4w9WgXcQ\n", "1 cells");
+    }
+}

@@ -1,0 +1,139 @@
+//! The place of a request: waiting for it, and giving it back whatever happens.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, Weak},
+    time::Duration,
+};
+
+use common::store::{Admission, Lease, Limits, Store, StoreError, Verdict};
+use reqwest::Url;
+use tokio::{runtime::Handle, sync::Mutex as Turn};
+
+use super::{Web, WebError, host::name_of, refusal::Refusal};
+
+/// Whose turn it is in this process, by host: they come in order, and one of them asks the store.
+#[derive(Default)]
+pub(super) struct Turns(Mutex<HashMap<String, Weak<Turn<()>>>>);
+
+impl Turns {
+    fn of(&self, host: &str) -> Arc<Turn<()>> {
+        let mut turns = self.0.lock().expect("no holder of this lock panics");
+        if let Some(turn) = turns.get(host).and_then(Weak::upgrade) {
+            return turn;
+        }
+        let turn = Arc::new(Turn::new(()));
+        turns.retain(|_, turn| turn.strong_count() > 0);
+        turns.insert(host.to_owned(), Arc::downgrade(&turn));
+        turn
+    }
+}
+
+impl Web {
+    /// Waits until a request to the host of `url` may start.
+    ///
+    /// Turns are fair within a process. Between processes the store lets in whoever asks first; each comes
+    /// back a little later than it was told, by chance, so that none is always the first.
+    pub(super) async fn place(&self, url: &Url, limits: Limits) -> Result<Place, WebError> {
+        let host = name_of(url);
+        let turn = self.inner.turns.of(&host);
+        let _turn = turn.lock().await;
+        loop {
+            // In a task of its own, so that nobody who stops waiting now leaves a place behind.
+            let (store, worker, name) = (self.inner.store.clone(), self.inner.worker.clone(), host.clone());
+            let asking = tokio::spawn(async move {
+                let admission = store.admit(&name, limits, &worker).await?;
+                Ok::<_, StoreError>(match admission {
+                    Admission::Go(lease) => Asked::Go(Box::new(Place::new(store, lease))),
+                    Admission::Wait(time) => Asked::Wait(time),
+                    Admission::Paused { until_ms, reason } => Asked::Paused { until_ms, reason },
+                })
+            });
+            let ends = |_| StoreError::Unavailable("this worker ends".to_owned());
+            match asking.await.map_err(ends)?? {
+                Asked::Go(place) => return Ok(*place),
+                Asked::Wait(time) => {
+                    let chance = rand::random_range(0.0..0.1);
+                    tokio::time::sleep(time + limits.min_interval.mul_f64(chance)).await;
+                }
+                Asked::Paused { until_ms, reason } => {
+                    return Err(WebError::Paused { host, until_ms, reason });
+                }
+            }
+        }
+    }
+}
+
+/// An [`Admission`] whose place is given back wherever it is dropped.
+enum Asked {
+    Go(Box<Place>),
+    Wait(Duration),
+    Paused { until_ms: u64, reason: String },
+}
+
+/// The place of one request.
+pub(super) struct Place {
+    store: Store,
+    lease: Option<Lease>,
+    /// What is known so far.
+    verdict: Verdict,
+}
+
+impl Place {
+    fn new(store: Store, lease: Lease) -> Self {
+        Self { store, lease: Some(lease), verdict: Verdict::Failed }
+    }
+
+    /// Notes that the answer begins now, or that there will be none.
+    pub(super) fn answered(&mut self) {
+        if let Some(lease) = &mut self.lease {
+            lease.answered();
+        }
+    }
+
+    /// Notes that the host serves us, whether or not it has what was asked for.
+    pub(super) fn serves(&mut self) {
+        self.verdict = Verdict::Ok;
+    }
+
+    /// Notes that the host refuses us, and returns what to tell the job.
+    pub(super) async fn refuse(&mut self, url: &Url, refusal: Refusal, pause: Duration) -> WebError {
+        match refusal {
+            Refusal::Wait { time, what } => {
+                self.verdict = Verdict::RetryAfter(time);
+                WebError::Retryable(format!("{url} {what}"))
+            }
+            Refusal::Enough { least, what: reason } => {
+                self.verdict = Verdict::Trouble { reason: reason.clone(), pause: pause.max(least) };
+                match self.give_back().await {
+                    Ok(until_ms) => {
+                        let until_ms = until_ms.unwrap_or_default();
+                        WebError::Paused { host: name_of(url), until_ms, reason }
+                    }
+                    Err(error) => error.into(),
+                }
+            }
+        }
+    }
+
+    /// Gives the place back with what is known. Returns until when the host is paused, in Redis's time, if it
+    /// is. After an error, it is tried once more when the place is dropped.
+    pub(super) async fn give_back(&mut self) -> Result<Option<u64>, StoreError> {
+        let Some(lease) = &self.lease else { return Ok(None) };
+        let until_ms = self.store.finished(lease, &self.verdict).await?;
+        self.lease = None;
+        Ok(until_ms)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let (Some(lease), Ok(runtime)) = (self.lease.take(), Handle::try_current()) else { return };
+        let (store, verdict) = (self.store.clone(), self.verdict.clone());
+        runtime.spawn(async move {
+            if let Err(error) = store.finished(&lease, &verdict).await {
+                tracing::warn!(%error, host = lease.host(), "a place is not given back: its lease runs out by itself");
+            }
+        });
+    }
+}
