@@ -150,7 +150,7 @@ impl Driven {
                 continue;
             }
             store.take_over(id).await?;
-            store.list_again(&submission).await?;
+            store.put_in_index(id, submission.kind).await?;
             let context = self.context.clone();
             let task = self.tasks.spawn(async move {
                 match submission.kind {

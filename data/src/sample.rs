@@ -361,7 +361,8 @@ impl Canvas {
 }
 
 /// A generator for one purpose and one thing, so that drawing in any order gives the same.
-fn random(seed: u64, purpose: u32, number: u32) -> ChaCha12Rng {
+#[must_use]
+pub fn random(seed: u64, purpose: u32, number: u32) -> ChaCha12Rng {
     let mut key = [0; 32];
     key[..8].copy_from_slice(&seed.to_le_bytes());
     key[8..12].copy_from_slice(&purpose.to_le_bytes());
@@ -370,7 +371,7 @@ fn random(seed: u64, purpose: u32, number: u32) -> ChaCha12Rng {
 }
 
 /// A normal deviate (Box and Muller 1958).
-fn gaussian(random: &mut impl Rng) -> f64 {
+pub fn gaussian(random: &mut impl Rng) -> f64 {
     let (u, v): (f64, f64) = (random.random_range(f64::EPSILON..1.0), random.random_range(0.0..1.0));
     (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }

@@ -16,7 +16,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use crate::jobs::Kind;
+use crate::jobs::{Kind, MAX_CHUNK_ITEMS};
 
 pub use self::sources::{Loaded, Setting};
 use crate::authorities::Authorities;
@@ -247,8 +247,8 @@ impl Settings {
     fn validate(&self) -> Result<(), ConfigError> {
         let fail =
             |key: &str, value: &dyn fmt::Display, want: &str| Err(ConfigError::invalid(key, value, want));
-        if !(1..=1024).contains(&self.chunk_items) {
-            return fail("chunk_items", &self.chunk_items, "between 1 and 1024");
+        if !(1..=MAX_CHUNK_ITEMS).contains(&self.chunk_items) {
+            return fail("chunk_items", &self.chunk_items, &format!("between 1 and {MAX_CHUNK_ITEMS}"));
         }
         for kind in Kind::ALL {
             if self.max_attempts(kind) == 0 {

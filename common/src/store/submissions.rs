@@ -176,8 +176,12 @@ impl Store {
     }
 
     /// Puts a submission into the index that [`Store::submissions`] reads, and a run into that of
-    /// [`Store::runs`]; doing it twice changes nothing.
-    async fn put_in_index(&self, id: SubmissionId, kind: SubmissionKind) -> Result<(), StoreError> {
+    /// [`Store::runs`]; doing it twice changes nothing. Whoever leads does it again for a maker that died, or a
+    /// store that was put back, in between.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn put_in_index(&self, id: SubmissionId, kind: SubmissionKind) -> Result<(), StoreError> {
         let run = (kind == SubmissionKind::Train).then(|| self.keys.runs());
         for index in [self.keys.submissions()].into_iter().chain(run) {
             // All scores are equal: ids sort by time, so an index is read in lexicographic order.
@@ -186,14 +190,6 @@ impl Store {
             command.query_async::<()>(&mut self.connection.clone()).await?;
         }
         Ok(())
-    }
-
-    /// Lists a submission again whose maker could not: it died, or the store was put back in between.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
-    pub async fn list_again(&self, submission: &Submission) -> Result<(), StoreError> {
-        self.put_in_index(submission.id, submission.kind).await
     }
 
     /// Returns how many submissions a coordinator has to look after.

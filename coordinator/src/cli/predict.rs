@@ -95,15 +95,15 @@ pub(super) async fn run(
         };
         submitter.send(&std::mem::take(&mut sources)).await?;
         let prefix = if several { format!("{}/", name.trim_end_matches('/')) } else { String::new() };
-        match submitter.dataset(dataset, prefix).await {
-            Ok(()) => {}
+        match (submitter.dataset(dataset, prefix).await, folder) {
+            (Ok(()), _) => {}
             // A folder that the coordinator cannot read is sent to it, image by image.
-            Err(error) if folder.is_some() && [Exit::NotAllowed, Exit::NotFound].contains(&error.exit) => {
+            (Err(error), Some(folder)) if [Exit::NotAllowed, Exit::NotFound].contains(&error.exit) => {
                 client.named_run(&arguments.run).await?;
                 output::note(&format!("sending the images of {name}: {}", error.message));
-                sources = images::images_below(&folder.unwrap_or_default())?;
+                sources = images::images_below(&folder)?;
             }
-            Err(error) => return Err(error),
+            (Err(error), _) => return Err(error),
         }
     }
     submitter.send(&sources).await?;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use common::{
     ids::SubmissionId,
-    store::{StoreError, Submission, SubmissionKind},
+    store::{StoreError, Submission},
 };
 
 pub use self::{admission::IdempotencyKey, dead::DeadAction};
@@ -73,28 +73,6 @@ impl Coordinator {
         found.ok_or_else(|| {
             RequestError::NotFound(format!("there is no submission or run {id}, or it has expired"))
         })
-    }
-
-    async fn list(
-        &self,
-        cursor: Option<&str>,
-        limit: usize,
-        wanted: impl Fn(SubmissionKind) -> bool,
-    ) -> Result<(Vec<Submission>, Option<String>), RequestError> {
-        let mut before = parse_id_cursor(cursor)?;
-        let mut found = Vec::new();
-        loop {
-            let page = self.context.store.submissions(before, limit).await?;
-            let Some(last) = page.last() else { return Ok((found, None)) };
-            before = Some(last.id);
-            for submission in page.into_iter().filter(|submission| wanted(submission.kind)) {
-                found.push(submission);
-                if found.len() == limit {
-                    let next = found.last().map(|last| last.id.to_string());
-                    return Ok((found, next));
-                }
-            }
-        }
     }
 }
 

@@ -245,8 +245,19 @@ impl Coordinator {
         limit: usize,
     ) -> Result<Page<SubmissionView>, RequestError> {
         let now_ms = self.context.store.now_ms().await?;
-        let (found, next) = self.list(cursor, limit, |kind| kind != SubmissionKind::Train).await?;
-        Ok(Page { items: found.iter().map(|submission| view(submission, now_ms)).collect(), next })
+        let mut before = super::parse_id_cursor(cursor)?;
+        let mut items = Vec::new();
+        loop {
+            let page = self.context.store.submissions(before, limit).await?;
+            let Some(last) = page.last() else { return Ok(Page { items, next: None }) };
+            before = Some(last.id);
+            for submission in page.iter().filter(|submission| submission.kind != SubmissionKind::Train) {
+                items.push(view(submission, now_ms));
+                if items.len() == limit {
+                    return Ok(Page { items, next: Some(submission.id.to_string()) });
+                }
+            }
+        }
     }
 
     /// Returns a page of items with their results, in manifest order; the cursor counts manifest parts.

@@ -403,7 +403,14 @@ impl<'a> Scene<'a> {
                         deaths += 1;
                     }
                 }
-                _ => {}
+                Some(_) => {}
+                None => {
+                    // A store that is put back may forget the submission with all its jobs.
+                    let state = self.system.ask(self.system.store.state(submission)).await;
+                    if state == Some(None) && !self.explained().forgotten.is_empty() {
+                        return crate::say(&format!("    job {job} of {submission} was forgotten"));
+                    }
+                }
             }
             if deaths > DEATHS || since.elapsed() > POISONED {
                 return self.system.violated(format!(

@@ -3,8 +3,8 @@
 //! Owns the drawing of facts. Views per subscriber rise with what can be seen in the picture, so that a
 //! dataset read from here has something to learn. Does not own how facts are told (`items`, `data_api`).
 
-use rand::{Rng, RngExt, SeedableRng};
-use rand_chacha::ChaCha12Rng;
+use data::sample::{gaussian, random};
+use rand::RngExt;
 
 use super::{
     picture::Look,
@@ -239,19 +239,4 @@ fn make_odd(channel: &mut Channel) {
         3 => channel.videos[2].look = channel.videos[1].look,
         _ => channel.videos[3].title.clear(),
     }
-}
-
-/// A generator for one purpose and one thing, so that drawing in any order gives the same.
-fn random(seed: u64, purpose: u32, number: u32) -> ChaCha12Rng {
-    let mut key = [0; 32];
-    key[..8].copy_from_slice(&seed.to_le_bytes());
-    key[8..12].copy_from_slice(&purpose.to_le_bytes());
-    key[12..16].copy_from_slice(&number.to_le_bytes());
-    ChaCha12Rng::from_seed(key)
-}
-
-/// A normal deviate (Box and Muller 1958).
-fn gaussian(random: &mut impl Rng) -> f64 {
-    let (u, v): (f64, f64) = (random.random_range(f64::EPSILON..1.0), random.random_range(0.0..1.0));
-    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }

@@ -170,6 +170,12 @@ async fn a_worker_whose_model_hangs_ends_itself_and_leaves_the_marks() {
             Ok(status) => break status,
             Err(_) => {
                 drop(frozen);
+                // What it holds has little time left by now; what it takes next has all of it.
+                eventually("what it held is finished", || async {
+                    let record = cluster.store.workers().await.unwrap().remove(0).record;
+                    record.jobs_finished >= Some(2)
+                })
+                .await;
                 eventually("the model computes", || async { worker.thread_computes("model") }).await;
                 frozen = worker.freeze_thread("model");
             }

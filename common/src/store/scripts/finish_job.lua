@@ -3,7 +3,7 @@
 -- KEYS  submission, results, jobs, what a crawl job brought in
 -- ARGV  job name, generation, end state (done|dead), doorbell channel, submission id,
 --       then for each item: index, class (succeeded|cached|failed), result JSON
--- Returns applied | repeated | stale | orphaned | closed
+-- Returns applied | finished | stale | orphaned | closed
 --
 -- Results, counters and the done mark change together. An item that has a result already (from an
 -- earlier attempt) keeps it and is not counted again. The last job closes the submission, and the
@@ -12,18 +12,13 @@
 local submission, results, jobs = KEYS[1], KEYS[2], KEYS[3]
 local name, generation, end_state = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 
-local state = redis.call('HGET', submission, 'state')
-if not state then return 'orphaned' end
-if state ~= 'running' then return 'closed' end
-
+local job, why = open_mark(submission, jobs, name, generation)
+if not job then return why end
 local index = tonumber(name)
-if not index or index >= tonumber(redis.call('HGET', submission, 'jobs')) then return 'orphaned' end
-local job = read_mark(jobs, name)
-if (job.generation or 0) ~= generation then return 'stale' end
-if job.state == 'done' or job.state == 'dead' then return 'repeated' end
+if not index or index >= tonumber(redis.call('HGET', submission, 'jobs') or 0) then return 'orphaned' end
 
 local failed = apply_results(submission, results, 6)
-job.state, job.generation, job.paused = end_state, generation, nil
+job.state, job.paused = end_state, nil
 write_mark(jobs, name, job)
 if end_state == 'done' then redis.call('UNLINK', KEYS[4]) end
 local finished = redis.call('HINCRBY', submission, 'jobs_finished', 1)

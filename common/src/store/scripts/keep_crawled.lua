@@ -8,14 +8,9 @@
 -- happens, as long after this as a submission is kept.
 
 local submission, crawled, jobs = KEYS[1], KEYS[2], KEYS[3]
-local generation = tonumber(ARGV[2])
 
-local state = redis.call('HGET', submission, 'state')
-if not state then return 'orphaned' end
-if state ~= 'running' then return 'closed' end
-local job = read_mark(jobs, ARGV[1])
-if (job.generation or 0) ~= generation then return 'stale' end
-if job.state == 'done' or job.state == 'dead' then return 'finished' end
+local job, why = open_mark(submission, jobs, ARGV[1], tonumber(ARGV[2]))
+if not job then return why end
 
 local is_new = redis.call('HSET', crawled, ARGV[3], ARGV[4]) == 1
 redis.call('PEXPIRE', crawled, redis.call('HGET', submission, 'retention_ms'))

@@ -18,6 +18,17 @@ local function read_mark(jobs, name)
   return text and cjson.decode(text) or {crashes = 0, alone_crashes = 0}
 end
 
+-- The mark of a job that is still to be done; or nothing, and why what is said of the job has no effect.
+local function open_mark(submission, jobs, name, generation)
+  local state = redis.call('HGET', submission, 'state')
+  if not state then return nil, 'orphaned' end
+  if state ~= 'running' then return nil, 'closed' end
+  local job = read_mark(jobs, name)
+  if (job.generation or 0) ~= generation then return nil, 'stale' end
+  if job.state == 'done' or job.state == 'dead' then return nil, 'finished' end
+  return job
+end
+
 local function write_mark(jobs, name, job)
   job.touched_ms = now_ms()
   redis.call('HSET', jobs, name, cjson.encode(job))

@@ -7,16 +7,10 @@
 local submission, jobs = KEYS[1], KEYS[2]
 local name, generation = ARGV[1], tonumber(ARGV[2])
 
-local state = redis.call('HGET', submission, 'state')
-if not state then return 'orphaned' end
-if state ~= 'running' then return 'closed' end
-
-local job = read_mark(jobs, name)
-if (job.generation or 0) ~= generation then return 'stale' end
-if job.state == 'done' or job.state == 'dead' then return 'finished' end
+local job, why = open_mark(submission, jobs, name, generation)
+if not job then return why end
 
 if job.boot == ARGV[3] then job.state = 'paused' end
-job.generation = generation
 job.paused = {until_ms = tonumber(ARGV[4]), reason = ARGV[5]}
 write_mark(jobs, name, job)
 redis.call('HSET', submission, 'paused_until_ms', ARGV[4], 'paused_reason', ARGV[5])

@@ -15,13 +15,8 @@ local submission, jobs = KEYS[1], KEYS[2]
 local name, generation, boot, worker = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
 local redelivered, alone, limit = ARGV[5] == '1', ARGV[6] == '1', tonumber(ARGV[7])
 
-local state = redis.call('HGET', submission, 'state')
-if not state then return {'orphaned', 0} end
-if state ~= 'running' then return {'closed', 0} end
-
-local job = read_mark(jobs, name)
-if (job.generation or 0) ~= generation then return {'stale', job.crashes} end
-if job.state == 'done' or job.state == 'dead' then return {'finished', job.crashes} end
+local job, why = open_mark(submission, jobs, name, generation)
+if not job then return {why, 0} end
 if ARGV[8] ~= '' and now_ms() > tonumber(ARGV[8]) then return {'expired', job.crashes} end
 
 if redelivered and job.state == 'started' and job.boot ~= boot then
@@ -38,7 +33,7 @@ if job.alone_crashes >= limit then
 elseif job.crashes > 0 and not alone then
   verdict, job.state = 'run-alone', 'waiting'
 end
-job.boot, job.worker, job.alone, job.generation = boot, worker, alone, generation
+job.boot, job.worker, job.alone = boot, worker, alone
 job.not_before_ms, job.paused = nil, nil
 write_mark(jobs, name, job)
 return {verdict, job.crashes}

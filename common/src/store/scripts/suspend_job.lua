@@ -11,20 +11,15 @@
 local submission, results, jobs = KEYS[1], KEYS[2], KEYS[3]
 local name, generation, boot = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 
-local state = redis.call('HGET', submission, 'state')
-if not state then return 'orphaned' end
-if state ~= 'running' then return 'closed' end
-
-local job = read_mark(jobs, name)
-if (job.generation or 0) ~= generation then return 'stale' end
-if job.state == 'done' or job.state == 'dead' then return 'finished' end
+local job, why = open_mark(submission, jobs, name, generation)
+if not job then return why end
 
 apply_results(submission, results, 9)
 remember(job, ARGV[4], ARGV[5])
 acquit(job, boot)
 if job.boot == boot then job.state = 'released' end
 job.not_before_ms = now_ms() + tonumber(ARGV[8])
-job.generation, job.paused = generation, nil
+job.paused = nil
 write_mark(jobs, name, job)
 redis.call('PUBLISH', ARGV[6], ARGV[7])
 return 'applied'

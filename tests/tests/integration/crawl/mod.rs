@@ -1,0 +1,120 @@
+//! Crawls of a site that speaks as YouTube does: whole datasets, and everything that can stand in the way.
+
+mod obstacles;
+mod sources;
+
+use std::{collections::BTreeMap, path::Path};
+
+use common::ids::SubmissionId;
+use serde_json::Value;
+use tests::{
+    cluster::Cluster,
+    youtube_site::{Channel, KEY, Kind, Order, YoutubeSite},
+};
+
+/// A fleet that may ask the site as fast as it likes.
+async fn start(workers: usize, more: &[(&str, &str)]) -> Cluster {
+    let mut settings = vec![
+        ("SUBWATCH_FETCH_ALLOW", "127.0.0.1"),
+        ("SUBWATCH_YOUTUBE_API_KEY", KEY),
+        ("SUBWATCH_CRAWL_WEB_PER_SECOND", "1000"),
+        ("SUBWATCH_CRAWL_API_PER_SECOND", "1000"),
+        ("SUBWATCH_CRAWL_IMAGE_PER_SECOND", "1000"),
+        ("SUBWATCH_CRAWL_PAUSE_SECONDS", "2"),
+    ];
+    settings.extend(more);
+    let settings: Vec<(&str, String)> =
+        settings.into_iter().map(|(key, value)| (key, value.to_owned())).collect();
+    Cluster::start_with(workers, &settings).await
+}
+
+/// The arguments of a crawl of these channels into a dataset of the cluster.
+fn crawl(
+    cluster: &Cluster,
+    site: &YoutubeSite,
+    out: &str,
+    channels: &[&Channel],
+    more: &[&str],
+) -> Vec<String> {
+    let base = site.base().to_string();
+    let mut arguments: Vec<String> = ["crawl", "--out"].map(str::to_owned).to_vec();
+    arguments.push(cluster.folder().join(out).display().to_string());
+    for flag in ["--api-base", "--web-base", "--image-base"] {
+        arguments.extend([flag.to_owned(), base.clone()]);
+    }
+    let mut by_category = BTreeMap::<&str, Vec<&str>>::new();
+    for channel in channels {
+        by_category.entry(channel.category).or_default().push(&channel.handle);
+    }
+    for (category, handles) in by_category {
+        arguments.extend(["--category".to_owned(), format!("{category}={}", handles.join(","))]);
+    }
+    arguments.extend(more.iter().map(|text| (*text).to_owned()));
+    arguments
+}
+
+async fn report(cluster: &Cluster, arguments: &[String], codes: &[i32]) -> Value {
+    let mut all: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    all.extend(["-o", "json"]);
+    cluster.json(&all, codes).await
+}
+
+async fn detach(cluster: &Cluster, arguments: &[String]) -> SubmissionId {
+    let all: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    cluster.detach(&all).await
+}
+
+/// The rows of a dataset, by video.
+fn rows(dataset: &Path) -> BTreeMap<String, Value> {
+    let mut rows = BTreeMap::new();
+    for part in std::fs::read_dir(dataset.join("metadata")).unwrap().flatten() {
+        for line in std::fs::read_to_string(part.path()).unwrap().lines() {
+            let row: Value = serde_json::from_str(line).unwrap();
+            let id = row["video_id"].as_str().unwrap().to_owned();
+            assert!(rows.insert(id, row).is_none(), "a video stands twice");
+        }
+    }
+    rows
+}
+
+/// All files of a dataset, but for hidden ones, with their bytes; of its rows, without the moment they were crawled at.
+fn contents(dataset: &Path) -> BTreeMap<String, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for folder in ["metadata", "thumbnails"] {
+        for file in std::fs::read_dir(dataset.join(folder)).unwrap().flatten() {
+            let name = format!("{folder}/{}", file.file_name().to_string_lossy());
+            // What a process was about to write when it was killed is hidden, and no part of the dataset.
+            if file.file_name().to_string_lossy().starts_with('.') {
+                continue;
+            }
+            let mut bytes = std::fs::read(file.path()).unwrap();
+            if folder == "metadata" {
+                let text = String::from_utf8(bytes).unwrap();
+                let line = |line: &str| {
+                    let (before, rest) = line.split_once("\"crawled_at\":\"").unwrap();
+                    format!("{before}{}\n", rest.split_once('"').unwrap().1)
+                };
+                bytes = text.lines().map(line).collect::<String>().into_bytes();
+            }
+            files.insert(name, bytes);
+        }
+    }
+    files
+}
+
+/// The videos of a channel that a crawl takes, by the site's own account.
+fn takeable(channel: &Channel, order: Order, most: usize) -> Vec<String> {
+    let plain = channel.listed(order).into_iter().filter(|video| video.kind == Kind::Plain);
+    let mut ids: Vec<String> = Vec::new();
+    for video in plain {
+        if !ids.contains(&video.id) {
+            ids.push(video.id.clone());
+        }
+    }
+    ids.truncate(most);
+    ids
+}
+
+fn video_of(path: &str) -> &str {
+    path.trim_start_matches("/vi/").split('/').next().unwrap_or_default()
+}

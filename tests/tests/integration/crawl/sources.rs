@@ -1,0 +1,200 @@
+//! Whole datasets, by each source, and what becomes of them.
+
+use std::collections::HashMap;
+
+use common::ids::Digest;
+use serde_json::Value;
+use tests::youtube_site::{Channel, Fault, Faults, Host, KEY, Order, Rule, World, YoutubeSite};
+
+use super::{contents, crawl, report, rows, start, takeable};
+
+#[tokio::test]
+async fn a_whole_dataset_comes_from_the_data_api_and_a_second_crawl_asks_only_whether_it_changed() {
+    let site = YoutubeSite::start(World { channels: 6, ..World::default() }, Faults::none()).await;
+    let cluster = start(2, &[]).await;
+    let channels: Vec<&Channel> = site.channels().iter().collect();
+    let arguments =
+        crawl(&cluster, &site, "set", &channels, &["--order", "popular", "--videos-per-channel", "12"]);
+    let crawled = report(&cluster, &arguments, &[0]).await;
+    assert_eq!((&crawled["succeeded"], &crawled["failed"]), (&6.into(), &0.into()), "{crawled}");
+
+    let dataset = cluster.folder().join("set");
+    let rows = rows(&dataset);
+    assert_eq!(crawled["thumbnails"], rows.len());
+    for channel in &channels {
+        let truth: HashMap<&str, _> = channel.videos.iter().map(|video| (video.id.as_str(), video)).collect();
+        let own: Vec<&Value> = rows.values().filter(|row| row["channel_id"] == channel.id.as_str()).collect();
+        assert!(own.len() >= 10, "{} of 12 rows of {}", own.len(), channel.handle);
+        for row in own {
+            let video = truth[row["video_id"].as_str().unwrap()];
+            assert_eq!(
+                row.get("views").and_then(Value::as_u64),
+                (!video.hides_views).then_some(video.views),
+                "{row}"
+            );
+            assert_eq!(
+                (&row["title"], &row["channel"]),
+                (&video.title.as_str().into(), &channel.title.as_str().into())
+            );
+            assert_eq!((&row["category"], &row["source"]), (&channel.category.into(), &"api".into()));
+            match row.get("subscribers").and_then(Value::as_u64) {
+                Some(subscribers) => assert!(
+                    subscribers <= channel.subscribers && subscribers * 101 / 100 >= channel.subscribers
+                ),
+                None => assert!(channel.hides_subscribers),
+            }
+            let file = std::fs::read(dataset.join(row["file_name"].as_str().unwrap())).unwrap();
+            assert_eq!(row["sha256"], Digest::of(&file).to_string());
+            let picture = data::decode::decode(&file).unwrap();
+            assert_eq!(row["thumbnail_width"], picture.width);
+            assert_eq!(row["thumbnail_height"], picture.height);
+        }
+    }
+    let first = site.requests();
+    let asked = first.of(Host::Images).per_path();
+    assert!(asked.values().all(|count| *count == 1), "a thumbnail was asked for twice: {asked:?}");
+    assert_eq!(first.of(Host::Web).count(), 0, "the Data API needs no page");
+    tests::say(&format!(
+        "{} rows of {} channels: {} requests to the Data API, {} units; {} for thumbnails",
+        rows.len(),
+        channels.len(),
+        first.of(Host::Api).count(),
+        site.units_used(KEY),
+        first.of(Host::Images).count()
+    ));
+
+    let before = contents(&dataset);
+    let again = report(&cluster, &arguments, &[0]).await;
+    let second = site.requests_after(first.count()).of(Host::Images);
+    assert_eq!(second.answered(304).count(), rows.len());
+    assert_eq!(second.count(), rows.len(), "only what is there is asked for");
+    let kept: u64 = again["results"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| item["crawled"]["kept"].as_u64().unwrap())
+        .sum();
+    assert_eq!(kept, rows.len() as u64);
+    assert!(contents(&dataset) == before, "nothing changed, so no byte did");
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn pages_are_read_only_where_that_is_asked_for_and_robots_allow_it() {
+    let site =
+        YoutubeSite::start(World { channels: 4, videos_per_channel: 70, ..World::default() }, Faults::none())
+            .await;
+    let cluster = start(2, &[]).await;
+    let channels: Vec<&Channel> = site.channels().iter().collect();
+    let pages = ["--source", "page", "--videos-per-channel", "50"];
+    let unasked = cluster
+        .cli(
+            &crawl(&cluster, &site, "pages", &channels, &pages)
+                .iter()
+                .map(String::as_str)
+                .collect::<Vec<_>>(),
+        )
+        .await;
+    assert_eq!(unasked.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&unasked.stderr).contains("--read-pages"));
+    assert_eq!(site.requests().count(), 0, "nothing was asked");
+
+    // As the real one, the site's robots.txt allows the page of a channel, and nothing that follows it.
+    let pages = [&pages[..], &["--read-pages"]].concat();
+    let newest = report(&cluster, &crawl(&cluster, &site, "pages", &channels, &pages), &[0]).await;
+    for item in newest["results"].as_array().unwrap() {
+        assert!(item["crawled"]["cut_short"].as_str().unwrap().contains("robots.txt"), "{item}");
+    }
+    let rows_of_pages = rows(&cluster.folder().join("pages"));
+    assert!(rows_of_pages.values().all(|row| row["source"] == "page" && row.get("published").is_none()));
+    assert_eq!(site.requests().to("/youtubei/v1/browse").count(), 0);
+    assert_eq!(site.requests().to("/robots.txt").count(), 1, "one copy serves the whole fleet");
+    let popular = [&pages[..], &["--order", "popular"]].concat();
+    let refused = report(&cluster, &crawl(&cluster, &site, "popular", &channels, &popular), &[3]).await;
+    for item in refused["results"].as_array().unwrap() {
+        let error = item["error"].as_str().unwrap();
+        assert!(
+            error.starts_with("refused: ") && error.contains("use --order newest, or the source api"),
+            "{error}"
+        );
+    }
+    tests::say(&format!("pages alone: {} rows of {} channels", rows_of_pages.len(), channels.len()));
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn a_whole_dataset_comes_from_pages_where_the_site_lets_robots_read_all_of_them() {
+    // A site without a robots.txt.
+    let open = Rule::at("/robots.txt", Fault::NotFound);
+    let world = World { channels: 6, videos_per_channel: 70, ..World::default() };
+    let site = YoutubeSite::start(world, Faults::of([open])).await;
+    let cluster = start(2, &[]).await;
+    let channels: Vec<&Channel> = site.channels().iter().collect();
+    for (order, listed) in [("popular", Order::Popular), ("newest", Order::Latest)] {
+        let pages = ["--source", "page", "--read-pages", "--order", order, "--videos-per-channel", "45"];
+        let crawled = report(&cluster, &crawl(&cluster, &site, order, &channels, &pages), &[0]).await;
+        let rows = rows(&cluster.folder().join(order));
+        for channel in &channels {
+            let wanted = takeable(channel, listed, 45);
+            let missing: Vec<&String> = wanted.iter().filter(|id| !rows.contains_key(*id)).collect();
+            // What has no usable thumbnail has no row.
+            assert!(missing.len() <= 5, "{missing:?} of {} are missing, {order}: {crawled}", channel.handle);
+            for video in channel.videos.iter().filter(|video| rows.contains_key(&video.id)) {
+                let row = &rows[&video.id];
+                let (views, exact) = (row["views"].as_u64().unwrap(), row["views_approximate"] == false);
+                assert!(if exact { views == video.views } else { views <= video.views }, "{row} {video:?}");
+                assert!(views * 2 >= video.views, "{row} {video:?}");
+            }
+        }
+        tests::say(&format!("{order}: {} rows of {} channels from pages", rows.len(), channels.len()));
+    }
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn lists_say_what_is_known_of_their_videos_and_twins_are_told_apart() {
+    let site = YoutubeSite::start(World { channels: 3, ..World::default() }, Faults::none()).await;
+    let cluster = start(1, &[]).await;
+    let channels: Vec<&Channel> = site.channels().iter().collect();
+    let wanted: Vec<String> =
+        channels.iter().flat_map(|channel| takeable(channel, Order::Latest, 20)).collect();
+    let mut list = wanted.clone();
+    list.push("nosuchvideo".to_owned());
+    let file = cluster.folder().join("list.txt");
+    std::fs::write(&file, list.join("\n")).unwrap();
+    let videos = ["--videos", file.to_str().unwrap()];
+    let crawled = report(&cluster, &crawl(&cluster, &site, "list", &[], &videos), &[0]).await;
+    assert_eq!(crawled["items"], 2, "slices of 50");
+    let rows = rows(&cluster.folder().join("list"));
+    assert!(rows.len() + 5 >= wanted.len() && rows.keys().all(|id| wanted.contains(id)));
+    assert!(rows.values().all(|row| row["source"] == "list" && row["channel_id"].is_string()));
+
+    // A channel by its handle and by its id is the same channel.
+    let mut twins = crawl(&cluster, &site, "twins", &[channels[0]], &["--videos-per-channel", "3"]);
+    twins.extend(["--channels".to_owned(), channels[0].id.clone()]);
+    let crawled = report(&cluster, &twins, &[3]).await;
+    let errors: Vec<&str> =
+        crawled["results"].as_array().unwrap().iter().filter_map(|item| item["error"].as_str()).collect();
+    assert!(errors.len() == 1 && errors[0].starts_with("duplicate: "), "{errors:?}");
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn a_crawled_dataset_is_embedded_trained_on_and_predicted() {
+    let site = YoutubeSite::start(World { channels: 6, ..World::default() }, Faults::none()).await;
+    let cluster = start(2, &[]).await;
+    let channels: Vec<&Channel> = site.channels().iter().collect();
+    let crawled = report(&cluster, &crawl(&cluster, &site, "set", &channels, &[]), &[0]).await;
+    let dataset = cluster.folder().join("set").display().to_string();
+    let embedded = cluster.json(&["embed", &dataset, "-o", "json"], &[0]).await;
+    assert_eq!(embedded["succeeded"], crawled["thumbnails"]);
+    let trained = cluster.json(&["train", &dataset, "--epochs", "3", "-o", "json"], &[0]).await;
+    let predicted = cluster.json(&["predict", &dataset, "-o", "json"], &[0]).await;
+    tests::say(&format!(
+        "crawled {}, trained on {}, predicted: {}",
+        crawled["thumbnails"],
+        trained["split"],
+        predicted.as_array().map_or(0, Vec::len)
+    ));
+    cluster.finish().await;
+}

@@ -1,0 +1,128 @@
+//! Manners of the whole fleet, over a real Redis and a site that takes notes: several `Web`s, each over
+//! connections of its own, stand for several workers.
+
+mod model;
+mod pauses;
+mod places;
+mod quota;
+mod requests;
+mod robots;
+
+use std::time::{Duration, Instant};
+
+use common::{
+    config::Settings,
+    ids::SubmissionId,
+    store::{Admission, Lease, Limits, Store, StoreConfig, Verdict},
+};
+use futures::future::join_all;
+use tests::{
+    environment::Servers,
+    site::{Answer, Site, Visit},
+};
+use url::Url;
+use worker::crawl::web::{HostKind, Web};
+
+const KEY: &str = "hunter2-hunter2";
+
+/// Workers that share a store and settings.
+struct Fleet {
+    prefix: String,
+    settings: Settings,
+}
+
+impl Fleet {
+    fn new(settings: Settings) -> Self {
+        let settings =
+            Settings { fetch_allow: "localhost".to_owned(), youtube_api_key: Some(KEY.into()), ..settings };
+        Self { prefix: format!("manners-{}:", SubmissionId::now()), settings }
+    }
+
+    /// A fleet that is as fast as may be.
+    fn hasty() -> Self {
+        Self::new(hasty())
+    }
+
+    async fn store(&self) -> Store {
+        let url = Servers::from_environment().redis_url.as_str().into();
+        let config = StoreConfig { url, authorities: None, key_prefix: self.prefix.clone() };
+        Store::connect(&config).await.expect("Redis answers")
+    }
+
+    async fn worker(&self, name: &str) -> Web {
+        Web::new(&self.settings, self.store().await, name)
+    }
+
+    async fn workers(&self, count: usize) -> Vec<Web> {
+        join_all((0..count).map(async |at| self.worker(&format!("worker-{at}")).await)).await
+    }
+}
+
+fn hasty() -> Settings {
+    Settings {
+        crawl_web_per_second: 1000.0,
+        crawl_api_per_second: 1000.0,
+        crawl_image_per_second: 1000.0,
+        ..Settings::default()
+    }
+}
+
+fn at(site: &Site, path: &str) -> Url {
+    Url::parse(&format!("http://localhost:{}{path}", site.port())).unwrap()
+}
+
+fn host(site: &Site) -> String {
+    format!("localhost:{}", site.port())
+}
+
+async fn image_site() -> Site {
+    Site::start(vec![("/a.jpg", Answer::image(b"image".to_vec()))]).await
+}
+
+fn limits(min_interval_ms: u64, at_once: u32) -> Limits {
+    let lease = Duration::from_secs(60);
+    Limits { min_interval: Duration::from_millis(min_interval_ms), at_once, lease }
+}
+
+/// Asks for a place as often as the store says.
+async fn place(store: &Store, host: &str, limits: Limits) -> Lease {
+    loop {
+        match store.admit(host, limits, "here").await.unwrap() {
+            Admission::Go(lease) => return lease,
+            Admission::Wait(time) => tokio::time::sleep(time).await,
+            Admission::Paused { reason, .. } => panic!("paused: {reason}"),
+        }
+    }
+}
+
+/// Whether all places of a host are taken.
+async fn is_full(store: &Store, host: &str, at_once: u32) -> bool {
+    loop {
+        match store.admit(host, limits(0, at_once), "here").await.unwrap() {
+            Admission::Go(lease) => {
+                store.finished(&lease, &Verdict::Failed).await.unwrap();
+                return false;
+            }
+            // Times are rounded up, so even without an interval the next request may be a moment away.
+            Admission::Wait(time) if time <= Duration::from_millis(2) => tokio::time::sleep(time).await,
+            Admission::Wait(_) => return true,
+            Admission::Paused { reason, .. } => panic!("paused: {reason}"),
+        }
+    }
+}
+
+/// Has every worker get `url` as often as given, three requests at a time each.
+async fn get_all(workers: &[Web], kind: HostKind, url: &Url, times: usize) {
+    let rounds = workers.iter().flat_map(|web| [web; 3]).map(async |web| {
+        for _ in 0..times {
+            web.get(kind, url, None).await.unwrap();
+        }
+    });
+    join_all(rounds).await;
+}
+
+fn arrivals(visits: &[Visit]) -> Vec<Instant> {
+    let mut times: Vec<Instant> = visits.iter().map(|visit| visit.at).collect();
+    times.sort();
+    times
+}
