@@ -27,12 +27,9 @@ pub struct WorkerRecord {
     pub name: String,
     /// Version of the program.
     pub version: String,
-    /// Kinds it consumes, but for `crawl`; those that only a later version knows are passed over.
+    /// Kinds it consumes; those that only a later version knows are passed over.
     #[serde(deserialize_with = "known_kinds")]
     pub kinds: Vec<Kind>,
-    /// Whether it consumes crawl jobs. Beside `kinds`, since the version before reads no such word there.
-    #[serde(default)]
-    pub crawls: bool,
     /// Where its model runs: `cpu`, `cuda:0`; nothing without a model.
     pub device: Option<String>,
     /// Compute threads of its model.
@@ -61,7 +58,7 @@ impl WorkerRecord {
     /// Whether it consumes jobs of `kind`.
     #[must_use]
     pub fn consumes(&self, kind: Kind) -> bool {
-        self.kinds.contains(&kind) || (kind == Kind::Crawl && self.crawls)
+        self.kinds.contains(&kind)
     }
 }
 
