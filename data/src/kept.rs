@@ -113,7 +113,7 @@ impl KeptAnswer {
         let drift = |error: SchemaDrift| error.to_string();
         match self.means {
             Means::ChannelPage => {
-                let page = answer::from_page(self.status, &String::from_utf8_lossy(body));
+                let page = answer::from_page(self.status, body);
                 let first = page.and_then(|page| channel::first_page(&page));
                 let first = first.map_err(|fault| fault.to_string())?;
                 Ok(Found {

@@ -41,10 +41,15 @@ pub fn from_body(status: u16, body: &[u8]) -> Result<Value, Fault> {
 ///
 /// # Errors
 /// When the status says that there is no page, another page was sent in its place, or the object is missing.
-pub fn from_page(status: u16, html: &str) -> Result<Value, Fault> {
+pub fn from_page(status: u16, page: &[u8]) -> Result<Value, Fault> {
     if status != 200 {
         return Err(Fault::of_status(status));
     }
+    // Titles with signs that stand for others would be kept for ever.
+    let html = std::str::from_utf8(page).map_err(|error| {
+        let drift = SchemaDrift::new("the page", format!("no UTF-8: {error}"));
+        refusal(&String::from_utf8_lossy(page)).unwrap_or_else(|| drift.into())
+    })?;
     let Some(text) = initial_data(html) else {
         return Err(refusal(html).unwrap_or_else(|| {
             if html.trim_end().ends_with("</html>") {
@@ -127,7 +132,7 @@ mod tests {
     #[test]
     fn the_object_is_found_in_both_spellings_and_to_its_last_brace() {
         let check = |script: &str, expected: Value| {
-            assert_eq!(from_page(200, &page(script)), Ok(expected), "{script}");
+            assert_eq!(from_page(200, page(script).as_bytes()), Ok(expected), "{script}");
         };
         check("var ytInitialData = {\"a\":1};", json!({"a": 1}));
         check("window[\"ytInitialData\"] = {\"a\":1};window[\"other\"] = {};", json!({"a": 1}));
@@ -145,7 +150,9 @@ mod tests {
 
     #[test]
     fn pages_sent_in_place_of_another_are_recognised() {
-        let check = |html: &str, expected: Fault| assert_eq!(from_page(200, html), Err(expected), "{html}");
+        let check = |html: &str, expected: Fault| {
+            assert_eq!(from_page(200, html.as_bytes()), Err(expected), "{html}")
+        };
         check(&page("<form action=\"https://consent.youtube.com/save\" method=\"POST\">"), Fault::Consent);
         check(&page("<form id=\"captcha-form\" action=\"/sorry/index\">"), Fault::Captcha);
         check(&page("Our systems have detected unusual traffic from your network."), Fault::Captcha);
@@ -154,15 +161,18 @@ mod tests {
             "<!doctype html><html><script>var yt",
             Fault::Incomplete("the page ends before ytInitialData".to_owned()),
         );
-        let cut = from_page(200, "<script>var ytInitialData = {\"a\": [1, 2").unwrap_err();
+        let cut = from_page(200, b"<script>var ytInitialData = {\"a\": [1, 2").unwrap_err();
         assert_eq!(
             cut.to_string(),
             "the answer is incomplete: its JSON ends early: EOF while parsing a list at line 1 column 11"
         );
-        let broken = from_page(200, "<script>var ytInitialData = {a: 1};").unwrap_err();
+        let broken = from_page(200, b"<script>var ytInitialData = {a: 1};").unwrap_err();
         assert!(matches!(broken, Fault::Drift(_)), "{broken}");
-        assert_eq!(from_page(429, ""), Err(Fault::Refused(429)));
-        assert_eq!(from_page(404, ""), Err(Fault::NotFound("HTTP 404".to_owned())));
+        let garbled = from_page(200, b"<script>var ytInitialData = {\"title\": \"\xff\"};").unwrap_err();
+        assert!(garbled.to_string().contains("the page: no UTF-8"), "{garbled}");
+        assert_eq!(from_page(200, b"\xff<form action=\"https://consent.youtube.com\">"), Err(Fault::Consent));
+        assert_eq!(from_page(429, b""), Err(Fault::Refused(429)));
+        assert_eq!(from_page(404, b""), Err(Fault::NotFound("HTTP 404".to_owned())));
     }
 
     #[test]

@@ -290,5 +290,5 @@ fn a_page_says_the_same_as_its_answer() {
     let Some(answer) = answered("renderer-videos-page1.json") else { return };
     let answer = answer.unwrap();
     let html = format!("<html><script>window[\"ytInitialData\"] = {answer};</script></html>");
-    assert_eq!(first_page(&answer::from_page(200, &html).unwrap()), first_page(&answer));
+    assert_eq!(first_page(&answer::from_page(200, html.as_bytes()).unwrap()), first_page(&answer));
 }

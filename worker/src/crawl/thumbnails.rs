@@ -17,6 +17,7 @@ use common::{
     store::{JobRef, Store, Thumbnail, ThumbnailRecord},
 };
 use data::{
+    decode::decode,
     files::Files,
     youtube::{
         ids::VideoId,
@@ -65,6 +66,8 @@ enum Tried {
     Unchanged,
     /// The site has none.
     Missing,
+    /// What the site has is no picture that can be used.
+    Unusable(ItemFailure),
 }
 
 /// Settles the thumbnail of every video that is not in `records`, and puts it there. What stands in the way of
@@ -136,12 +139,18 @@ impl Bringing<'_> {
             return Ok(ThumbnailRecord::Stored(kept));
         }
         let variants = video.variants.as_deref().unwrap_or(&Variant::BEST_FIRST);
+        let mut unusable = None;
         for variant in variants {
-            if let Tried::Stored(stored) = self.try_variant(&video.id, *variant, None).await? {
-                return Ok(ThumbnailRecord::Stored(stored));
+            match self.try_variant(&video.id, *variant, None).await? {
+                Tried::Stored(stored) => return Ok(ThumbnailRecord::Stored(stored)),
+                Tried::Unusable(failure) => unusable = unusable.or(Some(failure)),
+                Tried::Unchanged | Tried::Missing => {}
             }
         }
-        Err(Stop::item(FailureReason::Missing, "the site has no thumbnail of it"))
+        Err(unusable.map_or_else(
+            || Stop::item(FailureReason::Missing, "the site has no thumbnail of it"),
+            Stop::Item,
+        ))
     }
 
     /// Asks whether a thumbnail is still what an earlier crawl brought in, whose file must still be that.
@@ -161,7 +170,7 @@ impl Bringing<'_> {
         Ok(match self.try_variant(&video.id, variant, Some(etag)).await? {
             Tried::Stored(stored) => Some(stored),
             Tried::Unchanged => Some(Thumbnail { kept: true, ..earlier.clone() }),
-            Tried::Missing => None,
+            Tried::Missing | Tried::Unusable(_) => None,
         })
     }
 
@@ -204,15 +213,19 @@ impl Bringing<'_> {
         size: (u32, u32),
     ) -> Result<Tried, Stop> {
         let Answer { bytes, etag, .. } = answer;
+        // Either way the whole picture is decoded: what cannot be, or is too large, is none.
         let cut = self.decoder.run(move || {
-            let cut = if variant.may_have_bars() { letterbox::cut_bars(&bytes) } else { Ok(None) };
+            let cut = if variant.may_have_bars() {
+                letterbox::cut_bars(&bytes)
+            } else {
+                decode(&bytes).map(|_| None)
+            };
             (cut, bytes)
         });
         let (bytes, (width, height), crop) = match cut.await {
             (Ok(Some(cut)), _) => (cut.jpeg, (cut.area.width, cut.area.height), Some(cut.area.into())),
             (Ok(None), bytes) => (bytes, size, None),
-            // A picture that cannot be decoded is as good as none.
-            (Err(_), _) => return Ok(Tried::Missing),
+            (Err(failure), _) => return Ok(Tried::Unusable(failure)),
         };
         let stored = Thumbnail {
             sha256: Digest::of(&bytes),

@@ -103,8 +103,8 @@ impl PageDraft {
     async fn first(&mut self, asking: Asking<'_>) -> Result<(), Stop> {
         let url = videos_url(asking, &self.channel)?;
         let answer = asking.turn.get(HostKind::Web, &url, None).await?;
-        let html = String::from_utf8_lossy(&answer.bytes);
-        let first = answer::from_page(answer.status, &html).and_then(|page| channel::first_page(&page));
+        let page = answer::from_page(answer.status, &answer.bytes);
+        let first = page.and_then(|page| channel::first_page(&page));
         let first = match first {
             Ok(first) => first,
             Err(fault) => return Err(faulty(asking, Means::ChannelPage, &answer, &fault).await),
@@ -112,7 +112,7 @@ impl PageDraft {
         if let Some(words) = first.empty {
             return Err(Stop::item(FailureReason::Unavailable, format!("it has no videos: {words}")));
         }
-        if let Some(version) = client_version(&html) {
+        if let Some(version) = client_version(&String::from_utf8_lossy(&answer.bytes)) {
             self.client_version = version.to_owned();
         }
         match (asking.plan.order, first.orders.popular) {
