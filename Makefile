@@ -1,7 +1,7 @@
 # One command each. The work is done by the scripts in deploy/local.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-next chaos lint fuzz demo scale up down services
+.PHONY: help setup build test test-next chaos crawl lint fuzz demo scale up down services
 export WORKERS THREADS ITEMS ROWS SCHEDULES SEED RECONNECTS ROLLS
 
 help: ## show this list
@@ -21,6 +21,10 @@ test-next: ## run the integration tests over RabbitMQ 4.0 and Redis 8.0 from Deb
 
 chaos: ## kill, cut, starve and roll back a working system; SCHEDULES=30 SEED=… RECONNECTS=1000 ROLLS=20 say how
 	@deploy/local/chaos.sh
+
+crawl: ## crawl CHANNELS=100 channels of VIDEOS=40 from a site of the tests, kill a worker of two; print rates against limits
+	@SUBWATCH_TEST_CHANNELS=$(or $(CHANNELS),100) SUBWATCH_TEST_VIDEOS=$(or $(VIDEOS),40) \
+		deploy/local/test.sh --test integration -- --nocapture crawl::fleet
 
 lint: ## check formatting, clippy, documentation and shell scripts
 	@deploy/local/lint.sh

@@ -24,6 +24,8 @@ static TOUCH: LazyLock<Script> = LazyLock::new(|| script_over_marks(include_str!
 static SUSPEND: LazyLock<Script> =
     LazyLock::new(|| script_over_marks(include_str!("scripts/suspend_job.lua")));
 static PAUSE: LazyLock<Script> = LazyLock::new(|| script_over_marks(include_str!("scripts/pause_job.lua")));
+static END_PAUSES: LazyLock<Script> =
+    LazyLock::new(|| script_over_marks(include_str!("scripts/end_pauses.lua")));
 static FINISH: LazyLock<Script> = LazyLock::new(|| script_over_marks(include_str!("scripts/finish_job.lua")));
 static REQUEUE: LazyLock<Script> =
     LazyLock::new(|| script_over_marks(include_str!("scripts/requeue_job.lua")));
@@ -338,6 +340,20 @@ impl Store {
             .arg(self.keys.doorbell())
             .arg(job.submission.to_string());
         self.invoke_finish(&call).await
+    }
+
+    /// Ends the rest of a submission's jobs before its time; they are missed then, and published again. Returns
+    /// how many rested.
+    ///
+    /// # Errors
+    /// When Redis does not serve.
+    pub async fn end_pauses(&self, submission: SubmissionId) -> Result<u64, StoreError> {
+        let mut call = END_PAUSES.prepare_invoke();
+        call.key(self.keys.submission(submission))
+            .key(self.keys.of_submission(submission, "jobs"))
+            .arg(self.keys.doorbell())
+            .arg(submission.to_string());
+        Ok(call.invoke_async(&mut self.connection.clone()).await?)
     }
 
     /// Applies the results of a job: items (by submission-wide index), counters and the end mark together,

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use common::{config::Settings, ids::SubmissionId};
+use common::{config::Settings, ids::SubmissionId, store::PausedSource};
 use reqwest::{
     Method, RequestBuilder, StatusCode,
     header::{AUTHORIZATION, HeaderMap, HeaderValue},
@@ -200,6 +200,11 @@ impl Client {
         let mut query = vec![(field, value), ("k", &k)];
         query.extend(space.map(|space| ("space", space)));
         self.send(self.request(Method::GET, "/v1/similar").query(&query)).await
+    }
+
+    /// Ends the pause of a host that crawls leave alone.
+    pub(super) async fn resume_source(&self, host: &str) -> Result<PausedSource, CliError> {
+        self.send(self.request_at(Method::POST, &["v1", "sources", host, "resume"])).await
     }
 
     pub(super) async fn workers(&self) -> Result<WorkersView, CliError> {

@@ -4,6 +4,7 @@ use axum::{
     Json,
     extract::{Path, State},
 };
+use common::store::PausedSource;
 use serde::Deserialize;
 
 use super::problem::{Failure, Params};
@@ -22,6 +23,13 @@ pub(super) async fn status(State(coordinator): State<Coordinator>) -> Result<Jso
 
 pub(super) async fn spaces(State(coordinator): State<Coordinator>) -> Result<Json<Vec<SpaceView>>, Failure> {
     Ok(Json(coordinator.spaces().await?))
+}
+
+pub(super) async fn resume_source(
+    State(coordinator): State<Coordinator>,
+    Path(host): Path<String>,
+) -> Result<Json<PausedSource>, Failure> {
+    Ok(Json(coordinator.resume_source(&host).await?))
 }
 
 /// Whether a space may be dropped while workers embed into it.

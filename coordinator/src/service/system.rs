@@ -3,7 +3,13 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
-use common::{ids::Space, jobs::Kind, store::WorkerView, topology::Route, training::head_fingerprint};
+use common::{
+    ids::Space,
+    jobs::Kind,
+    store::{PausedSource, WorkerView},
+    topology::Route,
+    training::head_fingerprint,
+};
 use data::files::Files;
 
 use super::{Coordinator, RequestError, similar::unknown_space, submissions::view};
@@ -46,6 +52,26 @@ impl Coordinator {
             quotas: self.context.store.quota().await?,
             submissions: newest.iter().map(|submission| view(submission, now_ms)).collect(),
         })
+    }
+
+    /// Lets crawls ask a host again that they leave alone, and wakes the jobs that rest. Returns how it stood.
+    ///
+    /// # Errors
+    /// When crawls do not leave it alone, or the store does not serve.
+    pub async fn resume_source(&self, host: &str) -> Result<PausedSource, RequestError> {
+        let store = &self.context.store;
+        let paused = store.pauses().await?.into_iter().find(|source| source.host == host);
+        let source = paused.ok_or_else(|| {
+            RequestError::NotFound(format!(
+                "no crawl leaves the host '{host}' alone: `subwatch status` lists those that are left alone"
+            ))
+        })?;
+        store.resume_source(host).await?;
+        // Those that rest for another reason find that out anew.
+        for id in store.active_submissions().await? {
+            store.end_pauses(id).await?;
+        }
+        Ok(source)
     }
 
     /// Returns the spaces of embeddings, by name.

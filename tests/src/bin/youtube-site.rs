@@ -1,6 +1,6 @@
 //! A site that speaks as YouTube does: prints its address, and serves until it is told to stop.
 
-use std::{io::Write, net::SocketAddr, time::Duration};
+use std::{fmt::Write as _, io::Write, net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::Parser;
@@ -26,6 +26,9 @@ struct Arguments {
     /// Where to listen; port 0 takes one that is free.
     #[arg(long, default_value = "127.0.0.1:0")]
     address: SocketAddr,
+    /// A file to write the channels into, as CSV: what `subwatch crawl --channels` reads.
+    #[arg(long, value_name = "FILE")]
+    list: Option<PathBuf>,
     /// A key that the Data API takes; may be given again.
     #[arg(long = "key", default_value = KEY)]
     keys: Vec<String>,
@@ -55,6 +58,13 @@ async fn main() -> anyhow::Result<()> {
         ..World::default()
     };
     let site = YoutubeSite::serve(listener, world, Faults::none());
+    if let Some(file) = &arguments.list {
+        let mut list = "handle,category\n".to_owned();
+        for channel in site.channels() {
+            writeln!(list, "{},{}", channel.handle, channel.category)?;
+        }
+        std::fs::write(file, list).with_context(|| format!("{} cannot be written", file.display()))?;
+    }
     // The address alone, for a script to read.
     writeln!(std::io::stdout(), "{}", site.base().as_str().trim_end_matches('/'))
         .and_then(|()| std::io::stdout().flush())

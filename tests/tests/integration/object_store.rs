@@ -6,6 +6,7 @@ use tests::{
     cluster::{Cluster, eventually},
     process::Process,
     python::project,
+    youtube_site::{Faults, Host, KEY, World, YoutubeSite},
 };
 use tokio::process::Command;
 
@@ -61,17 +62,23 @@ impl S3 {
     }
 }
 
+/// A cluster whose datasets and artifacts lie in the bucket.
+async fn cluster_over(s3: &S3, more: &[(&str, &str)]) -> Cluster {
+    let places = [
+        ("AWS_ENDPOINT_URL", s3.endpoint.as_str()),
+        ("SUBWATCH_ARTIFACTS", "s3://bucket/artifacts"),
+        ("SUBWATCH_DATASET_ROOTS", "s3://bucket/sets"),
+    ];
+    let settings = [&places[..], &CREDENTIALS, more].concat();
+    let settings: Vec<_> = settings.into_iter().map(|(key, value)| (key, value.to_owned())).collect();
+    Cluster::start_with(1, &settings).await
+}
+
 #[tokio::test]
 async fn datasets_manifests_and_exports_may_lie_in_a_bucket() {
     let folder = tempfile::tempdir().unwrap();
     let s3 = S3::start(&folder.path().join("s3.log")).await;
-    let settings = [
-        ("AWS_ENDPOINT_URL", s3.endpoint.clone()),
-        ("SUBWATCH_ARTIFACTS", "s3://bucket/artifacts".to_owned()),
-        ("SUBWATCH_DATASET_ROOTS", "s3://bucket/sets".to_owned()),
-    ];
-    let credentials = CREDENTIALS.map(|(key, value)| (key, value.to_owned()));
-    let cluster = Cluster::start_with(1, &[&settings[..], &credentials].concat()).await;
+    let cluster = cluster_over(&s3, &[]).await;
     let sample = cluster.sample(60).await;
     s3.put("sets/sample/metadata.jsonl", std::fs::read(sample.join("metadata.jsonl")).unwrap()).await;
     for entry in std::fs::read_dir(sample.join("thumbnails")).unwrap() {
@@ -108,5 +115,37 @@ async fn datasets_manifests_and_exports_may_lie_in_a_bucket() {
         assert_eq!(refused.status.code(), Some(code), "{dataset}: {text}");
         assert!(text.contains(says), "{dataset}: {text}");
     }
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn a_crawl_writes_into_a_bucket_and_the_second_asks_only_whether_it_changed() {
+    let folder = tempfile::tempdir().unwrap();
+    let s3 = S3::start(&folder.path().join("s3.log")).await;
+    let world = World { channels: 2, videos_per_channel: 12, ..World::default() };
+    let site = YoutubeSite::start(world, Faults::none()).await;
+    let unhurried = [
+        ("SUBWATCH_FETCH_ALLOW", "127.0.0.1"),
+        ("SUBWATCH_YOUTUBE_API_KEY", KEY),
+        ("SUBWATCH_CRAWL_API_PER_SECOND", "1000"),
+        ("SUBWATCH_CRAWL_IMAGE_PER_SECOND", "1000"),
+    ];
+    let cluster = cluster_over(&s3, &unhurried).await;
+    let base = site.base().to_string();
+    let channels =
+        site.channels().iter().map(|channel| channel.handle.as_str()).collect::<Vec<_>>().join(",");
+    let mut crawl = vec!["crawl", "--out", "s3://bucket/sets/crawled", "--channels", &channels, "-o", "json"];
+    crawl.extend(["--api-base", &base, "--web-base", &base, "--image-base", &base]);
+    let first = cluster.json(&crawl, &[0]).await;
+    let checked = cluster.json(&["dataset", "check", "s3://bucket/sets/crawled", "-o", "json"], &[0]).await;
+    assert_eq!((&checked["rows"], &checked["images"]), (&first["thumbnails"], &first["thumbnails"]));
+    assert!(first["thumbnails"].as_u64().is_some_and(|thumbnails| thumbnails > 15), "{first}");
+    let asked = site.requests().count();
+    let second = cluster.json(&crawl, &[0]).await;
+    assert_eq!(second["thumbnails"], first["thumbnails"]);
+    let images = site.requests_after(asked).of(Host::Images);
+    assert_eq!(images.answered(304).count(), images.count(), "nothing came a second time");
+    let embedded = cluster.json(&["embed", "s3://bucket/sets/crawled", "-o", "json"], &[0]).await;
+    assert_eq!(embedded["succeeded"], first["thumbnails"]);
     cluster.finish().await;
 }

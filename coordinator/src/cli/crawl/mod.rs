@@ -56,6 +56,11 @@ enum CrawlCommand {
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
+    /// Let crawls ask a host again that they leave alone, as `subwatch status` shows it.
+    Resume {
+        /// The host, with its port if it has one.
+        host: String,
+    },
     /// Make a part of a dataset of a table and a folder of thumbnails that are there already.
     Import(import::ImportArguments),
 }
@@ -131,6 +136,7 @@ pub(super) async fn run(
 ) -> Result<Exit, CliError> {
     match arguments.command {
         Some(CrawlCommand::Replay { files }) => return replay::run(format, &files),
+        Some(CrawlCommand::Resume { host }) => return resume(client, format, &host).await,
         Some(CrawlCommand::Import(arguments)) => return import::run(format, arguments).await,
         None => {}
     }
@@ -147,6 +153,20 @@ pub(super) async fn run(
     let exit = embed::exit_of(view.state);
     show(client, format, view).await?;
     Ok(exit)
+}
+
+async fn resume(client: &Client, format: Format, host: &str) -> Result<Exit, CliError> {
+    let source = client.resume_source(host).await?;
+    match format {
+        Format::Table => output::print(&format!(
+            "{} may be asked again; it would have been left alone until {}: {}",
+            plain(&source.host),
+            time_text(source.until_ms),
+            plain(&source.reason)
+        ))?,
+        Format::Json | Format::Jsonl => output::print_json(format, &source)?,
+    }
+    Ok(Exit::Done)
 }
 
 async fn wait_for(client: &Client, id: SubmissionId, waiting: &Waiting) -> Result<SubmissionView, CliError> {

@@ -1,5 +1,7 @@
 //! Crawls of a site that speaks as YouTube does: whole datasets, and everything that can stand in the way.
 
+mod faulty;
+mod fleet;
 mod obstacles;
 mod sources;
 
@@ -15,7 +17,7 @@ use tests::{
 /// A fleet that may ask the site as fast as it likes.
 async fn start(workers: usize, more: &[(&str, &str)]) -> Cluster {
     let mut settings = vec![
-        ("SUBWATCH_FETCH_ALLOW", "127.0.0.1"),
+        ("SUBWATCH_FETCH_ALLOW", "127.0.0.1,localhost"),
         ("SUBWATCH_YOUTUBE_API_KEY", KEY),
         ("SUBWATCH_CRAWL_WEB_PER_SECOND", "1000"),
         ("SUBWATCH_CRAWL_API_PER_SECOND", "1000"),
@@ -36,10 +38,11 @@ fn crawl(
     channels: &[&Channel],
     more: &[&str],
 ) -> Vec<String> {
-    let base = site.base().to_string();
+    // As with the real site, thumbnails lie at a host of their own.
+    let (base, images) = (site.base().to_string(), format!("http://localhost:{}/", site.port()));
     let mut arguments: Vec<String> = ["crawl", "--out"].map(str::to_owned).to_vec();
     arguments.push(cluster.folder().join(out).display().to_string());
-    for flag in ["--api-base", "--web-base", "--image-base"] {
+    for (flag, base) in [("--api-base", &base), ("--web-base", &base), ("--image-base", &images)] {
         arguments.extend([flag.to_owned(), base.clone()]);
     }
     let mut by_category = BTreeMap::<&str, Vec<&str>>::new();
@@ -113,8 +116,4 @@ fn takeable(channel: &Channel, order: Order, most: usize) -> Vec<String> {
     }
     ids.truncate(most);
     ids
-}
-
-fn video_of(path: &str) -> &str {
-    path.trim_start_matches("/vi/").split('/').next().unwrap_or_default()
 }

@@ -1,104 +1,14 @@
-//! Deaths, refusals and unknown forms: what stands in the way of a crawl.
+//! Refusals and unknown forms: what stands in the way of a crawl.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use common::{
-    ids::SubmissionId,
-    store::{State, ThumbnailRecord},
-};
-use serde_json::Value;
+use common::{ids::SubmissionId, store::State};
 use tests::{
-    cluster::{Cluster, eventually},
+    cluster::eventually,
     youtube_site::{Channel, Fault, Faults, Host, KEY, RetryAfter, Rule, Turns, Wall, World, YoutubeSite},
 };
 
-use super::{contents, crawl, detach, report, rows, start, video_of};
-
-#[tokio::test]
-async fn a_worker_killed_mid_crawl_changes_no_byte_and_nothing_that_is_stored_is_asked_for_again() {
-    let world = World { channels: 8, latency: Duration::from_millis(25), ..World::default() };
-    let site = YoutubeSite::start(world, Faults::none()).await;
-    let mut cluster = start(2, &[]).await;
-    let channels: Vec<&Channel> = site.channels().iter().collect();
-    let arguments = crawl(&cluster, &site, "undisturbed", &channels, &[]);
-    let undisturbed = report(&cluster, &arguments, &[0]).await;
-    let requests = site.requests().count();
-
-    let id = detach(&cluster, &crawl(&cluster, &site, "disturbed", &channels, &[])).await;
-    eventually("worker 0 has brought in some thumbnails of a channel and not all", || async {
-        let mut some = false;
-        for job in cluster.in_flight(id, 0).await {
-            let stored = progress(&cluster, id, &job).await.1.len();
-            some |= (10..30).contains(&stored);
-        }
-        some
-    })
-    .await;
-    cluster.workers[0].pause();
-    // What it asked last is answered and recorded, or never will be.
-    let held = cluster.in_flight(id, 0).await;
-    let mut stored = BTreeSet::new();
-    let mut listed = 0;
-    for job in &held {
-        let (is_listed, videos) = progress(&cluster, id, job).await;
-        listed += usize::from(is_listed);
-        stored.extend(videos);
-    }
-    assert!(!held.is_empty() && !stored.is_empty(), "{held:?}");
-    cluster.workers[0].kill().await;
-    let before = site.requests().count();
-    let ended = cluster.ended(id).await;
-    assert_eq!((ended.succeeded, ended.failed), (8, 0), "{ended:?}");
-
-    let after = site.requests_after(before);
-    let again: Vec<String> = after
-        .of(Host::Images)
-        .0
-        .iter()
-        .filter(|request| stored.contains(video_of(&request.path)))
-        .map(|request| request.path.clone())
-        .collect();
-    assert_eq!(again, Vec::<String>::new(), "what is stored was asked for again");
-    let twice = site
-        .requests_after(requests)
-        .of(Host::Images)
-        .per_path()
-        .into_values()
-        .filter(|count| *count > 1)
-        .count();
-    assert!(
-        twice <= held.len() * 4,
-        "{twice} thumbnails asked for twice, of at most four under way in each of {held:?}"
-    );
-    tests::say(&format!(
-        "a worker died with {} channels in hand, {listed} listed and {} thumbnails stored: 0 of them were asked for \
-         again, {twice} that were under way were",
-        held.len(),
-        stored.len()
-    ));
-    let disturbed = contents(&cluster.folder().join("disturbed"));
-    let whole = contents(&cluster.folder().join("undisturbed"));
-    let differ: Vec<&String> = disturbed
-        .keys()
-        .chain(whole.keys())
-        .filter(|name| disturbed.get(*name) != whole.get(*name))
-        .collect();
-    assert_eq!(differ, Vec::<&String>::new(), "the datasets differ");
-    assert_eq!(undisturbed["thumbnails"].as_u64(), Some(ended.thumbnails), "each is counted once");
-    cluster.finish().await;
-}
-
-/// Whether a job has its whole listing, and the videos whose thumbnails it has stored.
-async fn progress(cluster: &Cluster, id: SubmissionId, job: &str) -> (bool, Vec<String>) {
-    let progress = cluster.store.crawl_progress::<Value>(id, job).await.unwrap();
-    let is_listed = progress.listing.is_some_and(|listing| listing.get("complete").is_some());
-    let stored =
-        progress.thumbnails.into_iter().filter(|(_, record)| matches!(record, ThumbnailRecord::Stored(_)));
-    (is_listed, stored.map(|(video, _)| video).collect())
-}
+use super::{crawl, detach, report, rows, start};
 
 #[tokio::test]
 async fn what_is_in_a_form_that_nobody_knows_fails_alone_and_is_kept_for_replay() {
@@ -177,6 +87,44 @@ async fn a_site_that_has_had_enough_is_left_alone_and_costs_no_attempt() {
         }
     }
     assert_eq!(cluster.store.dead_letters().await.unwrap(), 0);
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn an_operator_ends_the_pause_of_a_host_and_its_jobs_go_on() {
+    let site = YoutubeSite::start(World { channels: 2, ..World::default() }, Faults::none()).await;
+    let rule = Rule::to(Host::Images, Fault::TooManyRequests(RetryAfter::Unsaid));
+    site.faults().add(rule);
+    let long = [("SUBWATCH_CRAWL_PAUSE_SECONDS", "3600"), ("SUBWATCH_SWEEP_AFTER_SECONDS", "1")];
+    let cluster = start(1, &long).await;
+    let channels: Vec<&Channel> = site.channels().iter().collect();
+    let id =
+        detach(&cluster, &crawl(&cluster, &site, "set", &channels, &["--videos-per-channel", "5"])).await;
+    eventually("every job rests", || async {
+        let marks = cluster.store.job_marks(id).await.unwrap();
+        marks.len() == 2 && marks.values().all(|mark| mark.state == "paused")
+    })
+    .await;
+    let host = format!("localhost:{}", site.port());
+    let status = cluster.cli(&["status"]).await;
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    assert!(status.contains(&format!("{host} is left alone, until ")), "{status}");
+
+    let other = cluster.cli(&["crawl", "resume", "other.example"]).await;
+    assert_eq!(other.status.code(), Some(5), "{}", String::from_utf8_lossy(&other.stderr));
+    assert!(String::from_utf8_lossy(&other.stderr).contains("the host 'other.example'"));
+    site.faults().clear();
+    let resumed = cluster.json(&["crawl", "resume", &host, "-o", "json"], &[0]).await;
+    assert_eq!(
+        (&resumed["host"], &resumed["reason"]),
+        (&host.into(), &"it answers 429 Too Many Requests".into())
+    );
+    let ended = cluster.ended(id).await;
+    assert_eq!((ended.succeeded, ended.failed), (2, 0), "{ended:?}");
+    let status = cluster.json(&["status", "-o", "json"], &[0]).await;
+    assert_eq!(status["paused_sources"], serde_json::json!([]), "{status}");
+    // The copies that rest would come back in ten minutes, and have no effect.
+    cluster.vhost.delete_queue("subwatch.delay.10m").await;
     cluster.finish().await;
 }
 
