@@ -11,7 +11,11 @@ NAMESPACE = "subwatch"
 OPERATOR_MAKES = {
     ("Secret", "subwatch-servers"): {"amqp_url", "redis_url", "rabbitmq.conf", "redis.conf", "tokens", "token"},
     ("Secret", "subwatch-aws"): None,
+    ("Secret", "subwatch-youtube"): {"api_key"},
 }
+# As `subwatch-worker --kinds` takes them.
+KINDS = {"crawl", "embed", "train-epoch", "predict"}
+OUR_IMAGES = ("subwatch-coordinator", "subwatch-worker", "subwatch-crawler")
 # Variables of the containers that are no settings of ours.
 OTHER_VARIABLES = re.compile(r"AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|REGION|ENDPOINT_URL|ALLOW_HTTP)|RUST_BACKTRACE")
 PROBES = {"startupProbe": {"/healthz", "/readyz"}, "readinessProbe": {"/readyz"}, "livenessProbe": {"/healthz"}}
@@ -42,7 +46,7 @@ def containers(workload):
 
 
 def is_ours(container):
-    return re.split("[@:]", container["image"].rpartition("/")[2])[0] in ("subwatch-coordinator", "subwatch-worker")
+    return re.split("[@:]", container["image"].rpartition("/")[2])[0] in OUR_IMAGES
 
 
 def matches(selector, labels):
@@ -295,6 +299,25 @@ def is_pinned(image):
     return tag not in ("", "latest")
 
 
+def has_workers_for_every_kind(objects):
+    """Each kind of job is somebody's, and whoever crawls can write the datasets."""
+    done = set()
+    for workload in workloads(objects):
+        for container in filter(is_ours, containers(workload)):
+            arguments = container.get("args", [])
+            if "--kinds" not in arguments:
+                continue
+            kinds = set(arguments[arguments.index("--kinds") + 1].split(","))
+            for kind in kinds - KINDS:
+                yield f"{name(workload)}: {kind} is no kind of job"
+            done |= kinds
+            for path, (_, mount) in folders(workload, container).items():
+                if "crawl" in kinds and path == "/data" and mount.get("readOnly"):
+                    yield f"{name(workload)}: cannot write datasets, for it mounts {path} read-only"
+    for kind in KINDS - done:
+        yield f"nobody carries out {kind} jobs"
+
+
 def reaches_the_servers(objects, urls):
     """The URLs that deploy/secrets.sh writes name Services and their ports."""
     services = {thing["metadata"]["name"]: thing for thing in of_kind(objects, "Service")}
@@ -313,7 +336,7 @@ def problems(objects, keys, urls):
         return found
     rules = (
         is_named_once_and_in_its_namespace, has_settings_that_fit_the_pod, has_probes, has_selectors_that_match,
-        refers_to_what_exists, mounts_what_it_declares, is_confined, is_bounded_and_pinned,
+        refers_to_what_exists, mounts_what_it_declares, is_confined, is_bounded_and_pinned, has_workers_for_every_kind,
     )
     found += [problem for rule in rules for problem in rule(objects)]
     return found + [*has_only_known_variables(objects, keys), *reaches_the_servers(objects, urls)]
