@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The whole way on this machine, from nothing to figures: a sample dataset, its embeddings, a head trained on
-# them, predictions. Runs on servers, a coordinator and workers of its own, which end with it.
+# The whole way on this machine, from nothing to figures: a dataset crawled from a site that speaks as YouTube
+# does, its embeddings, a head trained on them, predictions. Runs on servers, a site, a coordinator and workers of
+# its own, which end with it.
 #
 #   WORKERS=2 THREADS=1 demo.sh
 #
@@ -11,7 +12,8 @@
 . "$scripts/processes.sh"
 . "$scripts/programs.sh"
 
-images=600
+channels=16
+videos=40
 subwatch=target/release/subwatch
 
 choose_weights() {
@@ -27,6 +29,15 @@ choose_weights() {
         weights_note="no pretrained weights were given, so figures show the system working, not what a pretrained
              backbone would predict; set SUBWATCH_MODEL_WEIGHTS=… to a .pth or .safetensors file"
     fi
+}
+
+# Starts the site and sets `site` to its address, and the crawl's settings to what such a site can bear.
+start_site() {
+    start_process site target/release/youtube-site --channels "$channels" --videos "$videos" --list "$home/channels.csv"
+    await site 30 grep -q '^http' "$logs/site.log" || exit 1
+    site=$(head -n 1 "$logs/site.log")
+    export SUBWATCH_FETCH_ALLOW=127.0.0.1,localhost SUBWATCH_YOUTUBE_API_KEY=site-key
+    export SUBWATCH_CRAWL_API_PER_SECOND=100 SUBWATCH_CRAWL_IMAGE_PER_SECOND=200
 }
 
 # Runs `subwatch` with the arguments after $1, whose standard output goes to the file $1 in the demo's folder.
@@ -58,9 +69,12 @@ def documents(name):
         text = text[end:].lstrip()
     return found
 
-first, again, run = (documents(name)[-1] for name in ("embed.json", "again.json", "train.json"))
+names = "crawl.json", "check.json", "embed.json", "again.json", "train.json"
+crawl, check, first, again, run = (documents(name)[-1] for name in names)
 split, test, predictions = run["split"], run["test"], documents("predict.jsonl")
 print(f"""\
+crawl        {crawl['succeeded']} channels in {crawl['elapsed_seconds']:.1f} s: {crawl['thumbnails']} thumbnails
+check        {check['rows']} rows, {check['labels']['items']} with a label, {len(check['problems'])} unusable
 embed        {first['succeeded']} images in {first['elapsed_seconds']:.1f} s: {first['items_per_second']:.1f} img/s with {workers} worker(s), {first['failed']} failed
 embed again  {again['succeeded']} images in {again['elapsed_seconds']:.1f} s, {again['cached']} of them from the cache
 train        {len(run['epochs'])} epochs in {run['elapsed_seconds']:.1f} s on {split['train']}/{split['valid']}/{split['test']} images (train/valid/test), best epoch {run['best_epoch']}
@@ -77,34 +91,40 @@ use_instance demo
 lock "$home/demo.lock" "make demo"
 clean_up() {
     stop_programs
+    stop_processes 5 site
     "$scripts/services.sh" stop demo
 }
 leave_cleanly
 
 "$scripts/setup.sh"
 build
-heading "1/6 servers, a coordinator and $workers worker(s) of the demo's own"
+heading "1/7 servers, a site, a coordinator and $workers worker(s) of the demo's own"
 stop_programs
+stop_processes 0 site
 "$scripts/services.sh" start demo --fresh
 # shellcheck source=/dev/null
 . "$home/services.env"
 rm -rf "$home/dataset" "$home/artifacts"
 unset SUBWATCH_REDIS_KEY_PREFIX SUBWATCH_DATASET_ROOTS SUBWATCH_TOKENS_FILE SUBWATCH_TOKEN SUBWATCH_TOKEN_FILE \
-    SUBWATCH_AMQP_CA_FILE SUBWATCH_REDIS_CA_FILE
+    SUBWATCH_AMQP_CA_FILE SUBWATCH_REDIS_CA_FILE SUBWATCH_YOUTUBE_API_KEY_FILE
 export SUBWATCH_ARTIFACTS=$home/artifacts
 choose_weights
+start_site
 start_programs "$workers" || exit 1
 
 dataset=${home#"$root/"}/dataset
-heading "2/6 a sample dataset of $images thumbnails"
-step sample.txt dataset sample "$dataset" --count "$images" --seed 0
-heading "3/6 its embeddings"
+heading "2/7 a dataset, crawled from $channels channels of the site"
+step crawl.json -o json crawl --out "$dataset" --channels "${home#"$root/"}/channels.csv" --order popular \
+    --videos-per-channel "$videos" --api-base "$site" --web-base "$site" --image-base "${site/127.0.0.1/localhost}"
+heading "3/7 what it holds"
+step check.json -o json dataset check "$dataset"
+heading "4/7 its embeddings"
 step embed.json -o json embed "$dataset"
-heading "4/6 the same again, from the cache"
+heading "5/7 the same again, from the cache"
 step again.json -o json embed "$dataset"
-heading "5/6 a head trained on them"
+heading "6/7 a head trained on them"
 step train.json -o json train "$dataset"
-heading "6/6 predictions for five thumbnails"
+heading "7/7 predictions for five thumbnails"
 thumbnails=("$dataset"/thumbnails/*)
 step predict.jsonl -o jsonl predict "${thumbnails[@]:0:5}"
 print_summary
