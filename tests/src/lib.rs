@@ -21,3 +21,11 @@ pub fn say(line: &str) {
     // A closed standard error is no reason to fail.
     let _ = writeln!(std::io::stderr(), "  {line}");
 }
+
+/// Makes a client for the HTTP of whatever is tested.
+#[must_use]
+pub fn http() -> reqwest::Client {
+    // Another test may have chosen a provider already; either will do.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::new()
+}

@@ -114,6 +114,8 @@ pub struct Settings {
     pub retention_seconds: u64,
     /// How long an uploaded image is kept, in seconds. Default 1 day.
     pub upload_ttl_seconds: u64,
+    /// Bytes that uploaded images may take up together; more are refused until some have expired. Default 4 GiB.
+    pub max_upload_bytes: u64,
     /// How long a job may stay untouched, with nothing left in its queue, before it is published again,
     /// in seconds. Default 30.
     pub sweep_after_seconds: u64,
@@ -184,6 +186,7 @@ impl Default for Settings {
             max_active: 1000,
             retention_seconds: 30 * 24 * 3600,
             upload_ttl_seconds: 24 * 3600,
+            max_upload_bytes: 4 << 30,
             sweep_after_seconds: 30,
             max_image_bytes: 32 << 20,
             model_weights: None,
@@ -257,6 +260,9 @@ impl Settings {
         }
         if self.max_active == 0 {
             return fail("max_active", &0, "at least 1");
+        }
+        if self.max_upload_bytes < self.max_image_bytes {
+            return fail("max_upload_bytes", &self.max_upload_bytes, "at least SUBWATCH_MAX_IMAGE_BYTES");
         }
         if self.prefetch == 0 {
             return fail("prefetch", &self.prefetch, "at least 1");

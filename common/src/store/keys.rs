@@ -67,6 +67,14 @@ impl Keys {
         format!("{}img:{digest}", self.prefix)
     }
 
+    pub(super) fn uploads(&self) -> String {
+        format!("{}{{uploads}}", self.prefix)
+    }
+
+    pub(super) fn upload_sizes(&self) -> String {
+        format!("{}{{uploads}}:sizes", self.prefix)
+    }
+
     pub(super) fn workers(&self) -> String {
         format!("{}workers", self.prefix)
     }

@@ -20,14 +20,21 @@ impl Coordinator {
     /// Keeps an uploaded image; the caller has bounded its size.
     ///
     /// # Errors
-    /// When it is empty or the store does not serve.
+    /// When it is empty, there is no room beside those that are kept, or the store does not serve.
     pub async fn put_image(&self, bytes: Bytes) -> Result<StoredImage, RequestError> {
         if bytes.is_empty() {
             return Err(RequestError::Invalid("the image has no bytes".to_owned()));
         }
-        let ttl = Duration::from_secs(self.context.settings.upload_ttl_seconds);
-        let sha256 = self.context.store.put_image(&bytes, ttl).await?;
-        Ok(StoredImage { sha256, bytes: bytes.len() as u64 })
+        let settings = &self.context.settings;
+        let (ttl, limit) = (Duration::from_secs(settings.upload_ttl_seconds), settings.max_upload_bytes);
+        match self.context.store.put_image(&bytes, ttl, limit).await? {
+            Some(sha256) => Ok(StoredImage { sha256, bytes: bytes.len() as u64 }),
+            None => Err(RequestError::Busy(format!(
+                "uploaded images take up all of {limit} bytes (SUBWATCH_MAX_UPLOAD_BYTES), and each is kept for {} \
+                 seconds: try again later, or name a folder that the coordinator can read",
+                ttl.as_secs()
+            ))),
+        }
     }
 
     /// Fetches an image from a public address and keeps it.

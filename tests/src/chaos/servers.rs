@@ -138,8 +138,7 @@ impl ServerPair {
             // Listeners open last, so a broker that answers here has booted.
             Server::Broker => {
                 let overview = format!("http://127.0.0.1:{}/api/overview", self.management);
-                let _ = rustls::crypto::ring::default_provider().install_default();
-                let asking = reqwest::Client::new().get(overview).basic_auth("guest", Some("guest"));
+                let asking = crate::http().get(overview).basic_auth("guest", Some("guest"));
                 let answer = asking.timeout(Duration::from_secs(5)).send().await;
                 answer.is_ok_and(|answer| answer.status().is_success())
                     && TcpStream::connect(("127.0.0.1", self.amqp)).await.is_ok()

@@ -5,13 +5,10 @@ use std::time::{Duration, Instant};
 use common::store::State;
 use reqwest::StatusCode;
 use serde_json::{Value, json};
-use tests::cluster::{Cluster, eventually};
-
-fn http() -> reqwest::Client {
-    // Another test may have chosen a provider already; either will do.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::new()
-}
+use tests::{
+    cluster::{Cluster, eventually},
+    http,
+};
 
 #[tokio::test]
 async fn a_request_sent_again_under_its_key_is_the_same_submission() {

@@ -31,12 +31,8 @@ impl S3 {
         let mut command = Command::new(project().join(".local/venv/bin/moto_server"));
         command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdin(Stdio::null());
         let process = Process::start(command, log.to_path_buf());
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let s3 = Self {
-            endpoint: format!("http://127.0.0.1:{port}"),
-            client: reqwest::Client::new(),
-            _process: process,
-        };
+        let s3 =
+            Self { endpoint: format!("http://127.0.0.1:{port}"), client: tests::http(), _process: process };
         eventually("the S3 service answers", || async { s3.client.get(&s3.endpoint).send().await.is_ok() })
             .await;
         s3.put("", Vec::new()).await;

@@ -9,12 +9,13 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{Client, Method, RequestBuilder, StatusCode, header};
+use reqwest::{Method, RequestBuilder, StatusCode, header};
 use serde_json::{Value, json};
 use tests::{
     broker_admin::Vhost,
     cluster::{Cluster, eventually},
     environment::{EncryptedServers, Servers},
+    http,
     process::{Process, binary},
     site::{Answer, Site},
 };
@@ -67,11 +68,6 @@ async fn new_token(name: &str, scope: &str) -> (String, String) {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
-}
-
-fn http() -> Client {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::new()
 }
 
 /// Sends a request and returns status and body; whatever is refused must be a problem that says so.

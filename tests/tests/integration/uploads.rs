@@ -1,7 +1,7 @@
 //! Images of the caller's machine, from standard input and from URLs.
 
 use tests::{
-    cluster::Cluster,
+    cluster::{Cluster, eventually},
     site::{Answer, Site},
 };
 
@@ -58,5 +58,31 @@ async fn images_reach_the_model_from_wherever_they_are() {
     check(url("127.0.0.1", "/a.jpg"), Err("127.0.0.1 is at no public address")).await;
     check("http://169.254.169.254/latest".to_owned(), Err("no public address")).await;
     check("http://user:secret@localhost/a.jpg".to_owned(), Err("credentials")).await;
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn uploads_take_up_no_more_than_they_may_and_give_their_room_back() {
+    let room = [
+        ("SUBWATCH_MAX_IMAGE_BYTES", "3000".to_owned()),
+        ("SUBWATCH_MAX_UPLOAD_BYTES", "5000".to_owned()),
+        ("SUBWATCH_UPLOAD_TTL_SECONDS", "3".to_owned()),
+    ];
+    let cluster = Cluster::start_with(0, &room).await;
+    let client = tests::http();
+    let upload = async |byte: u8| {
+        let request = client.post(format!("{}/v1/images", cluster.url())).body(vec![byte; 2000]);
+        let answer = request.send().await.unwrap();
+        let status = answer.status().as_u16();
+        let retry = answer.headers().contains_key("retry-after");
+        (status, retry, answer.text().await.unwrap())
+    };
+    for byte in [1, 2, 1, 2] {
+        assert_eq!(upload(byte).await.0, 201, "the same bytes are kept once");
+    }
+    let (status, retry, problem) = upload(3).await;
+    assert_eq!((status, retry), (429, true), "{problem}");
+    assert!(problem.contains("SUBWATCH_MAX_UPLOAD_BYTES"), "{problem}");
+    eventually("those that expired make room", async || upload(3).await.0 == 201).await;
     cluster.finish().await;
 }
