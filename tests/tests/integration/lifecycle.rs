@@ -158,30 +158,27 @@ async fn a_worker_whose_model_hangs_ends_itself_and_leaves_the_marks() {
     let mut cluster = Cluster::start_with(0, &[("SUBWATCH_PREFETCH", "2".to_owned())]).await;
     cluster.add_worker_with(&[("SUBWATCH_JOB_LIMIT_SECONDS", "40".to_owned())]);
     cluster.wait_for_workers(1).await;
-    let dataset = cluster.sample(256).await.display().to_string();
+    // Twelve jobs: enough to be caught at one of them.
+    let dataset = cluster.sample(768).await.display().to_string();
     let id = cluster.detach(&["embed", &dataset]).await;
     eventually("it works", || async { !cluster.in_flight(id, 0).await.is_empty() }).await;
     let worker = &mut cluster.workers[0];
     // Caught between two batches the thread would hang at nothing, so it is tried until it is caught in one.
-    eventually("the model computes", || async { worker.thread_computes("model") }).await;
-    let mut frozen = worker.freeze_thread("model");
     let status = loop {
-        match tokio::time::timeout(std::time::Duration::from_secs(25), worker.ended()).await {
-            Ok(status) => break status,
-            Err(_) => {
-                drop(frozen);
-                // What it holds has little time left by now; what it takes next has all of it.
-                eventually("what it held is finished", || async {
-                    let record = cluster.store.workers().await.unwrap().remove(0).record;
-                    record.jobs_finished >= Some(2)
-                })
-                .await;
-                eventually("the model computes", || async { worker.thread_computes("model") }).await;
-                frozen = worker.freeze_thread("model");
-            }
+        eventually("the model computes", || async { worker.thread_computes("model") }).await;
+        let finished = cluster.submission(id).await.jobs_finished;
+        let frozen = worker.freeze_thread("model");
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(25), worker.ended()).await;
+        drop(frozen);
+        if let Ok(status) = ended {
+            break status;
         }
+        // What it holds has little time left by now; what it takes next has all of it.
+        eventually("what it held is finished", || async {
+            cluster.submission(id).await.jobs_finished >= finished + 2
+        })
+        .await;
     };
-    drop(frozen);
     let log = cluster.workers[0].log();
     assert_eq!(status.code(), Some(1), "{status}: {log}");
     assert!(log.contains("subwatch-worker: the model has been computing one batch for"), "{log}");
@@ -193,7 +190,7 @@ async fn a_worker_whose_model_hangs_ends_itself_and_leaves_the_marks() {
 
     cluster.add_worker();
     let ended = cluster.ended(id).await;
-    assert_eq!((ended.succeeded, ended.failed), (256, 0), "{ended:?}");
+    assert_eq!((ended.succeeded, ended.failed), (768, 0), "{ended:?}");
     let after = cluster.store.job_marks(id).await.unwrap();
     let crashed = after.values().filter(|mark| mark.crashes == 1).count();
     assert_eq!(crashed, suspects.len(), "each of them ran alone: {after:?}");
