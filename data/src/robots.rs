@@ -51,7 +51,8 @@ mod tests {
 
     #[test]
     fn a_file_allows_forbids_and_delays() {
-        let text = "User-agent: *\nDisallow: /private/\nCrawl-delay: 2\n\nUser-agent: subwatch\nDisallow: /no/\n";
+        let text =
+            "User-agent: *\nDisallow: /private/\nCrawl-delay: 2\n\nUser-agent: subwatch\nDisallow: /no/\n";
         let at = |path: &str| check(text, &Url::parse("https://example.org").unwrap().join(path).unwrap());
         assert_eq!(at("/private/a"), Ok(Duration::ZERO), "a group of our own is the only one that counts");
         assert_eq!(

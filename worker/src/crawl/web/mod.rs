@@ -88,7 +88,11 @@ impl Web {
     pub fn new(settings: &Settings, store: Store, worker: &str) -> Self {
         let inner = Inner {
             store,
-            client: Client::new(&settings.fetch_allow, &fetch::user_agent(settings.crawl_contact.as_ref()), LIMIT),
+            client: Client::new(
+                &settings.fetch_allow,
+                &fetch::user_agent(settings.crawl_contact.as_ref()),
+                LIMIT,
+            ),
             hosts: Hosts::new(settings),
             key: Key::new(settings),
             worker: worker.to_owned(),
