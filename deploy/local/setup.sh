@@ -7,7 +7,8 @@
 
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
-packages=(ca-certificates cmake curl g++ gcc make nasm openssl pkg-config python3-venv rabbitmq-server redis-server)
+packages=(ca-certificates chromium chromium-driver cmake curl g++ gcc make nasm openssl pkg-config python3-venv
+    rabbitmq-server redis-server)
 requirements=(torch==2.11.0 torchvision==0.26.0 numpy pillow "moto[server]==5.2.5" kubernetes-validate==1.37.0)
 stamp=$state/venv.stamp
 

@@ -485,6 +485,14 @@ mod tests {
         check("SUBWATCH_CRAWL_PAUSE_SECONDS", "0", "between 1 and 604800");
         check("SUBWATCH_CRAWL_CONTACT", "ftp://me", "an http URL or mailto:ADDRESS");
         check("SUBWATCH_CRAWL_CONTACT", "https://me/(x)", "without parentheses");
+        check("SUBWATCH_RANKING_ROWS", " ", "SUBWATCH_RANKING_ROWS is ' ': it must be a CSS selector");
+        check("SUBWATCH_RANKING_WAIT_SECONDS", "0", "it must be between 1 and 600");
+        check("SUBWATCH_RANKING_WEBDRIVER", "ftp://grid", "it must be an http URL such as");
+        check(
+            "SUBWATCH_RANKING_WEBDRIVER",
+            "http://me:hunter2@grid",
+            "SUBWATCH_RANKING_WEBDRIVER is 'http://me:***@grid/': it must be",
+        );
         check(
             "SUBWATCH_YOUTUBE_API_KEY",
             "hunter 2",

@@ -1,6 +1,7 @@
 //! Crawls of a site that speaks as YouTube does: whole datasets, and everything that can stand in the way.
 
 mod obstacles;
+mod ranking;
 mod sources;
 
 use std::{collections::BTreeMap, path::Path};
