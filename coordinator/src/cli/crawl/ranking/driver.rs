@@ -21,12 +21,13 @@ const END_LIMIT: Duration = Duration::from_secs(5);
 /// The exit status of a shell that does not find a program.
 const NOT_FOUND: i32 = 127;
 /// Starts the driver at a port that is free; once standard input ends, kills it with its browser and removes
-/// the folder `$1`. A session of its own makes both one process group.
+/// the folder `$1`. A session of its own makes both one process group; before it has one, it is killed alone.
 const LEASH: &str = r#"
 command -v chromedriver >/dev/null || exit 127
 setsid chromedriver --port=0 </dev/null &
 cat >/dev/null
-kill -KILL -- -$!
+kill -KILL -$!
+kill -KILL $!
 wait
 rm -rf "$1"
 "#;
