@@ -55,8 +55,7 @@ async fn read(
     let folder = folder.to_str().unwrap();
     let all = [&["crawl", "ranking", "--read-pages"], arguments].concat();
     let output = cluster.cli_with(&all, &[settings, &[("TMPDIR", folder)]].concat()).await;
-    assert_eq!(browsers(folder), Vec::<String>::new(), "a browser goes on");
-    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0, "a browser leaves files");
+    nothing_is_left(folder).await;
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
@@ -65,6 +64,14 @@ fn temporary(cluster: &Cluster) -> PathBuf {
     let folder = cluster.folder().join("temporary");
     std::fs::create_dir_all(&folder).unwrap();
     folder
+}
+
+/// Waits for the end of a browser with its files below `folder`; what looks after its crashes ends last.
+async fn nothing_is_left(folder: &str) {
+    eventually("browser and files are gone", || async {
+        browsers(folder).is_empty() && std::fs::read_dir(folder).unwrap().count() == 0
+    })
+    .await;
 }
 
 /// The command lines of all processes that name `folder`, as a browser names its profile.
@@ -306,12 +313,8 @@ async fn the_browser_ends_with_the_command_however_that_ends() {
         if signal == "SIGINT" {
             assert_eq!(status.code(), Some(130), "{}", command.log());
             assert!(command.log().contains("nothing was submitted"), "{}", command.log());
-            assert_eq!(browsers(folder), Vec::<String>::new(), "who is asked to stop tidies up before");
         }
-        eventually("browser and files are gone", || async {
-            browsers(folder).is_empty() && std::fs::read_dir(folder).unwrap().count() == 0
-        })
-        .await;
+        nothing_is_left(folder).await;
     }
     cluster.finish().await;
 }
