@@ -45,7 +45,7 @@ async fn in_session<T>(
         let opened = Session::open(url, &asked, settings.ranking_wait()).await;
         opened.map_err(|error| {
             let hint = if driver.is_some() {
-                "is chromium installed, in the version of chromedriver?"
+                "is chromium installed, in the version of chromedriver, and may it open a sandbox?"
             } else {
                 "SUBWATCH_RANKING_WEBDRIVER must be the WebDriver of a Chromium that runs"
             };
