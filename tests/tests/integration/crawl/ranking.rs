@@ -3,8 +3,7 @@
 use std::{
     cmp::Reverse,
     collections::BTreeMap,
-    fs::Permissions,
-    os::unix::fs::{MetadataExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, chown},
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -328,13 +327,14 @@ async fn the_browser_ends_with_the_command_however_that_ends() {
 async fn a_driver_that_runs_already_is_used_and_its_session_is_closed() {
     let site = YoutubeSite::start(World { channels: 15, ..World::default() }, Faults::none()).await;
     let cluster = start(0, &FITTING).await;
-    let folder = tempfile::Builder::new().permissions(Permissions::from_mode(0o777)).tempdir().unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let mut driver = Command::new("chromedriver");
     driver.arg("--port=0").env("HOME", folder.path()).env("TMPDIR", folder.path());
     if Path::new("/proc/self").metadata().unwrap().uid() == 0 {
         // Whoever runs a driver decides about the sandbox: a browser of somebody else's keeps it, and there is
         // none for root.
         driver.uid(NOBODY).gid(NOBODY);
+        chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
     }
     let mut driver = driver.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
     let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();

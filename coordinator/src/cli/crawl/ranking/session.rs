@@ -93,11 +93,14 @@ impl Session {
     }
 }
 
-/// What an error says, without the addresses in the driver's own program that follow it.
+/// What an error says, without its particulars in parentheses.
 fn refusal(value: &Value) -> String {
     let said = ["message", "error"].iter().filter_map(|name| value[*name].as_str());
-    let mut lines = said.filter_map(|text| text.lines().map(str::trim).find(|line| !line.is_empty()));
-    lines.next().unwrap_or("it does not say why").to_owned()
+    let mut said = said.map(|text| {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('('));
+        lines.collect::<Vec<_>>().join(" ")
+    });
+    said.find(|text| !text.is_empty()).unwrap_or_else(|| "it does not say why".to_owned())
 }
 
 fn cause_of(error: &reqwest::Error) -> String {
@@ -128,6 +131,9 @@ mod tests {
             "stacktrace": "#0 0x558f489fdaae <unknown>\n"
         });
         assert_eq!(refusal(&value), "unknown error: net::ERR_CONNECTION_REFUSED");
+        let message = "session not created\nfrom unknown error: cannot create temp dir\n  (Session info: x)";
+        let all = "session not created from unknown error: cannot create temp dir";
+        assert_eq!(refusal(&json!({"error": "session not created", "message": message})), all);
         assert_eq!(refusal(&json!({"error": "timeout", "message": ""})), "timeout");
         assert_eq!(refusal(&json!(null)), "it does not say why");
     }
