@@ -69,7 +69,7 @@ impl Crawl {
         for Entry { reference, category, .. } in entries(&self.channels)? {
             match reference {
                 Reference::Channel(channel) => {
-                    channels.push(CrawlChannel { channel: text_of(&channel), category })
+                    channels.push(CrawlChannel { channel: text_of(&channel), category });
                 }
                 Reference::Video(video) => {
                     return Err(usage(format!("{video} is a video: name it with --videos")));
