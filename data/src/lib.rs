@@ -14,6 +14,7 @@ mod ledger;
 pub mod manifest;
 pub mod parts;
 pub mod preprocess;
+pub mod robots;
 pub mod roots;
 pub mod sample;
 pub mod split;

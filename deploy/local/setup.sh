@@ -8,6 +8,9 @@
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 packages=(ca-certificates cmake curl g++ gcc make nasm openssl pkg-config python3-venv rabbitmq-server redis-server)
+# The browser that rankings are read with. Elsewhere Chromium has other names, and may need snap.
+. /etc/os-release 2>/dev/null || ID=''
+[[ ${ID:-} != debian ]] || packages+=(chromium chromium-driver)
 requirements=(torch==2.11.0 torchvision==0.26.0 numpy pillow "moto[server]==5.2.5" kubernetes-validate==1.37.0)
 stamp=$state/venv.stamp
 
@@ -114,4 +117,6 @@ restore_policy
 missing=$(missing_packages)
 [[ -z $missing ]] || install_packages "${missing% }"
 venv_is_complete || make_venv
+command -v chromedriver >/dev/null ||
+    say "There is no chromedriver on the PATH: reading rankings, and the tests of that, need one and its Chromium."
 say "set-up is complete"

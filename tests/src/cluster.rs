@@ -219,6 +219,15 @@ impl Cluster {
         command.kill_on_drop(true).output().await.expect("the command line starts")
     }
 
+    /// Starts the command line, with more environment variables, and does not wait for it.
+    #[must_use]
+    pub fn start_cli(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Process {
+        let mut command = Command::new(binary("subwatch"));
+        command.args(arguments).envs(self.environment.iter().cloned()).env("SUBWATCH_URL", &self.url);
+        command.envs(settings.iter().copied());
+        Process::start(command, self.folder.path().join(format!("cli-{}.log", Uuid::now_v7().simple())))
+    }
+
     /// Runs the command line with `input` on its standard input.
     pub async fn cli_reading(&self, arguments: &[&str], input: &[u8]) -> Output {
         let mut command = Command::new(binary("subwatch"));

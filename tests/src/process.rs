@@ -113,6 +113,11 @@ impl Process {
         self.signal(Signal::SIGTERM);
     }
 
+    /// Sends SIGINT, as Ctrl-C does, and does not wait.
+    pub fn interrupt(&self) {
+        self.signal(Signal::SIGINT);
+    }
+
     /// Stops its thread of this name where it stands, and no other, until the handle is dropped: what a
     /// call that never returns looks like from outside.
     ///

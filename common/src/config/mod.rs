@@ -98,6 +98,18 @@ pub struct Settings {
     pub youtube_api_key_file: Option<PathBuf>,
     /// Units of the Data API that the key may spend in a day, which ends at midnight Pacific time. Default 10000.
     pub youtube_quota_units: u64,
+    /// A WebDriver of Chromium that runs already, as an http URL; rankings are read with it. Default: none, and
+    /// then `chromedriver` is started while it is needed.
+    pub ranking_webdriver: Option<Url>,
+    /// CSS selector of the rows of a ranking, in the order of their ranks. Default `table tbody tr`.
+    pub ranking_rows: String,
+    /// CSS selector of the links of such a row; the first that names a channel counts. Default `a[href]`.
+    pub ranking_link: String,
+    /// CSS selector of what is there once a ranking is complete. Default: none, and then a ranking is complete
+    /// when it has had rows, and the same number of them, for a second.
+    pub ranking_ready: Option<String>,
+    /// How long a ranking may take to load, and then to be complete, in seconds. Default 30.
+    pub ranking_wait_seconds: u64,
     /// Items in one embed or predict job. Default 64; at most 1024.
     pub chunk_items: u32,
     /// Attempts an embed job gets before it is dead-lettered for an error that might pass. Default 5.
@@ -178,6 +190,11 @@ impl Default for Settings {
             youtube_api_key: None,
             youtube_api_key_file: None,
             youtube_quota_units: 10_000,
+            ranking_webdriver: None,
+            ranking_rows: "table tbody tr".to_owned(),
+            ranking_link: "a[href]".to_owned(),
+            ranking_ready: None,
+            ranking_wait_seconds: 30,
             chunk_items: 64,
             embed_attempts: 5,
             predict_attempts: 5,
@@ -295,7 +312,31 @@ impl Settings {
                 "free of braces, which mark the hash tag",
             );
         }
-        self.validate_crawl()
+        self.validate_crawl()?;
+        self.validate_ranking()
+    }
+
+    fn validate_ranking(&self) -> Result<(), ConfigError> {
+        let fail =
+            |key: &str, value: &dyn fmt::Display, want: &str| Err(ConfigError::invalid(key, value, want));
+        if let Some(url) = &self.ranking_webdriver {
+            let is_plain = url.username().is_empty() && url.password().is_none();
+            if url.scheme() != "http" || url.host().is_none() || !is_plain {
+                let mut shown = url.clone();
+                let _ = shown.set_password(url.password().map(|_| secret::HIDDEN));
+                let want = "an http URL such as http://127.0.0.1:9515, without user and password";
+                return fail("ranking_webdriver", &shown, want);
+            }
+        }
+        for (key, selector) in [("ranking_rows", &self.ranking_rows), ("ranking_link", &self.ranking_link)] {
+            if selector.trim().is_empty() {
+                return fail(key, selector, "a CSS selector");
+            }
+        }
+        if !(1..=600).contains(&self.ranking_wait_seconds) {
+            return fail("ranking_wait_seconds", &self.ranking_wait_seconds, "between 1 and 600");
+        }
+        Ok(())
     }
 
     fn validate_crawl(&self) -> Result<(), ConfigError> {
@@ -354,6 +395,12 @@ impl Settings {
     #[must_use]
     pub fn crawl_pause(&self) -> Duration {
         Duration::from_secs(self.crawl_pause_seconds)
+    }
+
+    /// How long a ranking may take to load, and then to be complete.
+    #[must_use]
+    pub fn ranking_wait(&self) -> Duration {
+        Duration::from_secs(self.ranking_wait_seconds)
     }
 
     /// How long a worker that was told to stop finishes what it holds.
@@ -444,6 +491,14 @@ mod tests {
         check("SUBWATCH_CRAWL_PAUSE_SECONDS", "0", "between 1 and 604800");
         check("SUBWATCH_CRAWL_CONTACT", "ftp://me", "an http URL or mailto:ADDRESS");
         check("SUBWATCH_CRAWL_CONTACT", "https://me/(x)", "without parentheses");
+        check("SUBWATCH_RANKING_ROWS", " ", "SUBWATCH_RANKING_ROWS is ' ': it must be a CSS selector");
+        check("SUBWATCH_RANKING_WAIT_SECONDS", "0", "it must be between 1 and 600");
+        check("SUBWATCH_RANKING_WEBDRIVER", "ftp://grid", "it must be an http URL such as");
+        check(
+            "SUBWATCH_RANKING_WEBDRIVER",
+            "http://me:hunter2@grid",
+            "SUBWATCH_RANKING_WEBDRIVER is 'http://me:***@grid/': it must be",
+        );
         check(
             "SUBWATCH_YOUTUBE_API_KEY",
             "hunter 2",

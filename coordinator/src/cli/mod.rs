@@ -163,7 +163,7 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
     let client = Client::new(settings)?;
     match arguments.command {
         Command::Serve => Ok(Exit::Done),
-        Command::Crawl(arguments) => crawl::run(&client, output, *arguments).await,
+        Command::Crawl(arguments) => crawl::run(&client, settings, output, *arguments).await,
         Command::Embed(arguments) => embed::run(&client, output, arguments).await,
         Command::Train(arguments) => train::run(&client, output, arguments).await,
         Command::Predict(arguments) => predict::run(&client, output, arguments).await,

@@ -144,6 +144,13 @@ pub fn parse(text: &str) -> Result<Url, FetchError> {
     Url::parse(text).map_err(|error| FetchError::Refused(format!("'{text}' is no URL: {error}")))
 }
 
+/// Who asks, as sites are told: the program, and where to complain about it.
+#[must_use]
+pub fn user_agent(contact: Option<&Url>) -> String {
+    let program = concat!("subwatch/", env!("CARGO_PKG_VERSION"));
+    contact.map_or_else(|| program.to_owned(), |contact| format!("{program} (+{contact})"))
+}
+
 /// Returns where an answer redirects to, if it does.
 ///
 /// # Errors
@@ -224,5 +231,18 @@ impl Resolve for PublicOnly {
             }
             Ok(Box::new(public.into_iter()) as Addrs)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_user_agent_says_whom_to_ask() {
+        let version = env!("CARGO_PKG_VERSION");
+        assert_eq!(user_agent(None), format!("subwatch/{version}"));
+        let contact = Url::parse("https://example.org/crawler").unwrap();
+        assert_eq!(user_agent(Some(&contact)), format!("subwatch/{version} (+https://example.org/crawler)"));
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Owns the formats. Does not own where a list lies, nor what is done with it. Blank lines and those that
 //! begin with `#` say nothing; a byte order mark does not matter. A column or field is chosen by its name,
-//! the first there is of [`VIDEO_NAMES`], [`EITHER_NAMES`] and [`CHANNEL_NAMES`], whatever its case.
+//! the first there is of [`VIDEO_NAMES`], [`EITHER_NAMES`] and [`CHANNEL_NAMES`], whatever its case; beside it,
+//! [`CATEGORY_NAME`] says what a row belongs to.
 //! Invariant: a list is taken whole or not at all, with every line that is wrong named by its number.
 
 use std::fmt;
@@ -17,6 +18,8 @@ pub const VIDEO_NAMES: [&str; 4] = ["video_id", "videoid", "video_url", "video"]
 pub const EITHER_NAMES: [&str; 2] = ["url", "id"];
 /// Columns that name a channel, by id, handle or link.
 pub const CHANNEL_NAMES: [&str; 5] = ["channel_id", "channelid", "channel_url", "handle", "channel"];
+/// The column that names a category.
+pub const CATEGORY_NAME: &str = "category";
 /// Errors that are shown of a list with more.
 const SHOWN_ERRORS: usize = 10;
 
@@ -51,6 +54,8 @@ pub struct Entry {
     pub line: u64,
     /// The video or channel.
     pub reference: Reference,
+    /// Its category, where the list says one.
+    pub category: Option<String>,
 }
 
 /// A line that is wrong. Displayed as `line 3: …`.
@@ -136,12 +141,18 @@ impl Wanted {
         }
     }
 
-    fn entry(self, line: u64, text: &str) -> Result<Entry, LineError> {
+    fn entry(self, line: u64, text: &str, category: Option<&str>) -> Result<Entry, LineError> {
+        let category = category.map(str::trim).filter(|category| !category.is_empty()).map(str::to_owned);
         match self.read(text) {
-            Ok(reference) => Ok(Entry { line, reference }),
+            Ok(reference) => Ok(Entry { line, reference, category }),
             Err(error) => Err(LineError::new(line, error.to_string())),
         }
     }
+}
+
+/// The place of the column of categories.
+fn category_place<'a>(mut names: impl Iterator<Item = &'a str>) -> Option<usize> {
+    names.position(|name| name.trim().eq_ignore_ascii_case(CATEGORY_NAME))
 }
 
 fn known_names() -> String {
@@ -155,15 +166,16 @@ fn telling(text: &str) -> impl Iterator<Item = (u64, &str)> {
 }
 
 fn plain_lines(text: &str) -> Vec<Result<Entry, LineError>> {
-    telling(text).map(|(line, text)| Wanted::Either.entry(line, text)).collect()
+    telling(text).map(|(line, text)| Wanted::Either.entry(line, text, None)).collect()
 }
 
 fn csv_rows(text: &str) -> Vec<Result<Entry, LineError>> {
     let mut reader =
         csv::ReaderBuilder::new().comment(Some(b'#')).flexible(false).from_reader(text.as_bytes());
-    let (place, wanted) = match reader.headers().map(|names| Wanted::choose(names.iter())) {
-        Ok(Some(found)) => found,
-        Ok(None) => {
+    let headers = reader.headers().map(|names| (Wanted::choose(names.iter()), category_place(names.iter())));
+    let ((place, wanted), category) = match headers {
+        Ok((Some(found), category)) => (found, category),
+        Ok((None, _)) => {
             let problem = format!("no column has a name that is known: {}", known_names());
             return vec![Err(LineError::new(reader.position().line().saturating_sub(1).max(1), problem))];
         }
@@ -173,7 +185,7 @@ fn csv_rows(text: &str) -> Vec<Result<Entry, LineError>> {
     rows.map(|row| {
         let row = row.map_err(|error| csv_error(&error))?;
         let line = row.position().map_or(0, csv::Position::line);
-        wanted.entry(line, row.get(place).unwrap_or_default())
+        wanted.entry(line, row.get(place).unwrap_or_default(), category.and_then(|place| row.get(place)))
     })
     .collect()
 }
@@ -202,11 +214,13 @@ fn json_line(line: u64, text: &str) -> Result<Entry, LineError> {
     let (place, wanted) = Wanted::choose(object.keys().map(String::as_str)).ok_or_else(|| {
         LineError::new(line, format!("no field has a name that is known: {}", known_names()))
     })?;
-    let Some((name, value)) = object.iter().nth(place) else {
-        return Err(LineError::new(line, "no fields"));
+    let text_at = |place: usize| {
+        let (name, value) = object.iter().nth(place).ok_or_else(|| LineError::new(line, "no fields"))?;
+        value.as_str().ok_or_else(|| LineError::new(line, format!("{name} is no text: {value}")))
     };
-    let text = value.as_str().ok_or_else(|| LineError::new(line, format!("{name} is no text: {value}")))?;
-    wanted.entry(line, text)
+    let category = category_place(object.keys().map(String::as_str))
+        .filter(|place| object.values().nth(*place).is_some_and(|value| !value.is_null()));
+    wanted.entry(line, text_at(place)?, category.map(text_at).transpose()?)
 }
 
 #[cfg(test)]
@@ -289,6 +303,22 @@ mod tests {
         check("channel_id\ndQw4w9WgXcQ\n", "line 2: “dQw4w9WgXcQ” is a video");
         check("video_id,views\ndQw4w9WgXcQ\n", "line 2: 1 cells where the line of names has 2");
         check("video_id,views\n,3\n", "line 2: “” is no video id");
+    }
+
+    #[test]
+    fn a_column_says_the_category_of_each_row() {
+        let categories = |text: &str, format| -> Vec<Option<String>> {
+            read(text, format).unwrap().into_iter().map(|entry| entry.category).collect()
+        };
+        let games = || Some("games, new".to_owned());
+        let text = "Category,rank,channel\n\"games, new\",1,@three\n ,2,@four\n";
+        assert_eq!(categories(text, ListFormat::Csv), [games(), None]);
+        assert_eq!(categories("handle\n@three\n", ListFormat::Csv), [None]);
+        let text = "{\"channel\":\"@three\",\"category\":\"games, new\"}\n{\"channel\":\"@four\",\"category\":null}\n";
+        assert_eq!(categories(text, ListFormat::JsonLines), [games(), None]);
+        assert_eq!(categories("@three\n", ListFormat::Lines), [None]);
+        let text = "{\"channel\":\"@three\",\"category\":7}\n";
+        assert_eq!(problems(text, ListFormat::JsonLines), ["line 1: category is no text: 7"]);
     }
 
     #[test]

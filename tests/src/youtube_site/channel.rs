@@ -17,6 +17,9 @@ const DAY: u64 = 86_400;
 /// A subject of the ranking page, as its address spells it.
 pub const CATEGORIES: [&str; 5] = ["mukbang", "travel", "games", "politics", "beauty"];
 
+/// The same in Korean, which addresses may say instead.
+pub const KOREAN_CATEGORIES: [&str; 5] = ["먹방", "여행", "게임", "정치", "뷰티"];
+
 /// How a channel's tab lists its videos.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ItemLayout {

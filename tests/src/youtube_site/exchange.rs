@@ -43,6 +43,8 @@ pub(super) struct Asked {
     pub(super) query: Vec<(String, String)>,
     /// The ETag that the client has.
     pub(super) known: Option<String>,
+    /// Who the client says it is.
+    pub(super) agent: String,
     pub(super) body: Bytes,
 }
 
@@ -118,6 +120,7 @@ mod tests {
                 path: String::new(),
                 query: Vec::new(),
                 known: known.map(str::to_owned),
+                agent: String::new(),
                 body: Bytes::new(),
             };
             let answer = Answer::jpeg(200, "picture").tagged("a1", &asked);

@@ -57,6 +57,8 @@ pub enum Fault {
     QuotaExceeded,
     /// robots.txt disallows channels.
     ChannelsDisallowed,
+    /// robots.txt disallows rankings.
+    RankingsDisallowed,
     /// The thumbnail is an animation.
     AnimatedImage,
     /// The thumbnail says it has 60,000 times 60,000 pixels.

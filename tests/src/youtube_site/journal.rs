@@ -24,6 +24,8 @@ pub struct Request {
     pub target: String,
     /// Its body, where what is asked stands in it; empty otherwise.
     pub body: String,
+    /// Who asked, as the client says.
+    pub agent: String,
     /// The id of the channel whose page it asked for, if it did.
     pub channel: Option<String>,
     /// When it was there whole, since the site began.
@@ -139,6 +141,7 @@ impl Journal {
             path: asked.path.clone(),
             target: target.to_owned(),
             body: String::from_utf8_lossy(&asked.body).into_owned(),
+            agent: asked.agent.clone(),
             channel: channel.map(str::to_owned),
             // Read while the lock is held, so that the order is the order of times.
             arrived: self.began.elapsed(),
@@ -184,6 +187,7 @@ mod tests {
             path: format!("/vi/{arrived}"),
             target: String::new(),
             body: String::new(),
+            agent: String::new(),
             channel: None,
             arrived: Duration::from_millis(arrived),
             ended: Some(Duration::from_millis(ended)),

@@ -42,7 +42,8 @@ use url::Url;
 
 pub use self::{
     channel::{
-        CATEGORIES, Channel, ChipLayout, ContinuationLayout, HeaderLayout, ItemLayout, Kind, Missing, Video,
+        CATEGORIES, Channel, ChipLayout, ContinuationLayout, HeaderLayout, ItemLayout, KOREAN_CATEGORIES,
+        Kind, Missing, Video,
     },
     exchange::Host,
     faults::{Fault, Faults, Place, RetryAfter, Rule, Turns, Wall},

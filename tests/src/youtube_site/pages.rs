@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::{
     Site,
-    channel::{CATEGORIES, Channel},
+    channel::{CATEGORIES, Channel, KOREAN_CATEGORIES},
     counts::Language,
     exchange::{Answer, Asked},
     faults::Fault,
@@ -95,6 +95,9 @@ pub(super) fn robots(fault: Option<Fault>) -> Answer {
     if fault == Some(Fault::ChannelsDisallowed) {
         disallowed.extend(["/@", "/channel/", "/c/", "/user/"]);
     }
+    if fault == Some(Fault::RankingsDisallowed) {
+        disallowed.push("/ranking/");
+    }
     for path in disallowed {
         writeln!(text, "Disallow: {path}").expect("a string takes all");
     }
@@ -104,10 +107,12 @@ pub(super) fn robots(fault: Option<Fault>) -> Answer {
 
 /// The ranking of a category: a table whose rows are built by a script, after a while.
 pub(super) fn ranking(site: &Site, asked: &Asked, fault: Option<Fault>) -> Answer {
-    let category = asked.path.trim_start_matches("/ranking/").trim_end_matches('/');
-    if !CATEGORIES.contains(&category) || fault == Some(Fault::NotFound) {
+    let name = asked.path.trim_start_matches("/ranking/").trim_end_matches('/');
+    let spellings = CATEGORIES.iter().zip(KOREAN_CATEGORIES);
+    let category = spellings.clone().find(|(category, korean)| [*category, korean].contains(&&name));
+    let Some((category, _)) = category.filter(|_| fault != Some(Fault::NotFound)) else {
         return page_not_found();
-    }
+    };
     let rows = if fault == Some(Fault::NoItems) { Vec::new() } else { ranked(site, category) };
     let rows = without_angles(Value::Array(rows).to_string().as_bytes());
     let rows = String::from_utf8(rows).expect("escapes are ASCII");

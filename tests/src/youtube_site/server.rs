@@ -20,7 +20,7 @@ use http_body_util::{BodyExt, Limited, StreamBody};
 use hyper::{
     Request, Response,
     body::{Frame, Incoming},
-    header::IF_NONE_MATCH,
+    header::{IF_NONE_MATCH, USER_AGENT},
     server::conn::http1,
     service::service_fn,
 };
@@ -99,10 +99,12 @@ async fn respond(site: Arc<Site>, request: Request<Incoming>) -> Result<Response
     // The key may stand in a header as well.
     let key = head.headers.get("x-goog-api-key").and_then(|key| key.to_str().ok());
     let key = key.map(|key| ("key".to_owned(), key.to_owned()));
+    let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let asked = Asked {
         method: head.method,
         query: url::form_urlencoded::parse(query).into_owned().chain(key).collect(),
-        known: head.headers.get(IF_NONE_MATCH).and_then(|tag| tag.to_str().ok()).map(str::to_owned),
+        known: header(IF_NONE_MATCH),
+        agent: header(USER_AGENT).unwrap_or_default(),
         path,
         body,
     };

@@ -1,6 +1,9 @@
 //! How a worker ends, what it notices of itself, and how it is shown meanwhile.
 
-use common::store::{JobStatus, WorkerView};
+use common::{
+    ids::SubmissionId,
+    store::{JobStatus, Store, WorkerView},
+};
 use tests::{
     cluster::{Cluster, eventually},
     process::Process,
@@ -166,7 +169,7 @@ async fn a_worker_whose_model_hangs_ends_itself_and_leaves_the_marks() {
     // Caught between two batches the thread would hang at nothing, so it is tried until it is caught in one.
     let status = loop {
         eventually("the model computes", || async { worker.thread_computes("model") }).await;
-        let finished = cluster.submission(id).await.jobs_finished;
+        let finished = finished_jobs(&cluster.store, id).await;
         let frozen = worker.freeze_thread("model");
         let ended = tokio::time::timeout(std::time::Duration::from_secs(25), worker.ended()).await;
         drop(frozen);
@@ -175,7 +178,7 @@ async fn a_worker_whose_model_hangs_ends_itself_and_leaves_the_marks() {
         }
         // What it holds has little time left by now; what it takes next has all of it.
         eventually("what it held is finished", || async {
-            cluster.submission(id).await.jobs_finished >= finished + 2
+            finished_jobs(&cluster.store, id).await >= finished + 2
         })
         .await;
     };
@@ -195,6 +198,10 @@ async fn a_worker_whose_model_hangs_ends_itself_and_leaves_the_marks() {
     let crashed = after.values().filter(|mark| mark.crashes == 1).count();
     assert_eq!(crashed, suspects.len(), "each of them ran alone: {after:?}");
     cluster.finish().await;
+}
+
+async fn finished_jobs(store: &Store, id: SubmissionId) -> u32 {
+    store.submission(id).await.unwrap().unwrap().jobs_finished
 }
 
 /// A cluster whose only worker reaches RabbitMQ through a relay and answers probes.

@@ -1,9 +1,11 @@
 //! `subwatch crawl`: channels and videos into a dataset, by jobs on the fleet; and what of crawling needs no fleet.
 //!
-//! Owns the arguments of a crawl and how it is waited for. Does not own reading sites, which workers do.
+//! Owns the arguments of a crawl and how it is waited for. Does not own reading sites, which workers do; only
+//! rankings, which name the channels, are read here.
 
 mod asked;
 mod import;
+mod ranking;
 mod replay;
 mod report;
 
@@ -11,6 +13,7 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 use common::{
+    config::Settings,
     crawl::{Order, Source},
     ids::SubmissionId,
     store::State,
@@ -63,6 +66,8 @@ enum CrawlCommand {
     },
     /// Make a part of a dataset of a table and a folder of thumbnails that are there already.
     Import(import::ImportArguments),
+    /// Print the channels that a page ranks first in a category, as a list that --channels takes.
+    Ranking(ranking::RankingArguments),
 }
 
 /// What to crawl, and how.
@@ -75,10 +80,14 @@ struct Crawl {
     /// --videos].
     #[arg(long)]
     source: Option<Source>,
-    /// Channels of a category: @handles, UC… ids or URLs, separated by commas.
-    #[arg(long = "category", value_name = "NAME=CHANNEL,…")]
+    /// A category: its channels as @handles, UC… ids or URLs, separated by commas; or, with --ranking, its name
+    /// alone, for the first channels of its ranking.
+    #[arg(long = "category", value_name = "NAME[=CHANNEL,…]")]
     categories: Vec<String>,
-    /// Channels without a category; also files that name one a line, as CSV or as JSON lines.
+    #[command(flatten)]
+    ranking: ranking::RankingFlags,
+    /// Channels without a category; also files that name one a line, as CSV or as JSON lines, where a column
+    /// `category` may name it.
     #[arg(long, value_name = "FILE|CHANNEL", num_args = 1..)]
     channels: Vec<String>,
     /// Videos by id or URL, separated by commas; also files that name one a line, as CSV or as JSON lines.
@@ -93,7 +102,7 @@ struct Crawl {
     /// Settings of a known crawl; those that are given beside it win.
     #[arg(long, value_enum)]
     preset: Option<Preset>,
-    /// Let workers read pages of the site, which its terms restrict; the source `page` needs it.
+    /// Read pages of sites, which their terms may restrict; the source `page` and --ranking need it.
     #[arg(long, action = ArgAction::SetTrue)]
     read_pages: bool,
     /// Where the Data API stands, if not at Google's.
@@ -110,7 +119,8 @@ struct Crawl {
 /// A known crawl.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum Preset {
-    /// The 40 most popular videos of each channel, as the sub-watch project took them in 2020.
+    /// The 40 most popular videos of the 20 channels that --ranking names first in each of 먹방, 여행, 게임, 정치
+    /// and 뷰티, as the sub-watch project took them in 2020; channels or categories that are given win.
     #[value(name = "sub-watch-2020")]
     SubWatch2020,
 }
@@ -127,10 +137,17 @@ impl Preset {
             Self::SubWatch2020 => 40,
         }
     }
+
+    fn categories(self) -> &'static [&'static str] {
+        match self {
+            Self::SubWatch2020 => &["먹방", "여행", "게임", "정치", "뷰티"],
+        }
+    }
 }
 
 pub(super) async fn run(
     client: &Client,
+    settings: &Settings,
     format: Format,
     arguments: CrawlArguments,
 ) -> Result<Exit, CliError> {
@@ -138,12 +155,18 @@ pub(super) async fn run(
         Some(CrawlCommand::Replay { files }) => return replay::run(format, &files),
         Some(CrawlCommand::Resume { host }) => return resume(client, format, &host).await,
         Some(CrawlCommand::Import(arguments)) => return import::run(format, arguments).await,
+        Some(CrawlCommand::Ranking(arguments)) => return ranking::run(settings, format, arguments).await,
         None => {}
     }
-    let request = arguments.crawl.request(arguments.deadline.deadline)?;
-    if request.page_reading {
+    let asked = arguments.crawl.asked(arguments.deadline.deadline)?;
+    if asked.request.page_reading {
         output::note(PAGE_READING);
     }
+    let ranked = match &asked.rankings {
+        Some(rankings) => rankings.read(settings).await?,
+        None => Vec::new(),
+    };
+    let request = asked.with(ranked);
     let request = SubmissionRequest::Crawl(Box::new(request));
     let view = client.submit(&request, arguments.submitting.idempotency_key.as_deref()).await?;
     if arguments.waiting.detach {

@@ -182,6 +182,11 @@ async fn counts_nobody_knows_and_rules_for_robots_are_switched_on() {
     site.faults().add(Rule::at("/robots.txt", Fault::ChannelsDisallowed));
     let after = get(&site, "/robots.txt").await.text().await.unwrap();
     assert!(after.contains("Disallow: /@\n") && after.contains("Disallow: /channel/\n"));
+    assert!(!after.contains("Disallow: /ranking/\n"));
+    site.faults().clear();
+    site.faults().add(Rule::at("/robots.txt", Fault::RankingsDisallowed));
+    let after = get(&site, "/robots.txt").await.text().await.unwrap();
+    assert!(!after.contains("Disallow: /@\n") && after.contains("Disallow: /ranking/\n"));
 
     site.faults().add(Rule::of_channel(&channel.id, Fault::UnknownCounts).in_turns(Turns::Nth(2)));
     assert!(!videos_tab(&site, channel).await.to_string().contains('ब'));
@@ -203,8 +208,9 @@ async fn a_ranking_has_no_rows_until_its_script_has_run() {
     for (at, (row, channel)) in rows.as_array().unwrap().iter().zip(games).enumerate() {
         assert_eq!((&row[0], &row[2]), (&json!(at + 1), &json!(channel.id)));
     }
+    assert_eq!(get(&site, "/ranking/게임").await.text().await.unwrap(), page, "in Korean it is the same");
     assert_eq!(get(&site, "/ranking/unknown").await.status(), 404);
     let posted = client().post(site.base().join("/ranking/games").unwrap()).send().await.unwrap();
     assert_eq!(posted.status(), 405);
-    assert_eq!(site.requests().of(Host::Ranking).count(), 3);
+    assert_eq!(site.requests().of(Host::Ranking).count(), 4);
 }

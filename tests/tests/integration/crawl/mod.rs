@@ -3,6 +3,7 @@
 mod faulty;
 mod fleet;
 mod obstacles;
+mod ranking;
 mod sources;
 
 use std::{collections::BTreeMap, path::Path};

@@ -1,6 +1,6 @@
 //! Requests to the web with the manners of one polite reader, however many workers there are.
 //!
-//! Owns admission, the user agent, the API key, redirects, `robots.txt` and what a refusal means for the next
+//! Owns admission, the API key, redirects, `robots.txt` and what a refusal means for the next
 //! request; [`common::store`] decides for the whole fleet. Does not own what a body says.
 //! Invariants: no request starts without a place, a redirect's and that of a `robots.txt` included; a place is
 //! given back however the request ends, also when it is dropped; the key is part of no URL, log line or error,
@@ -88,7 +88,11 @@ impl Web {
     pub fn new(settings: &Settings, store: Store, worker: &str) -> Self {
         let inner = Inner {
             store,
-            client: Client::new(&settings.fetch_allow, &user_agent(settings.crawl_contact.as_ref()), LIMIT),
+            client: Client::new(
+                &settings.fetch_allow,
+                &fetch::user_agent(settings.crawl_contact.as_ref()),
+                LIMIT,
+            ),
             hosts: Hosts::new(settings),
             key: Key::new(settings),
             worker: worker.to_owned(),
@@ -246,24 +250,5 @@ impl Web {
                 Ok(Hop::Answer(read))
             }
         }
-    }
-}
-
-/// Who asks: the program, and where to complain about it.
-fn user_agent(contact: Option<&Url>) -> String {
-    let program = concat!("subwatch/", env!("CARGO_PKG_VERSION"));
-    contact.map_or_else(|| program.to_owned(), |contact| format!("{program} (+{contact})"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_user_agent_says_whom_to_ask() {
-        let version = env!("CARGO_PKG_VERSION");
-        assert_eq!(user_agent(None), format!("subwatch/{version}"));
-        let contact = Url::parse("https://example.org/crawler").unwrap();
-        assert_eq!(user_agent(Some(&contact)), format!("subwatch/{version} (+https://example.org/crawler)"));
     }
 }

@@ -1,24 +1,20 @@
 //! `robots.txt`: what a site lets readers like us see (RFC 9309).
 //!
-//! Owns whose rules apply and for how long a copy does; the store keeps the copies for the whole fleet, so
-//! that a file is fetched about once a day. A file is fetched with the manners of any other page.
+//! Owns for how long a copy applies; the store keeps the copies for the whole fleet, so that a file is fetched
+//! about once a day. A file is fetched with the manners of any other page. Does not own what it says.
 
 use std::time::Duration;
 
 use common::store::RobotsFile;
+use data::robots;
 use reqwest::Url;
-use robotxt::{BYTE_LIMIT, Robots, robots_url};
 
 use super::{Ask, HostKind, Purpose, Web, WebError};
 
-/// Our name in these files.
-const NAME: &str = "subwatch";
 /// How long a copy applies.
 const FRESH: Duration = Duration::from_secs(24 * 3600);
 /// How long a site that does not say is not asked again.
 const UNREACHABLE: Duration = Duration::from_secs(60);
-/// Longest `Crawl-delay` that is kept: more would stop every crawl.
-const LONGEST_DELAY: Duration = Duration::from_secs(60);
 /// Pause before looking whether another worker has fetched the file.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
@@ -30,17 +26,7 @@ impl Web {
             RobotsFile::Unreachable(why) => Err(WebError::Retryable(format!(
                 "{url} is not asked for: its host does not say what may be ({why})"
             ))),
-            RobotsFile::Rules(text) => {
-                let rules = Robots::parse(text.as_bytes(), NAME);
-                if rules.is_url_allowed(url) {
-                    return Ok(rules.crawl_delay().unwrap_or_default().min(LONGEST_DELAY));
-                }
-                let rule = rules.matching_rule(path_of(url)).map(robotxt::Rule::pattern).unwrap_or_default();
-                Err(WebError::Refused(format!(
-                    "{url} may not be read: the robots.txt of its host disallows '{rule}' to {}",
-                    rules.user_agent()
-                )))
-            }
+            RobotsFile::Rules(text) => robots::check(&text, url).map_err(WebError::Refused),
         }
     }
 
@@ -70,21 +56,13 @@ impl Web {
     }
 
     async fn fetch_robots(&self, url: &Url) -> Result<RobotsFile, WebError> {
-        let url = robots_url(url).map_err(|error| WebError::Refused(format!("{url}: {error}")))?;
+        let url = robots::url_of(url).map_err(WebError::Refused)?;
         let ask = Ask { kind: HostKind::Web, purpose: Purpose::Robots, body: None, etag: None };
         match Box::pin(self.follow(&ask, &url)).await {
-            Ok(answer) if answer.is_success() => {
-                // One byte more, which tells the parser that a line was cut.
-                let bytes = &answer.bytes[..answer.bytes.len().min(BYTE_LIMIT + 1)];
-                Ok(RobotsFile::Rules(String::from_utf8_lossy(bytes).into_owned()))
-            }
+            Ok(answer) if answer.is_success() => Ok(RobotsFile::Rules(robots::text_of(&answer.bytes))),
             Ok(_) | Err(WebError::NotFound(_) | WebError::Gone(_)) => Ok(RobotsFile::None),
             Err(error @ (WebError::Paused { .. } | WebError::Store(_))) => Err(error),
             Err(error) => Ok(RobotsFile::Unreachable(error.to_string())),
         }
     }
-}
-
-fn path_of(url: &Url) -> &str {
-    &url[url::Position::BeforePath..url::Position::AfterQuery]
 }
