@@ -43,11 +43,9 @@ fn subscribers(count: Option<u64>) -> String {
 
 /// Whether two counts have the same digits and differ by a power of ten: 1,090,000 and 10,900,000.
 pub(super) fn differ_by_power_of_ten(a: u64, b: u64) -> bool {
-    let (mut small, large) = (a.min(b), a.max(b));
-    while small > 0 && small < large {
-        small = small.saturating_mul(10);
-    }
-    a != b && small == large && large > 0
+    let (small, large) = (a.min(b), a.max(b));
+    let powers = std::iter::successors(small.checked_mul(10), |power| power.checked_mul(10));
+    small > 0 && powers.take_while(|power| *power <= large).any(|power| power == large)
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::{LISTED, images::Seen, near::Index};
 pub struct NearGroup {
     /// Their items; of equal images, the first.
     pub items: Vec<String>,
-    /// Of the 64 bits of a picture's hash, the most in which one of them differs from the first; at most 8.
+    /// Of the 256 bits of a picture's hash, the most in which one of them differs from the first; at most 40.
     pub bits: u32,
 }
 
@@ -50,13 +50,13 @@ pub(super) fn near(images: Vec<Seen>, name: impl Fn(u32) -> String) -> (Vec<Near
     let mut groups: Vec<Vec<(u32, u32)>> = Vec::new();
     let mut beyond_first = 0;
     for image in images {
-        match index.nearest(image.hash) {
+        match index.nearest(&image.likeness) {
             Some((group, bits)) => {
                 groups[group as usize].push((image.item, bits));
                 beyond_first += 1;
             }
             None => {
-                index.add(image.hash);
+                index.add(image.likeness);
                 groups.push(vec![(image.item, 0)]);
             }
         }

@@ -13,7 +13,9 @@ use futures::{StreamExt, stream};
 use image::RgbImage;
 
 use super::{
-    Look, near, pictures,
+    Look,
+    near::Likeness,
+    pictures,
     report::{Problem, Tally},
     rows::{Item, Rows},
     suspicions::{Reason, Suspicions},
@@ -46,8 +48,7 @@ pub(super) struct Seen {
     /// The item's place.
     pub(super) item: u32,
     pub(super) digest: Digest,
-    /// Of what can be seen: see [`near`].
-    pub(super) hash: u64,
+    pub(super) likeness: Likeness,
 }
 
 /// A thumbnail of a contact sheet.
@@ -64,7 +65,7 @@ pub struct Thumbnail {
 /// What one image turned out to be.
 struct Looked {
     digest: Digest,
-    hash: u64,
+    likeness: Likeness,
     size: (u32, u32),
     is_placeholder: bool,
     small: Option<RgbImage>,
@@ -125,7 +126,7 @@ impl Images {
         if looked.is_placeholder {
             suspicions.add(Reason::Placeholder, &item.name, "");
         }
-        self.seen.push(Seen { item: at, digest: looked.digest, hash: looked.hash });
+        self.seen.push(Seen { item: at, digest: looked.digest, likeness: looked.likeness });
         looked.small
     }
 }
@@ -144,7 +145,7 @@ async fn look_at(files: &Files, name: &str, keep: bool) -> Result<Looked, ItemFa
         let picture = decode::decode(&bytes)?;
         Ok(Looked {
             digest: Digest::of(&bytes),
-            hash: near::hash(&picture),
+            likeness: Likeness::of(&picture)?,
             size: (picture.width, picture.height),
             is_placeholder: is_placeholder(&bytes),
             small: keep.then(|| pictures::small(picture)),

@@ -186,7 +186,7 @@ async fn pictures_that_look_alike_are_grouped_and_others_are_not() {
     assert_eq!(found.near_images.len(), 1, "{:?}", found.near_images);
     let group = &found.near_images[0];
     assert_eq!(group.items, ["07-again.jpg", "07-cropped.jpg", "07-quality.jpg", "07-third.jpg"]);
-    assert!((1..=8).contains(&group.bits), "{group:?}");
+    assert!((1..=near::MOST_FINE_BITS).contains(&group.bits), "{group:?}");
     assert_eq!((found.repeated_images, found.near_repeats), (1, 3));
     assert!(found.rows == 0 && found.files_without_row.is_empty() && found.suspicions.is_empty());
 }
@@ -255,14 +255,9 @@ async fn real_thumbnails_that_look_alike_are_found_and_no_strangers() {
             group.items.iter().map(|item| item["thumbnails/".len()..].trim_end_matches(".jpg").to_owned());
         ids.collect::<Vec<_>>()
     };
-    // Each was looked at: one person before one wall, one template, one picture twice.
+    // Looked at, these are one picture twice. Others of one template with other words are none.
     let mut groups: Vec<Vec<String>> = found.near_images.iter().map(group).collect();
     groups.iter_mut().for_each(|group| group.sort());
     groups.sort();
-    let want = [
-        vec!["79c_uAHIsHc", "Thl7pYrFiqI", "kOdZFtYsdMM", "leZvPPv1dNI"],
-        vec!["C2HH-4MjgJc", "FP6Wmh7vITk"],
-        vec!["mDlpKNKwuUc", "rl8zF_vQ5yk"],
-    ];
-    assert_eq!(groups, want);
+    assert_eq!(groups, [["C2HH-4MjgJc", "FP6Wmh7vITk"]]);
 }
