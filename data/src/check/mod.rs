@@ -5,7 +5,7 @@
 //! for one target, since that decides what a run would leave out.
 //!
 //! Rows are read one after another, then images, as many at once as there are cores. What is kept of an item is
-//! its name, its label and two hashes, some 200 bytes; and the small pictures of a contact sheet, if one is
+//! its name, its label and its hashes, some 400 bytes; and the small pictures of a contact sheet, if one is
 //! wanted.
 
 mod channels;

@@ -26,7 +26,7 @@ use crate::cli::{
 };
 
 #[derive(Args)]
-pub(super) struct CheckArguments {
+pub(in crate::cli) struct CheckArguments {
     /// A folder of this machine, or an s3:// URL.
     dataset: String,
     /// What a run would predict: views-per-subscriber, views or subscribers.

@@ -1,5 +1,6 @@
 //! Crawls of a site that speaks as YouTube does: whole datasets, and everything that can stand in the way.
 
+mod import;
 mod obstacles;
 mod sources;
 
