@@ -24,7 +24,6 @@ pub(super) fn suspect(item: &ManifestItem, suspicions: &mut Suspicions) {
         Some(_) => {}
     }
     if let (Some(seen @ 1..), Some(subscribed @ 1..)) = (item.views, item.subscribers)
-        && seen / subscribed >= MANY_VIEWS
         && seen > subscribed.saturating_mul(MANY_VIEWS)
     {
         let value = format!("{}, {}", views(item.views), subscribers(item.subscribers));
@@ -34,11 +33,11 @@ pub(super) fn suspect(item: &ManifestItem, suspicions: &mut Suspicions) {
 }
 
 fn views(count: Option<u64>) -> String {
-    count.map_or_else(String::new, |count| format!("{count} views"))
+    count.map_or_else(String::new, |count| format!("views {count}"))
 }
 
 fn subscribers(count: Option<u64>) -> String {
-    count.map_or_else(String::new, |count| format!("{count} subscribers"))
+    count.map_or_else(String::new, |count| format!("subscribers {count}"))
 }
 
 /// Whether two counts have the same digits and differ by a power of ten: 1,090,000 and 10,900,000.
@@ -69,10 +68,10 @@ mod tests {
         };
         check(Some(5), Some(7), &[]);
         check(Some(20_000), Some(2), &[]);
-        check(Some(20_001), Some(2), &[(Reason::ViewsBeyondSubscribers, "20001 views, 2 subscribers")]);
+        check(Some(20_001), Some(2), &[(Reason::ViewsBeyondSubscribers, "views 20001, subscribers 2")]);
         check(Some(u64::MAX), Some(u64::MAX / 2), &[]);
-        check(Some(5), Some(0), &[(Reason::SubscribersZero, "5 views")]);
-        check(Some(0), Some(3), &[(Reason::ViewsZero, "3 subscribers")]);
+        check(Some(5), Some(0), &[(Reason::SubscribersZero, "views 5")]);
+        check(Some(0), Some(3), &[(Reason::ViewsZero, "subscribers 3")]);
         check(None, None, &[(Reason::SubscribersMissing, ""), (Reason::ViewsMissing, "")]);
     }
 

@@ -131,10 +131,10 @@ async fn what_looks_odd_is_named_with_its_value_and_is_no_problem() {
     let changed = format!("the row says {}…, the file has {}…", &sha256[..12], other.prefix(12));
     let want = [
         (Reason::SubscribersMissing, vec![("7.jpg", "")]),
-        (Reason::SubscribersZero, vec![("6.jpg", "100 views")]),
+        (Reason::SubscribersZero, vec![("6.jpg", "views 100")]),
         (Reason::ViewsMissing, vec![("5.jpg", "")]),
-        (Reason::ViewsZero, vec![("4.jpg", "1700 subscribers")]),
-        (Reason::ViewsBeyondSubscribers, vec![("3.jpg", "10001 views, 1 subscribers")]),
+        (Reason::ViewsZero, vec![("4.jpg", "subscribers 1700")]),
+        (Reason::ViewsBeyondSubscribers, vec![("3.jpg", "views 10001, subscribers 1")]),
         (Reason::SubscribersDiffer, vec![("UC1", "1700 to 17000 subscribers in 8 rows")]),
         (Reason::SubscribersDifferByPowerOfTen, vec![("UC1", "1700 and 17000 subscribers")]),
         (Reason::ChannelInCategories, vec![("UC1", "7 Food, 1 Travel")]),

@@ -219,7 +219,7 @@ async fn a_damaged_dataset_is_described_and_drawn() {
     let problems: Vec<&str> =
         found["problems"].as_array().unwrap().iter().map(|at| at["item"].as_str().unwrap()).collect();
     assert_eq!(problems, ["thumbnails/gone.jpg", "thumbnails/s0-000003.jpg"]);
-    let beyond = serde_json::json!({"item": "thumbnails/copy.jpg", "value": "20001 views, 2 subscribers"});
+    let beyond = serde_json::json!({"item": "thumbnails/copy.jpg", "value": "views 20001, subscribers 2"});
     let suspicions = found["suspicions"].as_array().unwrap();
     let of = |reason: &str| suspicions.iter().find(|at| at["reason"] == reason);
     assert_eq!(of("views-beyond-subscribers").unwrap()["examples"], serde_json::json!([beyond]));

@@ -61,7 +61,7 @@ fn overview(found: &Inspection, images: bool) -> Vec<String> {
         lines.push(format!(
             "no row      {} images that no row names: {}",
             found.files_without_row.len(),
-            some(&found.files_without_row, GROUPS)
+            some(&found.files_without_row, found.files_without_row.len(), GROUPS)
         ));
     }
     lines
@@ -70,18 +70,18 @@ fn overview(found: &Inspection, images: bool) -> Vec<String> {
 fn repeated(found: &Inspection) -> Vec<String> {
     let mut lines = Vec::new();
     if found.repeated_images > 0 {
-        lines.push(format!("repeated    {} images have the bytes of another", found.repeated_images));
+        lines.push(format!("repeated    {} with the bytes of another image", found.repeated_images));
         let groups = found.equal_images.iter().take(GROUPS);
-        lines.extend(groups.map(|group| format!("  {}", some(group, EXAMPLES))));
+        lines.extend(groups.map(|group| format!("  {}", some(group, group.len(), EXAMPLES))));
         lines.extend(further(found.equal_images.len(), GROUPS));
     }
     if found.near_repeats > 0 {
         lines.push(format!(
-            "alike       {} images look like another: saved again, resized or cropped",
+            "alike       {} with the looks of another image: saved again, resized or slightly cropped",
             found.near_repeats
         ));
         let groups = found.near_images.iter().take(GROUPS);
-        lines.extend(groups.map(|group| format!("  {}", some(&group.items, EXAMPLES))));
+        lines.extend(groups.map(|group| format!("  {}", some(&group.items, group.items.len(), EXAMPLES))));
         lines.extend(further(found.near_images.len(), GROUPS));
     }
     lines
@@ -118,9 +118,18 @@ fn suspicions(suspicions: &[Suspicion]) -> Vec<String> {
     }
     for suspicion in suspicions {
         lines.push(format!("  {:>6}  {}", suspicion.found, suspicion.means));
-        for example in suspicion.examples.iter().take(EXAMPLES) {
-            let value = if example.value.is_empty() { String::new() } else { format!(": {}", example.value) };
-            lines.push(format!("          {}", plain(&format!("{}{value}", example.item))));
+        if suspicion.examples.iter().all(|example| example.value.is_empty()) {
+            let items: Vec<String> = suspicion.examples.iter().map(|example| example.item.clone()).collect();
+            lines.push(format!("          {}", some(&items, suspicion.found as usize, EXAMPLES)));
+            continue;
+        }
+        let examples = suspicion.examples.iter().take(EXAMPLES);
+        lines.extend(examples.map(|at| {
+            let value = if at.value.is_empty() { String::new() } else { format!(": {}", plain(&at.value)) };
+            format!("          {}{value}", plain(&at.item))
+        }));
+        if suspicion.found as usize > EXAMPLES {
+            lines.push(format!("          … and {} more", suspicion.found as usize - EXAMPLES));
         }
     }
     lines
@@ -152,10 +161,10 @@ fn counts(before: &str, counts: &[Count]) -> String {
     if shown.is_empty() { String::new() } else { format!("{before}{}", shown.join(", ")) }
 }
 
-/// The first of some names.
-fn some(names: &[String], most: usize) -> String {
+/// The first of some names, of `all` there are.
+fn some(names: &[String], all: usize, most: usize) -> String {
     let shown = names.iter().take(most).map(|name| plain(name)).collect::<Vec<_>>().join(", ");
-    if names.len() > most { format!("{shown} and {} more", names.len() - most) } else { shown }
+    if all > most { format!("{shown} and {} more", all - most) } else { shown }
 }
 
 /// The line that stands for what is not listed.

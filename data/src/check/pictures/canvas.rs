@@ -21,7 +21,7 @@ pub(super) const PAPER: Rgb888 = Rgb888::new(0xfc, 0xfc, 0xfb);
 /// Words that matter.
 pub(super) const INK: Rgb888 = Rgb888::new(0x1f, 0x24, 0x2c);
 /// Words that explain.
-pub(super) const FAINT_INK: Rgb888 = Rgb888::new(0x6b, 0x72, 0x80);
+pub(super) const FAINT_INK: Rgb888 = Rgb888::new(0x5a, 0x61, 0x6e);
 /// Lines that guide the eye.
 pub(super) const RULE: Rgb888 = Rgb888::new(0xe3, 0xe5, 0xe8);
 /// The one colour.
@@ -32,9 +32,9 @@ pub(super) const ACCENT: Rgb888 = Rgb888::new(0x2f, 0x6f, 0xb5);
 pub(super) enum Letters {
     /// Ten pixels wide.
     Title,
-    /// Eight pixels wide.
+    /// Nine pixels wide.
     Text,
-    /// Eight pixels wide and heavy.
+    /// Nine pixels wide and heavy.
     Heavy,
 }
 
@@ -42,8 +42,8 @@ impl Letters {
     fn font(self) -> &'static MonoFont<'static> {
         match self {
             Self::Title => &iso_8859_15::FONT_10X20,
-            Self::Text => &iso_8859_15::FONT_8X13,
-            Self::Heavy => &iso_8859_15::FONT_8X13_BOLD,
+            Self::Text => &iso_8859_15::FONT_9X15,
+            Self::Heavy => &iso_8859_15::FONT_9X15_BOLD,
         }
     }
 

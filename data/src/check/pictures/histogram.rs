@@ -17,7 +17,7 @@ const WIDTH: u32 = 1200;
 const HEIGHT: u32 = 640;
 /// Where the bars stand.
 const LEFT: u32 = 112;
-const TOP: u32 = 104;
+const TOP: u32 = 124;
 const BAR_WIDTH: u32 = 20;
 const BARS: u32 = 52;
 const BARS_HEIGHT: u32 = 432;
@@ -66,7 +66,7 @@ fn draw(canvas: &mut Canvas, target: Target, labels: &[f64], bins: &Bins) {
     for items in steps(most) {
         let y = BOTTOM - height(items, most);
         canvas.fill(LEFT, y, RIGHT - LEFT, 1, RULE);
-        canvas.write(&short(items as f64), LEFT - 12, y - 6, At::Right, Letters::Text, FAINT_INK);
+        canvas.write(&short(items as f64), LEFT - 12, y - 7, At::Right, Letters::Text, FAINT_INK);
     }
     for (at, items) in (0_u32..).zip(&bins.items) {
         let bar = height(*items, most);
@@ -79,12 +79,12 @@ fn draw(canvas: &mut Canvas, target: Target, labels: &[f64], bins: &Bins) {
     }
     let axis = format!("{}, on a scale of ln(1 + label)", what(target).to_lowercase());
     canvas.write(&axis, LEFT.midpoint(RIGHT), BOTTOM + 42, At::Middle, Letters::Text, FAINT_INK);
-    canvas.write("thumbnails", LEFT - 12, TOP - 26, At::Right, Letters::Text, FAINT_INK);
+    canvas.write("thumbnails", LEFT - 12, TOP - 28, At::Right, Letters::Text, FAINT_INK);
 
     let x = place(bins, middle);
     canvas.fill(x, TOP - 12, 2, BARS_HEIGHT + 12, INK);
     let (x, at) = if x < LEFT.midpoint(RIGHT) { (x + 8, At::Left) } else { (x - 6, At::Right) };
-    canvas.write(&format!("median {}", short(middle)), x, TOP - 14, at, Letters::Heavy, INK);
+    canvas.write(&format!("median {}", short(middle)), x, TOP - 15, at, Letters::Heavy, INK);
 }
 
 /// Height of a bar.

@@ -32,7 +32,7 @@ pub(super) fn small(picture: Picture) -> RgbImage {
     imageops::resize(&picture, width, height, imageops::FilterType::CatmullRom)
 }
 
-/// A count or a label in about three digits: `0.25`, `34`, `1.2k`, `170M`.
+/// A count or a label in two or three digits: `0.0011`, `0.25`, `34`, `1.2k`, `170M`.
 fn short(value: f64) -> String {
     const UNITS: [(f64, &str); 4] = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
     let (unit, name) = UNITS.into_iter().find(|(unit, _)| value >= *unit * 0.9995).unwrap_or((1.0, ""));
@@ -40,7 +40,8 @@ fn short(value: f64) -> String {
     let decimals = match value {
         value if value >= 99.95 || value == 0.0 => 0,
         value if value >= 9.995 => 1,
-        _ => 2,
+        value if value >= 0.1 => 2,
+        value => (1.0 - value.log10().floor()).clamp(2.0, 9.0) as usize,
     };
     let digits = format!("{value:.decimals$}");
     let digits = if decimals > 0 { digits.trim_end_matches('0').trim_end_matches('.') } else { &digits };
@@ -69,7 +70,9 @@ mod tests {
         for (value, want) in [
             (0.0, "0"),
             (0.25, "0.25"),
-            (0.001, "0"),
+            (0.001_12, "0.0011"),
+            (0.02, "0.02"),
+            (1e-30, "0"),
             (2.0, "2"),
             (34.26, "34.3"),
             (250.0, "250"),

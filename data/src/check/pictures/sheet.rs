@@ -16,8 +16,8 @@ const COLUMNS: u32 = 5;
 const MARGIN: u32 = 32;
 const GAP: u32 = 20;
 /// Room for the title above, and for two lines below each.
-const TITLE: u32 = 76;
-const CAPTION: u32 = 44;
+const TITLE: u32 = 80;
+const CAPTION: u32 = 46;
 
 /// The size in which a picture is shown: as large as has room, in its own proportions.
 pub(super) fn fitting(width: u32, height: u32) -> (u32, u32) {
@@ -49,7 +49,7 @@ pub fn sheet(target: Target, thumbnails: &[Thumbnail], items: u64) -> RgbImage {
             }
             None => {
                 canvas.fill(x, y, MOST.0, high, RULE);
-                let middle = (x + MOST.0 / 2, y + high / 2 - 6);
+                let middle = (x + MOST.0 / 2, y + high / 2 - 7);
                 canvas.write("cannot be decoded", middle.0, middle.1, At::Middle, Letters::Text, FAINT_INK);
             }
         }
@@ -58,7 +58,7 @@ pub fn sheet(target: Target, thumbnails: &[Thumbnail], items: u64) -> RgbImage {
             Some(label) => canvas.write(&short(label), x, below, At::Left, Letters::Heavy, ACCENT),
             None => canvas.write("no label", x, below, At::Left, Letters::Text, FAINT_INK),
         }
-        canvas.write(&shortened(&thumbnail.video_id), x, below + 17, At::Left, Letters::Text, FAINT_INK);
+        canvas.write(&shortened(&thumbnail.video_id), x, below + 18, At::Left, Letters::Text, FAINT_INK);
     }
     canvas.into_picture()
 }
