@@ -242,8 +242,8 @@ async fn a_damaged_dataset_is_described_and_drawn() {
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     for line in [
         "problems    2",
-        "repeated    1 images",
-        "alike       1 images",
+        "repeated    1 with",
+        "alike       1 with",
         "over 10000 views a subscriber",
         "먹방",
         "labels.png",

@@ -71,7 +71,7 @@ async fn tables_and_pictures_make_a_dataset_and_what_cannot_be_used_is_named() {
         (5, "there is no image 'nofile00001.jpg'"),
         (6, "placeholder.jpg"),
         (7, "truncated01.jpg: undecodable: no JPEG that can be decoded"),
-        (8, "notpicture1.jpg: undecodable: the bytes are no picture"),
+        (8, "notpicture1.jpg: undecodable: the bytes are no JPEG, PNG"),
         (9, "views: "),
         (10, "'../outside001.jpg' is no name of a file below the folder"),
         (11, "the video video000000 stands in an earlier row"),
