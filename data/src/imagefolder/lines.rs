@@ -24,6 +24,16 @@ pub(super) enum Line {
     TooLong(u64),
 }
 
+impl Line {
+    /// Returns its text; none where it was too long to be held.
+    pub(super) fn into_text(self) -> Bytes {
+        match self {
+            Self::Text(text) => text,
+            Self::TooLong(_) => Bytes::new(),
+        }
+    }
+}
+
 impl Lines {
     pub(super) fn of(content: Content) -> Self {
         Self { content, piece: Bytes::new() }

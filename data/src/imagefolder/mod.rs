@@ -14,6 +14,7 @@ mod rows;
 
 use std::{collections::VecDeque, vec};
 
+use bytes::Bytes;
 use common::outcome::ItemFailure;
 
 use self::rows::Rows;
@@ -29,7 +30,8 @@ const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "gif", "bmp"];
 pub struct Dataset {
     source: Source,
     /// What was read together and not returned yet.
-    ready: VecDeque<Entry>,
+    ready: VecDeque<(Entry, Bytes)>,
+    row: Bytes,
     empty: bool,
 }
 
@@ -118,7 +120,7 @@ impl Dataset {
         } else {
             Source::Rows(Box::new(Rows::of(files, metadata, files.sizes().await?)))
         };
-        Ok(Self { source, ready: VecDeque::new(), empty: true })
+        Ok(Self { source, ready: VecDeque::new(), row: Bytes::new(), empty: true })
     }
 
     /// Whether there are rows of metadata.
@@ -137,7 +139,7 @@ impl Dataset {
                 Source::Rows(rows) => self.ready = rows.next_page().await?,
                 Source::Images(images) => {
                     self.ready.extend(images.next().map(|(name, bytes)| {
-                        Entry::Item(ManifestItem { bytes, ..ManifestItem::named(&name) })
+                        (Entry::Item(ManifestItem { bytes, ..ManifestItem::named(&name) }), Bytes::new())
                     }));
                 }
             }
@@ -147,7 +149,16 @@ impl Dataset {
             return Err(DatasetError::Empty);
         }
         self.empty = false;
-        Ok(next)
+        let (entry, row) = next.unzip();
+        self.row = row.unwrap_or_default();
+        Ok(entry)
+    }
+
+    /// Returns the row that what came last was read from, as it stands in the file, for those who want other
+    /// columns than an item has; nothing where there are no rows, or where it is too long to be held.
+    #[must_use]
+    pub fn row(&self) -> &[u8] {
+        &self.row
     }
 
     /// Reads everything that has not come yet.
@@ -167,7 +178,7 @@ impl Dataset {
     }
 }
 
-fn is_image(name: &str) -> bool {
+pub(crate) fn is_image(name: &str) -> bool {
     name.rsplit_once('.')
         .is_some_and(|(_, extension)| EXTENSIONS.contains(&extension.to_lowercase().as_str()))
 }
@@ -217,6 +228,22 @@ mod tests {
             },
         ];
         assert_eq!(dataset, (true, Contents { items: expected.to_vec(), ..Contents::default() }));
+    }
+
+    #[tokio::test]
+    async fn each_entry_comes_with_its_row() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.jpg"), b"a").unwrap();
+        let rows = "{\"file_name\":\"a.jpg\",\"category\":\"x\"}\n\n{\"no\":\"name\"}";
+        std::fs::write(folder.path().join("metadata.jsonl"), rows).unwrap();
+        let files = Files::open(&Url::from_directory_path(folder.path()).unwrap()).unwrap();
+        let mut dataset = Dataset::open(&files).await.unwrap();
+        let mut read = Vec::new();
+        while dataset.next().await.unwrap().is_some() {
+            read.push(String::from_utf8_lossy(dataset.row()).into_owned());
+        }
+        assert_eq!(read, ["{\"file_name\":\"a.jpg\",\"category\":\"x\"}", "{\"no\":\"name\"}"]);
+        assert_eq!(dataset.row(), b"", "nothing came");
     }
 
     #[tokio::test]

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use common::outcome::{FailureReason, ItemFailure};
 
 use super::{
@@ -48,25 +49,26 @@ impl Rows {
         }
     }
 
-    /// Returns what the next rows make; nothing at the end.
-    pub(super) async fn next_page(&mut self) -> Result<VecDeque<Entry>, DatasetError> {
+    /// Returns what the next rows make, and the rows; nothing at the end.
+    pub(super) async fn next_page(&mut self) -> Result<VecDeque<(Entry, Bytes)>, DatasetError> {
         let mut page = VecDeque::with_capacity(PAGE);
         while page.len() < PAGE
             && let Some((line, place)) = self.next_line().await?
         {
             let is_blank = matches!(&line, Line::Text(text) if text.trim_ascii().is_empty());
             if !is_blank {
-                page.push_back((self.read(&line, place), place));
+                let entry = self.read(&line, place);
+                page.push_back((entry, line.into_text(), place));
             }
         }
-        let named = |(entry, _): &(Entry, u32)| match entry {
+        let named = |(entry, ..): &(Entry, Bytes, u32)| match entry {
             Entry::Item(item) => Some(item.item.clone()),
             Entry::Rejected(_) | Entry::Duplicate(_) => None,
         };
         let mut sizes = self.sizes.of(page.iter().filter_map(named).collect()).await.into_iter();
-        let mut size = |(entry, place)| match entry {
-            Entry::Item(item) => self.with_size(item, place, sizes.next().flatten()),
-            other => other,
+        let mut size = |(entry, row, place)| match entry {
+            Entry::Item(item) => (self.with_size(item, place, sizes.next().flatten()), row),
+            other => (other, row),
         };
         Ok(page.into_iter().map(&mut size).collect())
     }

@@ -20,6 +20,6 @@ pub mod list;
 mod node;
 pub mod order;
 #[cfg(test)]
-mod recorded;
+pub(crate) mod recorded;
 pub mod request;
 pub mod thumbnail;

@@ -17,7 +17,7 @@ use super::{
 };
 
 /// The folder with real data, if it is there.
-pub(super) fn real_data(unchecked: &str) -> Option<PathBuf> {
+pub(crate) fn real_data(unchecked: &str) -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "tests are told their data by the environment")]
     let folder = std::env::var("SUBWATCH_REAL_DATA").map(PathBuf::from);
     let folder =

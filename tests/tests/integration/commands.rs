@@ -186,3 +186,71 @@ async fn probes_are_served_beside_the_api() {
     cluster.wait_for_workers(1).await;
     cluster.finish().await;
 }
+
+#[tokio::test]
+async fn a_damaged_dataset_is_described_and_drawn() {
+    let cluster = Cluster::start(0).await;
+    let dataset = cluster.sample(60).await;
+    let thumbnails = dataset.join("thumbnails");
+    std::fs::copy(thumbnails.join("s0-000001.jpg"), thumbnails.join("copy.jpg")).unwrap();
+    let bytes = std::fs::read(thumbnails.join("s0-000002.jpg")).unwrap();
+    let picture = data::decode::decode(&bytes).unwrap();
+    let again = image::RgbImage::from_raw(picture.width, picture.height, picture.rgb).unwrap();
+    let half = image::imageops::FilterType::Triangle;
+    let again = image::imageops::resize(&again, picture.width / 2, picture.height / 2, half);
+    again.save(thumbnails.join("again.png")).unwrap();
+    std::fs::write(thumbnails.join("s0-000003.jpg"), &bytes[..bytes.len() / 2]).unwrap();
+    let metadata = dataset.join("metadata.jsonl");
+    let rows = std::fs::read_to_string(&metadata).unwrap();
+    let more = [
+        r#"{"file_name":"thumbnails/copy.jpg","views":20001,"subscribers":2,"channel_id":"UC1","category":"a"}"#,
+        r#"{"file_name":"thumbnails/gone.jpg","views":1,"subscribers":1}"#,
+    ];
+    std::fs::write(&metadata, rows + &more.join("\n")).unwrap();
+
+    let (path, pictures) = (dataset.display().to_string(), cluster.folder().join("drawn"));
+    let folder = pictures.display().to_string();
+    let check = ["dataset", "check", &path, "--pictures", &folder, "--thumbnails", "12"];
+    let found = cluster.json(&[&check[..], &["-o", "json"]].concat(), &[3]).await;
+    assert_eq!((&found["rows"], &found["items"], &found["images"]), (&62.into(), &61.into(), &60.into()));
+    assert_eq!(found["files_without_row"], serde_json::json!(["thumbnails/again.png"]));
+    let copies = serde_json::json!([["thumbnails/s0-000001.jpg", "thumbnails/copy.jpg"]]);
+    assert_eq!(found["equal_images"], copies);
+    let problems: Vec<&str> =
+        found["problems"].as_array().unwrap().iter().map(|at| at["item"].as_str().unwrap()).collect();
+    assert_eq!(problems, ["thumbnails/gone.jpg", "thumbnails/s0-000003.jpg"]);
+    let beyond = serde_json::json!({"item": "thumbnails/copy.jpg", "value": "views 20001, subscribers 2"});
+    let suspicions = found["suspicions"].as_array().unwrap();
+    let of = |reason: &str| suspicions.iter().find(|at| at["reason"] == reason);
+    assert_eq!(of("views-beyond-subscribers").unwrap()["examples"], serde_json::json!([beyond]));
+    assert_eq!(of("crawled-at-missing").unwrap()["found"], 1);
+    assert_eq!(found["pictures"].as_array().map(Vec::len), Some(2));
+    for (name, width) in [("labels.png", 1200), ("thumbnails.png", 1344)] {
+        let drawn = data::decode::decode(&std::fs::read(pictures.join(name)).unwrap()).unwrap();
+        assert_eq!(drawn.width, width, "{name}");
+    }
+
+    // A row for the resized copy makes it one of the dataset's images.
+    let rows = std::fs::read_to_string(&metadata).unwrap();
+    std::fs::write(&metadata, rows + "\n{\"file_name\":\"thumbnails/again.png\"}").unwrap();
+    let found = cluster.json(&["dataset", "check", &path, "-o", "json"], &[3]).await;
+    let alike = serde_json::json!(["thumbnails/s0-000002.jpg", "thumbnails/again.png"]);
+    let groups = found["near_images"].as_array().unwrap();
+    assert!(groups.iter().any(|group| group["items"] == alike), "{groups:?}");
+    assert_eq!(found["files_without_row"], serde_json::json!([]));
+    let shown = cluster.cli(&check).await;
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    for line in [
+        "problems    2",
+        "repeated    1 with",
+        "alike       1 with",
+        "over 10000 views a subscriber",
+        "먹방",
+        "labels.png",
+    ] {
+        assert!(shown.contains(line), "{line} is not in {shown}");
+    }
+    let rows_only = cluster.json(&["dataset", "check", &path, "--rows-only", "-o", "json"], &[3]).await;
+    assert_eq!((&rows_only["images"], &rows_only["pictures"]), (&0.into(), &serde_json::json!([])));
+    cluster.finish().await;
+}

@@ -184,12 +184,18 @@ fn image_of(images: &Path, row: &ImportRow) -> Result<PathBuf, String> {
     })
 }
 
-/// The part is named after the table, so that importing it again replaces its rows.
+/// The part is named after the table, so that importing it again replaces its rows. A name with letters that not
+/// every file system takes is told from others by its digest.
 fn part_name(table: &Path) -> String {
+    const TOLD_BY: usize = 8;
     let stem = table.file_stem().map_or_else(String::new, |stem| stem.to_string_lossy().into_owned());
     let plain: String =
         stem.chars().map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' }).collect();
-    format!("metadata/import-{plain}.jsonl")
+    if plain == stem {
+        return format!("metadata/import-{plain}.jsonl");
+    }
+    let digest = Digest::of(stem.as_bytes()).to_string();
+    format!("metadata/import-{plain}-{}.jsonl", &digest[..TOLD_BY])
 }
 
 fn text(report: &Imported) -> String {
@@ -215,7 +221,12 @@ mod tests {
 
     #[test]
     fn a_part_is_named_after_its_table() {
-        assert_eq!(part_name(Path::new("/x/2020 fitness.csv")), "metadata/import-2020-fitness.jsonl");
-        assert_eq!(part_name(Path::new("../a.b.jsonl")), "metadata/import-a-b.jsonl");
+        assert_eq!(part_name(Path::new("/x/2020-fitness.csv")), "metadata/import-2020-fitness.jsonl");
+        let spaced = part_name(Path::new("/x/2020 fitness.csv"));
+        assert!(
+            spaced.starts_with("metadata/import-2020-fitness-") && spaced.ends_with(".jsonl"),
+            "{spaced}"
+        );
+        assert_ne!(part_name(Path::new("먹방.csv")), part_name(Path::new("여행.csv")));
     }
 }

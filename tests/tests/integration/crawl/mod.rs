@@ -2,6 +2,7 @@
 
 mod faulty;
 mod fleet;
+mod import;
 mod obstacles;
 mod ranking;
 mod sources;

@@ -1,0 +1,58 @@
+//! `subwatch dataset`: datasets on this machine, without the system.
+
+mod check;
+mod text;
+
+use std::path::PathBuf;
+
+use clap::Subcommand;
+use data::sample;
+use indicatif::{ProgressBar, ProgressDrawTarget};
+use serde_json::json;
+
+use self::check::CheckArguments;
+use super::{
+    exit::{CliError, Exit},
+    output::{self, Format},
+};
+
+#[derive(Subcommand)]
+pub(super) enum DatasetCommand {
+    /// Make a dataset of drawn thumbnails, whose views follow from what can be seen in them.
+    Sample {
+        /// Folder to make; one that holds something else is left alone.
+        folder: PathBuf,
+        /// Thumbnails.
+        #[arg(long, default_value_t = 600)]
+        count: u32,
+        /// The same seed makes the same thumbnails.
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+    },
+    /// Say what a dataset holds, what is wrong with it, and what a run would leave out.
+    Check(CheckArguments),
+}
+
+pub(super) async fn run(format: Format, command: DatasetCommand) -> Result<Exit, CliError> {
+    match command {
+        DatasetCommand::Sample { folder, count, seed } => sample(format, folder, count, seed).await,
+        DatasetCommand::Check(arguments) => check::run(format, arguments).await,
+    }
+}
+
+async fn sample(format: Format, folder: PathBuf, count: u32, seed: u64) -> Result<Exit, CliError> {
+    let bar = ProgressBar::with_draw_target(Some(u64::from(count)), ProgressDrawTarget::stderr());
+    let (shown, target) = (bar.clone(), folder.clone());
+    let drawing =
+        tokio::task::spawn_blocking(move || sample::generate(&target, count, seed, |_| shown.inc(1)));
+    let drawn = drawing.await.map_err(|error| CliError::failed(format!("drawing failed: {error}")))?;
+    bar.finish_and_clear();
+    drawn.map_err(|error| CliError::failed(error.to_string()))?;
+    match format {
+        Format::Table => output::print(&format!("{count} thumbnails in {}", folder.display()))?,
+        Format::Json | Format::Jsonl => {
+            output::print_json(format, &json!({"dataset": folder, "items": count, "seed": seed}))?;
+        }
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,155 @@
+//! Tables and pictures that are there already become a dataset like any other.
+
+use std::{fs, path::Path};
+
+use common::ids::Digest;
+use serde_json::{Value, json};
+use tests::{cluster::Cluster, python::real_data};
+use turbojpeg::{Image, PixelFormat, Subsamp};
+
+use super::rows;
+
+/// A JPEG of a drawn thumbnail.
+fn jpeg(number: u32) -> Vec<u8> {
+    let picture = data::sample::picture(5, number);
+    let (width, height) = (picture.width as usize, picture.height as usize);
+    let pixels = picture.rgb.as_slice();
+    let image = Image { pixels, width, pitch: width * 3, height, format: PixelFormat::RGB };
+    turbojpeg::compress(image, 85, Subsamp::Sub2x2).unwrap().to_vec()
+}
+
+/// A folder with a picture of each of ten videos, below it and further down, and some that are none.
+fn pictures(folder: &Path) {
+    fs::create_dir_all(folder.join("more")).unwrap();
+    for number in 0..10 {
+        let name =
+            if number < 5 { format!("video{number:06}.jpg") } else { format!("more/video{number:06}.jpg") };
+        fs::write(folder.join(name), jpeg(number)).unwrap();
+    }
+    fs::write(folder.join("truncated01.jpg"), &jpeg(20)[..2_000]).unwrap();
+    fs::write(folder.join("notpicture1.jpg"), "<html>").unwrap();
+    fs::write(folder.join("../outside001.jpg"), jpeg(21)).unwrap();
+    if let Some(data) = real_data("the import of YouTube's grey picture") {
+        fs::copy(data.join("odd-images/youtube-missing-placeholder.jpg"), folder.join("placeholder.jpg"))
+            .unwrap();
+    }
+}
+
+async fn import(cluster: &Cluster, table: &str, codes: &[i32]) -> Value {
+    let at = |name: &str| cluster.folder().join(name).display().to_string();
+    let (table, images, out) = (at(table), at("pictures"), at("set"));
+    cluster.json(&["crawl", "import", &table, "--images", &images, "--out", &out, "-o", "json"], codes).await
+}
+
+fn left_out(report: &Value) -> Vec<(u64, &str)> {
+    let rows = report["left_out"].as_array().unwrap();
+    rows.iter().map(|row| (row["line"].as_u64().unwrap(), row["reason"].as_str().unwrap())).collect()
+}
+
+#[tokio::test]
+async fn tables_and_pictures_make_a_dataset_and_what_cannot_be_used_is_named() {
+    let cluster = Cluster::start(1).await;
+    pictures(&cluster.folder().join("pictures"));
+    let write = |name: &str, text: &str| fs::write(cluster.folder().join(name), text).unwrap();
+    let table = "\u{feff}Video_URL,Thumbnail,Title,Channel_ID,Category,Subs,Watch,Published\n\
+        https://www.youtube.com/watch?v=video000000,,\"운동, 루틴\",UCone,헬스,구독자 1090만명,조회수 1.7억회,2019-05-01\n\
+        https://youtu.be/video000001,,하체,UCone,헬스,구독자 1090만명,조회수 9.2천회,\n\
+        video000005,more/video000005.jpg,,UCtwo,먹방,189,3044.0,2013\n\
+        nofile00001,,gone,,,1,1,\n\
+        placeholder,,grey,,,1,1,\n\
+        truncated01,,half,,,1,1,\n\
+        notpicture1,,page,,,1,1,\n\
+        video000002,,wrong count,,,1,많음,\n\
+        outside0001,../outside001.jpg,elsewhere,,,1,1,\n\
+        video000000,,again,,,1,1,\n\
+        video000003,,short\n";
+    write("2019 헬스.csv", table);
+    let report = import(&cluster, "2019 헬스.csv", &[3]).await;
+    assert_eq!((&report["rows"], &report["imported"]), (&11.into(), &3.into()), "{report}");
+    let part = report["part"].as_str().unwrap().to_owned();
+    for ((line, reason), (want_line, want)) in left_out(&report).into_iter().zip([
+        (5, "there is no image 'nofile00001.jpg'"),
+        (6, "placeholder.jpg"),
+        (7, "truncated01.jpg: undecodable: no JPEG that can be decoded"),
+        (8, "notpicture1.jpg: undecodable: the bytes are no JPEG, PNG"),
+        (9, "views: "),
+        (10, "'../outside001.jpg' is no name of a file below the folder"),
+        (11, "the video video000000 stands in an earlier row"),
+        (12, "3 cells where the line of names has 8"),
+    ]) {
+        assert!(line == want_line && reason.contains(want), "{line}: {reason}; {want_line}: {want}");
+    }
+    assert_eq!(left_out(&report).len(), 8);
+    if cluster.folder().join("pictures/placeholder.jpg").exists() {
+        assert!(left_out(&report)[1].1.contains("the grey picture that stands for a missing thumbnail"));
+    }
+
+    let dataset = cluster.folder().join("set");
+    let imported = rows(&dataset);
+    let first = &imported["video000000"];
+    let bytes = fs::read(dataset.join("thumbnails/video000000.jpg")).unwrap();
+    assert_eq!(bytes, jpeg(0), "pictures are copied as they are");
+    let want = json!({
+        "file_name": "thumbnails/video000000.jpg", "video_id": "video000000", "title": "운동, 루틴",
+        "channel_id": "UCone", "category": "헬스", "published": "2019-05-01",
+        "views": 170_000_000, "views_approximate": true,
+        "subscribers": 10_900_000, "subscribers_approximate": true,
+        "thumbnail_width": first["thumbnail_width"], "thumbnail_height": first["thumbnail_height"],
+        "sha256": Digest::of(&bytes).to_string(), "source": "import",
+    });
+    assert_eq!(*first, want);
+    assert_eq!(imported["video000001"]["views"], 9_200);
+    let third = &imported["video000005"];
+    assert_eq!((&third["views"], &third["views_approximate"]), (&3_044.into(), &false.into()));
+
+    // Another table adds its part, and the first one, mended, replaces its own.
+    let lines: String = [3, 4, 6, 7]
+        .map(|n| format!("{{\"id\":\"video{n:06}\",\"file\":\"{}video{n:06}.jpg\",\"views\":\"1.1M\",\"subscribers\":{n}}}\n", if n < 5 { "" } else { "more/" }))
+        .concat();
+    write("more.jsonl", &lines);
+    let more = import(&cluster, "more.jsonl", &[0]).await;
+    assert_eq!((&more["imported"], &more["left_out"]), (&4.into(), &json!([])));
+    assert_ne!(more["part"], part);
+    let mended: String = table.lines().take(3).map(|line| format!("{line}\n")).collect();
+    write("2019 헬스.csv", &mended);
+    let again = import(&cluster, "2019 헬스.csv", &[0]).await;
+    assert_eq!((&again["imported"], &again["part"]), (&2.into(), &part.as_str().into()));
+    let now = rows(&dataset);
+    assert_eq!(now.len(), 6);
+    assert!(!now.contains_key("video000005"), "a row that is gone from the table is gone from its part");
+    assert_eq!(now["video000000"], want);
+
+    let path = dataset.display().to_string();
+    let checked = cluster.json(&["dataset", "check", &path, "-o", "json"], &[0]).await;
+    assert_eq!((&checked["rows"], &checked["images"]), (&6.into(), &6.into()), "{checked}");
+    assert_eq!((&checked["problems"], &checked["left_out"]), (&json!([]), &json!([])));
+    assert_eq!(checked["files_without_row"], json!(["thumbnails/video000005.jpg"]));
+    assert_eq!(checked["approximate"], json!({"views": 6, "subscribers": 2}));
+    assert_eq!(checked["sources"], json!([{"what": "import", "items": 6}]));
+    let embedded = cluster.json(&["embed", &path, "-o", "json"], &[0]).await;
+    assert_eq!((&embedded["succeeded"], &embedded["failed"]), (&6.into(), &0.into()), "{embedded}");
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn a_table_without_a_usable_row_changes_nothing() {
+    let cluster = Cluster::start(0).await;
+    pictures(&cluster.folder().join("pictures"));
+    fs::write(cluster.folder().join("bad.csv"), "video_id,views\nnofile00001,1\n").unwrap();
+    fs::write(cluster.folder().join("names.csv"), "name,views\nvideo000001,1\n").unwrap();
+    let at = |name: &str| cluster.folder().join(name).display().to_string();
+    for (table, images, code, want) in [
+        ("bad.csv", "pictures", 1, "line 2: there is no image 'nofile00001.jpg'"),
+        ("names.csv", "pictures", 2, "no column names videos or files"),
+        ("absent.csv", "pictures", 5, "absent.csv cannot be read"),
+        ("bad.csv", "nowhere", 5, "there is no folder"),
+    ] {
+        let arguments = ["crawl", "import", &at(table), "--images", &at(images), "--out", &at("empty")];
+        let ended = cluster.cli(&arguments).await;
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(code), "{said}");
+        assert!(said.contains(want), "{said}");
+    }
+    assert!(!cluster.folder().join("empty/metadata").exists());
+    cluster.finish().await;
+}
