@@ -342,15 +342,16 @@ impl Store {
         self.invoke_finish(&call).await
     }
 
-    /// Ends the rest of a submission's jobs before its time; they are missed then, and published again. Returns
-    /// how many rested.
+    /// Ends the rest of the jobs of a submission that wait for `host`; they are missed then, and published again.
+    /// Returns how many did.
     ///
     /// # Errors
     /// When Redis does not serve.
-    pub async fn end_pauses(&self, submission: SubmissionId) -> Result<u64, StoreError> {
+    pub async fn end_pauses(&self, submission: SubmissionId, host: &str) -> Result<u64, StoreError> {
         let mut call = END_PAUSES.prepare_invoke();
         call.key(self.keys.submission(submission))
             .key(self.keys.of_submission(submission, "jobs"))
+            .arg(host)
             .arg(self.keys.doorbell())
             .arg(submission.to_string());
         Ok(call.invoke_async(&mut self.connection.clone()).await?)

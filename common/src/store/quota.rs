@@ -34,7 +34,7 @@ pub enum Spending {
     Exhausted {
         /// Units spent today.
         used: u64,
-        /// When the day ends.
+        /// When the day ends; or when the site, which refuses the key, is asked again.
         resets_at_ms: u64,
     },
 }
@@ -53,7 +53,7 @@ pub struct QuotaUse {
     pub limit: u64,
     /// When the day ends, in ms since the Unix epoch.
     pub resets_at_ms: u64,
-    /// Whether the site itself refuses the key for the rest of the day.
+    /// Whether the site itself refuses the key; it is asked again within an hour.
     pub refused: bool,
 }
 
@@ -72,7 +72,7 @@ impl Store {
         self.count_units(key_hash, day, units, limit, false).await
     }
 
-    /// Notes that the site refuses a key for the rest of `day`. Returns when that ends, in ms since the epoch.
+    /// Notes that the site refuses a key on `day`. Returns when it is asked again, in ms since the epoch.
     ///
     /// # Errors
     /// When Redis does not serve.

@@ -67,9 +67,8 @@ impl Coordinator {
             ))
         })?;
         store.resume_source(host).await?;
-        // Those that rest for another reason find that out anew.
         for id in store.active_submissions().await? {
-            store.end_pauses(id).await?;
+            store.end_pauses(id, host).await?;
         }
         Ok(source)
     }

@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     fs::{self, File},
     io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
+    os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
 };
 
@@ -92,19 +92,16 @@ impl Folder {
     }
 
     pub(super) async fn write(&self, name: &str, bytes: Bytes) -> Result<(), ReadError> {
-        let (path, name) = (self.root.join(name), name.to_owned());
-        let writing = tokio::task::spawn_blocking(move || {
-            write_whole(&path, |file| file.write_all(&bytes))
-                .map_err(|error| ReadError::unavailable(&name, &error))
-        });
+        let (folder, name) = (self.clone(), name.to_owned());
+        let writing =
+            tokio::task::spawn_blocking(move || folder.write_whole(&name, |file| file.write_all(&bytes)));
         writing.await.expect("writing does not panic")
     }
 
     pub(super) async fn write_file(&self, name: &str, from: &Path) -> Result<(), ReadError> {
-        let (path, from, name) = (self.root.join(name), from.to_owned(), name.to_owned());
+        let (folder, from, name) = (self.clone(), from.to_owned(), name.to_owned());
         let writing = tokio::task::spawn_blocking(move || {
-            write_whole(&path, |file| io::copy(&mut File::open(from)?, file).map(drop))
-                .map_err(|error| ReadError::unavailable(&name, &error))
+            folder.write_whole(&name, |file| io::copy(&mut File::open(from)?, file).map(drop))
         });
         writing.await.expect("writing does not panic")
     }
@@ -139,6 +136,35 @@ impl Folder {
         ReadError::require_size(name, metadata.len(), limit)?;
         Ok((file, metadata.len()))
     }
+
+    /// Makes a file appear under its name once it is written and on disk.
+    fn write_whole(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut File) -> io::Result<()>,
+    ) -> Result<(), ReadError> {
+        let failed = |error| ReadError::unavailable(name, &error);
+        let path = self.root.join(name);
+        let folder = path.parent().expect("a file below a root has a folder");
+        fs::create_dir_all(&self.root).map_err(failed)?;
+        // Before any folder is made: what is there of the way must lie below the root.
+        let there = folder.ancestors().find_map(|above| above.canonicalize().ok());
+        let root = self.root.canonicalize().map_err(failed)?;
+        if !there.is_some_and(|there| there.starts_with(root)) {
+            return Err(ReadError::refused(name, &"leads outside its dataset"));
+        }
+        fs::create_dir_all(folder).map_err(failed)?;
+        let written = (|| {
+            // Whoever may read the folder may read the file, as with files that are made in place.
+            let everybody = fs::Permissions::from_mode(0o666);
+            let mut file = tempfile::Builder::new().permissions(everybody).tempfile_in(folder)?;
+            write(file.as_file_mut())?;
+            file.as_file().sync_data()?;
+            file.persist(&path)?;
+            Ok(())
+        })();
+        written.map_err(failed)
+    }
 }
 
 fn system(name: &str, error: &io::Error) -> ReadError {
@@ -147,17 +173,6 @@ fn system(name: &str, error: &io::Error) -> ReadError {
         io::ErrorKind::PermissionDenied => ReadError::refused(name, &format!("may not be read: {error}")),
         _ => ReadError::unavailable(name, error),
     }
-}
-
-/// Makes a file appear under its name once it is written and on disk.
-fn write_whole(path: &Path, write: impl FnOnce(&mut File) -> io::Result<()>) -> io::Result<()> {
-    let folder = path.parent().expect("a file below a root has a folder");
-    fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    write(file.as_file_mut())?;
-    file.as_file().sync_data()?;
-    file.persist(path)?;
-    Ok(())
 }
 
 struct Listing {

@@ -6,6 +6,7 @@ use common::{
     outcome::{FailureReason, ItemFailure},
     store::{Pause, StoreError},
 };
+use data::files::ReadError;
 
 use super::web::WebError;
 use crate::jobs::JobError;
@@ -17,6 +18,8 @@ pub enum Stop {
     Item(ItemFailure),
     /// Nobody is to blame: the source rests, or others have their turn.
     Rest(Pause),
+    /// The dataset cannot be written to now.
+    Storage(String),
     /// The job goes no further now.
     Job(JobError),
 }
@@ -32,6 +35,16 @@ impl Stop {
     #[must_use]
     pub fn retryable(detail: impl Into<String>) -> Self {
         Self::Job(JobError::Retryable(detail.into()))
+    }
+}
+
+impl From<ReadError> for Stop {
+    fn from(error: ReadError) -> Self {
+        if error.is_retryable() {
+            Self::Storage(error.to_string())
+        } else {
+            Self::item(FailureReason::Refused, error.to_string())
+        }
     }
 }
 

@@ -37,6 +37,8 @@ use crate::{budget::CpuPool, jobs::JobError};
 
 /// Thumbnails of one job under way at once.
 const WINDOW: usize = 4;
+/// At the last attempt, one of so many videos may be left out because its thumbnail cannot be had now.
+const ONE_OF: usize = 10;
 
 /// What thumbnails are brought in with.
 pub struct Bringing<'a> {
@@ -54,7 +56,7 @@ pub struct Bringing<'a> {
     pub decoder: &'a CpuPool,
     /// Thumbnails that an earlier crawl brought in, by video.
     pub earlier: HashMap<String, Thumbnail>,
-    /// Whether there is no other attempt: what cannot be had is left out.
+    /// Whether there is no other attempt: the few that cannot be had are left out.
     pub is_last: bool,
 }
 
@@ -88,14 +90,14 @@ pub async fn bring_in(
         .map(|video| bringing.settle(video))
         .buffer_unordered(WINDOW)
         .boxed();
-    let mut later: Vec<String> = Vec::new();
+    let mut later: Vec<(VideoId, String)> = Vec::new();
     let mut stop = None;
-    while let Some(record) = settled.next().await {
+    while let Some((video, record)) = settled.next().await {
         match record {
-            Ok((video, record)) => {
-                records.insert(video, record);
+            Ok(record) => {
+                records.insert(video.to_string(), record);
             }
-            Err(Stop::Job(JobError::Retryable(error))) => later.push(error),
+            Err(Stop::Job(JobError::Retryable(error))) => later.push((video, error)),
             // What is under way comes to its end; nothing else is begun.
             Err(why) => {
                 stopped.store(true, Ordering::Relaxed);
@@ -103,33 +105,50 @@ pub async fn bring_in(
             }
         }
     }
-    match (stop, later.first()) {
-        (Some(stop), _) => Err(stop),
-        (None, None) => Ok(()),
-        (None, Some(first)) => {
-            Err(Stop::retryable(format!("{} of {all} thumbnails are not there yet: {first}", later.len())))
-        }
+    drop(settled);
+    if let Some(stop) = stop {
+        return Err(stop);
     }
+    // Where there are many, the host is in trouble, and not their pictures.
+    if let Some((_, first)) = later.first()
+        && !(bringing.is_last && later.len() * ONE_OF <= videos.len())
+    {
+        return Err(Stop::retryable(format!(
+            "{} of {all} thumbnails are not there yet: {first}",
+            later.len()
+        )));
+    }
+    for (video, error) in later {
+        let record = ThumbnailRecord::LeftOut(ItemFailure::new(FailureReason::Unavailable, error));
+        bringing.keep(&video, &record).await?;
+        records.insert(video.to_string(), record);
+    }
+    Ok(())
 }
 
 impl Bringing<'_> {
-    /// Brings in one thumbnail and keeps its record, which is returned with the video's id.
-    async fn settle(&self, video: Video) -> Result<(String, ThumbnailRecord), Stop> {
+    /// Brings in one thumbnail and keeps its record, which is returned beside the video's id.
+    async fn settle(&self, video: Video) -> (VideoId, Result<ThumbnailRecord, Stop>) {
         let record = match self.fetch(&video).await {
-            Ok(record) => record,
             // What is refused is refused for every picture.
             Err(Stop::Item(failure)) if failure.reason != FailureReason::Refused => {
-                ThumbnailRecord::LeftOut(failure)
+                Ok(ThumbnailRecord::LeftOut(failure))
             }
-            Err(Stop::Job(JobError::Retryable(error))) if self.is_last => {
-                ThumbnailRecord::LeftOut(ItemFailure::new(FailureReason::Unavailable, error))
-            }
-            Err(stop) => return Err(stop),
+            fetched => fetched,
         };
-        if !self.store.keep_thumbnail(self.job, video.id.as_str(), &record).await? {
-            return Err(Stop::retryable("the job ended elsewhere"));
+        let kept = match record {
+            Ok(record) => self.keep(&video.id, &record).await.map(|()| record),
+            Err(stop) => Err(stop),
+        };
+        (video.id, kept)
+    }
+
+    async fn keep(&self, video: &VideoId, record: &ThumbnailRecord) -> Result<(), Stop> {
+        if self.store.keep_thumbnail(self.job, video.as_str(), record).await? {
+            Ok(())
+        } else {
+            Err(Stop::retryable("the job ended elsewhere"))
         }
-        Ok((video.id.to_string(), record))
     }
 
     async fn fetch(&self, video: &Video) -> Result<ThumbnailRecord, Stop> {
@@ -161,17 +180,21 @@ impl Bringing<'_> {
         let name = file_name(&video.id);
         let bytes = match self.files.read(&name, earlier.bytes).await {
             Ok(bytes) => bytes,
-            Err(error) if error.is_retryable() => return Err(Stop::retryable(error.to_string())),
+            Err(error) if error.is_retryable() => return Err(error.into()),
             Err(_) => return Ok(None),
         };
         if Digest::of(&bytes) != earlier.sha256 {
             return Ok(None);
         }
-        Ok(match self.try_variant(&video.id, variant, Some(etag)).await? {
-            Tried::Stored(stored) => Some(stored),
-            Tried::Unchanged => Some(Thumbnail { kept: true, ..earlier.clone() }),
-            Tried::Missing | Tried::Unusable(_) => None,
-        })
+        let kept = Thumbnail { kept: true, ..earlier.clone() };
+        match self.try_variant(&video.id, variant, Some(etag)).await {
+            Ok(Tried::Stored(stored)) => Ok(Some(stored)),
+            Ok(Tried::Unchanged) => Ok(Some(kept)),
+            Ok(Tried::Missing | Tried::Unusable(_)) => Ok(None),
+            // What is there is better than nothing.
+            Err(Stop::Job(JobError::Retryable(_))) if self.is_last => Ok(Some(kept)),
+            Err(stop) => Err(stop),
+        }
     }
 
     /// Asks for one variant, of which there may be a copy with `etag`.
@@ -199,6 +222,10 @@ impl Bringing<'_> {
             Reply::Missing => Ok(Tried::Missing),
             Reply::Refused(status) => {
                 Err(self.turn.trouble(&url, &format!("it answers {status} for thumbnails")).await)
+            }
+            Reply::Failed(why) if self.is_last => {
+                let failure = ItemFailure::new(FailureReason::Undecodable, format!("{url}: {why}"));
+                Ok(Tried::Unusable(failure))
             }
             Reply::Failed(why) => Err(Stop::retryable(format!("{url}: {why}"))),
         }
@@ -237,8 +264,7 @@ impl Bringing<'_> {
             crop,
             kept: false,
         };
-        let written = self.files.write(&file_name(video), Bytes::from(bytes)).await;
-        written.map_err(|error| Stop::retryable(error.to_string()))?;
+        self.files.write(&file_name(video), Bytes::from(bytes)).await?;
         Ok(Tried::Stored(stored))
     }
 }

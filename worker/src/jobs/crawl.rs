@@ -49,6 +49,7 @@ pub(super) async fn run(worker: &Worker, job: &Envelope, args: &CrawlArgs) -> Re
             }
             return Err(JobError::Rests(pause));
         }
+        Err(Stop::Storage(error)) => return Err(JobError::Retryable(error)),
         Err(Stop::Job(error)) => return Err(error),
     };
     Ok(Outcome::Items { results: vec![(args.chunk.first_item, result)], unresolved: None })
@@ -91,7 +92,6 @@ async fn crawl(
         Target::Videos(videos) => videos,
     };
     let part = Part::of(listing.channel.as_ref(), named);
-    let stored = |error: data::files::ReadError| Stop::retryable(error.to_string());
     let bringing = Bringing {
         turn: &turn,
         bases: &args.plan.bases,
@@ -99,7 +99,7 @@ async fn crawl(
         store,
         job: job_ref,
         decoder: &worker.decoder,
-        earlier: part.earlier(&files).await.map_err(stored)?,
+        earlier: part.earlier(&files).await?,
         is_last: job.attempt >= job.max_attempts,
     };
     bring_in(&bringing, &listing.videos, &mut records).await?;
@@ -110,7 +110,7 @@ async fn crawl(
         category: item.category.as_deref(),
         source: args.plan.source,
     };
-    Ok(ItemResult::Crawled(part.write(&files, written).await.map_err(stored)?))
+    Ok(ItemResult::Crawled(part.write(&files, written).await?))
 }
 
 /// A channel without any video that can be taken is nothing to be glad about.

@@ -10,7 +10,11 @@ local name, generation = ARGV[1], tonumber(ARGV[2])
 local job, why = open_mark(submission, jobs, name, generation)
 if not job then return why end
 
-if job.boot == ARGV[3] then job.state = 'paused' end
+if job.boot == ARGV[3] then
+  job.state = 'paused'
+  -- It has shown that it harms nobody, however many processes ended meanwhile.
+  job.crashes, job.alone_crashes, job.blamed = 0, 0, nil
+end
 job.paused = {until_ms = tonumber(ARGV[4]), reason = ARGV[5]}
 write_mark(jobs, name, job)
 redis.call('HSET', submission, 'paused_until_ms', ARGV[4], 'paused_reason', ARGV[5])

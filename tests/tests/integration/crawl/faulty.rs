@@ -36,7 +36,7 @@ const ONCE: Turns = Turns::First(1);
 /// Each answer is spoiled in one way: for good, or once.
 const TABLE: &[(Of, Fault, Turns, Want)] = &[
     (Of::Page, Fault::TooManyRequests(RetryAfter::Unsaid), ONCE, Rested("it answers 429")),
-    (Of::Page, Fault::TooManyRequests(RetryAfter::Seconds(1)), ONCE, Retried("429")),
+    (Of::Page, Fault::TooManyRequests(RetryAfter::Seconds(1)), ONCE, Rested("wants 1s without us")),
     (Of::Page, Fault::Consent(Wall::Page), ONCE, Rested("consent")),
     (Of::Page, Fault::Captcha(Wall::Redirect), ONCE, Rested("captcha")),
     (Of::Page, Fault::Unavailable, ONCE, Retried("503")),
@@ -59,11 +59,13 @@ const TABLE: &[(Of, Fault, Turns, Want)] = &[
     (Of::Api, Fault::Truncated, ONCE, Retried("")),
     (Of::Api, Fault::InvalidJson, Turns::All, Failed("schema-drift: ")),
     (Of::Api, Fault::SchemaDrift, Turns::All, Failed("schema-drift: ")),
+    (Of::Api, Fault::TooManyRequests(RetryAfter::Seconds(1)), ONCE, Rested("wants 1s without us")),
     (Of::Api, Fault::NoItems, Turns::All, Failed("unavailable: ")),
     (Of::Image, Fault::TooManyRequests(RetryAfter::Unsaid), ONCE, Rested("429")),
     (Of::Image, Fault::Reset, ONCE, Retried("")),
     (Of::Image, Fault::CutOff, ONCE, Retried("")),
     (Of::Image, Fault::Slow(std::time::Duration::from_millis(5)), Turns::All, Whole),
+    (Of::Image, Fault::Unavailable, Turns::All, Failed("discarded: attempt 2 of 2: 3 of 3 thumbnails")),
     (Of::Image, Fault::NotFound, Turns::All, Failed(NO_THUMBNAIL)),
     (Of::Image, Fault::Truncated, Turns::All, Failed(NO_THUMBNAIL)),
     (Of::Image, Fault::NotAnImage, Turns::All, Failed(NO_THUMBNAIL)),

@@ -176,6 +176,64 @@ async fn a_source_that_fails_every_attempt_is_discarded_and_crawled_when_it_is_r
 }
 
 #[tokio::test]
+async fn a_host_that_is_away_costs_no_row_that_was_there_and_none_that_is_requeued() {
+    let world = World { channels: 1, odd_videos: false, ..World::default() };
+    let site = YoutubeSite::start(world, Faults::none()).await;
+    let cluster = start(1, &[("SUBWATCH_CRAWL_ATTEMPTS", "2")]).await;
+    let channels: Vec<&Channel> = site.channels().iter().collect();
+    let ten = |out: &str| crawl(&cluster, &site, out, &channels, &["--videos-per-channel", "10"]);
+    report(&cluster, &ten("old"), &[0]).await;
+    let before = rows(&cluster.folder().join("old"));
+    site.faults().add(Rule::to(Host::Images, Fault::Unavailable));
+    let again = report(&cluster, &ten("old"), &[0]).await;
+    assert_eq!((before.len(), &again["thumbnails"]), (10, &10.into()), "{again}");
+    assert_eq!(rows(&cluster.folder().join("old")).len(), 10);
+
+    let lost = report(&cluster, &ten("new"), &[3]).await;
+    let error = lost["results"][0]["error"].as_str().unwrap();
+    assert!(error.contains("10 of 10 thumbnails are not there yet"), "{error}");
+    site.faults().clear();
+    let id = lost["submission"].as_str().unwrap();
+    cluster.json(&["dead", "requeue", "--submission", id, "-o", "json"], &[0]).await;
+    let ended = cluster.ended(id.parse().unwrap()).await;
+    assert_eq!((ended.succeeded, ended.thumbnails), (1, 10), "{ended:?}");
+
+    // One of ten may stay away, and says so.
+    let video = before.keys().next().unwrap();
+    site.faults().add(Rule::at(&format!("/vi/{video}/"), Fault::Unavailable));
+    let crawled = report(&cluster, &ten("nine"), &[0]).await;
+    let crawled = &crawled["results"][0]["crawled"];
+    assert_eq!(
+        (&crawled["thumbnails"], &crawled["left_out"]["thumbnail unavailable"]),
+        (&9.into(), &1.into())
+    );
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn a_dataset_whose_folders_lead_outside_is_not_written_to() {
+    let site = YoutubeSite::start(World { channels: 1, ..World::default() }, Faults::none()).await;
+    let cluster = start(1, &[]).await;
+    let channels: Vec<&Channel> = site.channels().iter().collect();
+    let outside = tempfile::tempdir().unwrap();
+    for folder in ["thumbnails", "metadata"] {
+        let set = cluster.folder().join(folder);
+        std::fs::create_dir(&set).unwrap();
+        std::os::unix::fs::symlink(outside.path(), set.join(folder)).unwrap();
+        let crawled = report(
+            &cluster,
+            &crawl(&cluster, &site, folder, &channels, &["--videos-per-channel", "2"]),
+            &[3],
+        )
+        .await;
+        let error = crawled["results"][0]["error"].as_str().unwrap();
+        assert!(error.starts_with("refused: ") && error.contains("leads outside its dataset"), "{error}");
+    }
+    assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
+    cluster.finish().await;
+}
+
+#[tokio::test]
 async fn a_quota_that_is_used_up_puts_everything_to_rest_until_it_is_renewed() {
     let site = YoutubeSite::start(World { channels: 6, units: 7, ..World::default() }, Faults::none()).await;
     let cluster = start(2, &[]).await;

@@ -38,7 +38,7 @@ async fn the_quota_of_a_key_is_spent_by_all_and_never_exceeded() {
 }
 
 #[tokio::test]
-async fn a_quota_begins_anew_with_the_day_and_a_refused_key_rests_until_then() {
+async fn a_quota_begins_anew_with_the_day_and_a_refused_key_rests_for_an_hour() {
     let store = Fleet::hasty().store().await;
     let now_ms = store.now_ms().await.unwrap();
     let day =
@@ -56,8 +56,12 @@ async fn a_quota_begins_anew_with_the_day_and_a_refused_key_rests_until_then() {
     assert_eq!(spend(&tomorrow, 60).await, spent(60, &tomorrow));
     // Whoever is late spends from the new day, too.
     assert_eq!(spend(&today, 41).await, exhausted(60, &tomorrow));
-    assert_eq!(store.exhaust("key", &tomorrow, 100).await.unwrap(), tomorrow.resets_at_ms);
-    assert_eq!(spend(&tomorrow, 1).await, exhausted(60, &tomorrow));
+    // A key that is refused is asked again after an hour: its day may begin later, or its limit be raised.
+    let again_ms = store.exhaust("key", &tomorrow, 100).await.unwrap();
+    assert!(again_ms > now_ms && again_ms <= store.now_ms().await.unwrap() + 3_600_000);
+    assert_eq!(spend(&tomorrow, 1).await, Spending::Exhausted { used: 60, resets_at_ms: again_ms });
+    let soon = QuotaDay { resets_at_ms: now_ms + 1, ..day("2026-11-01", 0) };
+    assert_eq!(store.exhaust("soon", &soon, 100).await.unwrap(), soon.resets_at_ms, "a new day ends it");
     let next = day("2026-11-03", 73);
     assert_eq!(spend(&next, 1).await, spent(1, &next));
     // Days that are over are not shown.

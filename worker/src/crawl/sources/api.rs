@@ -29,6 +29,8 @@ use crate::crawl::{
 
 /// Uploads looked at for the most popular ones.
 const MOST_UPLOADS: usize = 5_000;
+/// Uploads of which all have been hidden since they were listed: so many are not believed.
+const DOUBTED: usize = 5;
 
 /// A channel's listing, as far as it is.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -96,6 +98,12 @@ impl ApiDraft {
             let end = self.ids.len().min(self.looked_at + MOST_ITEMS);
             let asked = &self.ids[self.looked_at..end];
             let found = details(asking, asked).await?;
+            if found.is_empty() && asked.len() >= DOUBTED {
+                return Err(Stop::retryable(format!(
+                    "the Data API knows none of {} uploads that it listed itself",
+                    asked.len()
+                )));
+            }
             take(asked, found, &mut self.listing);
             self.looked_at = end;
             return Ok(None);

@@ -53,7 +53,7 @@ impl Answer {
 /// Why a URL yields no answer. Each says which URL, and none says the key.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum WebError {
-    /// The host does not serve now: an error of its own, silence, or a short wait that it asks for.
+    /// The host does not serve now: an error of its own, or silence.
     #[error("{0}")]
     Retryable(String),
     /// The host is left alone for a while, or the key has no units left today: put the job back until then.

@@ -19,6 +19,8 @@ use super::{WebError, quota::pacific_day};
 /// Signs of the key's hash that name it to people.
 const HASH_SIGNS: usize = 12;
 const HEADER: HeaderName = HeaderName::from_static("x-goog-api-key");
+/// What stands in place of the key.
+const HIDDEN: &str = "***";
 /// Whose units these are, to people.
 const API: &str = "the YouTube Data API";
 
@@ -53,6 +55,17 @@ impl Key {
         Ok((HEADER, value))
     }
 
+    /// Takes the key out of what the API says: of a key that it refuses, it repeats all of it.
+    pub(super) fn hide(&self, mut bytes: Vec<u8>) -> Vec<u8> {
+        let secret = self.secret.expose_secret().as_bytes();
+        let mut from = 0;
+        while let Some(at) = bytes[from..].windows(secret.len().max(1)).position(|part| part == secret) {
+            bytes.splice(from + at..from + at + secret.len(), HIDDEN.bytes());
+            from += at + HIDDEN.len();
+        }
+        bytes
+    }
+
     /// Spends units of today's quota.
     ///
     /// # Errors
@@ -76,7 +89,7 @@ impl Key {
         }
     }
 
-    /// Notes that the API refuses the key for the rest of the day.
+    /// Notes that the API refuses the key for now.
     pub(super) async fn exhaust(&self, store: &Store) -> WebError {
         let exhausted = async {
             let today = pacific_day(store.now_ms().await?);
@@ -108,6 +121,16 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+
+    #[test]
+    fn the_key_is_taken_out_of_what_the_api_says() {
+        let settings = Settings { youtube_api_key: Some("AIza-1".into()), ..Settings::default() };
+        let key = Key::new(&settings).unwrap();
+        let said = "Consumer 'api_key:AIza-1' has been suspended: AIza-1AIza-1 AIza-2";
+        let hidden = String::from_utf8(key.hide(said.into())).unwrap();
+        assert_eq!(hidden, "Consumer 'api_key:***' has been suspended: ****** AIza-2");
+        assert_eq!(key.hide(b"AIza-".to_vec()), b"AIza-");
+    }
 
     #[test]
     fn the_key_goes_to_those_it_is_for() {

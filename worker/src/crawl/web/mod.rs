@@ -145,7 +145,7 @@ impl Web {
         }
     }
 
-    /// Notes that the Data API refuses the key for the rest of the day, and returns what to tell the job.
+    /// Notes that the Data API refuses the key for now, and returns what to tell the job.
     pub async fn quota_exceeded(&self) -> WebError {
         match &self.inner.key {
             Some(key) => key.exhaust(&self.inner.store).await,
@@ -247,6 +247,9 @@ impl Web {
             StatusCode::GONE => Err(WebError::Gone(format!("{url} answers {status}"))),
             _ => {
                 read.bytes = unpack(url, packing, bytes, max_bytes)?;
+                if let HostKind::Api { .. } = kind {
+                    read.bytes = self.key()?.hide(read.bytes);
+                }
                 Ok(Hop::Answer(read))
             }
         }

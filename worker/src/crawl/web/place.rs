@@ -101,7 +101,18 @@ impl Place {
         match refusal {
             Refusal::Wait { time, what } => {
                 self.verdict = Verdict::RetryAfter(time);
-                WebError::Retryable(format!("{url} {what}"))
+                let given_back = async {
+                    self.give_back().await?;
+                    self.store.now_ms().await
+                };
+                match given_back.await {
+                    Ok(now_ms) => WebError::Paused {
+                        host: name_of(url),
+                        until_ms: now_ms + time.as_millis() as u64,
+                        reason: format!("it {what}"),
+                    },
+                    Err(error) => error.into(),
+                }
             }
             Refusal::Enough { least, what: reason } => {
                 self.verdict = Verdict::Trouble { reason: reason.clone(), pause: pause.max(least) };

@@ -13,6 +13,10 @@ use url::Url;
 use super::{driver::Driver, session::Session};
 use crate::cli::exit::{CliError, Exit};
 
+/// How long a document may take to be there, and a look at it. What scripts make of it may take as long as the
+/// settings say.
+const LOAD_LIMIT_MS: u32 = 20_000;
+
 /// Does `work` in a browser that is open for it and closed afterwards, also when the work fails or the user
 /// interrupts it.
 pub(super) async fn with_browser<T>(
@@ -85,12 +89,11 @@ fn capabilities(settings: &Settings, profile: Option<&str>, is_root: bool) -> Ca
             arguments.push("--no-sandbox".to_owned());
         }
     }
-    let limit_ms = settings.ranking_wait_seconds * 1000;
     let asked = json!({
         "browserName": "chrome",
         // What a script builds is waited for below; pictures and counters of visits need not load for that.
         "pageLoadStrategy": "eager",
-        "timeouts": {"pageLoad": limit_ms, "script": limit_ms},
+        "timeouts": {"pageLoad": LOAD_LIMIT_MS, "script": LOAD_LIMIT_MS},
         "unhandledPromptBehavior": "dismiss",
         "goog:chromeOptions": {
             "args": arguments,
