@@ -97,12 +97,12 @@ impl Channels {
         for (category, _) in self.channels.values().flat_map(|channel| &channel.categories) {
             channels[*category as usize] += 1;
         }
-        let of = |(at, category): (usize, &Box<str>)| Category {
-            category: category.to_string(),
-            channels: channels[at],
-            rows: self.rows[at],
-        };
-        let mut categories: Vec<Category> = self.categories.iter().enumerate().map(of).collect();
+        let names = self.categories.iter().map(ToString::to_string);
+        let counts = channels.into_iter().zip(&self.rows);
+        let mut categories: Vec<Category> = names
+            .zip(counts)
+            .map(|(category, (channels, rows))| Category { category, channels, rows: *rows })
+            .collect();
         categories.sort_by(|a, b| b.rows.cmp(&a.rows).then_with(|| a.category.cmp(&b.category)));
         categories
     }

@@ -6,8 +6,6 @@
 //! bars above and below a 4:3 thumbnail are no part of what is compared, since most thumbnails of some datasets have
 //! them in common.
 
-use std::cell::RefCell;
-
 use common::outcome::ItemFailure;
 use image::{RgbImage, imageops};
 use image_hasher::{FilterType, HashAlg, HashBytes, Hasher, HasherConfig};
@@ -34,8 +32,8 @@ const FIELDS: u32 = 4;
 const COLOURS: usize = (FIELDS * FIELDS * 3) as usize;
 
 thread_local! {
-    static HASHERS: RefCell<(Hasher<[u8; 8]>, Hasher<[u8; 32]>)> =
-        RefCell::new((hasher(8).to_hasher(), hasher(16).to_hasher()));
+    static COARSE: Hasher<[u8; 8]> = hasher(8).to_hasher();
+    static FINE: Hasher<[u8; 32]> = hasher(16).to_hasher();
 }
 
 fn hasher<B: HashBytes>(side: u32) -> HasherConfig<B> {
@@ -69,9 +67,8 @@ impl Likeness {
             None => preprocess::resize(picture)?,
         };
         let seen = RgbImage::from_raw(SIDE as u32, SIDE as u32, seen.0).expect("three bytes a pixel");
-        let (coarse, fine) = HASHERS.with_borrow(|(coarse, fine)| {
-            (coarse.hash_image(&seen).into_inner(), fine.hash_image(&seen).into_inner())
-        });
+        let coarse = COARSE.with(|hasher| hasher.hash_image(&seen).into_inner());
+        let fine = FINE.with(|hasher| hasher.hash_image(&seen).into_inner());
         let fields = imageops::resize(&seen, FIELDS, FIELDS, FilterType::Triangle).into_raw();
         let colours = fields.try_into().expect("three bytes a field");
         Ok(Self { coarse: u64::from_le_bytes(coarse), fine, colours })

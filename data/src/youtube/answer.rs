@@ -151,7 +151,7 @@ mod tests {
     #[test]
     fn pages_sent_in_place_of_another_are_recognised() {
         let check = |html: &str, expected: Fault| {
-            assert_eq!(from_page(200, html.as_bytes()), Err(expected), "{html}")
+            assert_eq!(from_page(200, html.as_bytes()), Err(expected), "{html}");
         };
         check(&page("<form action=\"https://consent.youtube.com/save\" method=\"POST\">"), Fault::Consent);
         check(&page("<form id=\"captcha-form\" action=\"/sorry/index\">"), Fault::Captcha);
