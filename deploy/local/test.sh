@@ -16,7 +16,7 @@ unset SUBWATCH_URL SUBWATCH_REDIS_KEY_PREFIX SUBWATCH_DATASET_ROOTS SUBWATCH_CON
 
 # shellcheck disable=SC2317 # reached through run_foreground
 run_tests() {
-    cargo test --release "${packages[@]}" --no-fail-fast "$@" 2>&1 | tee "$logs/tests.log"
+    cargo test --release "${tests[@]}" --no-fail-fast "$@" 2>&1 | tee "$logs/tests.log"
     return "${PIPESTATUS[0]}"
 }
 
@@ -37,10 +37,10 @@ require_versions() {
         fail "these are not RabbitMQ 4.0 and Redis 8.0"
 }
 
-packages=(--workspace)
+tests=(--workspace)
 instance='test'
 if [[ -n ${SUBWATCH_SERVERS:-} ]]; then
-    packages=(--package tests)
+    tests=(--workspace --test integration --test chaos)
     instance='next'
 fi
 use_instance "$instance"
@@ -57,7 +57,8 @@ leave_cleanly
 # What checks the manifests; without it those tests say aloud what they skip.
 "$scripts/debian13.sh" unpack kustomize docker-compose || say "the manifests are not checked without these programs"
 heading "building"
-build
+# Programs and tests in one go: apart, they would take their dependencies with other features, and all twice.
+run_foreground cargo build --release --workspace --all-targets
 heading "starting RabbitMQ and Redis for the tests"
 started=yes
 "$scripts/services.sh" start "$instance" --fresh
