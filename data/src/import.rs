@@ -41,7 +41,20 @@ pub struct ImportRow {
     pub columns: Columns,
 }
 
-/// The columns of a row that are known.
+/// Columns that tell of the dataset, where a table cannot know better.
+const OF_DATASET: [&str; 9] = [
+    "views_approximate",
+    "subscribers_approximate",
+    "thumbnail_width",
+    "thumbnail_height",
+    "thumbnail_variant",
+    "thumbnail_crop",
+    "sha256",
+    "etag",
+    "source",
+];
+
+/// What goes into the dataset of a row: columns that are known, under their own names, and the others as they are.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Columns {
     /// The video.
@@ -61,6 +74,9 @@ pub struct Columns {
     /// Whether they were abbreviated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subscribers_approximate: Option<bool>,
+    /// The other columns.
+    #[serde(flatten)]
+    pub others: Map<String, Value>,
 }
 
 /// A row that cannot be used.
@@ -167,8 +183,15 @@ fn read_row(row: &Map<String, Value>) -> Result<(Option<String>, Columns), Strin
         views_approximate: views.map(|count| count.approximate),
         subscribers: subscribers.map(|count| count.value),
         subscribers_approximate: subscribers.map(|count| count.approximate),
+        others: row.iter().filter(|(name, _)| !is_known(name)).map(|(n, v)| (n.clone(), v.clone())).collect(),
     };
     Ok((file, columns))
+}
+
+fn is_known(name: &str) -> bool {
+    let texts = TEXTS.iter().flat_map(|(_, names)| *names);
+    let known = [&VIDEO[..], &FILE, &VIEWS, &SUBSCRIBERS, &OF_DATASET].concat();
+    known.iter().chain(texts).any(|known| *known == name)
 }
 
 /// The first of these columns that says something.
@@ -237,10 +260,18 @@ mod tests {
         assert_eq!(row.file.as_deref(), Some("x/dQw4w9WgXcQ.jpg"));
         assert_eq!((row.columns.video_id.as_str(), row.columns.views), ("dQw4w9WgXcQ", None));
         assert_eq!(row.columns.subscribers, Some(1200));
+        assert_eq!(row.columns.others, Map::new());
         assert_eq!(row.columns, json[0].clone().unwrap().columns);
         let problem = csv[1].clone().unwrap_err();
         assert_eq!(problem.line, 3);
         assert!(problem.problem.contains("says which video"), "{problem:?}");
+    }
+
+    #[test]
+    fn other_columns_are_kept_and_none_that_the_dataset_has_itself() {
+        let row = rows("video_id,Aufrufe,sha256,mood\ndQw4w9WgXcQ,12,00,calm\n", ListFormat::Csv).remove(0);
+        let columns = serde_json::to_value(row.unwrap().columns).unwrap();
+        assert_eq!(columns, serde_json::json!({"video_id": "dQw4w9WgXcQ", "aufrufe": "12", "mood": "calm"}));
     }
 
     #[test]

@@ -47,9 +47,12 @@ pub(super) fn distribution(target: Target, mut labels: Vec<f64>) -> (Labels, Vec
     (description, labels)
 }
 
-/// The label below which a part of all lies; there is at least one label, and they are in order.
+/// The label below which a part of all lies, between two labels where it falls there; there is at least one label,
+/// and they are in order.
 pub(super) fn at_quantile(labels: &[f64], quantile: f64) -> f64 {
-    labels[(quantile * (labels.len() - 1) as f64).round() as usize]
+    let place = quantile * (labels.len() - 1) as f64;
+    let (below, above) = (labels[place.floor() as usize], labels[place.ceil() as usize]);
+    below + (above - below) * place.fract()
 }
 
 /// Counts labels, which are in order, in `count` bins; nothing where there is no label.
@@ -63,4 +66,16 @@ pub(super) fn bins(labels: &[f64], count: usize) -> Option<Bins> {
         items[bin.min(count - 1)] += 1;
     }
     Some(Bins { items, low, width })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quantile_between_two_labels_lies_between_them() {
+        let labels = [0.5, 1.0, 6.0, 7.0];
+        assert_eq!([0.0, 0.5, 1.0].map(|quantile| at_quantile(&labels, quantile)), [0.5, 3.5, 7.0]);
+        assert_eq!(at_quantile(&[3.0], 0.25), 3.0);
+    }
 }

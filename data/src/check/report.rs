@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::{
-    Category, Inspected, Labels, Look, NearGroup, Suspicion,
+    Category, Inspected, Labels, Look, NearGroup, Reason, Suspicion,
     duplicates::{self, Repeated},
     images::Images,
     labels,
@@ -121,6 +121,7 @@ pub(super) fn of(is_labelled: bool, rows: Rows, images: Images, look: &Look) -> 
         duplicates::equal(&images.seen, name);
     let (near_images, near_repeats) = duplicates::near(firsts, name);
     let mut suspicions = rows.suspicions;
+    suspicions.forgive(Reason::CrawledAtMissing, rows.items.len());
     rows.channels.suspect(&mut suspicions);
     let mut problems = rows.problems;
     problems.extend(images.problems);

@@ -125,6 +125,13 @@ impl Suspicions {
         }
     }
 
+    /// Takes back what was said of all of so many items: what none has, nobody misses.
+    pub(super) fn forgive(&mut self, reason: Reason, items: usize) {
+        if self.0.get(&reason).is_some_and(|found| found.count == items as u64) {
+            self.0.remove(&reason);
+        }
+    }
+
     pub(super) fn into_list(self) -> Vec<Suspicion> {
         let suspicion = |(reason, found): (Reason, Found)| Suspicion {
             reason,

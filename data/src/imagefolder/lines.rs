@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use crate::files::{Content, ReadError};
 
 /// Longest line that is held.
-pub(super) const MAX_LINE_BYTES: usize = 64 << 10;
+pub const MAX_LINE_BYTES: usize = 64 << 10;
 
 /// The lines of a file.
 pub(super) struct Lines {

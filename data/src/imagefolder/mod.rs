@@ -17,6 +17,7 @@ use std::{collections::VecDeque, vec};
 use bytes::Bytes;
 use common::outcome::ItemFailure;
 
+pub use self::lines::MAX_LINE_BYTES as MAX_ROW_BYTES;
 use self::rows::Rows;
 use crate::{
     files::{Files, FilesError, Listed, ReadError},

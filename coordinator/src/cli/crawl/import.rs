@@ -10,6 +10,7 @@ use common::ids::Digest;
 use data::{
     decode,
     files::Files,
+    imagefolder::MAX_ROW_BYTES,
     import::{BadRow, Columns, ImportRow, read_table},
     youtube::{list::ListFormat, thumbnail},
 };
@@ -33,7 +34,9 @@ const LISTED: usize = 20;
 
 #[derive(Args)]
 pub(super) struct ImportArguments {
-    /// The table: CSV under a line of names, or JSON lines; with a column of video ids or of file names.
+    /// The table: CSV under a line of names, or JSON lines. A column `video_id` or `file_name` says which video it is;
+    /// `views`, `subscribers`, `title`, `channel_id`, `channel`, `category` and `published` are known by these and some
+    /// usual names; the others are kept as they are.
     table: PathBuf,
     /// The folder of the thumbnails: files that the table names, or `<video id>.jpg`.
     #[arg(long, value_name = "DIR")]
@@ -62,6 +65,8 @@ struct Imported {
     part: String,
     rows: usize,
     imported: usize,
+    with_views: usize,
+    with_subscribers: usize,
     left_out: Vec<LeftOut>,
 }
 
@@ -87,10 +92,14 @@ pub(super) async fn run(format: Format, arguments: ImportArguments) -> Result<Ex
     let bar = ProgressBar::with_draw_target(Some(rows.len() as u64), ProgressDrawTarget::stderr());
     let mut lines = Vec::new();
     let (all, mut imported, mut left_out) = (rows.len(), 0, Vec::new());
+    let (mut with_views, mut with_subscribers) = (0, 0);
     for row in rows {
         let brought = match row {
             Ok(row) => {
-                bring_in(&files, &images, &row).await.map_err(|reason| LeftOut { line: row.line, reason })
+                let line = bring_in(&files, &images, &row).await;
+                with_views += usize::from(line.is_ok() && row.columns.views.is_some());
+                with_subscribers += usize::from(line.is_ok() && row.columns.subscribers.is_some());
+                line.map_err(|reason| LeftOut { line: row.line, reason })
             }
             Err(BadRow { line, problem }) => Err(LeftOut { line, reason: problem }),
         };
@@ -113,7 +122,7 @@ pub(super) async fn run(format: Format, arguments: ImportArguments) -> Result<Ex
     let written = files.write(&part, Bytes::from(lines)).await;
     written.map_err(|error| CliError::failed(error.to_string()))?;
     let exit = if left_out.is_empty() { Exit::Done } else { Exit::FailedItems };
-    let report = Imported { dataset: out, part, rows: all, imported, left_out };
+    let report = Imported { dataset: out, part, rows: all, imported, with_views, with_subscribers, left_out };
     match format {
         Format::Table => output::print(&text(&report))?,
         Format::Json | Format::Jsonl => output::print_json(format, &report)?,
@@ -158,8 +167,12 @@ async fn bring_in(files: &Files, images: &Path, row: &ImportRow) -> Result<Strin
         sha256: Digest::of(&bytes),
         source: "import",
     };
+    let line = serde_json::to_string(&row).expect("a row is plain data");
+    if line.len() > MAX_ROW_BYTES {
+        return Err(format!("the row has {} bytes, over the limit of {MAX_ROW_BYTES}", line.len()));
+    }
     files.write(&row.file_name, Bytes::from(bytes)).await.map_err(|error| error.to_string())?;
-    Ok(serde_json::to_string(&row).expect("a row is plain data") + "\n")
+    Ok(line + "\n")
 }
 
 /// The file that a row names, or that is named after its video.
@@ -200,7 +213,10 @@ fn part_name(table: &Path) -> String {
 
 fn text(report: &Imported) -> String {
     let mut lines = vec![
-        format!("imported    {} of {} rows", report.imported, report.rows),
+        format!(
+            "imported    {} of {} rows, {} with views and {} with subscribers",
+            report.imported, report.rows, report.with_views, report.with_subscribers
+        ),
         format!("dataset     {}, {}", report.dataset.display(), report.part),
     ];
     if !report.left_out.is_empty() {

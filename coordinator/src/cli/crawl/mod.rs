@@ -90,7 +90,8 @@ struct Crawl {
     /// `category` may name it.
     #[arg(long, value_name = "FILE|CHANNEL", num_args = 1..)]
     channels: Vec<String>,
-    /// Videos by id or URL, separated by commas; also files that name one a line, as CSV or as JSON lines.
+    /// Videos by id or URL, separated by commas; also files that name one a line, as CSV or as JSON lines. One that
+    /// begins with a dash as --videos=-ID.
     #[arg(long, value_name = "FILE|VIDEO", num_args = 1..)]
     videos: Vec<String>,
     /// Videos taken of a channel, at most [default: 40].
@@ -182,7 +183,8 @@ async fn resume(client: &Client, format: Format, host: &str) -> Result<Exit, Cli
     let source = client.resume_source(host).await?;
     match format {
         Format::Table => output::print(&format!(
-            "{} may be asked again; it would have been left alone until {}: {}",
+            "{} may be asked again; it would have been left alone until {}: {}\njobs that rest for it are taken up within half \
+             a minute",
             plain(&source.host),
             time_text(source.until_ms),
             plain(&source.reason)

@@ -114,7 +114,7 @@ fn unusable(found: &Inspection) -> Vec<String> {
 fn suspicions(suspicions: &[Suspicion]) -> Vec<String> {
     let mut lines = Vec::new();
     if !suspicions.is_empty() {
-        lines.push("looks odd   and is used as it is".to_owned());
+        lines.push("looks odd   and is taken as it is, where the target has a label".to_owned());
     }
     for suspicion in suspicions {
         lines.push(format!("  {:>6}  {}", suspicion.found, suspicion.means));
