@@ -98,6 +98,32 @@ async fn every_spoiled_answer_becomes_what_it_should() {
     cluster.finish().await;
 }
 
+#[tokio::test]
+async fn an_order_that_is_not_kept_is_drift_and_a_list_without_end_is_cut_short() {
+    // What follows a channel's page is read only where robots may.
+    let open = || Rule::at("/robots.txt", Fault::NotFound);
+    let world = World { channels: 1, videos_per_channel: 70, odd_videos: false, ..World::default() };
+    let site = YoutubeSite::start(world, Faults::of([open()])).await;
+    let cluster = start(1, &[("SUBWATCH_CRAWL_ATTEMPTS", "1")]).await;
+    let channel = &site.channels()[0];
+    let pages = ["--source", "page", "--read-pages", "--videos-per-channel", "60"];
+    for (out, fault, order, exit, want) in [
+        ("latest", Fault::LatestForPopular, "popular", 3, "they came in another order"),
+        ("loop", Fault::TokenLoop, "newest", 0, "the site's list leads back to itself after "),
+    ] {
+        site.faults().clear();
+        site.faults().add(open());
+        site.faults().add(Rule::of_channel(&channel.id, fault));
+        let more = [&pages[..], &["--order", order]].concat();
+        let crawled = report(&cluster, &crawl(&cluster, &site, out, &[channel], &more), &[exit]).await;
+        let item = &crawled["results"][0];
+        let said = item["error"].as_str().or(item["crawled"]["cut_short"].as_str()).unwrap_or_default();
+        tests::say(&format!("Page: {fault:?}: {said}"));
+        assert!(said.contains(want), "{crawled}");
+    }
+    cluster.finish().await;
+}
+
 fn rule(of: Of, channel: &Channel, fault: Fault) -> Rule {
     match of {
         Of::Page => Rule::of_channel(&channel.id, fault),

@@ -86,6 +86,11 @@ impl PageDraft {
             }
             return asked.map(|()| None);
         }
+        if self.listing.videos.len() < enough && self.more.is_some() {
+            let listed = self.listing.videos.len();
+            self.listing.cut_short =
+                Some(format!("the site's list leads back to itself after {listed} videos"));
+        }
         let channel = Some(known.clone());
         let mut listing = Listing { channel, ..std::mem::take(&mut self.listing) };
         if sorts {
