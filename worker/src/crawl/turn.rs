@@ -1,7 +1,8 @@
 //! One turn of a crawl job: what it asks the web, until others are to have their turn.
 //!
-//! Owns the end of the turn, within which every request of the job must be over; without it, jobs that wait for
-//! the same host would exceed the time that a worker allows for one, and bring it down.
+//! Owns the end of the turn, by which every request of the job must have begun; without it, jobs that wait for the
+//! same host would exceed the time that a worker allows for one, and bring it down. What has begun comes to its end,
+//! so that nothing is asked for twice.
 
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use url::Url;
 
 use super::{
     Stop,
-    web::{Answer, HostKind, Web, WebError},
+    web::{Answer, HostKind, LIMIT, Web, WebError},
 };
 
 /// Longest turn.
@@ -22,14 +23,16 @@ const LONGEST: Duration = Duration::from_secs(100);
 #[derive(Clone)]
 pub struct Turn {
     web: Web,
-    ends: Instant,
+    /// When even what has begun is given up.
+    given_up: Instant,
 }
 
 impl Turn {
     /// Begins a turn of a worker that may work on a job for `job_limit`.
     #[must_use]
-    pub fn new(web: Web, job_limit: Duration) -> Self {
-        Self { web, ends: Instant::now() + LONGEST.min(job_limit / 3) }
+    pub fn new(web: &Web, job_limit: Duration) -> Self {
+        let ends = Instant::now() + LONGEST.min(job_limit / 3);
+        Self { web: web.until(ends), given_up: ends + LIMIT.min(job_limit / 3) }
     }
 
     /// Whether there is a key for the Data API.
@@ -43,7 +46,8 @@ impl Turn {
     /// # Errors
     /// When the web says so, or the turn is over.
     pub async fn get(&self, kind: HostKind, url: &Url, etag: Option<&str>) -> Result<Answer, WebError> {
-        timeout_at(self.ends, self.web.get(kind, url, etag)).await.unwrap_or_else(|_| Err(over()))
+        let asking = self.web.get(kind, url, etag);
+        timeout_at(self.given_up, asking).await.unwrap_or_else(|_| Err(WebError::turn_is_over()))
     }
 
     /// Posts JSON to `url`, as [`Web::post_json`] does.
@@ -51,7 +55,8 @@ impl Turn {
     /// # Errors
     /// When the web says so, or the turn is over.
     pub async fn post_json(&self, kind: HostKind, url: &Url, body: &Value) -> Result<Answer, WebError> {
-        timeout_at(self.ends, self.web.post_json(kind, url, body)).await.unwrap_or_else(|_| Err(over()))
+        let asking = self.web.post_json(kind, url, body);
+        timeout_at(self.given_up, asking).await.unwrap_or_else(|_| Err(WebError::turn_is_over()))
     }
 
     /// Has the fleet leave the host of `url` alone, for what a body said.
@@ -62,15 +67,6 @@ impl Turn {
     /// Has the fleet leave the Data API alone until there are new units.
     pub async fn quota_exceeded(&self) -> Stop {
         self.web.quota_exceeded().await.into()
-    }
-}
-
-/// The end of a turn, as a pause that is over at once.
-fn over() -> WebError {
-    WebError::Paused {
-        host: "the job".to_owned(),
-        until_ms: 0,
-        reason: "its turn is over, and others have theirs".to_owned(),
     }
 }
 

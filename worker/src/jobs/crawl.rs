@@ -66,7 +66,7 @@ async fn crawl(
     let out = args.chunk.dataset.as_ref().ok_or_else(|| permanent("the job names no dataset".to_owned()))?;
     let files = Files::open(out).map_err(|error| permanent(error.to_string()))?;
     let store = &worker.store;
-    let turn = Turn::new(worker.web.clone(), worker.job_limit);
+    let turn = Turn::new(&worker.web, worker.job_limit);
     let answers = Answers::new(store, job.submission, &args.chunk.part, &item.item);
     let asking = Asking { turn: &turn, answers: &answers, plan: &args.plan, store };
 

@@ -60,7 +60,7 @@ async fn a_quota_begins_anew_with_the_day_and_a_refused_key_rests_for_an_hour() 
     let again_ms = store.exhaust("key", &tomorrow, 100).await.unwrap();
     assert!(again_ms > now_ms && again_ms <= store.now_ms().await.unwrap() + 3_600_000);
     assert_eq!(spend(&tomorrow, 1).await, Spending::Exhausted { used: 60, resets_at_ms: again_ms });
-    let soon = QuotaDay { resets_at_ms: now_ms + 1, ..day("2026-11-01", 0) };
+    let soon = QuotaDay { resets_at_ms: now_ms, ..day("2026-11-01", 0) };
     assert_eq!(store.exhaust("soon", &soon, 100).await.unwrap(), soon.resets_at_ms, "a new day ends it");
     let next = day("2026-11-03", 73);
     assert_eq!(spend(&next, 1).await, spent(1, &next));

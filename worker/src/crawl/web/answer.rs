@@ -87,6 +87,17 @@ pub enum WebError {
     Store(#[from] StoreError),
 }
 
+impl WebError {
+    /// The time to wait for a place is over: a pause that ends at once.
+    pub(in crate::crawl) fn turn_is_over() -> Self {
+        Self::Paused {
+            host: "the job".to_owned(),
+            until_ms: 0,
+            reason: "its turn is over, and others have theirs".to_owned(),
+        }
+    }
+}
+
 impl From<FetchError> for WebError {
     fn from(error: FetchError) -> Self {
         match error {

@@ -25,6 +25,8 @@ use reqwest::{
     header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, IF_NONE_MATCH},
 };
 
+use tokio::time::{Instant, timeout_at};
+
 pub use self::{
     answer::{Answer, WebError},
     host::HostKind,
@@ -37,12 +39,14 @@ use self::{
 };
 
 /// How long a request and its answer may take.
-const LIMIT: Duration = Duration::from_secs(30);
+pub(super) const LIMIT: Duration = Duration::from_secs(30);
 
-/// Asks the web. Clones share everything.
+/// Asks the web. Clones share everything but how long they wait.
 #[derive(Clone)]
 pub struct Web {
     inner: Arc<Inner>,
+    /// Until when requests may wait for their place; for as long as it takes where nothing is said.
+    waits_until: Option<Instant>,
 }
 
 struct Inner {
@@ -99,7 +103,14 @@ impl Web {
             pause: settings.crawl_pause(),
             turns: Turns::default(),
         };
-        Self { inner: Arc::new(inner) }
+        Self { inner: Arc::new(inner), waits_until: None }
+    }
+
+    /// The same, whose requests wait for their place until `ends` and no longer. One that has begun by then comes
+    /// to its end.
+    #[must_use]
+    pub fn until(&self, ends: Instant) -> Self {
+        Self { inner: self.inner.clone(), waits_until: Some(ends) }
     }
 
     /// Whether there is a key for the Data API.
@@ -178,7 +189,12 @@ impl Web {
         let request = self.request(ask, url)?;
         let mut limits = self.inner.hosts.limits(ask.kind);
         limits.min_interval = limits.min_interval.max(crawl_delay);
-        let mut place = self.place(url, limits).await?;
+        let mut place = match self.waits_until {
+            Some(ends) => {
+                timeout_at(ends, self.place(url, limits)).await.map_err(|_| WebError::turn_is_over())??
+            }
+            None => self.place(url, limits).await?,
+        };
         let hop = self.send(ask.kind, request, &mut place).await;
         // Where this fails, dropping the place tries again.
         let _ = place.give_back().await;
