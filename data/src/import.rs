@@ -189,9 +189,9 @@ fn read_row(row: &Map<String, Value>) -> Result<(Option<String>, Columns), Strin
 }
 
 fn is_known(name: &str) -> bool {
-    let texts = TEXTS.iter().flat_map(|(_, names)| *names);
-    let known = [&VIDEO[..], &FILE, &VIEWS, &SUBSCRIBERS, &OF_DATASET].concat();
-    known.iter().chain(texts).any(|known| *known == name)
+    let texts = TEXTS.iter().map(|(_, names)| *names);
+    let others = [&VIDEO[..], &FILE, &VIEWS, &SUBSCRIBERS, &OF_DATASET];
+    others.into_iter().chain(texts).any(|names| names.contains(&name))
 }
 
 /// The first of these columns that says something.

@@ -13,7 +13,7 @@ use data::youtube::{
 
 use super::{
     Crawl, Preset,
-    ranking::{Ranked, Rankings},
+    ranking::{Ranked, RankingFlags, Rankings},
 };
 use crate::{
     api::{CrawlChannel, CrawlRequest},
@@ -86,30 +86,7 @@ impl Crawl {
         let is_named = !self.categories.is_empty() || !channels.is_empty() || !videos.is_empty();
         let preset_categories = preset.filter(|_| !is_named).map(Preset::categories).unwrap_or_default();
         by_ranking.extend(preset_categories.iter().map(|name| (*name).to_owned()));
-        let rankings = match self.ranking.ranking {
-            Some(_) if source == Source::List => {
-                return Err(usage("--ranking names channels, and the source 'list' takes videos".to_owned()));
-            }
-            Some(_) if by_ranking.is_empty() => {
-                return Err(usage(
-                    "--ranking is given, but no category to read there: name one with --category NAME"
-                        .to_owned(),
-                ));
-            }
-            Some(address) => Some(Rankings::new(address, by_ranking, self.ranking.top, self.read_pages)?),
-            None if !preset_categories.is_empty() => {
-                return Err(usage(format!(
-                    "the preset takes the first channels of {} as a page ranks them, and the page of 2020 is gone: name \
-                     one with --ranking 'https://…/{{category}}', or channels with --category NAME=CHANNEL,CHANNEL or \
-                     --channels",
-                    preset_categories.join(", ")
-                )));
-            }
-            None => match by_ranking.first() {
-                Some(name) => return Err(without_channels(name)),
-                None => None,
-            },
-        };
+        let rankings = rankings(self.ranking, self.read_pages, source, by_ranking, preset_categories)?;
         let defaults = CrawlRequest::into_dataset(dataset_argument(&self.out.unwrap_or_default()));
         let request = CrawlRequest {
             source,
@@ -129,6 +106,32 @@ impl Crawl {
             ..defaults
         };
         Ok(Asked { request, rankings })
+    }
+}
+
+/// Says which rankings are to be read for these categories, of which some may be the preset's.
+fn rankings(
+    flags: RankingFlags,
+    read_pages: bool,
+    source: Source,
+    categories: Vec<String>,
+    of_preset: &[&str],
+) -> Result<Option<Rankings>, CliError> {
+    match flags.ranking {
+        Some(_) if source == Source::List => {
+            Err(usage("--ranking names channels, and the source 'list' takes videos".to_owned()))
+        }
+        Some(_) if categories.is_empty() => Err(usage(
+            "--ranking is given, but no category to read there: name one with --category NAME".to_owned(),
+        )),
+        Some(address) => Rankings::new(address, categories, flags.top, read_pages).map(Some),
+        None if !of_preset.is_empty() => Err(usage(format!(
+            "the preset takes the first channels of {} as a page ranks them, and the page of 2020 is gone: name \
+             one with --ranking 'https://…/{{category}}', or channels with --category NAME=CHANNEL,CHANNEL or \
+             --channels",
+            of_preset.join(", ")
+        ))),
+        None => categories.first().map_or(Ok(None), |name| Err(without_channels(name))),
     }
 }
 
