@@ -2,7 +2,10 @@
 //!
 //! Owns the stored form (little-endian f16, 1,024 bytes); does not own where it is stored.
 
+use std::fmt;
+
 use half::f16;
+use serde::{Deserialize, Serialize};
 
 /// Numbers in an embedding: ResNet34's features after average pooling.
 pub const DIMENSIONS: usize = 512;
@@ -49,6 +52,18 @@ impl Embedding {
     #[must_use]
     pub fn to_f32(&self) -> [f32; DIMENSIONS] {
         self.0.map(f16::to_f32)
+    }
+}
+
+/// Names what made a set of embeddings: backbone weights hash, preprocessing version, kernel version,
+/// precision and device class. Embeddings of different spaces are never compared.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Space(pub String);
+
+impl fmt::Display for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

@@ -3,22 +3,19 @@
 //!
 //! Owns every name that crosses a process boundary. Does not know libtorch, the API or image files.
 
-pub mod authorities;
 pub mod broker;
 pub mod byte_budget;
 pub mod config;
-pub mod crawl;
+pub mod digest;
 pub mod embedding;
-pub mod envelope;
 pub mod harmless;
 pub mod health;
 pub mod ids;
-pub mod jobs;
+pub mod job;
 pub mod listener;
-pub mod outcome;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;
+pub mod tls;
 pub mod topology;
 pub mod training;
-pub mod tree;

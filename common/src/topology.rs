@@ -8,10 +8,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{
-    ids::{Digest, Fingerprint},
-    jobs::Kind,
-};
+use crate::{digest::Digest, job::kind::Kind, training::protocol::Fingerprint};
 
 /// The exchange jobs are published to.
 pub const JOBS: &str = "subwatch.jobs";

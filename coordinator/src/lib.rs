@@ -5,15 +5,4 @@
 
 pub mod api;
 pub mod cli;
-mod context;
-mod dead;
-mod fetch;
-pub mod http;
-mod lead;
-mod runs;
-pub mod serve;
-pub mod service;
-mod similar;
-mod spaces;
-mod submissions;
-pub mod tokens;
+pub mod server;

@@ -11,7 +11,7 @@ use std::{
 
 use common::{
     ids::{BootId, SubmissionId},
-    outcome::ItemResult,
+    job::outcome::ItemResult,
     store::{State, Store, StoreConfig, Submission, SubmissionKind},
 };
 use serde_json::Value;

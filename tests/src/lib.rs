@@ -10,6 +10,7 @@ pub mod environment;
 pub mod process;
 pub mod proxy;
 pub mod python;
+pub mod real_data;
 pub mod relay;
 pub mod site;
 pub mod youtube_site;

@@ -63,20 +63,3 @@ impl Program {
         found
     }
 }
-
-/// The folder with real data, if this machine has it: `SUBWATCH_REAL_DATA`, or `shared/data` beside the
-/// project. Says so where it is not there.
-#[must_use]
-pub fn real_data(test: &str) -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "tests are told their data by the environment")]
-    let folder = std::env::var("SUBWATCH_REAL_DATA").map(PathBuf::from);
-    let folder = folder.unwrap_or_else(|_| project().join("../shared/data"));
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    crate::say(&format!(
-        "SKIPPED: {test} did not check real images, since {} is not there",
-        folder.display()
-    ));
-    None
-}

@@ -3,17 +3,12 @@
 //! Owns everything that computes. Only this crate knows libtorch, and only its module `model`, which the
 //! default feature `model` brings; without it the program is small and carries out the other kinds.
 
-pub mod budget;
-pub mod crawl;
-pub mod dispatch;
-pub mod fatal;
-pub mod head;
-pub mod heartbeat;
-pub mod holdings;
+#[cfg(feature = "model")]
+pub mod inference;
 pub mod jobs;
 #[cfg(feature = "model")]
 pub mod model;
+pub mod queue;
 pub mod run;
-pub mod run_data;
-pub mod watch;
+pub mod training;
 pub mod worker;

@@ -4,7 +4,7 @@ use clap::Parser;
 use common::{
     config::{ConfigError, Loaded, Settings},
     harmless::escaped,
-    jobs::Kind,
+    job::kind::Kind,
     telemetry,
 };
 

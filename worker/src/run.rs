@@ -20,23 +20,25 @@ use common::{
     config::Settings,
     health::{Check, Health},
     ids::BootId,
-    jobs::Kind,
+    job::kind::Kind,
     shutdown::{self, Shutdown},
     store::{Store, StoreConfig, WorkerRecord},
     topology::Route,
-    training::head_fingerprint,
+    training::protocol::head_fingerprint,
 };
+use crawler::http::Web;
+use images::pool::CpuPool;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    budget::CpuPool,
-    crawl::web::Web,
-    dispatch::Dispatcher,
-    fatal::Fatal,
-    heartbeat::{self, Counts},
-    holdings::Holdings,
-    run_data::Runs,
-    watch::Watch,
+    queue::{
+        dispatch::Dispatcher,
+        fatal::Fatal,
+        heartbeat::{self, Counts},
+        holdings::Holdings,
+        watch::Watch,
+    },
+    training::run_data::Runs,
     worker::Worker,
 };
 
@@ -262,8 +264,8 @@ async fn load_model(
     settings: &Settings,
     kinds: &[Kind],
     record: &mut WorkerRecord,
-) -> anyhow::Result<Option<crate::model::Embedder>> {
-    use crate::model::{Model, ModelConfig};
+) -> anyhow::Result<Option<crate::inference::Embedder>> {
+    use crate::{inference::Model, model::ModelConfig};
 
     if !kinds.iter().any(|kind| matches!(kind, Kind::Embed | Kind::Predict)) {
         return Ok(None);

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use common::{broker::Publisher, byte_budget::ByteBudget, ids::BootId, store::Store};
 
-use crate::{budget::CpuPool, crawl::web::Web, fatal::Fatal, run_data::Runs};
 #[cfg(feature = "model")]
-use crate::{jobs::JobError, model::Embedder};
+use crawler::http::Web;
+use images::pool::CpuPool;
+
+use crate::{inference::Embedder, jobs::JobError, queue::fatal::Fatal, training::run_data::Runs};
 
 /// One worker process.
 pub struct Worker {

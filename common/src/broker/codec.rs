@@ -12,7 +12,7 @@ use lapin::{
     types::{AMQPValue, FieldTable, ShortString},
 };
 
-use crate::envelope::{Envelope, EnvelopeError, MAX_BODY_BYTES};
+use crate::job::envelope::{Envelope, EnvelopeError, MAX_BODY_BYTES};
 
 const ATTEMPT: &str = "subwatch-attempt";
 const MAX_ATTEMPTS: &str = "subwatch-max-attempts";
@@ -304,8 +304,11 @@ mod tests {
     use super::*;
     use crate::{
         ids::{JobId, SubmissionId},
-        jobs::{Chunk, EmbedArgs, JobArgs, Kind, MAX_CHUNK_ITEMS, Phase, PredictArgs, TrainEpochArgs},
-        tree::Node,
+        job::{
+            args::{Chunk, EmbedArgs, JobArgs, MAX_CHUNK_ITEMS, PredictArgs, TrainEpochArgs},
+            kind::Kind,
+        },
+        training::{protocol::Phase, tree::Node},
     };
 
     fn any_args() -> impl Strategy<Value = JobArgs> {

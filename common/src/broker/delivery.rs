@@ -15,7 +15,7 @@ use lapin::{
 use tokio::{runtime::Handle, sync::mpsc};
 
 use super::codec::Message;
-use crate::envelope::{Envelope, EnvelopeError};
+use crate::job::envelope::{Envelope, EnvelopeError};
 
 /// How long an answer may take to be written before its connection counts as gone.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

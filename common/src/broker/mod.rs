@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::authorities::Authorities;
+use crate::tls::Authorities;
 
 pub use self::{
     codec::{DeadNote, Message},

@@ -23,7 +23,7 @@ use super::{
     connection::{Endpoint, Patience},
 };
 use crate::{
-    envelope::{Envelope, EnvelopeError},
+    job::envelope::{Envelope, EnvelopeError},
     topology::{DEAD, Route, Tier},
 };
 

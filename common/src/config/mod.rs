@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use url::Url;
 
 pub use self::sources::{Loaded, Setting};
-use crate::{authorities::Authorities, jobs::Kind};
+use crate::{job::kind::Kind, tls::Authorities};
 
 /// Prefix of every environment variable.
 const PREFIX: &str = "SUBWATCH";

@@ -11,7 +11,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use super::{ConfigError, PREFIX, Settings};
-use crate::authorities::Authorities;
+use crate::tls::Authorities;
 
 /// Settings together with where each value came from.
 #[derive(Debug)]

@@ -9,7 +9,7 @@ use secrecy::ExposeSecret;
 use url::Url;
 
 use super::{ConfigError, Settings, secret};
-use crate::jobs::{Kind, MAX_CHUNK_ITEMS};
+use crate::job::{args::MAX_CHUNK_ITEMS, kind::Kind};
 
 impl Settings {
     /// Checks what the form of a value does not.

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError};
-use crate::ids::Digest;
+use crate::digest::Digest;
 
 /// Entries read or written in one round trip.
 const PAGE: usize = 1024;

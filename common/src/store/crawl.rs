@@ -9,10 +9,7 @@ use redis::Script;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{JobRef, Store, StoreError, jobs::script_over_marks};
-use crate::{
-    ids::{Digest, SubmissionId},
-    outcome::ItemFailure,
-};
+use crate::{digest::Digest, ids::SubmissionId, job::outcome::ItemFailure};
 
 static KEEP: LazyLock<Script> = LazyLock::new(|| script_over_marks(include_str!("scripts/keep_crawled.lua")));
 static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/claim_channel.lua")));

@@ -4,8 +4,8 @@
 
 use super::{Store, StoreError};
 use crate::{
-    embedding::Embedding,
-    ids::{Digest, Space},
+    digest::Digest,
+    embedding::{Embedding, Space},
 };
 
 /// Embeddings asked for in one round trip: about 1 MiB of reply.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError};
-use crate::ids::{Digest, SubmissionId};
+use crate::{digest::Digest, ids::SubmissionId};
 
 /// How long a key is remembered.
 const REMEMBERED: Duration = Duration::from_secs(24 * 3600);

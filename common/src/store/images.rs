@@ -8,7 +8,7 @@ use std::{sync::LazyLock, time::Duration};
 use redis::Script;
 
 use super::{Store, StoreError};
-use crate::ids::Digest;
+use crate::digest::Digest;
 
 static TAKE_ROOM: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/take_upload_room.lua")));

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Store, StoreError};
 use crate::{
     ids::{BootId, SubmissionId},
-    outcome::ItemResult,
+    job::outcome::ItemResult,
 };
 
 /// Crashes while alone after which a job is poison.
@@ -36,7 +36,7 @@ pub(super) fn script_over_marks(script: &str) -> Script {
 
 /// Which job: by its submission, its name there (see [`JobArgs::name`]), and its generation.
 ///
-/// [`JobArgs::name`]: crate::jobs::JobArgs::name
+/// [`JobArgs::name`]: crate::job::args::JobArgs::name
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct JobRef<'a> {
     /// The submission.

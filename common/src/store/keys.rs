@@ -4,7 +4,7 @@
 //! over it stays in one slot, and embeddings spread over 4,096 slots.
 
 use super::spaces::bucket_of;
-use crate::ids::{Digest, Space, SubmissionId};
+use crate::{digest::Digest, embedding::Space, ids::SubmissionId};
 
 /// Makes key names under one prefix.
 #[derive(Clone, Debug)]

@@ -49,7 +49,7 @@ pub use self::{
     submissions::{NewSubmission, Opening, State, Submission, SubmissionKind},
     workers::{WorkerRecord, WorkerView},
 };
-use crate::authorities::Authorities;
+use crate::tls::Authorities;
 
 /// How long a reply may take before the command counts as failed.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);

@@ -9,7 +9,7 @@ use redis::Script;
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Store, StoreError, jobs::no_effect, lease::fenced_script};
-use crate::{ids::SubmissionId, tree::Node};
+use crate::{ids::SubmissionId, training::tree::Node};
 
 static FINISH_NODE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/finish_node.lua")));
 static REOPEN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/reopen_run.lua")));

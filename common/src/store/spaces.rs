@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 
 use super::{Store, StoreError};
-use crate::ids::{Digest, Space};
+use crate::{digest::Digest, embedding::Space};
 
 /// Buckets of a space.
 pub const BUCKETS: usize = 4096;

@@ -8,7 +8,7 @@ use redis::Script;
 use serde::{Deserialize, Serialize};
 
 use super::{Pause, Store, StoreError, lease::fenced_script};
-use crate::{ids::SubmissionId, outcome::ItemResult};
+use crate::{ids::SubmissionId, job::outcome::ItemResult};
 
 static CREATE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/create_submission.lua")));

@@ -7,10 +7,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Store, StoreError};
-use crate::{
-    ids::{BootId, Fingerprint, Space},
-    jobs::Kind,
-};
+use crate::{embedding::Space, ids::BootId, job::kind::Kind, training::protocol::Fingerprint};
 
 /// Silence after which a worker counts as lost.
 const LOST_AFTER_MS: u64 = 15_000;

@@ -1,6 +1,6 @@
 //! What a crawl asks for.
 
-use common::crawl::{Order, Source};
+use common::job::crawl::{Order, Source};
 use serde::{Deserialize, Serialize};
 use url::Url;
 

@@ -1,6 +1,6 @@
 //! The words of the HTTP API: what requests and answers hold, in JSON.
 //!
-//! Shared by the server ([`crate::http`]) and the command line ([`crate::cli`]), which is its client.
+//! Shared by the server ([`crate::server::http`]) and the command line ([`crate::cli`]), which is its client.
 //! Owns the shapes; they grow additively.
 
 mod crawl;

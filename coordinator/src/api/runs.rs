@@ -1,10 +1,7 @@
 //! Training runs and what they leave.
 
-use common::{
-    ids::{Digest, SubmissionId},
-    store::State,
-};
-use data::{
+use common::{digest::Digest, ids::SubmissionId, store::State};
+use dataset::{
     split::{Side, SplitBy},
     target::{Target, Transform},
 };

@@ -1,6 +1,6 @@
 //! Similar images.
 
-use common::ids::{Digest, Space};
+use common::{digest::Digest, embedding::Space};
 use serde::{Deserialize, Serialize};
 
 /// Answer of `GET /v1/similar`.

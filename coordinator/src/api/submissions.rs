@@ -1,11 +1,12 @@
 //! Submissions, their items and their jobs.
 
 use common::{
-    ids::{Digest, SubmissionId},
-    outcome::Crawled,
+    digest::Digest,
+    ids::SubmissionId,
+    job::outcome::Crawled,
     store::{Mishap, Pause, State, SubmissionKind},
 };
-use data::target::Target;
+use dataset::target::Target;
 use serde::{Deserialize, Serialize};
 
 use super::crawl::CrawlRequest;

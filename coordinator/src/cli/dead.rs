@@ -1,7 +1,7 @@
 //! `subwatch dead`: discarded jobs, and what to do with them.
 
 use clap::{Args, Subcommand};
-use common::jobs::Kind;
+use common::job::kind::Kind;
 
 use super::{
     client::Client,

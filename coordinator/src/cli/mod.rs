@@ -31,7 +31,7 @@ use common::{
 
 pub use self::exit::Exit;
 use self::{client::Client, exit::CliError, output::Format};
-use crate::serve;
+use crate::server::serve;
 
 /// Predicts how YouTube thumbnails will do, with jobs on a fleet of workers.
 ///

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clap::Args;
-use common::ids::Digest;
+use common::digest::Digest;
 use serde::Serialize;
 
 use super::{

@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use clap::{Args, Subcommand};
 use common::{
     ids::SubmissionId,
-    jobs::Kind,
+    job::kind::Kind,
     store::{State, SubmissionKind, WorkerView},
 };
 

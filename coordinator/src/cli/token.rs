@@ -8,7 +8,7 @@ use super::{
     exit::{CliError, Exit},
     output::{self, Format},
 };
-use crate::tokens::{NewToken, Scope};
+use crate::server::tokens::{NewToken, Scope};
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {

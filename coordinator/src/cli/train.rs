@@ -1,11 +1,8 @@
 //! `subwatch train`.
 
 use clap::Args;
-use common::{
-    ids::{Digest, SubmissionId},
-    store::State,
-};
-use data::{
+use common::{digest::Digest, ids::SubmissionId, store::State};
+use dataset::{
     split::SplitBy,
     target::{Target, Transform},
 };

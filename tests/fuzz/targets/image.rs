@@ -2,7 +2,7 @@
 //! model.
 #![no_main]
 
-use data::{decode, preprocess};
+use images::{decode, preprocess};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

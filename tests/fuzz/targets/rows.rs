@@ -1,13 +1,9 @@
 //! Rows of metadata: every line is an item, a rejected row or a duplicate, and items are usable.
 #![no_main]
 
-use std::{collections::HashSet, fs, sync::LazyLock};
+use std::{fs, collections::HashSet, sync::LazyLock};
 
-use data::{
-    files::Files,
-    imagefolder::{Dataset, DatasetError},
-    manifest::ManifestItem,
-};
+use dataset::{files::Files, imagefolder::{Dataset, DatasetError}, manifest::ManifestItem};
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};

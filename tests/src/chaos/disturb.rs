@@ -11,9 +11,13 @@ use std::{
 
 use common::{
     broker::{BrokerConfig, Publisher},
-    envelope::{Envelope, MAX_BODY_BYTES},
-    ids::{Digest, JobId, SubmissionId},
-    jobs::{Chunk, EmbedArgs, JobArgs, Kind, PredictArgs},
+    digest::Digest,
+    ids::{JobId, SubmissionId},
+    job::{
+        args::{Chunk, EmbedArgs, JobArgs, PredictArgs},
+        envelope::{Envelope, MAX_BODY_BYTES},
+        kind::Kind,
+    },
     store::{Submission, SubmissionKind},
     topology::{self, Route},
 };
@@ -456,7 +460,7 @@ fn copy_of(submission: &Submission, job: u32) -> Option<(Envelope, Route)> {
     let first_item = u64::from(job) * part_items;
     let folder = manifest["folder"].as_str()?.parse().ok()?;
     let chunk = Chunk {
-        part: data::parts::part_url(&folder, job),
+        part: dataset::parts::part_url(&folder, job),
         dataset: manifest["dataset"].as_str().and_then(|url| url.parse().ok()),
         index: job,
         first_item,

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use common::{
     ids::SubmissionId,
-    outcome::{FailureReason, ItemResult},
+    job::outcome::{FailureReason, ItemResult},
     store::{State, Submission, SubmissionKind},
 };
 use serde_json::Value;

@@ -3,7 +3,7 @@
 //! Owns the drawing of facts. Views per subscriber rise with what can be seen in the picture, so that a
 //! dataset read from here has something to learn. Does not own how facts are told (`items`, `data_api`).
 
-use data::sample::{gaussian, random};
+use dataset::sample::{gaussian, random};
 use rand::RngExt;
 
 use super::{

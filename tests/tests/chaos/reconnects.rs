@@ -3,9 +3,9 @@
 use std::{collections::BTreeMap, time::Instant};
 
 use common::{
-    jobs::Kind,
+    job::kind::Kind,
     topology::{self, Route},
-    training::head_fingerprint,
+    training::protocol::head_fingerprint,
 };
 use tests::{
     chaos::{

@@ -13,10 +13,14 @@ use common::{
     broker::{
         BrokerConfig, BrokerError, Consumer, DeadNote, Delivery, PublishError, Publisher, Subscription, probe,
     },
-    envelope::{Envelope, EnvelopeError},
-    ids::{Fingerprint, JobId, SubmissionId},
-    jobs::{Chunk, EmbedArgs, JobArgs, Kind},
+    ids::{JobId, SubmissionId},
+    job::{
+        args::{Chunk, EmbedArgs, JobArgs},
+        envelope::{Envelope, EnvelopeError},
+        kind::Kind,
+    },
     topology::{self, Route, Tier},
+    training::protocol::Fingerprint,
 };
 use futures::future::join_all;
 use serde_json::json;

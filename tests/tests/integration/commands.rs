@@ -32,7 +32,7 @@ async fn the_test_error_can_be_recomputed_from_the_exports() {
     for key in ["target", "transform", "target_mean", "target_std"] {
         assert!(header.contains(&format!("\"{key}\"")), "{header}");
     }
-    let digest = common::ids::Digest::of(&in_weight_order(&header, head)).to_string();
+    let digest = common::digest::Digest::of(&in_weight_order(&header, head)).to_string();
     assert_eq!(run["weights_sha256"], digest);
     reference(&["recompute", &folder.display().to_string(), &run["test"]["mse"].to_string()]);
     cluster.finish().await;
@@ -60,7 +60,7 @@ async fn similar_images_are_found_and_the_index_follows_the_store() {
     // The same picture saved again is another image, and its original is the nearest.
     let original = dataset.join("thumbnails/s0-000007.jpg");
     let copy = cluster.folder().join("copy.png");
-    let picture = data::decode::decode(&std::fs::read(&original).unwrap()).unwrap();
+    let picture = images::decode::decode(&std::fs::read(&original).unwrap()).unwrap();
     image::RgbImage::from_raw(picture.width, picture.height, picture.rgb).unwrap().save(&copy).unwrap();
     let copy = copy.display().to_string();
     let found = cluster.json(&["similar", &copy, "-k", "3", "-o", "json"], &[0]).await;
@@ -194,7 +194,7 @@ async fn a_damaged_dataset_is_described_and_drawn() {
     let thumbnails = dataset.join("thumbnails");
     std::fs::copy(thumbnails.join("s0-000001.jpg"), thumbnails.join("copy.jpg")).unwrap();
     let bytes = std::fs::read(thumbnails.join("s0-000002.jpg")).unwrap();
-    let picture = data::decode::decode(&bytes).unwrap();
+    let picture = images::decode::decode(&bytes).unwrap();
     let again = image::RgbImage::from_raw(picture.width, picture.height, picture.rgb).unwrap();
     let half = image::imageops::FilterType::Triangle;
     let again = image::imageops::resize(&again, picture.width / 2, picture.height / 2, half);
@@ -226,7 +226,7 @@ async fn a_damaged_dataset_is_described_and_drawn() {
     assert_eq!(of("crawled-at-missing").unwrap()["found"], 1);
     assert_eq!(found["pictures"].as_array().map(Vec::len), Some(2));
     for (name, width) in [("labels.png", 1200), ("thumbnails.png", 1344)] {
-        let drawn = data::decode::decode(&std::fs::read(pictures.join(name)).unwrap()).unwrap();
+        let drawn = images::decode::decode(&std::fs::read(pictures.join(name)).unwrap()).unwrap();
         assert_eq!(drawn.width, width, "{name}");
     }
 

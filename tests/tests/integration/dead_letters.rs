@@ -4,13 +4,16 @@ use std::path::{Path, PathBuf};
 
 use common::{
     broker::{BrokerConfig, Publisher},
-    envelope::Envelope,
     ids::{JobId, SubmissionId},
-    jobs::{Chunk, EmbedArgs, JobArgs, Kind, Phase, TrainEpochArgs},
-    outcome::{FailureReason, ItemResult},
+    job::{
+        args::{Chunk, EmbedArgs, JobArgs, TrainEpochArgs},
+        envelope::Envelope,
+        kind::Kind,
+        outcome::{FailureReason, ItemResult},
+    },
     store::State,
     topology::Route,
-    tree::Node,
+    training::{protocol::Phase, tree::Node},
 };
 use serde_json::{Value, json};
 use tests::cluster::{Cluster, eventually};

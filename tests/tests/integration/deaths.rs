@@ -88,8 +88,10 @@ async fn a_job_that_kills_its_worker_is_blamed_alone() {
     assert_eq!((ended.succeeded, ended.failed), (256, 64), "{ended:?}");
     let results = cluster.store.results(id, 128, 64).await.unwrap();
     for result in results.into_iter().flatten() {
-        let common::outcome::ItemResult::Failed(failure) = result else { panic!("{result:?} is no failure") };
-        assert_eq!(failure.reason, common::outcome::FailureReason::Poison);
+        let common::job::outcome::ItemResult::Failed(failure) = result else {
+            panic!("{result:?} is no failure")
+        };
+        assert_eq!(failure.reason, common::job::outcome::FailureReason::Poison);
     }
     assert_eq!(cluster.store.dead_letters().await.unwrap(), 1);
     cluster.finish().await;

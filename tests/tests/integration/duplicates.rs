@@ -2,9 +2,12 @@
 
 use common::{
     broker::{BrokerConfig, Publisher},
-    envelope::Envelope,
     ids::JobId,
-    jobs::{Chunk, EmbedArgs, JobArgs, Kind},
+    job::{
+        args::{Chunk, EmbedArgs, JobArgs},
+        envelope::Envelope,
+        kind::Kind,
+    },
     topology::Route,
 };
 use tests::cluster::{Cluster, eventually};

@@ -5,9 +5,16 @@
 
 use std::{fs, path::PathBuf, str::FromStr};
 
-use data::{decode, preprocess, preprocess::Pixels, sample};
-use tests::python::{real_data, reference};
-use worker::model::{Backbone, Model, ModelConfig, Precision, State, WeightsSource};
+use dataset::sample;
+use images::{
+    decode,
+    preprocess::{self, Pixels},
+};
+use tests::{python::reference, real_data::real_data};
+use worker::{
+    inference::Model,
+    model::{Backbone, ModelConfig, Precision, State, WeightsSource},
+};
 
 const DIMENSIONS: usize = 512;
 /// Pipelines that `reference.py` breaks on purpose, in its order.

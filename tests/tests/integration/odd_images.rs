@@ -5,8 +5,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use data::decode;
-use tests::python::{real_data, reference};
+use images::decode;
+use tests::{python::reference, real_data::real_data};
 
 /// Greatest difference of one channel of one pixel: another build of libjpeg-turbo or libwebp may round
 /// differently.

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use common::{
-    ids::{BootId, Digest, SubmissionId},
-    outcome::{FailureReason, ItemFailure, ItemResult},
+    digest::Digest,
+    ids::{BootId, SubmissionId},
+    job::outcome::{FailureReason, ItemFailure, ItemResult},
     store::{
         Claim, Company, DeadLetter, DeadPlace, Finish, Holder, JobRef, JobState, NewSubmission, NodeFinish,
         Opening, Parameters, Requeue, Start, State, Store, StoreConfig, StoreError, SubmissionKind, Touch,
     },
-    tree::Node,
+    training::tree::Node,
 };
 use tests::environment::Servers;
 

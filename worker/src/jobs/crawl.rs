@@ -1,28 +1,28 @@
 //! The crawl job: bring one channel, or one slice of a list, into a dataset.
 //!
 //! Owns the order of effects: the listing is kept when it is complete, each thumbnail before its record, and the
-//! part of the metadata last. Does not own how a source is read (see [`crate::crawl`]).
+//! part of the metadata last. Does not own how a source is read (see [`crawler`]).
 
 use std::collections::HashMap;
 
 use common::{
-    crawl::{CrawlItem, Target},
-    envelope::Envelope,
-    jobs::CrawlArgs,
-    outcome::{FailureReason, ItemResult},
+    job::{
+        args::CrawlArgs,
+        crawl::{CrawlItem, Target},
+        envelope::Envelope,
+        outcome::{FailureReason, ItemResult},
+    },
     store::{CrawlProgress, JobRef, ThumbnailRecord},
 };
-use data::{files::Files, parts};
+use crawler::{
+    Answers, Bringing, Listing, Part, Stop, Turn, Written, bring_in,
+    sources::{Asking, Draft},
+    turn_is_over,
+};
+use dataset::{files::Files, parts};
 
 use super::{JobError, Outcome};
-use crate::{
-    crawl::{
-        Answers, Bringing, Listing, Part, Stop, Turn, Written, bring_in,
-        sources::{Asking, Draft},
-        turn_is_over,
-    },
-    worker::Worker,
-};
+use crate::worker::Worker;
 
 /// Crawls the one item of the job. Where it is interrupted or has to wait, what it brought in stays, and nothing of
 /// it is asked for again.
@@ -49,8 +49,9 @@ pub(super) async fn run(worker: &Worker, job: &Envelope, args: &CrawlArgs) -> Re
             }
             return Err(JobError::Rests(pause));
         }
-        Err(Stop::Storage(error)) => return Err(JobError::Retryable(error)),
-        Err(Stop::Job(error)) => return Err(error),
+        Err(Stop::Storage(error) | Stop::Retryable(error)) => return Err(JobError::Retryable(error)),
+        Err(Stop::Permanent(error)) => return Err(JobError::Permanent(error)),
+        Err(Stop::Store(error)) => return Err(JobError::Store(error)),
     };
     Ok(Outcome::Items { results: vec![(args.chunk.first_item, result)], unresolved: None })
 }
@@ -62,7 +63,7 @@ async fn crawl(
     args: &CrawlArgs,
     item: &CrawlItem,
 ) -> Result<ItemResult, Stop> {
-    let permanent = |error: String| Stop::Job(JobError::Permanent(error));
+    let permanent = Stop::Permanent;
     let out = args.chunk.dataset.as_ref().ok_or_else(|| permanent("the job names no dataset".to_owned()))?;
     let files = Files::open(out).map_err(|error| permanent(error.to_string()))?;
     let store = &worker.store;

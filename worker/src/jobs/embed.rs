@@ -1,6 +1,6 @@
 //! The embed job: compute and store the embeddings of a chunk of images.
 
-use common::{envelope::Envelope, jobs::EmbedArgs, outcome::ItemResult};
+use common::job::{args::EmbedArgs, envelope::Envelope, outcome::ItemResult};
 
 use super::{
     JobError, Outcome,

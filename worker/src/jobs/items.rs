@@ -9,18 +9,22 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use common::{
+    digest::Digest,
     embedding::Embedding,
-    ids::{Digest, SubmissionId},
-    jobs::Chunk,
-    outcome::{FailureReason, ItemFailure, ItemResult},
+    ids::SubmissionId,
+    job::{
+        args::Chunk,
+        outcome::{FailureReason, ItemFailure, ItemResult},
+    },
     store::CatalogueEntry,
 };
-use data::{
+use dataset::{
     files::{Files, ReadError},
     manifest::ManifestItem,
-    parts, preprocess,
+    parts,
 };
 use futures::{StreamExt, future::join_all, stream};
+use images::preprocess;
 use tokio::sync::OwnedSemaphorePermit;
 use url::Url;
 

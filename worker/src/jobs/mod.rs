@@ -1,7 +1,7 @@
 //! The job kinds this worker carries out, one file each.
 //!
 //! Owns the `match` from a kind to its code, and the classes of error a job ends with. Does not own
-//! deliveries, marks or retries (see [`crate::dispatch`]).
+//! deliveries, marks or retries (see [`crate::queue::dispatch`]).
 
 mod crawl;
 #[cfg(feature = "model")]
@@ -13,11 +13,9 @@ mod predict;
 mod train_epoch;
 
 use common::{
-    envelope::Envelope,
-    jobs::JobArgs,
-    outcome::ItemResult,
+    job::{args::JobArgs, envelope::Envelope, outcome::ItemResult},
     store::{Pause, StoreError},
-    tree::Node,
+    training::tree::Node,
 };
 
 use crate::worker::Worker;

@@ -1,12 +1,14 @@
 //! The predict job: score a chunk of images with a run's head.
 
 use common::{
-    envelope::Envelope,
-    jobs::PredictArgs,
-    outcome::{FailureReason, ItemFailure, ItemResult},
-    training::Head,
+    job::{
+        args::PredictArgs,
+        envelope::Envelope,
+        outcome::{FailureReason, ItemFailure, ItemResult},
+    },
+    training::protocol::Head,
 };
-use data::target::Transform;
+use dataset::target::Transform;
 
 use super::{
     JobError, Outcome,

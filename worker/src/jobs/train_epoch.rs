@@ -4,13 +4,18 @@
 
 use common::{
     ids::SubmissionId,
-    jobs::{Phase, TrainEpochArgs},
-    training::{HEAD_PARAMETERS, decode_f32, encode_f32},
-    tree::node_range,
+    job::args::TrainEpochArgs,
+    training::{
+        protocol::{HEAD_PARAMETERS, Phase, decode_f32, encode_f32},
+        tree::node_range,
+    },
 };
 
 use super::{JobError, Outcome};
-use crate::{head, run_data::RunData, worker::Worker};
+use crate::{
+    training::{head, run_data::RunData},
+    worker::Worker,
+};
 
 /// Computes the gradient sum or the predictions of a node.
 ///

@@ -4,10 +4,10 @@
 //! left out.
 
 use common::{
-    embedding::{DIMENSIONS, Embedding},
-    ids::{Digest, Space},
+    digest::Digest,
+    embedding::{DIMENSIONS, Embedding, Space},
 };
-use data::preprocess::{MEAN, Pixels, SIDE, STD};
+use images::preprocess::{MEAN, Pixels, SIDE, STD};
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::{
@@ -51,7 +51,7 @@ impl Backbone {
     ///
     /// # Errors
     /// When libtorch fails.
-    pub(super) fn new(state: &State, precision: Precision, device: Device) -> Result<Self, ModelError> {
+    pub(crate) fn new(state: &State, precision: Precision, device: Device) -> Result<Self, ModelError> {
         let kind = precision.kind();
         let fold = |layer: &Layer| Convolution::fold(state, layer, kind, device);
         let mut blocks = Vec::new();

@@ -39,7 +39,7 @@ impl DeviceChoice {
     ///
     /// # Errors
     /// When a GPU is asked for and is not there.
-    pub(super) fn resolve(self) -> Result<Device, ModelError> {
+    pub(crate) fn resolve(self) -> Result<Device, ModelError> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
             Self::Auto => match cuda::load() {
@@ -85,7 +85,7 @@ impl FromStr for PrecisionChoice {
 
 impl PrecisionChoice {
     /// Chooses for a device.
-    pub(super) fn resolve(self, device: Device) -> Precision {
+    pub(crate) fn resolve(self, device: Device) -> Precision {
         match self {
             Self::Exactly(precision) => precision,
             Self::Auto if device.is_cuda() || cpu_has_bf16() => Precision::Bf16,

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use common::ids::Digest;
+use common::digest::Digest;
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::{Client, redirect::Policy};
 use url::Url;

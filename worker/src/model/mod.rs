@@ -3,31 +3,29 @@
 //! Owns weights, numerics and the device, and is the only module that names the `tch` crate. Does not own
 //! decoding (crate `data`) or where embeddings are stored.
 //! Invariants: one thread owns each device; weights have torchvision's names; whatever changes an
-//! embedding's bits on one machine changes the name of its [space](common::ids::Space).
+//! embedding's bits on one machine changes the name of its [space](common::embedding::Space).
 
 mod backbone;
 mod cuda;
 mod device;
 mod fetch;
-mod owner;
 mod pth;
 mod random;
 mod safe;
 mod state;
-mod stopwatch;
 mod weights;
 
 use std::{path::PathBuf, str::FromStr};
 
 use common::{
     config::{ConfigError, Settings},
-    ids::{Digest, Space},
+    digest::Digest,
+    embedding::Space,
 };
 
 pub use self::{
     backbone::Backbone,
     device::{DeviceChoice, Precision, PrecisionChoice},
-    owner::{Announcement, EmbedError, Embedder, Model},
     pth::PthError,
     state::{State, Tensor},
     weights::WeightsSource,
@@ -97,6 +95,6 @@ pub enum ModelError {
 /// Names what makes an embedding.
 fn space(weights: &Digest, precision: Precision, device: tch::Device) -> Space {
     let class = if device.is_cuda() { "cuda" } else { "cpu" };
-    let (weights, preprocessing) = (weights.prefix(12), data::preprocess::VERSION);
+    let (weights, preprocessing) = (weights.prefix(12), images::preprocess::VERSION);
     Space(format!("resnet34-{weights}-p{preprocessing}-k{KERNEL_VERSION}-{precision}-{class}"))
 }

@@ -7,7 +7,8 @@
 
 use std::path::{Path, PathBuf};
 
-use data::{preprocess, sample};
+use dataset::sample;
+use images::preprocess;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 use tch::{Kind, Tensor as Torch};

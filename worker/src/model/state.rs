@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use common::ids::Digest;
+use common::digest::Digest;
 
 use super::ModelError;
 

@@ -5,8 +5,8 @@
 
 use std::{collections::HashSet, path::Path};
 
-use common::crawl::Source;
-use data::youtube::{
+use common::job::crawl::Source;
+use crawler::youtube::{
     ids::{ChannelRef, Reference},
     list::{self, Entry, ListFormat},
 };
@@ -202,9 +202,10 @@ fn usage(message: String) -> CliError {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use common::crawl::Order;
+    use common::job::crawl::Order;
 
-    use super::{super::ranking::Address, *};
+    use super::*;
+    use crate::cli::crawl::ranking::Address;
 
     #[derive(Parser)]
     struct Only {

@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use clap::Args;
-use common::ids::Digest;
-use data::{
-    decode,
-    files::Files,
-    imagefolder::MAX_ROW_BYTES,
+use common::digest::Digest;
+use crawler::{
     import::{BadRow, Columns, ImportRow, read_table},
-    youtube::{list::ListFormat, thumbnail},
+    youtube::list::ListFormat,
 };
+use dataset::{files::Files, imagefolder::MAX_ROW_BYTES};
+use images::decode;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 use url::Url;
@@ -154,7 +153,7 @@ async fn bring_in(files: &Files, images: &Path, row: &ImportRow) -> Result<Strin
         return Err(format!("{shown} has {size} bytes, over the limit of {LARGEST_IMAGE}"));
     }
     let bytes = tokio::fs::read(&path).await.map_err(|error| format!("{shown} cannot be read: {error}"))?;
-    if thumbnail::is_placeholder(&bytes) {
+    if images::placeholder::is_placeholder(&bytes) {
         return Err(format!("{shown} is the grey picture that stands for a missing thumbnail"));
     }
     let picture = decode::decode(&bytes).map_err(|failure| format!("{shown}: {failure}"))?;
@@ -179,7 +178,7 @@ async fn bring_in(files: &Files, images: &Path, row: &ImportRow) -> Result<Strin
 fn image_of(images: &Path, row: &ImportRow) -> Result<PathBuf, String> {
     let video = &row.columns.video_id;
     let named = match &row.file {
-        Some(file) if data::files::is_confined(file) => {
+        Some(file) if dataset::files::is_confined(file) => {
             let name = file.rsplit('/').next().unwrap_or(file);
             vec![images.join(file), images.join(name)]
         }

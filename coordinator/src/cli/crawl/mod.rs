@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 use common::{
     config::Settings,
-    crawl::{Order, Source},
     ids::SubmissionId,
+    job::crawl::{Order, Source},
     store::State,
 };
 use url::Url;

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use data::kept::{Found, KeptAnswer};
+use crawler::kept::{Found, KeptAnswer};
 use serde::Serialize;
 
 use crate::cli::{

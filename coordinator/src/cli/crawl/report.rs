@@ -56,7 +56,7 @@ impl Report {
         let Self { view, results } = self;
         let crawled: Vec<_> =
             results.iter().filter_map(|item| Some((item, item.crawled.as_ref()?))).collect();
-        let sum = |count: fn(&common::outcome::Crawled) -> u64| -> u64 {
+        let sum = |count: fn(&common::job::outcome::Crawled) -> u64| -> u64 {
             crawled.iter().map(|(_, crawled)| count(crawled)).sum()
         };
         let mut lines = vec![
@@ -117,7 +117,7 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
-    use common::{outcome::Crawled, store::SubmissionKind};
+    use common::{job::outcome::Crawled, store::SubmissionKind};
 
     use super::*;
 

@@ -1,7 +1,7 @@
 //! `subwatch dataset check`: what a dataset holds, and pictures of it.
 //!
 //! Owns where pictures are written: nowhere unless a folder is named. Does not own what is looked at (see
-//! [`data::check`]).
+//! [`dataset::check`]).
 
 use std::{
     path::{Path, PathBuf},
@@ -9,7 +9,7 @@ use std::{
 };
 
 use clap::Args;
-use data::{
+use dataset::{
     check::{Inspected, Inspection, Look, inspect, pictures},
     files::Files,
     imagefolder::DatasetError,

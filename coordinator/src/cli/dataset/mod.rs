@@ -6,7 +6,7 @@ mod text;
 use std::path::PathBuf;
 
 use clap::Subcommand;
-use data::sample;
+use dataset::sample;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde_json::json;
 

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use data::check::{Count, Inspection, Suspicion};
+use dataset::check::{Count, Inspection, Suspicion};
 
 use crate::cli::output::{digits, number, plain, table};
 

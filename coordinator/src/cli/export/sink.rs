@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use data::files::Files;
+use dataset::files::Files;
 use serde::Serialize;
 use tempfile::NamedTempFile;
 use url::Url;

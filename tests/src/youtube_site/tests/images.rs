@@ -2,8 +2,8 @@
 
 use std::{collections::HashSet, io::Cursor};
 
-use data::decode::Picture;
 use image::{AnimationDecoder, codecs::gif::GifDecoder};
+use images::decode::Picture;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 
 use super::{client, get, site};
@@ -34,7 +34,7 @@ async fn file(site: &YoutubeSite, path: &str) -> Vec<u8> {
 }
 
 fn decode(bytes: &[u8]) -> Picture {
-    data::decode::decode(bytes).unwrap()
+    images::decode::decode(bytes).unwrap()
 }
 
 /// How bright the rows of a picture are at most.
@@ -134,7 +134,7 @@ async fn odd_files_are_what_they_say() {
                 let animation = GifDecoder::new(Cursor::new(&odd)).unwrap();
                 assert_eq!(animation.into_frames().count(), 2);
             }
-            _ => assert!(data::decode::decode(&odd).is_err(), "{fault:?}"),
+            _ => assert!(images::decode::decode(&odd).is_err(), "{fault:?}"),
         }
         site.faults().clear();
     }

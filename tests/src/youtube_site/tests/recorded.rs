@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::{browse, more_items, selected_grid, site, tokens, videos_tab};
 use crate::{
-    python::real_data,
+    real_data::real_data,
     youtube_site::{Fault, Rule, World},
 };
 

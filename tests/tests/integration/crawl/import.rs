@@ -2,16 +2,16 @@
 
 use std::{fs, path::Path};
 
-use common::ids::Digest;
+use common::digest::Digest;
 use serde_json::{Value, json};
-use tests::{cluster::Cluster, python::real_data};
+use tests::{cluster::Cluster, real_data::real_data};
 use turbojpeg::{Image, PixelFormat, Subsamp};
 
 use super::rows;
 
 /// A JPEG of a drawn thumbnail.
 fn jpeg(number: u32) -> Vec<u8> {
-    let picture = data::sample::picture(5, number);
+    let picture = dataset::sample::picture(5, number);
     let (width, height) = (picture.width as usize, picture.height as usize);
     let pixels = picture.rgb.as_slice();
     let image = Image { pixels, width, pitch: width * 3, height, format: PixelFormat::RGB };

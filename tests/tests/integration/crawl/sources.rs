@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use common::ids::Digest;
+use common::digest::Digest;
 use serde_json::Value;
 use tests::youtube_site::{Channel, Fault, Faults, Host, KEY, Order, Rule, World, YoutubeSite};
 
@@ -45,7 +45,7 @@ async fn a_whole_dataset_comes_from_the_data_api_and_a_second_crawl_asks_only_wh
             }
             let file = std::fs::read(dataset.join(row["file_name"].as_str().unwrap())).unwrap();
             assert_eq!(row["sha256"], Digest::of(&file).to_string());
-            let picture = data::decode::decode(&file).unwrap();
+            let picture = images::decode::decode(&file).unwrap();
             assert_eq!(row["thumbnail_width"], picture.width);
             assert_eq!(row["thumbnail_height"], picture.height);
         }

@@ -15,13 +15,13 @@ use common::{
     ids::SubmissionId,
     store::{Admission, Lease, Limits, Store, StoreConfig, Verdict},
 };
+use crawler::http::{HostKind, Web};
 use futures::future::join_all;
 use tests::{
     environment::Servers,
     site::{Answer, Site, Visit},
 };
 use url::Url;
-use worker::crawl::web::{HostKind, Web};
 
 const KEY: &str = "hunter2-hunter2";
 

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use common::store::{Limits, Verdict};
+use crawler::http::{HostKind, Web, WebError};
 use futures::future::join_all;
 use tests::{cluster::eventually, site::Answer};
-use worker::crawl::web::{HostKind, Web, WebError};
 
 use super::{Fleet, at, get_all, host, image_site, is_full, limits, place};
 

@@ -6,8 +6,8 @@ use common::{
     config::Settings,
     store::{Admission, Limits, Verdict},
 };
+use crawler::http::HostKind;
 use tests::{cluster::eventually, say};
-use worker::crawl::web::HostKind;
 
 use super::{Fleet, arrivals, at, get_all, host, image_site, is_full, limits, place};
 

@@ -4,8 +4,8 @@ use common::{
     config::Settings,
     store::{QuotaDay, Spending},
 };
+use crawler::http::{HostKind, WebError};
 use futures::future::join_all;
-use worker::crawl::web::{HostKind, WebError};
 
 use super::{Fleet, KEY, at, hasty, host, image_site, is_full};
 

@@ -3,11 +3,11 @@
 use std::{io::Write as _, time::Duration};
 
 use common::config::Settings;
+use crawler::http::{HostKind, WebError};
 use flate2::{Compression, write::GzEncoder};
 use serde_json::json;
 use tests::site::Answer;
 use url::Url;
-use worker::crawl::web::{HostKind, WebError};
 
 use super::{Fleet, at, hasty, host, image_site};
 

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use crawler::http::{HostKind, WebError};
 use futures::future::join_all;
 use serde_json::json;
 use tests::site::{Answer, Site, Visit};
-use worker::crawl::web::{HostKind, WebError};
 
 use super::{Fleet, arrivals, at, get_all, image_site};
 

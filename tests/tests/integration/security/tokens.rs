@@ -171,7 +171,7 @@ async fn a_new_token_is_printed_once_apart_from_its_line() {
     assert_eq!(stdout, format!("{secret}\n"));
     assert!(secret.starts_with("subwatch_") && secret.len() == 9 + 64, "{secret}");
     let line = stderr.lines().last().unwrap();
-    let digest = common::ids::Digest::of(secret.as_bytes());
+    let digest = common::digest::Digest::of(secret.as_bytes());
     assert_eq!(line, format!("ops admin {digest}"));
     assert!(!stderr.contains(secret));
     for (name, scope, want) in

@@ -5,7 +5,7 @@
 use std::{os::unix::fs::MetadataExt, path::Path};
 
 use common::config::Settings;
-use data::fetch;
+use crawler::http::guarded as fetch;
 use fantoccini::wd::Capabilities;
 use serde_json::json;
 use url::Url;

@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use common::config::Settings;
-use data::{
-    fetch::{self, Client, FetchError, REDIRECTS},
-    robots,
+use crawler::http::{
+    guarded as fetch,
+    guarded::{Client, FetchError, REDIRECTS},
+    robots_txt as robots,
 };
 use reqwest::{Method, Request, StatusCode};
 use tokio::time::Instant;

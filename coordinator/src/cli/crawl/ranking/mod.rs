@@ -15,7 +15,7 @@ use std::{collections::HashMap, time::Duration};
 
 use clap::{ArgAction, Args};
 use common::config::Settings;
-use data::youtube::ids::ChannelRef;
+use crawler::youtube::ids::ChannelRef;
 use serde::Serialize;
 use tokio::time::Instant;
 use url::Url;
@@ -243,7 +243,7 @@ fn csv_of(ranked: &[Ranked]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use data::youtube::list::{self, ListFormat};
+    use crawler::youtube::list::{self, ListFormat};
 
     use super::*;
 

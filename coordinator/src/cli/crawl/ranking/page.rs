@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use common::config::{ConfigError, Settings};
-use data::youtube::ids::{ChannelRef, Reference};
+use crawler::youtube::ids::{ChannelRef, Reference};
 use serde::Deserialize;
 use serde_json::{Value, json};
 

@@ -1,0 +1,87 @@
+//! Fetches an image that a user names by URL.
+//!
+//! Owns how many redirects are followed; what may be fetched at all is [`crawler::http::guarded`]'s.
+
+use std::time::Duration;
+
+use crawler::http::{
+    guarded as fetch,
+    guarded::{Client, FetchError, REDIRECTS},
+};
+use reqwest::{Method, Request};
+
+/// How long one request may take.
+const FETCH_LIMIT: Duration = Duration::from_secs(20);
+/// Who asks.
+const USER_AGENT: &str = concat!("subwatch/", env!("CARGO_PKG_VERSION"));
+
+/// Fetches images by URL.
+pub(crate) struct Fetcher {
+    client: Client,
+    max_bytes: u64,
+}
+
+impl Fetcher {
+    /// Makes a fetcher of images of at most `max_bytes`; `allowed` are hosts, separated by
+    /// commas, that need not be public.
+    pub(crate) fn new(allowed: &str, max_bytes: u64) -> Self {
+        Self { client: Client::new(allowed, USER_AGENT, FETCH_LIMIT), max_bytes }
+    }
+
+    /// Fetches the bytes at `text`.
+    ///
+    /// # Errors
+    /// See [`FetchError`].
+    pub(crate) async fn fetch(&self, text: &str) -> Result<Vec<u8>, FetchError> {
+        let mut url = fetch::parse(text)?;
+        for _ in 0..=REDIRECTS {
+            let answer = self.client.send(Request::new(Method::GET, url.clone())).await?;
+            match fetch::redirect(&answer)? {
+                Some(target) => url = target,
+                None => return self.read(answer).await,
+            }
+        }
+        Err(FetchError::Failed(format!("'{text}' redirects more than {REDIRECTS} times")))
+    }
+
+    async fn read(&self, answer: reqwest::Response) -> Result<Vec<u8>, FetchError> {
+        let (url, status) = (answer.url().clone(), answer.status());
+        if !status.is_success() {
+            return Err(FetchError::Failed(format!("{url} answers {status}")));
+        }
+        let bytes = fetch::read(answer, self.max_bytes).await?;
+        if bytes.is_empty() { Err(FetchError::Failed(format!("{url} has no bytes"))) } else { Ok(bytes) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_not_public_is_refused_before_it_is_reached() {
+        let fetcher = Fetcher::new("", 1000);
+        for url in [
+            "http://127.0.0.1/a.jpg",
+            "http://localhost/a.jpg",
+            "http://[::1]/a.jpg",
+            "http://169.254.169.254/latest",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "http://[::ffff:127.0.0.1]/",
+        ] {
+            let refused = fetcher.fetch(url).await.unwrap_err();
+            assert!(
+                matches!(&refused, FetchError::Refused(text) if text.contains("no public address")),
+                "{url}: {refused}"
+            );
+        }
+        let long = fetcher.fetch(&format!("http://8.8.8.8/{}", "a".repeat(5000))).await.unwrap_err();
+        assert_eq!(long.to_string(), "a URL of 5015 bytes is not fetched: the limit is 4096");
+        for url in ["ftp://example.com/a", "file:///etc/passwd", "http://me:secret@example.com/", "no url"] {
+            let refused = fetcher.fetch(url).await.unwrap_err();
+            assert!(matches!(refused, FetchError::Refused(_)), "{url}: {refused}");
+            assert!(!refused.to_string().contains("secret"));
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Turns a request into an immutable manifest.
+//!
+//! Owns what the manifest holds: the items with jobs, then the items rejected already. Doing it twice
+//! gives the same, so a coordinator that dies here does it again. Items are written as they are read, and
+//! none is held (see [`dataset::imagefolder`] for what is remembered of each); what is found to be wrong late
+//! fails the submission although parts were written.
+
+use common::{
+    ids::SubmissionId,
+    job::outcome::{FailureReason, ItemFailure, ItemResult},
+    store::{Opening, State, Submission, SubmissionKind},
+};
+use dataset::{
+    files::Files,
+    imagefolder::{Dataset, Entry},
+    manifest::{ManifestItem, RejectedItem},
+    parts::{self, PartError},
+};
+use url::Url;
+
+use super::{
+    CrawlSpec, EmbedSpec, Layout, PredictSpec, SubmissionError, layout::rejected_folder,
+    manifest::ManifestWriter, read_spec,
+};
+use crate::{api::UploadedImage, server::context::Context};
+
+/// Items read between two looks whether the submission is still wanted.
+const LOOK_EVERY: u64 = 16_384;
+
+/// Writes the manifest and opens the submission; one without any good item ends here.
+///
+/// # Errors
+/// When the dataset or the artifacts folder cannot be used, the store does not serve, or the coordinator
+/// stops.
+pub(super) async fn prepare(context: &Context, submission: &Submission) -> Result<(), SubmissionError> {
+    if submission.kind == SubmissionKind::Crawl {
+        return prepare_crawl(context, submission).await;
+    }
+    let (dataset, images) = match submission.kind {
+        SubmissionKind::Embed => {
+            let EmbedSpec { dataset, images } = read_spec(submission)?;
+            (dataset, images)
+        }
+        SubmissionKind::Predict => {
+            let PredictSpec { dataset, images, .. } = read_spec(submission)?;
+            (dataset, images)
+        }
+        SubmissionKind::Train | SubmissionKind::Crawl => {
+            return Err(SubmissionError::Failed("a run has no items of its own".to_owned()));
+        }
+    };
+    let folder = manifest_folder(context, submission.id)?;
+    let part_items = context.settings.chunk_items;
+    let mut manifest = ManifestWriter::new(folder.clone(), rejected_folder(&folder), part_items);
+    let labelled = match &dataset {
+        Some(dataset) => match write_dataset(context, submission.id, dataset, &mut manifest).await? {
+            Some(labelled) => labelled,
+            None => return Ok(()),
+        },
+        None => {
+            write_uploads(context, images, &mut manifest).await?;
+            false
+        }
+    };
+    let (items, rejected) = manifest.finish().await.map_err(|error| unwritten(&error))?;
+    let layout = Layout { dataset, folder, items, rejected, part_items, labelled };
+    open(context, submission.id, &layout).await
+}
+
+/// Writes the manifest of a crawl, whose jobs have one item each: a channel, or a slice of a list.
+async fn prepare_crawl(context: &Context, submission: &Submission) -> Result<(), SubmissionError> {
+    let spec: CrawlSpec = read_spec(submission)?;
+    let folder = manifest_folder(context, submission.id)?;
+    let mut manifest = ManifestWriter::new(folder.clone(), rejected_folder(&folder), CrawlSpec::PART_ITEMS);
+    for item in spec.items() {
+        manifest.add(item).await.map_err(|error| unwritten(&error))?;
+    }
+    let (items, rejected) = manifest.finish().await.map_err(|error| unwritten(&error))?;
+    let part_items = CrawlSpec::PART_ITEMS;
+    let layout = Layout { dataset: Some(spec.out), folder, items, rejected, part_items, labelled: true };
+    open(context, submission.id, &layout).await
+}
+
+/// Writes the items of a dataset and returns whether they have rows; nothing when the submission was closed
+/// meanwhile.
+async fn write_dataset(
+    context: &Context,
+    id: SubmissionId,
+    url: &Url,
+    manifest: &mut ManifestWriter<ManifestItem>,
+) -> Result<Option<bool>, SubmissionError> {
+    let failed = |error: &dyn std::fmt::Display| SubmissionError::Failed(error.to_string());
+    let files = Files::open(url).map_err(|error| failed(&error))?;
+    let mut dataset = Dataset::open(&files).await.map_err(|error| failed(&error))?;
+    let mut read = 0_u64;
+    while let Some(entry) = dataset.next().await.map_err(|error| failed(&error))? {
+        let written = match entry {
+            Entry::Item(item) => manifest.add(item).await,
+            Entry::Rejected(rejected) => {
+                let item = ManifestItem::named(&rejected.item);
+                manifest.reject(RejectedItem { item, failure: rejected.failure }).await
+            }
+            Entry::Duplicate(duplicate) => {
+                return Err(SubmissionError::Failed(format!(
+                    "{duplicate}; `subwatch dataset check` lists all of them"
+                )));
+            }
+        };
+        written.map_err(|error| unwritten(&error))?;
+        read += 1;
+        if read.is_multiple_of(LOOK_EVERY) {
+            if context.stop.is_cancelled() {
+                return Err(SubmissionError::Stopping);
+            }
+            if context.store.state(id).await? != Some(State::Preparing) {
+                return Ok(None);
+            }
+        }
+    }
+    Ok(Some(dataset.is_labelled()))
+}
+
+async fn write_uploads(
+    context: &Context,
+    images: Vec<UploadedImage>,
+    manifest: &mut ManifestWriter<ManifestItem>,
+) -> Result<(), SubmissionError> {
+    for image in images {
+        let written = match context.store.image_bytes(&image.sha256).await? {
+            0 => {
+                let detail = format!("no image {} was uploaded, or it expired", image.sha256);
+                let failure = ItemFailure::new(FailureReason::Missing, detail);
+                manifest.reject(RejectedItem { item: ManifestItem::named(&image.item), failure }).await
+            }
+            bytes => manifest.add(ManifestItem::uploaded(&image.item, bytes, image.sha256)).await,
+        };
+        written.map_err(|error| unwritten(&error))?;
+    }
+    Ok(())
+}
+
+/// Opens the submission, the rejected items of each part with their failures first.
+async fn open(context: &Context, id: SubmissionId, layout: &Layout) -> Result<(), SubmissionError> {
+    let unreadable =
+        |error: PartError| SubmissionError::Failed(format!("the manifest cannot be read back: {error}"));
+    for part in layout.jobs()..layout.parts() {
+        let rejected: Vec<RejectedItem> = parts::read_part(&layout.part(part)).await.map_err(unreadable)?;
+        let failures = rejected.into_iter().map(|rejected| ItemResult::Failed(rejected.failure));
+        let failures: Vec<(u64, ItemResult)> = (layout.first_item(part)..).zip(failures).collect();
+        context.store.reject_items(id, &failures).await?;
+    }
+    let opening = Opening {
+        items: layout.items + layout.rejected,
+        jobs: layout.jobs(),
+        manifest: serde_json::to_value(layout).expect("a layout is plain data"),
+        rejected: layout.rejected,
+    };
+    context.store.open_submission(id, &opening).await?;
+    if opening.jobs == 0 {
+        context.store.close_submission(id, State::CompletedWithErrors, None, false).await?;
+    }
+    Ok(())
+}
+
+fn manifest_folder(context: &Context, id: SubmissionId) -> Result<Url, SubmissionError> {
+    let folder = context.artifacts.join(&format!("manifests/{id}/"));
+    folder.map_err(|error| SubmissionError::Failed(format!("the artifacts folder makes no URL: {error}")))
+}
+
+fn unwritten(error: &PartError) -> SubmissionError {
+    SubmissionError::Failed(format!("the manifest cannot be written: {error}"))
+}

@@ -1,0 +1,141 @@
+//! What a run leaves for people: its samples with their split, its test predictions, its head.
+//!
+//! Owns the files below `runs/<id>/` in the artifacts folder and how they are read back in pages. A run
+//! that is resumed writes the same again.
+
+use common::{ids::SubmissionId, training::protocol::Head};
+use dataset::{parts, split::Side};
+use serde::{Serialize, de::DeserializeOwned};
+use url::Url;
+
+use super::{RunError, setup::Setup};
+use crate::{
+    api::{HeadView, Page, SampleView, TestedView},
+    server::{context::Context, service::RequestError},
+};
+
+/// Folder of the samples, in manifest order.
+pub(super) const SAMPLES: &str = "samples";
+/// Folder of the predictions on the test split, in manifest order.
+const TESTED: &str = "tested";
+/// Lines in a part.
+const PART: usize = 4096;
+
+/// Writes `lines` as the parts of `what`; the last one is shorter than the others.
+pub(super) async fn write<T: Serialize>(
+    context: &Context,
+    run: SubmissionId,
+    what: &str,
+    lines: &[T],
+) -> Result<(), RunError> {
+    let folder = folder(context, run, what);
+    let whole = lines.chunks_exact(PART);
+    let rest = whole.remainder();
+    for (part, lines) in whole.chain(std::iter::once(rest)).enumerate() {
+        parts::write_part(&folder, part as u32, lines)
+            .await
+            .map_err(|error| RunError::Failed(format!("what the run leaves cannot be written: {error}")))?;
+    }
+    Ok(())
+}
+
+/// Writes the predictions on the test split beside their samples.
+pub(super) async fn write_tested(
+    context: &Context,
+    run: SubmissionId,
+    predictions: &[f64],
+    setup: &Setup,
+) -> Result<(), RunError> {
+    let unreadable = |error: &dyn std::fmt::Display| {
+        RunError::Failed(format!("the run's samples cannot be read: {error}"))
+    };
+    let mut tested = Vec::with_capacity(predictions.len());
+    let mut cursor = Some("0".to_owned());
+    while let Some(at) = cursor {
+        let page: Page<SampleView> =
+            read(context, run, SAMPLES, Some(&at)).await.map_err(|error| unreadable(&error))?;
+        let samples = page.items.into_iter().filter(|sample| sample.split == Side::Test);
+        for (sample, prediction) in samples.zip(&predictions[tested.len()..]) {
+            tested.push(TestedView {
+                item: sample.item,
+                prediction: *prediction,
+                label: sample.label,
+                target: setup.target,
+            });
+        }
+        cursor = page.next;
+    }
+    write(context, run, TESTED, &tested).await
+}
+
+/// Returns a page of a run's samples.
+///
+/// # Errors
+/// When it has none yet, or they cannot be read.
+pub(crate) async fn samples(
+    context: &Context,
+    run: SubmissionId,
+    cursor: Option<&str>,
+) -> Result<Page<SampleView>, RequestError> {
+    read(context, run, SAMPLES, cursor).await
+}
+
+/// Returns a page of the predictions on a run's test split.
+///
+/// # Errors
+/// When it has none yet, or they cannot be read.
+pub(crate) async fn tested(
+    context: &Context,
+    run: SubmissionId,
+    cursor: Option<&str>,
+) -> Result<Page<TestedView>, RequestError> {
+    read(context, run, TESTED, cursor).await
+}
+
+/// Returns a run's head.
+///
+/// # Errors
+/// When it has none yet, or the store does not serve.
+pub(crate) async fn head(context: &Context, run: SubmissionId) -> Result<HeadView, RequestError> {
+    let none = || RequestError::Conflict(format!("run {run} has no head yet"));
+    let head: Head = context.store.document(run, "head").await?.ok_or_else(none)?;
+    let setup: Setup = context.store.document(run, "setup").await?.ok_or_else(none)?;
+    Ok(HeadView {
+        run,
+        space: head.space.to_string(),
+        target: setup.target,
+        transform: setup.transform,
+        target_mean: setup.scale.mean,
+        target_std: setup.scale.std,
+        weights_sha256: head.digest(),
+        weight: head.weight,
+        bias: head.bias,
+    })
+}
+
+async fn read<T: DeserializeOwned>(
+    context: &Context,
+    run: SubmissionId,
+    what: &str,
+    cursor: Option<&str>,
+) -> Result<Page<T>, RequestError> {
+    let part: u32 = cursor
+        .map_or(Ok(0), str::parse)
+        .map_err(|_| RequestError::Invalid(format!("'{}' is no cursor", cursor.unwrap_or_default())))?;
+    let items: Vec<T> = match parts::read_part(&parts::part_url(&folder(context, run, what), part)).await {
+        Ok(items) => items,
+        Err(parts::PartError::Read(dataset::files::ReadError::Missing { .. })) => {
+            return Err(RequestError::NotFound(format!("run {run} has no {what} yet")));
+        }
+        Err(error) => {
+            tracing::error!(%run, what, part, %error, "an artifact cannot be read");
+            return Err(RequestError::Unavailable(format!("the {what} of run {run} cannot be read")));
+        }
+    };
+    let next = (items.len() == PART).then(|| (part + 1).to_string());
+    Ok(Page { items, next })
+}
+
+fn folder(context: &Context, run: SubmissionId, what: &str) -> Url {
+    context.artifacts.join(&format!("runs/{run}/{what}/")).expect("the artifacts folder takes a path")
+}

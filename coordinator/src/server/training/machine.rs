@@ -1,0 +1,338 @@
+//! The training run as a state machine: what to compute next, and what an answer changes.
+//!
+//! Owns every decision of a run: steps, epochs, the optimiser, the best epoch, the metrics. Pure: it
+//! performs nothing and knows no clock. Invariant: its state after an answer depends only on its state
+//! before and the answer's bits, so a run resumed from a checkpoint replays to the same bits.
+
+use common::training::protocol::{GradientSum, HEAD_PARAMETERS, Phase, RunPlan, hex_f32};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    adam::Adam,
+    metrics::{mae, mean, mse, r2, spearman},
+    setup::Setup,
+};
+use crate::api::{EpochReport, RawReport, TestReport};
+
+/// A run in progress; serialised whole as its checkpoint.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(super) struct Machine {
+    epochs: u32,
+    phase: Phase,
+    epoch: u32,
+    step: u32,
+    version: u64,
+    squared_error: f64,
+    #[serde(with = "hex_f32")]
+    parameters: Vec<f32>,
+    adam: Adam,
+    best: Option<Best>,
+    reports: Vec<EpochReport>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+struct Best {
+    epoch: u32,
+    valid_mse: f64,
+    #[serde(with = "hex_f32")]
+    parameters: Vec<f32>,
+}
+
+/// What the workers are to compute next.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct Work {
+    pub(super) phase: Phase,
+    pub(super) epoch: u32,
+    pub(super) step: u32,
+    pub(super) version: u64,
+    pub(super) parameters: Vec<f32>,
+}
+
+/// A value that is no finite number came out of a pass; the run stops.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error(
+    "training diverged: {what} is not finite in epoch {epoch}, step {step}; try a smaller --learning-rate"
+)]
+pub(super) struct Diverged {
+    what: &'static str,
+    epoch: u32,
+    step: u32,
+}
+
+impl Machine {
+    /// Begins a run: zero parameters predict the training split's mean.
+    pub(super) fn new(epochs: u32, learning_rate: f64) -> Self {
+        Self {
+            epochs,
+            phase: Phase::Train,
+            epoch: 1,
+            step: 0,
+            version: 1,
+            squared_error: 0.0,
+            parameters: vec![0.0; HEAD_PARAMETERS],
+            adam: Adam::new(HEAD_PARAMETERS, learning_rate),
+            best: None,
+            reports: Vec::new(),
+        }
+    }
+
+    /// Returns what to compute next. The test split is evaluated with the best epoch's parameters.
+    pub(super) fn work(&self) -> Work {
+        let parameters = match self.phase {
+            Phase::Train | Phase::Valid => &self.parameters,
+            Phase::Test => self.best_parameters(),
+        };
+        Work {
+            phase: self.phase,
+            epoch: self.epoch,
+            step: self.step,
+            version: self.version,
+            parameters: parameters.clone(),
+        }
+    }
+
+    /// Takes the gradient sum of the whole step: averages it, applies Adam and goes on.
+    ///
+    /// # Errors
+    /// When a value is not finite.
+    pub(super) fn trained(&mut self, sum: &GradientSum, plan: &RunPlan) -> Result<(), Diverged> {
+        let items = plan.step_range(self.step).len();
+        self.require_finite("the loss", sum.squared_error)?;
+        let gradient: Vec<f32> = sum.gradient.iter().map(|value| value / items as f32).collect();
+        for value in &gradient {
+            self.require_finite("the gradient", f64::from(*value))?;
+        }
+        self.adam.step(&mut self.parameters, &gradient);
+        self.squared_error += sum.squared_error;
+        self.version += 1;
+        self.step += 1;
+        if self.step == plan.steps() {
+            self.phase = Phase::Valid;
+            self.step = 0;
+        }
+        Ok(())
+    }
+
+    /// Takes the predictions on the validation split, ends the epoch and keeps its parameters if they are
+    /// the best so far.
+    ///
+    /// # Errors
+    /// When a value is not finite.
+    pub(super) fn validated(
+        &mut self,
+        predictions: &[f32],
+        setup: &Setup,
+        seconds: f64,
+    ) -> Result<(), Diverged> {
+        let valid_mse = mse(&setup.scale.restore(predictions), &setup.valid);
+        self.require_finite("the validation error", valid_mse)?;
+        let train_mse = self.squared_error / f64::from(setup.plan.train) * setup.scale.std * setup.scale.std;
+        self.reports.push(EpochReport { epoch: self.epoch, train_mse, valid_mse, seconds });
+        if self.best.as_ref().is_none_or(|best| valid_mse < best.valid_mse) {
+            self.best = Some(Best { epoch: self.epoch, valid_mse, parameters: self.parameters.clone() });
+        }
+        self.squared_error = 0.0;
+        self.version += 1;
+        if self.epoch == self.epochs {
+            self.phase = Phase::Test;
+        } else {
+            self.phase = Phase::Train;
+            self.epoch += 1;
+        }
+        Ok(())
+    }
+
+    /// The predictions on the test split in the target's raw units.
+    pub(super) fn predictions(&self, predictions: &[f32], setup: &Setup) -> Vec<f64> {
+        setup.scale.restore(predictions).iter().map(|value| setup.transform.invert(*value)).collect()
+    }
+
+    /// Takes the predictions on the test split and computes the metrics that end the run.
+    pub(super) fn tested(&self, predictions: &[f32], setup: &Setup) -> TestReport {
+        let predicted = setup.scale.restore(predictions);
+        let invert =
+            |values: &[f64]| -> Vec<f64> { values.iter().map(|v| setup.transform.invert(*v)).collect() };
+        let predicted_raw = invert(&predicted);
+        let baseline = |mean: f64, targets: &[f64]| mse(&vec![mean; targets.len()], targets);
+        TestReport {
+            mse: mse(&predicted, &setup.test),
+            mae: mae(&predicted, &setup.test),
+            r2: r2(&predicted, &setup.test),
+            spearman: spearman(&predicted, &setup.test),
+            baseline_mse: baseline(setup.scale.mean, &setup.test),
+            raw: RawReport {
+                mse: mse(&predicted_raw, &setup.test_raw),
+                mae: mae(&predicted_raw, &setup.test_raw),
+                baseline_mse: baseline(setup.train_mean_raw, &setup.test_raw),
+            },
+        }
+    }
+
+    /// The epochs so far.
+    pub(super) fn reports(&self) -> &[EpochReport] {
+        &self.reports
+    }
+
+    /// The epoch whose parameters are kept.
+    pub(super) fn best_epoch(&self) -> Option<u32> {
+        self.best.as_ref().map(|best| best.epoch)
+    }
+
+    /// The parameters kept: the best epoch's, or the current ones before the first epoch's end.
+    pub(super) fn best_parameters(&self) -> &Vec<f32> {
+        self.best.as_ref().map_or(&self.parameters, |best| &best.parameters)
+    }
+
+    /// Share of all passes that is done, from 0 to 1.
+    pub(super) fn fraction(&self, plan: &RunPlan) -> f64 {
+        let steps = f64::from(plan.steps() + 1);
+        let in_epoch = match self.phase {
+            Phase::Train => f64::from(self.step),
+            Phase::Valid => f64::from(plan.steps()),
+            Phase::Test => steps,
+        };
+        (f64::from(self.epoch - 1) * steps + in_epoch) / (f64::from(self.epochs) * steps)
+    }
+
+    /// What the run is doing, in words.
+    pub(super) fn describe(&self, plan: &RunPlan) -> String {
+        let epoch = format!("epoch {} of {}", self.epoch, self.epochs);
+        match self.phase {
+            Phase::Train => format!("{epoch}, step {} of {}", self.step + 1, plan.steps()),
+            Phase::Valid => format!("{epoch}, validation"),
+            Phase::Test => format!("test with epoch {}", self.best_epoch().unwrap_or(self.epoch)),
+        }
+    }
+
+    fn require_finite(&self, what: &'static str, value: f64) -> Result<(), Diverged> {
+        if value.is_finite() { Ok(()) } else { Err(Diverged { what, epoch: self.epoch, step: self.step }) }
+    }
+}
+
+/// Mean and standard deviation of the transformed target over the training split; training sees
+/// `(target - mean) / std`.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub(super) struct TargetScale {
+    pub(super) mean: f64,
+    pub(super) std: f64,
+}
+
+impl TargetScale {
+    pub(super) fn of(targets: &[f64]) -> Self {
+        let center = mean(targets.iter().copied());
+        let variance = mean(targets.iter().map(|t| (t - center) * (t - center)));
+        Self { mean: center, std: variance.sqrt() }
+    }
+
+    pub(super) fn standardise(self, target: f64) -> f32 {
+        ((target - self.mean) / self.std) as f32
+    }
+
+    fn restore(self, standardised: &[f32]) -> Vec<f64> {
+        standardised.iter().map(|value| f64::from(*value) * self.std + self.mean).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::{embedding::Space, training::protocol::head_fingerprint};
+    use dataset::target::{Target, Transform};
+
+    use super::*;
+
+    fn setup() -> Setup {
+        Setup {
+            plan: RunPlan {
+                space: Space("space".to_owned()),
+                fingerprint: head_fingerprint(),
+                leaves: 4,
+                batch_size: 4,
+                seed: 0,
+                train: 6,
+                valid: 2,
+                test: 2,
+            },
+            target: Target::Views,
+            transform: Transform::None,
+            scale: TargetScale { mean: 10.0, std: 2.0 },
+            train_mean_raw: 10.0,
+            valid: vec![10.0, 12.0],
+            test: vec![8.0, 12.0],
+            test_raw: vec![8.0, 12.0],
+        }
+    }
+
+    fn gradient(value: f32, squared_error: f64) -> GradientSum {
+        GradientSum { gradient: vec![value; HEAD_PARAMETERS], squared_error }
+    }
+
+    /// Runs two epochs in which validation gets worse, and returns the machine before its test.
+    fn trained_machine(setup: &Setup) -> Machine {
+        let mut machine = Machine::new(2, 0.1);
+        for valid in [[0.0, 1.0], [5.0, 5.0]] {
+            for _ in 0..setup.plan.steps() {
+                machine.trained(&gradient(1.0, 3.0), &setup.plan).unwrap();
+            }
+            machine.validated(&valid, setup, 0.5).unwrap();
+        }
+        machine
+    }
+
+    #[test]
+    fn a_run_goes_through_train_valid_and_test() {
+        let setup = setup();
+        let mut machine = Machine::new(1, 0.1);
+        let mut seen = Vec::new();
+        while machine.phase != Phase::Test {
+            let work = machine.work();
+            seen.push((work.phase, work.epoch, work.step, work.version));
+            match work.phase {
+                Phase::Train => machine.trained(&gradient(1.0, 3.0), &setup.plan).unwrap(),
+                Phase::Valid => machine.validated(&[0.0, 1.0], &setup, 0.5).unwrap(),
+                Phase::Test => unreachable!("the loop ends before"),
+            }
+        }
+        assert_eq!(seen, [(Phase::Train, 1, 0, 1), (Phase::Train, 1, 1, 2), (Phase::Valid, 1, 0, 3)]);
+        assert_eq!(machine.work().version, 4);
+        assert_eq!(
+            machine.reports(),
+            [EpochReport { epoch: 1, train_mse: 4.0, valid_mse: 0.0, seconds: 0.5 }]
+        );
+    }
+
+    #[test]
+    fn the_best_epoch_is_kept_and_tested() {
+        let setup = setup();
+        let machine = trained_machine(&setup);
+        assert_eq!(machine.best_epoch(), Some(1));
+        assert_ne!(machine.parameters, *machine.best_parameters());
+        assert_eq!(machine.work().parameters, *machine.best_parameters());
+        let report = machine.tested(&[-1.0, 0.0], &setup);
+        assert_eq!((report.mse, report.mae, report.baseline_mse), (2.0, 1.0, 4.0));
+    }
+
+    #[test]
+    fn a_checkpoint_reads_back_bit_for_bit() {
+        let machine = trained_machine(&setup());
+        let json = serde_json::to_string(&machine).unwrap();
+        assert_eq!(serde_json::from_str::<Machine>(&json).unwrap(), machine);
+    }
+
+    #[test]
+    fn not_a_number_stops_the_run() {
+        let setup = setup();
+        let error = Machine::new(1, 0.1).trained(&gradient(f32::NAN, 1.0), &setup.plan).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "training diverged: the gradient is not finite in epoch 1, step 0; try a smaller --learning-rate"
+        );
+        assert!(Machine::new(1, 0.1).trained(&gradient(1.0, f64::INFINITY), &setup.plan).is_err());
+    }
+
+    #[test]
+    fn progress_grows_from_zero_to_one() {
+        let setup = setup();
+        assert_eq!(Machine::new(2, 0.1).fraction(&setup.plan), 0.0);
+        assert_eq!(trained_machine(&setup).fraction(&setup.plan), 1.0);
+    }
+}

@@ -1,0 +1,72 @@
+//! Why a crawl job does not go on.
+//!
+//! Owns what an obstacle means for the job: its item fails, it rests, or it is tried again.
+
+use common::{
+    job::outcome::{FailureReason, ItemFailure},
+    store::{Pause, StoreError},
+};
+use dataset::files::ReadError;
+
+use crate::http::WebError;
+
+/// What keeps a crawl job from its end.
+#[derive(Clone, Debug)]
+pub enum Stop {
+    /// The item fails: it would be the same the next time.
+    Item(ItemFailure),
+    /// Nobody is to blame: the source rests, or others have their turn.
+    Rest(Pause),
+    /// The dataset cannot be written to now.
+    Storage(String),
+    /// It may be better in a moment.
+    Retryable(String),
+    /// The job can never be carried out.
+    Permanent(String),
+    /// The store does not serve.
+    Store(StoreError),
+}
+
+impl Stop {
+    /// The item fails for `reason`.
+    #[must_use]
+    pub fn item(reason: FailureReason, detail: impl Into<String>) -> Self {
+        Self::Item(ItemFailure::new(reason, detail))
+    }
+
+    /// It may be better in a moment.
+    #[must_use]
+    pub fn retryable(detail: impl Into<String>) -> Self {
+        Self::Retryable(detail.into())
+    }
+}
+
+impl From<ReadError> for Stop {
+    fn from(error: ReadError) -> Self {
+        if error.is_retryable() {
+            Self::Storage(error.to_string())
+        } else {
+            Self::item(FailureReason::Refused, error.to_string())
+        }
+    }
+}
+
+impl From<WebError> for Stop {
+    fn from(error: WebError) -> Self {
+        let text = error.to_string();
+        match error {
+            WebError::Paused { until_ms, .. } => Self::Rest(Pause { until_ms, reason: text }),
+            WebError::Retryable(_) | WebError::Malformed(_) => Self::retryable(text),
+            WebError::NotFound(_) | WebError::Gone(_) => Self::item(FailureReason::Unavailable, text),
+            WebError::Refused(_) => Self::item(FailureReason::Refused, text),
+            WebError::TooLarge(_) => Self::item(FailureReason::TooLarge, text),
+            WebError::Store(error) => error.into(),
+        }
+    }
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        if error.is_retryable() { Self::Store(error) } else { Self::Permanent(error.to_string()) }
+    }
+}

@@ -1,0 +1,243 @@
+//! A video among others on a page, in the two layouts there have been.
+//!
+//! Owns `videoRenderer` (to January 2026, exact views) and `lockupViewModel` (since May 2026, shortened
+//! views). Does not own the list they stand in (see [`crate::youtube::channel`]). Invariants: views are taken from
+//! where views stand and must read whole; where there are none, there are none, not zero.
+
+use super::{counts::Count, faults::SchemaDrift, ids::VideoId, node::Node};
+
+/// A video as a page shows it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct VideoItem {
+    /// Its id.
+    pub video_id: VideoId,
+    /// Its title, which may be empty.
+    pub title: String,
+    /// How often it was seen; nothing where the page does not say, as for what is live or to come.
+    pub views: Option<Count>,
+    /// When it was published, in the page's words: `2 years ago`.
+    pub published: Option<String>,
+    /// What kind of video it is.
+    pub kind: VideoKind,
+}
+
+/// What sets a video apart.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum VideoKind {
+    /// Nothing: everybody can watch it, now.
+    Ordinary,
+    /// It is being streamed.
+    Live,
+    /// It will be streamed or have its premiere.
+    Upcoming,
+    /// It is for members of the channel.
+    MembersOnly,
+    /// It is for who pays YouTube; its views are not shown.
+    Premium,
+}
+
+/// Reads an item by the kind of its content.
+pub(super) fn read(kind: &str, content: &Node<'_>) -> Result<VideoItem, SchemaDrift> {
+    match kind {
+        "videoRenderer" => video_renderer(content),
+        "lockupViewModel" => lockup_view_model(content),
+        kind => Err(content.drift(format!("{kind} is no kind of item that is known"))),
+    }
+}
+
+fn video_id(id: &Node<'_>) -> Result<VideoId, SchemaDrift> {
+    id.text()?.parse().map_err(|error| id.drift(format!("{error}")))
+}
+
+fn views(text: &Node<'_>) -> Result<Option<Count>, SchemaDrift> {
+    let Some(words) = text.rich_text() else { return Err(text.drift("no text")) };
+    Count::of_views(&words).map(Some).map_err(|error| text.drift(error.to_string()))
+}
+
+fn video_renderer(video: &Node<'_>) -> Result<VideoItem, SchemaDrift> {
+    let kind = renderer_kind(video);
+    let seen = || ["viewCountText", "shortViewCountText"].iter().find_map(|key| video.find(&[key]));
+    let views = match kind {
+        VideoKind::Live | VideoKind::Upcoming => None,
+        _ => seen().map_or(Ok(None), |text| views(&text))?,
+    };
+    Ok(VideoItem {
+        video_id: video_id(&video.at(&["videoId"])?)?,
+        // Of an empty title only the label for screen readers is sent.
+        title: video.at(&["title"])?.rich_text().unwrap_or_default(),
+        views,
+        published: video.find(&["publishedTimeText"]).and_then(|text| text.rich_text()),
+        kind,
+    })
+}
+
+fn renderer_kind(video: &Node<'_>) -> VideoKind {
+    if video.find(&["upcomingEventData"]).is_some() {
+        return VideoKind::Upcoming;
+    }
+    let overlays = video.items_at(&["thumbnailOverlays"]);
+    let badges = video.items_at(&["badges"]);
+    let overlay =
+        |overlay: &Node<'_>| match overlay.text_at(&["thumbnailOverlayTimeStatusRenderer", "style"])? {
+            "LIVE" => Some(VideoKind::Live),
+            "UPCOMING" => Some(VideoKind::Upcoming),
+            _ => None,
+        };
+    let badge = |badge: &Node<'_>| match badge.text_at(&["metadataBadgeRenderer", "style"])? {
+        "BADGE_STYLE_TYPE_LIVE_NOW" => Some(VideoKind::Live),
+        "BADGE_STYLE_TYPE_MEMBERS_ONLY" => Some(VideoKind::MembersOnly),
+        "BADGE_STYLE_TYPE_PREMIUM" => Some(VideoKind::Premium),
+        _ => None,
+    };
+    let told = overlays.iter().find_map(overlay).or_else(|| badges.iter().find_map(badge));
+    told.unwrap_or(VideoKind::Ordinary)
+}
+
+fn lockup_view_model(lockup: &Node<'_>) -> Result<VideoItem, SchemaDrift> {
+    let content_type = lockup.at(&["contentType"])?;
+    if content_type.text()? != "LOCKUP_CONTENT_TYPE_VIDEO" {
+        return Err(content_type.drift(format!("{} is no video", content_type.value)));
+    }
+    let metadata = lockup.at(&["metadata", "lockupMetadataViewModel"])?;
+    let rows = metadata.items_at(&["metadata", "contentMetadataViewModel", "metadataRows"]);
+    let parts = rows.iter().map(|row| row.items_at(&["metadataParts"])).rfind(|parts| !parts.is_empty());
+    let parts: Vec<Node<'_>> =
+        parts.unwrap_or_default().iter().filter_map(|part| part.find(&["text"])).collect();
+    let words: Vec<String> = parts.iter().filter_map(Node::rich_text).collect();
+    let kind = lockup_kind(lockup, &rows, &words);
+    // Views stand before a date. What stands alone may be a date, viewers, or the name of the channel.
+    let (seen, published) = match (kind, &words[..]) {
+        (VideoKind::Ordinary | VideoKind::MembersOnly, [_, published]) => {
+            (views(&parts[0])?, Some(published))
+        }
+        (VideoKind::Upcoming | VideoKind::Live, [_, published]) | (VideoKind::MembersOnly, [published]) => {
+            (None, Some(published))
+        }
+        (_, [] | [_]) => (None, None),
+        _ => {
+            return Err(parts[0].drift(format!(
+                "{} parts where two are known: {}",
+                words.len(),
+                words.join(" • ")
+            )));
+        }
+    };
+    Ok(VideoItem {
+        video_id: video_id(&lockup.at(&["contentId"])?)?,
+        title: metadata.at(&["title"])?.rich_text().unwrap_or_default(),
+        views: seen,
+        published: published.cloned(),
+        kind,
+    })
+}
+
+fn lockup_kind(lockup: &Node<'_>, rows: &[Node<'_>], words: &[String]) -> VideoKind {
+    let members = |row: &Node<'_>| {
+        let style =
+            |badge: &Node<'_>| badge.text_at(&["badgeViewModel", "badgeStyle"]) == Some("BADGE_MEMBERS_ONLY");
+        row.items_at(&["badges"]).iter().any(style)
+    };
+    let badge = |badge: Node<'_>| {
+        let badge = badge.find(&["thumbnailBadgeViewModel"])?;
+        match (badge.text_at(&["badgeStyle"])?, badge.text_at(&["text"])?) {
+            ("THUMBNAIL_OVERLAY_BADGE_STYLE_LIVE", _) => Some(VideoKind::Live),
+            // Its style is that of a duration.
+            (_, "Upcoming" | "UPCOMING") => Some(VideoKind::Upcoming),
+            _ => None,
+        }
+    };
+    let overlays = lockup.items_at(&["contentImage", "thumbnailViewModel", "overlays"]);
+    let badges = overlays.iter().flat_map(|overlay| {
+        let bottom = overlay.items_at(&["thumbnailBottomOverlayViewModel", "badges"]);
+        bottom.into_iter().chain(overlay.items_at(&["thumbnailOverlayBadgeViewModel", "thumbnailBadges"]))
+    });
+    if let Some(kind) = badges.filter_map(badge).next() {
+        return kind;
+    }
+    if rows.iter().any(members) {
+        return VideoKind::MembersOnly;
+    }
+    match words.first().and_then(|word| word.rsplit_once(' ')) {
+        Some((_, "watching")) => VideoKind::Live,
+        Some((_, "waiting")) => VideoKind::Upcoming,
+        _ => VideoKind::Ordinary,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn lockup(parts: &[&str]) -> Value {
+        let parts: Vec<Value> = parts.iter().map(|part| json!({"text": {"content": part}})).collect();
+        json!({
+            "contentId": "dQw4w9WgXcQ",
+            "contentType": "LOCKUP_CONTENT_TYPE_VIDEO",
+            "metadata": {"lockupMetadataViewModel": {
+                "title": {"content": "Title"},
+                "metadata": {"contentMetadataViewModel": {"metadataRows": [{"metadataParts": parts}]}},
+            }},
+        })
+    }
+
+    fn check(parts: &[&str], views: Option<&str>, published: Option<&str>, kind: VideoKind) {
+        let item = read("lockupViewModel", &Node::root(&lockup(parts))).unwrap();
+        assert_eq!(item.views, views.map(|text| Count::of_views(text).unwrap()), "{parts:?}");
+        assert_eq!((item.published.as_deref(), item.kind), (published, kind), "{parts:?}");
+    }
+
+    #[test]
+    fn views_are_trusted_only_beside_a_date() {
+        check(&["3.6m views", "2 hours ago"], Some("3.6m views"), Some("2 hours ago"), VideoKind::Ordinary);
+        check(&["No views", "1 minute ago"], Some("0 views"), Some("1 minute ago"), VideoKind::Ordinary);
+        check(&["3.6m views"], None, None, VideoKind::Ordinary);
+        check(&["500 watching"], None, None, VideoKind::Live);
+        check(
+            &["56 waiting", "Premieres 14/08/2025, 13:00"],
+            None,
+            Some("Premieres 14/08/2025, 13:00"),
+            VideoKind::Upcoming,
+        );
+        check(&[], None, None, VideoKind::Ordinary);
+    }
+
+    #[test]
+    fn what_is_not_known_names_itself() {
+        let check = |kind: &str, content: &Value, expected: &str| {
+            let error = read(kind, &Node::root(content)).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        };
+        check("reelItemRenderer", &json!({}), "reelItemRenderer is no kind of item that is known");
+        check(
+            "lockupViewModel",
+            &lockup(&["3.6 Mio views", "2 hours ago"]),
+            "metadataParts[0].text: “3.6 Mio views” is no number of views",
+        );
+        check("lockupViewModel", &lockup(&["a", "b", "c"]), "3 parts where two are known: a • b • c");
+        let mut playlist = lockup(&[]);
+        playlist["contentType"] = "LOCKUP_CONTENT_TYPE_PLAYLIST".into();
+        check("lockupViewModel", &playlist, "contentType: \"LOCKUP_CONTENT_TYPE_PLAYLIST\" is no video");
+        let mut odd = lockup(&[]);
+        odd["contentId"] = "../../etc".into();
+        check("lockupViewModel", &odd, "contentId: “../../etc” is no video id");
+        check("videoRenderer", &json!({"title": {}}), "no videoId; there is title");
+        let lost = json!({"videoId": "dQw4w9WgXcQ", "title": {}, "viewCountText": {"simpleText": "1.2M"}});
+        check("videoRenderer", &lost, "viewCountText: “1.2M” is no number of views");
+    }
+
+    #[test]
+    fn viewers_of_a_stream_are_not_its_views() {
+        let overlay = json!([{"thumbnailOverlayTimeStatusRenderer": {"style": "LIVE"}}]);
+        let watching = json!({"runs": [{"text": "1,234"}, {"text": " watching"}]});
+        let mut live = json!({"videoId": "dQw4w9WgXcQ", "title": {}, "viewCountText": watching});
+        live["thumbnailOverlays"] = overlay;
+        let item = read("videoRenderer", &Node::root(&live)).unwrap();
+        assert_eq!((item.views, item.kind), (None, VideoKind::Live));
+        let badge = json!([{"metadataBadgeRenderer": {"style": "BADGE_STYLE_TYPE_MEMBERS_ONLY"}}]);
+        let members = json!({"videoId": "dQw4w9WgXcQ", "title": {}, "badges": badge});
+        let item = read("videoRenderer", &Node::root(&members)).unwrap();
+        assert_eq!((item.views, item.kind), (None, VideoKind::MembersOnly));
+    }
+}

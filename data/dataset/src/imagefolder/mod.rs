@@ -1,0 +1,338 @@
+//! Datasets in the *imagefolder* convention: images, and rows of metadata that name them.
+//!
+//! Owns reading a dataset as a stream of items. Rows are `metadata.jsonl` and the parts `metadata/*.jsonl`,
+//! one JSON object a line; without any, every image file is an item. Invariants: a bad row is rejected
+//! alone, with its file and line; ids and files are unique, and a duplicate names both lines.
+//!
+//! Neither rows nor items are held: what is remembered is some 50 bytes a row, or 80 in a bucket (see
+//! `rows.rs`). Without rows the images are listed before the first of them comes, since they are sorted by
+//! name: some 80 bytes an image.
+
+mod lines;
+mod row;
+mod rows;
+
+use std::{collections::VecDeque, vec};
+
+use bytes::Bytes;
+use common::job::outcome::ItemFailure;
+
+pub use self::lines::MAX_LINE_BYTES as MAX_ROW_BYTES;
+use self::rows::Rows;
+use crate::{
+    files::{Files, FilesError, Listed, ReadError},
+    manifest::ManifestItem,
+};
+
+/// Names that end like this are images.
+const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "gif", "bmp"];
+
+/// A dataset that is being read, in the order of its rows, or by name where there are none.
+pub struct Dataset {
+    source: Source,
+    /// What was read together and not returned yet.
+    ready: VecDeque<(Entry, Bytes)>,
+    row: Bytes,
+    empty: bool,
+}
+
+enum Source {
+    Images(vec::IntoIter<Listed>),
+    Rows(Box<Rows>),
+}
+
+/// Everything a dataset holds, for those who need it at once.
+#[derive(Clone, PartialEq, Default, Debug)]
+pub struct Contents {
+    /// The usable items.
+    pub items: Vec<ManifestItem>,
+    /// Rows that are none.
+    pub rejected: Vec<Rejected>,
+    /// Rows that repeat another.
+    pub duplicates: Vec<Duplicate>,
+}
+
+/// What a row, or an image without one, makes.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Entry {
+    /// A usable item.
+    Item(ManifestItem),
+    /// Nothing: the row is not usable.
+    Rejected(Rejected),
+    /// Nothing: an earlier row is about the same video or file. A dataset with any is refused.
+    Duplicate(Duplicate),
+}
+
+/// A row that makes no item.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Rejected {
+    /// The row's file name where it has one, with its line: `thumbnails/x.jpg (metadata.jsonl:17)`.
+    pub item: String,
+    /// What is wrong with it.
+    pub failure: ItemFailure,
+}
+
+/// Why a folder is no dataset.
+#[derive(Debug, thiserror::Error)]
+pub enum DatasetError {
+    /// It cannot be listed.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// Its metadata cannot be read.
+    #[error("the metadata cannot be read: {0}")]
+    Metadata(#[from] ReadError),
+    /// It holds neither rows nor images.
+    #[error("the dataset is empty: it holds neither rows of metadata nor images (jpg, png, webp, gif, bmp)")]
+    Empty,
+    /// Its lines cannot be numbered.
+    #[error("the metadata has more than {} lines: split the dataset", u32::MAX)]
+    TooManyRows,
+    /// Two rows are about the same video or file.
+    #[error(transparent)]
+    Duplicate(#[from] Duplicate),
+}
+
+/// Two rows about the same video or file.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{what} '{value}' stands twice: {first} and {second}")]
+pub struct Duplicate {
+    /// `video id` or `file name`.
+    pub what: &'static str,
+    /// The value.
+    pub value: String,
+    /// `file:line` of the first.
+    pub first: String,
+    /// `file:line` of the second.
+    pub second: String,
+}
+
+impl Dataset {
+    /// Begins to read a dataset.
+    ///
+    /// # Errors
+    /// When it cannot be listed.
+    pub async fn open(files: &Files) -> Result<Self, DatasetError> {
+        let whole = "metadata.jsonl";
+        let mut metadata: Vec<Listed> =
+            files.size(whole).await?.map(|bytes| (whole.into(), bytes)).into_iter().collect();
+        metadata.extend(files.list(Some("metadata"), |name| name.ends_with(".jsonl")).await?);
+        let source = if metadata.is_empty() {
+            Source::Images(files.list(None, is_image).await?.into_iter())
+        } else {
+            Source::Rows(Box::new(Rows::of(files, metadata, files.sizes().await?)))
+        };
+        Ok(Self { source, ready: VecDeque::new(), row: Bytes::new(), empty: true })
+    }
+
+    /// Whether there are rows of metadata.
+    #[must_use]
+    pub fn is_labelled(&self) -> bool {
+        matches!(self.source, Source::Rows(_))
+    }
+
+    /// Returns what comes next; nothing at the end.
+    ///
+    /// # Errors
+    /// When the metadata cannot be read, or nothing came at all.
+    pub async fn next(&mut self) -> Result<Option<Entry>, DatasetError> {
+        if self.ready.is_empty() {
+            match &mut self.source {
+                Source::Rows(rows) => self.ready = rows.next_page().await?,
+                Source::Images(images) => {
+                    self.ready.extend(images.next().map(|(name, bytes)| {
+                        (Entry::Item(ManifestItem { bytes, ..ManifestItem::named(&name) }), Bytes::new())
+                    }));
+                }
+            }
+        }
+        let next = self.ready.pop_front();
+        if next.is_none() && self.empty {
+            return Err(DatasetError::Empty);
+        }
+        self.empty = false;
+        let (entry, row) = next.unzip();
+        self.row = row.unwrap_or_default();
+        Ok(entry)
+    }
+
+    /// Returns the row that what came last was read from, as it stands in the file, for those who want other
+    /// columns than an item has; nothing where there are no rows, or where it is too long to be held.
+    #[must_use]
+    pub fn row(&self) -> &[u8] {
+        &self.row
+    }
+
+    /// Reads everything that has not come yet.
+    ///
+    /// # Errors
+    /// Those of [`Dataset::next`].
+    pub async fn rest(&mut self) -> Result<Contents, DatasetError> {
+        let mut contents = Contents::default();
+        while let Some(entry) = self.next().await? {
+            match entry {
+                Entry::Item(item) => contents.items.push(item),
+                Entry::Rejected(rejected) => contents.rejected.push(rejected),
+                Entry::Duplicate(duplicate) => contents.duplicates.push(duplicate),
+            }
+        }
+        Ok(contents)
+    }
+}
+
+pub(crate) fn is_image(name: &str) -> bool {
+    name.rsplit_once('.')
+        .is_some_and(|(_, extension)| EXTENSIONS.contains(&extension.to_lowercase().as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use url::Url;
+
+    use super::*;
+
+    async fn read_dataset(files: &[(&str, &[u8])]) -> Result<(bool, Contents), DatasetError> {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, bytes) in files {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, bytes).unwrap();
+        }
+        let files = Files::open(&Url::from_directory_path(folder.path()).unwrap()).unwrap();
+        let mut dataset = Dataset::open(&files).await?;
+        let contents = dataset.rest().await?;
+        Ok((dataset.is_labelled(), contents))
+    }
+
+    #[tokio::test]
+    async fn rows_and_parts_make_items_in_order() {
+        let dataset = read_dataset(&[
+            ("thumbnails/b.jpg", b"bb"),
+            ("thumbnails/a.jpg", b"a"),
+            ("metadata.jsonl", b"{\"file_name\":\"thumbnails/b.jpg\",\"views\":7,\"subscribers\":2,\"title\":\"x\"}\n\n"),
+            ("metadata/1.jsonl", b"{\"file_name\":\"thumbnails/a.jpg\",\"video_id\":\"V\",\"channel_id\":\"C\",\"views\":null}"),
+        ])
+        .await
+        .unwrap();
+        let expected = [
+            ManifestItem {
+                bytes: 2,
+                video_id: Some("b".to_owned()),
+                views: Some(7),
+                subscribers: Some(2),
+                ..ManifestItem::named("thumbnails/b.jpg")
+            },
+            ManifestItem {
+                bytes: 1,
+                video_id: Some("V".to_owned()),
+                channel_id: Some("C".to_owned()),
+                ..ManifestItem::named("thumbnails/a.jpg")
+            },
+        ];
+        assert_eq!(dataset, (true, Contents { items: expected.to_vec(), ..Contents::default() }));
+    }
+
+    #[tokio::test]
+    async fn each_entry_comes_with_its_row() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.jpg"), b"a").unwrap();
+        let rows = "{\"file_name\":\"a.jpg\",\"category\":\"x\"}\n\n{\"no\":\"name\"}";
+        std::fs::write(folder.path().join("metadata.jsonl"), rows).unwrap();
+        let files = Files::open(&Url::from_directory_path(folder.path()).unwrap()).unwrap();
+        let mut dataset = Dataset::open(&files).await.unwrap();
+        let mut read = Vec::new();
+        while dataset.next().await.unwrap().is_some() {
+            read.push(String::from_utf8_lossy(dataset.row()).into_owned());
+        }
+        assert_eq!(read, ["{\"file_name\":\"a.jpg\",\"category\":\"x\"}", "{\"no\":\"name\"}"]);
+        assert_eq!(dataset.row(), b"", "nothing came");
+    }
+
+    #[tokio::test]
+    async fn images_without_rows_are_items_by_name() {
+        let (labelled, dataset) =
+            read_dataset(&[("b.PNG", b"x"), ("a/c.jpg", b"y"), ("notes.txt", b"z"), (".x.jpg", b"h")])
+                .await
+                .unwrap();
+        let names: Vec<&str> = dataset.items.iter().map(|item| item.item.as_str()).collect();
+        assert_eq!((names, labelled), (vec!["a/c.jpg", "b.PNG"], false));
+    }
+
+    #[tokio::test]
+    async fn bad_rows_are_rejected_alone_with_their_line() {
+        let check = async |row: &[u8], item: &str, reason: &str| {
+            let metadata = [b"{\"file_name\":\"a.jpg\"}\n", row].concat();
+            let (_, dataset) = read_dataset(&[("a.jpg", b"x"), ("metadata.jsonl", &metadata)]).await.unwrap();
+            assert_eq!(dataset.items.len(), 1, "the good row stays");
+            assert_eq!(dataset.rejected.len(), 1, "{dataset:?}");
+            assert_eq!(dataset.rejected[0].item, item);
+            let failure = dataset.rejected[0].failure.to_string();
+            assert!(failure.contains(reason), "{failure}");
+        };
+        check(b"{", "metadata.jsonl:2", "invalid-row: the row is no metadata").await;
+        check(b"[1]", "metadata.jsonl:2", "invalid-row").await;
+        check(b"{\"views\":1}", "metadata.jsonl:2", "missing field `file_name`").await;
+        check(b"\xff\xfe", "metadata.jsonl:2", "no UTF-8").await;
+        check(b"{\"file_name\":\"../etc/passwd\"}", "metadata.jsonl:2", "'../etc/passwd' is no name").await;
+        check(b"{\"file_name\":\"b.jpg\"}", "b.jpg", "missing: the file that metadata.jsonl:2 names").await;
+        check(
+            b"{\"file_name\":\"b.jpg\",\"views\":-3}",
+            "b.jpg (metadata.jsonl:2)",
+            "views is -3, which is no count",
+        )
+        .await;
+        check(b"{\"file_name\":\"b.jpg\",\"views\":1.5}", "b.jpg (metadata.jsonl:2)", "views is 1.5").await;
+        check(
+            b"{\"file_name\":\"b.jpg\",\"subscribers\":\"12\"}",
+            "b.jpg (metadata.jsonl:2)",
+            "subscribers is \"12\"",
+        )
+        .await;
+    }
+
+    #[tokio::test]
+    async fn long_rows_are_rejected_and_blank_ones_passed_over() {
+        let row = format!("{{\"file_name\":\"a.jpg\",\"title\":\"{}\"}}\n", "x".repeat(70_000));
+        let blank = " ".repeat(70_000);
+        let metadata = format!("{row}{blank}\n{{\"file_name\":\"a.jpg\"}}");
+        let (_, dataset) =
+            read_dataset(&[("a.jpg", b"x"), ("metadata.jsonl", metadata.as_bytes())]).await.unwrap();
+        assert_eq!((dataset.items.len(), dataset.rejected.len()), (1, 1));
+        assert_eq!(dataset.rejected[0].item, "metadata.jsonl:1");
+        let failure = dataset.rejected[0].failure.to_string();
+        assert!(failure.ends_with(&format!("the row has {} bytes, over the limit of 65536", row.len() - 1)));
+    }
+
+    #[tokio::test]
+    async fn duplicates_name_both_lines() {
+        // Rows enough for several pages, in several files.
+        let rows = |from: u32| -> String {
+            (from..from + 600)
+                .map(|n| format!("{{\"file_name\":\"{n}.jpg\",\"video_id\":\"V{n}\"}}\n"))
+                .collect()
+        };
+        let again = "\n{\"file_name\":\"other.jpg\",\"video_id\":\"V0\"}\n{\"file_name\":\"700.jpg\"}";
+        let (_, dataset) = read_dataset(&[
+            ("metadata.jsonl", rows(0).as_bytes()),
+            ("metadata/1.jsonl", rows(600).as_bytes()),
+            ("metadata/2.jsonl", again.as_bytes()),
+        ])
+        .await
+        .unwrap();
+        let duplicates: Vec<String> = dataset.duplicates.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            duplicates,
+            [
+                "video id 'V0' stands twice: metadata.jsonl:1 and metadata/2.jsonl:2",
+                "file name '700.jpg' stands twice: metadata/1.jsonl:101 and metadata/2.jsonl:3"
+            ]
+        );
+        assert_eq!(dataset.rejected.len(), 1200, "no image is there");
+        assert_eq!(dataset.rejected[1199].item, "1199.jpg");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_no_dataset() {
+        assert!(matches!(read_dataset(&[("notes.txt", b"x")]).await, Err(DatasetError::Empty)));
+        assert!(matches!(read_dataset(&[("metadata.jsonl", b"\n")]).await, Err(DatasetError::Empty)));
+    }
+}

@@ -1,0 +1,19 @@
+//! Datasets: where they lie, what their rows say, how they are split, and what is wrong with them.
+//!
+//! Owns everything between a folder of images and labelled, split items. Does not know the queue, the store, the web
+//! or libtorch.
+
+pub mod check;
+pub mod files;
+pub mod imagefolder;
+mod ledger;
+pub mod manifest;
+pub mod parts;
+pub mod roots;
+pub mod sample;
+pub mod split;
+pub mod target;
+
+#[cfg(test)]
+#[path = "../../../tests/src/real_data.rs"]
+pub mod real_data;

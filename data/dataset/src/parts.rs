@@ -1,0 +1,105 @@
+//! Numbered files of JSON lines: how manifests and what runs leave are stored.
+//!
+//! Owns their names and their form. Invariant: a part is written whole or not at all.
+
+use bytes::Bytes;
+use serde::{Serialize, de::DeserializeOwned};
+use url::Url;
+
+use crate::files::{Files, FilesError, ReadError};
+
+/// Largest part that is read.
+const MAX_PART_BYTES: u64 = 16 << 20;
+
+/// Why a part cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+pub enum PartError {
+    /// Its folder cannot be opened.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// It cannot be read or written.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// A line is not what it should be.
+    #[error("{part} line {line}: {error}")]
+    Line {
+        /// The part.
+        part: Url,
+        /// The line, from 1.
+        line: usize,
+        /// What serde said.
+        error: serde_json::Error,
+    },
+}
+
+/// Returns where part `part` of those in `folder` lies.
+///
+/// # Panics
+/// When `folder` is a URL that cannot have a path.
+#[must_use]
+pub fn part_url(folder: &Url, part: u32) -> Url {
+    folder.join(&part_name(part)).expect("a folder's URL takes a file name")
+}
+
+/// Writes one part.
+///
+/// # Errors
+/// When the folder cannot be written to.
+pub async fn write_part<T: Serialize>(folder: &Url, part: u32, lines: &[T]) -> Result<(), PartError> {
+    let mut bytes = Vec::new();
+    for line in lines {
+        serde_json::to_writer(&mut bytes, line).expect("a line is plain data");
+        bytes.push(b'\n');
+    }
+    Files::open(folder)?.write(&part_name(part), Bytes::from(bytes)).await?;
+    Ok(())
+}
+
+/// Reads one part.
+///
+/// # Errors
+/// When it is not there, too large, or a line of it is not what it should be.
+pub async fn read_part<T: DeserializeOwned>(part: &Url) -> Result<Vec<T>, PartError> {
+    let folder = part.join("./").expect("a file's URL has a folder");
+    let name = part.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default();
+    let bytes = Files::open(&folder)?.read(name, MAX_PART_BYTES).await?;
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).zip(1..);
+    lines
+        .map(|(text, line)| {
+            serde_json::from_slice(text).map_err(|error| PartError::Line { part: part.clone(), line, error })
+        })
+        .collect()
+}
+
+fn part_name(part: u32) -> String {
+    format!("{part:05}.jsonl")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::ManifestItem;
+
+    #[tokio::test]
+    async fn parts_read_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = Url::from_directory_path(folder.path().join("manifests")).unwrap();
+        let items = vec![
+            ManifestItem { views: Some(3), ..ManifestItem::named("thumbnails/여행 #1.jpg") },
+            ManifestItem::uploaded("mine", 5, common::digest::Digest::of(b"mine")),
+        ];
+        write_part(&url, 7, &items).await.unwrap();
+        assert_eq!(read_part::<ManifestItem>(&part_url(&url, 7)).await.unwrap(), items);
+        assert!(read_part::<ManifestItem>(&part_url(&url, 8)).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_broken_line_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("00000.jsonl"), "{\"item\":\"a\",\"bytes\":1}\nnonsense\n")
+            .unwrap();
+        let url = Url::from_directory_path(folder.path()).unwrap();
+        let error = read_part::<ManifestItem>(&part_url(&url, 0)).await.unwrap_err().to_string();
+        assert!(error.contains("line 2"), "{error}");
+    }
+}

@@ -1,0 +1,304 @@
+//! Image bytes to RGB pixels, as Pillow's `Image.open(…).convert("RGB")` gives them.
+//!
+//! Owns the choice of decoder by magic bytes, the limits on declared sizes, and the conversions of colour
+//! spaces. JPEG goes through libjpeg-turbo, statically linked so that every machine decodes the same
+//! pixels; everything else through the `image` crate. EXIF orientation is ignored, as torchvision's loader
+//! does. Invariants: a picture over the limit is refused before it is decoded; no input panics.
+
+use std::{borrow::Cow, cell::RefCell, io::Cursor};
+
+use common::job::outcome::{FailureReason, ItemFailure};
+use image::{DynamicImage, ImageError, ImageReader, Limits};
+use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat};
+
+/// Most pixels a picture may declare.
+pub const MAX_PIXELS: u64 = 50_000_000;
+/// Widest or highest a picture may be.
+const MAX_SIDE: u32 = 65_535;
+/// Scans after which a progressive JPEG is taken for a decompression bomb.
+const MAX_SCANS: u32 = 500;
+
+/// A picture: 8-bit RGB, row by row, without padding.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Picture {
+    /// Width in pixels.
+    pub width: u32,
+    /// Height in pixels.
+    pub height: u32,
+    /// `3 · width · height` bytes.
+    pub rgb: Vec<u8>,
+}
+
+thread_local! {
+    static DECOMPRESSOR: RefCell<Option<Decompressor>> = const { RefCell::new(None) };
+}
+
+/// Decodes a picture; of an animation, the first frame.
+///
+/// # Errors
+/// When there are no bytes, the bytes are no picture, or the picture is over the limit.
+pub fn decode(bytes: &[u8]) -> Result<Picture, ItemFailure> {
+    if bytes.is_empty() {
+        return Err(ItemFailure::new(FailureReason::Empty, "the file has no bytes"));
+    }
+    if bytes.starts_with(&[0xff, 0xd8, 0xff]) { decode_jpeg(bytes) } else { decode_other(bytes) }
+}
+
+fn decode_jpeg(bytes: &[u8]) -> Result<Picture, ItemFailure> {
+    DECOMPRESSOR.with_borrow_mut(|slot| {
+        let mut decompressor = match slot.take() {
+            Some(decompressor) => decompressor,
+            None => new_decompressor().map_err(|error| undecodable("JPEG", &error))?,
+        };
+        let picture = decompress(&mut decompressor, bytes);
+        // An error may leave half-read state behind; the next picture gets a fresh one.
+        if picture.is_ok() {
+            *slot = Some(decompressor);
+        }
+        picture
+    })
+}
+
+fn new_decompressor() -> turbojpeg::Result<Decompressor> {
+    let mut decompressor = Decompressor::new()?;
+    decompressor.set_scan_limit(MAX_SCANS)?;
+    Ok(decompressor)
+}
+
+fn decompress(decompressor: &mut Decompressor, bytes: &[u8]) -> Result<Picture, ItemFailure> {
+    let header = decompressor.read_header(bytes).map_err(|error| match error {
+        // What turbojpeg says of a file that ends before its size.
+        turbojpeg::Error::IntegerOverflow(_) => undecodable("JPEG", &"its header is incomplete"),
+        error => undecodable("JPEG", &error),
+    })?;
+    let (width, height) = (header.width, header.height);
+    require_size(width as u64, height as u64)?;
+    let inks = matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK);
+    let (format, channels) = if inks { (PixelFormat::CMYK, 4) } else { (PixelFormat::RGB, 3) };
+    let mut pixels = vec![0; width * height * channels];
+    let image = Image { pixels: pixels.as_mut_slice(), width, pitch: width * channels, height, format };
+    match decompressor.decompress(bytes, image) {
+        Ok(()) => {}
+        // libjpeg calls damaged data a warning and goes on; so does Pillow, but for a file that ends early.
+        Err(turbojpeg::Error::TurboJpegError(message)) if is_tolerable(&message) => {}
+        Err(error) => return Err(undecodable("JPEG", &error)),
+    }
+    let rgb = if inks { inks_to_rgb(&pixels, is_adobe(bytes)) } else { pixels };
+    Ok(Picture { width: width as u32, height: height as u32, rgb })
+}
+
+/// Whether libjpeg's message is one of its warnings about damaged, but complete, data.
+fn is_tolerable(message: &str) -> bool {
+    const WARNINGS: [&str; 4] = [
+        "Corrupt JPEG data: ",
+        "Invalid SOS parameters for sequential JPEG",
+        "Inconsistent progression sequence",
+        "Unknown Adobe color transform code",
+    ];
+    let truncated = message.contains("premature end of data segment") || message.contains("Premature end");
+    !truncated && WARNINGS.iter().any(|warning| message.contains(warning))
+}
+
+/// Inverts the inks of an Adobe JPEG and mixes them, with the integer arithmetic of Pillow's `cmyk2rgb`.
+fn inks_to_rgb(inks: &[u8], adobe: bool) -> Vec<u8> {
+    let read = |ink: u8| u32::from(if adobe { 255 - ink } else { ink });
+    let multiply = |a: u32, b: u32| {
+        let product = a * b + 128;
+        ((product >> 8) + product) >> 8
+    };
+    inks.as_chunks::<4>()
+        .0
+        .iter()
+        .flat_map(|[cyan, magenta, yellow, black]| {
+            let light = 255 - read(*black);
+            [*cyan, *magenta, *yellow].map(|ink| light.saturating_sub(multiply(read(ink), light)) as u8)
+        })
+        .collect()
+}
+
+/// Whether a JPEG carries Adobe's APP14 marker, whose inks are stored inverted.
+fn is_adobe(bytes: &[u8]) -> bool {
+    let mut at = 2;
+    while let Some(&[0xff, marker, high, low]) = bytes.get(at..at + 4).and_then(|s| s.first_chunk::<4>()) {
+        let length = usize::from(u16::from_be_bytes([high, low]));
+        match marker {
+            0xee => return bytes.get(at + 4..).is_some_and(|segment| segment.starts_with(b"Adobe")),
+            0xda => return false,
+            _ => at += 2 + length,
+        }
+    }
+    false
+}
+
+fn decode_other(bytes: &[u8]) -> Result<Picture, ItemFailure> {
+    let bytes = &*without_blending(bytes);
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().expect("memory can be read");
+    let Some(format) = reader.format() else {
+        let detail =
+            format!("the bytes are no JPEG, PNG, WebP, GIF or BMP; they begin with {}", beginning(bytes));
+        return Err(ItemFailure::new(FailureReason::Undecodable, detail));
+    };
+    let name = format!("{format:?}").to_uppercase();
+    let failed = |error: ImageError| match error {
+        ImageError::Limits(limit) => ItemFailure::new(FailureReason::TooLarge, format!("{name}: {limit}")),
+        error => undecodable(&name, &error),
+    };
+    let (width, height) =
+        ImageReader::with_format(Cursor::new(bytes), format).into_dimensions().map_err(failed)?;
+    require_size(u64::from(width), u64::from(height))?;
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut limits = Limits::default();
+    limits.max_image_width = Some(MAX_SIDE);
+    limits.max_image_height = Some(MAX_SIDE);
+    limits.max_alloc = Some(MAX_PIXELS * 8 * 2);
+    reader.limits(limits);
+    let decoded = reader.decode().map_err(failed)?;
+    Ok(Picture { width, height, rgb: to_rgb(decoded) })
+}
+
+/// Lets the first frame of an animated WebP replace the empty canvas instead of blending into it, as
+/// libwebp does: pixels that are not seen keep their colours.
+fn without_blending(bytes: &[u8]) -> Cow<'_, [u8]> {
+    /// Chunks begin behind `RIFF`, a length and `WEBP`; a frame's flags are the last of its 16 bytes.
+    const FIRST_CHUNK: usize = 12;
+    const CHUNK_HEADER: usize = 8;
+    const FLAGS: usize = 15;
+    const DO_NOT_BLEND: u8 = 0b10;
+    if !bytes.starts_with(b"RIFF") {
+        return Cow::Borrowed(bytes);
+    }
+    let mut at = FIRST_CHUNK;
+    while let Some((header, _)) = bytes.get(at..).and_then(|rest| rest.split_first_chunk::<CHUNK_HEADER>()) {
+        let (name, length) = header.split_at(4);
+        if name == b"ANMF" {
+            let mut bytes = bytes.to_vec();
+            if let Some(flags) = bytes.get_mut(at + CHUNK_HEADER + FLAGS) {
+                *flags |= DO_NOT_BLEND;
+            }
+            return Cow::Owned(bytes);
+        }
+        let length = length.try_into().map_or(0, u32::from_le_bytes) as usize;
+        at += CHUNK_HEADER + length.next_multiple_of(2);
+    }
+    Cow::Borrowed(bytes)
+}
+
+/// Drops alpha as it stands and keeps the high byte of 16-bit colours, as Pillow does. 16-bit grey is
+/// clipped at 255 there (mode `I;16` to `RGB`), and so it is here.
+fn to_rgb(image: DynamicImage) -> Vec<u8> {
+    match image {
+        DynamicImage::ImageLuma16(grey) => {
+            grey.iter().flat_map(|value| [(*value).min(255) as u8; 3]).collect()
+        }
+        DynamicImage::ImageRgb16(rgb) => rgb.iter().map(|value| (value >> 8) as u8).collect(),
+        DynamicImage::ImageRgba16(rgba) => rgba
+            .pixels()
+            .flat_map(|pixel| [pixel[0], pixel[1], pixel[2]].map(|value| (value >> 8) as u8))
+            .collect(),
+        DynamicImage::ImageLumaA16(grey) => {
+            grey.pixels().flat_map(|pixel| [(pixel[0] >> 8) as u8; 3]).collect()
+        }
+        DynamicImage::ImageRgba8(rgba) => {
+            rgba.pixels().flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
+        }
+        DynamicImage::ImageLumaA8(grey) => grey.pixels().flat_map(|pixel| [pixel[0]; 3]).collect(),
+        other => other.into_rgb8().into_raw(),
+    }
+}
+
+fn require_size(width: u64, height: u64) -> Result<(), ItemFailure> {
+    if width == 0 || height == 0 {
+        return Err(ItemFailure::new(FailureReason::Undecodable, format!("the picture is {width}×{height}")));
+    }
+    if width * height > MAX_PIXELS || width.max(height) > u64::from(MAX_SIDE) {
+        let detail = format!(
+            "the picture is {width}×{height}, over the limit of {} megapixels",
+            MAX_PIXELS / 1_000_000
+        );
+        return Err(ItemFailure::new(FailureReason::TooLarge, detail));
+    }
+    Ok(())
+}
+
+fn undecodable(format: &str, error: &dyn std::fmt::Display) -> ItemFailure {
+    ItemFailure::new(FailureReason::Undecodable, format!("no {format} that can be decoded: {error}"))
+}
+
+fn beginning(bytes: &[u8]) -> String {
+    bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{ImageFormat, RgbImage, RgbaImage};
+
+    use super::*;
+
+    fn encode(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    fn jpeg(width: usize, height: usize) -> Vec<u8> {
+        let pixels: Vec<u8> = (0..width * height * 3).map(|i| (i * 7 % 251) as u8).collect();
+        let image =
+            Image { pixels: pixels.as_slice(), width, pitch: width * 3, height, format: PixelFormat::RGB };
+        turbojpeg::compress(image, 90, turbojpeg::Subsamp::Sub2x2).unwrap().to_vec()
+    }
+
+    #[test]
+    fn lossless_formats_keep_their_pixels() {
+        let rgb = RgbImage::from_fn(5, 3, |x, y| image::Rgb([x as u8 * 50, y as u8 * 80, 7]));
+        for format in [ImageFormat::Png, ImageFormat::Bmp, ImageFormat::WebP] {
+            let picture = decode(&encode(&rgb.clone().into(), format)).unwrap();
+            assert_eq!(
+                (picture.width, picture.height, picture.rgb),
+                (5, 3, rgb.clone().into_raw()),
+                "{format:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn alpha_is_dropped_and_not_composited() {
+        let rgba = RgbaImage::from_pixel(2, 1, image::Rgba([200, 100, 50, 0]));
+        assert_eq!(
+            decode(&encode(&rgba.into(), ImageFormat::Png)).unwrap().rgb,
+            [200, 100, 50, 200, 100, 50]
+        );
+    }
+
+    #[test]
+    fn bad_bytes_fail_with_their_reason() {
+        let check = |bytes: &[u8], reason: FailureReason, detail: &str| {
+            let failure = decode(bytes).unwrap_err();
+            assert_eq!(failure.reason, reason, "{failure}");
+            assert!(failure.detail.contains(detail), "{failure}");
+        };
+        check(b"", FailureReason::Empty, "no bytes");
+        check(b"<!doctype html>", FailureReason::Undecodable, "they begin with 3c 21 64 6f");
+        check(b"\xff\xd8\xff", FailureReason::Undecodable, "JPEG");
+        let whole = jpeg(64, 64);
+        check(&whole[..whole.len() / 2], FailureReason::Undecodable, "remature end");
+        let png = encode(&RgbImage::new(64, 64).into(), ImageFormat::Png);
+        check(&png[..png.len() / 2], FailureReason::Undecodable, "PNG");
+    }
+
+    #[test]
+    fn a_bomb_is_refused_before_it_is_decoded() {
+        let mut bytes = jpeg(64, 64);
+        // Height and width follow the SOF0 marker's length and precision.
+        let sof = bytes.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+        bytes[sof + 5..sof + 9].copy_from_slice(&[0x80, 0x00, 0x80, 0x00]);
+        assert_eq!(decode(&bytes).unwrap_err().reason, FailureReason::TooLarge);
+    }
+
+    #[test]
+    fn an_error_does_not_spoil_the_next_picture() {
+        let whole = jpeg(64, 64);
+        let before = decode(&whole).unwrap();
+        assert!(decode(&whole[..100]).is_err());
+        assert_eq!(decode(&whole).unwrap(), before);
+    }
+}

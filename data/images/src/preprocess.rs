@@ -1,0 +1,79 @@
+//! From image bytes to the model's input.
+//!
+//! Owns the version of everything that decides which pixels the model sees: decoding, and a resize to
+//! 224×224 with the numerics of Pillow's antialiased bilinear filter. Normalisation with [`MEAN`] and
+//! [`STD`] happens on the device. A change that moves a pixel is a new [`VERSION`].
+
+use std::cell::RefCell;
+
+use common::job::outcome::{FailureReason, ItemFailure};
+use fast_image_resize::{
+    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
+    images::{Image, ImageRef},
+};
+
+use crate::decode::{Picture, decode};
+
+/// Version of the preprocessing; part of a space's name.
+pub const VERSION: u32 = 1;
+/// Width and height of the model's input.
+pub const SIDE: usize = 224;
+/// ImageNet's mean of R, G and B in 0…1, which pretrained weights expect to be subtracted.
+pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+/// ImageNet's standard deviation, by which they expect the difference divided.
+pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// The model's input before normalisation: 224×224 RGB, 8 bits, row by row.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Pixels(pub Vec<u8>);
+
+thread_local! {
+    static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
+}
+
+/// Decodes and resizes an image.
+///
+/// # Errors
+/// When it cannot be decoded; see [`decode`].
+pub fn pixels(bytes: &[u8]) -> Result<Pixels, ItemFailure> {
+    resize(&decode(bytes)?)
+}
+
+/// Resizes a picture to the model's input.
+///
+/// # Errors
+/// When the picture's size and bytes disagree.
+pub fn resize(picture: &Picture) -> Result<Pixels, ItemFailure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        ItemFailure::new(FailureReason::Undecodable, format!("not resized: {error}"))
+    };
+    let source = ImageRef::new(picture.width, picture.height, &picture.rgb, PixelType::U8x3);
+    let source = source.map_err(|error| failed(&error))?;
+    let mut target = Image::new(SIDE as u32, SIDE as u32, PixelType::U8x3);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    RESIZER
+        .with_borrow_mut(|resizer| resizer.resize(&source, &mut target, &options))
+        .map_err(|error| failed(&error))?;
+    Ok(Pixels(target.into_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flat_picture_stays_flat() {
+        for (width, height) in [(1, 1), (120, 90), (224, 224), (1280, 720)] {
+            let picture = Picture { width, height, rgb: [10, 200, 77].repeat((width * height) as usize) };
+            assert_eq!(resize(&picture).unwrap().0, [10, 200, 77].repeat(SIDE * SIDE), "{width}×{height}");
+        }
+    }
+
+    #[test]
+    fn channels_stay_in_order() {
+        let picture = Picture { width: 2, height: 1, rgb: vec![255, 0, 0, 0, 0, 255] };
+        let pixels = resize(&picture).unwrap().0;
+        assert_eq!(pixels[..3], [255, 0, 0]);
+        assert_eq!(pixels[pixels.len() - 3..], [0, 0, 255]);
+    }
+}

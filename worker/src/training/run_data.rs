@@ -1,0 +1,111 @@
+//! What a worker keeps of the runs it computes for: plan, samples, features.
+//!
+//! Owns the cache; a run's data never changes, so it is loaded once per worker and run.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+};
+
+use common::{
+    digest::Digest,
+    embedding::Embedding,
+    ids::SubmissionId,
+    store::Store,
+    training::protocol::{Phase, RunPlan, Sample, Scaling, decode_samples},
+};
+use dataset::split::epoch_order;
+use tokio::sync::OnceCell;
+
+use super::head::{Features, Row};
+use crate::jobs::JobError;
+
+/// Runs kept at once.
+const RUNS: usize = 2;
+
+/// The runs a worker computes for.
+#[derive(Default)]
+pub struct Runs {
+    cached: Mutex<VecDeque<(SubmissionId, Arc<OnceCell<RunData>>)>>,
+}
+
+/// One run's plan and samples.
+pub struct RunData {
+    /// The plan.
+    pub plan: RunPlan,
+    samples: Vec<Sample>,
+    embeddings: Vec<Embedding>,
+    scaling: Scaling,
+    order: Mutex<Option<(u32, Arc<Vec<u32>>)>>,
+}
+
+impl Runs {
+    /// Returns the cell of a run's data, to be filled by [`RunData::load`].
+    #[must_use]
+    pub fn of(&self, run: SubmissionId) -> Arc<OnceCell<RunData>> {
+        let mut cached = self.cached.lock().expect("no holder of this lock panics");
+        if let Some((_, cell)) = cached.iter().find(|(id, _)| *id == run) {
+            return cell.clone();
+        }
+        cached.truncate(RUNS - 1);
+        let cell = Arc::new(OnceCell::new());
+        cached.push_front((run, cell.clone()));
+        cell
+    }
+}
+
+impl RunData {
+    /// Loads a run's data from the store.
+    ///
+    /// # Errors
+    /// When the store does not serve, or something the coordinator put there is gone.
+    pub async fn load(store: &Store, run: SubmissionId) -> Result<Self, JobError> {
+        let gone =
+            |what: &str| JobError::Permanent(format!("the {what} of run {run} are gone or unreadable"));
+        let plan: RunPlan = store.document(run, "plan").await?.ok_or_else(|| gone("plan"))?;
+        let samples = store.blob(run, "samples").await?.and_then(|bytes| decode_samples(&bytes));
+        let samples = samples.ok_or_else(|| gone("samples"))?;
+        let scaling = store.blob(run, "scaling").await?.and_then(|bytes| Scaling::from_bytes(&bytes));
+        let scaling = scaling.ok_or_else(|| gone("feature scales"))?;
+        if samples.len() != (plan.train + plan.valid + plan.test) as usize {
+            return Err(gone("samples"));
+        }
+        let digests: Vec<Digest> = samples.iter().map(|sample| sample.sha256).collect();
+        let embeddings: Option<Vec<Embedding>> =
+            store.embeddings(&plan.space, &digests).await?.into_iter().collect();
+        let embeddings = embeddings.ok_or_else(|| gone("embeddings"))?;
+        Ok(Self { plan, samples, embeddings, scaling, order: Mutex::new(None) })
+    }
+
+    /// Returns the sample at `position` of a pass, standardised.
+    #[must_use]
+    pub fn row(&self, phase: Phase, epoch: u32, step: u32, position: usize) -> Row {
+        let (train, valid) = (self.plan.train as usize, self.plan.valid as usize);
+        let at = match phase {
+            Phase::Train => self.epoch_order(epoch)[self.plan.step_range(step).start + position] as usize,
+            Phase::Valid => train + position,
+            Phase::Test => train + valid + position,
+        };
+        Row { features: self.features(at), target: self.samples[at].target }
+    }
+
+    fn features(&self, at: usize) -> Features {
+        let mut features = self.embeddings[at].to_f32();
+        for ((feature, mean), scale) in features.iter_mut().zip(&self.scaling.mean).zip(&self.scaling.scale) {
+            *feature = (*feature - mean) * scale;
+        }
+        features
+    }
+
+    fn epoch_order(&self, epoch: u32) -> Arc<Vec<u32>> {
+        let mut order = self.order.lock().expect("no holder of this lock panics");
+        match &*order {
+            Some((of, positions)) if *of == epoch => positions.clone(),
+            _ => {
+                let positions = Arc::new(epoch_order(self.plan.seed, epoch, self.plan.train));
+                *order = Some((epoch, positions.clone()));
+                positions
+            }
+        }
+    }
+}
