@@ -3,9 +3,10 @@
 //! Owns the choice of decoder by magic bytes, the limits on declared sizes, and the conversions of colour
 //! spaces. JPEG goes through libjpeg-turbo, statically linked so that every machine decodes the same
 //! pixels; everything else through the `image` crate. EXIF orientation is ignored, as torchvision's loader
-//! does. Invariants: a picture over the limit is refused before it is decoded; no input panics.
+//! does. Invariants: the same bytes give the same pixels, whatever was decoded before; a picture over the limit is
+//! refused before it is decoded; no input panics.
 
-use std::{borrow::Cow, cell::RefCell, io::Cursor};
+use std::{borrow::Cow, io::Cursor};
 
 use common::job::outcome::{FailureReason, ItemFailure};
 use image::{DynamicImage, ImageError, ImageReader, Limits};
@@ -29,10 +30,6 @@ pub struct Picture {
     pub rgb: Vec<u8>,
 }
 
-thread_local! {
-    static DECOMPRESSOR: RefCell<Option<Decompressor>> = const { RefCell::new(None) };
-}
-
 /// Decodes a picture; of an animation, the first frame.
 ///
 /// # Errors
@@ -44,28 +41,11 @@ pub fn decode(bytes: &[u8]) -> Result<Picture, ItemFailure> {
     if bytes.starts_with(&[0xff, 0xd8, 0xff]) { decode_jpeg(bytes) } else { decode_other(bytes) }
 }
 
+/// Decodes with a fresh decompressor: one that is used again keeps the Huffman and quantisation tables of
+/// its last JPEG, and a JPEG without its own (a frame of Motion JPEG) would be decoded with those instead of
+/// the standard ones. Making one takes under a microsecond.
 fn decode_jpeg(bytes: &[u8]) -> Result<Picture, ItemFailure> {
-    DECOMPRESSOR.with_borrow_mut(|slot| {
-        let mut decompressor = match slot.take() {
-            Some(decompressor) => decompressor,
-            None => new_decompressor().map_err(|error| undecodable("JPEG", &error))?,
-        };
-        let picture = decompress(&mut decompressor, bytes);
-        // An error may leave half-read state behind; the next picture gets a fresh one.
-        if picture.is_ok() {
-            *slot = Some(decompressor);
-        }
-        picture
-    })
-}
-
-fn new_decompressor() -> turbojpeg::Result<Decompressor> {
-    let mut decompressor = Decompressor::new()?;
-    decompressor.set_scan_limit(MAX_SCANS)?;
-    Ok(decompressor)
-}
-
-fn decompress(decompressor: &mut Decompressor, bytes: &[u8]) -> Result<Picture, ItemFailure> {
+    let mut decompressor = new_decompressor().map_err(|error| undecodable("JPEG", &error))?;
     let header = decompressor.read_header(bytes).map_err(|error| match error {
         // What turbojpeg says of a file that ends before its size.
         turbojpeg::Error::IntegerOverflow(_) => undecodable("JPEG", &"its header is incomplete"),
@@ -85,6 +65,12 @@ fn decompress(decompressor: &mut Decompressor, bytes: &[u8]) -> Result<Picture, 
     }
     let rgb = if inks { inks_to_rgb(&pixels, is_adobe(bytes)) } else { pixels };
     Ok(Picture { width: width as u32, height: height as u32, rgb })
+}
+
+fn new_decompressor() -> turbojpeg::Result<Decompressor> {
+    let mut decompressor = Decompressor::new()?;
+    decompressor.set_scan_limit(MAX_SCANS)?;
+    Ok(decompressor)
 }
 
 /// Whether libjpeg's message is one of its warnings about damaged, but complete, data.
@@ -292,6 +278,48 @@ mod tests {
         let sof = bytes.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
         bytes[sof + 5..sof + 9].copy_from_slice(&[0x80, 0x00, 0x80, 0x00]);
         assert_eq!(decode(&bytes).unwrap_err().reason, FailureReason::TooLarge);
+    }
+
+    /// Cuts the segments with `marker` out of a JPEG's header.
+    fn without_segments(jpeg: &[u8], marker: u8) -> Vec<u8> {
+        let (mut kept, mut rest) = (jpeg[..2].to_vec(), &jpeg[2..]);
+        while rest[1] != 0xda {
+            let (segment, after) = rest.split_at(2 + usize::from(u16::from_be_bytes([rest[2], rest[3]])));
+            if segment[1] != marker {
+                kept.extend_from_slice(segment);
+            }
+            rest = after;
+        }
+        [&kept, rest].concat()
+    }
+
+    #[test]
+    fn no_table_of_one_jpeg_reaches_the_next() {
+        const HUFFMAN_TABLES: u8 = 0xc4;
+        const QUANTISATION_TABLES: u8 = 0xdb;
+        let with_standard_tables = jpeg(64, 64);
+        let expected = decode(&with_standard_tables).unwrap();
+        let without_huffman = without_segments(&with_standard_tables, HUFFMAN_TABLES);
+        let without_quantisation = without_segments(&with_standard_tables, QUANTISATION_TABLES);
+        assert!(without_huffman.len() < with_standard_tables.len());
+        assert!(without_quantisation.len() < with_standard_tables.len());
+
+        let mut compressor = turbojpeg::Compressor::new().unwrap();
+        compressor.set_quality(30).unwrap();
+        compressor.set_optimize(true).unwrap();
+        let (pixels, format) = (&[200, 10, 90].repeat(16 * 16)[..], PixelFormat::RGB);
+        let image = Image { pixels, width: 16, pitch: 16 * 3, height: 16, format };
+        let with_other_tables = compressor.compress_to_vec(image).unwrap();
+
+        for _ in 0..2 {
+            decode(&with_other_tables).unwrap();
+            let picture = decode(&without_huffman).unwrap();
+            assert!(picture == expected, "missing Huffman tables are the standard ones");
+            decode(&with_other_tables).unwrap();
+            let failure = decode(&without_quantisation).unwrap_err();
+            assert_eq!(failure.reason, FailureReason::Undecodable);
+            assert!(failure.detail.contains("Quantization table 0x00 was not defined"), "{failure}");
+        }
     }
 
     #[test]
