@@ -41,7 +41,7 @@ enum Form {
 /// # Errors
 /// When the filter does not parse.
 pub fn install(loaded: &Loaded) -> Result<(), ConfigError> {
-    let settings = &loaded.settings;
+    let settings = &loaded.settings.telemetry;
     let filter = EnvFilter::builder().parse(&settings.log).map_err(|error| {
         ConfigError::invalid(
             "log",

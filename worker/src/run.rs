@@ -63,7 +63,7 @@ pub async fn run(settings: Settings, kinds: Vec<Kind>) -> anyhow::Result<()> {
     // Probes are answered until the end: who drains is alive.
     let ended = CancellationToken::new();
     let _ended = ended.clone().drop_guard();
-    if let Some(address) = settings.health_address {
+    if let Some(address) = settings.telemetry.health_address {
         let address = health.serve(address, ended.clone()).await.with_context(|| {
             format!("cannot listen on {address}, where SUBWATCH_HEALTH_ADDRESS wants the probes")
         })?;
@@ -100,7 +100,7 @@ pub async fn run(settings: Settings, kinds: Vec<Kind>) -> anyhow::Result<()> {
     let unasked = !consuming.is_cancelled();
     consuming.cancel();
 
-    let end = drain(&held, settings.grace(), &now, &worker.fatal).await;
+    let end = drain(&held, settings.worker.grace(), &now, &worker.fatal).await;
     let released = held.len();
     if end != End::Drained {
         tracing::warn!(jobs = released, "{end}: releasing what is held");
@@ -191,39 +191,39 @@ async fn start(settings: &Settings, kinds: &[Kind], stop: &CancellationToken) ->
         seen_ms: 0,
     };
     #[cfg(feature = "model")]
-    let embedder = load_model(settings, kinds, &mut record).await?;
+    let embedder = load_model(&settings.model, kinds, &mut record).await?;
 
     let store = Store::connect(&StoreConfig {
-        url: settings.redis_url.clone(),
-        authorities: settings.redis_authorities.clone(),
-        key_prefix: settings.redis_key_prefix.clone(),
+        url: settings.store.redis_url.clone(),
+        authorities: settings.store.redis_authorities.clone(),
+        key_prefix: settings.store.redis_key_prefix.clone(),
     })
     .await?;
     record.started_ms = store.now_ms().await?;
     if let Some(space) = &record.space {
         store.register_space(space, &format!("by {name}, version {}", record.version)).await?;
     }
-    let broker =
-        BrokerConfig::new(settings.amqp_url.clone(), "worker").trusting(settings.amqp_authorities.clone());
+    let broker = BrokerConfig::new(settings.broker.amqp_url.clone(), "worker")
+        .trusting(settings.broker.amqp_authorities.clone());
     let publisher = Publisher::connect(&broker).await?;
     let subscriptions = Route::for_kinds(kinds, &fingerprints)
         .into_iter()
-        .map(|route| Subscription { queue: route.queue(), prefetch: settings.prefetch })
+        .map(|route| Subscription { queue: route.queue(), prefetch: settings.worker.prefetch })
         .collect();
     let consuming = stop.child_token();
     let consumer = Consumer::connect(&broker, subscriptions, consuming.clone()).await?;
     let worker = Arc::new(Worker {
         boot,
-        web: Web::new(settings, store.clone(), &name),
+        web: Web::new(&settings.crawl, &settings.images, store.clone(), &name),
         name,
         store,
         publisher,
         fatal: Fatal::new(consuming.clone()),
         runs: Runs::default(),
         image_memory: ByteBudget::new(IMAGE_MEMORY_BYTES),
-        decoder: CpuPool::new(settings.decode_threads.unwrap_or(cores)),
-        max_image_bytes: settings.max_image_bytes,
-        job_limit: settings.job_limit(),
+        decoder: CpuPool::new(settings.model.decode_threads.unwrap_or(cores)),
+        max_image_bytes: settings.images.max_image_bytes,
+        job_limit: settings.worker.job_limit(),
         #[cfg(feature = "model")]
         embedder,
     });
@@ -261,7 +261,7 @@ fn readiness(worker: &Arc<Worker>, consuming: Arc<AtomicBool>) -> Check {
 
 #[cfg(feature = "model")]
 async fn load_model(
-    settings: &Settings,
+    settings: &common::config::ModelSettings,
     kinds: &[Kind],
     record: &mut WorkerRecord,
 ) -> anyhow::Result<Option<crate::inference::Embedder>> {

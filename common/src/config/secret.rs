@@ -1,8 +1,12 @@
-//! Secrets, as people may see them.
+//! Secrets: how people may see them, and reading them from files.
+
+use std::{fs, path::Path};
 
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serializer;
 use url::Url;
+
+use super::error::{ConfigError, Origins, variable};
 
 /// What stands for a secret.
 pub(super) const HIDDEN: &str = "***";
@@ -18,10 +22,41 @@ pub(super) fn without_password<S: Serializer>(url: &SecretString, serializer: S)
     serializer.serialize_str(shown.as_deref().unwrap_or(HIDDEN))
 }
 
+/// The URL with `***` for its password.
+pub(super) fn hide_password(url: &Url) -> Url {
+    let mut shown = url.clone();
+    let _ = shown.set_password(url.password().map(|_| HIDDEN));
+    shown
+}
+
 /// Serialises a secret as `***`, and its absence as null.
 pub(super) fn hidden<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
     match secret {
         Some(_) => serializer.serialize_some(HIDDEN),
         None => serializer.serialize_none(),
     }
+}
+
+/// Reads the secret `key` from the file at `path`, if one is given; `what` says what the file holds.
+pub(super) fn read_into(
+    secret: &mut impl From<SecretString>,
+    key: &str,
+    what: &str,
+    path: Option<&Path>,
+    origins: &Origins,
+) -> Result<(), ConfigError> {
+    let Some(path) = path else { return Ok(()) };
+    let invalid = |want: &str| ConfigError::invalid(&format!("{key}_file"), &path.display(), want);
+    if origins.contains_key(key) {
+        return Err(invalid(&format!("absent where {} is given", variable(key))));
+    }
+    let text = read(path).map_err(|error| invalid(&format!("a file with {what} ({error})")))?;
+    *secret = SecretString::from(text).into();
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
+    let secret = text.trim();
+    if secret.is_empty() { Err("it is empty".to_owned()) } else { Ok(secret.to_owned()) }
 }

@@ -1,17 +1,14 @@
 //! Where settings come from, layer above layer, and which layer a value came from.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    fs,
-    path::Path,
-};
+use std::{collections::HashMap, fs};
 
 use config::{Config, Environment, File, FileFormat, Source};
-use secrecy::{ExposeSecret, SecretString};
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 
-use super::{ConfigError, PREFIX, Settings};
-use crate::tls::Authorities;
+use super::{
+    error::{ConfigError, Origins, PREFIX, variable},
+    settings::Settings,
+};
 
 /// Settings together with where each value came from.
 #[derive(Debug)]
@@ -19,7 +16,7 @@ pub struct Loaded {
     /// The settings.
     pub settings: Settings,
     /// The origin of each key that is not at its default.
-    origins: BTreeMap<String, String>,
+    origins: Origins,
     /// Variables with the prefix that are no setting: misspelt, most likely.
     pub unknown: Vec<String>,
 }
@@ -38,7 +35,7 @@ pub struct Setting {
 }
 
 /// The keys of all settings, sorted.
-pub(super) fn keys() -> Vec<String> {
+fn keys() -> Vec<String> {
     values(&Settings::default()).into_iter().map(|(key, _)| key).collect()
 }
 
@@ -49,8 +46,30 @@ fn values(settings: &Settings) -> Vec<(String, serde_json::Value)> {
     }
 }
 
-pub(super) fn variable(key: &str) -> String {
-    format!("{PREFIX}_{}", key.to_uppercase())
+/// Takes one concern's part of the values. Each is read on its own: read as one flattened struct, text of the
+/// environment would not become numbers.
+fn part<T: DeserializeOwned>(built: &Config, origins: &Origins) -> Result<T, ConfigError> {
+    built.clone().try_deserialize().map_err(|error| malformed(&error).named_by(origins))
+}
+
+impl Settings {
+    /// Reads the file and the environment of this process, with `flags` above them.
+    ///
+    /// # Errors
+    /// When a file cannot be read, a value has the wrong form, or a value is out of range.
+    pub fn load(flags: &[(&str, Option<String>)]) -> Result<Self, ConfigError> {
+        Loaded::from_process(flags).map(|loaded| loaded.settings)
+    }
+
+    /// Returns the environment variables that are settings, sorted; `SUBWATCH_CONFIG`, which names the
+    /// file, is one of them.
+    #[must_use]
+    pub fn environment_keys() -> Vec<String> {
+        let mut keys: Vec<String> = keys().iter().map(|key| variable(key)).collect();
+        keys.push(variable("config"));
+        keys.sort();
+        keys
+    }
 }
 
 impl Loaded {
@@ -67,13 +86,13 @@ impl Loaded {
         Self::from_sources(flags, variables)
     }
 
-    pub(super) fn from_sources(
+    fn from_sources(
         flags: &[(&str, Option<String>)],
         variables: HashMap<String, String>,
     ) -> Result<Self, ConfigError> {
         let failed = |error: config::ConfigError| ConfigError::general(error.to_string());
         let keys = keys();
-        let mut origins = BTreeMap::new();
+        let mut origins = Origins::new();
         let mut builder = Config::builder();
         if let Some(path) = variables.get(&variable("config")).filter(|path| !path.is_empty()) {
             let invalid = |what: String| {
@@ -107,9 +126,20 @@ impl Loaded {
             builder = builder.set_override_option(*key, value.clone()).map_err(failed)?;
         }
         let built = builder.build().map_err(failed)?;
-        let mut settings: Settings =
-            built.try_deserialize().map_err(|error| malformed(&error).named_by(&origins))?;
-        let read = read_secrets(&mut settings, &origins).and_then(|()| read_authorities(&mut settings));
+        let mut settings = Settings {
+            broker: part(&built, &origins)?,
+            store: part(&built, &origins)?,
+            api: part(&built, &origins)?,
+            data: part(&built, &origins)?,
+            images: part(&built, &origins)?,
+            jobs: part(&built, &origins)?,
+            worker: part(&built, &origins)?,
+            model: part(&built, &origins)?,
+            crawl: part(&built, &origins)?,
+            ranking: part(&built, &origins)?,
+            telemetry: part(&built, &origins)?,
+        };
+        let read = settings.read_files(&origins);
         read.and_then(|()| settings.validate()).map_err(|error| error.named_by(&origins))?;
         Ok(Self { settings, origins, unknown })
     }
@@ -127,26 +157,9 @@ impl Loaded {
     }
 }
 
-impl ConfigError {
-    /// Names the setting as the user who gave it knows it.
-    fn named_by(mut self, origins: &BTreeMap<String, String>) -> Self {
-        let Some(key) = &self.key else { return self };
-        match origins.get(key).map(String::as_str) {
-            Some("flag") => self.place = format!("--{}", key.replace('_', "-")),
-            Some(origin) if *origin != variable(key) => self.place = format!("{key} in {origin}"),
-            Some(_) | None => {}
-        }
-        self
-    }
-}
-
 /// A value that has not the type of its setting.
 fn malformed(error: &config::ConfigError) -> ConfigError {
-    let of = |key: &str, what: String| ConfigError {
-        key: Some(key.to_owned()),
-        place: variable(key),
-        text: format!(": {what}"),
-    };
+    let of = |key: &str, what: String| ConfigError::about(key, format!(": {what}"));
     match error {
         config::ConfigError::At { error, key: Some(key), .. } => of(key, error.to_string()),
         config::ConfigError::Type { unexpected, expected, key: Some(key), .. } => {
@@ -154,68 +167,6 @@ fn malformed(error: &config::ConfigError) -> ConfigError {
         }
         error => ConfigError::general(error.to_string()),
     }
-}
-
-/// Reads the secrets that lie in files.
-fn read_secrets(settings: &mut Settings, origins: &BTreeMap<String, String>) -> Result<(), ConfigError> {
-    if let Some(token) = read_secret_of("token", "the token", settings.token_file.as_deref(), origins)? {
-        settings.token = Some(token);
-    }
-    let key_file = settings.youtube_api_key_file.as_deref();
-    if let Some(key) = read_secret_of("youtube_api_key", "the key", key_file, origins)? {
-        settings.youtube_api_key = Some(key);
-    }
-    if let Some(url) = read_secret_of("amqp_url", "the URL", settings.amqp_url_file.as_deref(), origins)? {
-        settings.amqp_url = url;
-    }
-    if let Some(url) = read_secret_of("redis_url", "the URL", settings.redis_url_file.as_deref(), origins)? {
-        settings.redis_url = url;
-    }
-    Ok(())
-}
-
-/// Reads the secret `key` from the file at `path`, where one is given; `what` says what it holds.
-fn read_secret_of(
-    key: &str,
-    what: &str,
-    path: Option<&Path>,
-    origins: &BTreeMap<String, String>,
-) -> Result<Option<SecretString>, ConfigError> {
-    let Some(path) = path else { return Ok(None) };
-    let invalid = |want: &str| ConfigError::invalid(&format!("{key}_file"), &path.display(), want);
-    if origins.contains_key(key) {
-        return Err(invalid(&format!("absent where {} is given", variable(key))));
-    }
-    let secret = read_secret(path).map_err(|error| invalid(&format!("a file with {what} ({error})")))?;
-    Ok(Some(secret.into()))
-}
-
-fn read_secret(path: &Path) -> Result<String, String> {
-    let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
-    let secret = text.trim();
-    if secret.is_empty() { Err("it is empty".to_owned()) } else { Ok(secret.to_owned()) }
-}
-
-/// Reads the authorities that servers must be vouched for by.
-fn read_authorities(settings: &mut Settings) -> Result<(), ConfigError> {
-    let read = |key: &str, path: Option<&Path>, url: &SecretString, encrypted: &[&str]| {
-        let Some(path) = path else { return Ok(None) };
-        let invalid = |want: &str| ConfigError::invalid(&format!("{key}_ca_file"), &path.display(), want);
-        let scheme = url.expose_secret().split("://").next().unwrap_or_default();
-        // Whoever names an authority believes the connection to be encrypted.
-        if !encrypted.contains(&scheme) {
-            let url_key = variable(&format!("{key}_url"));
-            return Err(invalid(&format!("absent where {url_key} is not {}://", encrypted[0])));
-        }
-        let authorities = Authorities::read(path);
-        let want = |error| invalid(&format!("a PEM file of certificates ({error})"));
-        authorities.map(Some).map_err(want)
-    };
-    settings.amqp_authorities =
-        read("amqp", settings.amqp_ca_file.as_deref(), &settings.amqp_url, &["amqps"])?;
-    settings.redis_authorities =
-        read("redis", settings.redis_ca_file.as_deref(), &settings.redis_url, &["rediss", "valkeys"])?;
-    Ok(())
 }
 
 /// What is wrong with a TOML file, in one line. Its parser also quotes the line, which may hold a secret.
@@ -227,6 +178,8 @@ fn without_excerpt(error: &config::ConfigError) -> String {
 
 #[cfg(test)]
 mod tests {
+    use secrecy::ExposeSecret;
+
     use super::*;
 
     fn variables(pairs: &[(&str, &str)]) -> HashMap<String, String> {
@@ -291,7 +244,7 @@ mod tests {
         let file = file.display().to_string();
         let only = variables(&[("SUBWATCH_AMQP_URL_FILE", &file)]);
         let settings = Loaded::from_sources(&[], only).unwrap().settings;
-        assert_eq!(settings.amqp_url.expose_secret(), "amqp://me:hunter2@rabbit/%2f");
+        assert_eq!(settings.broker.amqp_url.expose_secret(), "amqp://me:hunter2@rabbit/%2f");
         let both = variables(&[("SUBWATCH_AMQP_URL_FILE", &file), ("SUBWATCH_AMQP_URL", "amqp://x/%2f")]);
         let error = Loaded::from_sources(&[], both).unwrap_err().to_string();
         assert!(error.contains("absent where SUBWATCH_AMQP_URL is given"), "{error}");
@@ -330,9 +283,10 @@ mod tests {
             [("SUBWATCH_TOKEN_FILE", file.as_str()), ("SUBWATCH_YOUTUBE_API_KEY", "hunter2")],
         ] {
             let loaded = Loaded::from_sources(&[], variables(&given)).unwrap();
-            for (key, value) in
-                [("token", &loaded.settings.token), ("youtube_api_key", &loaded.settings.youtube_api_key)]
-            {
+            for (key, value) in [
+                ("token", &loaded.settings.api.token),
+                ("youtube_api_key", &loaded.settings.crawl.youtube_api_key),
+            ] {
                 assert_eq!(value.as_ref().unwrap().expose_secret(), "hunter2");
                 let shown = loaded.describe().into_iter().find(|setting| setting.key == key).unwrap();
                 assert_eq!(shown.value, "***");
@@ -378,5 +332,74 @@ mod tests {
         for key in ["SUBWATCH_AMQP_URL", "SUBWATCH_AMQP_URL_FILE", "SUBWATCH_CONFIG", "SUBWATCH_LOG"] {
             assert!(keys.contains(&key.to_owned()), "{key}");
         }
+    }
+
+    fn load(pairs: &[(&str, &str)], flags: &[(&str, Option<String>)]) -> Result<Settings, ConfigError> {
+        Loaded::from_sources(flags, variables(pairs)).map(|loaded| loaded.settings)
+    }
+
+    #[test]
+    fn flags_win_over_the_environment_and_that_over_defaults() {
+        let settings = load(
+            &[("SUBWATCH_CHUNK_ITEMS", "32"), ("SUBWATCH_PREFETCH", "2"), ("SUBWATCH_LOG", "")],
+            &[("prefetch", Some("9".to_owned())), ("chunk_items", None)],
+        )
+        .unwrap();
+        assert_eq!(
+            (settings.jobs.chunk_items, settings.worker.prefetch, settings.telemetry.log.as_str()),
+            (32, 9, "info,lapin=off")
+        );
+    }
+
+    #[test]
+    fn secrets_do_not_print() {
+        let settings = load(&[("SUBWATCH_AMQP_URL", "amqp://me:hunter2@rabbit/%2f")], &[]).unwrap();
+        assert_eq!(settings.broker.amqp_url.expose_secret(), "amqp://me:hunter2@rabbit/%2f");
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+
+    #[test]
+    fn bad_values_are_named() {
+        let check = |name: &str, value: &str, want: &str| {
+            let error = load(&[(name, value)], &[]).unwrap_err().to_string();
+            assert!(error.contains(want), "{error}");
+        };
+        check("SUBWATCH_CHUNK_ITEMS", "0", "SUBWATCH_CHUNK_ITEMS is '0': it must be between 1 and 1024");
+        check("SUBWATCH_CHUNK_ITEMS", "many", "SUBWATCH_CHUNK_ITEMS: string \"many\", not an integer");
+        check("SUBWATCH_JOB_LIMIT_SECONDS", "0", "at least 1");
+        check("SUBWATCH_MODEL_PRECISION", "fp8", "auto, fp32 or bf16");
+        check("SUBWATCH_URL", "8470", "SUBWATCH_URL: ");
+        check("SUBWATCH_URL", "http://me:hunter2@host", "is 'http://me:***@host/': it must be free of user");
+        check("SUBWATCH_REDIS_KEY_PREFIX", "{x}", "free of braces");
+        check("SUBWATCH_HEALTH_ADDRESS", "8471", "SUBWATCH_HEALTH_ADDRESS: ");
+        check(
+            "SUBWATCH_CRAWL_WEB_PER_SECOND",
+            "0",
+            "SUBWATCH_CRAWL_WEB_PER_SECOND is '0': it must be between",
+        );
+        check("SUBWATCH_CRAWL_IMAGE_PER_SECOND", "NaN", "between 0.001 and 1000");
+        check(
+            "SUBWATCH_CRAWL_API_AT_ONCE",
+            "0",
+            "SUBWATCH_CRAWL_API_AT_ONCE is '0': it must be between 1 and",
+        );
+        check("SUBWATCH_CRAWL_PAUSE_SECONDS", "0", "between 1 and 604800");
+        check("SUBWATCH_CRAWL_CONTACT", "ftp://me", "an http URL or mailto:ADDRESS");
+        check("SUBWATCH_CRAWL_CONTACT", "https://me/(x)", "without parentheses");
+        check("SUBWATCH_RANKING_ROWS", " ", "SUBWATCH_RANKING_ROWS is ' ': it must be a CSS selector");
+        check("SUBWATCH_RANKING_WAIT_SECONDS", "0", "it must be between 1 and 600");
+        check("SUBWATCH_RANKING_WEBDRIVER", "ftp://grid", "it must be an http URL such as");
+        check(
+            "SUBWATCH_RANKING_WEBDRIVER",
+            "http://me:hunter2@grid",
+            "SUBWATCH_RANKING_WEBDRIVER is 'http://me:***@grid/': it must be",
+        );
+        check(
+            "SUBWATCH_YOUTUBE_API_KEY",
+            "hunter 2",
+            "SUBWATCH_YOUTUBE_API_KEY is '***': it must be a key of",
+        );
+        check("SUBWATCH_AMQP_URL_FILE", "/no/such/file", "SUBWATCH_AMQP_URL_FILE is '/no/such/file'");
+        check("SUBWATCH_CONFIG", "/no/such/file", "SUBWATCH_CONFIG is '/no/such/file'");
     }
 }

@@ -42,7 +42,7 @@ pub(super) struct Client {
 impl Client {
     pub(super) fn new(settings: &Settings) -> Result<Self, CliError> {
         let mut headers = HeaderMap::new();
-        if let Some(token) = &settings.token {
+        if let Some(token) = &settings.api.token {
             let unusable = |_| {
                 let what = "SUBWATCH_TOKEN holds what is no token: a line's end or another control character is in it";
                 CliError::new(Exit::BadConfig, what)
@@ -61,8 +61,8 @@ impl Client {
             .redirect(Policy::none())
             .default_headers(headers);
         let http = http.build().map_err(|error| CliError::failed(format!("no HTTP client: {error}")))?;
-        let (base, has_token) = (settings.url.clone(), settings.token.is_some());
-        Ok(Self { http, base, has_token, max_image_bytes: settings.max_image_bytes })
+        let (base, has_token) = (settings.api.url.clone(), settings.api.token.is_some());
+        Ok(Self { http, base, has_token, max_image_bytes: settings.images.max_image_bytes })
     }
 
     /// Submits; sent again under the same `key`, it is the same submission.

@@ -22,7 +22,7 @@ pub(super) async fn run(client: &Client, format: Format, loaded: &Loaded) -> Res
     let mut failed = Exit::Failed;
     match client.doctor().await {
         Ok(view) => {
-            let detail = format!("answers at {}", loaded.settings.url);
+            let detail = format!("answers at {}", loaded.settings.api.url);
             checks.push(DoctorCheck::new("coordinator", Verdict::Good, detail));
             checks.extend(view.checks);
         }
@@ -35,8 +35,8 @@ pub(super) async fn run(client: &Client, format: Format, loaded: &Loaded) -> Res
             checks.push(DoctorCheck::new("coordinator", Verdict::Bad, error.message));
             // What it would depend on, as far as this machine can tell.
             let settings = &loaded.settings;
-            checks.push(check_server("RabbitMQ", settings.amqp_url.expose_secret(), 5672).await);
-            checks.push(check_server("Redis", settings.redis_url.expose_secret(), 6379).await);
+            checks.push(check_server("RabbitMQ", settings.broker.amqp_url.expose_secret(), 5672).await);
+            checks.push(check_server("Redis", settings.store.redis_url.expose_secret(), 6379).await);
         }
     }
     match format {

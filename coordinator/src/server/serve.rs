@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use common::{
     broker::{BrokerConfig, Consumer, Publisher, Subscription, probe},
     byte_budget::ByteBudget,
-    config::Settings,
+    config::{DataSettings, Settings},
     health::Health,
     ids::BootId,
     shutdown::{self, Shutdown},
@@ -47,15 +47,15 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
-    let access = match &settings.tokens_file {
+    let access = match &settings.api.tokens_file {
         Some(path) => Access::Tokens(Arc::new(TokenFile::open(path)?)),
         None => Access::ThisMachine,
     };
-    let listener = bind(&settings.url, &access).await?;
+    let listener = bind(&settings.api.url, &access).await?;
     let address = listener.local_addr()?;
-    let max_image_bytes = settings.max_image_bytes as usize;
+    let max_image_bytes = settings.images.max_image_bytes as usize;
     let health = Health::default();
-    if let Some(address) = settings.health_address {
+    if let Some(address) = settings.telemetry.health_address {
         health.serve(address, stop.clone()).await.with_context(|| {
             format!("cannot listen on {address}, where SUBWATCH_HEALTH_ADDRESS wants the probes")
         })?;
@@ -92,16 +92,16 @@ async fn bind(url: &Url, access: &Access) -> anyhow::Result<TcpListener> {
 }
 
 async fn connect(settings: Settings, stop: CancellationToken) -> anyhow::Result<Coordinator> {
-    let roots = dataset_roots(&settings)?;
-    let artifacts = artifacts_folder(&settings)?;
+    let roots = dataset_roots(&settings.data)?;
+    let artifacts = artifacts_folder(&settings.data)?;
     let store = Store::connect(&StoreConfig {
-        url: settings.redis_url.clone(),
-        authorities: settings.redis_authorities.clone(),
-        key_prefix: settings.redis_key_prefix.clone(),
+        url: settings.store.redis_url.clone(),
+        authorities: settings.store.redis_authorities.clone(),
+        key_prefix: settings.store.redis_key_prefix.clone(),
     })
     .await?;
-    let broker = BrokerConfig::new(settings.amqp_url.clone(), "coordinator")
-        .trusting(settings.amqp_authorities.clone());
+    let broker = BrokerConfig::new(settings.broker.amqp_url.clone(), "coordinator")
+        .trusting(settings.broker.amqp_authorities.clone());
     let publisher = Publisher::connect(&broker).await?;
     let round_trip = probe(&broker).await?;
     tracing::info!(?round_trip, "RabbitMQ delays, rejects and dead-letters as it must");
@@ -109,7 +109,7 @@ async fn connect(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let dead_letters = Consumer::connect(&broker, vec![hand_over], stop.clone()).await?;
     let doorbells = Doorbells::default();
     let tracker = TaskTracker::new();
-    let fetcher = Fetcher::new(&settings.fetch_allow, settings.max_image_bytes);
+    let fetcher = Fetcher::new(&settings.images.fetch_allow, settings.images.max_image_bytes);
     let similar = Similar::default();
     let context = Arc::new(Context {
         boot: BootId::random(),
@@ -135,13 +135,13 @@ async fn connect(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     Ok(Coordinator::new(context))
 }
 
-fn dataset_roots(settings: &Settings) -> anyhow::Result<DatasetRoots> {
+fn dataset_roots(settings: &DataSettings) -> anyhow::Result<DatasetRoots> {
     let here = std::env::current_dir().context("the current folder is gone")?;
     let roots = settings.dataset_roots.clone().unwrap_or_else(|| here.display().to_string());
     Ok(DatasetRoots::parse(&roots)?)
 }
 
-fn artifacts_folder(settings: &Settings) -> anyhow::Result<Url> {
+fn artifacts_folder(settings: &DataSettings) -> anyhow::Result<Url> {
     if settings.artifacts.contains("://") {
         let url = Url::parse(&format!("{}/", settings.artifacts.trim_end_matches('/')));
         let url = url.with_context(|| format!("SUBWATCH_ARTIFACTS is '{}'", settings.artifacts))?;

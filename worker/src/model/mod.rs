@@ -18,7 +18,7 @@ mod weights;
 use std::{path::PathBuf, str::FromStr};
 
 use common::{
-    config::{ConfigError, Settings},
+    config::{ConfigError, ModelSettings},
     digest::Digest,
     embedding::Space,
 };
@@ -56,7 +56,7 @@ impl ModelConfig {
     ///
     /// # Errors
     /// When one of them has the wrong form.
-    pub fn from_settings(settings: &Settings) -> Result<Self, ConfigError> {
+    pub fn from_settings(settings: &ModelSettings) -> Result<Self, ConfigError> {
         let parse_weights = |text: &String| {
             WeightsSource::from_str(text).map_err(|what| ConfigError::invalid("model_weights", text, &what))
         };

@@ -87,7 +87,8 @@ impl Coordinator {
     }
 
     async fn require_room(&self) -> Result<(), RequestError> {
-        let (active, limit) = (self.context.store.active_count().await?, self.context.settings.max_active);
+        let (active, limit) =
+            (self.context.store.active_count().await?, self.context.settings.jobs.max_active);
         if active < limit {
             return Ok(());
         }

@@ -1,7 +1,5 @@
 //! Images of callers: uploaded, or fetched for them.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use crawler::http::guarded::FetchError;
 use tokio::sync::OwnedSemaphorePermit;
@@ -13,7 +11,7 @@ impl Coordinator {
     /// Waits until an upload of `bytes`, or of any size where it does not say, fits into memory beside the
     /// others.
     pub async fn room_for_upload(&self, bytes: Option<u64>) -> OwnedSemaphorePermit {
-        let largest = self.context.settings.max_image_bytes;
+        let largest = self.context.settings.images.max_image_bytes;
         self.context.uploads.acquire(bytes.unwrap_or(largest).min(largest)).await
     }
 
@@ -25,8 +23,8 @@ impl Coordinator {
         if bytes.is_empty() {
             return Err(RequestError::Invalid("the image has no bytes".to_owned()));
         }
-        let settings = &self.context.settings;
-        let (ttl, limit) = (Duration::from_secs(settings.upload_ttl_seconds), settings.max_upload_bytes);
+        let settings = &self.context.settings.images;
+        let (ttl, limit) = (settings.upload_ttl(), settings.max_upload_bytes);
         match self.context.store.put_image(&bytes, ttl, limit).await? {
             Some(sha256) => Ok(StoredImage { sha256, bytes: bytes.len() as u64 }),
             None => Err(RequestError::Busy(format!(

@@ -94,7 +94,8 @@ impl Coordinator {
             }
             SubmissionRequest::Crawl(request) => {
                 let out = new_dataset_url(context, &request.out)?;
-                let spec = CrawlSpec::read(CrawlRequest::clone(request), out, &context.settings.fetch_allow);
+                let spec =
+                    CrawlSpec::read(CrawlRequest::clone(request), out, &context.settings.images.fetch_allow);
                 Asked::new(
                     SubmissionKind::Crawl,
                     &spec.map_err(RequestError::Invalid)?,

@@ -96,7 +96,7 @@ pub(crate) async fn create(
     terms: Terms,
 ) -> Result<(), StoreError> {
     let spec = serde_json::to_value(spec).expect("a spec is plain data");
-    let retention = context.settings.retention();
+    let retention = context.settings.jobs.retention();
     let Terms { parent, deadline } = terms;
     context.store.create_submission(&NewSubmission { id, kind, spec, parent, retention, deadline }).await
 }

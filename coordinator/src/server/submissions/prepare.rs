@@ -50,7 +50,7 @@ pub(super) async fn prepare(context: &Context, submission: &Submission) -> Resul
         }
     };
     let folder = manifest_folder(context, submission.id)?;
-    let part_items = context.settings.chunk_items;
+    let part_items = context.settings.jobs.chunk_items;
     let mut manifest = ManifestWriter::new(folder.clone(), rejected_folder(&folder), part_items);
     let labelled = match &dataset {
         Some(dataset) => match write_dataset(context, submission.id, dataset, &mut manifest).await? {

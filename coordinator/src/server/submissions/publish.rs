@@ -91,7 +91,7 @@ impl<'a> Jobs<'a> {
                 (Kind::Embed, route, What::Embed)
             }
         };
-        Ok(Self { submission, layout, route, what, max_attempts: context.settings.max_attempts(kind) })
+        Ok(Self { submission, layout, route, what, max_attempts: context.settings.jobs.max_attempts(kind) })
     }
 
     /// The items of a job, by submission-wide index.

@@ -30,7 +30,7 @@ const PATIENCE: u32 = 20;
 /// When the store does not serve, or the coordinator stops.
 pub(super) async fn watch(context: &Context, id: SubmissionId) -> Result<(), SubmissionError> {
     let doorbell = context.doorbells.of(id);
-    let after = Duration::from_secs(context.settings.sweep_after_seconds);
+    let after = context.settings.jobs.sweep_after();
     let mut swept = Instant::now();
     let mut progress = (0, Instant::now());
     let mut expired: Option<Instant> = None;

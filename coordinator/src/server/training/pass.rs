@@ -163,7 +163,7 @@ impl<'a> Passes<'a> {
             job: JobId::derive(self.run, Kind::TrainEpoch, &args.name()),
             submission: self.run,
             attempt: 1,
-            max_attempts: self.context.settings.max_attempts(Kind::TrainEpoch),
+            max_attempts: self.context.settings.jobs.max_attempts(Kind::TrainEpoch),
             generation: 0,
             deadline_ms: None,
             traceparent: None,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::{config::Settings, store::Limits};
+use common::{config::CrawlSettings, store::Limits};
 use url::Url;
 
 /// How long a place is kept for a request: longer than [`crate::http::LIMIT`], after which it has ended.
@@ -33,7 +33,7 @@ pub(super) struct Hosts {
 }
 
 impl Hosts {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &CrawlSettings, max_image_bytes: u64) -> Self {
         let limits = |per_second: f64, at_once| Limits {
             min_interval: Duration::from_secs_f64(1.0 / per_second),
             at_once,
@@ -43,7 +43,7 @@ impl Hosts {
             web: limits(settings.crawl_web_per_second, settings.crawl_web_at_once),
             api: limits(settings.crawl_api_per_second, settings.crawl_api_at_once),
             image: limits(settings.crawl_image_per_second, settings.crawl_image_at_once),
-            max_image_bytes: settings.max_image_bytes,
+            max_image_bytes,
         }
     }
 

@@ -3,7 +3,7 @@
 //! Invariant: whoever names a server in a submission does not get the operator's key sent there.
 
 use common::{
-    config::Settings,
+    config::CrawlSettings,
     digest::Digest,
     store::{Spending, Store, StoreError},
 };
@@ -30,7 +30,7 @@ pub(super) struct Key {
 }
 
 impl Key {
-    pub(super) fn new(settings: &Settings) -> Option<Self> {
+    pub(super) fn new(settings: &CrawlSettings) -> Option<Self> {
         let secret = settings.youtube_api_key.clone()?;
         let hash = Digest::of(secret.expose_secret().as_bytes()).prefix(HASH_SIGNS);
         Some(Self { secret, hash, units_a_day: settings.youtube_quota_units })
@@ -123,7 +123,7 @@ mod tests {
 
     #[test]
     fn the_key_is_taken_out_of_what_the_api_says() {
-        let settings = Settings { youtube_api_key: Some("AIza-1".into()), ..Settings::default() };
+        let settings = CrawlSettings { youtube_api_key: Some("AIza-1".into()), ..CrawlSettings::default() };
         let key = Key::new(&settings).unwrap();
         let said = "Consumer 'api_key:AIza-1' has been suspended: AIza-1AIza-1 AIza-2";
         let hidden = String::from_utf8(key.hide(said.into())).unwrap();
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn the_key_goes_to_those_it_is_for() {
         let key = "hunter2";
-        let settings = Settings { youtube_api_key: Some(key.into()), ..Settings::default() };
+        let settings = CrawlSettings { youtube_api_key: Some(key.into()), ..CrawlSettings::default() };
         let key_of = Key::new(&settings).unwrap();
         let client = Client::new("proxy.example", "test", Duration::from_secs(1));
         for url in ["https://youtube.googleapis.com/youtube/v3/videos", "http://proxy.example:81/v3"] {

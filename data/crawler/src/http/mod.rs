@@ -20,7 +20,10 @@ mod unpack;
 use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
-use common::{config::Settings, store::Store};
+use common::{
+    config::{CrawlSettings, ImageSettings},
+    store::Store,
+};
 use reqwest::{
     Method, Request, Response, StatusCode, Url,
     header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, IF_NONE_MATCH},
@@ -94,18 +97,14 @@ enum Hop {
 impl Web {
     /// Makes what the worker of this name asks the web with.
     #[must_use]
-    pub fn new(settings: &Settings, store: Store, worker: &str) -> Self {
+    pub fn new(crawl: &CrawlSettings, images: &ImageSettings, store: Store, worker: &str) -> Self {
         let inner = Inner {
             store,
-            client: Client::new(
-                &settings.fetch_allow,
-                &fetch::user_agent(settings.crawl_contact.as_ref()),
-                LIMIT,
-            ),
-            hosts: Hosts::new(settings),
-            key: Key::new(settings),
+            client: Client::new(&images.fetch_allow, &fetch::user_agent(crawl.crawl_contact.as_ref()), LIMIT),
+            hosts: Hosts::new(crawl, images.max_image_bytes),
+            key: Key::new(crawl),
             worker: worker.to_owned(),
-            pause: settings.crawl_pause(),
+            pause: crawl.crawl_pause(),
             turns: Turns::default(),
         };
         Self { inner: Arc::new(inner), waits_until: None }

@@ -11,7 +11,7 @@ mod robots;
 use std::time::{Duration, Instant};
 
 use common::{
-    config::Settings,
+    config::{CrawlSettings, ImageSettings, Settings},
     ids::SubmissionId,
     store::{Admission, Lease, Limits, Store, StoreConfig, Verdict},
 };
@@ -33,8 +33,11 @@ struct Fleet {
 
 impl Fleet {
     fn new(settings: Settings) -> Self {
-        let settings =
-            Settings { fetch_allow: "localhost".to_owned(), youtube_api_key: Some(KEY.into()), ..settings };
+        let settings = Settings {
+            images: ImageSettings { fetch_allow: "localhost".to_owned(), ..settings.images },
+            crawl: CrawlSettings { youtube_api_key: Some(KEY.into()), ..settings.crawl },
+            ..settings
+        };
         Self { prefix: format!("manners-{}:", SubmissionId::now()), settings }
     }
 
@@ -50,7 +53,7 @@ impl Fleet {
     }
 
     async fn worker(&self, name: &str) -> Web {
-        Web::new(&self.settings, self.store().await, name)
+        Web::new(&self.settings.crawl, &self.settings.images, self.store().await, name)
     }
 
     async fn workers(&self, count: usize) -> Vec<Web> {
@@ -59,12 +62,13 @@ impl Fleet {
 }
 
 fn hasty() -> Settings {
-    Settings {
+    let crawl = CrawlSettings {
         crawl_web_per_second: 1000.0,
         crawl_api_per_second: 1000.0,
         crawl_image_per_second: 1000.0,
-        ..Settings::default()
-    }
+        ..CrawlSettings::default()
+    };
+    Settings { crawl, ..Settings::default() }
 }
 
 fn at(site: &Site, path: &str) -> Url {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use common::{
-    config::Settings,
+    config::{CrawlSettings, Settings},
     store::{Admission, Limits, Verdict},
 };
 use crawler::http::HostKind;
@@ -14,7 +14,9 @@ use super::{Fleet, arrivals, at, get_all, host, image_site, is_full, limits, pla
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_host_sees_no_two_requests_nearer_than_the_interval() {
     let interval = Duration::from_millis(20);
-    let settings = Settings { crawl_image_per_second: 50.0, crawl_image_at_once: 1, ..Settings::default() };
+    let crawl =
+        CrawlSettings { crawl_image_per_second: 50.0, crawl_image_at_once: 1, ..CrawlSettings::default() };
+    let settings = Settings { crawl, ..Settings::default() };
     let (fleet, site) = (Fleet::new(settings), image_site().await);
     let workers = fleet.workers(4).await;
     get_all(&workers, HostKind::Image, &at(&site, "/a.jpg"), 5).await;
@@ -31,7 +33,9 @@ async fn a_host_sees_no_two_requests_nearer_than_the_interval() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_host_bears_as_many_requests_at_once_as_it_is_said_to_and_no_more() {
     let (at_once, interval) = (3, Duration::from_millis(5));
-    let settings = Settings { crawl_image_per_second: 200.0, crawl_image_at_once: 3, ..Settings::default() };
+    let crawl =
+        CrawlSettings { crawl_image_per_second: 200.0, crawl_image_at_once: 3, ..CrawlSettings::default() };
+    let settings = Settings { crawl, ..Settings::default() };
     let (fleet, site) = (Fleet::new(settings), image_site().await);
     let (store, workers) = (fleet.store().await, fleet.workers(4).await);
 

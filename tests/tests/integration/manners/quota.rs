@@ -1,7 +1,7 @@
 //! The quota of a key, spent by all together.
 
 use common::{
-    config::Settings,
+    config::{CrawlSettings, Settings},
     store::{QuotaDay, Spending},
 };
 use crawler::http::{HostKind, WebError};
@@ -11,7 +11,8 @@ use super::{Fleet, KEY, at, hasty, host, image_site, is_full};
 
 #[tokio::test]
 async fn the_quota_of_a_key_is_spent_by_all_and_never_exceeded() {
-    let fleet = Fleet::new(Settings { youtube_quota_units: 7, ..hasty() });
+    let crawl = CrawlSettings { youtube_quota_units: 7, ..hasty().crawl };
+    let fleet = Fleet::new(Settings { crawl, ..hasty() });
     let (store, workers, site) = (fleet.store().await, fleet.workers(3).await, image_site().await);
     let (url, kind) = (at(&site, "/a.jpg"), HostKind::Api { units: 2 });
     let answers =

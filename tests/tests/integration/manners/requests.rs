@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, time::Duration};
 
-use common::config::Settings;
+use common::config::{CrawlSettings, ImageSettings, Settings};
 use crawler::http::{HostKind, WebError};
 use flate2::{Compression, write::GzEncoder};
 use serde_json::json;
@@ -58,7 +58,8 @@ fn packed(bytes: &[u8]) -> Vec<u8> {
 
 #[tokio::test]
 async fn bodies_are_bounded_packed_or_not() {
-    let (fleet, site) = (Fleet::new(Settings { max_image_bytes: 100_000, ..hasty() }), image_site().await);
+    let images = ImageSettings { max_image_bytes: 100_000, ..ImageSettings::default() };
+    let (fleet, site) = (Fleet::new(Settings { images, ..hasty() }), image_site().await);
     let web = fleet.worker("here").await;
     let gzip = |body: &[u8]| Answer::image(packed(body)).with_header("content-encoding: gzip");
     site.set("/packed.jpg", gzip(&[7; 1000]));
@@ -122,7 +123,8 @@ async fn answers_and_their_absence_are_told_apart() {
 #[tokio::test]
 async fn json_is_posted_and_we_say_who_we_are() {
     let contact = Some(Url::parse("https://example.org/crawler").unwrap());
-    let fleet = Fleet::new(Settings { crawl_contact: contact, ..hasty() });
+    let crawl = CrawlSettings { crawl_contact: contact, ..hasty().crawl };
+    let fleet = Fleet::new(Settings { crawl, ..hasty() });
     let (web, site) = (fleet.worker("here").await, image_site().await);
     site.set("/v1/browse", Answer::image(b"{}".to_vec()));
     web.post_json(HostKind::Web, &at(&site, "/v1/browse"), &json!({"browseId": "UC1"})).await.unwrap();

@@ -4,7 +4,7 @@
 
 use std::{os::unix::fs::MetadataExt, path::Path};
 
-use common::config::Settings;
+use common::config::{CrawlSettings, Settings};
 use crawler::http::guarded as fetch;
 use fantoccini::wd::Capabilities;
 use serde_json::json;
@@ -23,7 +23,7 @@ pub(super) async fn with_browser<T>(
     settings: &Settings,
     work: impl AsyncFnOnce(&Session) -> Result<T, CliError>,
 ) -> Result<T, CliError> {
-    let (driver, url) = match &settings.ranking_webdriver {
+    let (driver, url) = match &settings.ranking.ranking_webdriver {
         Some(url) => (None, url.clone()),
         None => {
             let driver = or_interrupted(Driver::start()).await?;
@@ -45,9 +45,9 @@ async fn in_session<T>(
     work: impl AsyncFnOnce(&Session) -> Result<T, CliError>,
 ) -> Result<T, CliError> {
     let profile = driver.map(Driver::profile);
-    let asked = capabilities(settings, profile.as_deref(), is_root());
+    let asked = capabilities(&settings.crawl, profile.as_deref(), is_root());
     let open = async {
-        let opened = Session::open(url, &asked, settings.ranking_wait()).await;
+        let opened = Session::open(url, &asked, settings.ranking.ranking_wait()).await;
         opened.map_err(|error| {
             let hint = if driver.is_some() {
                 "is chromium installed, in the version of chromedriver, and may it open a sandbox?"
@@ -74,7 +74,7 @@ async fn or_interrupted<T>(work: impl Future<Output = Result<T, CliError>>) -> R
 }
 
 /// What the browser is to be. Without a `profile` its driver makes one for the session.
-fn capabilities(settings: &Settings, profile: Option<&str>, is_root: bool) -> Capabilities {
+fn capabilities(settings: &CrawlSettings, profile: Option<&str>, is_root: bool) -> Capabilities {
     let user_agent = fetch::user_agent(settings.crawl_contact.as_ref());
     let mut arguments = vec![
         "--headless=new".to_owned(),
@@ -114,7 +114,7 @@ mod tests {
 
     fn arguments(profile: Option<&str>, is_root: bool) -> Vec<String> {
         let contact = Url::parse("https://example.org/crawler").ok();
-        let settings = Settings { crawl_contact: contact, ..Settings::default() };
+        let settings = CrawlSettings { crawl_contact: contact, ..CrawlSettings::default() };
         let capabilities = capabilities(&settings, profile, is_root);
         serde_json::from_value(capabilities["goog:chromeOptions"]["args"].clone()).unwrap()
     }

@@ -37,10 +37,10 @@ pub(super) struct Manners {
 
 impl Manners {
     pub(super) fn new(settings: &Settings) -> Self {
-        let user_agent = fetch::user_agent(settings.crawl_contact.as_ref());
+        let user_agent = fetch::user_agent(settings.crawl.crawl_contact.as_ref());
         Self {
-            client: Client::new(&settings.fetch_allow, &user_agent, LIMIT),
-            interval: Duration::from_secs_f64(1.0 / settings.crawl_web_per_second),
+            client: Client::new(&settings.images.fetch_allow, &user_agent, LIMIT),
+            interval: Duration::from_secs_f64(1.0 / settings.crawl.crawl_web_per_second),
             last: None,
             file: None,
         }

@@ -14,7 +14,7 @@ mod session;
 use std::{collections::HashMap, time::Duration};
 
 use clap::{ArgAction, Args};
-use common::config::Settings;
+use common::config::{RankingSettings, Settings};
 use crawler::youtube::ids::ChannelRef;
 use serde::Serialize;
 use tokio::time::Instant;
@@ -156,7 +156,8 @@ impl Rankings {
             let mut known = HashMap::new();
             for (category, url) in &self.categories {
                 manners.turn().await;
-                let channels = read_page(settings, session, &manners, (category, url), self.top).await?;
+                let channels =
+                    read_page(&settings.ranking, session, &manners, (category, url), self.top).await?;
                 output::note(&plain(&self.take(category, &channels, &mut known, &mut ranked)));
             }
             Ok(ranked)
@@ -190,7 +191,7 @@ impl Rankings {
 
 /// Reads one ranking, once its script has built it.
 async fn read_page(
-    settings: &Settings,
+    settings: &RankingSettings,
     session: &Session,
     manners: &Manners,
     (category, url): (&str, &Url),

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use common::config::{ConfigError, Settings};
+use common::config::{ConfigError, RankingSettings};
 use crawler::youtube::ids::{ChannelRef, Reference};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -38,8 +38,8 @@ return {seen: {
 "#;
 
 /// The arguments of [`SCRIPT`].
-pub(super) fn arguments(settings: &Settings) -> Vec<Value> {
-    let Settings { ranking_rows, ranking_link, ranking_ready, .. } = settings;
+pub(super) fn arguments(settings: &RankingSettings) -> Vec<Value> {
+    let RankingSettings { ranking_rows, ranking_link, ranking_ready, .. } = settings;
     vec![json!(ranking_rows), json!(ranking_link), json!(ranking_ready), json!(MOST_ROWS), json!(MOST_LINKS)]
 }
 
@@ -58,7 +58,7 @@ impl Sight {
     ///
     /// # Errors
     /// When a setting is no selector.
-    pub(super) fn page(self, settings: &Settings) -> Result<Page, ConfigError> {
+    pub(super) fn page(self, settings: &RankingSettings) -> Result<Page, ConfigError> {
         match self {
             Self::Seen(page) => Ok(page),
             Self::Wrong(key) => {
@@ -123,7 +123,7 @@ impl Page {
     }
 
     /// Says why a page that is not complete is not.
-    pub(super) fn never_complete(&self, settings: &Settings) -> String {
+    pub(super) fn never_complete(&self, settings: &RankingSettings) -> String {
         let seconds = settings.ranking_wait_seconds;
         let (key, selector) = match &settings.ranking_ready {
             Some(ready) => ("READY", ready),
@@ -142,7 +142,7 @@ impl Page {
     ///
     /// # Errors
     /// When there are no rows, or one of those names no channel.
-    pub(super) fn channels(&self, settings: &Settings, top: usize) -> Result<Vec<ChannelRef>, String> {
+    pub(super) fn channels(&self, settings: &RankingSettings, top: usize) -> Result<Vec<ChannelRef>, String> {
         if self.rows.is_empty() {
             return Err(format!(
                 "SUBWATCH_RANKING_ROWS is '{}', and nothing matches it: {}",
@@ -225,19 +225,19 @@ mod tests {
             &["https://example.org/behind-the-top"],
         ]);
         let urls = |top| {
-            let channels = page.channels(&Settings::default(), top).unwrap();
+            let channels = page.channels(&RankingSettings::default(), top).unwrap();
             channels.iter().map(ChannelRef::url).collect::<Vec<_>>()
         };
         let all = ["https://www.youtube.com/@one", by_id.as_str(), "https://www.youtube.com/@two"];
         assert_eq!(urls(3), all);
         assert_eq!(urls(1), all[..1]);
-        assert!(page.channels(&Settings::default(), 4).is_err(), "the last row names no channel");
+        assert!(page.channels(&RankingSettings::default(), 4).is_err(), "the last row names no channel");
     }
 
     #[test]
     fn rows_that_name_no_channel_say_what_they_name() {
         let check = |rows: &[&[&str]], want: &str| {
-            assert_eq!(page(rows).channels(&Settings::default(), 20).unwrap_err(), want);
+            assert_eq!(page(rows).channels(&RankingSettings::default(), 20).unwrap_err(), want);
         };
         let there = "the page “Top games” has 1234 bytes";
         check(&[], &format!("SUBWATCH_RANKING_ROWS is 'table tbody tr', and nothing matches it: {there}"));
@@ -269,15 +269,16 @@ mod tests {
 
     #[test]
     fn a_page_that_is_never_complete_says_which_selector_waits() {
-        let settings = Settings { ranking_ready: Some("#done".to_owned()), ..Settings::default() };
+        let settings =
+            RankingSettings { ranking_ready: Some("#done".to_owned()), ..RankingSettings::default() };
         let there = "the page “Top games” has 1234 bytes";
         assert_eq!(
             page(&[]).never_complete(&settings),
             format!("SUBWATCH_RANKING_READY is '#done', and nothing matches it within 30 s: {there}")
         );
-        let of_rows = page(&[]).never_complete(&Settings::default());
+        let of_rows = page(&[]).never_complete(&RankingSettings::default());
         assert!(of_rows.starts_with("SUBWATCH_RANKING_ROWS is 'table tbody tr', and nothing"), "{of_rows}");
-        let of_change = page(&[&[]]).never_complete(&Settings::default());
+        let of_change = page(&[&[]]).never_complete(&RankingSettings::default());
         assert!(of_change.starts_with("its rows do not stop to change"), "{of_change}");
     }
 

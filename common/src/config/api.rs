@@ -1,0 +1,56 @@
+//! Where the coordinator's API is, and who may use it.
+
+use std::path::PathBuf;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{
+    error::{ConfigError, Origins, fail},
+    secret,
+};
+
+/// The coordinator's API: its address and its access tokens.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ApiSettings {
+    /// Where the coordinator listens and the command line connects. Default `http://127.0.0.1:8470`.
+    pub url: Url,
+    /// File of the access tokens that the coordinator's API asks for, one `NAME SCOPE SHA256` a line; it is
+    /// read again when it changes. Default: none, and then the API listens on loopback only.
+    pub tokens_file: Option<PathBuf>,
+    /// The access token that the command line sends. Default: none.
+    #[serde(serialize_with = "secret::hidden")]
+    pub token: Option<SecretString>,
+    /// File that holds `token`. Give one of the two.
+    pub token_file: Option<PathBuf>,
+}
+
+impl Default for ApiSettings {
+    fn default() -> Self {
+        Self {
+            url: Url::parse("http://127.0.0.1:8470").expect("the literal is a URL"),
+            tokens_file: None,
+            token: None,
+            token_file: None,
+        }
+    }
+}
+
+impl ApiSettings {
+    pub(super) fn read_files(&mut self, origins: &Origins) -> Result<(), ConfigError> {
+        secret::read_into(&mut self.token, "token", "the token", self.token_file.as_deref(), origins)
+    }
+
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if !["http", "https"].contains(&self.url.scheme()) || self.url.host().is_none() {
+            return fail("url", &self.url, "an http URL such as http://127.0.0.1:8470");
+        }
+        if !self.url.username().is_empty() || self.url.password().is_some() {
+            let want = "free of user and password: the API asks for a token, which SUBWATCH_TOKEN holds";
+            return fail("url", &secret::hide_password(&self.url), want);
+        }
+        Ok(())
+    }
+}

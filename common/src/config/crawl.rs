@@ -1,0 +1,106 @@
+//! How sites are crawled: rates by kind of host, back-off after a block, the contact, and the Data API's key.
+
+use std::{path::PathBuf, time::Duration};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::{
+    error::{ConfigError, Origins, fail},
+    secret,
+};
+
+/// Requests of crawls, and the YouTube Data API.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CrawlSettings {
+    /// Requests a second to a host whose pages are crawled, over all workers together. Default 1.
+    pub crawl_web_per_second: f64,
+    /// Such requests under way at once. Default 1.
+    pub crawl_web_at_once: u32,
+    /// Requests a second to the Data API, over all workers together. Default 10.
+    pub crawl_api_per_second: f64,
+    /// Such requests under way at once. Default 1.
+    pub crawl_api_at_once: u32,
+    /// Requests a second to a host of thumbnails, over all workers together. Default 1.
+    pub crawl_image_per_second: f64,
+    /// Such requests under way at once. Default 4.
+    pub crawl_image_at_once: u32,
+    /// How long a host that has had enough of us is left alone, in seconds. Default 3600.
+    pub crawl_pause_seconds: u64,
+    /// Where a site finds who crawls it, as an http URL or `mailto:ADDRESS`; it is part of the user agent.
+    /// Default: none.
+    pub crawl_contact: Option<Url>,
+    /// Key of the YouTube Data API. Default: none.
+    #[serde(serialize_with = "secret::hidden")]
+    pub youtube_api_key: Option<SecretString>,
+    /// File that holds `youtube_api_key`. Give one of the two.
+    pub youtube_api_key_file: Option<PathBuf>,
+    /// Units of the Data API that the key may spend in a day, which ends at midnight Pacific time. Default 10000.
+    pub youtube_quota_units: u64,
+}
+
+impl Default for CrawlSettings {
+    fn default() -> Self {
+        Self {
+            crawl_web_per_second: 1.0,
+            crawl_web_at_once: 1,
+            crawl_api_per_second: 10.0,
+            crawl_api_at_once: 1,
+            crawl_image_per_second: 1.0,
+            crawl_image_at_once: 4,
+            crawl_pause_seconds: 3600,
+            crawl_contact: None,
+            youtube_api_key: None,
+            youtube_api_key_file: None,
+            youtube_quota_units: 10_000,
+        }
+    }
+}
+
+impl CrawlSettings {
+    pub(super) fn read_files(&mut self, origins: &Origins) -> Result<(), ConfigError> {
+        let path = self.youtube_api_key_file.as_deref();
+        secret::read_into(&mut self.youtube_api_key, "youtube_api_key", "the key", path, origins)
+    }
+
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        for (kind, per_second, at_once) in [
+            ("web", self.crawl_web_per_second, self.crawl_web_at_once),
+            ("api", self.crawl_api_per_second, self.crawl_api_at_once),
+            ("image", self.crawl_image_per_second, self.crawl_image_at_once),
+        ] {
+            if !(0.001..=1000.0).contains(&per_second) {
+                return fail(&format!("crawl_{kind}_per_second"), &per_second, "between 0.001 and 1000");
+            }
+            if !(1..=256).contains(&at_once) {
+                return fail(&format!("crawl_{kind}_at_once"), &at_once, "between 1 and 256");
+            }
+        }
+        if !(1..=7 * 24 * 3600).contains(&self.crawl_pause_seconds) {
+            return fail("crawl_pause_seconds", &self.crawl_pause_seconds, "between 1 and 604800, a week");
+        }
+        // What may stand in the comment of a user agent: URLs escape all but the parentheses.
+        let is_contact = |url: &Url| {
+            ["http", "https", "mailto"].contains(&url.scheme()) && !url.as_str().contains(['(', ')'])
+        };
+        if let Some(contact) = self.crawl_contact.as_ref().filter(|contact| !is_contact(contact)) {
+            return fail("crawl_contact", contact, "an http URL or mailto:ADDRESS, without parentheses");
+        }
+        if let Some(key) = &self.youtube_api_key {
+            let is_key = |key: &str| !key.is_empty() && key.chars().all(|sign| sign.is_ascii_graphic());
+            if !is_key(key.expose_secret()) {
+                let want = "a key of visible ASCII characters, without spaces";
+                return fail("youtube_api_key", &secret::HIDDEN, want);
+            }
+        }
+        Ok(())
+    }
+
+    /// How long a host that has had enough of us is left alone.
+    #[must_use]
+    pub fn crawl_pause(&self) -> Duration {
+        Duration::from_secs(self.crawl_pause_seconds)
+    }
+}

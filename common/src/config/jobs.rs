@@ -1,0 +1,86 @@
+//! How submissions are split into jobs, retried, and kept.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::error::{ConfigError, fail};
+use crate::job::{args::MAX_CHUNK_ITEMS, kind::Kind};
+
+/// Jobs and the submissions that they are part of.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(default)]
+pub struct JobSettings {
+    /// Items in one embed or predict job. Default 64; at most 1024.
+    pub chunk_items: u32,
+    /// Attempts an embed job gets before it is dead-lettered for an error that might pass. Default 5.
+    pub embed_attempts: u32,
+    /// Attempts a predict job gets. Default 5.
+    pub predict_attempts: u32,
+    /// Attempts a training job gets before its run fails. Default 5.
+    pub train_attempts: u32,
+    /// Attempts a crawl job gets; waiting for a source that is paused is none. Default 5.
+    pub crawl_attempts: u32,
+    /// Submissions and runs that may be going on at once; more are refused until some have ended. Default 1000.
+    pub max_active: u64,
+    /// How long a finished submission is kept, in seconds. Default 30 days. Runs are kept.
+    pub retention_seconds: u64,
+    /// How long a job may stay untouched, with nothing left in its queue, before it is published again,
+    /// in seconds. Default 30.
+    pub sweep_after_seconds: u64,
+}
+
+impl Default for JobSettings {
+    fn default() -> Self {
+        Self {
+            chunk_items: 64,
+            embed_attempts: 5,
+            predict_attempts: 5,
+            train_attempts: 5,
+            crawl_attempts: 5,
+            max_active: 1000,
+            retention_seconds: 30 * 24 * 3600,
+            sweep_after_seconds: 30,
+        }
+    }
+}
+
+impl JobSettings {
+    pub(super) fn validate(&self) -> Result<(), ConfigError> {
+        if !(1..=MAX_CHUNK_ITEMS).contains(&self.chunk_items) {
+            return fail("chunk_items", &self.chunk_items, &format!("between 1 and {MAX_CHUNK_ITEMS}"));
+        }
+        for kind in Kind::ALL {
+            if self.max_attempts(kind) == 0 {
+                return fail(&format!("{}_attempts", kind.name().replace("-epoch", "")), &0, "at least 1");
+            }
+        }
+        if self.max_active == 0 {
+            return fail("max_active", &0, "at least 1");
+        }
+        Ok(())
+    }
+
+    /// Attempts a job of `kind` gets.
+    #[must_use]
+    pub fn max_attempts(&self, kind: Kind) -> u32 {
+        match kind {
+            Kind::Embed => self.embed_attempts,
+            Kind::Predict => self.predict_attempts,
+            Kind::TrainEpoch => self.train_attempts,
+            Kind::Crawl => self.crawl_attempts,
+        }
+    }
+
+    /// How long a finished submission is kept.
+    #[must_use]
+    pub fn retention(&self) -> Duration {
+        Duration::from_secs(self.retention_seconds)
+    }
+
+    /// How long a job may stay untouched before it is published again.
+    #[must_use]
+    pub fn sweep_after(&self) -> Duration {
+        Duration::from_secs(self.sweep_after_seconds)
+    }
+}
