@@ -13,6 +13,7 @@ pub mod health;
 pub mod ids;
 pub mod job;
 pub mod listener;
+pub mod proxy;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod encryption;
+mod proxies;
 mod tokens;
 
 use std::{fs, path::PathBuf, process::Output, time::Duration};

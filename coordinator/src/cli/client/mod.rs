@@ -2,6 +2,8 @@
 //!
 //! Owns requests and what an answer that is no success means; the only door to `reqwest` in this crate.
 
+mod connection;
+
 use std::time::Duration;
 
 use common::{config::Settings, ids::SubmissionId, store::PausedSource};
@@ -12,8 +14,8 @@ use reqwest::{
 };
 use secrecy::ExposeSecret;
 use serde::{Serialize, de::DeserializeOwned};
-use url::Url;
 
+use self::connection::Connection;
 use super::exit::{CliError, Exit};
 use crate::api::{
     DeadFilter, DeadOutcome, DeadSelection, DeadView, DoctorView, EmbeddingView, FetchRequest, HeadView,
@@ -32,7 +34,7 @@ const PAGE: usize = 100;
 /// A client of one coordinator.
 pub(super) struct Client {
     http: reqwest::Client,
-    base: Url,
+    connection: Connection,
     /// Whether it sends a token.
     has_token: bool,
     /// Largest image that is uploaded.
@@ -60,9 +62,13 @@ impl Client {
             .timeout(REQUEST_TIMEOUT)
             .redirect(Policy::none())
             .default_headers(headers);
-        let http = http.build().map_err(|error| CliError::failed(format!("no HTTP client: {error}")))?;
-        let (base, has_token) = (settings.api.url.clone(), settings.api.token.is_some());
-        Ok(Self { http, base, has_token, max_image_bytes: settings.images.max_image_bytes })
+        let connection = Connection::new(settings.api.url.clone());
+        let http = connection
+            .apply(http)
+            .build()
+            .map_err(|error| CliError::failed(format!("no HTTP client: {error}")))?;
+        let has_token = settings.api.token.is_some();
+        Ok(Self { http, connection, has_token, max_image_bytes: settings.images.max_image_bytes })
     }
 
     /// Submits; sent again under the same `key`, it is the same submission.
@@ -262,13 +268,13 @@ impl Client {
 
     /// A request whose path holds a name from outside.
     fn request_at(&self, method: Method, segments: &[&str]) -> RequestBuilder {
-        let mut url = self.base.clone();
+        let mut url = self.connection.base().clone();
         url.path_segments_mut().expect("an http URL has a path").clear().extend(segments);
         self.http.request(method, url)
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let url = self.base.join(path).expect("the paths here are relative URLs");
+        let url = self.connection.base().join(path).expect("the paths here are relative URLs");
         self.http.request(method, url)
     }
 
@@ -278,7 +284,7 @@ impl Client {
         let body = answer.bytes().await.map_err(|error| self.unreachable(&error))?;
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|error| {
-                CliError::failed(format!("{} answers in another form: {error}", self.base))
+                CliError::failed(format!("{} answers in another form: {error}", self.connection.base()))
             });
         }
         if status == StatusCode::UNAUTHORIZED {
@@ -288,7 +294,7 @@ impl Client {
     }
 
     fn no_access(&self) -> CliError {
-        let (base, ask) = (&self.base, "whoever runs it makes one with `subwatch token new`");
+        let (base, ask) = (self.connection.base(), "whoever runs it makes one with `subwatch token new`");
         let detail = if self.has_token {
             format!("the coordinator at {base} does not know the token of SUBWATCH_TOKEN: use another; {ask}")
         } else {
@@ -300,12 +306,7 @@ impl Client {
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> CliError {
-        let what = if error.is_timeout() { "does not answer in time" } else { "cannot be reached" };
-        CliError::failed(format!(
-            "the coordinator at {} {what}: is it running? start it with `make up` or `subwatch serve`, or name \
-             another with --url or SUBWATCH_URL",
-            self.base
-        ))
+        CliError::failed(self.connection.failure(error))
     }
 }
 
