@@ -16,12 +16,6 @@ const CREATE_ATTEMPTS: u32 = 250;
 /// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-fn client() -> Client {
-    // Another test may have chosen a provider already; either will do.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::new()
-}
-
 /// A virtual host of one test.
 #[derive(Debug)]
 pub struct Vhost {
@@ -55,7 +49,7 @@ impl Vhost {
             management,
             user,
             password,
-            client: client(),
+            client: crate::http(),
         };
         vhost.call(Method::PUT, &["vhosts", name], None).await;
         let all = json!({"configure": ".*", "write": ".*", "read": ".*"});

@@ -155,7 +155,7 @@ impl System {
             asked: AtomicUsize::new(0),
             links,
             probes: free_ports(programs.len() as u16),
-            client: reqwest::Client::new(),
+            client: crate::http(),
             slots: Vec::new(),
             tally: StdMutex::default(),
         };

@@ -71,6 +71,21 @@ async fn cluster_over(s3: &S3, more: &[(&str, &str)]) -> Cluster {
 }
 
 #[tokio::test]
+async fn a_bucket_in_plain_http_is_not_reached_through_a_proxy_of_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let s3 = S3::start(&folder.path().join("s3.log")).await;
+    // A proxy that does not answer: what goes through it fails.
+    let proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:1"));
+    let cluster = cluster_over(&s3, &proxies).await;
+    let sample = cluster.sample(4).await;
+    s3.put("sets/sample/metadata.jsonl", std::fs::read(sample.join("metadata.jsonl")).unwrap()).await;
+    let check = ["dataset", "check", "s3://bucket/sets/sample", "--rows-only", "-o", "json"];
+    let checked = cluster.json(&check, &[0, 3]).await;
+    assert_eq!(checked["rows"], 4);
+    cluster.finish().await;
+}
+
+#[tokio::test]
 async fn datasets_manifests_and_exports_may_lie_in_a_bucket() {
     let folder = tempfile::tempdir().unwrap();
     let s3 = S3::start(&folder.path().join("s3.log")).await;

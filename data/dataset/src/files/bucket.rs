@@ -1,6 +1,6 @@
 //! A root that is a bucket of an S3 service, or the part of one below a prefix.
 //!
-//! Owns the clients, one a bucket, which keep their connections; the only module that names
+//! Owns the clients, one a bucket, which keep their connections; with `connector` the only module that names
 //! `object_store`. Where the service is and who asks is told by the usual variables:
 //! `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL`,
 //! or by web identities and instance roles.
@@ -20,7 +20,7 @@ use object_store::{
 use tokio::io::AsyncReadExt;
 use url::Url;
 
-use super::{Content, FilesError, Listed, ReadError};
+use super::{Content, FilesError, Listed, ReadError, connector::Connector};
 use crate::ledger::Ledger;
 
 /// Piece of a large file that is sent at once. A service takes at most 10,000, so a file may have 160 GB.
@@ -184,7 +184,7 @@ impl Bucket {
 fn connect(bucket: &str) -> Result<Arc<dyn ObjectStore>, Error> {
     // Another part of the program may have chosen a provider already; either will do.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket);
+    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_http_connector(Connector);
     // Whoever names an endpoint without TLS wants to use it.
     if builder.get_config_value(&AmazonS3ConfigKey::Endpoint).is_some_and(|url| url.starts_with("http://")) {
         builder = builder.with_allow_http(true);

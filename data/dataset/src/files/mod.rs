@@ -5,6 +5,7 @@
 //! bounded before anything is read; a file is written whole or not at all.
 
 mod bucket;
+mod connector;
 mod content;
 mod folder;
 mod sizes;
