@@ -15,7 +15,9 @@ mod consumer;
 mod delivery;
 mod link;
 mod probe;
+mod publish_error;
 mod publisher;
+mod returns;
 
 use std::time::Duration;
 
@@ -28,7 +30,8 @@ pub use self::{
     consumer::{Consumer, Renewal, Subscription},
     delivery::{Delivery, DeliveryLost, Receipt},
     probe::probe,
-    publisher::{PublishError, Publisher},
+    publish_error::PublishError,
+    publisher::Publisher,
 };
 
 /// Where RabbitMQ is and how patient to be with it.

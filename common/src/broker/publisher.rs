@@ -1,11 +1,11 @@
 //! Publishing: persistent, mandatory, confirmed, through a bounded window.
 //!
-//! Owns what a publish promises and how it fails. Does not own the connection's upkeep (see `confirms`)
+//! Owns what a publish promises. Does not own the connection's upkeep (see `confirms`)
 //! or when a job is published again. Invariant: `Ok` means that the broker holds the message on disk in
 //! its queue; an error means that it may or may not.
 
 use std::{
-    sync::{Arc, PoisonError, RwLock},
+    sync::{Arc, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -19,54 +19,17 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     BrokerConfig, BrokerError,
     codec::{DeadNote, Message},
-    confirms::{Desk, Publication, Session},
+    confirms::{Current, Desk, Publication, Session},
     connection::{Endpoint, Patience},
+    publish_error::PublishError,
 };
 use crate::{
-    job::envelope::{Envelope, EnvelopeError},
+    job::envelope::Envelope,
     topology::{DEAD, Route, Tier},
 };
 
 /// How long a question about a queue may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Why a publish failed.
-#[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
-pub enum PublishError {
-    /// The job is too large to publish.
-    #[error("the job is not published: {0}")]
-    Oversized(EnvelopeError),
-    /// No queue is bound for it: nobody consumes this route.
-    #[error("no queue takes '{routing_key}' from exchange '{exchange}'")]
-    Unroutable {
-        /// The exchange.
-        exchange: String,
-        /// The routing key.
-        routing_key: String,
-    },
-    /// The queue is full.
-    #[error("the queue for '{routing_key}' on exchange '{exchange}' takes no more messages: it is full")]
-    Full {
-        /// The exchange.
-        exchange: String,
-        /// The routing key.
-        routing_key: String,
-    },
-    /// The broker did not confirm in time. The message may yet arrive.
-    #[error("RabbitMQ did not confirm within {0:?}")]
-    Timeout(Duration),
-    /// The connection was lost before the broker confirmed. The message may have arrived.
-    #[error("the connection to RabbitMQ was lost before it confirmed")]
-    Disconnected,
-}
-
-impl PublishError {
-    /// Whether the same publish may succeed later without anybody's help.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Full { .. } | Self::Timeout(_) | Self::Disconnected)
-    }
-}
 
 /// A handle for publishing. Clones share one connection, which is replaced whenever it is lost; it closes
 /// when the last clone is dropped.
@@ -80,9 +43,6 @@ pub struct Publisher {
     /// Ends the task behind this handle when the last clone is dropped.
     _stop: Arc<DropGuard>,
 }
-
-/// The connection of the moment, if there is one.
-pub(super) type Current = Arc<RwLock<Option<Arc<Connection>>>>;
 
 impl Publisher {
     /// Connects and declares the topology, waiting for a broker that is down and saying so.
@@ -188,24 +148,5 @@ impl Publisher {
             confirmed.await.unwrap_or(Err(PublishError::Disconnected))
         };
         timeout(self.timeout, sending).await.unwrap_or(Err(PublishError::Timeout(self.timeout)))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_passing_failures_are_retryable() {
-        let (exchange, routing_key) = ("subwatch.jobs".to_owned(), "embed.v1".to_owned());
-        let check = |error: PublishError, want| assert_eq!(error.is_retryable(), want, "{error}");
-        check(PublishError::Oversized(EnvelopeError::TooLarge { bytes: 1 << 20 }), false);
-        check(
-            PublishError::Unroutable { exchange: exchange.clone(), routing_key: routing_key.clone() },
-            false,
-        );
-        check(PublishError::Full { exchange, routing_key }, true);
-        check(PublishError::Timeout(Duration::from_secs(30)), true);
-        check(PublishError::Disconnected, true);
     }
 }

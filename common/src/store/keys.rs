@@ -1,10 +1,19 @@
 //! The names of the keys.
 //!
 //! Owns the layout; everything of one submission shares the hash tag `{<submission id>}`, so a script
-//! over it stays in one slot, and embeddings spread over 4,096 slots.
+//! over it stays in one slot. A space's embeddings are spread over 4,096 buckets by the first three hexadecimal digits
+//! of their digests, each in a slot of its own.
 
-use super::spaces::bucket_of;
 use crate::{digest::Digest, embedding::Space, ids::SubmissionId};
+
+/// Buckets of a space.
+pub const BUCKETS: usize = 4096;
+
+/// The bucket that holds a digest's embedding.
+#[must_use]
+pub fn bucket_of(digest: &Digest) -> usize {
+    usize::from(digest.0[0]) << 4 | usize::from(digest.0[1] >> 4)
+}
 
 /// Makes key names under one prefix.
 #[derive(Clone, Debug)]
@@ -117,5 +126,18 @@ impl Keys {
 
     pub(super) fn doorbell(&self) -> String {
         format!("{}doorbell", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_are_the_first_three_digits() {
+        for text in ["a", "b", "c"] {
+            let digest = Digest::of(text.as_bytes());
+            assert_eq!(bucket_of(&digest), usize::from_str_radix(&digest.prefix(3), 16).unwrap());
+        }
     }
 }

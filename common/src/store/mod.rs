@@ -40,12 +40,12 @@ pub use self::{
     doorbell::{Doorbell, Doorbells},
     idempotency::Claim,
     jobs::{Company, Finish, Holder, JobRef, JobState, JobStatus, Mishap, Pause, Requeue, Start, Touch},
+    keys::{BUCKETS, bucket_of},
     manners::{Admission, Lease, Limits, PausedSource, Verdict},
     quota::{QuotaDay, QuotaUse, Spending},
     robots::RobotsFile,
     runs::{NodeFinish, Parameters},
     server::ServerInfo,
-    spaces::{BUCKETS, bucket_of},
     submissions::{NewSubmission, Opening, State, Submission, SubmissionKind},
     workers::{WorkerRecord, WorkerView},
 };

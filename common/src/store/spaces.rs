@@ -1,21 +1,11 @@
 //! Spaces as a whole: which there are, how large they are, and how they are read and dropped.
 //!
-//! Owns the register of spaces and the walk over their buckets. A space's embeddings lie in 4,096 buckets
-//! by the first three hexadecimal digits of their digests (see [`super::keys`]).
+//! Owns the register of spaces and the walk over their buckets (see [`super::keys`]).
 
 use std::collections::HashMap;
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, keys::BUCKETS};
 use crate::{digest::Digest, embedding::Space};
-
-/// Buckets of a space.
-pub const BUCKETS: usize = 4096;
-
-/// The bucket a digest's embedding lies in.
-#[must_use]
-pub fn bucket_of(digest: &Digest) -> usize {
-    usize::from(digest.0[0]) << 4 | usize::from(digest.0[1] >> 4)
-}
 
 impl Store {
     /// Registers a space, unless it is, with what it was made by, for listings.
@@ -75,18 +65,5 @@ impl Store {
         }
         pipe.hdel(self.keys.spaces(), &space.0).ignore();
         Ok(pipe.query_async(&mut self.connection.clone()).await?)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn buckets_are_the_first_three_digits() {
-        for text in ["a", "b", "c"] {
-            let digest = Digest::of(text.as_bytes());
-            assert_eq!(bucket_of(&digest), usize::from_str_radix(&digest.prefix(3), 16).unwrap());
-        }
     }
 }
