@@ -6,14 +6,20 @@
 //! makes a program unready and leaves it alive.
 
 use std::{
+    convert::Infallible,
     io,
     net::SocketAddr,
     sync::{Arc, OnceLock},
     time::Duration,
 };
 
-use axum::{Router, extract::State, http::StatusCode, routing::get};
 use futures::future::BoxFuture;
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{ALLOW, CONTENT_TYPE, HeaderValue},
+    service::service_fn,
+};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -40,9 +46,12 @@ impl Health {
     pub async fn serve(&self, address: SocketAddr, stop: CancellationToken) -> io::Result<SocketAddr> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let routes =
-            Router::new().route("/healthz", get(alive)).route("/readyz", get(ready)).with_state(self.clone());
-        tokio::spawn(listener::serve(listener, routes, BOUNDS, stop));
+        let health = self.clone();
+        let probes = service_fn(move |request: Request<Incoming>| {
+            let health = health.clone();
+            async move { Ok::<_, Infallible>(health.answer(request.method(), request.uri().path()).await) }
+        });
+        tokio::spawn(listener::serve(listener, probes, BOUNDS, stop));
         Ok(address)
     }
 
@@ -55,6 +64,26 @@ impl Health {
     /// From now on `check` says whether the program should go on; without one, whoever answers does.
     pub fn watched(&self, check: Check) {
         let _ = self.alive.set(check);
+    }
+
+    /// Answers a probe. hyper leaves the body out of the answer to a HEAD.
+    async fn answer(&self, method: &Method, path: &str) -> Response<String> {
+        let mut response = Response::new(String::new());
+        let (status, text) = match path {
+            "/healthz" | "/readyz" if !matches!(*method, Method::GET | Method::HEAD) => {
+                response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET,HEAD"));
+                (StatusCode::METHOD_NOT_ALLOWED, String::new())
+            }
+            "/healthz" => answer("ok", self.alive().await),
+            "/readyz" => answer("ready", self.ready().await),
+            _ => (StatusCode::NOT_FOUND, String::new()),
+        };
+        if !text.is_empty() {
+            let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+            response.headers_mut().insert(CONTENT_TYPE, plain);
+        }
+        (*response.status_mut(), *response.body_mut()) = (status, text);
+        response
     }
 
     async fn ready(&self) -> Result<(), String> {
@@ -72,14 +101,6 @@ impl Health {
     }
 }
 
-async fn ready(State(health): State<Health>) -> (StatusCode, String) {
-    answer("ready", health.ready().await)
-}
-
-async fn alive(State(health): State<Health>) -> (StatusCode, String) {
-    answer("ok", health.alive().await)
-}
-
 fn answer(well: &str, checked: Result<(), String>) -> (StatusCode, String) {
     match checked {
         Ok(()) => (StatusCode::OK, format!("{well}\n")),
@@ -95,23 +116,40 @@ mod tests {
         Box::new(move || Box::pin(async move { answer.map_err(str::to_owned) }))
     }
 
+    async fn get(health: Health, path: &str) -> (StatusCode, String) {
+        let response = health.answer(&Method::GET, path).await;
+        (response.status(), response.into_body())
+    }
+
     #[tokio::test]
     async fn readiness_is_starting_then_what_the_check_says() {
         let health = Health::default();
         assert_eq!(health.ready().await, Err("starting".to_owned()));
         health.started(saying(Err("Redis does not serve")));
-        assert_eq!(ready(State(health)).await.0, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(get(health, "/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
         let health = Health::default();
         health.started(saying(Ok(())));
-        assert_eq!(ready(State(health)).await, (StatusCode::OK, "ready\n".to_owned()));
+        assert_eq!(get(health, "/readyz").await, (StatusCode::OK, "ready\n".to_owned()));
     }
 
     #[tokio::test]
     async fn who_answers_is_alive_unless_the_check_says_otherwise() {
         let health = Health::default();
-        assert_eq!(alive(State(health.clone())).await, (StatusCode::OK, "ok\n".to_owned()));
+        assert_eq!(get(health.clone(), "/healthz").await, (StatusCode::OK, "ok\n".to_owned()));
         health.watched(saying(Err("the model is stuck")));
         let want = (StatusCode::SERVICE_UNAVAILABLE, "the model is stuck\n".to_owned());
-        assert_eq!(alive(State(health)).await, want);
+        assert_eq!(get(health, "/healthz").await, want);
+    }
+
+    #[tokio::test]
+    async fn nothing_but_the_two_probes_is_served() {
+        let health = Health::default();
+        assert_eq!(get(health.clone(), "/").await.0, StatusCode::NOT_FOUND);
+        assert_eq!(get(health.clone(), "/healthz/").await.0, StatusCode::NOT_FOUND);
+        let posted = health.answer(&Method::POST, "/readyz").await;
+        assert_eq!(
+            (posted.status(), &posted.headers()[ALLOW]),
+            (StatusCode::METHOD_NOT_ALLOWED, &"GET,HEAD".parse().unwrap())
+        );
     }
 }

@@ -3,14 +3,17 @@
 //! Owns the number of connections, the size and the time of a request's head, and the end of them all. Does
 //! not own what a request asks for.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{error::Error, io, sync::Arc, time::Duration};
 
-use axum::Router;
-use hyper::server::conn::http1;
+use hyper::{
+    Request, Response,
+    body::{Body, Incoming},
+    server::conn::http1,
+    service::Service,
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::GracefulShutdown,
-    service::TowerToHyperService,
 };
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -35,7 +38,13 @@ pub struct Bounds {
 }
 
 /// Serves until `stop`, then lets open requests end.
-pub async fn serve(listener: TcpListener, routes: Router, bounds: Bounds, stop: CancellationToken) {
+pub async fn serve<S, B>(listener: TcpListener, service: S, bounds: Bounds, stop: CancellationToken)
+where
+    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
+    S::Future: Send,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
+{
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(bounds.head).max_buf_size(MAX_HEAD_BYTES);
     let room = Arc::new(Semaphore::new(bounds.connections));
@@ -47,10 +56,9 @@ pub async fn serve(listener: TcpListener, routes: Router, bounds: Bounds, stop: 
             () = stop.cancelled() => break,
         };
         let (Ok(permit), stream) = accepted else { unreachable!("the semaphore is never closed") };
-        let service = TowerToHyperService::new(routes.clone());
-        let connection = open.watch(http.serve_connection(TokioIo::new(stream), service));
+        let connection = open.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
         tokio::spawn(async move {
-            // A connection that breaks off concerns nobody but its client.
+            // A connection that breaks off concerns only its client.
             let _ = connection.await;
             drop(permit);
         });

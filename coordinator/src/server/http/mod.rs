@@ -26,6 +26,7 @@ use axum::{
     routing::{delete, get, post},
 };
 use common::listener::{self, Bounds};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::timeout::TimeoutLayer;
@@ -111,7 +112,8 @@ pub async fn serve(
     access: Access,
     stop: CancellationToken,
 ) {
-    listener::serve(listener, router(coordinator, max_image_bytes, access), BOUNDS, stop).await;
+    let service = TowerToHyperService::new(router(coordinator, max_image_bytes, access));
+    listener::serve(listener, service, BOUNDS, stop).await;
 }
 
 #[cfg(test)]
