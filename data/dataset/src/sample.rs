@@ -11,11 +11,13 @@ use std::{
     sync::atomic::{AtomicU32, Ordering},
 };
 
-use images::decode::Picture;
+use images::{
+    encode::{self, EncodeError},
+    picture::Picture,
+};
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 use serde_json::json;
-use turbojpeg::{Image, PixelFormat, Subsamp};
 
 /// Most thumbnails in one dataset.
 pub const MAX_COUNT: u32 = 1_000_000;
@@ -49,7 +51,7 @@ pub enum SampleError {
     },
     /// A picture cannot be encoded.
     #[error("a picture cannot be encoded: {0}")]
-    Encode(#[from] turbojpeg::Error),
+    Encode(#[from] EncodeError),
 }
 
 /// Makes a dataset of `count` thumbnails in `folder`, on all cores. `progress` hears how many are done,
@@ -78,7 +80,10 @@ pub fn generate(
                 return Ok(rows);
             }
             let video = Video::draw(seed, at);
-            write(&thumbnails.join(format!("{}.jpg", video.id)), &encode(&video.picture())?)?;
+            write(
+                &thumbnails.join(format!("{}.jpg", video.id)),
+                &encode::jpeg(&video.picture(), JPEG_QUALITY)?,
+            )?;
             rows.push((at, video.row()));
             progress(done.fetch_add(1, Ordering::Relaxed) + 1);
         }
@@ -113,13 +118,6 @@ fn create_folder(path: &Path) -> Result<(), SampleError> {
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), SampleError> {
     fs::write(path, bytes).map_err(|error| SampleError::System { path: path.to_path_buf(), error })
-}
-
-fn encode(picture: &Picture) -> Result<Vec<u8>, SampleError> {
-    let (width, height) = (picture.width as usize, picture.height as usize);
-    let image =
-        Image { pixels: picture.rgb.as_slice(), width, pitch: width * 3, height, format: PixelFormat::RGB };
-    Ok(turbojpeg::compress(image, JPEG_QUALITY, Subsamp::Sub2x2)?.to_vec())
 }
 
 /// Draws thumbnail `number` of the dataset with this seed.

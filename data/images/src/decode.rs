@@ -12,23 +12,14 @@ use common::job::outcome::{FailureReason, ItemFailure};
 use image::{DynamicImage, ImageError, ImageReader, Limits};
 use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat};
 
+use crate::picture::Picture;
+
 /// Most pixels a picture may declare.
 pub const MAX_PIXELS: u64 = 50_000_000;
 /// Widest or highest a picture may be.
 const MAX_SIDE: u32 = 65_535;
 /// Scans after which a progressive JPEG is taken for a decompression bomb.
 const MAX_SCANS: u32 = 500;
-
-/// A picture: 8-bit RGB, row by row, without padding.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Picture {
-    /// Width in pixels.
-    pub width: u32,
-    /// Height in pixels.
-    pub height: u32,
-    /// `3 · width · height` bytes.
-    pub rgb: Vec<u8>,
-}
 
 /// Decodes a picture; of an animation, the first frame.
 ///
@@ -65,6 +56,16 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Picture, ItemFailure> {
     }
     let rgb = if inks { inks_to_rgb(&pixels, is_adobe(bytes)) } else { pixels };
     Ok(Picture { width: width as u32, height: height as u32, rgb })
+}
+
+/// Reads the width and height of a JPEG from its header; whether the rest is whole shows only when it is decoded.
+///
+/// # Errors
+/// What is wrong with the header.
+pub fn jpeg_size(bytes: &[u8]) -> Result<(u32, u32), String> {
+    let header = turbojpeg::read_header(bytes).map_err(|error| error.to_string())?;
+    // JPEG has 16 bits for each.
+    Ok((header.width as u32, header.height as u32))
 }
 
 fn new_decompressor() -> turbojpeg::Result<Decompressor> {

@@ -11,7 +11,7 @@ use common::job::outcome::{FailureReason, ItemFailure};
 use serde::{Deserialize, Serialize};
 use turbojpeg::{Transform, TransformCrop};
 
-use crate::decode::{Picture, decode};
+use crate::{decode::decode, picture::Picture};
 
 /// Brightest that a row of a bar is on average, of 255.
 const BRIGHTEST_ROW: usize = 12;

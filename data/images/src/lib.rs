@@ -1,9 +1,14 @@
-//! Image bytes to the pixels that the model sees.
+//! Pictures: from bytes to the pixels that the model sees, and everything else that needs an image library.
 //!
-//! Owns decoding, resizing and the threads that do it. Does not own where images lie, or what they mean.
+//! Owns decoding, encoding, resizing, comparing and drawing, and the threads that decode. The only crate that names
+//! `turbojpeg`, `image`, `image_hasher` and `embedded_graphics`. Does not own where images are stored, or what they mean.
 
+pub mod canvas;
 pub mod decode;
+pub mod encode;
 pub mod letterbox;
+pub mod perceptual_hash;
+pub mod picture;
 pub mod placeholder;
 pub mod pool;
 pub mod preprocess;

@@ -12,7 +12,7 @@ use fast_image_resize::{
     images::{Image, ImageRef},
 };
 
-use crate::decode::{Picture, decode};
+use crate::{decode::decode, picture::Picture};
 
 /// Version of the preprocessing; part of a space's name.
 pub const VERSION: u32 = 1;

@@ -7,7 +7,7 @@ use std::{fs, path::PathBuf, str::FromStr};
 
 use dataset::sample;
 use images::{
-    decode,
+    decode, picture,
     preprocess::{self, Pixels},
 };
 use tests::{python::reference, real_data::real_data};
@@ -201,7 +201,7 @@ fn resize_is_pillows_on_identical_pixels() {
         let size = |at: usize| u32::from_le_bytes(rest[at..at + 4].try_into().unwrap());
         let (width, height) = (size(0), size(4));
         let decoded = 8 + (width * height * 3) as usize;
-        let picture = decode::Picture { width, height, rgb: rest[8..decoded].to_vec() };
+        let picture = picture::Picture { width, height, rgb: rest[8..decoded].to_vec() };
         let want = &rest[decoded..decoded + 224 * 224 * 3];
         let ours = preprocess::resize(&picture).unwrap().0;
         let greatest = ours.iter().zip(want).map(|(a, b)| a.abs_diff(*b)).max().unwrap();

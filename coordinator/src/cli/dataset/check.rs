@@ -15,6 +15,7 @@ use dataset::{
     imagefolder::DatasetError,
     target::Target,
 };
+use images::encode;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 use url::Url;
@@ -118,7 +119,7 @@ fn write_pictures(
     let mut written = Vec::new();
     for (name, picture) in drawn {
         let path = folder.join(name);
-        std::fs::write(&path, pictures::png(&picture)).map_err(|error| failed(&path, error))?;
+        std::fs::write(&path, encode::png(&picture)).map_err(|error| failed(&path, error))?;
         written.push(path);
     }
     if let (Ok(inner), Ok(outer)) = (folder.canonicalize(), Path::new(dataset).canonicalize())

@@ -5,13 +5,13 @@
 
 use std::fmt;
 
-use images::placeholder::is_placeholder;
+use images::{decode::jpeg_size, placeholder::is_placeholder};
 use serde::{Deserialize, Serialize};
 
 use super::ids::VideoId;
 
 /// Size in pixels of the grey picture that stands for a missing thumbnail, which no variant here has.
-const PLACEHOLDER_SIZE: (usize, usize) = (120, 90);
+const PLACEHOLDER_SIZE: (u32, u32) = (120, 90);
 
 /// A thumbnail's size, by YouTube's name for it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
@@ -123,26 +123,24 @@ pub fn judge(status: u16, bytes: &[u8]) -> Reply {
     if is_placeholder(bytes) {
         return Reply::Missing;
     }
-    match turbojpeg::read_header(bytes) {
+    match jpeg_size(bytes) {
         // The same grey, compressed anew.
-        Ok(header) if (header.width, header.height) == PLACEHOLDER_SIZE => Reply::Missing,
-        // JPEG has 16 bits for each.
-        Ok(header) => Reply::Picture(header.width as u32, header.height as u32),
+        Ok(PLACEHOLDER_SIZE) => Reply::Missing,
+        Ok((width, height)) => Reply::Picture(width, height),
         Err(error) => Reply::Failed(format!("{} bytes that are no JPEG: {error}", bytes.len())),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use turbojpeg::{Image, PixelFormat, Subsamp};
+    use images::{encode, picture::Picture};
 
     use super::*;
     use crate::real_data::real_data;
 
-    fn jpeg(width: usize, height: usize) -> Vec<u8> {
-        let pixels = vec![77; width * height * 3];
-        let image = Image { pixels: &pixels[..], width, pitch: width * 3, height, format: PixelFormat::RGB };
-        turbojpeg::compress(image, 90, Subsamp::Sub2x2).unwrap().to_vec()
+    fn jpeg(width: u32, height: u32) -> Vec<u8> {
+        let rgb = vec![77; (width * height * 3) as usize];
+        encode::jpeg(&Picture { width, height, rgb }, 90).unwrap()
     }
 
     #[test]

@@ -50,13 +50,13 @@ pub(super) fn near(images: Vec<Seen>, name: impl Fn(u32) -> String) -> (Vec<Near
     let mut groups: Vec<Vec<(u32, u32)>> = Vec::new();
     let mut beyond_first = 0;
     for image in images {
-        match index.nearest(&image.likeness) {
+        match index.nearest(&image.hash) {
             Some((group, bits)) => {
                 groups[group as usize].push((image.item, bits));
                 beyond_first += 1;
             }
             None => {
-                index.add(image.likeness);
+                index.add(image.hash);
                 groups.push(vec![(image.item, 0)]);
             }
         }

@@ -10,13 +10,10 @@ use common::{
     job::outcome::{FailureReason, ItemFailure},
 };
 use futures::{StreamExt, stream};
-use image::RgbImage;
-use images::{decode, placeholder::is_placeholder};
+use images::{decode, perceptual_hash::PerceptualHash, picture::Picture, placeholder::is_placeholder};
 
 use super::{
-    Look,
-    near::Likeness,
-    pictures,
+    Look, pictures,
     report::{Problem, Tally},
     rows::{Item, Rows},
     suspicions::{Reason, Suspicions},
@@ -47,7 +44,7 @@ pub(super) struct Seen {
     /// The item's place.
     pub(super) item: u32,
     pub(super) digest: Digest,
-    pub(super) likeness: Likeness,
+    pub(super) hash: PerceptualHash,
 }
 
 /// A thumbnail of a contact sheet.
@@ -58,16 +55,16 @@ pub struct Thumbnail {
     /// Its label in raw units, if it has one.
     pub label: Option<f64>,
     /// Its picture, small; none where it cannot be decoded.
-    pub picture: Option<RgbImage>,
+    pub picture: Option<Picture>,
 }
 
 /// What one image turned out to be.
 struct Looked {
     digest: Digest,
-    likeness: Likeness,
+    hash: PerceptualHash,
     size: (u32, u32),
     is_placeholder: bool,
-    small: Option<RgbImage>,
+    small: Option<Picture>,
 }
 
 impl Images {
@@ -105,7 +102,7 @@ impl Images {
         item: &Item,
         looked: Result<Looked, ItemFailure>,
         suspicions: &mut Suspicions,
-    ) -> Option<RgbImage> {
+    ) -> Option<Picture> {
         let looked = match looked {
             Ok(looked) => looked,
             Err(failure) => {
@@ -125,7 +122,7 @@ impl Images {
         if looked.is_placeholder {
             suspicions.add(Reason::Placeholder, &item.name, "");
         }
-        self.seen.push(Seen { item: at, digest: looked.digest, likeness: looked.likeness });
+        self.seen.push(Seen { item: at, digest: looked.digest, hash: looked.hash });
         looked.small
     }
 }
@@ -144,10 +141,10 @@ async fn look_at(files: &Files, name: &str, keep: bool) -> Result<Looked, ItemFa
         let picture = decode::decode(&bytes)?;
         Ok(Looked {
             digest: Digest::of(&bytes),
-            likeness: Likeness::of(&picture)?,
+            hash: PerceptualHash::of(&picture)?,
             size: (picture.width, picture.height),
             is_placeholder: is_placeholder(&bytes),
-            small: keep.then(|| pictures::small(picture)),
+            small: keep.then(|| pictures::small(&picture)),
         })
     });
     looking.await.expect("decoding does not panic")

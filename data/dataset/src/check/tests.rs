@@ -6,10 +6,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use ::images::decode;
+use ::images::{decode, encode, perceptual_hash::MOST_FINE_BITS};
 use image::{RgbImage, imageops};
 use serde_json::{Value, json};
-use turbojpeg::{PixelFormat, Subsamp};
 use url::Url;
 
 use super::*;
@@ -27,10 +26,7 @@ async fn inspected(root: &Path, look: &Look) -> Inspected {
 }
 
 fn jpeg(picture: &RgbImage, quality: i32) -> Vec<u8> {
-    let (width, height) = (picture.width() as usize, picture.height() as usize);
-    let pixels = picture.as_raw().as_slice();
-    let image = turbojpeg::Image { pixels, width, pitch: width * 3, height, format: PixelFormat::RGB };
-    turbojpeg::compress(image, quality, Subsamp::Sub2x2).unwrap().to_vec()
+    encode::jpeg(&picture.clone().into(), quality).unwrap()
 }
 
 fn drawn(number: u32) -> RgbImage {
@@ -187,7 +183,7 @@ async fn pictures_that_look_alike_are_grouped_and_others_are_not() {
     assert_eq!(found.near_images.len(), 1, "{:?}", found.near_images);
     let group = &found.near_images[0];
     assert_eq!(group.items, ["07-again.jpg", "07-cropped.jpg", "07-quality.jpg", "07-third.jpg"]);
-    assert!((1..=near::MOST_FINE_BITS).contains(&group.bits), "{group:?}");
+    assert!((1..=MOST_FINE_BITS).contains(&group.bits), "{group:?}");
     assert_eq!((found.repeated_images, found.near_repeats), (1, 3));
     assert!(found.rows == 0 && found.files_without_row.is_empty() && found.suspicions.is_empty());
 }
@@ -232,17 +228,18 @@ async fn a_contact_sheet_gets_the_thumbnails_that_the_seed_draws() {
     let unreadable: Vec<&str> =
         all.thumbnails.iter().filter(|t| t.picture.is_none()).map(|t| t.video_id.as_str()).collect();
     assert_eq!(unreadable, ["video-29"]);
-    let picture = all.thumbnails[1].picture.as_ref().unwrap();
+    let picture = all.thumbnails[1].picture.clone().unwrap();
+    let picture = RgbImage::from_raw(picture.width, picture.height, picture.rgb).unwrap();
     assert_eq!((all.thumbnails[1].video_id.as_str(), picture.width()), ("video-28", 240));
     assert_eq!(all.labels, (0..29).map(|n| f64::from(n) / 10.0).collect::<Vec<_>>());
 
-    let sheet = pictures::png(&pictures::sheet(Target::ViewsPerSubscriber, &all.thumbnails, 30));
+    let sheet = encode::png(&pictures::sheet(Target::ViewsPerSubscriber, &all.thumbnails, 30));
     let decoded = decode::decode(&sheet).unwrap();
     let rows_of_it = picture.enumerate_rows().map(|(_, row)| row.flat_map(|(_, _, pixel)| pixel.0).collect());
     let missing = |row: &Vec<u8>| !decoded.rgb.windows(row.len()).any(|part| part == row.as_slice());
     let missing = rows_of_it.step_by(20).filter(missing).count();
     assert_eq!(missing, 0, "rows of a thumbnail are not on the sheet");
-    let histogram = pictures::png(&pictures::histogram(Target::ViewsPerSubscriber, &all.labels));
+    let histogram = encode::png(&pictures::histogram(Target::ViewsPerSubscriber, &all.labels));
     assert_eq!(decode::decode(&histogram).unwrap().width, 1200);
 }
 

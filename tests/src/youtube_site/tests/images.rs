@@ -3,7 +3,7 @@
 use std::{collections::HashSet, io::Cursor};
 
 use image::{AnimationDecoder, codecs::gif::GifDecoder};
-use images::decode::Picture;
+use images::picture::Picture;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 
 use super::{client, get, site};

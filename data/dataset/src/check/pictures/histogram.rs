@@ -2,11 +2,14 @@
 //!
 //! Owns the axes: labels lie on `ln(1 + label)` and are written in raw units, items lie on a linear axis from 0.
 
-use image::RgbImage;
+use images::{
+    canvas::{At, Canvas, Letters},
+    picture::Picture,
+};
 
 use super::{
-    canvas::{ACCENT, At, Canvas, FAINT_INK, INK, Letters, RULE},
-    grouped, short,
+    colours::{ACCENT, FAINT_INK, INK, PAPER, RULE},
+    numbers::{grouped, short},
 };
 use crate::{
     check::labels::{Bins, at_quantile, bins},
@@ -28,8 +31,8 @@ const APART: u32 = 64;
 
 /// Draws the distribution of labels, which are in order.
 #[must_use]
-pub fn histogram(target: Target, labels: &[f64]) -> RgbImage {
-    let mut canvas = Canvas::new(WIDTH, HEIGHT);
+pub fn histogram(target: Target, labels: &[f64]) -> Picture {
+    let mut canvas = Canvas::new(WIDTH, HEIGHT, PAPER);
     let title = format!("{} of {} thumbnails", what(target), grouped(labels.len() as u64));
     canvas.write(&title, LEFT, 28, At::Left, Letters::Title, INK);
     match bins(labels, BARS as usize) {
@@ -128,16 +131,21 @@ fn ticks(bins: &Bins) -> Vec<(u32, f64)> {
 
 #[cfg(test)]
 mod tests {
+    use image::RgbImage;
+
     use super::*;
-    use crate::check::pictures::canvas::{PAPER, pixel};
+
+    fn drawn(target: Target, labels: &[f64]) -> RgbImage {
+        let picture = histogram(target, labels);
+        RgbImage::from_raw(picture.width, picture.height, picture.rgb).unwrap()
+    }
 
     /// Pixels of the accent in the middle of each bar.
     fn bars(picture: &RgbImage) -> Vec<u32> {
-        let accent = pixel(ACCENT);
         // Beside the line of the median, which may stand in the middle of a bar.
         let x = |bar: u32| LEFT + bar * BAR_WIDTH + 4;
         let pixels =
-            |bar: u32| (0..HEIGHT).filter(|y| *picture.get_pixel(x(bar), *y) == accent).count() as u32;
+            |bar: u32| (0..HEIGHT).filter(|y| picture.get_pixel(x(bar), *y).0 == ACCENT).count() as u32;
         (0..BARS).map(pixels).collect()
     }
 
@@ -149,7 +157,7 @@ mod tests {
         labels.extend([label(9.0); 30]);
         labels.extend([label(51.0); 59]);
         labels.push(Transform::Log1p.invert(5.2));
-        let picture = histogram(Target::ViewsPerSubscriber, &labels);
+        let picture = drawn(Target::ViewsPerSubscriber, &labels);
         assert_eq!(picture.dimensions(), (WIDTH, HEIGHT));
         let bars = bars(&picture);
         assert_eq!((bars[9], bars[51]), (BARS_HEIGHT / 2, BARS_HEIGHT));
@@ -162,9 +170,9 @@ mod tests {
         let wide: Vec<f64> = (0..4000).map(|n| Transform::Log1p.invert(f64::from(n) / 130.0)).collect();
         for labels in [&wide[..], &[0.5; 7], &[1e15, 1e15 + 1.0], &[]] {
             for target in Target::ALL {
-                let picture = histogram(target, labels);
+                let picture = drawn(target, labels);
                 let edge = |x: u32, y: u32| x < 8 || y < 8 || x >= WIDTH - 8 || y >= HEIGHT - 8;
-                let clean = picture.enumerate_pixels().all(|(x, y, at)| !edge(x, y) || *at == pixel(PAPER));
+                let clean = picture.enumerate_pixels().all(|(x, y, at)| !edge(x, y) || at.0 == PAPER);
                 assert!(clean, "{target}, {} labels", labels.len());
             }
         }

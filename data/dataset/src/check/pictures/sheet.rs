@@ -2,11 +2,14 @@
 //!
 //! Owns the arrangement. What cannot be decoded keeps its place, and says so.
 
-use image::RgbImage;
+use images::{
+    canvas::{At, Canvas, Letters},
+    picture::Picture,
+};
 
 use super::{
-    canvas::{ACCENT, At, Canvas, FAINT_INK, INK, Letters, RULE},
-    grouped, short,
+    colours::{ACCENT, FAINT_INK, INK, PAPER, RULE},
+    numbers::{grouped, short},
 };
 use crate::{check::Thumbnail, target::Target};
 
@@ -20,22 +23,30 @@ const TITLE: u32 = 80;
 const CAPTION: u32 = 46;
 
 /// The size in which a picture is shown: as large as has room, in its own proportions.
-pub(super) fn fitting(width: u32, height: u32) -> (u32, u32) {
+fn fitting(width: u32, height: u32) -> (u32, u32) {
     let scale = (f64::from(MOST.0) / f64::from(width)).min(f64::from(MOST.1) / f64::from(height));
     let scaled = |side: u32, most: u32| ((f64::from(side) * scale).round() as u32).clamp(1, most);
     (scaled(width, MOST.0), scaled(height, MOST.1))
 }
 
+/// Returns a copy that is as large as a contact sheet shows it.
+pub(in crate::check) fn small(picture: &Picture) -> Picture {
+    let (width, height) = fitting(picture.width, picture.height);
+    picture.scaled(width, height)
+}
+
 /// Draws thumbnails in the order given; `items` is how many they were drawn from.
 #[must_use]
-pub fn sheet(target: Target, thumbnails: &[Thumbnail], items: u64) -> RgbImage {
+pub fn sheet(target: Target, thumbnails: &[Thumbnail], items: u64) -> Picture {
     let count = thumbnails.len() as u32;
     let rows = count.div_ceil(COLUMNS).max(1);
     // No higher than the highest of them needs.
-    let heights = thumbnails.iter().filter_map(|thumbnail| thumbnail.picture.as_ref()).map(RgbImage::height);
+    let heights =
+        thumbnails.iter().filter_map(|thumbnail| thumbnail.picture.as_ref()).map(|picture| picture.height);
     let high = heights.max().unwrap_or(MOST.1 * 3 / 4);
     let cell = (MOST.0 + GAP, high + CAPTION + GAP);
-    let mut canvas = Canvas::new(2 * MARGIN + COLUMNS * cell.0 - GAP, TITLE + rows * cell.1 + MARGIN - GAP);
+    let (width, height) = (2 * MARGIN + COLUMNS * cell.0 - GAP, TITLE + rows * cell.1 + MARGIN - GAP);
+    let mut canvas = Canvas::new(width, height, PAPER);
     let title = format!("{} of {} thumbnails, drawn at random", grouped(count.into()), grouped(items));
     canvas.write(&title, MARGIN, 22, At::Left, Letters::Title, INK);
     let explained = format!("{}, the highest first", target.name().replace('-', " "));
@@ -45,7 +56,7 @@ pub fn sheet(target: Target, thumbnails: &[Thumbnail], items: u64) -> RgbImage {
         match &thumbnail.picture {
             Some(picture) => {
                 // In the middle, and on the line that the caption hangs from.
-                canvas.paste(picture, x + (MOST.0 - picture.width()) / 2, y + high - picture.height());
+                canvas.paste(picture, x + (MOST.0 - picture.width) / 2, y + high - picture.height);
             }
             None => {
                 canvas.fill(x, y, MOST.0, high, RULE);
@@ -74,8 +85,9 @@ fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use image::{Rgb, RgbImage};
+
     use super::*;
-    use crate::check::pictures::canvas::{PAPER, pixel};
 
     #[test]
     fn a_sheet_contains_its_thumbnails() {
@@ -83,11 +95,12 @@ mod tests {
         let thumbnail = |(at, colour): (usize, &[u8; 3])| Thumbnail {
             video_id: format!("{}{at}", "long".repeat(20)),
             label: (at % 2 == 0).then_some(1e9),
-            picture: Some(RgbImage::from_pixel(240, if at == 2 { 180 } else { 135 }, image::Rgb(*colour))),
+            picture: Some(RgbImage::from_pixel(240, if at == 2 { 180 } else { 135 }, Rgb(*colour)).into()),
         };
         let mut thumbnails: Vec<Thumbnail> = colours.iter().enumerate().map(thumbnail).collect();
         thumbnails.push(Thumbnail { video_id: "bad".to_owned(), label: None, picture: None });
         let sheet = sheet(Target::Views, &thumbnails, 1_000_000);
+        let sheet = RgbImage::from_raw(sheet.width, sheet.height, sheet.rgb).unwrap();
         assert_eq!(
             sheet.dimensions(),
             (2 * MARGIN + 5 * 260 - GAP, TITLE + 2 * (180 + CAPTION + GAP) + MARGIN - GAP)
@@ -98,7 +111,7 @@ mod tests {
         }
         let (width, height) = sheet.dimensions();
         let edge = |x: u32, y: u32| x < 16 || y < 16 || x >= width - 16 || y >= height - 16;
-        assert!(sheet.enumerate_pixels().all(|(x, y, at)| !edge(x, y) || *at == pixel(PAPER)));
+        assert!(sheet.enumerate_pixels().all(|(x, y, at)| !edge(x, y) || at.0 == PAPER));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! A picture that is drawn on: rectangles, lines and words.
 //!
-//! Owns the colours, and the only use of the drawing library. Its letters are bitmaps of fixed sizes, which hold
-//! Latin letters alone; others are drawn as `?`.
+//! Owns the letters, which come with the program, so that a drawing is the same on every machine: bitmaps of fixed sizes,
+//! which hold Latin letters alone; others are drawn as `?`. Does not own what is drawn.
 
 use std::convert::Infallible;
 
@@ -16,20 +16,14 @@ use embedded_graphics::{
 };
 use image::{Rgb, RgbImage, imageops};
 
-/// What is drawn on.
-pub(super) const PAPER: Rgb888 = Rgb888::new(0xfc, 0xfc, 0xfb);
-/// Words that matter.
-pub(super) const INK: Rgb888 = Rgb888::new(0x1f, 0x24, 0x2c);
-/// Words that explain.
-pub(super) const FAINT_INK: Rgb888 = Rgb888::new(0x5a, 0x61, 0x6e);
-/// Lines that guide the eye.
-pub(super) const RULE: Rgb888 = Rgb888::new(0xe3, 0xe5, 0xe8);
-/// The one colour.
-pub(super) const ACCENT: Rgb888 = Rgb888::new(0x2f, 0x6f, 0xb5);
+use crate::picture::Picture;
+
+/// R, G and B.
+pub type Colour = [u8; 3];
 
 /// Sizes of letters.
 #[derive(Clone, Copy)]
-pub(super) enum Letters {
+pub enum Letters {
     /// Ten pixels wide.
     Title,
     /// Nine pixels wide.
@@ -47,8 +41,9 @@ impl Letters {
         }
     }
 
-    /// Width of so many letters.
-    pub(super) fn width(self, letters: usize) -> u32 {
+    /// Returns the width of so many letters.
+    #[must_use]
+    pub fn width(self, letters: usize) -> u32 {
         let font = self.font();
         letters as u32 * (font.character_size.width + font.character_spacing)
     }
@@ -56,7 +51,7 @@ impl Letters {
 
 /// Which part of a text lies where it is put.
 #[derive(Clone, Copy)]
-pub(super) enum At {
+pub enum At {
     /// Its upper left corner.
     Left,
     /// The middle of its upper edge.
@@ -66,43 +61,50 @@ pub(super) enum At {
 }
 
 /// A picture that is drawn on.
-pub(super) struct Canvas {
-    picture: RgbImage,
+pub struct Canvas {
+    image: RgbImage,
 }
 
 impl Canvas {
-    pub(super) fn new(width: u32, height: u32) -> Self {
-        Self { picture: RgbImage::from_pixel(width, height, pixel(PAPER)) }
+    /// Makes a canvas of one colour.
+    #[must_use]
+    pub fn new(width: u32, height: u32, paper: Colour) -> Self {
+        Self { image: RgbImage::from_pixel(width, height, Rgb(paper)) }
     }
 
-    pub(super) fn fill(&mut self, x: u32, y: u32, width: u32, height: u32, colour: Rgb888) {
+    /// Fills a rectangle whose upper left corner is at `x`, `y`.
+    pub fn fill(&mut self, x: u32, y: u32, width: u32, height: u32, colour: Colour) {
         let area = Rectangle::new(point(x, y), Size::new(width, height));
-        done(area.into_styled(PrimitiveStyle::with_fill(colour)).draw(self));
+        done(area.into_styled(PrimitiveStyle::with_fill(rgb(colour))).draw(self));
     }
 
-    pub(super) fn write(&mut self, text: &str, x: u32, y: u32, at: At, letters: Letters, colour: Rgb888) {
+    /// Writes a line of text.
+    pub fn write(&mut self, text: &str, x: u32, y: u32, at: At, letters: Letters, colour: Colour) {
         let alignment = match at {
             At::Left => Alignment::Left,
             At::Middle => Alignment::Center,
             At::Right => Alignment::Right,
         };
         let style = TextStyleBuilder::new().alignment(alignment).baseline(Baseline::Top).build();
-        let letters = MonoTextStyle::new(letters.font(), colour);
+        let letters = MonoTextStyle::new(letters.font(), rgb(colour));
         done(Text::with_text_style(text, point(x, y), letters, style).draw(self).map(|_| ()));
     }
 
-    pub(super) fn paste(&mut self, picture: &RgbImage, x: u32, y: u32) {
-        imageops::replace(&mut self.picture, picture, i64::from(x), i64::from(y));
+    /// Puts a picture on it, the upper left corner at `x`, `y`.
+    pub fn paste(&mut self, picture: &Picture, x: u32, y: u32) {
+        imageops::replace(&mut self.image, &picture.view(), i64::from(x), i64::from(y));
     }
 
-    pub(super) fn into_picture(self) -> RgbImage {
-        self.picture
+    /// Returns what was drawn.
+    #[must_use]
+    pub fn into_picture(self) -> Picture {
+        self.image.into()
     }
 }
 
 impl OriginDimensions for Canvas {
     fn size(&self) -> Size {
-        Size::new(self.picture.width(), self.picture.height())
+        Size::new(self.image.width(), self.image.height())
     }
 }
 
@@ -113,18 +115,17 @@ impl DrawTarget for Canvas {
     fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(&mut self, pixels: I) -> Result<(), Infallible> {
         for Pixel(point, colour) in pixels {
             if let (Ok(x), Ok(y)) = (point.x.try_into(), point.y.try_into())
-                && let Some(at) = self.picture.get_pixel_mut_checked(x, y)
+                && let Some(at) = self.image.get_pixel_mut_checked(x, y)
             {
-                *at = pixel(colour);
+                *at = Rgb([colour.r(), colour.g(), colour.b()]);
             }
         }
         Ok(())
     }
 }
 
-/// A colour as pictures have it.
-pub(super) fn pixel(colour: Rgb888) -> Rgb<u8> {
-    Rgb([colour.r(), colour.g(), colour.b()])
+fn rgb([red, green, blue]: Colour) -> Rgb888 {
+    Rgb888::new(red, green, blue)
 }
 
 fn point(x: u32, y: u32) -> Point {
