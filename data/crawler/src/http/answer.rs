@@ -2,9 +2,10 @@
 
 use common::store::StoreError;
 use reqwest::{
-    Response, StatusCode, Url,
+    Response, StatusCode,
     header::{CONTENT_TYPE, ETAG, HeaderName},
 };
+use url::Url;
 
 use super::guarded::FetchError;
 

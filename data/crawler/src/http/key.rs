@@ -7,11 +7,9 @@ use common::{
     digest::Digest,
     store::{Spending, Store, StoreError},
 };
-use reqwest::{
-    Url,
-    header::{HeaderName, HeaderValue},
-};
+use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
+use url::Url;
 
 use super::{WebError, guarded::Client, quota::pacific_day};
 

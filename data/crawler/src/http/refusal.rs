@@ -1,4 +1,4 @@
-//! What the head of an answer says about our manners.
+//! What the head of an answer says about our rate.
 //!
 //! Owns what counts as a host that has had enough of us. Bodies are not looked into: a page that merely
 //! mentions a captcha must not stop the fleet.
@@ -6,11 +6,12 @@
 use std::time::{Duration, SystemTime};
 
 use reqwest::{
-    Response, StatusCode, Url,
+    Response, StatusCode,
     header::{DATE, HeaderMap, HeaderName, RETRY_AFTER},
 };
+use url::Url;
 
-use super::{HostKind, guarded as fetch};
+use super::{HostKind, guarded};
 
 /// Longest time a host may ask to wait and still be waited for; for longer, it is paused.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -43,7 +44,7 @@ pub(super) fn of(kind: HostKind, answer: &Response) -> Option<Refusal> {
             too_many(status, retry_after(answer.headers(), SystemTime::now()))
         }
         status if status.is_redirection() && kind == HostKind::Web => {
-            gate(&fetch::redirect(answer).ok().flatten()?)
+            gate(&guarded::redirect(answer).ok().flatten()?)
         }
         _ => None,
     }

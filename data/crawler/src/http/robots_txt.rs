@@ -1,12 +1,12 @@
-//! `robots.txt`: what a site lets readers like us see (RFC 9309).
+//! The rules of a `robots.txt`, as functions of its text (RFC 9309).
 //!
-//! Owns our name in these files, and what a file says about a URL. Does not own asking for a file, nor for how
-//! long a copy applies.
+//! Owns our name in these files, and what a file says about a URL. Does not own fetching one (see
+//! [`robots`](super::robots)).
 
 use std::time::Duration;
 
-use reqwest::Url;
 use robotxt::{BYTE_LIMIT, Robots};
+use url::Url;
 
 /// Our name in these files.
 const NAME: &str = "subwatch";

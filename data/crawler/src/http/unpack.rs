@@ -3,7 +3,8 @@
 use std::io::Read;
 
 use flate2::read::MultiGzDecoder;
-use reqwest::{Response, Url, header::CONTENT_ENCODING};
+use reqwest::{Response, header::CONTENT_ENCODING};
+use url::Url;
 
 use super::WebError;
 

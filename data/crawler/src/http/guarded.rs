@@ -7,8 +7,6 @@
 //! none can grow. The addresses that were checked are those connected to, so a name that resolves anew to
 //! something else gains nothing.
 
-mod address;
-
 use std::{
     error::Error,
     net::{IpAddr, SocketAddr},
@@ -17,15 +15,15 @@ use std::{
 };
 
 use reqwest::{
-    Request, Response, StatusCode, Url,
+    Request, Response, StatusCode,
     dns::{Addrs, Name, Resolve, Resolving},
     header::LOCATION,
     redirect::Policy,
     retry,
 };
-use url::Host;
+use url::{Host, Url};
 
-use self::address::is_public;
+use super::address::is_public;
 
 /// Redirects that callers follow.
 pub const REDIRECTS: usize = 5;

@@ -1,4 +1,6 @@
-//! The place of a request: waiting for it, and giving it back whatever happens.
+//! The place of a request among those that its host allows: waiting for it, and giving it back whatever happens.
+//!
+//! Owns the order within this process. Does not own the rate limits, which the store applies for the whole fleet.
 
 use std::{
     collections::HashMap,
@@ -7,56 +9,68 @@ use std::{
 };
 
 use common::store::{Admission, Lease, Limits, Store, StoreError, Verdict};
-use reqwest::Url;
-use tokio::{runtime::Handle, sync::Mutex as Turn};
+use tokio::runtime::Handle;
+use url::Url;
 
-use super::{Web, WebError, host::name_of, refusal::Refusal};
+use super::{WebError, host::name_of, refusal::Refusal};
 
-/// Whose turn it is in this process, by host: they come in order, and one of them asks the store.
+/// Admits the requests of this process.
+pub(super) struct Admissions {
+    store: Store,
+    /// Who asks, for people.
+    worker: String,
+    queues: Queues,
+}
+
+/// Whose turn it is in this process, by host: requests come in order, and one of them asks the store.
 #[derive(Default)]
-pub(super) struct Turns(Mutex<HashMap<String, Weak<Turn<()>>>>);
+struct Queues(Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>);
 
-impl Turns {
-    fn of(&self, host: &str) -> Arc<Turn<()>> {
-        let mut turns = self.0.lock().expect("no holder of this lock panics");
-        if let Some(turn) = turns.get(host).and_then(Weak::upgrade) {
-            return turn;
+impl Queues {
+    fn of(&self, host: &str) -> Arc<tokio::sync::Mutex<()>> {
+        let mut queues = self.0.lock().expect("no holder of this lock panics");
+        if let Some(queue) = queues.get(host).and_then(Weak::upgrade) {
+            return queue;
         }
-        let turn = Arc::new(Turn::new(()));
-        turns.retain(|_, turn| turn.strong_count() > 0);
-        turns.insert(host.to_owned(), Arc::downgrade(&turn));
-        turn
+        let queue = Arc::new(tokio::sync::Mutex::new(()));
+        queues.retain(|_, queue| queue.strong_count() > 0);
+        queues.insert(host.to_owned(), Arc::downgrade(&queue));
+        queue
     }
 }
 
-impl Web {
+impl Admissions {
+    pub(super) fn new(store: Store, worker: &str) -> Self {
+        Self { store, worker: worker.to_owned(), queues: Queues::default() }
+    }
+
     /// Waits until a request to the host of `url` may start.
     ///
     /// Turns are fair within a process. Between processes the store lets in whoever asks first; each comes
     /// back a little later than it was told, by chance, so that none is always the first.
-    pub(super) async fn place(&self, url: &Url, limits: Limits) -> Result<Place, WebError> {
+    pub(super) async fn admit(&self, url: &Url, limits: Limits) -> Result<Place, WebError> {
         let host = name_of(url);
-        let turn = self.inner.turns.of(&host);
-        let _turn = turn.lock().await;
+        let queue = self.queues.of(&host);
+        let _turn = queue.lock().await;
         loop {
             // In a task of its own, so that nobody who stops waiting now leaves a place behind.
-            let (store, worker, name) = (self.inner.store.clone(), self.inner.worker.clone(), host.clone());
-            let asking = tokio::spawn(async move {
+            let (store, worker, name) = (self.store.clone(), self.worker.clone(), host.clone());
+            let admission = tokio::spawn(async move {
                 let admission = store.admit(&name, limits, &worker).await?;
                 Ok::<_, StoreError>(match admission {
-                    Admission::Go(lease) => Asked::Go(Box::new(Place::new(store, lease))),
-                    Admission::Wait(time) => Asked::Wait(time),
-                    Admission::Paused { until_ms, reason } => Asked::Paused { until_ms, reason },
+                    Admission::Go(lease) => Admitted::Go(Box::new(Place::new(store, lease))),
+                    Admission::Wait(time) => Admitted::Wait(time),
+                    Admission::Paused { until_ms, reason } => Admitted::Paused { until_ms, reason },
                 })
             });
             let ends = |_| StoreError::Unavailable("this worker ends".to_owned());
-            match asking.await.map_err(ends)?? {
-                Asked::Go(place) => return Ok(*place),
-                Asked::Wait(time) => {
+            match admission.await.map_err(ends)?? {
+                Admitted::Go(place) => return Ok(*place),
+                Admitted::Wait(time) => {
                     let chance = rand::random_range(0.0..0.1);
                     tokio::time::sleep(time + limits.min_interval.mul_f64(chance)).await;
                 }
-                Asked::Paused { until_ms, reason } => {
+                Admitted::Paused { until_ms, reason } => {
                     return Err(WebError::Paused { host, until_ms, reason });
                 }
             }
@@ -65,7 +79,7 @@ impl Web {
 }
 
 /// An [`Admission`] whose place is given back wherever it is dropped.
-enum Asked {
+enum Admitted {
     Go(Box<Place>),
     Wait(Duration),
     Paused { until_ms: u64, reason: String },
