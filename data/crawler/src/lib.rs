@@ -1,31 +1,27 @@
-//! Crawling: reading sites with manners, into datasets.
+//! Crawling: how rows of a dataset come to be.
 //!
-//! Owns what is asked of the web, in which order, and what is made of it: [`sources`] list videos, `thumbnails`
-//! brings in their pictures, `rows` writes them down. Does not own what answers mean (see [`crate::youtube`]),
-//! nor how fast may be asked (see [`web`]).
-//! Invariants: nothing that is stored is asked for again; a part of the dataset is written whole or not at all;
-//! whatever stands in the way but the channel itself costs the job no attempt, or an attempt, and no row.
+//! [`Crawl`] brings one channel, or one slice of a list of videos, into a dataset: a source in `sources` lists the videos, the
+//! best thumbnail of each is downloaded (`thumbnails`), and `rows` writes the part of the dataset's metadata that is
+//! about them. Requests go through [`http`], which owns rate limits and `robots.txt`; [`youtube`] reads the answers;
+//! what it cannot read is recorded in [`kept`]. [`import`] makes rows of a table that exists already.
+//!
+//! Does not own what a job is, nor how it is retried. Invariants: nothing that is stored is requested again; a part of the
+//! dataset is written whole or not at all; an error of the site or the storage costs no row: the crawl waits or is
+//! tried again.
 
-mod drift;
+mod crawl;
+mod error;
 pub mod http;
 pub mod import;
 pub mod kept;
 mod listing;
 mod rows;
-pub mod sources;
-mod stop;
+mod sources;
 mod thumbnails;
 mod turn;
 pub mod youtube;
 
-pub use self::{
-    drift::Answers,
-    listing::{Channel, Listing, Video},
-    rows::{Part, Written},
-    stop::Stop,
-    thumbnails::{Bringing, bring_in},
-    turn::{Turn, is_over as turn_is_over},
-};
+pub use self::{crawl::Crawl, error::CrawlError};
 
 #[cfg(test)]
 #[path = "../../../tests/src/real_data.rs"]

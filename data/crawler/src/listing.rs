@@ -12,71 +12,71 @@ use crate::youtube::{
 
 /// The videos of one item, in the order in which they are taken.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-pub struct Listing {
+pub(crate) struct Listing {
     /// The channel; nothing for a slice of a list.
     #[serde(default)]
-    pub channel: Option<Channel>,
+    pub(crate) channel: Option<Channel>,
     /// The videos.
-    pub videos: Vec<Video>,
+    pub(crate) videos: Vec<Video>,
     /// When they were listed, in Redis's time.
     #[serde(default)]
-    pub listed_ms: u64,
+    pub(crate) listed_ms: u64,
     /// Videos that were seen and not taken, by reason.
     #[serde(default)]
-    pub left_out: BTreeMap<String, u64>,
+    pub(crate) left_out: BTreeMap<String, u64>,
     /// Why there may be more, where the source does not just end.
     #[serde(default)]
-    pub cut_short: Option<String>,
+    pub(crate) cut_short: Option<String>,
 }
 
 impl Listing {
     /// Counts a video that is not taken.
-    pub fn leave_out(&mut self, reason: &str) {
+    pub(crate) fn leave_out(&mut self, reason: &str) {
         *self.left_out.entry(reason.to_owned()).or_default() += 1;
     }
 }
 
 /// Who a channel is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Channel {
+pub(crate) struct Channel {
     /// Its id.
-    pub id: ChannelId,
+    pub(crate) id: ChannelId,
     /// Its name.
-    pub title: String,
+    pub(crate) title: String,
     /// How many subscribe to it, where it says.
     #[serde(default)]
-    pub subscribers: Option<Count>,
+    pub(crate) subscribers: Option<Count>,
 }
 
 /// A video, as far as its source tells.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Video {
+pub(crate) struct Video {
     /// Its id.
-    pub id: VideoId,
+    pub(crate) id: VideoId,
     /// Its title.
     #[serde(default)]
-    pub title: Option<String>,
+    pub(crate) title: Option<String>,
     /// Its channel, where that is not the listing's.
     #[serde(default)]
-    pub channel: Option<Channel>,
+    pub(crate) channel: Option<Channel>,
     /// How often it was seen.
     #[serde(default)]
-    pub views: Option<Count>,
+    pub(crate) views: Option<Count>,
     /// When it was published, as RFC 3339.
     #[serde(default)]
-    pub published: Option<String>,
+    pub(crate) published: Option<String>,
     /// The same in the words of a page.
     #[serde(default)]
-    pub published_text: Option<String>,
+    pub(crate) published_text: Option<String>,
     /// The thumbnails that there are of it; nothing where the source does not say.
     #[serde(default)]
-    pub variants: Option<Vec<Variant>>,
+    pub(crate) variants: Option<Vec<Variant>>,
 }
 
 impl Video {
     /// Makes a video of which nothing is known but its id.
     #[must_use]
-    pub fn named(id: VideoId) -> Self {
+    pub(crate) fn named(id: VideoId) -> Self {
         Self {
             id,
             title: None,

@@ -17,7 +17,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Channel, Listing, Video,
+    listing::{Channel, Listing, Video},
     youtube::{counts::Count, ids::VideoId},
 };
 
@@ -25,7 +25,7 @@ use crate::{
 const LARGEST_PART: u64 = 64 << 20;
 
 /// The file of a video's thumbnail, below the dataset.
-pub(super) fn file_name(video: &VideoId) -> String {
+pub(crate) fn file_name(video: &VideoId) -> String {
     format!("thumbnails/{video}.jpg")
 }
 
@@ -69,26 +69,26 @@ struct Row {
 
 /// The part of a dataset's metadata that is about one channel, or one slice of a list.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Part {
+pub(crate) struct Part {
     name: String,
 }
 
 /// What a part says.
-pub struct Written<'a> {
+pub(crate) struct Written<'a> {
     /// What was listed.
-    pub listing: &'a Listing,
+    pub(crate) listing: &'a Listing,
     /// What became of the thumbnails.
-    pub records: &'a HashMap<String, ThumbnailRecord>,
+    pub(crate) records: &'a HashMap<String, ThumbnailRecord>,
     /// The category of all of it.
-    pub category: Option<&'a str>,
+    pub(crate) category: Option<&'a str>,
     /// Where the listing came from.
-    pub source: Source,
+    pub(crate) source: Source,
 }
 
 impl Part {
     /// The part of a channel, or else of the videos that were named: whatever becomes of them.
     #[must_use]
-    pub fn of(channel: Option<&Channel>, named: &[String]) -> Self {
+    pub(crate) fn of(channel: Option<&Channel>, named: &[String]) -> Self {
         let name = match channel {
             Some(channel) => format!("metadata/{}.jsonl", channel.id),
             None => format!("metadata/list-{}.jsonl", Digest::of(named.join("\n").as_bytes()).prefix(32)),
@@ -101,7 +101,7 @@ impl Part {
     ///
     /// # Errors
     /// When the storage fails.
-    pub async fn earlier(&self, files: &Files) -> Result<HashMap<String, Thumbnail>, ReadError> {
+    pub(crate) async fn earlier(&self, files: &Files) -> Result<HashMap<String, Thumbnail>, ReadError> {
         let bytes = match files.read(&self.name, LARGEST_PART).await {
             Ok(bytes) => bytes,
             Err(error) if error.is_retryable() => return Err(error),
@@ -128,7 +128,7 @@ impl Part {
     ///
     /// # Errors
     /// When the storage fails.
-    pub async fn write(&self, files: &Files, written: Written<'_>) -> Result<Crawled, ReadError> {
+    pub(crate) async fn write(&self, files: &Files, written: Written<'_>) -> Result<Crawled, ReadError> {
         let Written { listing, records, .. } = written;
         let mut crawled = Crawled {
             part: self.name.clone(),

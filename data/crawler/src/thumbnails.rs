@@ -24,9 +24,11 @@ use images::{decode::decode, letterbox, pool::CpuPool};
 use url::Url;
 
 use crate::{
-    Stop, Turn, Video,
+    error::CrawlError,
     http::{Answer, HostKind, WebError},
+    listing::Video,
     rows::file_name,
+    turn::Turn,
     youtube::{
         ids::VideoId,
         thumbnail::{self, Reply, Variant},
@@ -39,23 +41,23 @@ const WINDOW: usize = 4;
 const ONE_OF: usize = 10;
 
 /// What thumbnails are brought in with.
-pub struct Bringing<'a> {
+pub(crate) struct Bringing<'a> {
     /// The turn within which it must be over.
-    pub turn: &'a Turn,
+    pub(crate) turn: &'a Turn,
     /// Where thumbnails are asked for.
-    pub bases: &'a Bases,
+    pub(crate) bases: &'a Bases,
     /// The dataset.
-    pub files: &'a Files,
+    pub(crate) files: &'a Files,
     /// Where records are kept.
-    pub store: &'a Store,
+    pub(crate) store: &'a Store,
     /// Whose records they are.
-    pub job: JobRef<'a>,
+    pub(crate) job: JobRef<'a>,
     /// Threads that look into pictures.
-    pub decoder: &'a CpuPool,
+    pub(crate) decoder: &'a CpuPool,
     /// Thumbnails that an earlier crawl brought in, by video.
-    pub earlier: HashMap<String, Thumbnail>,
+    pub(crate) earlier: HashMap<String, Thumbnail>,
     /// Whether there is no other attempt: the few that cannot be had are left out.
-    pub is_last: bool,
+    pub(crate) is_last: bool,
 }
 
 /// What asking for one variant yields.
@@ -75,11 +77,11 @@ enum Tried {
 ///
 /// # Errors
 /// When some are not settled.
-pub async fn bring_in(
+pub(crate) async fn bring_in(
     bringing: &Bringing<'_>,
     videos: &[Video],
     records: &mut HashMap<String, ThumbnailRecord>,
-) -> Result<(), Stop> {
+) -> Result<(), CrawlError> {
     let is_open = |video: &&Video| !records.contains_key(video.id.as_str());
     let open: Vec<Video> = videos.iter().filter(is_open).cloned().collect();
     let (all, stopped) = (open.len(), AtomicBool::new(false));
@@ -95,7 +97,7 @@ pub async fn bring_in(
             Ok(record) => {
                 records.insert(video.to_string(), record);
             }
-            Err(Stop::Retryable(error)) => later.push((video, error)),
+            Err(CrawlError::Retryable(error)) => later.push((video, error)),
             // What is under way comes to its end; nothing else is begun.
             Err(why) => {
                 stopped.store(true, Ordering::Relaxed);
@@ -111,7 +113,7 @@ pub async fn bring_in(
     if let Some((_, first)) = later.first()
         && !(bringing.is_last && later.len() * ONE_OF <= videos.len())
     {
-        return Err(Stop::retryable(format!(
+        return Err(CrawlError::retryable(format!(
             "{} of {all} thumbnails are not there yet: {first}",
             later.len()
         )));
@@ -126,10 +128,10 @@ pub async fn bring_in(
 
 impl Bringing<'_> {
     /// Brings in one thumbnail and keeps its record, which is returned beside the video's id.
-    async fn settle(&self, video: Video) -> (VideoId, Result<ThumbnailRecord, Stop>) {
+    async fn settle(&self, video: Video) -> (VideoId, Result<ThumbnailRecord, CrawlError>) {
         let record = match self.fetch(&video).await {
             // What is refused is refused for every picture.
-            Err(Stop::Item(failure)) if failure.reason != FailureReason::Refused => {
+            Err(CrawlError::Item(failure)) if failure.reason != FailureReason::Refused => {
                 Ok(ThumbnailRecord::LeftOut(failure))
             }
             fetched => fetched,
@@ -141,15 +143,15 @@ impl Bringing<'_> {
         (video.id, kept)
     }
 
-    async fn keep(&self, video: &VideoId, record: &ThumbnailRecord) -> Result<(), Stop> {
+    async fn keep(&self, video: &VideoId, record: &ThumbnailRecord) -> Result<(), CrawlError> {
         if self.store.keep_thumbnail(self.job, video.as_str(), record).await? {
             Ok(())
         } else {
-            Err(Stop::retryable("the job ended elsewhere"))
+            Err(CrawlError::retryable("the job ended elsewhere"))
         }
     }
 
-    async fn fetch(&self, video: &Video) -> Result<ThumbnailRecord, Stop> {
+    async fn fetch(&self, video: &Video) -> Result<ThumbnailRecord, CrawlError> {
         if let Some(earlier) = self.earlier.get(video.id.as_str())
             && let Some(kept) = self.keep_earlier(video, earlier).await?
         {
@@ -165,13 +167,17 @@ impl Bringing<'_> {
             }
         }
         Err(unusable.map_or_else(
-            || Stop::item(FailureReason::Missing, "the site has no thumbnail of it"),
-            Stop::Item,
+            || CrawlError::item(FailureReason::Missing, "the site has no thumbnail of it"),
+            CrawlError::Item,
         ))
     }
 
     /// Asks whether a thumbnail is still what an earlier crawl brought in, whose file must still be that.
-    async fn keep_earlier(&self, video: &Video, earlier: &Thumbnail) -> Result<Option<Thumbnail>, Stop> {
+    async fn keep_earlier(
+        &self,
+        video: &Video,
+        earlier: &Thumbnail,
+    ) -> Result<Option<Thumbnail>, CrawlError> {
         let (Some(etag), Ok(variant)) = (&earlier.etag, variant_named(&earlier.variant)) else {
             return Ok(None);
         };
@@ -190,7 +196,7 @@ impl Bringing<'_> {
             Ok(Tried::Unchanged) => Ok(Some(kept)),
             Ok(Tried::Missing | Tried::Unusable(_)) => Ok(None),
             // What is there is better than nothing.
-            Err(Stop::Retryable(_)) if self.is_last => Ok(Some(kept)),
+            Err(CrawlError::Retryable(_)) if self.is_last => Ok(Some(kept)),
             Err(stop) => Err(stop),
         }
     }
@@ -201,10 +207,11 @@ impl Bringing<'_> {
         video: &VideoId,
         variant: Variant,
         etag: Option<&str>,
-    ) -> Result<Tried, Stop> {
+    ) -> Result<Tried, CrawlError> {
         let url = variant.url(self.bases.image.as_str(), video);
-        let url = Url::parse(&url)
-            .map_err(|error| Stop::item(FailureReason::InvalidRow, format!("'{url}' is no URL: {error}")))?;
+        let url = Url::parse(&url).map_err(|error| {
+            CrawlError::item(FailureReason::InvalidRow, format!("'{url}' is no URL: {error}"))
+        })?;
         let answer = match self.turn.get(HostKind::Image, &url, etag).await {
             Ok(answer) => answer,
             Err(WebError::NotFound(_) | WebError::Gone(_)) => return Ok(Tried::Missing),
@@ -225,7 +232,7 @@ impl Bringing<'_> {
                 let failure = ItemFailure::new(FailureReason::Undecodable, format!("{url}: {why}"));
                 Ok(Tried::Unusable(failure))
             }
-            Reply::Failed(why) => Err(Stop::retryable(format!("{url}: {why}"))),
+            Reply::Failed(why) => Err(CrawlError::retryable(format!("{url}: {why}"))),
         }
     }
 
@@ -236,7 +243,7 @@ impl Bringing<'_> {
         variant: Variant,
         answer: Answer,
         size: (u32, u32),
-    ) -> Result<Tried, Stop> {
+    ) -> Result<Tried, CrawlError> {
         let Answer { bytes, etag, .. } = answer;
         // Either way the whole picture is decoded: what cannot be, or is too large, is none.
         let cut = self.decoder.run(move || {

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use crate::{
-    Stop,
+    error::CrawlError,
     http::{Answer, HostKind, LIMIT, Web, WebError},
 };
 
@@ -21,7 +21,7 @@ const LONGEST: Duration = Duration::from_secs(100);
 
 /// A job's turn. Clones are the same turn.
 #[derive(Clone)]
-pub struct Turn {
+pub(crate) struct Turn {
     web: Web,
     /// When even what has begun is given up.
     given_up: Instant,
@@ -30,14 +30,14 @@ pub struct Turn {
 impl Turn {
     /// Begins a turn of a worker that may work on a job for `job_limit`.
     #[must_use]
-    pub fn new(web: &Web, job_limit: Duration) -> Self {
+    pub(crate) fn new(web: &Web, job_limit: Duration) -> Self {
         let ends = Instant::now() + LONGEST.min(job_limit / 3);
         Self { web: web.until(ends), given_up: ends + LIMIT.min(job_limit / 3) }
     }
 
     /// Whether there is a key for the Data API.
     #[must_use]
-    pub fn has_api_key(&self) -> bool {
+    pub(crate) fn has_api_key(&self) -> bool {
         self.web.has_api_key()
     }
 
@@ -45,7 +45,12 @@ impl Turn {
     ///
     /// # Errors
     /// When the web says so, or the turn is over.
-    pub async fn get(&self, kind: HostKind, url: &Url, etag: Option<&str>) -> Result<Answer, WebError> {
+    pub(crate) async fn get(
+        &self,
+        kind: HostKind,
+        url: &Url,
+        etag: Option<&str>,
+    ) -> Result<Answer, WebError> {
         let asking = self.web.get(kind, url, etag);
         timeout_at(self.given_up, asking).await.unwrap_or_else(|_| Err(WebError::turn_is_over()))
     }
@@ -54,24 +59,29 @@ impl Turn {
     ///
     /// # Errors
     /// When the web says so, or the turn is over.
-    pub async fn post_json(&self, kind: HostKind, url: &Url, body: &Value) -> Result<Answer, WebError> {
+    pub(crate) async fn post_json(
+        &self,
+        kind: HostKind,
+        url: &Url,
+        body: &Value,
+    ) -> Result<Answer, WebError> {
         let asking = self.web.post_json(kind, url, body);
         timeout_at(self.given_up, asking).await.unwrap_or_else(|_| Err(WebError::turn_is_over()))
     }
 
     /// Has the fleet leave the host of `url` alone, for what a body said.
-    pub async fn trouble(&self, url: &Url, reason: &str) -> Stop {
+    pub(crate) async fn trouble(&self, url: &Url, reason: &str) -> CrawlError {
         self.web.trouble(url, reason).await.into()
     }
 
     /// Has the fleet leave the Data API alone until there are new units.
-    pub async fn quota_exceeded(&self) -> Stop {
+    pub(crate) async fn quota_exceeded(&self) -> CrawlError {
         self.web.quota_exceeded().await.into()
     }
 }
 
 /// Whether a pause is only the end of a turn.
 #[must_use]
-pub fn is_over(pause: &Pause) -> bool {
+pub(crate) fn is_over(pause: &Pause) -> bool {
     pause.until_ms == 0
 }

@@ -62,7 +62,7 @@ fn text(replayed: &Replayed) -> String {
         plain(file),
         format!(
             "  {} of {}, HTTP {}{}",
-            kept.means,
+            kept.endpoint,
             plain(&kept.item),
             kept.status,
             if kept.cut { ", cut" } else { "" }

@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use super::{Asking, below};
+use super::context::{Context, below};
 use crate::{
-    Channel, Listing, Stop, Video,
+    error::CrawlError,
     http::{Answer, HostKind, WebError},
-    kept::Means,
+    kept::Endpoint,
+    listing::{Channel, Listing, Video},
     youtube::{
         api::{
             self, ApiChannel, ApiError, ApiVideo, Broadcast, CHANNEL_PARTS, MOST_ITEMS, UPLOADS_PARTS,
@@ -32,7 +33,7 @@ const DOUBTED: usize = 5;
 
 /// A channel's listing, as far as it is.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct ApiDraft {
+pub(crate) struct ApiDraft {
     channel: ChannelRef,
     known: Option<Known>,
     /// Uploads, the latest first.
@@ -71,21 +72,21 @@ impl ApiDraft {
     }
 
     /// Makes one request. Returns the listing once nothing is left to ask.
-    pub(super) async fn step(&mut self, asking: Asking<'_>) -> Result<Option<Listing>, Stop> {
+    pub(super) async fn step(&mut self, context: Context<'_>) -> Result<Option<Listing>, CrawlError> {
         let Some(known) = &self.known else {
-            let found = channel(asking, &self.channel).await?;
+            let found = channel(context, &self.channel).await?;
             let ApiChannel { id, title, subscribers, uploads, .. } = found;
             self.known = Some(Known { channel: Channel { id, title, subscribers }, uploads });
             return Ok(None);
         };
-        let wanted = asking.plan.videos_per_channel as usize;
+        let wanted = context.plan.videos_per_channel as usize;
         let is_known = self.looked_at == self.ids.len();
-        let wants_more = match asking.plan.order {
+        let wants_more = match context.plan.order {
             Order::Newest => is_known && self.listing.videos.len() < wanted,
             Order::Popular => self.ids.len() < MOST_UPLOADS,
         };
         if wants_more && self.more != More::Nothing {
-            let (ids, more) = uploads(asking, &known.uploads, &self.more).await?;
+            let (ids, more) = uploads(context, &known.uploads, &self.more).await?;
             // A video that is published meanwhile moves the others to the next page.
             let known: Vec<VideoId> = ids.into_iter().filter(|id| !self.ids.contains(id)).collect();
             self.ids.extend(known);
@@ -95,9 +96,9 @@ impl ApiDraft {
         if !is_known {
             let end = self.ids.len().min(self.looked_at + MOST_ITEMS);
             let asked = &self.ids[self.looked_at..end];
-            let found = details(asking, asked).await?;
+            let found = details(context, asked).await?;
             if found.is_empty() && asked.len() >= DOUBTED {
-                return Err(Stop::retryable(format!(
+                return Err(CrawlError::retryable(format!(
                     "the Data API knows none of {} uploads that it listed itself",
                     asked.len()
                 )));
@@ -107,7 +108,7 @@ impl ApiDraft {
             return Ok(None);
         }
         let mut listing = std::mem::take(&mut self.listing);
-        if asking.plan.order == Order::Popular {
+        if context.plan.order == Order::Popular {
             listing.videos.sort_by_key(|video| std::cmp::Reverse(video.views.map(|views| views.value)));
             if self.more != More::Nothing {
                 listing.cut_short =
@@ -149,14 +150,14 @@ pub(super) fn take(
     channels
 }
 
-async fn channel(asking: Asking<'_>, channel: &ChannelRef) -> Result<ApiChannel, Stop> {
+async fn channel(context: Context<'_>, channel: &ChannelRef) -> Result<ApiChannel, CrawlError> {
     let (name, value) = match channel {
         ChannelRef::Id(id) => ("id", id.as_str()),
         ChannelRef::Handle(handle) => ("forHandle", handle.as_str()),
         ChannelRef::Link(link) => match link.rsplit_once("/user/") {
             Some((_, user)) => ("forUsername", user),
             None => {
-                return Err(Stop::item(
+                return Err(CrawlError::item(
                     FailureReason::Unavailable,
                     format!("the Data API finds no channel by {link}: name it by its @handle or its UC… id"),
                 ));
@@ -164,34 +165,40 @@ async fn channel(asking: Asking<'_>, channel: &ChannelRef) -> Result<ApiChannel,
         },
     };
     let query = [("part", CHANNEL_PARTS), (name, value)];
-    let found = ask(asking, "channels", &query, Means::ApiChannels, api::channels).await?;
+    let found = ask(context, "channels", &query, Endpoint::ApiChannels, api::channels).await?;
     found.into_iter().next().ok_or_else(|| {
-        Stop::item(FailureReason::Unavailable, format!("the Data API knows no channel {value}"))
+        CrawlError::item(FailureReason::Unavailable, format!("the Data API knows no channel {value}"))
     })
 }
 
 /// Returns channels by id, as far as they are there.
 pub(super) async fn channels(
-    asking: Asking<'_>,
+    context: Context<'_>,
     ids: &[ChannelId],
-) -> Result<BTreeMap<ChannelId, Channel>, Stop> {
+) -> Result<BTreeMap<ChannelId, Channel>, CrawlError> {
     let ids: Vec<&str> = ids.iter().map(ChannelId::as_str).collect();
     let query = [("part", CHANNEL_PARTS), ("id", &ids.join(",")), ("maxResults", "50")];
-    let found = ask(asking, "channels", &query, Means::ApiChannels, api::channels).await?;
+    let found = ask(context, "channels", &query, Endpoint::ApiChannels, api::channels).await?;
     let channel =
         |ApiChannel { id, title, subscribers, .. }| (id.clone(), Channel { id, title, subscribers });
     Ok(found.into_iter().map(|found: ApiChannel| channel(found)).collect())
 }
 
-async fn uploads(asking: Asking<'_>, playlist: &str, more: &More) -> Result<(Vec<VideoId>, More), Stop> {
+async fn uploads(
+    context: Context<'_>,
+    playlist: &str,
+    more: &More,
+) -> Result<(Vec<VideoId>, More), CrawlError> {
     let mut query = vec![("part", UPLOADS_PARTS), ("playlistId", playlist), ("maxResults", "50")];
     if let More::After(token) = more {
         query.push(("pageToken", token));
     }
-    match ask(asking, "playlistItems", &query, Means::ApiUploads, api::uploads_page).await {
+    match ask(context, "playlistItems", &query, Endpoint::ApiUploads, api::uploads_page).await {
         Ok(page) => Ok((page.video_ids, page.next_page_token.map_or(More::Nothing, More::After))),
         // The uploads of a channel that has none are not there.
-        Err(Stop::Item(failure)) if failure.reason == FailureReason::Unavailable && *more == More::First => {
+        Err(CrawlError::Item(failure))
+            if failure.reason == FailureReason::Unavailable && *more == More::First =>
+        {
             Ok((Vec::new(), More::Nothing))
         }
         Err(stop) => Err(stop),
@@ -199,41 +206,41 @@ async fn uploads(asking: Asking<'_>, playlist: &str, more: &More) -> Result<(Vec
 }
 
 /// Asks about at most 50 videos.
-pub(super) async fn details(asking: Asking<'_>, ids: &[VideoId]) -> Result<Vec<ApiVideo>, Stop> {
+pub(super) async fn details(context: Context<'_>, ids: &[VideoId]) -> Result<Vec<ApiVideo>, CrawlError> {
     let ids: Vec<&str> = ids.iter().map(VideoId::as_str).collect();
     let query = [("part", VIDEO_PARTS), ("id", &ids.join(",")), ("maxResults", "50")];
-    ask(asking, "videos", &query, Means::ApiVideos, api::videos).await
+    ask(context, "videos", &query, Endpoint::ApiVideos, api::videos).await
 }
 
 async fn ask<T>(
-    asking: Asking<'_>,
+    context: Context<'_>,
     method: &str,
     query: &[(&str, &str)],
-    means: Means,
+    endpoint: Endpoint,
     read: fn(&Value) -> Result<T, SchemaDrift>,
-) -> Result<T, Stop> {
-    let mut url: Url = below(&asking.plan.bases.api, &format!("youtube/v3/{method}"))?;
+) -> Result<T, CrawlError> {
+    let mut url: Url = below(&context.plan.bases.api, &format!("youtube/v3/{method}"))?;
     url.query_pairs_mut().extend_pairs(query);
-    let answer = match asking.turn.get(HostKind::Api { units: 1 }, &url, None).await {
+    let answer = match context.turn.get(HostKind::Api { units: 1 }, &url, None).await {
         Ok(answer) => answer,
-        Err(WebError::NotFound(text)) => return Err(Stop::item(FailureReason::Unavailable, text)),
+        Err(WebError::NotFound(text)) => return Err(CrawlError::item(FailureReason::Unavailable, text)),
         Err(error) => return Err(error.into()),
     };
     let found = api::from_body(answer.status, &answer.bytes);
     match found.and_then(|value| Ok(read(&value)?)) {
         Ok(found) => Ok(found),
-        Err(error) => Err(faulty(asking, means, &answer, &error).await),
+        Err(error) => Err(faulty(context, endpoint, &answer, &error).await),
     }
 }
 
-async fn faulty(asking: Asking<'_>, means: Means, answer: &Answer, error: &ApiError) -> Stop {
+async fn faulty(context: Context<'_>, endpoint: Endpoint, answer: &Answer, error: &ApiError) -> CrawlError {
     match (error.class(), error) {
-        (FaultClass::Drift, _) => asking.answers.drifted(means, answer, error).await,
-        (FaultClass::Blocked, _) => asking.turn.quota_exceeded().await,
-        (FaultClass::Transient, _) => Stop::retryable(error.to_string()),
+        (FaultClass::Drift, _) => context.recorder.drifted(endpoint, answer, error).await,
+        (FaultClass::Blocked, _) => context.turn.quota_exceeded().await,
+        (FaultClass::Transient, _) => CrawlError::retryable(error.to_string()),
         (FaultClass::Permanent, ApiError::NotFound(_)) => {
-            Stop::item(FailureReason::Unavailable, error.to_string())
+            CrawlError::item(FailureReason::Unavailable, error.to_string())
         }
-        (FaultClass::Permanent, _) => Stop::item(FailureReason::Refused, error.to_string()),
+        (FaultClass::Permanent, _) => CrawlError::item(FailureReason::Refused, error.to_string()),
     }
 }

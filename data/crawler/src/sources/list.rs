@@ -7,9 +7,10 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Asking, api};
+use super::{api, context::Context};
 use crate::{
-    Channel, Listing, Stop, Video,
+    error::CrawlError,
+    listing::{Channel, Listing, Video},
     youtube::{
         api::MOST_ITEMS,
         ids::{ChannelId, VideoId},
@@ -18,7 +19,7 @@ use crate::{
 
 /// A slice of a list, as far as it is known.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct ListDraft {
+pub(crate) struct ListDraft {
     ids: Vec<VideoId>,
     /// How many of `ids` were looked at.
     looked_at: usize,
@@ -33,15 +34,15 @@ impl ListDraft {
     }
 
     /// Makes one request. Returns the listing once nothing is left to ask.
-    pub(super) async fn step(&mut self, asking: Asking<'_>) -> Result<Option<Listing>, Stop> {
-        if !asking.turn.has_api_key() {
+    pub(super) async fn step(&mut self, context: Context<'_>) -> Result<Option<Listing>, CrawlError> {
+        if !context.turn.has_api_key() {
             let videos = self.ids.iter().cloned().map(Video::named).collect();
             return Ok(Some(Listing { videos, ..Listing::default() }));
         }
         if self.looked_at < self.ids.len() {
             let end = self.ids.len().min(self.looked_at + MOST_ITEMS);
             let asked = &self.ids[self.looked_at..end];
-            let found = api::details(asking, asked).await?;
+            let found = api::details(context, asked).await?;
             self.channels.extend(api::take(asked, found, &mut self.listing));
             self.looked_at = end;
             return Ok(None);
@@ -51,7 +52,7 @@ impl ListDraft {
         if asked.is_empty() {
             return Ok(Some(std::mem::take(&mut self.listing)));
         }
-        let found = api::channels(asking, &asked).await?;
+        let found = api::channels(context, &asked).await?;
         for (place, id) in self.channels.extract_if(.., |(_, id)| asked.contains(id)) {
             // A channel that is gone meanwhile is still known by its id.
             let gone = || Channel { id: id.clone(), title: String::new(), subscribers: None };

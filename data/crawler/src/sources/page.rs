@@ -10,11 +10,12 @@ use common::job::{crawl::Order, outcome::FailureReason};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{Asking, below, faulty};
+use super::context::{Context, below};
 use crate::{
-    Channel, Listing, Stop, Video,
+    error::CrawlError,
     http::{Answer, HostKind, WebError},
-    kept::Means,
+    kept::Endpoint,
+    listing::{Channel, Listing, Video},
     youtube::{
         answer,
         channel::{self, Page},
@@ -34,7 +35,7 @@ const CLIENT_VERSION: &str = "2.20260501.00.00";
 
 /// A channel's listing, as far as it is.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct PageDraft {
+pub(crate) struct PageDraft {
     channel: ChannelRef,
     /// Nothing before the first page.
     known: Option<Channel>,
@@ -65,18 +66,18 @@ impl PageDraft {
     }
 
     /// Makes one request. Returns the listing once nothing is left to ask.
-    pub(super) async fn step(&mut self, asking: Asking<'_>) -> Result<Option<Listing>, Stop> {
-        let wanted = asking.plan.videos_per_channel as usize;
+    pub(super) async fn step(&mut self, context: Context<'_>) -> Result<Option<Listing>, CrawlError> {
+        let wanted = context.plan.videos_per_channel as usize;
         let Some(known) = &self.known else {
-            self.first(asking).await?;
+            self.first(context).await?;
             return Ok(None);
         };
-        let sorts = asking.plan.order == Order::Popular && !self.is_popular;
+        let sorts = context.plan.order == Order::Popular && !self.is_popular;
         let enough = if sorts { MOST_VIDEOS } else { wanted };
         if self.listing.videos.len() < enough
             && let Some(token) = self.more.take_if(|token| !self.seen.contains(token))
         {
-            let asked = self.more_videos(asking, &token).await;
+            let asked = self.more_videos(context, &token).await;
             if asked.is_err() {
                 self.more = Some(token);
             } else {
@@ -103,28 +104,28 @@ impl PageDraft {
         Ok(Some(listing))
     }
 
-    async fn first(&mut self, asking: Asking<'_>) -> Result<(), Stop> {
-        let url = videos_url(asking, &self.channel)?;
-        let answer = asking.turn.get(HostKind::Web, &url, None).await?;
+    async fn first(&mut self, context: Context<'_>) -> Result<(), CrawlError> {
+        let url = videos_url(context, &self.channel)?;
+        let answer = context.turn.get(HostKind::Web, &url, None).await?;
         let page = answer::from_page(answer.status, &answer.bytes);
         let first = page.and_then(|page| channel::first_page(&page));
         let first = match first {
             Ok(first) => first,
-            Err(fault) => return Err(faulty(asking, Means::ChannelPage, &answer, &fault).await),
+            Err(fault) => return Err(context.faulty(Endpoint::ChannelPage, &answer, &fault).await),
         };
         if let Some(words) = first.empty {
-            return Err(Stop::item(FailureReason::Unavailable, format!("it has no videos: {words}")));
+            return Err(CrawlError::item(FailureReason::Unavailable, format!("it has no videos: {words}")));
         }
         if let Some(version) = client_version(&String::from_utf8_lossy(&answer.bytes)) {
             self.client_version = version.to_owned();
         }
-        match (asking.plan.order, first.orders.popular) {
+        match (context.plan.order, first.orders.popular) {
             (Order::Popular, Some(token)) => {
                 self.is_popular = true;
                 self.more = Some(token);
             }
             (Order::Newest | Order::Popular, _) => {
-                self.take(asking, Means::ChannelPage, &answer, first.page).await;
+                self.take(context, Endpoint::ChannelPage, &answer, first.page).await;
             }
         }
         let channel::Channel { id, title, subscribers, .. } = first.channel;
@@ -132,13 +133,13 @@ impl PageDraft {
         Ok(())
     }
 
-    async fn more_videos(&mut self, asking: Asking<'_>, token: &str) -> Result<(), Stop> {
-        let url = below(&asking.plan.bases.web, request::BROWSE_PATH)?;
+    async fn more_videos(&mut self, context: Context<'_>, token: &str) -> Result<(), CrawlError> {
+        let url = below(&context.plan.bases.web, request::BROWSE_PATH)?;
         let body = request::continuation(token, &self.client_version);
-        let answer = match asking.turn.post_json(HostKind::Web, &url, &body).await {
+        let answer = match context.turn.post_json(HostKind::Web, &url, &body).await {
             Ok(answer) => answer,
             Err(WebError::Refused(why)) if self.is_popular => {
-                return Err(Stop::item(
+                return Err(CrawlError::item(
                     FailureReason::Refused,
                     format!(
                         "{why}; the page alone has the newest videos: use --order newest, or the source api"
@@ -155,21 +156,21 @@ impl PageDraft {
         let page = answer::from_body(answer.status, &answer.bytes).and_then(|more| channel::next_page(&more));
         let page = match page {
             Ok(page) => page,
-            Err(fault) => return Err(faulty(asking, Means::MoreVideos, &answer, &fault).await),
+            Err(fault) => return Err(context.faulty(Endpoint::MoreVideos, &answer, &fault).await),
         };
         let is_first = self.is_popular && self.listing.videos.is_empty();
         if is_first && let Some(drift) = other_order(&page.items) {
-            return Err(asking.answers.drifted(Means::MoreVideos, &answer, &drift).await);
+            return Err(context.recorder.drifted(Endpoint::MoreVideos, &answer, &drift).await);
         }
-        self.take(asking, Means::MoreVideos, &answer, page).await;
+        self.take(context, Endpoint::MoreVideos, &answer, page).await;
         Ok(())
     }
 
-    async fn take(&mut self, asking: Asking<'_>, means: Means, answer: &Answer, page: Page) {
+    async fn take(&mut self, context: Context<'_>, endpoint: Endpoint, answer: &Answer, page: Page) {
         if let Some(drift) = page.unread.first()
             && !std::mem::replace(&mut self.kept, true)
         {
-            asking.answers.keep(means, answer, drift).await;
+            context.recorder.keep(endpoint, answer, drift).await;
         }
         for _ in &page.unread {
             self.listing.leave_out("not readable");
@@ -216,11 +217,11 @@ fn other_order(items: &[VideoItem]) -> Option<SchemaDrift> {
     Some(SchemaDrift::new("continuationItems", problem))
 }
 
-fn videos_url(asking: Asking<'_>, channel: &ChannelRef) -> Result<Url, Stop> {
+fn videos_url(context: Context<'_>, channel: &ChannelRef) -> Result<Url, CrawlError> {
     let at_youtube = Url::parse(&channel.url()).map_err(|error| {
-        Stop::item(FailureReason::InvalidRow, format!("{} is no link: {error}", channel.url()))
+        CrawlError::item(FailureReason::InvalidRow, format!("{} is no link: {error}", channel.url()))
     })?;
-    let mut url = below(&asking.plan.bases.web, &format!("{}/videos", at_youtube.path()))?;
+    let mut url = below(&context.plan.bases.web, &format!("{}/videos", at_youtube.path()))?;
     url.query_pairs_mut().extend_pairs([("hl", "en"), ("gl", "US")]);
     Ok(url)
 }

@@ -1,69 +1,16 @@
-//! Answers of sites that were kept because they could not be read, and reading them again.
+//! Reading kept answers again, without asking any site.
 //!
-//! Owns the form of a kept answer: one line of JSON that says what it answered, then the body as it came; and
-//! which parser reads which. Asks no site.
+//! Owns which parser reads which answer.
 
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::Value;
 
+use super::file::{Endpoint, KeptAnswer};
 use crate::youtube::{
     answer, api,
     channel::{self, Page},
     faults::SchemaDrift,
 };
-
-/// What a body answered, and so how it is read.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Means {
-    /// A channel's page.
-    ChannelPage,
-    /// More of a channel's videos.
-    MoreVideos,
-    /// `channels.list` of the Data API.
-    ApiChannels,
-    /// `playlistItems.list` of the Data API.
-    ApiUploads,
-    /// `videos.list` of the Data API.
-    ApiVideos,
-}
-
-impl Means {
-    /// Returns how the name of its file ends.
-    #[must_use]
-    pub fn ending(self) -> &'static str {
-        match self {
-            Self::ChannelPage => "html",
-            Self::MoreVideos | Self::ApiChannels | Self::ApiUploads | Self::ApiVideos => "json",
-        }
-    }
-}
-
-impl fmt::Display for Means {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.serialize(f)
-    }
-}
-
-/// What the first line of a kept answer says.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct KeptAnswer {
-    /// What it answered.
-    pub means: Means,
-    /// The channel or slice it is about, as it was named.
-    pub item: String,
-    /// Who answered.
-    pub url: String,
-    /// HTTP status.
-    pub status: u16,
-    /// Why it could not be read.
-    pub why: String,
-    /// Whether the end of it is missing.
-    #[serde(default)]
-    pub cut: bool,
-}
 
 /// What a parser finds in a kept answer.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
@@ -82,28 +29,6 @@ pub struct Found {
 }
 
 impl KeptAnswer {
-    /// Returns the file: this, then `body`.
-    ///
-    /// # Panics
-    /// Never: it is plain data.
-    #[must_use]
-    pub fn write(&self, body: &[u8]) -> Vec<u8> {
-        let mut file = serde_json::to_vec(self).expect("it is plain data");
-        file.push(b'\n');
-        file.extend_from_slice(body);
-        file
-    }
-
-    /// Reads a file and returns its body as well.
-    ///
-    /// # Errors
-    /// When its first line does not say what it answered.
-    pub fn read(file: &[u8]) -> Result<(Self, &[u8]), serde_json::Error> {
-        let end = file.iter().position(|byte| *byte == b'\n').unwrap_or(file.len());
-        let kept = serde_json::from_slice(&file[..end])?;
-        Ok((kept, file.get(end + 1..).unwrap_or_default()))
-    }
-
     /// Reads the body with the parsers of this program.
     ///
     /// # Errors
@@ -111,8 +36,8 @@ impl KeptAnswer {
     pub fn replay(&self, body: &[u8]) -> Result<Found, String> {
         let api = || api::from_body(self.status, body).map_err(|error| error.to_string());
         let drift = |error: SchemaDrift| error.to_string();
-        match self.means {
-            Means::ChannelPage => {
+        match self.endpoint {
+            Endpoint::ChannelPage => {
                 let page = answer::from_page(self.status, body);
                 let first = page.and_then(|page| channel::first_page(&page));
                 let first = first.map_err(|fault| fault.to_string())?;
@@ -122,12 +47,12 @@ impl KeptAnswer {
                     ..of_page(&first.page)
                 })
             }
-            Means::MoreVideos => {
+            Endpoint::MoreVideos => {
                 let more =
                     answer::from_body(self.status, body).and_then(|more: Value| channel::next_page(&more));
                 more.map(|page| of_page(&page)).map_err(|fault| fault.to_string())
             }
-            Means::ApiChannels => {
+            Endpoint::ApiChannels => {
                 let found = api::channels(&api()?).map_err(drift)?;
                 let first = found.first();
                 Ok(Found {
@@ -137,11 +62,11 @@ impl KeptAnswer {
                     unread: Vec::new(),
                 })
             }
-            Means::ApiUploads => {
+            Endpoint::ApiUploads => {
                 let found = api::uploads_page(&api()?).map_err(drift)?;
                 Ok(Found { items: found.video_ids.len(), ..Found::default() })
             }
-            Means::ApiVideos => {
+            Endpoint::ApiVideos => {
                 let found = api::videos(&api()?).map_err(drift)?;
                 Ok(Found { items: found.len(), ..Found::default() })
             }
@@ -161,7 +86,7 @@ mod tests {
     #[test]
     fn what_is_kept_reads_back_with_its_body() {
         let kept = KeptAnswer {
-            means: Means::ApiVideos,
+            endpoint: Endpoint::ApiVideos,
             item: "@one\n".to_owned(),
             url: "https://www.googleapis.com/youtube/v3/videos".to_owned(),
             status: 200,
@@ -174,6 +99,9 @@ mod tests {
         assert_eq!(kept.replay(body), Ok(Found::default()));
         assert!(kept.replay(b"{}").unwrap_err().contains("no items"));
         assert!(KeptAnswer::read(b"<html>\n").is_err());
-        assert_eq!(format!("{}.{}", Means::ChannelPage, Means::ChannelPage.ending()), "channel-page.html");
+        assert_eq!(
+            format!("{}.{}", Endpoint::ChannelPage, Endpoint::ChannelPage.ending()),
+            "channel-page.html"
+        );
     }
 }

@@ -1,6 +1,6 @@
-//! Answers that could not be read, kept so that they can be read again offline.
+//! Keeping the answers of one submission.
 //!
-//! Owns where they lie and how many are kept. Does not own their form (see [`crate::kept`]).
+//! Owns where they are written and how many are kept.
 
 use std::fmt::Display;
 
@@ -9,18 +9,15 @@ use common::{ids::SubmissionId, job::outcome::FailureReason, store::Store};
 use dataset::files::Files;
 use url::Url;
 
-use crate::{
-    Stop,
-    http::Answer,
-    kept::{KeptAnswer, Means},
-};
+use super::file::{Endpoint, KeptAnswer};
+use crate::{error::CrawlError, http::Answer};
 
 /// Answers kept of one submission, at most, and the bytes of one.
 const MOST_ANSWERS: u32 = 20;
 const MOST_BYTES: usize = 4 << 20;
 
 /// Keeps answers of one job's submission.
-pub struct Answers<'a> {
+pub struct ResponseRecorder<'a> {
     store: &'a Store,
     submission: SubmissionId,
     /// The folder of all that is kept, beside the manifests.
@@ -28,7 +25,7 @@ pub struct Answers<'a> {
     item: &'a str,
 }
 
-impl<'a> Answers<'a> {
+impl<'a> ResponseRecorder<'a> {
     /// Keeps answers about `item`, whose manifest part lies at `part`.
     #[must_use]
     pub fn new(store: &'a Store, submission: SubmissionId, part: &Url, item: &'a str) -> Self {
@@ -38,30 +35,40 @@ impl<'a> Answers<'a> {
     }
 
     /// Keeps an answer that is no longer in a form that is known, and returns that its item fails.
-    pub async fn drifted(&self, means: Means, answer: &Answer, drift: &(dyn Display + Sync)) -> Stop {
-        let detail = match self.keep(means, answer, drift).await {
+    pub async fn drifted(
+        &self,
+        endpoint: Endpoint,
+        answer: &Answer,
+        drift: &(dyn Display + Sync),
+    ) -> CrawlError {
+        let detail = match self.keep(endpoint, answer, drift).await {
             Some(name) => {
                 format!("{drift} (the answer is kept as {name}: `subwatch crawl replay` reads it again)")
             }
             None => drift.to_string(),
         };
-        Stop::item(FailureReason::SchemaDrift, detail)
+        CrawlError::item(FailureReason::SchemaDrift, detail)
     }
 
     /// Keeps an answer. Returns its name below the artifacts folder; nothing where there are enough, or it
     /// cannot be kept: the crawl does not depend on it.
-    pub async fn keep(&self, means: Means, answer: &Answer, why: &(dyn Display + Sync)) -> Option<String> {
+    pub async fn keep(
+        &self,
+        endpoint: Endpoint,
+        answer: &Answer,
+        why: &(dyn Display + Sync),
+    ) -> Option<String> {
         let number = self.store.number_kept_answer(self.submission, MOST_ANSWERS).await;
         let number = number.inspect_err(|error| tracing::warn!(%error, "an answer is not kept")).ok()??;
         let kept = KeptAnswer {
-            means,
+            endpoint,
             item: self.item.to_owned(),
             url: answer.url.to_string(),
             status: answer.status,
             why: why.to_string(),
             cut: answer.bytes.len() > MOST_BYTES,
         };
-        let file = format!("{number:02}-{means}.{}", means.ending());
+        let file = format!("{number:02}-{endpoint}.{}", endpoint.ending());
         let body = &answer.bytes[..answer.bytes.len().min(MOST_BYTES)];
         let written = async {
             let folder = self.folder.as_ref().ok_or("its folder makes no URL")?;

@@ -1,6 +1,7 @@
-//! Why a crawl job does not go on.
+//! Why a crawl does not reach its end.
 //!
-//! Owns what an obstacle means for the job: its item fails, it rests, or it is tried again.
+//! Owns what an error of the site, the storage or the store means for the crawl: its item fails, it rests, or it is tried
+//! again.
 
 use common::{
     job::outcome::{FailureReason, ItemFailure},
@@ -10,9 +11,9 @@ use dataset::files::ReadError;
 
 use crate::http::WebError;
 
-/// What keeps a crawl job from its end.
+/// Why a crawl does not reach its end.
 #[derive(Clone, Debug)]
-pub enum Stop {
+pub enum CrawlError {
     /// The item fails: it would be the same the next time.
     Item(ItemFailure),
     /// Nobody is to blame: the source rests, or others have their turn.
@@ -27,7 +28,7 @@ pub enum Stop {
     Store(StoreError),
 }
 
-impl Stop {
+impl CrawlError {
     /// The item fails for `reason`.
     #[must_use]
     pub fn item(reason: FailureReason, detail: impl Into<String>) -> Self {
@@ -41,7 +42,7 @@ impl Stop {
     }
 }
 
-impl From<ReadError> for Stop {
+impl From<ReadError> for CrawlError {
     fn from(error: ReadError) -> Self {
         if error.is_retryable() {
             Self::Storage(error.to_string())
@@ -51,7 +52,7 @@ impl From<ReadError> for Stop {
     }
 }
 
-impl From<WebError> for Stop {
+impl From<WebError> for CrawlError {
     fn from(error: WebError) -> Self {
         let text = error.to_string();
         match error {
@@ -65,7 +66,7 @@ impl From<WebError> for Stop {
     }
 }
 
-impl From<StoreError> for Stop {
+impl From<StoreError> for CrawlError {
     fn from(error: StoreError) -> Self {
         if error.is_retryable() { Self::Store(error) } else { Self::Permanent(error.to_string()) }
     }
