@@ -1,7 +1,8 @@
 //! Dead letters: jobs that were discarded.
 
-use common::store::{DeadLetter, Mishap};
 use serde::{Deserialize, Serialize};
+
+use super::jobs::MishapView;
 
 /// A dead letter: a line of `GET /v1/dead`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -27,7 +28,7 @@ pub struct DeadView {
     pub generation: u32,
     /// What went wrong before, newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<Mishap>,
+    pub history: Vec<MishapView>,
     /// The worker that discarded it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
@@ -39,29 +40,6 @@ pub struct DeadView {
     /// Its body, as far as it is text; not in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<String>,
-}
-
-impl DeadView {
-    /// Makes the view of a letter, with or without its body.
-    #[must_use]
-    pub fn of(letter: DeadLetter, payload: bool) -> Self {
-        let kind = letter.message_type.as_deref().and_then(|text| text.rsplit_once('.'));
-        Self {
-            kind: kind.map(|(kind, _)| kind.to_owned()),
-            id: letter.id,
-            submission: letter.submission,
-            job: letter.job,
-            reason: letter.reason,
-            error: letter.error,
-            attempts: letter.attempts,
-            generation: letter.generation,
-            history: letter.history,
-            worker: letter.worker,
-            origin: letter.origin,
-            recorded_ms: letter.recorded_ms,
-            payload: payload.then_some(letter.body),
-        }
-    }
 }
 
 /// Which dead letters are meant. All that is given must hold; nothing given means none.

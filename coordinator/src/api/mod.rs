@@ -1,10 +1,13 @@
 //! The words of the HTTP API: what requests and answers hold, in JSON.
 //!
-//! Shared by the server ([`crate::server::http`]) and the command line ([`crate::cli`]), which is its client.
-//! Owns the shapes; they grow additively.
+//! Shared by the server (`server::http`) and the command line ([`crate::cli`]), which is its client.
+//! Owns the shapes, which grow additively, and the table of [`routes`].
 
+mod access;
 mod crawl;
 mod dead;
+mod jobs;
+pub mod routes;
 mod runs;
 mod similar;
 mod submissions;
@@ -13,19 +16,25 @@ mod system;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    access::Scope,
     crawl::{CrawlChannel, CrawlRequest},
     dead::{DeadFilter, DeadOutcome, DeadSelection, DeadView, Refused},
+    jobs::{JobView, MishapView, PauseView},
     runs::{
         EpochReport, HeadView, LeftOut, RawReport, RunRequest, RunView, SampleView, SplitCounts, TestReport,
         TestedView,
     },
     similar::{NeighbourView, SimilarView},
     submissions::{
-        EmbeddingView, FetchRequest, ItemView, JobView, StoredImage, SubmissionRequest, SubmissionView,
-        UploadedImage,
+        EmbeddingView, FetchRequest, ItemView, StoredImage, SubmissionRequest, SubmissionView, UploadedImage,
     },
-    system::{DoctorCheck, DoctorView, QueueView, SpaceView, StatusView, Verdict, WorkersView},
+    system::{
+        DoctorCheck, DoctorView, PausedSourceView, QueueView, QuotaView, SpaceView, StatusView, Verdict,
+        WorkerView, WorkersView,
+    },
 };
+
+pub(crate) use self::runs::number_or_null;
 
 /// A page of a list.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

@@ -102,7 +102,7 @@ pub struct LeftOut {
 }
 
 /// JSON has no word for an infinite number, or for none: both are written as null, and read back as NaN.
-fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+pub(crate) fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 

@@ -4,12 +4,12 @@ use common::{
     digest::Digest,
     ids::SubmissionId,
     job::outcome::Crawled,
-    store::{Mishap, Pause, State, SubmissionKind},
+    store::{State, SubmissionKind},
 };
 use dataset::target::Target;
 use serde::{Deserialize, Serialize};
 
-use super::crawl::CrawlRequest;
+use super::{crawl::CrawlRequest, jobs::PauseView};
 
 /// `POST /v1/submissions`: what to do.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -95,7 +95,7 @@ pub struct SubmissionView {
     pub thumbnails: Option<u64>,
     /// Why and until when jobs of it rest, while they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paused: Option<Pause>,
+    pub paused: Option<PauseView>,
     /// Why it failed as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -145,38 +145,4 @@ pub struct EmbeddingView {
     pub sha256: Digest,
     /// Its 512 features.
     pub embedding: Vec<f32>,
-}
-
-/// One job, as `GET /v1/submissions/{id}/jobs` shows it.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct JobView {
-    /// What singles it out within its submission.
-    pub job: String,
-    /// The submission.
-    pub submission: SubmissionId,
-    /// What kind of work it is.
-    pub kind: SubmissionKind,
-    /// `unpublished`, `queued`, `started`, `waiting` for its turn to run alone, `paused`, `released`,
-    /// `requeued`, `poisoned`, `done` or `dead`.
-    pub state: String,
-    /// Its items; nothing for a training job.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub items: Option<u32>,
-    /// How often an operator requeued it.
-    #[serde(default)]
-    pub generation: u32,
-    /// Workers that died while they held it.
-    pub crashes: u32,
-    /// Why and until when it rests, while it does.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paused: Option<Pause>,
-    /// What went wrong so far, newest last.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<Mishap>,
-    /// The worker that held it last, while it is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub worker: Option<String>,
-    /// Seconds since a worker showed that it holds it, or ended it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub touched_seconds_ago: Option<f64>,
 }

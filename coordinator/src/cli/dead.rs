@@ -9,7 +9,10 @@ use super::{
     output::{self, Format, plain, table},
     system::time_text,
 };
-use crate::api::{DeadFilter, DeadOutcome, DeadSelection, DeadView};
+use crate::api::{
+    DeadFilter, DeadOutcome, DeadSelection, DeadView,
+    routes::{self, Route},
+};
 
 /// Letters that a table lists.
 const LISTED: usize = 40;
@@ -86,8 +89,12 @@ pub(super) async fn run(client: &Client, format: Format, command: DeadCommand) -
             }
             Ok(Exit::Done)
         }
-        DeadCommand::Requeue(selection) => settle(client, format, "requeue", selection.selection()?).await,
-        DeadCommand::Purge(selection) => settle(client, format, "purge", selection.selection()?).await,
+        DeadCommand::Requeue(selection) => {
+            settle(client, format, routes::REQUEUE_DEAD, selection.selection()?).await
+        }
+        DeadCommand::Purge(selection) => {
+            settle(client, format, routes::PURGE_DEAD, selection.selection()?).await
+        }
     }
 }
 
@@ -165,12 +172,12 @@ fn letter_text(letter: &DeadView) -> String {
 async fn settle(
     client: &Client,
     format: Format,
-    action: &str,
+    route: Route,
     mut selection: DeadSelection,
 ) -> Result<Exit, CliError> {
     let mut total = DeadOutcome::default();
     loop {
-        let outcome = client.settle_dead(action, &selection).await?;
+        let outcome = client.settle_dead(route, &selection).await?;
         total.done += outcome.done;
         total.healed += outcome.healed;
         total.refused.extend(outcome.refused);
@@ -184,15 +191,15 @@ async fn settle(
         return Err(CliError::new(Exit::NotFound, none));
     }
     match format {
-        Format::Table => output::print(&outcome_text(action, &total))?,
+        Format::Table => output::print(&outcome_text(route, &total))?,
         Format::Json | Format::Jsonl => output::print_json(format, &total)?,
     }
     Ok(if total.refused.is_empty() { Exit::Done } else { Exit::FailedItems })
 }
 
-fn outcome_text(action: &str, outcome: &DeadOutcome) -> String {
-    let mut lines = match action {
-        "requeue" => {
+fn outcome_text(route: Route, outcome: &DeadOutcome) -> String {
+    let mut lines = match route {
+        routes::REQUEUE_DEAD => {
             vec![format!("{} requeued; {} items are no longer failed", outcome.done, outcome.healed)]
         }
         _ => vec![format!("{} purged", outcome.done)],

@@ -6,7 +6,7 @@ use clap::{Args, Subcommand};
 use common::{
     ids::SubmissionId,
     job::kind::Kind,
-    store::{State, SubmissionKind, WorkerView},
+    store::{State, SubmissionKind},
 };
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     exit::{CliError, Exit},
     output::{self, Format, number, plain, table},
 };
-use crate::api::{JobView, RunView, SpaceView};
+use crate::api::{JobView, RunView, SpaceView, WorkerView};
 
 /// Jobs that a table lists.
 const LISTED: usize = 40;
@@ -182,19 +182,21 @@ pub(super) fn workers_text(workers: &[WorkerView]) -> String {
         table(&["worker", "boot", "state", "version", "kinds", "device", "holds›", "finished›", "since"]);
     let count = |jobs: Option<u64>| jobs.map_or_else(|| "–".to_owned(), |jobs| jobs.to_string());
     for worker in workers {
-        let record = &worker.record;
-        let kinds: Vec<&str> =
-            Kind::ALL.into_iter().filter(|kind| record.consumes(*kind)).map(Kind::name).collect();
+        let kinds: Vec<&str> = Kind::ALL
+            .into_iter()
+            .map(Kind::name)
+            .filter(|kind| worker.kinds.iter().any(|consumed| consumed == kind))
+            .collect();
         rows.add_row(vec![
-            plain(&record.name),
-            record.boot.to_string(),
+            plain(&worker.name),
+            worker.boot.to_string(),
             plain(&worker.state),
-            plain(&record.version),
+            plain(&worker.version),
             kinds.join(" "),
-            plain(record.device.as_deref().unwrap_or("none")),
-            count(record.jobs_held),
-            count(record.jobs_finished),
-            time_text(record.started_ms),
+            plain(worker.device.as_deref().unwrap_or("none")),
+            count(worker.jobs_held),
+            count(worker.jobs_finished),
+            time_text(worker.started_ms),
         ]);
     }
     rows.trim_fmt()

@@ -1,6 +1,6 @@
 //! `subwatch token`: access tokens for the API.
 
-use clap::Subcommand;
+use clap::{Subcommand, ValueEnum, builder::PossibleValue};
 use secrecy::ExposeSecret;
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use super::{
     exit::{CliError, Exit},
     output::{self, Format},
 };
-use crate::server::tokens::{NewToken, Scope};
+use crate::{api::Scope, server::tokens::NewToken};
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
@@ -21,6 +21,21 @@ pub(super) enum TokenCommand {
         #[arg(long, value_enum)]
         scope: Scope,
     },
+}
+
+impl ValueEnum for Scope {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        let help = match self {
+            Self::Read => "Look at everything",
+            Self::Submit => "Submit work, upload images and cancel",
+            Self::Admin => "Destroy what cannot be had back",
+        };
+        Some(PossibleValue::new(self.name()).help(help))
+    }
 }
 
 /// What `token new` prints for programs.

@@ -1,12 +1,11 @@
-//! What every part of the coordinator works with.
+//! What the operations and the background work of the coordinator share.
 //!
-//! Owns the connections and the limits, made once by [`crate::server::serve`]; holds no state of its own.
+//! Owns the connections and the limits, made once by `serve`; holds no state of its own.
 
 use std::sync::Arc;
 
 use common::{
     broker::Publisher,
-    byte_budget::ByteBudget,
     config::Settings,
     ids::BootId,
     store::{Doorbells, Store},
@@ -14,8 +13,6 @@ use common::{
 use dataset::roots::DatasetRoots;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
-
-use super::{fetch::Fetcher, similarity::Similar};
 
 /// The coordinator's connections, limits and background work. Clones share them.
 #[derive(Clone)]
@@ -26,16 +23,10 @@ pub(crate) struct Context {
     pub(crate) store: Store,
     pub(crate) publisher: Publisher,
     pub(crate) doorbells: Doorbells,
-    /// Folders that datasets may lie in.
+    /// Folders that datasets may be read from and written to.
     pub(crate) roots: Arc<DatasetRoots>,
-    /// Where manifests are written.
+    /// The folder of manifests and of what runs leave.
     pub(crate) artifacts: Url,
-    /// Fetches images by URL.
-    pub(crate) fetcher: Arc<Fetcher>,
-    /// Memory for images on their way into the store.
-    pub(crate) uploads: ByteBudget,
-    /// Finds similar images.
-    pub(crate) similar: Arc<Similar>,
     /// Cancelled when the coordinator is to end.
     pub(crate) stop: CancellationToken,
     /// Background work that ends with `stop`.

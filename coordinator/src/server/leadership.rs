@@ -16,7 +16,7 @@ use common::{
 };
 use tokio::task::{self, JoinSet};
 
-use super::{context::Context, submissions, training as runs};
+use super::{context::Context, submissions, training};
 
 /// How long the lease lasts unless it is renewed: how long a coordinator that was killed is missed.
 const TIME_TO_LIVE: Duration = Duration::from_secs(5);
@@ -155,9 +155,9 @@ impl Driven {
             let task = self.tasks.spawn(async move {
                 match submission.kind {
                     SubmissionKind::Embed | SubmissionKind::Predict | SubmissionKind::Crawl => {
-                        submissions::look_after(&context, id).await;
+                        submissions::drive(&context, id).await;
                     }
-                    SubmissionKind::Train => runs::drive(&context, id).await,
+                    SubmissionKind::Train => training::drive(&context, id).await,
                 }
             });
             self.known.insert(id, task.id());

@@ -7,7 +7,6 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use anyhow::{Context as _, bail};
 use common::{
     broker::{BrokerConfig, Consumer, Publisher, Subscription, probe},
-    byte_budget::ByteBudget,
     config::{DataSettings, Settings},
     health::Health,
     ids::BootId,
@@ -22,17 +21,16 @@ use url::Url;
 
 use super::{
     context::Context,
-    dead_letters as dead,
-    fetch::Fetcher,
-    http::{self, Access},
+    dead_letters, doctor,
+    http::{self, Access, ApiState},
     leadership::lead,
-    service::Coordinator,
-    similarity::Similar,
+    similarity::SimilarityIndex,
     tokens::TokenFile,
+    uploads::Uploads,
 };
 
-/// Bytes of images on their way into the store at once.
-const UPLOAD_MEMORY_BYTES: u64 = 256 << 20;
+/// How long background work may take to end.
+const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
 /// Serves until SIGTERM or Ctrl-C, then drains; a second one ends it at once.
 ///
@@ -53,25 +51,30 @@ async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()
     };
     let listener = bind(&settings.api.url, &access).await?;
     let address = listener.local_addr()?;
-    let max_image_bytes = settings.images.max_image_bytes as usize;
     let health = Health::default();
     if let Some(address) = settings.telemetry.health_address {
         health.serve(address, stop.clone()).await.with_context(|| {
             format!("cannot listen on {address}, where SUBWATCH_HEALTH_ADDRESS wants the probes")
         })?;
     }
-    let coordinator = tokio::select! {
-        coordinator = connect(settings, stop.clone()) => coordinator?,
+    let context = tokio::select! {
+        started = start(settings, stop.clone()) => started?,
         () = stop.cancelled() => return Ok(()),
     };
-    let asked = coordinator.clone();
+    let probed = context.clone();
     health.started(Box::new(move || {
-        let asked = asked.clone();
-        Box::pin(async move { asked.ready().await.map_err(|error| error.to_string()) })
+        let context = probed.clone();
+        Box::pin(async move { doctor::ready(&context).await.map_err(|error| error.to_string()) })
     }));
     tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "coordinator serves");
-    http::serve(listener, coordinator.clone(), max_image_bytes, access, stop).await;
-    coordinator.drain().await;
+    let images = &context.settings.images;
+    let state = ApiState {
+        similarity: Arc::new(SimilarityIndex::default()),
+        uploads: Arc::new(Uploads::new(context.store.clone(), images.clone())),
+        context: context.clone(),
+    };
+    http::serve(listener, state, images.max_image_bytes as usize, access, stop).await;
+    drain(&context.tracker).await;
     tracing::info!("coordinator ended");
     Ok(())
 }
@@ -91,7 +94,8 @@ async fn bind(url: &Url, access: &Access) -> anyhow::Result<TcpListener> {
     })
 }
 
-async fn connect(settings: Settings, stop: CancellationToken) -> anyhow::Result<Coordinator> {
+/// Connects to the servers and starts the background work.
+async fn start(settings: Settings, stop: CancellationToken) -> anyhow::Result<Arc<Context>> {
     let roots = dataset_roots(&settings.data)?;
     let artifacts = artifacts_folder(&settings.data)?;
     let store = Store::connect(&StoreConfig {
@@ -105,34 +109,37 @@ async fn connect(settings: Settings, stop: CancellationToken) -> anyhow::Result<
     let publisher = Publisher::connect(&broker).await?;
     let round_trip = probe(&broker).await?;
     tracing::info!(?round_trip, "RabbitMQ delays, rejects and dead-letters as it must");
-    let hand_over = Subscription { queue: topology::dead_queue(), prefetch: dead::PREFETCH };
-    let dead_letters = Consumer::connect(&broker, vec![hand_over], stop.clone()).await?;
-    let doorbells = Doorbells::default();
-    let tracker = TaskTracker::new();
-    let fetcher = Fetcher::new(&settings.images.fetch_allow, settings.images.max_image_bytes);
-    let similar = Similar::default();
+    let hand_over = Subscription { queue: topology::dead_queue(), prefetch: dead_letters::PREFETCH };
+    let discarded = Consumer::connect(&broker, vec![hand_over], stop.clone()).await?;
     let context = Arc::new(Context {
         boot: BootId::random(),
         settings: Arc::new(settings),
         store,
         publisher,
-        doorbells,
+        doorbells: Doorbells::default(),
         roots: Arc::new(roots),
         artifacts,
-        fetcher: Arc::new(fetcher),
-        uploads: ByteBudget::new(UPLOAD_MEMORY_BYTES),
-        similar: Arc::new(similar),
         stop,
-        tracker,
+        tracker: TaskTracker::new(),
     });
 
     let listening = context.clone();
     context.tracker.spawn(async move { listening.store.listen(&listening.doorbells, &listening.stop).await });
-    let burying = context.clone();
-    context.tracker.spawn(async move { dead::consume(&burying, dead_letters).await });
+    let consuming = context.clone();
+    context.tracker.spawn(async move { dead_letters::consume(&consuming, discarded).await });
     let leading = context.clone();
     context.tracker.spawn(async move { lead(&leading).await });
-    Ok(Coordinator::new(context))
+    Ok(context)
+}
+
+/// Waits for the background work to end.
+async fn drain(tracker: &TaskTracker) {
+    tracker.close();
+    if tokio::time::timeout(DRAIN_LIMIT, tracker.wait()).await.is_err() {
+        tracing::warn!(
+            "background work did not end in {DRAIN_LIMIT:?}; it is taken up again at the next start"
+        );
+    }
 }
 
 fn dataset_roots(settings: &DataSettings) -> anyhow::Result<DatasetRoots> {
@@ -155,19 +162,5 @@ fn artifacts_folder(settings: &DataSettings) -> anyhow::Result<Url> {
     match Url::from_directory_path(&folder) {
         Ok(url) => Ok(url),
         Err(()) => bail!("the artifacts folder {} makes no URL", folder.display()),
-    }
-}
-
-impl Coordinator {
-    /// Waits for the background work to end.
-    async fn drain(&self) {
-        const LIMIT: Duration = Duration::from_secs(10);
-        let tracker = self.tracker();
-        tracker.close();
-        if tokio::time::timeout(LIMIT, tracker.wait()).await.is_err() {
-            tracing::warn!(
-                "background work did not end in {LIMIT:?}; it is taken up again at the next start"
-            );
-        }
     }
 }

@@ -6,7 +6,7 @@ mod connection;
 
 use std::time::Duration;
 
-use common::{config::Settings, ids::SubmissionId, store::PausedSource};
+use common::{config::Settings, ids::SubmissionId};
 use reqwest::{
     Method, RequestBuilder, StatusCode,
     header::{AUTHORIZATION, HeaderMap, HeaderValue},
@@ -19,8 +19,9 @@ use self::connection::Connection;
 use super::exit::{CliError, Exit};
 use crate::api::{
     DeadFilter, DeadOutcome, DeadSelection, DeadView, DoctorView, EmbeddingView, FetchRequest, HeadView,
-    ItemView, JobView, Page, Problem, RunRequest, RunView, SampleView, SimilarView, SpaceView, StatusView,
-    StoredImage, SubmissionRequest, SubmissionView, TestedView, WorkersView,
+    ItemView, JobView, Page, PausedSourceView, Problem, RunRequest, RunView, SampleView, SimilarView,
+    SpaceView, StatusView, StoredImage, SubmissionRequest, SubmissionView, TestedView, WorkersView,
+    routes::{self, Route},
 };
 
 /// How long a connection may take to open.
@@ -77,11 +78,11 @@ impl Client {
         request: &SubmissionRequest,
         key: Option<&str>,
     ) -> Result<SubmissionView, CliError> {
-        self.send(keyed(self.request(Method::POST, "/v1/submissions"), key).json(request)).await
+        self.send(keyed(self.request(routes::CREATE_SUBMISSION, &[]), key).json(request)).await
     }
 
     pub(super) async fn submission(&self, id: SubmissionId) -> Result<SubmissionView, CliError> {
-        self.get(&format!("/v1/submissions/{id}")).await
+        self.get(routes::SUBMISSION, &[&id.to_string()]).await
     }
 
     pub(super) async fn results(
@@ -90,8 +91,8 @@ impl Client {
         cursor: Option<&str>,
         failed_only: bool,
     ) -> Result<Page<ItemView>, CliError> {
-        let cursor = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
-        self.get(&format!("/v1/submissions/{id}/results?failed={failed_only}{cursor}")).await
+        let request = self.request(routes::RESULTS, &[&id.to_string()]).query(&[("failed", failed_only)]);
+        self.send(request.query(&[("cursor", cursor)])).await
     }
 
     pub(super) async fn embeddings(
@@ -102,15 +103,15 @@ impl Client {
     ) -> Result<Page<EmbeddingView>, CliError> {
         let mut query: Vec<(&str, &str)> = cursor.map(|cursor| ("cursor", cursor)).into_iter().collect();
         query.extend(space.map(|space| ("space", space)));
-        self.send(self.request(Method::GET, &format!("/v1/submissions/{id}/embeddings")).query(&query)).await
+        self.send(self.request(routes::EMBEDDINGS, &[&id.to_string()]).query(&query)).await
     }
 
     pub(super) async fn jobs(&self, id: SubmissionId) -> Result<Vec<JobView>, CliError> {
-        self.all(&format!("/v1/submissions/{id}/jobs")).await
+        self.all(routes::JOBS, id).await
     }
 
     pub(super) async fn cancel(&self, id: SubmissionId) -> Result<SubmissionView, CliError> {
-        self.send(self.request(Method::POST, &format!("/v1/submissions/{id}/cancel"))).await
+        self.send(self.request(routes::CANCEL, &[&id.to_string()])).await
     }
 
     /// Likewise, a run.
@@ -119,11 +120,11 @@ impl Client {
         request: &RunRequest,
         key: Option<&str>,
     ) -> Result<RunView, CliError> {
-        self.send(keyed(self.request(Method::POST, "/v1/runs"), key).json(request)).await
+        self.send(keyed(self.request(routes::CREATE_RUN, &[]), key).json(request)).await
     }
 
     pub(super) async fn resume_run(&self, run: SubmissionId) -> Result<RunView, CliError> {
-        self.send(self.request(Method::POST, &format!("/v1/runs/{run}/resume"))).await
+        self.send(self.request(routes::RESUME_RUN, &[&run.to_string()])).await
     }
 
     pub(super) async fn dead(
@@ -131,25 +132,25 @@ impl Client {
         filter: &DeadFilter,
         cursor: Option<&str>,
     ) -> Result<Page<DeadView>, CliError> {
-        let request = self.request(Method::GET, "/v1/dead").query(filter);
+        let request = self.request(routes::LIST_DEAD, &[]).query(filter);
         self.send(request.query(&[("limit", PAGE)]).query(&[("cursor", cursor)])).await
     }
 
     pub(super) async fn dead_letter(&self, id: &str) -> Result<DeadView, CliError> {
-        self.send(self.request_at(Method::GET, &["v1", "dead", "letters", id])).await
+        self.get(routes::DEAD_LETTER, &[id]).await
     }
 
-    /// Requeues or purges dead letters.
+    /// Requeues or purges dead letters, as `route` says.
     pub(super) async fn settle_dead(
         &self,
-        action: &str,
+        route: Route,
         selection: &DeadSelection,
     ) -> Result<DeadOutcome, CliError> {
-        self.send(self.request(Method::POST, &format!("/v1/dead/{action}")).json(selection)).await
+        self.send(self.request(route, &[]).json(selection)).await
     }
 
     pub(super) async fn run(&self, id: SubmissionId) -> Result<RunView, CliError> {
-        self.get(&format!("/v1/runs/{id}")).await
+        self.get(routes::RUN, &[&id.to_string()]).await
     }
 
     /// Returns the newest `limit` runs.
@@ -158,8 +159,8 @@ impl Client {
         let mut cursor: Option<String> = None;
         while runs.len() < limit {
             let page_size = (limit - runs.len()).min(PAGE);
-            let after = cursor.map(|cursor| format!("&cursor={cursor}")).unwrap_or_default();
-            let page: Page<RunView> = self.get(&format!("/v1/runs?limit={page_size}{after}")).await?;
+            let request = self.request(routes::LIST_RUNS, &[]).query(&[("limit", page_size)]);
+            let page: Page<RunView> = self.send(request.query(&[("cursor", cursor)])).await?;
             runs.extend(page.items);
             cursor = page.next;
             if cursor.is_none() {
@@ -171,7 +172,7 @@ impl Client {
 
     /// Returns the run that `name` names: an id, `latest` or `best`.
     pub(super) async fn named_run(&self, name: &str) -> Result<RunView, CliError> {
-        self.send(self.request_at(Method::GET, &["v1", "runs", name])).await
+        self.get(routes::RUN, &[name]).await
     }
 
     pub(super) async fn split(
@@ -179,7 +180,7 @@ impl Client {
         run: SubmissionId,
         cursor: Option<&str>,
     ) -> Result<Page<SampleView>, CliError> {
-        self.page(&format!("/v1/runs/{run}/split"), cursor).await
+        self.page(routes::SPLIT, run, cursor).await
     }
 
     pub(super) async fn predictions(
@@ -187,11 +188,11 @@ impl Client {
         run: SubmissionId,
         cursor: Option<&str>,
     ) -> Result<Page<TestedView>, CliError> {
-        self.page(&format!("/v1/runs/{run}/predictions"), cursor).await
+        self.page(routes::PREDICTIONS, run, cursor).await
     }
 
     pub(super) async fn head(&self, run: SubmissionId) -> Result<HeadView, CliError> {
-        self.get(&format!("/v1/runs/{run}/head")).await
+        self.get(routes::HEAD, &[&run.to_string()]).await
     }
 
     /// Finds the `k` images nearest to the one whose `field` (`sha256` or `video_id`) is `value`.
@@ -205,59 +206,63 @@ impl Client {
         let k = k.to_string();
         let mut query = vec![(field, value), ("k", &k)];
         query.extend(space.map(|space| ("space", space)));
-        self.send(self.request(Method::GET, "/v1/similar").query(&query)).await
+        self.send(self.request(routes::SIMILAR, &[]).query(&query)).await
     }
 
     /// Ends the pause of a host that crawls leave alone.
-    pub(super) async fn resume_source(&self, host: &str) -> Result<PausedSource, CliError> {
-        self.send(self.request_at(Method::POST, &["v1", "sources", host, "resume"])).await
+    pub(super) async fn resume_source(&self, host: &str) -> Result<PausedSourceView, CliError> {
+        self.send(self.request(routes::RESUME_SOURCE, &[host])).await
     }
 
     pub(super) async fn workers(&self) -> Result<WorkersView, CliError> {
-        self.get("/v1/workers").await
+        self.get(routes::WORKERS, &[]).await
     }
 
     pub(super) async fn spaces(&self) -> Result<Vec<SpaceView>, CliError> {
-        self.get("/v1/spaces").await
+        self.get(routes::LIST_SPACES, &[]).await
     }
 
     pub(super) async fn drop_space(&self, space: &str, force: bool) -> Result<SpaceView, CliError> {
-        let request = self.request_at(Method::DELETE, &["v1", "spaces", space]);
+        let request = self.request(routes::DROP_SPACE, &[space]);
         self.send(request.query(&[("force", force)])).await
     }
 
     pub(super) async fn doctor(&self) -> Result<DoctorView, CliError> {
-        self.get("/v1/doctor").await
+        self.get(routes::DOCTOR, &[]).await
     }
 
     /// Has the coordinator fetch an image.
     pub(super) async fn fetch_image(&self, url: &str) -> Result<StoredImage, CliError> {
         let request = FetchRequest { url: url.to_owned() };
-        self.send(self.request(Method::POST, "/v1/images/fetch").json(&request)).await
+        self.send(self.request(routes::FETCH_IMAGE, &[]).json(&request)).await
     }
 
     pub(super) async fn upload(&self, bytes: Vec<u8>) -> Result<StoredImage, CliError> {
-        self.send(self.request(Method::POST, "/v1/images").body(bytes)).await
+        self.send(self.request(routes::UPLOAD_IMAGE, &[]).body(bytes)).await
     }
 
     pub(super) async fn status(&self) -> Result<StatusView, CliError> {
-        self.get("/v1/status").await
+        self.get(routes::STATUS, &[]).await
     }
 
-    async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
-        self.send(self.request(Method::GET, path)).await
+    async fn get<T: DeserializeOwned>(&self, route: Route, names: &[&str]) -> Result<T, CliError> {
+        self.send(self.request(route, names)).await
     }
 
-    async fn page<T: DeserializeOwned>(&self, path: &str, cursor: Option<&str>) -> Result<Page<T>, CliError> {
-        let cursor = cursor.map(|cursor| format!("?cursor={cursor}")).unwrap_or_default();
-        self.get(&format!("{path}{cursor}")).await
+    async fn page<T: DeserializeOwned>(
+        &self,
+        route: Route,
+        id: SubmissionId,
+        cursor: Option<&str>,
+    ) -> Result<Page<T>, CliError> {
+        self.send(self.request(route, &[&id.to_string()]).query(&[("cursor", cursor)])).await
     }
 
-    async fn all<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, CliError> {
+    async fn all<T: DeserializeOwned>(&self, route: Route, id: SubmissionId) -> Result<Vec<T>, CliError> {
         let mut all = Vec::new();
         let mut cursor: Option<String> = None;
         loop {
-            let page = self.page(path, cursor.as_deref()).await?;
+            let page = self.page(route, id, cursor.as_deref()).await?;
             all.extend(page.items);
             cursor = page.next;
             if cursor.is_none() {
@@ -266,15 +271,15 @@ impl Client {
         }
     }
 
-    /// A request whose path holds a name from outside.
-    fn request_at(&self, method: Method, segments: &[&str]) -> RequestBuilder {
+    /// A request of a route, with `names` for the segments of its path that vary.
+    fn request(&self, route: Route, names: &[&str]) -> RequestBuilder {
+        let method = match route.method {
+            routes::Method::Get => Method::GET,
+            routes::Method::Post => Method::POST,
+            routes::Method::Delete => Method::DELETE,
+        };
         let mut url = self.connection.base().clone();
-        url.path_segments_mut().expect("an http URL has a path").clear().extend(segments);
-        self.http.request(method, url)
-    }
-
-    fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let url = self.connection.base().join(path).expect("the paths here are relative URLs");
+        url.path_segments_mut().expect("an http URL has a path").clear().extend(route.segments(names));
         self.http.request(method, url)
     }
 

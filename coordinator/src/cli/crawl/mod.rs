@@ -219,9 +219,10 @@ fn progress_text(view: &SubmissionView) -> String {
 
 #[cfg(test)]
 mod tests {
-    use common::store::{Pause, SubmissionKind};
+    use common::store::SubmissionKind;
 
     use super::*;
+    use crate::api::PauseView;
 
     #[test]
     fn progress_counts_channels_and_thumbnails_and_says_why_nothing_moves() {
@@ -242,7 +243,7 @@ mod tests {
         };
         assert_eq!(progress_text(&view), "12 of 100 channels, 431 thumbnails");
         let reason = "the quota of the Data API is used up".to_owned();
-        view.paused = Some(Pause { until_ms: 1_764_054_000_000, reason });
+        view.paused = Some(PauseView { until_ms: 1_764_054_000_000, reason });
         assert_eq!(
             progress_text(&view),
             "12 of 100 channels, 431 thumbnails; paused until 2025-11-25T07:00:00Z: the quota of the Data API is \

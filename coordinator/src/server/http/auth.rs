@@ -1,9 +1,8 @@
 //! Access control of the API.
 //!
-//! Owns what each route asks for and how a request shows that it may. Does not own tokens (see
-//! [`crate::server::tokens`]).
-//! Invariant: what is not said here to ask for less asks for `admin`, so that a route that was forgotten
-//! locks people out rather than in.
+//! Owns how a request shows that it may. Does not own which scope a route needs (see [`crate::api::routes`]), nor
+//! tokens (see `tokens`).
+//! Invariant: what is not in the table of routes needs `admin`.
 
 use std::{fmt, sync::Arc};
 
@@ -18,42 +17,34 @@ use axum::{
 };
 
 use super::{guard, problem::Failure};
-use crate::server::tokens::{Scope, TokenFile, TokenList};
+use crate::{
+    api::{Scope, routes},
+    server::tokens::{TokenFile, TokenList},
+};
 
 /// Who may use the API.
 #[derive(Clone)]
-pub enum Access {
-    /// Whoever reaches it, which is why only this machine may.
+pub(crate) enum Access {
+    /// Every client that reaches it, which is why only this machine may.
     ThisMachine,
     /// Holders of tokens.
     Tokens(Arc<TokenFile>),
 }
 
-/// Open to everybody: whoever runs the process asks here.
-const OPEN: [&str; 2] = ["/healthz", "/readyz"];
-
-/// Requests that change something and do not destroy anything.
-const SUBMITTING: [(Method, &str); 6] = [
-    (Method::POST, "/v1/submissions"),
-    (Method::POST, "/v1/submissions/{id}/cancel"),
-    (Method::POST, "/v1/runs"),
-    (Method::POST, "/v1/runs/{id}/resume"),
-    (Method::POST, "/v1/images"),
-    (Method::POST, "/v1/images/fetch"),
-];
-
-/// The scope that a request asks for; nothing where everybody may. There is no route where the path is none.
+/// The scope that a request needs; `None` if it needs no token. `route` is the path of the route that it met, if
+/// there is one.
 fn scope_of(method: &Method, route: Option<&str>) -> Option<Scope> {
-    let Some(route) = route else { return Some(Scope::Read) };
-    if OPEN.contains(&route) {
-        return None;
+    let Some(path) = route else { return Some(Scope::Read) };
+    let listed = routes::ALL.iter().find(|route| route.path == path && answers(route.method, method));
+    listed.map_or(Some(Scope::Admin), |route| route.scope)
+}
+
+fn answers(route: routes::Method, method: &Method) -> bool {
+    match route {
+        routes::Method::Get => method == Method::GET || method == Method::HEAD,
+        routes::Method::Post => method == Method::POST,
+        routes::Method::Delete => method == Method::DELETE,
     }
-    let submits = || SUBMITTING.iter().any(|(known, path)| known == method && *path == route);
-    Some(match *method {
-        Method::GET | Method::HEAD | Method::OPTIONS => Scope::Read,
-        _ if submits() => Scope::Submit,
-        _ => Scope::Admin,
-    })
 }
 
 /// Lets a request through whose sender may make it.

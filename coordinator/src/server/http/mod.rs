@@ -1,26 +1,30 @@
 //! The HTTP API.
 //!
-//! Owns routes, limits and the form of errors, and is the only module that names `axum`. Does not own what
-//! an operation does (see [`crate::server::service`]).
+//! Owns limits, access control and the form of errors, and is the only module of the coordinator that names `axum`.
+//! Does not own the table of routes, which the client shares ([`crate::api::routes`]), nor what an operation does:
+//! a handler reads the request, calls the operation and answers with what that returns.
 //! Invariants: where it asks for no tokens it listens on loopback only; every error is an RFC 9457 problem
 //! that shows no internals; everything that a client sends is bounded, in bytes and in time.
 
 mod auth;
-mod dead;
+mod dead_letters;
+mod extract;
 mod guard;
-mod images;
 mod limits;
 mod problem;
 mod runs;
-mod similar;
+mod similarity;
+mod state;
 mod submissions;
 mod system;
+mod uploads;
 
 use std::{net::SocketAddr, time::Duration};
 
 use axum::{
     Router,
     extract::DefaultBodyLimit,
+    handler::Handler,
     http::StatusCode,
     middleware,
     routing::{delete, get, post},
@@ -31,9 +35,9 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::timeout::TimeoutLayer;
 
-pub use self::auth::Access;
 use self::problem::not_found;
-use super::service::Coordinator;
+pub(crate) use self::{auth::Access, state::ApiState};
+use crate::api::routes::{self, Method, Route};
 
 /// Largest JSON body: a predict request with ten thousand images.
 const MAX_JSON_BYTES: usize = 4 << 20;
@@ -45,8 +49,8 @@ const REQUEST_LIMIT: Duration = Duration::from_secs(60);
 /// Checks that an address may be listened on.
 ///
 /// # Errors
-/// When it is not loopback though there are no tokens: whoever reached the API could do anything with it.
-pub fn check_bind(address: &SocketAddr, access: &Access) -> anyhow::Result<()> {
+/// When it is not loopback though there are no tokens: every client that reached the API could do anything with it.
+pub(crate) fn check_bind(address: &SocketAddr, access: &Access) -> anyhow::Result<()> {
     anyhow::ensure!(
         address.ip().is_loopback() || matches!(access, Access::Tokens(_)),
         "{address} is not loopback, and without access tokens the API listens on 127.0.0.1 or [::1] only: make one \
@@ -55,45 +59,37 @@ pub fn check_bind(address: &SocketAddr, access: &Access) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns the routes. Images may have up to `max_image_bytes`.
-pub fn router(coordinator: Coordinator, max_image_bytes: usize, access: Access) -> Router {
-    let images =
-        Router::new().route("/v1/images", post(images::create)).layer(DefaultBodyLimit::max(max_image_bytes));
-    let submissions = Router::new()
-        .route("/v1/submissions", post(submissions::create).get(submissions::list))
-        .route("/v1/submissions/{id}", get(submissions::get))
-        .route("/v1/submissions/{id}/results", get(submissions::results))
-        .route("/v1/submissions/{id}/embeddings", get(submissions::embeddings))
-        .route("/v1/submissions/{id}/jobs", get(submissions::jobs))
-        .route("/v1/submissions/{id}/cancel", post(submissions::cancel));
-    let runs = Router::new()
-        .route("/v1/runs", post(runs::create).get(runs::list))
-        .route("/v1/runs/{id}", get(runs::get))
-        .route("/v1/runs/{id}/resume", post(runs::resume))
-        .route("/v1/runs/{id}/split", get(runs::split))
-        .route("/v1/runs/{id}/predictions", get(runs::predictions))
-        .route("/v1/runs/{id}/head", get(runs::head));
-    let dead = Router::new()
-        .route("/v1/dead", get(dead::list))
-        .route("/v1/dead/requeue", post(dead::requeue))
-        .route("/v1/dead/purge", post(dead::purge))
-        .route("/v1/dead/letters/{id}", get(dead::get));
-    let system = Router::new()
-        .route("/v1/workers", get(system::workers))
-        .route("/v1/status", get(system::status))
-        .route("/v1/sources/{host}/resume", post(system::resume_source))
-        .route("/v1/spaces", get(system::spaces))
-        .route("/v1/spaces/{name}", delete(system::drop_space))
-        .route("/v1/doctor", get(system::doctor))
-        .route("/healthz", get(system::healthy))
-        .route("/readyz", get(system::ready));
+fn router(state: ApiState, max_image_bytes: usize, access: Access) -> Router {
+    let images = on(routes::UPLOAD_IMAGE, uploads::create).layer(DefaultBodyLimit::max(max_image_bytes));
     Router::new()
-        .merge(submissions)
-        .merge(runs)
-        .merge(dead)
-        .merge(system)
-        .route("/v1/images/fetch", post(images::fetch))
-        .route("/v1/similar", get(similar::similar))
+        .merge(on(routes::LIST_SUBMISSIONS, submissions::list))
+        .merge(on(routes::CREATE_SUBMISSION, submissions::create))
+        .merge(on(routes::SUBMISSION, submissions::get))
+        .merge(on(routes::RESULTS, submissions::results))
+        .merge(on(routes::EMBEDDINGS, submissions::embeddings))
+        .merge(on(routes::JOBS, submissions::jobs))
+        .merge(on(routes::CANCEL, submissions::cancel))
+        .merge(on(routes::LIST_RUNS, runs::list))
+        .merge(on(routes::CREATE_RUN, runs::create))
+        .merge(on(routes::RUN, runs::get))
+        .merge(on(routes::RESUME_RUN, runs::resume))
+        .merge(on(routes::SPLIT, runs::split))
+        .merge(on(routes::PREDICTIONS, runs::predictions))
+        .merge(on(routes::HEAD, runs::head))
+        .merge(on(routes::FETCH_IMAGE, uploads::fetch))
+        .merge(on(routes::SIMILAR, similarity::search))
+        .merge(on(routes::LIST_DEAD, dead_letters::list))
+        .merge(on(routes::DEAD_LETTER, dead_letters::get))
+        .merge(on(routes::REQUEUE_DEAD, dead_letters::requeue))
+        .merge(on(routes::PURGE_DEAD, dead_letters::purge))
+        .merge(on(routes::WORKERS, system::workers))
+        .merge(on(routes::STATUS, system::status))
+        .merge(on(routes::DOCTOR, system::doctor))
+        .merge(on(routes::RESUME_SOURCE, system::resume_source))
+        .merge(on(routes::LIST_SPACES, system::spaces))
+        .merge(on(routes::DROP_SPACE, system::drop_space))
+        .merge(on(routes::HEALTHY, system::healthy))
+        .merge(on(routes::READY, system::ready))
         .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
         .merge(images)
         .fallback(not_found)
@@ -101,18 +97,32 @@ pub fn router(coordinator: Coordinator, max_image_bytes: usize, access: Access) 
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_LIMIT))
         .layer(middleware::from_fn_with_state(access, auth::authorize))
         .layer(middleware::from_fn(limits::refuse_oversized))
-        .with_state(coordinator)
+        .with_state(state)
+}
+
+/// A router of one route, answered by `handler`.
+fn on<H, T>(route: Route, handler: H) -> Router<ApiState>
+where
+    H: Handler<T, ApiState>,
+    T: 'static,
+{
+    let answer = match route.method {
+        Method::Get => get(handler),
+        Method::Post => post(handler),
+        Method::Delete => delete(handler),
+    };
+    Router::new().route(route.path, answer)
 }
 
 /// Serves until `stop`, then lets open requests end.
-pub async fn serve(
+pub(crate) async fn serve(
     listener: TcpListener,
-    coordinator: Coordinator,
+    state: ApiState,
     max_image_bytes: usize,
     access: Access,
     stop: CancellationToken,
 ) {
-    let service = TowerToHyperService::new(router(coordinator, max_image_bytes, access));
+    let service = TowerToHyperService::new(router(state, max_image_bytes, access));
     listener::serve(listener, service, BOUNDS, stop).await;
 }
 

@@ -1,24 +1,17 @@
 //! Errors as RFC 9457 problem details.
 //!
 //! Owns the form: `application/problem+json` with a type, a title, a status and a detail that says what to
-//! change. Also owns the extractors whose rejections would otherwise be plain text.
+//! change. Also owns which status each kind of refusal has.
 
 use axum::{
-    extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::JsonRejection},
     http::{
         Method, StatusCode, Uri,
         header::{CONTENT_TYPE, RETRY_AFTER},
-        request::Parts,
     },
     response::{IntoResponse, Response},
 };
-use common::ids::SubmissionId;
-use serde::de::DeserializeOwned;
 
-use crate::{
-    api::Problem,
-    server::service::{IdempotencyKey, RequestError},
-};
+use crate::{api::Problem, server::error::RequestError};
 
 /// Longest detail. What is wrong is often repeated, and may be megabytes.
 const LONGEST_DETAIL: usize = 2048;
@@ -81,65 +74,6 @@ pub(super) async fn not_found(uri: Uri) -> Failure {
 
 pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Failure {
     Failure::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} takes no {method}", uri.path()))
-}
-
-/// A JSON body.
-pub(super) struct Json<T>(pub(super) T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
-    type Rejection = Failure;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        match axum::Json::<T>::from_request(request, state).await {
-            Ok(axum::Json(value)) => Ok(Self(value)),
-            Err(JsonRejection::MissingJsonContentType(_)) => Err(Failure::new(
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "the body must be JSON, with content-type: application/json",
-            )),
-            Err(rejection) => Err(Failure::new(rejection.status(), rejection.body_text())),
-        }
-    }
-}
-
-/// The `Idempotency-Key` of a request, if it has one (draft-ietf-httpapi-idempotency-key-header).
-pub(super) struct Idempotency(pub(super) Option<IdempotencyKey>);
-
-impl<S: Send + Sync> FromRequestParts<S> for Idempotency {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
-        Ok(Self(Some(IdempotencyKey::new(value.to_str().unwrap_or_default())?)))
-    }
-}
-
-/// The `{id}` of a path.
-pub(super) struct Id(pub(super) SubmissionId);
-
-impl<S: Send + Sync> FromRequestParts<S> for Id {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        let text =
-            Path::<String>::from_request_parts(parts, state).await.map(|Path(text)| text).unwrap_or_default();
-        let unknown =
-            || Failure::new(StatusCode::NOT_FOUND, format!("'{text}' is no id of a submission or run"));
-        text.parse().map(Self).map_err(|_| unknown())
-    }
-}
-
-/// A query string.
-pub(super) struct Params<T>(pub(super) T);
-
-impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
-    type Rejection = Failure;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
-        match Query::<T>::from_request_parts(parts, state).await {
-            Ok(Query(params)) => Ok(Self(params)),
-            Err(rejection) => Err(Failure::new(StatusCode::BAD_REQUEST, rejection.body_text())),
-        }
-    }
 }
 
 #[cfg(test)]

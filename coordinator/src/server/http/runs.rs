@@ -1,75 +1,77 @@
 //! `/v1/runs`.
 
+use std::sync::Arc;
+
 use axum::{
     Json as JsonBody,
     extract::{Path, State},
-    http::{StatusCode, header::LOCATION},
+    http::StatusCode,
     response::IntoResponse,
 };
 
 use super::{
-    problem::{Failure, Id, Idempotency, Json, Params},
-    submissions::Paging,
+    extract::{Id, Idempotency, Json, Paging, Params, location},
+    problem::Failure,
 };
 use crate::{
-    api::{HeadView, Page, RunRequest, RunView, SampleView, TestedView},
-    server::service::Coordinator,
+    api::{HeadView, Page, RunRequest, RunView, SampleView, TestedView, routes},
+    server::{context::Context, runs, training},
 };
 
 pub(super) async fn create(
-    State(coordinator): State<Coordinator>,
+    State(context): State<Arc<Context>>,
     Idempotency(key): Idempotency,
     Json(request): Json<RunRequest>,
 ) -> Result<impl IntoResponse, Failure> {
-    let view = coordinator.submit_run(request, key.as_ref()).await?;
-    let location = format!("/v1/runs/{}", view.run);
-    Ok((StatusCode::ACCEPTED, [(LOCATION, location)], JsonBody(view)))
+    let view = training::submit(&context, request, key.as_ref()).await?;
+    Ok((StatusCode::ACCEPTED, location(routes::RUN, view.run), JsonBody(view)))
 }
 
 pub(super) async fn list(
-    State(coordinator): State<Coordinator>,
+    State(context): State<Arc<Context>>,
     Params(paging): Params<Paging>,
 ) -> Result<JsonBody<Page<RunView>>, Failure> {
-    Ok(JsonBody(coordinator.runs(paging.cursor(), paging.limit()).await?))
+    Ok(JsonBody(runs::list(&context, paging.cursor(), paging.limit()).await?))
 }
 
 /// A run by id, `latest` or `best`.
 pub(super) async fn get(
-    State(coordinator): State<Coordinator>,
+    State(context): State<Arc<Context>>,
     Path(name): Path<String>,
 ) -> Result<JsonBody<RunView>, Failure> {
-    Ok(JsonBody(match name.parse() {
-        Ok(id) => coordinator.run(id).await?,
-        Err(_) => coordinator.resolve_run(&name).await?,
-    }))
+    let id = match name.parse() {
+        Ok(id) => id,
+        Err(_) => runs::resolve(&context, &name).await?,
+    };
+    Ok(JsonBody(runs::get(&context, id).await?))
 }
 
 pub(super) async fn resume(
-    State(coordinator): State<Coordinator>,
+    State(context): State<Arc<Context>>,
     Id(id): Id,
 ) -> Result<JsonBody<RunView>, Failure> {
-    Ok(JsonBody(coordinator.resume_run(id).await?))
+    Ok(JsonBody(training::resume(&context, id).await?))
 }
 
 pub(super) async fn split(
-    State(coordinator): State<Coordinator>,
+    State(context): State<Arc<Context>>,
     Id(id): Id,
     Params(paging): Params<Paging>,
 ) -> Result<JsonBody<Page<SampleView>>, Failure> {
-    Ok(JsonBody(coordinator.split(id, paging.cursor()).await?))
+    Ok(JsonBody(training::samples(&context, id, paging.cursor()).await?))
 }
 
 pub(super) async fn predictions(
-    State(coordinator): State<Coordinator>,
+    State(context): State<Arc<Context>>,
     Id(id): Id,
     Params(paging): Params<Paging>,
 ) -> Result<JsonBody<Page<TestedView>>, Failure> {
-    Ok(JsonBody(coordinator.tested(id, paging.cursor()).await?))
+    Ok(JsonBody(training::tested(&context, id, paging.cursor()).await?))
 }
 
 pub(super) async fn head(
-    State(coordinator): State<Coordinator>,
+    State(context): State<Arc<Context>>,
     Id(id): Id,
 ) -> Result<JsonBody<HeadView>, Failure> {
-    Ok(JsonBody(coordinator.head(id).await?))
+    Ok(JsonBody(training::head(&context, id).await?))
 }

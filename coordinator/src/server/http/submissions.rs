@@ -1,39 +1,18 @@
 //! `/v1/submissions`.
 
-use axum::{
-    Json as JsonBody,
-    extract::State,
-    http::{StatusCode, header::LOCATION},
-    response::IntoResponse,
-};
+use std::sync::Arc;
+
+use axum::{Json as JsonBody, extract::State, http::StatusCode, response::IntoResponse};
 use serde::Deserialize;
 
-use super::problem::{Failure, Id, Idempotency, Json, Params};
-use crate::{
-    api::{EmbeddingView, ItemView, JobView, Page, SubmissionRequest, SubmissionView},
-    server::service::Coordinator,
+use super::{
+    extract::{Id, Idempotency, Json, Paging, Params, location},
+    problem::Failure,
 };
-
-/// Entries of a page where nothing else is asked for, and at most.
-const PAGE: usize = 20;
-const PAGE_AT_MOST: usize = 100;
-
-/// How a list is paged.
-#[derive(Deserialize)]
-pub(super) struct Paging {
-    cursor: Option<String>,
-    limit: Option<usize>,
-}
-
-impl Paging {
-    pub(super) fn cursor(&self) -> Option<&str> {
-        self.cursor.as_deref()
-    }
-
-    pub(super) fn limit(&self) -> usize {
-        self.limit.unwrap_or(PAGE).clamp(1, PAGE_AT_MOST)
-    }
-}
+use crate::{
+    api::{EmbeddingView, ItemView, JobView, Page, SubmissionRequest, SubmissionView, routes},
+    server::{context::Context, submissions},
+};
 
 /// Which results are wanted.
 #[derive(Deserialize)]
@@ -44,35 +23,34 @@ pub(super) struct ResultsParams {
 }
 
 pub(super) async fn create(
-    State(coordinator): State<Coordinator>,
+    State(context): State<Arc<Context>>,
     Idempotency(key): Idempotency,
     Json(request): Json<SubmissionRequest>,
 ) -> Result<impl IntoResponse, Failure> {
-    let view = coordinator.submit(request, key.as_ref()).await?;
-    let location = format!("/v1/submissions/{}", view.submission);
-    Ok((StatusCode::ACCEPTED, [(LOCATION, location)], JsonBody(view)))
+    let view = submissions::submit(&context, request, key.as_ref()).await?;
+    Ok((StatusCode::ACCEPTED, location(routes::SUBMISSION, view.submission), JsonBody(view)))
 }
 
 pub(super) async fn list(
-    State(coordinator): State<Coordinator>,
+    State(context): State<Arc<Context>>,
     Params(paging): Params<Paging>,
 ) -> Result<JsonBody<Page<SubmissionView>>, Failure> {
-    Ok(JsonBody(coordinator.submissions(paging.cursor(), paging.limit()).await?))
+    Ok(JsonBody(submissions::list(&context, paging.cursor(), paging.limit()).await?))
 }
 
 pub(super) async fn get(
-    State(coordinator): State<Coordinator>,
+    State(context): State<Arc<Context>>,
     Id(id): Id,
 ) -> Result<JsonBody<SubmissionView>, Failure> {
-    Ok(JsonBody(coordinator.submission(id).await?))
+    Ok(JsonBody(submissions::get(&context, id).await?))
 }
 
 pub(super) async fn results(
-    State(coordinator): State<Coordinator>,
+    State(context): State<Arc<Context>>,
     Id(id): Id,
     Params(params): Params<ResultsParams>,
 ) -> Result<JsonBody<Page<ItemView>>, Failure> {
-    Ok(JsonBody(coordinator.results(id, params.cursor.as_deref(), params.failed).await?))
+    Ok(JsonBody(submissions::results(&context, id, params.cursor.as_deref(), params.failed).await?))
 }
 
 /// Which embeddings are wanted.
@@ -83,24 +61,24 @@ pub(super) struct EmbeddingsParams {
 }
 
 pub(super) async fn embeddings(
-    State(coordinator): State<Coordinator>,
+    State(context): State<Arc<Context>>,
     Id(id): Id,
     Params(params): Params<EmbeddingsParams>,
 ) -> Result<JsonBody<Page<EmbeddingView>>, Failure> {
-    Ok(JsonBody(coordinator.embeddings(id, params.cursor.as_deref(), params.space).await?))
+    Ok(JsonBody(submissions::embeddings(&context, id, params.cursor.as_deref(), params.space).await?))
 }
 
 pub(super) async fn jobs(
-    State(coordinator): State<Coordinator>,
+    State(context): State<Arc<Context>>,
     Id(id): Id,
     Params(paging): Params<Paging>,
 ) -> Result<JsonBody<Page<JobView>>, Failure> {
-    Ok(JsonBody(coordinator.jobs(id, paging.cursor()).await?))
+    Ok(JsonBody(submissions::jobs(&context, id, paging.cursor()).await?))
 }
 
 pub(super) async fn cancel(
-    State(coordinator): State<Coordinator>,
+    State(context): State<Arc<Context>>,
     Id(id): Id,
 ) -> Result<JsonBody<SubmissionView>, Failure> {
-    Ok(JsonBody(coordinator.cancel(id).await?))
+    Ok(JsonBody(submissions::cancel(&context, id).await?))
 }

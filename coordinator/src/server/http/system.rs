@@ -1,35 +1,36 @@
 //! `/v1/workers`, `/v1/status`, `/v1/spaces`, `/v1/doctor` and the probes.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     extract::{Path, State},
 };
-use common::store::PausedSource;
 use serde::Deserialize;
 
-use super::problem::{Failure, Params};
+use super::{extract::Params, problem::Failure};
 use crate::{
-    api::{DoctorView, SpaceView, StatusView, WorkersView},
-    server::service::Coordinator,
+    api::{DoctorView, PausedSourceView, SpaceView, StatusView, WorkersView},
+    server::{context::Context, doctor, paused_sources, similarity::SimilarityIndex, spaces, status},
 };
 
-pub(super) async fn workers(State(coordinator): State<Coordinator>) -> Result<Json<WorkersView>, Failure> {
-    Ok(Json(coordinator.workers().await?))
+pub(super) async fn workers(State(context): State<Arc<Context>>) -> Result<Json<WorkersView>, Failure> {
+    Ok(Json(status::workers(&context).await?))
 }
 
-pub(super) async fn status(State(coordinator): State<Coordinator>) -> Result<Json<StatusView>, Failure> {
-    Ok(Json(coordinator.status().await?))
+pub(super) async fn status(State(context): State<Arc<Context>>) -> Result<Json<StatusView>, Failure> {
+    Ok(Json(status::status(&context).await?))
 }
 
-pub(super) async fn spaces(State(coordinator): State<Coordinator>) -> Result<Json<Vec<SpaceView>>, Failure> {
-    Ok(Json(coordinator.spaces().await?))
+pub(super) async fn spaces(State(context): State<Arc<Context>>) -> Result<Json<Vec<SpaceView>>, Failure> {
+    Ok(Json(spaces::list(&context.store).await?))
 }
 
 pub(super) async fn resume_source(
-    State(coordinator): State<Coordinator>,
+    State(context): State<Arc<Context>>,
     Path(host): Path<String>,
-) -> Result<Json<PausedSource>, Failure> {
-    Ok(Json(coordinator.resume_source(&host).await?))
+) -> Result<Json<PausedSourceView>, Failure> {
+    Ok(Json(paused_sources::resume(&context.store, &host).await?))
 }
 
 /// Whether a space may be dropped while workers embed into it.
@@ -40,15 +41,18 @@ pub(super) struct DropParams {
 }
 
 pub(super) async fn drop_space(
-    State(coordinator): State<Coordinator>,
+    State(context): State<Arc<Context>>,
+    State(index): State<Arc<SimilarityIndex>>,
     Path(name): Path<String>,
     Params(params): Params<DropParams>,
 ) -> Result<Json<SpaceView>, Failure> {
-    Ok(Json(coordinator.drop_space(&name, params.force).await?))
+    let dropped = spaces::drop_space(&context.store, &name, params.force).await?;
+    index.forget().await;
+    Ok(Json(dropped))
 }
 
-pub(super) async fn doctor(State(coordinator): State<Coordinator>) -> Result<Json<DoctorView>, Failure> {
-    Ok(Json(coordinator.doctor().await?))
+pub(super) async fn doctor(State(context): State<Arc<Context>>) -> Result<Json<DoctorView>, Failure> {
+    Ok(Json(doctor::doctor(&context).await?))
 }
 
 /// The process lives.
@@ -57,7 +61,7 @@ pub(super) async fn healthy() -> &'static str {
 }
 
 /// Broker and store serve.
-pub(super) async fn ready(State(coordinator): State<Coordinator>) -> Result<&'static str, Failure> {
-    coordinator.ready().await?;
+pub(super) async fn ready(State(context): State<Arc<Context>>) -> Result<&'static str, Failure> {
+    doctor::ready(&context).await?;
     Ok("ready\n")
 }

@@ -29,11 +29,27 @@ pub(crate) struct CrawlSpec {
     pub(crate) out: Url,
     pub(crate) plan: CrawlPlan,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) channels: Vec<CrawlChannel>,
+    pub(crate) channels: Vec<ChannelSpec>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) videos: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) category: Option<String>,
+}
+
+/// A channel to crawl, and the category of its rows.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ChannelSpec {
+    pub(crate) channel: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) category: Option<String>,
+}
+
+impl From<CrawlChannel> for ChannelSpec {
+    fn from(channel: CrawlChannel) -> Self {
+        let CrawlChannel { channel, category } = channel;
+        Self { channel, category }
+    }
 }
 
 impl CrawlSpec {
@@ -43,7 +59,7 @@ impl CrawlSpec {
     /// Checks a request and takes what it asks for, to be written to `out`.
     ///
     /// # Errors
-    /// In words for whoever asks.
+    /// In words for the caller.
     pub(crate) fn read(request: CrawlRequest, out: Url, allowed_hosts: &str) -> Result<Self, String> {
         let CrawlRequest { source, order, videos_per_channel, page_reading, .. } = request;
         if !(1..=MAX_VIDEOS).contains(&videos_per_channel) {
@@ -90,7 +106,7 @@ impl CrawlSpec {
         Ok(Self {
             out,
             plan: CrawlPlan { source, order, videos_per_channel, page_reading, bases },
-            channels: request.channels,
+            channels: request.channels.into_iter().map(ChannelSpec::from).collect(),
             videos: read_videos(&request.videos)?,
             category: request.category,
         })
@@ -98,7 +114,7 @@ impl CrawlSpec {
 
     /// Returns the items: channels as they were named, or slices of the list.
     pub(super) fn items(&self) -> impl Iterator<Item = CrawlItem> {
-        let channels = self.channels.iter().map(|CrawlChannel { channel, category }| CrawlItem {
+        let channels = self.channels.iter().map(|ChannelSpec { channel, category }| CrawlItem {
             item: channel.clone(),
             bytes: 0,
             category: category.clone(),

@@ -19,10 +19,13 @@ use dataset::{
 use url::Url;
 
 use super::{
-    CrawlSpec, EmbedSpec, Layout, PredictSpec, SubmissionError, layout::rejected_folder,
-    manifest::ManifestWriter, read_spec,
+    crawl::CrawlSpec,
+    error::SubmissionError,
+    layout::{Layout, rejected_folder},
+    manifest::ManifestWriter,
+    spec::{EmbedSpec, NamedImage, PredictSpec, read_spec},
 };
-use crate::{api::UploadedImage, server::context::Context};
+use crate::server::context::Context;
 
 /// Items read between two looks whether the submission is still wanted.
 const LOOK_EVERY: u64 = 16_384;
@@ -122,7 +125,7 @@ async fn write_dataset(
 
 async fn write_uploads(
     context: &Context,
-    images: Vec<UploadedImage>,
+    images: Vec<NamedImage>,
     manifest: &mut ManifestWriter<ManifestItem>,
 ) -> Result<(), SubmissionError> {
     for image in images {

@@ -19,7 +19,12 @@ use common::{
 };
 use futures::{StreamExt, stream};
 
-use super::{CrawlSpec, Layout, PredictSpec, SubmissionError, layout, read_spec};
+use super::{
+    crawl::CrawlSpec,
+    error::SubmissionError,
+    layout::{Layout, layout},
+    spec::{PredictSpec, read_spec},
+};
 use crate::server::context::Context;
 
 /// Jobs published between two writes of the cursor.

@@ -4,14 +4,17 @@
 //! that is resumed writes the same again.
 
 use common::{ids::SubmissionId, training::protocol::Head};
-use dataset::{parts, split::Side};
-use serde::{Serialize, de::DeserializeOwned};
+use dataset::{parts, split::Side, target::Target};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::Url;
 
-use super::{RunError, setup::Setup};
+use super::{
+    error::RunError,
+    setup::{SampleLine, Setup},
+};
 use crate::{
     api::{HeadView, Page, SampleView, TestedView},
-    server::{context::Context, service::RequestError},
+    server::{context::Context, error::RequestError, lookup},
 };
 
 /// Folder of the samples, in manifest order.
@@ -20,6 +23,15 @@ pub(super) const SAMPLES: &str = "samples";
 const TESTED: &str = "tested";
 /// Lines in a part.
 const PART: usize = 4096;
+
+/// A prediction on the test split, a line each.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+struct TestedLine {
+    item: String,
+    prediction: f64,
+    label: f64,
+    target: Target,
+}
 
 /// Writes `lines` as the parts of `what`; the last one is shorter than the others.
 pub(super) async fn write<T: Serialize>(
@@ -52,11 +64,11 @@ pub(super) async fn write_tested(
     let mut tested = Vec::with_capacity(predictions.len());
     let mut cursor = Some("0".to_owned());
     while let Some(at) = cursor {
-        let page: Page<SampleView> =
+        let page: Page<SampleLine> =
             read(context, run, SAMPLES, Some(&at)).await.map_err(|error| unreadable(&error))?;
         let samples = page.items.into_iter().filter(|sample| sample.split == Side::Test);
         for (sample, prediction) in samples.zip(&predictions[tested.len()..]) {
-            tested.push(TestedView {
+            tested.push(TestedLine {
                 item: sample.item,
                 prediction: *prediction,
                 label: sample.label,
@@ -71,32 +83,37 @@ pub(super) async fn write_tested(
 /// Returns a page of a run's samples.
 ///
 /// # Errors
-/// When it has none yet, or they cannot be read.
+/// When there is no such run, it has none yet, or they cannot be read.
 pub(crate) async fn samples(
     context: &Context,
     run: SubmissionId,
     cursor: Option<&str>,
 ) -> Result<Page<SampleView>, RequestError> {
-    read(context, run, SAMPLES, cursor).await
+    lookup::run(context, run).await?;
+    let Page { items, next } = read::<SampleLine>(context, run, SAMPLES, cursor).await?;
+    Ok(Page { items: items.into_iter().map(SampleView::from).collect(), next })
 }
 
 /// Returns a page of the predictions on a run's test split.
 ///
 /// # Errors
-/// When it has none yet, or they cannot be read.
+/// When there is no such run, it has none yet, or they cannot be read.
 pub(crate) async fn tested(
     context: &Context,
     run: SubmissionId,
     cursor: Option<&str>,
 ) -> Result<Page<TestedView>, RequestError> {
-    read(context, run, TESTED, cursor).await
+    lookup::run(context, run).await?;
+    let Page { items, next } = read::<TestedLine>(context, run, TESTED, cursor).await?;
+    Ok(Page { items: items.into_iter().map(TestedView::from).collect(), next })
 }
 
 /// Returns a run's head.
 ///
 /// # Errors
-/// When it has none yet, or the store does not serve.
+/// When there is no such run, it has none yet, or the store does not serve.
 pub(crate) async fn head(context: &Context, run: SubmissionId) -> Result<HeadView, RequestError> {
+    lookup::run(context, run).await?;
     let none = || RequestError::Conflict(format!("run {run} has no head yet"));
     let head: Head = context.store.document(run, "head").await?.ok_or_else(none)?;
     let setup: Setup = context.store.document(run, "setup").await?.ok_or_else(none)?;
@@ -119,9 +136,7 @@ async fn read<T: DeserializeOwned>(
     what: &str,
     cursor: Option<&str>,
 ) -> Result<Page<T>, RequestError> {
-    let part: u32 = cursor
-        .map_or(Ok(0), str::parse)
-        .map_err(|_| RequestError::Invalid(format!("'{}' is no cursor", cursor.unwrap_or_default())))?;
+    let part: u32 = lookup::cursor(cursor)?.unwrap_or(0);
     let items: Vec<T> = match parts::read_part(&parts::part_url(&folder(context, run, what), part)).await {
         Ok(items) => items,
         Err(parts::PartError::Read(dataset::files::ReadError::Missing { .. })) => {
@@ -138,4 +153,16 @@ async fn read<T: DeserializeOwned>(
 
 fn folder(context: &Context, run: SubmissionId, what: &str) -> Url {
     context.artifacts.join(&format!("runs/{run}/{what}/")).expect("the artifacts folder takes a path")
+}
+
+impl From<SampleLine> for SampleView {
+    fn from(SampleLine { item, split, sha256, label }: SampleLine) -> Self {
+        Self { item, split, sha256, label }
+    }
+}
+
+impl From<TestedLine> for TestedView {
+    fn from(TestedLine { item, prediction, label, target }: TestedLine) -> Self {
+        Self { item, prediction, label, target }
+    }
 }

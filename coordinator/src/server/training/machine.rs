@@ -9,10 +9,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     adam::Adam,
-    metrics::{mae, mean, mse, r2, spearman},
+    metrics::{mae, mse, r2, spearman},
     setup::Setup,
 };
-use crate::api::{EpochReport, RawReport, TestReport};
+use crate::server::runs::{EpochRecord, RawErrors, TestRecord};
 
 /// A run in progress; serialised whole as its checkpoint.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub(super) struct Machine {
     parameters: Vec<f32>,
     adam: Adam,
     best: Option<Best>,
-    reports: Vec<EpochReport>,
+    reports: Vec<EpochRecord>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -127,7 +127,7 @@ impl Machine {
         let valid_mse = mse(&setup.scale.restore(predictions), &setup.valid);
         self.require_finite("the validation error", valid_mse)?;
         let train_mse = self.squared_error / f64::from(setup.plan.train) * setup.scale.std * setup.scale.std;
-        self.reports.push(EpochReport { epoch: self.epoch, train_mse, valid_mse, seconds });
+        self.reports.push(EpochRecord { epoch: self.epoch, train_mse, valid_mse, seconds });
         if self.best.as_ref().is_none_or(|best| valid_mse < best.valid_mse) {
             self.best = Some(Best { epoch: self.epoch, valid_mse, parameters: self.parameters.clone() });
         }
@@ -148,19 +148,19 @@ impl Machine {
     }
 
     /// Takes the predictions on the test split and computes the metrics that end the run.
-    pub(super) fn tested(&self, predictions: &[f32], setup: &Setup) -> TestReport {
+    pub(super) fn tested(&self, predictions: &[f32], setup: &Setup) -> TestRecord {
         let predicted = setup.scale.restore(predictions);
         let invert =
             |values: &[f64]| -> Vec<f64> { values.iter().map(|v| setup.transform.invert(*v)).collect() };
         let predicted_raw = invert(&predicted);
         let baseline = |mean: f64, targets: &[f64]| mse(&vec![mean; targets.len()], targets);
-        TestReport {
+        TestRecord {
             mse: mse(&predicted, &setup.test),
             mae: mae(&predicted, &setup.test),
             r2: r2(&predicted, &setup.test),
             spearman: spearman(&predicted, &setup.test),
             baseline_mse: baseline(setup.scale.mean, &setup.test),
-            raw: RawReport {
+            raw: RawErrors {
                 mse: mse(&predicted_raw, &setup.test_raw),
                 mae: mae(&predicted_raw, &setup.test_raw),
                 baseline_mse: baseline(setup.train_mean_raw, &setup.test_raw),
@@ -169,7 +169,7 @@ impl Machine {
     }
 
     /// The epochs so far.
-    pub(super) fn reports(&self) -> &[EpochReport] {
+    pub(super) fn reports(&self) -> &[EpochRecord] {
         &self.reports
     }
 
@@ -209,36 +209,13 @@ impl Machine {
     }
 }
 
-/// Mean and standard deviation of the transformed target over the training split; training sees
-/// `(target - mean) / std`.
-#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
-pub(super) struct TargetScale {
-    pub(super) mean: f64,
-    pub(super) std: f64,
-}
-
-impl TargetScale {
-    pub(super) fn of(targets: &[f64]) -> Self {
-        let center = mean(targets.iter().copied());
-        let variance = mean(targets.iter().map(|t| (t - center) * (t - center)));
-        Self { mean: center, std: variance.sqrt() }
-    }
-
-    pub(super) fn standardise(self, target: f64) -> f32 {
-        ((target - self.mean) / self.std) as f32
-    }
-
-    fn restore(self, standardised: &[f32]) -> Vec<f64> {
-        standardised.iter().map(|value| f64::from(*value) * self.std + self.mean).collect()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use common::{embedding::Space, training::protocol::head_fingerprint};
     use dataset::target::{Target, Transform};
 
     use super::*;
+    use crate::server::training::target_scale::TargetScale;
 
     fn setup() -> Setup {
         Setup {
@@ -296,7 +273,7 @@ mod tests {
         assert_eq!(machine.work().version, 4);
         assert_eq!(
             machine.reports(),
-            [EpochReport { epoch: 1, train_mse: 4.0, valid_mse: 0.0, seconds: 0.5 }]
+            [EpochRecord { epoch: 1, train_mse: 4.0, valid_mse: 0.0, seconds: 0.5 }]
         );
     }
 

@@ -26,7 +26,10 @@ use common::{
 };
 use futures::future::join_all;
 
-use super::{RunError, machine::Work, require_open};
+use super::{
+    error::{RunError, require_open},
+    machine::Work,
+};
 use crate::server::context::Context;
 
 /// How long a pass waits before it publishes its unanswered jobs again; doubles up to the limit.

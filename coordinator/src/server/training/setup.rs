@@ -16,8 +16,8 @@ use dataset::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{machine::TargetScale, metrics::mean};
-use crate::api::{LeftOut, RunRequest, SampleView};
+use super::{metrics::mean, target_scale::TargetScale};
+use crate::server::runs::{LeftOutRecord, TrainingSettings};
 
 /// What the coordinator must know of a run, beside its samples, to drive and to judge it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -59,7 +59,17 @@ pub(super) struct LaidOut {
     /// Training split, validation split, test split; each in manifest order.
     pub(super) samples: Vec<Sample>,
     /// All of them in manifest order, for people.
-    pub(super) views: Vec<SampleView>,
+    pub(super) lines: Vec<SampleLine>,
+}
+
+/// A sample as the run's artifacts keep it, a line each.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(super) struct SampleLine {
+    pub(super) item: String,
+    pub(super) split: Side,
+    pub(super) sha256: Digest,
+    /// The target in raw units.
+    pub(super) label: f64,
 }
 
 /// Why the items make no run.
@@ -80,68 +90,68 @@ pub(super) enum SetupError {
 pub(super) fn lay_out(
     items: &[LabelledItem],
     space: Space,
-    request: &RunRequest,
+    settings: &TrainingSettings,
 ) -> Result<LaidOut, SetupError> {
     let keys: Vec<SampleKey<'_>> = items.iter().map(|item| SampleKey::of(&item.item)).collect();
-    let sides =
-        split(&keys, request.split_by, request.seed).map_err(|error| SetupError::Split(error.to_string()))?;
+    let sides = split(&keys, settings.split_by, settings.seed)
+        .map_err(|error| SetupError::Split(error.to_string()))?;
     let on = |side: Side| items.iter().zip(&sides).filter(move |(_, at)| **at == side).map(|(item, _)| item);
     let raw = |side: Side| -> Vec<f64> { on(side).map(|item| item.label).collect() };
     let transformed =
-        |side: Side| -> Vec<f64> { on(side).map(|item| request.transform.apply(item.label)).collect() };
+        |side: Side| -> Vec<f64> { on(side).map(|item| settings.transform.apply(item.label)).collect() };
 
     let train = transformed(Side::Train);
     let scale = TargetScale::of(&train);
     if scale.std <= 1e-9 * scale.mean.abs().max(1e-9) {
         let value = raw(Side::Train)[0];
-        return Err(SetupError::ConstantTarget { target: request.target, value, samples: train.len() });
+        return Err(SetupError::ConstantTarget { target: settings.target, value, samples: train.len() });
     }
     let samples = [Side::Train, Side::Valid, Side::Test]
         .into_iter()
         .flat_map(on)
         .map(|item| Sample {
             sha256: item.sha256,
-            target: scale.standardise(request.transform.apply(item.label)),
+            target: scale.standardise(settings.transform.apply(item.label)),
         })
         .collect();
     let count = |side: Side| sides.iter().filter(|at| **at == side).count() as u32;
     let plan = RunPlan {
         space,
         fingerprint: head_fingerprint(),
-        leaves: request.leaves,
-        batch_size: request.batch_size,
-        seed: request.seed,
+        leaves: settings.leaves,
+        batch_size: settings.batch_size,
+        seed: settings.seed,
         train: count(Side::Train),
         valid: count(Side::Valid),
         test: count(Side::Test),
     };
     let setup = Setup {
         plan,
-        target: request.target,
-        transform: request.transform,
+        target: settings.target,
+        transform: settings.transform,
         scale,
         train_mean_raw: mean(raw(Side::Train).into_iter()),
         valid: transformed(Side::Valid),
         test: transformed(Side::Test),
         test_raw: raw(Side::Test),
     };
-    let views = items.iter().zip(&sides).map(|(item, side)| SampleView {
+    let lines = items.iter().zip(&sides).map(|(item, side)| SampleLine {
         item: item.item.item.clone(),
         split: *side,
         sha256: item.sha256,
         label: item.label,
     });
-    Ok(LaidOut { setup, samples, views: views.collect() })
+    Ok(LaidOut { setup, samples, lines: lines.collect() })
 }
 
 /// Counts the reasons for which items are left out, most frequent first.
-pub(super) fn count_reasons(reasons: impl IntoIterator<Item = String>) -> Vec<LeftOut> {
+pub(super) fn count_reasons(reasons: impl IntoIterator<Item = String>) -> Vec<LeftOutRecord> {
     let mut counts = std::collections::BTreeMap::<String, u64>::new();
     for reason in reasons {
         *counts.entry(reason).or_default() += 1;
     }
-    let mut left_out: Vec<LeftOut> =
-        counts.into_iter().map(|(reason, items)| LeftOut { reason, items }).collect();
+    let mut left_out: Vec<LeftOutRecord> =
+        counts.into_iter().map(|(reason, items)| LeftOutRecord { reason, items }).collect();
     left_out.sort_by_key(|group| std::cmp::Reverse(group.items));
     left_out
 }

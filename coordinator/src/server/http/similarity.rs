@@ -1,11 +1,19 @@
 //! `/v1/similar`.
 
+use std::sync::Arc;
+
 use axum::{Json, extract::State};
 use common::digest::Digest;
 use serde::Deserialize;
 
-use super::problem::{Failure, Params};
-use crate::{api::SimilarView, server::service::Coordinator};
+use super::{extract::Params, problem::Failure};
+use crate::{
+    api::SimilarView,
+    server::{
+        context::Context,
+        similarity::{self, Query, SimilarityIndex},
+    },
+};
 
 /// Neighbours where nothing else is asked for.
 const NEIGHBOURS: usize = 10;
@@ -19,11 +27,12 @@ pub(super) struct SimilarParams {
     k: Option<usize>,
 }
 
-pub(super) async fn similar(
-    State(coordinator): State<Coordinator>,
+pub(super) async fn search(
+    State(context): State<Arc<Context>>,
+    State(index): State<Arc<SimilarityIndex>>,
     Params(params): Params<SimilarParams>,
 ) -> Result<Json<SimilarView>, Failure> {
     let SimilarParams { sha256, video_id, space, k } = params;
-    let view = coordinator.similar(sha256, video_id.as_deref(), space, k.unwrap_or(NEIGHBOURS)).await?;
-    Ok(Json(view))
+    let query = Query { sha256, video: video_id, space, count: k.unwrap_or(NEIGHBOURS) };
+    Ok(Json(similarity::search(&context.store, &index, query).await?))
 }

@@ -1,28 +1,20 @@
-//! Access tokens: who may do what.
+//! The form of a token, the list of them and the comparison.
 //!
-//! Owns the form of a token, the file that lists them and the comparison. Does not own how a request carries
-//! one or what it asks for (see `http::auth`).
-//! Invariants: a token is 256 random bits, and what has not that form is no token, so nobody can weaken the
-//! file by a word of his own; only its SHA-256 is stored; how long a look-up takes does not depend on what
+//! Invariants: a token is 256 random bits, and what has not that form is no token, so a word that a person
+//! chose cannot weaken the file; only its SHA-256 is stored; how long a look-up takes does not depend on what
 //! was presented.
 //!
 //! SHA-256 is enough: a slow hash makes guessing dear where people choose secrets, and among 2^256 random
 //! ones there is nothing to guess. It would only make every request slow.
 
-use std::{
-    fmt, fs,
-    path::{Path, PathBuf},
-    str::FromStr,
-    sync::{Arc, PoisonError, RwLock},
-    time::SystemTime,
-};
+use std::{fmt, str::FromStr};
 
-use clap::ValueEnum;
-use common::config::ConfigError;
 use rand::{TryRng, rngs::SysRng};
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+
+use crate::api::Scope;
 
 /// What every token begins with, so that scanners for leaked secrets find it.
 const PREFIX: &str = "subwatch_";
@@ -30,27 +22,6 @@ const PREFIX: &str = "subwatch_";
 const SECRET_BYTES: usize = 32;
 /// Longest name of a token.
 const LONGEST_NAME: usize = 64;
-
-/// What the holder of a token may do; each includes those before it.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, ValueEnum)]
-pub enum Scope {
-    /// Look at everything.
-    Read,
-    /// Submit work, upload images and cancel.
-    Submit,
-    /// Destroy what cannot be had back.
-    Admin,
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Read => "read",
-            Self::Submit => "submit",
-            Self::Admin => "admin",
-        })
-    }
-}
 
 /// A token that was just made; its secret is nowhere else.
 #[derive(Debug)]
@@ -101,8 +72,8 @@ impl FromStr for Token {
         };
         // What is wrong is not repeated: it may be the secret itself, written where its hash belongs.
         check_name(name).map_err(|want| format!("its first word is no name: {want}"))?;
-        let scope = Scope::from_str(scope, false)
-            .map_err(|_| "its second word is no scope: read, submit or admin")?;
+        let scope =
+            Scope::from_str(scope).map_err(|_| "its second word is no scope: read, submit or admin")?;
         let mut bytes = [0; 32];
         hex::decode_to_slice(sha256, &mut bytes)
             .map_err(|_| "its third word is no SHA-256: 64 hexadecimal digits")?;
@@ -160,82 +131,9 @@ impl TokenList {
         self.0.iter().fold(None, |found, token| if is_it(token) { Some(token) } else { found })
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.0.len()
     }
-}
-
-/// The file of tokens, read again when it changes.
-#[derive(Debug)]
-pub struct TokenFile {
-    path: PathBuf,
-    current: RwLock<Current>,
-}
-
-#[derive(Debug)]
-struct Current {
-    stamp: Option<Stamp>,
-    list: Arc<TokenList>,
-}
-
-/// What changes when a file is written or replaced.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct Stamp {
-    modified: SystemTime,
-    bytes: u64,
-    inode: u64,
-}
-
-impl TokenFile {
-    /// Reads the file.
-    ///
-    /// # Errors
-    /// When it cannot be read, or a line is none of a token; the setting is named.
-    pub fn open(path: &Path) -> Result<Self, ConfigError> {
-        let stamp = stamp(path);
-        let list = read(path).map_err(|what| {
-            ConfigError::invalid("tokens_file", &path.display(), &format!("a file of tokens ({what})"))
-        })?;
-        tracing::info!(path = %path.display(), tokens = list.len(), "access tokens are asked for");
-        Ok(Self { path: path.to_owned(), current: RwLock::new(Current { stamp, list: Arc::new(list) }) })
-    }
-
-    /// Returns the tokens that count now. A file that became unusable changes nothing, and is complained of:
-    /// a slip of the editor must not lock everybody out.
-    pub(crate) fn list(&self) -> Arc<TokenList> {
-        // One look at the file's metadata a request costs about a microsecond.
-        let seen = stamp(&self.path);
-        {
-            let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-            if current.stamp == seen {
-                return current.list.clone();
-            }
-        }
-        let mut current = self.current.write().unwrap_or_else(PoisonError::into_inner);
-        if current.stamp != seen {
-            current.stamp = seen;
-            match read(&self.path) {
-                Ok(list) => {
-                    tracing::info!(path = %self.path.display(), tokens = list.len(), "access tokens are read again");
-                    current.list = Arc::new(list);
-                }
-                Err(error) => {
-                    tracing::error!(path = %self.path.display(), %error, "the changed file of tokens cannot be used: those of before still count");
-                }
-            }
-        }
-        current.list.clone()
-    }
-}
-
-fn stamp(path: &Path) -> Option<Stamp> {
-    use std::os::unix::fs::MetadataExt;
-    let metadata = fs::metadata(path).ok()?;
-    Some(Stamp { modified: metadata.modified().ok()?, bytes: metadata.len(), inode: metadata.ino() })
-}
-
-fn read(path: &Path) -> Result<TokenList, String> {
-    fs::read_to_string(path).map_err(|error| error.to_string())?.parse()
 }
 
 #[cfg(test)]
@@ -297,23 +195,5 @@ mod tests {
         check(&format!("{} admin {hash}", "x".repeat(65)), "is no name");
         check(&format!("ops admin {hash}\n\nops read {}", "b".repeat(64)), "lines 1 and 3 have the same");
         check(&format!("ops admin {hash}\nci read {}", "A".repeat(64)), "lines 1 and 2 have the same");
-    }
-
-    #[test]
-    fn a_changed_file_counts_and_an_unusable_one_changes_nothing() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("tokens");
-        let ((ops, ops_token), (ci, ci_token)) = (made("ops", Scope::Admin), made("ci", Scope::Read));
-        fs::write(&path, ops_token.to_string()).unwrap();
-        let file = TokenFile::open(&path).unwrap();
-        assert!(file.list().find(&ops).is_some() && file.list().find(&ci).is_none());
-        fs::write(&path, format!("{ci_token}\n")).unwrap();
-        assert!(file.list().find(&ops).is_none() && file.list().find(&ci).is_some());
-        fs::write(&path, "ci read").unwrap();
-        assert!(file.list().find(&ci).is_some());
-        fs::remove_file(&path).unwrap();
-        assert!(file.list().find(&ci).is_some());
-        let error = TokenFile::open(&path).unwrap_err().to_string();
-        assert!(error.contains("SUBWATCH_TOKENS_FILE is"), "{error}");
     }
 }

@@ -1,39 +1,32 @@
-//! Drives one run from its request to its metrics.
+//! The first half of a run: embed its dataset, split the items, and store what workers need.
 //!
-//! Owns the order of effects: embed, lay out, then pass after pass as the state machine asks, with a
-//! checkpoint after every epoch. Does not own decisions (see [`crate::server::training::machine`]).
+//! Owns the run's embed submission, which it makes, drives and cancels itself. What a split and a scaling are is
+//! in `setup`.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::{
     digest::Digest,
-    embedding::Space,
+    embedding::{Embedding, Space},
     ids::SubmissionId,
     job::outcome::ItemResult,
     store::{State, Submission, SubmissionKind},
-    training::protocol::{Phase, Scaling, encode_samples},
+    training::protocol::encode_samples,
 };
 use dataset::{manifest::ManifestItem, parts};
 
 use super::{
-    RunError, RunSpec, artifacts,
-    machine::Machine,
-    pass::Passes,
-    report::Report,
-    require_open,
-    setup::{LabelledItem, LaidOut, ScalingSum, Setup, count_reasons, fold, lay_out},
+    artifacts,
+    error::{RunError, require_open},
+    setup::{LabelledItem, LaidOut, ScalingSum, Setup, count_reasons, lay_out},
 };
-use crate::{
-    api::{LeftOut, SplitCounts},
-    server::{
-        context::Context,
-        spaces,
-        submissions::{self, EmbedSpec, Terms},
-    },
+use crate::server::{
+    context::Context,
+    runs::{LeftOutRecord, RunReport, RunSpec, SplitRecord},
+    spaces,
+    submissions::{self, EmbedSpec, Terms},
 };
 
-/// How often progress within an epoch is shown.
-const SHOW_EVERY: Duration = Duration::from_millis(500);
 /// How often a run asks how far its embedding is.
 const EMBED_TIMER: Duration = Duration::from_millis(250);
 /// How often a run looks for a worker while there is none.
@@ -41,26 +34,15 @@ const WORKER_TIMER: Duration = Duration::from_secs(1);
 /// Embeddings read at a time while the scaling is computed.
 const PAGE: usize = 4096;
 
-/// Carries a run from wherever it stands to its end.
+/// Embeds what is not embedded yet, splits, and stores everything a worker needs.
 ///
 /// # Errors
-/// When it cannot go on; the caller closes the run.
-pub(super) async fn drive(context: &Context, run: &Submission, spec: &RunSpec) -> Result<(), RunError> {
-    let mut report: Report = context.store.document(run.id, "report").await?.unwrap_or_default();
-    let setup = match context.store.document::<Setup>(run.id, "setup").await? {
-        Some(setup) => setup,
-        None => prepare(context, run.id, spec, &mut report).await?,
-    };
-    let scaling = scaling(context, run.id).await?;
-    train(context, run.id, spec, &setup, &scaling, report).await
-}
-
-/// Embeds what is not embedded yet, splits, and stores everything a worker needs.
-async fn prepare(
+/// When the run cannot go on.
+pub(super) async fn prepare(
     context: &Context,
     run: SubmissionId,
     spec: &RunSpec,
-    report: &mut Report,
+    report: &mut RunReport,
 ) -> Result<Setup, RunError> {
     let embed = embed(context, run, spec, report).await?;
     let mut reasons = Vec::new();
@@ -68,13 +50,13 @@ async fn prepare(
     report.left_out = count_reasons(reasons);
     let space = space(context, run, report).await?;
     report.space = Some(space.to_string());
-    let laid_out = lay_out(&items, space.clone(), &spec.request);
-    let LaidOut { setup, samples, views } =
+    let laid_out = lay_out(&items, space.clone(), &spec.settings);
+    let LaidOut { setup, samples, lines } =
         laid_out.map_err(|error| RunError::Failed(format!("{error}{}", without(&report.left_out))))?;
-    artifacts::write(context, run, artifacts::SAMPLES, &views).await?;
+    artifacts::write(context, run, artifacts::SAMPLES, &lines).await?;
     let plan = &setup.plan;
     report.split =
-        Some(SplitCounts { train: plan.train.into(), valid: plan.valid.into(), test: plan.test.into() });
+        Some(SplitRecord { train: plan.train.into(), valid: plan.valid.into(), test: plan.test.into() });
 
     let train: Vec<Digest> = samples[..plan.train as usize].iter().map(|sample| sample.sha256).collect();
     let rest: Vec<Digest> = samples[plan.train as usize..].iter().map(|sample| sample.sha256).collect();
@@ -97,7 +79,7 @@ async fn prepare(
 }
 
 /// Says which samples an error was met without, and why.
-fn without(left_out: &[LeftOut]) -> String {
+fn without(left_out: &[LeftOutRecord]) -> String {
     if left_out.is_empty() {
         return String::new();
     }
@@ -111,7 +93,7 @@ async fn embed(
     context: &Context,
     run: SubmissionId,
     spec: &RunSpec,
-    report: &mut Report,
+    report: &mut RunReport,
 ) -> Result<Submission, RunError> {
     let known: Option<SubmissionId> = context.store.document(run, "embed").await?;
     // One that failed, or is not kept any more, is no use to a run that was resumed; nor is one that a store
@@ -138,11 +120,11 @@ async fn embed(
     embedded
 }
 
-/// Looks after the embed submission `id` until its end is seen to stand: a store that was put back to an
+/// Drives the embed submission `id` until its end is seen to stand: a store that was put back to an
 /// older state may have forgotten it.
 async fn carry_to_end(context: &Context, id: SubmissionId) {
     loop {
-        submissions::look_after(context, id).await;
+        submissions::drive(context, id).await;
         let state = context.store.state(id).await.ok().flatten();
         if context.stop.is_cancelled() || state.is_none_or(State::is_terminal) {
             return;
@@ -155,7 +137,7 @@ async fn embedded(
     context: &Context,
     run: SubmissionId,
     id: SubmissionId,
-    report: &mut Report,
+    report: &mut RunReport,
 ) -> Result<Submission, RunError> {
     let doorbell = context.doorbells.of(id);
     loop {
@@ -185,7 +167,7 @@ async fn embedded(
 }
 
 /// The space that the run trains in, once some worker is there to train: all may be restarting just now.
-async fn space(context: &Context, run: SubmissionId, report: &mut Report) -> Result<Space, RunError> {
+async fn space(context: &Context, run: SubmissionId, report: &mut RunReport) -> Result<Space, RunError> {
     loop {
         if let Some(space) = spaces::in_use(&context.store).await? {
             return Ok(space);
@@ -223,7 +205,7 @@ async fn labelled_items(
         let results = context.store.results(embed.id, layout.first_item(part), manifest.len() as u64).await?;
         for (item, result) in manifest.into_iter().zip(results) {
             match result {
-                Some(ItemResult::Embedded { sha256, .. }) => match spec.request.target.label(&item) {
+                Some(ItemResult::Embedded { sha256, .. }) => match spec.settings.target.label(&item) {
                     Ok(label) => items.push(LabelledItem::new(item, sha256, label)),
                     Err(reason) => reasons.push(reason),
                 },
@@ -241,7 +223,7 @@ async fn embeddings(
     context: &Context,
     space: &Space,
     digests: &[Digest],
-) -> Result<Vec<common::embedding::Embedding>, RunError> {
+) -> Result<Vec<Embedding>, RunError> {
     let found = context.store.embeddings(space, digests).await?;
     let missing = found.iter().filter(|embedding| embedding.is_none()).count();
     if missing > 0 {
@@ -252,70 +234,4 @@ async fn embeddings(
         )));
     }
     Ok(found.into_iter().flatten().collect())
-}
-
-async fn scaling(context: &Context, run: SubmissionId) -> Result<Scaling, RunError> {
-    let bytes = context.store.blob(run, "scaling").await?;
-    bytes
-        .and_then(|bytes| Scaling::from_bytes(&bytes))
-        .ok_or_else(|| RunError::Failed("its feature scaling is gone from the store".to_owned()))
-}
-
-async fn train(
-    context: &Context,
-    run: SubmissionId,
-    spec: &RunSpec,
-    setup: &Setup,
-    scaling: &Scaling,
-    mut report: Report,
-) -> Result<(), RunError> {
-    let fresh = || Machine::new(spec.request.epochs, spec.request.learning_rate);
-    let mut machine: Machine = context.store.document(run, "checkpoint").await?.unwrap_or_else(fresh);
-    let mut passes = Passes::new(context, run, &setup.plan);
-    let mut epoch_began = Instant::now();
-    let mut shown: Option<Instant> = None;
-    loop {
-        if shown.is_none_or(|shown| shown.elapsed() > SHOW_EVERY) {
-            show(context, run, &mut report, &machine, setup).await?;
-            shown = Some(Instant::now());
-        }
-        let work = machine.work();
-        match work.phase {
-            Phase::Train => machine.trained(&passes.gradient(&work).await?, &setup.plan)?,
-            Phase::Valid => {
-                let predictions = passes.predictions(&work).await?;
-                machine.validated(&predictions, setup, epoch_began.elapsed().as_secs_f64())?;
-                context.store.put_document(run, "checkpoint", &machine).await?;
-                tracing::info!(%run, epoch = work.epoch, valid_mse = machine.reports().last().map(|r| r.valid_mse),
-                    "epoch done");
-                epoch_began = Instant::now();
-            }
-            Phase::Test => {
-                let predictions = passes.predictions(&work).await?;
-                let head = fold(run, machine.best_parameters(), scaling, setup);
-                report.test = Some(machine.tested(&predictions, setup));
-                report.weights_sha256 = Some(head.digest());
-                artifacts::write_tested(context, run, &machine.predictions(&predictions, setup), setup)
-                    .await?;
-                show(context, run, &mut report, &machine, setup).await?;
-                context.store.put_document(run, "head", &head).await?;
-                context.store.close_submission(run, State::Succeeded, None, true).await?;
-                return Ok(());
-            }
-        }
-    }
-}
-
-async fn show(
-    context: &Context,
-    run: SubmissionId,
-    report: &mut Report,
-    machine: &Machine,
-    setup: &Setup,
-) -> Result<(), RunError> {
-    report.progress = machine.describe(&setup.plan);
-    report.fraction = machine.fraction(&setup.plan);
-    report.epochs = machine.reports().to_vec();
-    report.best_epoch = machine.best_epoch();
-    Ok(context.store.put_document(run, "report", report).await?)
 }

@@ -16,7 +16,7 @@ use common::{
     store::{DeadLetter, JobRef, JobState, JobStatus, State, StoreError, Submission},
 };
 
-use super::{context::Context, submissions::Jobs};
+use crate::server::{context::Context, submissions::Jobs};
 
 /// Dead letters taken at once.
 pub(crate) const PREFETCH: u16 = 16;

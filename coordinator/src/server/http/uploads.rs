@@ -1,5 +1,7 @@
 //! `/v1/images`: images of callers, sent or to be fetched.
 
+use std::sync::Arc;
+
 use axum::{
     Json,
     body::{Bytes, HttpBody},
@@ -7,18 +9,18 @@ use axum::{
     http::StatusCode,
 };
 
-use super::problem::{Failure, Json as JsonRequest};
+use super::{extract::Json as JsonRequest, problem::Failure};
 use crate::{
     api::{FetchRequest, StoredImage},
-    server::service::Coordinator,
+    server::uploads::Uploads,
 };
 
 pub(super) async fn create(
-    State(coordinator): State<Coordinator>,
+    State(uploads): State<Arc<Uploads>>,
     request: Request,
 ) -> Result<(StatusCode, Json<StoredImage>), Failure> {
     // Before anything of it is read, so that many at once cost no more memory than there is.
-    let _room = coordinator.room_for_upload(request.body().size_hint().upper()).await;
+    let _room = uploads.room(request.body().size_hint().upper()).await;
     let body: Result<Bytes, BytesRejection> = Bytes::from_request(request, &()).await;
     let bytes = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Failure::new(
@@ -27,12 +29,12 @@ pub(super) async fn create(
         ),
         status => Failure::new(status, rejection.body_text()),
     })?;
-    Ok((StatusCode::CREATED, Json(coordinator.put_image(bytes).await?)))
+    Ok((StatusCode::CREATED, Json(uploads.put(bytes).await?)))
 }
 
 pub(super) async fn fetch(
-    State(coordinator): State<Coordinator>,
+    State(uploads): State<Arc<Uploads>>,
     JsonRequest(request): JsonRequest<FetchRequest>,
 ) -> Result<(StatusCode, Json<StoredImage>), Failure> {
-    Ok((StatusCode::CREATED, Json(coordinator.fetch_image(&request.url).await?)))
+    Ok((StatusCode::CREATED, Json(uploads.fetch(&request.url).await?)))
 }

@@ -1,15 +1,23 @@
 //! `/v1/dead`.
 
+use std::sync::Arc;
+
 use axum::{
     Json as JsonBody,
     extract::{Path, State},
 };
 use serde::Deserialize;
 
-use super::problem::{Failure, Json, Params};
+use super::{
+    extract::{Json, Params},
+    problem::Failure,
+};
 use crate::{
     api::{DeadFilter, DeadOutcome, DeadSelection, DeadView, Page},
-    server::service::{Coordinator, DeadAction},
+    server::{
+        context::Context,
+        dead_letters::{self, Action},
+    },
 };
 
 /// Letters of a page where nothing else is asked for, and at most.
@@ -27,32 +35,32 @@ pub(super) struct DeadParams {
 }
 
 pub(super) async fn list(
-    State(coordinator): State<Coordinator>,
+    State(context): State<Arc<Context>>,
     Params(params): Params<DeadParams>,
 ) -> Result<JsonBody<Page<DeadView>>, Failure> {
     let DeadParams { kind, reason, submission, cursor, limit } = params;
     let filter = DeadFilter { kind, reason, submission };
     let limit = limit.unwrap_or(PAGE).clamp(1, PAGE_AT_MOST);
-    Ok(JsonBody(coordinator.dead(&filter, cursor.as_deref(), limit).await?))
+    Ok(JsonBody(dead_letters::list(&context, &filter, cursor.as_deref(), limit).await?))
 }
 
 pub(super) async fn get(
-    State(coordinator): State<Coordinator>,
+    State(context): State<Arc<Context>>,
     Path(id): Path<String>,
 ) -> Result<JsonBody<DeadView>, Failure> {
-    Ok(JsonBody(coordinator.dead_letter(&id).await?))
+    Ok(JsonBody(dead_letters::get(&context, &id).await?))
 }
 
 pub(super) async fn requeue(
-    State(coordinator): State<Coordinator>,
+    State(context): State<Arc<Context>>,
     Json(selection): Json<DeadSelection>,
 ) -> Result<JsonBody<DeadOutcome>, Failure> {
-    Ok(JsonBody(coordinator.settle_dead(DeadAction::Requeue, selection).await?))
+    Ok(JsonBody(dead_letters::settle(&context, Action::Requeue, selection).await?))
 }
 
 pub(super) async fn purge(
-    State(coordinator): State<Coordinator>,
+    State(context): State<Arc<Context>>,
     Json(selection): Json<DeadSelection>,
 ) -> Result<JsonBody<DeadOutcome>, Failure> {
-    Ok(JsonBody(coordinator.settle_dead(DeadAction::Purge, selection).await?))
+    Ok(JsonBody(dead_letters::settle(&context, Action::Purge, selection).await?))
 }

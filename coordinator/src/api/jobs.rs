@@ -1,0 +1,59 @@
+//! Jobs of a submission, and what befell them.
+
+use common::{ids::SubmissionId, store::SubmissionKind};
+use serde::{Deserialize, Serialize};
+
+/// One job, as `GET /v1/submissions/{id}/jobs` shows it.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct JobView {
+    /// What singles it out within its submission.
+    pub job: String,
+    /// The submission.
+    pub submission: SubmissionId,
+    /// What kind of work it is.
+    pub kind: SubmissionKind,
+    /// `unpublished`, `queued`, `started`, `waiting` for its turn to run alone, `paused`, `released`,
+    /// `requeued`, `poisoned`, `done` or `dead`.
+    pub state: String,
+    /// Its items; nothing for a training job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<u32>,
+    /// How often an operator requeued it.
+    #[serde(default)]
+    pub generation: u32,
+    /// Workers that died while they held it.
+    pub crashes: u32,
+    /// Why and until when it rests, while it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused: Option<PauseView>,
+    /// What went wrong so far, newest last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub history: Vec<MishapView>,
+    /// The worker that held it last, while it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
+    /// Seconds since a worker showed that it holds it, or ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub touched_seconds_ago: Option<f64>,
+}
+
+/// Why a job is paused, which is no fault of its own.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct PauseView {
+    /// When it is tried again at the earliest, in milliseconds since 1970.
+    pub until_ms: u64,
+    /// What it waits for.
+    pub reason: String,
+}
+
+/// One failed attempt at a job.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct MishapView {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The worker that held the job.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub worker: Option<String>,
+    /// What went wrong.
+    pub error: String,
+}

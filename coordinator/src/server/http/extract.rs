@@ -1,0 +1,96 @@
+//! What a request carries, read in a way whose rejections are problems too.
+
+use axum::{
+    extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::JsonRejection},
+    http::{HeaderName, StatusCode, header::LOCATION, request::Parts},
+};
+use common::ids::SubmissionId;
+use serde::{Deserialize, de::DeserializeOwned};
+
+use super::problem::Failure;
+use crate::{api::routes::Route, server::submissions::IdempotencyKey};
+
+/// Entries of a page where nothing else is asked for, and at most.
+const PAGE: usize = 20;
+const PAGE_AT_MOST: usize = 100;
+
+/// How a list is paged.
+#[derive(Deserialize)]
+pub(super) struct Paging {
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+impl Paging {
+    pub(super) fn cursor(&self) -> Option<&str> {
+        self.cursor.as_deref()
+    }
+
+    pub(super) fn limit(&self) -> usize {
+        self.limit.unwrap_or(PAGE).clamp(1, PAGE_AT_MOST)
+    }
+}
+
+/// A JSON body.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        match axum::Json::<T>::from_request(request, state).await {
+            Ok(axum::Json(value)) => Ok(Self(value)),
+            Err(JsonRejection::MissingJsonContentType(_)) => Err(Failure::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "the body must be JSON, with content-type: application/json",
+            )),
+            Err(rejection) => Err(Failure::new(rejection.status(), rejection.body_text())),
+        }
+    }
+}
+
+/// The `Idempotency-Key` of a request, if it has one (draft-ietf-httpapi-idempotency-key-header).
+pub(super) struct Idempotency(pub(super) Option<IdempotencyKey>);
+
+impl<S: Send + Sync> FromRequestParts<S> for Idempotency {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
+        Ok(Self(Some(IdempotencyKey::new(value.to_str().unwrap_or_default())?)))
+    }
+}
+
+/// The `{id}` of a path.
+pub(super) struct Id(pub(super) SubmissionId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        let text =
+            Path::<String>::from_request_parts(parts, state).await.map(|Path(text)| text).unwrap_or_default();
+        let unknown =
+            || Failure::new(StatusCode::NOT_FOUND, format!("'{text}' is no id of a submission or run"));
+        text.parse().map(Self).map_err(|_| unknown())
+    }
+}
+
+/// A query string.
+pub(super) struct Params<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+        match Query::<T>::from_request_parts(parts, state).await {
+            Ok(Query(params)) => Ok(Self(params)),
+            Err(rejection) => Err(Failure::new(StatusCode::BAD_REQUEST, rejection.body_text())),
+        }
+    }
+}
+
+/// The header that says where what was made is found.
+pub(super) fn location(route: Route, id: SubmissionId) -> [(HeaderName, String); 1] {
+    [(LOCATION, format!("/{}", route.segments(&[&id.to_string()]).join("/")))]
+}

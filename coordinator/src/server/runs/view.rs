@@ -1,0 +1,111 @@
+//! Runs as the API shows them: one, or a page of them.
+
+use common::{ids::SubmissionId, store::Submission};
+
+use super::{
+    find::{read_spec, report},
+    record::{EpochRecord, LeftOutRecord, RawErrors, RunReport, SplitRecord, TestRecord, TrainingSettings},
+};
+use crate::{
+    api::{EpochReport, LeftOut, Page, RawReport, RunRequest, RunView, SplitCounts, TestReport},
+    server::{context::Context, error::RequestError, lookup},
+};
+
+/// Returns a run.
+///
+/// # Errors
+/// When there is none with this id, or the store does not serve.
+pub(crate) async fn get(context: &Context, id: SubmissionId) -> Result<RunView, RequestError> {
+    view(context, &lookup::run(context, id).await?).await
+}
+
+/// Lists runs, newest first.
+///
+/// # Errors
+/// When the cursor is none, or the store does not serve.
+pub(crate) async fn list(
+    context: &Context,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<Page<RunView>, RequestError> {
+    let found = context.store.runs(lookup::cursor(cursor)?, limit).await?;
+    let next = found.last().filter(|_| found.len() == limit).map(|last| last.id.to_string());
+    let mut items = Vec::with_capacity(found.len());
+    for submission in &found {
+        items.push(view(context, submission).await?);
+    }
+    Ok(Page { items, next })
+}
+
+async fn view(context: &Context, submission: &Submission) -> Result<RunView, RequestError> {
+    let spec = read_spec(submission).map_err(RequestError::Unavailable)?;
+    let RunReport { progress, fraction, split, left_out, epochs, best_epoch, test, weights_sha256, space } =
+        report(context, submission.id).await?.unwrap_or_default();
+    let end = match submission.finished_ms {
+        Some(finished_ms) => finished_ms,
+        None => context.store.now_ms().await?,
+    };
+    Ok(RunView {
+        run: submission.id,
+        state: submission.state,
+        progress,
+        fraction,
+        request: spec.settings.into(),
+        split: split.map(SplitCounts::from),
+        left_out: left_out.into_iter().map(LeftOut::from).collect(),
+        epochs: epochs.into_iter().map(EpochReport::from).collect(),
+        best_epoch,
+        test: test.map(TestReport::from),
+        weights_sha256,
+        space,
+        elapsed_seconds: end.saturating_sub(submission.created_ms) as f64 / 1e3,
+        error: submission.error.clone(),
+    })
+}
+
+impl From<TrainingSettings> for RunRequest {
+    fn from(settings: TrainingSettings) -> Self {
+        let TrainingSettings {
+            dataset,
+            target,
+            transform,
+            epochs,
+            batch_size,
+            learning_rate,
+            seed,
+            split_by,
+            leaves,
+        } = settings;
+        Self { dataset, target, transform, epochs, batch_size, learning_rate, seed, split_by, leaves }
+    }
+}
+
+impl From<SplitRecord> for SplitCounts {
+    fn from(SplitRecord { train, valid, test }: SplitRecord) -> Self {
+        Self { train, valid, test }
+    }
+}
+
+impl From<LeftOutRecord> for LeftOut {
+    fn from(LeftOutRecord { reason, items }: LeftOutRecord) -> Self {
+        Self { reason, items }
+    }
+}
+
+impl From<EpochRecord> for EpochReport {
+    fn from(EpochRecord { epoch, train_mse, valid_mse, seconds }: EpochRecord) -> Self {
+        Self { epoch, train_mse, valid_mse, seconds }
+    }
+}
+
+impl From<TestRecord> for TestReport {
+    fn from(TestRecord { mse, mae, r2, spearman, baseline_mse, raw }: TestRecord) -> Self {
+        Self { mse, mae, r2, spearman, baseline_mse, raw: raw.into() }
+    }
+}
+
+impl From<RawErrors> for RawReport {
+    fn from(RawErrors { mse, mae, baseline_mse }: RawErrors) -> Self {
+        Self { mse, mae, baseline_mse }
+    }
+}

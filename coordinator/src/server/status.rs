@@ -1,0 +1,92 @@
+//! The system at a glance: workers, queues and the newest submissions.
+
+use common::{
+    store::{QuotaUse, WorkerRecord, WorkerView as RegisteredWorker},
+    topology::Route,
+    training::protocol::head_fingerprint,
+};
+
+use super::{context::Context, error::RequestError, paused_sources, submissions};
+use crate::api::{QueueView, QuotaView, StatusView, WorkerView, WorkersView};
+
+/// Submissions that the status shows.
+const SUBMISSIONS: usize = 10;
+
+/// Returns the workers.
+///
+/// # Errors
+/// When the store does not serve.
+pub(crate) async fn workers(context: &Context) -> Result<WorkersView, RequestError> {
+    let workers = context.store.workers().await?;
+    Ok(WorkersView { workers: workers.into_iter().map(WorkerView::from).collect() })
+}
+
+/// Returns the state of the whole system.
+///
+/// # Errors
+/// When the store does not serve.
+pub(crate) async fn status(context: &Context) -> Result<StatusView, RequestError> {
+    let store = &context.store;
+    let train = Route::Train(head_fingerprint());
+    let mut queues = Vec::new();
+    for route in [Route::Embed, Route::Predict, Route::Interactive, train, Route::Crawl] {
+        let queue = route.queue_name();
+        let ready = context.publisher.queue_depth(&queue).await;
+        queues.push(QueueView { queue, ready });
+    }
+    let now_ms = store.now_ms().await?;
+    let newest = store.submissions(None, SUBMISSIONS).await?;
+    Ok(StatusView {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        workers: workers(context).await?.workers,
+        queues,
+        dead_letters: store.dead_letters().await?,
+        paused_sources: paused_sources::list(store).await?,
+        quotas: store.quota().await?.into_iter().map(QuotaView::from).collect(),
+        submissions: newest.iter().map(|submission| submissions::view(submission, now_ms)).collect(),
+    })
+}
+
+impl From<RegisteredWorker> for WorkerView {
+    fn from(worker: RegisteredWorker) -> Self {
+        let RegisteredWorker { record, state } = worker;
+        let WorkerRecord {
+            boot,
+            name,
+            version,
+            kinds,
+            device,
+            threads,
+            space,
+            fingerprints,
+            started_ms,
+            draining,
+            jobs_held,
+            jobs_finished,
+            seen_ms,
+        } = record;
+        Self {
+            boot,
+            name,
+            version,
+            kinds: kinds.into_iter().map(|kind| kind.name().to_owned()).collect(),
+            device,
+            threads,
+            space,
+            fingerprints,
+            started_ms,
+            draining,
+            jobs_held,
+            jobs_finished,
+            seen_ms,
+            state,
+        }
+    }
+}
+
+impl From<QuotaUse> for QuotaView {
+    fn from(quota: QuotaUse) -> Self {
+        let QuotaUse { key_hash, day, used, limit, resets_at_ms, refused } = quota;
+        Self { key_hash, day, used, limit, resets_at_ms, refused }
+    }
+}

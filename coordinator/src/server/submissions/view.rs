@@ -1,0 +1,89 @@
+//! Submissions as the API shows them: one, or a page of them.
+
+use common::{
+    ids::SubmissionId,
+    store::{Pause, State, Submission, SubmissionKind},
+};
+
+use super::spec::PredictSpec;
+use crate::{
+    api::{Page, PauseView, SubmissionView},
+    server::{context::Context, error::RequestError, lookup},
+};
+
+/// Returns a submission.
+///
+/// # Errors
+/// When there is none with this id, or the store does not serve.
+pub(crate) async fn get(context: &Context, id: SubmissionId) -> Result<SubmissionView, RequestError> {
+    let submission = lookup::submission(context, id).await?;
+    Ok(view(&submission, context.store.now_ms().await?))
+}
+
+/// Lists submissions (embed, predict and crawl), newest first.
+///
+/// # Errors
+/// When the cursor is none, or the store does not serve.
+pub(crate) async fn list(
+    context: &Context,
+    cursor: Option<&str>,
+    limit: usize,
+) -> Result<Page<SubmissionView>, RequestError> {
+    let now_ms = context.store.now_ms().await?;
+    let mut before = lookup::cursor(cursor)?;
+    let mut items = Vec::new();
+    loop {
+        let page = context.store.submissions(before, limit).await?;
+        let Some(last) = page.last() else { return Ok(Page { items, next: None }) };
+        before = Some(last.id);
+        for submission in page.iter().filter(|submission| submission.kind != SubmissionKind::Train) {
+            items.push(view(submission, now_ms));
+            if items.len() == limit {
+                return Ok(Page { items, next: Some(submission.id.to_string()) });
+            }
+        }
+    }
+}
+
+/// Makes the view of a record at the time `now_ms`.
+pub(crate) fn view(submission: &Submission, now_ms: u64) -> SubmissionView {
+    let end = submission.finished_ms.unwrap_or(now_ms);
+    let elapsed_seconds = end.saturating_sub(submission.created_ms) as f64 / 1e3;
+    let resolved = (submission.succeeded + submission.failed) as f64;
+    SubmissionView {
+        submission: submission.id,
+        kind: submission.kind,
+        state: submission.state,
+        items: submission.items,
+        succeeded: submission.succeeded,
+        failed: submission.failed,
+        cached: submission.cached,
+        thumbnails: (submission.kind == SubmissionKind::Crawl).then_some(submission.thumbnails),
+        paused: submission
+            .paused
+            .clone()
+            .filter(|pause| is_paused(submission.state, pause, now_ms))
+            .map(PauseView::from),
+        elapsed_seconds,
+        items_per_second: if elapsed_seconds > 0.0 { resolved / elapsed_seconds } else { 0.0 },
+        error: submission.error.clone().filter(|_| submission.state == State::Failed),
+        run: predict_run(submission).or(submission.parent),
+    }
+}
+
+/// The run that a predict submission predicts with.
+pub(super) fn predict_run(submission: &Submission) -> Option<SubmissionId> {
+    let spec: PredictSpec = serde_json::from_value(submission.spec.clone()).ok()?;
+    (submission.kind == SubmissionKind::Predict).then_some(spec.run)
+}
+
+fn is_paused(state: State, pause: &Pause, now_ms: u64) -> bool {
+    !state.is_terminal() && pause.until_ms > now_ms
+}
+
+impl From<Pause> for PauseView {
+    fn from(pause: Pause) -> Self {
+        let Pause { until_ms, reason } = pause;
+        Self { until_ms, reason }
+    }
+}
