@@ -13,7 +13,7 @@ use images::{
 use tests::{python::reference, real_data::real_data};
 use worker::{
     inference::Model,
-    model::{Backbone, ModelConfig, Precision, State, WeightsSource},
+    model::{Backbone, ModelConfig, Precision, StateDict, WeightsSource},
 };
 
 const DIMENSIONS: usize = 512;
@@ -23,7 +23,7 @@ const BROKEN: [&str; 4] = ["bgr", "half-normalised", "nearest", "shuffled"];
 /// A folder with images, and weights as this program makes and Python reads them.
 struct Bench {
     folder: tempfile::TempDir,
-    state: State,
+    state: StateDict,
     images: Vec<PathBuf>,
 }
 

@@ -7,18 +7,18 @@ use common::{
     digest::Digest,
     embedding::{DIMENSIONS, Embedding, Space},
 };
-use images::preprocess::{MEAN, Pixels, SIDE, STD};
+use images::preprocess::{self, MEAN, Pixels, SIDE, STD};
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::{
-    ModelError,
-    device::Precision,
-    space,
-    state::{self, Layer, State},
+    architecture::{self, Layer, NORM_EPSILON},
+    error::ModelError,
+    precision::Precision,
+    state_dict::StateDict,
 };
 
-/// Added to a variance before its root, as in torchvision.
-const EPSILON: f64 = 1e-5;
+/// Version of the arithmetic between pixels and embedding; part of a space's name.
+pub const KERNEL_VERSION: u32 = 1;
 
 /// The model on its device.
 #[derive(Debug)]
@@ -51,25 +51,34 @@ impl Backbone {
     ///
     /// # Errors
     /// When libtorch fails.
-    pub(crate) fn new(state: &State, precision: Precision, device: Device) -> Result<Self, ModelError> {
+    pub(crate) fn new(state: &StateDict, precision: Precision, device: Device) -> Result<Self, ModelError> {
         let kind = precision.kind();
         let fold = |layer: &Layer| Convolution::fold(state, layer, kind, device);
         let mut blocks = Vec::new();
-        for block in state::blocks() {
+        for block in architecture::blocks() {
             let shortcut = block.shortcut.as_ref().map(fold).transpose()?;
             blocks.push(Block { first: fold(&block.first)?, second: fold(&block.second)?, shortcut });
         }
         let weights = state.digest();
         let space = space(&weights, precision, device);
-        Ok(Self { stem: fold(&state::stem())?, blocks, device, kind, space, weights })
+        Ok(Self { stem: fold(&architecture::stem())?, blocks, device, kind, space, weights })
     }
 
     /// Folds `state` for the CPU.
     ///
     /// # Errors
     /// When libtorch fails.
-    pub fn on_cpu(state: &State, precision: Precision) -> Result<Self, ModelError> {
+    pub fn on_cpu(state: &StateDict, precision: Precision) -> Result<Self, ModelError> {
         Self::new(state, precision, Device::Cpu)
+    }
+
+    /// Returns the name of its device: `cpu` or `cuda:N`.
+    #[must_use]
+    pub fn device(&self) -> String {
+        match self.device {
+            Device::Cuda(number) => format!("cuda:{number}"),
+            _ => "cpu".to_owned(),
+        }
     }
 
     /// Where its embeddings belong.
@@ -126,14 +135,14 @@ impl Backbone {
 impl Convolution {
     /// Folds the normalisation after a convolution into it, in f64: `w·s` and `b - mean·s` with
     /// `s = weight ÷ √(variance + ε)`.
-    fn fold(state: &State, layer: &Layer, kind: Kind, device: Device) -> Result<Self, ModelError> {
+    fn fold(state: &StateDict, layer: &Layer, kind: Kind, device: Device) -> Result<Self, ModelError> {
         let norm = |tensor: &str| &state.get(&format!("{}.{tensor}", layer.norm)).values;
         let (gain, shift) = (norm("weight"), norm("bias"));
         let (mean, variance) = (norm("running_mean"), norm("running_var"));
         let scale: Vec<f64> = gain
             .iter()
             .zip(variance)
-            .map(|(gain, var)| f64::from(*gain) / (f64::from(*var) + EPSILON).sqrt())
+            .map(|(gain, var)| f64::from(*gain) / (f64::from(*var) + NORM_EPSILON).sqrt())
             .collect();
         let convolution = state.get(&format!("{}.weight", layer.conv));
         let rows = convolution.values.chunks_exact(convolution.values.len() / scale.len());
@@ -158,6 +167,13 @@ impl Convolution {
     fn apply(&self, x: &Tensor) -> Result<Tensor, TchError> {
         x.f_conv2d(&self.weight, Some(&self.bias), [self.stride; 2], [self.padding; 2], [1, 1], 1)
     }
+}
+
+/// Names what makes an embedding.
+fn space(weights: &Digest, precision: Precision, device: Device) -> Space {
+    let class = if device.is_cuda() { "cuda" } else { "cpu" };
+    let (weights, preprocessing) = (weights.prefix(12), preprocess::VERSION);
+    Space(format!("resnet34-{weights}-p{preprocessing}-k{KERNEL_VERSION}-{precision}-{class}"))
 }
 
 /// Lays a 4-d tensor out with its channels innermost, keeping its logical shape.

@@ -14,22 +14,22 @@ use rand_chacha::ChaCha12Rng;
 use tch::{Kind, Tensor as Torch};
 
 use super::{
-    ModelError, backbone,
-    state::{self, Layer, NORM, State, Tensor},
-    weights::load_file,
+    architecture::{self, Layer, NORM, NORM_EPSILON},
+    backbone,
+    error::ModelError,
+    state_dict::{StateDict, Tensor},
+    weights_file,
 };
 
 /// A change of the draw or the calibration is a new version.
 const VERSION: u32 = 1;
 /// Pictures the buffers are calibrated on.
 const PICTURES: u32 = 32;
-/// Added to a variance before its root, as in torchvision.
-const EPSILON: f64 = 1e-5;
 /// Digits of the hash in a cached file's name.
 const HASH_DIGITS: usize = 16;
 
 /// Returns the calibrated weights of `seed`, from the cache where they are there.
-pub(super) fn load(seed: u64, cache: &Path) -> Result<State, ModelError> {
+pub(super) fn load(seed: u64, cache: &Path) -> Result<StateDict, ModelError> {
     let prefix = format!("random-{seed}-v{VERSION}-");
     if let Some(state) = read_cached(cache, &prefix) {
         return Ok(state);
@@ -43,17 +43,17 @@ pub(super) fn load(seed: u64, cache: &Path) -> Result<State, ModelError> {
     Ok(state)
 }
 
-fn read_cached(cache: &Path, prefix: &str) -> Option<State> {
+fn read_cached(cache: &Path, prefix: &str) -> Option<StateDict> {
     let is_cached = |path: &PathBuf| {
         path.file_name().and_then(|name| name.to_str()).is_some_and(|n| n.starts_with(prefix))
     };
     let path = std::fs::read_dir(cache).ok()?.flatten().map(|entry| entry.path()).find(is_cached)?;
-    let state = load_file(&path).ok()?;
+    let state = weights_file::load(&path).ok()?;
     let named = path.file_stem()?.to_str()?.strip_prefix(prefix)?.to_owned();
     (state.digest().prefix(HASH_DIGITS) == named).then_some(state)
 }
 
-fn write_cached(state: &State, path: &Path) -> Result<(), String> {
+fn write_cached(state: &StateDict, path: &Path) -> Result<(), String> {
     let folder = path.parent().ok_or("the cache has no folder")?;
     std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
     let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| error.to_string())?;
@@ -63,10 +63,10 @@ fn write_cached(state: &State, path: &Path) -> Result<(), String> {
 }
 
 /// Normal deviates with variance 2 ÷ (outputs · kernel²): He et al. 2015, fan-out, as torchvision has it.
-fn draw(seed: u64) -> State {
+fn draw(seed: u64) -> StateDict {
     let mut random = ChaCha12Rng::seed_from_u64(seed);
-    let mut state = State::default();
-    for layer in state::layers() {
+    let mut state = StateDict::default();
+    for layer in architecture::layers() {
         let shape = layer.weight_shape();
         let std = (2.0 / (layer.outputs * layer.kernel * layer.kernel) as f64).sqrt();
         let values =
@@ -92,7 +92,7 @@ fn gaussian(random: &mut ChaCha12Rng) -> f64 {
 }
 
 /// Sets each layer's buffers to the mean and variance of what it sees, layer after layer.
-fn calibrate(mut state: State, seed: u64) -> Result<State, ModelError> {
+fn calibrate(mut state: StateDict, seed: u64) -> Result<StateDict, ModelError> {
     let threads = tch::get_num_threads();
     tch::set_num_threads(1);
     let calibrated = tch::no_grad(|| run_calibration(&mut state, seed));
@@ -100,16 +100,16 @@ fn calibrate(mut state: State, seed: u64) -> Result<State, ModelError> {
     calibrated.map(|()| state)
 }
 
-fn run_calibration(state: &mut State, seed: u64) -> Result<(), ModelError> {
+fn run_calibration(state: &mut StateDict, seed: u64) -> Result<(), ModelError> {
     let mut pixels = Vec::new();
     for number in 0..PICTURES {
         let picture = preprocess::resize(&sample::picture(seed, number));
         pixels.extend(picture.map_err(|error| ModelError::Weights(error.to_string()))?.0);
     }
     let images = backbone::normalise(&pixels, tch::Device::Cpu, Kind::Float)?;
-    let mut x = normed(state, &state::stem(), &images)?.f_relu()?;
+    let mut x = normed(state, &architecture::stem(), &images)?.f_relu()?;
     x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
-    for block in state::blocks() {
+    for block in architecture::blocks() {
         let inner = normed(state, &block.first, &x)?.f_relu()?;
         let residual = match &block.shortcut {
             Some(layer) => normed(state, layer, &x)?,
@@ -121,7 +121,7 @@ fn run_calibration(state: &mut State, seed: u64) -> Result<(), ModelError> {
 }
 
 /// Convolves, records the statistics of every channel, and normalises by them.
-fn normed(state: &mut State, layer: &Layer, x: &Torch) -> Result<Torch, ModelError> {
+fn normed(state: &mut StateDict, layer: &Layer, x: &Torch) -> Result<Torch, ModelError> {
     let weight = state.get(&format!("{}.weight", layer.conv));
     let weight = Torch::f_from_slice(&weight.values)?.f_reshape(&weight.shape)?;
     let padding = layer.padding();
@@ -133,5 +133,5 @@ fn normed(state: &mut State, layer: &Layer, x: &Torch) -> Result<Torch, ModelErr
         let values = Vec::<f32>::try_from(values.f_reshape([-1])?)?;
         state.0.insert(format!("{}.{tensor}", layer.norm), Tensor { shape: vec![layer.outputs], values });
     }
-    Ok(centred.f_mul(&variance.f_add_scalar(EPSILON)?.f_rsqrt()?)?)
+    Ok(centred.f_mul(&variance.f_add_scalar(NORM_EPSILON)?.f_rsqrt()?)?)
 }

@@ -1,26 +1,24 @@
 //! Where the backbone's weights come from.
 //!
-//! Owns the forms that `SUBWATCH_MODEL_WEIGHTS` takes, and the choice of reader. Every error says what to
-//! do next.
+//! Owns the forms that `SUBWATCH_MODEL_WEIGHTS` takes. Every error says what to do next.
 
 use std::{
-    fmt, fs,
+    fmt,
     path::{Path, PathBuf},
     str::FromStr,
 };
 
 use url::Url;
 
-use super::{ModelError, fetch, pth, random, safe, state::State};
+use super::{
+    error::ModelError,
+    fetch, random,
+    state_dict::StateDict,
+    weights_file::{self, ADVICE},
+};
 
 /// torchvision's IMAGENET1K_V1 weights; their SHA-256 begins as their name ends.
 const TORCHVISION: &str = "https://download.pytorch.org/models/resnet34-b627a593.pth";
-/// Largest weights file.
-const MAX_FILE_BYTES: u64 = 1 << 30;
-/// What to do when there are no weights.
-const ADVICE: &str = "set SUBWATCH_MODEL_WEIGHTS to a ResNet34 file (/path/to/resnet34.pth or .safetensors), or to \
-                      random:0 to try the system without pretrained weights";
-
 /// A source of weights.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum WeightsSource {
@@ -92,43 +90,17 @@ impl WeightsSource {
     ///
     /// # Errors
     /// When they cannot be had, or are not ResNet34's.
-    pub fn load(&self, cache: &Path) -> Result<State, ModelError> {
+    pub fn load(&self, cache: &Path) -> Result<StateDict, ModelError> {
         match self {
             Self::Random(seed) => random::load(*seed, cache),
-            Self::File(path) => load_file(path),
+            Self::File(path) => weights_file::load(path),
             Self::Url { url, sha256 } => {
                 let path = fetch::fetch(url, sha256, cache)
                     .map_err(|error| ModelError::Weights(format!("no weights: {error}; {ADVICE}")))?;
-                load_file(&path)
+                weights_file::load(&path)
             }
         }
     }
-}
-
-impl State {
-    /// Writes the weights as a `.safetensors` file.
-    ///
-    /// # Errors
-    /// When the file cannot be written.
-    pub fn save(&self, path: &Path) -> Result<(), ModelError> {
-        safe::write(self, path).map_err(|error| ModelError::Weights(format!("{}: {error}", path.display())))
-    }
-}
-
-/// Reads a weights file, by its content rather than its name.
-pub(super) fn load_file(path: &Path) -> Result<State, ModelError> {
-    let failed = |what: &dyn fmt::Display| ModelError::Weights(format!("{}: {what}", path.display()));
-    let size = fs::metadata(path).map_err(|error| failed(&format!("{error}; {ADVICE}")))?.len();
-    if size > MAX_FILE_BYTES {
-        return Err(failed(&format!("{size} bytes are over the limit of {MAX_FILE_BYTES} for weights")));
-    }
-    let bytes = fs::read(path).map_err(|error| failed(&error))?;
-    let state = if pth::is_pth(&bytes) {
-        pth::read(&bytes).map_err(|error| failed(&error))?
-    } else {
-        safe::read(&bytes).map_err(|error| failed(&error))?
-    };
-    state.into_backbone().map_err(|error| failed(&error))
 }
 
 #[cfg(test)]
@@ -153,14 +125,5 @@ mod tests {
         check("https://host/w.pth#sha256=ABCDEF0123", Ok("sha256: \"abcdef0123\""));
         check("http://host/w-12345678.pth", Err("an https URL, not http"));
         check("", Err("a path"));
-    }
-
-    #[test]
-    fn a_missing_file_says_what_to_do() {
-        let error = load_file(Path::new("/nowhere/resnet34.pth")).unwrap_err().to_string();
-        assert!(
-            error.contains("/nowhere/resnet34.pth") && error.contains("SUBWATCH_MODEL_WEIGHTS"),
-            "{error}"
-        );
     }
 }

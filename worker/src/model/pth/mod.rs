@@ -16,7 +16,7 @@ use half::{bf16, f16};
 use zip::ZipArchive;
 
 use self::pickle::{Heap, Kind, Place, TensorReference, Value};
-use super::state::{State, Tensor};
+use super::state_dict::{StateDict, Tensor};
 
 /// Largest pickle; ResNet34's is 20 kB.
 const MAX_PICKLE_BYTES: u64 = 4 << 20;
@@ -52,14 +52,14 @@ pub(super) fn is_pth(bytes: &[u8]) -> bool {
 ///
 /// # Errors
 /// See [`PthError`].
-pub(super) fn read(bytes: &[u8]) -> Result<State, PthError> {
+pub(super) fn read(bytes: &[u8]) -> Result<StateDict, PthError> {
     if bytes.starts_with(&OLD_FORMAT) {
         return Err(PthError::OldFormat);
     }
     let mut archive = Archive::open(bytes)?;
     let pickle = archive.entry("data.pkl", MAX_PICKLE_BYTES)?;
     let (top, heap) = pickle::run(&pickle)?;
-    let mut state = State::default();
+    let mut state = StateDict::default();
     for (key, value) in heap.entries(state_dict(&top, &heap)?) {
         let Value::Text(name) = key else { return Err(malformed("a name is no text")) };
         let name = name.strip_prefix("module.").unwrap_or(name).to_owned();

@@ -1,17 +1,13 @@
-//! A backbone's weights as plain numbers, by torchvision's names.
+//! Weights as plain numbers, by torchvision's names.
 //!
-//! Owns which tensors ResNet34 has and their shapes, and the hash that names them. Knows no file format.
+//! Owns the check that they are a backbone's, and the hash that names them. Knows no file format.
 
 use std::collections::BTreeMap;
 
 use common::digest::Digest;
 
-use super::ModelError;
+use super::{architecture::expected, error::ModelError};
 
-/// Blocks in each of the four layers of ResNet34 (He et al. 2016, table 1).
-pub(super) const BLOCKS: [usize; 4] = [3, 4, 6, 3];
-/// Channels of each layer.
-pub(super) const CHANNELS: [i64; 4] = [64, 128, 256, 512];
 /// Most names listed in an error.
 const LISTED: usize = 4;
 
@@ -26,94 +22,10 @@ pub struct Tensor {
 
 /// Tensors by name.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct State(pub BTreeMap<String, Tensor>);
+pub struct StateDict(pub BTreeMap<String, Tensor>);
 
-/// One convolution and the batch normalisation after it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Layer {
-    pub(super) conv: String,
-    pub(super) norm: String,
-    pub(super) inputs: i64,
-    pub(super) outputs: i64,
-    pub(super) kernel: i64,
-    pub(super) stride: i64,
-}
-
-impl Layer {
-    fn new(conv: String, norm: String, (inputs, outputs): (i64, i64), kernel: i64, stride: i64) -> Self {
-        Self { conv, norm, inputs, outputs, kernel, stride }
-    }
-
-    pub(super) fn padding(&self) -> i64 {
-        self.kernel / 2
-    }
-
-    pub(super) fn weight_shape(&self) -> Vec<i64> {
-        vec![self.outputs, self.inputs, self.kernel, self.kernel]
-    }
-}
-
-/// A residual block: two convolutions, and one on the shortcut where the shape changes.
-pub(super) struct Block {
-    pub(super) first: Layer,
-    pub(super) second: Layer,
-    pub(super) shortcut: Option<Layer>,
-}
-
-/// The first convolution.
-pub(super) fn stem() -> Layer {
-    Layer::new("conv1".to_owned(), "bn1".to_owned(), (3, CHANNELS[0]), 7, 2)
-}
-
-/// The residual blocks, in order.
-pub(super) fn blocks() -> Vec<Block> {
-    let mut blocks = Vec::new();
-    let mut inputs = CHANNELS[0];
-    for (layer, (count, outputs)) in BLOCKS.into_iter().zip(CHANNELS).enumerate() {
-        for at in 0..count {
-            let name = format!("layer{}.{at}", layer + 1);
-            let stride = if layer > 0 && at == 0 { 2 } else { 1 };
-            let conv = |number: u32, channels, stride| {
-                Layer::new(format!("{name}.conv{number}"), format!("{name}.bn{number}"), channels, 3, stride)
-            };
-            let shortcut = (stride != 1 || inputs != outputs).then(|| {
-                let (conv, norm) = (format!("{name}.downsample.0"), format!("{name}.downsample.1"));
-                Layer::new(conv, norm, (inputs, outputs), 1, stride)
-            });
-            let (first, second) = (conv(1, (inputs, outputs), stride), conv(2, (outputs, outputs), 1));
-            blocks.push(Block { first, second, shortcut });
-            inputs = outputs;
-        }
-    }
-    blocks
-}
-
-/// Every convolution with its normalisation, in order of computation.
-pub(super) fn layers() -> Vec<Layer> {
-    let mut layers = vec![stem()];
-    for block in blocks() {
-        layers.extend([block.first, block.second]);
-        layers.extend(block.shortcut);
-    }
-    layers
-}
-
-/// The tensors of batch normalisation.
-pub(super) const NORM: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
-
-fn expected() -> BTreeMap<String, Vec<i64>> {
-    let mut shapes = BTreeMap::new();
-    for layer in layers() {
-        shapes.insert(format!("{}.weight", layer.conv), layer.weight_shape());
-        for tensor in NORM {
-            shapes.insert(format!("{}.{tensor}", layer.norm), vec![layer.outputs]);
-        }
-    }
-    shapes
-}
-
-impl State {
-    /// Returns a tensor that [`State::into_backbone`] has checked to be there.
+impl StateDict {
+    /// Returns a tensor that [`StateDict::into_backbone`] has checked to be there.
     pub(super) fn get(&self, name: &str) -> &Tensor {
         self.0.get(name).expect("a checked state has every tensor")
     }
@@ -203,22 +115,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_backbone_has_torchvisions_tensors() {
-        // 36 convolutions, each with four tensors of normalisation.
-        assert_eq!(layers().len(), 36);
-        assert_eq!(expected().len(), 36 * 5);
-        assert_eq!(expected()["layer2.0.downsample.0.weight"], [128, 64, 1, 1]);
-        assert_eq!(expected()["layer4.2.bn2.running_var"], [512]);
-        let parameters: i64 = expected()
-            .iter()
-            .filter(|(name, _)| !name.contains("running"))
-            .map(|(_, shape)| shape.iter().product::<i64>())
-            .sum();
-        // torchvision's resnet34 has 21,797,672 parameters, of which fc has 513,000.
-        assert_eq!(parameters, 21_797_672 - 513_000);
-    }
-
-    #[test]
     fn other_weights_are_refused_by_name() {
         let tensor =
             |shape: Vec<i64>| Tensor { values: vec![0.0; shape.iter().product::<i64>() as usize], shape };
@@ -227,7 +123,7 @@ mod tests {
         let check = |change: &dyn Fn(&mut BTreeMap<String, Tensor>), want: &str| {
             let mut tensors = whole.clone();
             change(&mut tensors);
-            let error = State(tensors).into_backbone().unwrap_err().to_string();
+            let error = StateDict(tensors).into_backbone().unwrap_err().to_string();
             assert!(error.contains(want), "{error}");
         };
         check(&|t| drop(t.remove("bn1.bias")), "bn1.bias is missing");
@@ -246,8 +142,8 @@ mod tests {
         with_head.insert("fc.weight".to_owned(), tensor(vec![10, 512]));
         with_head.insert("bn1.num_batches_tracked".to_owned(), tensor(vec![]));
         assert_eq!(
-            State(with_head).into_backbone().unwrap().digest(),
-            State(whole).into_backbone().unwrap().digest()
+            StateDict(with_head).into_backbone().unwrap().digest(),
+            StateDict(whole).into_backbone().unwrap().digest()
         );
     }
 }

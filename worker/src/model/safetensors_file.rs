@@ -7,12 +7,12 @@ use std::path::Path;
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use super::state::{State, Tensor};
+use super::state_dict::{StateDict, Tensor};
 
 /// Reads the tensors of a `.safetensors` file as f32.
-pub(super) fn read(bytes: &[u8]) -> Result<State, String> {
+pub(super) fn read(bytes: &[u8]) -> Result<StateDict, String> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| format!("no weights file: {error}"))?;
-    let mut state = State::default();
+    let mut state = StateDict::default();
     for (name, view) in file.tensors() {
         if name.ends_with(".num_batches_tracked") {
             continue;
@@ -37,7 +37,7 @@ fn widen(view: &TensorView<'_>) -> Option<Vec<f32>> {
 }
 
 /// Writes a state as a `.safetensors` file.
-pub(super) fn write(state: &State, path: &Path) -> Result<(), String> {
+pub(super) fn write(state: &StateDict, path: &Path) -> Result<(), String> {
     let bytes: Vec<(&String, Vec<usize>, Vec<u8>)> = state
         .0
         .iter()

@@ -1,0 +1,38 @@
+//! From a configuration to a model that is ready to compute.
+
+use std::time::Instant;
+
+use images::preprocess::{Pixels, SIDE};
+
+use super::{backbone::Backbone, config::ModelConfig, error::ModelError};
+
+/// Most images in one batch.
+pub const BATCH: usize = 32;
+
+/// Loads the model and warms it up. Blocks. Call it on the thread that is going to own the model.
+///
+/// # Errors
+/// When weights or device cannot be had.
+pub fn load(config: &ModelConfig) -> Result<Backbone, ModelError> {
+    let device = config.device.resolve()?;
+    tch::set_num_interop_threads(1);
+    if let Some(threads) = config.threads {
+        tch::set_num_threads(threads as i32);
+    }
+    let precision = config.precision.resolve(device);
+    let began = Instant::now();
+    let weights = config.weights.load(&config.cache_dir)?;
+    let backbone = Backbone::new(&weights, precision, device)?;
+    // The first batch of a shape pays for its kernels' choice; better now than under a job.
+    let grey = Pixels(vec![128; SIDE * SIDE * 3]);
+    backbone.features(&vec![grey; BATCH])?;
+    tracing::info!(weights = %config.weights, ?device, %precision, space = %backbone.space(),
+        seconds = began.elapsed().as_secs_f64(), "model loaded");
+    Ok(backbone)
+}
+
+/// Returns the number of compute threads.
+#[must_use]
+pub fn threads() -> usize {
+    tch::get_num_threads() as usize
+}

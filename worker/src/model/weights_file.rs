@@ -1,0 +1,54 @@
+//! Weights files.
+//!
+//! Owns the choice of format, by content rather than by name. Every error names the file.
+
+use std::{fmt, fs, path::Path};
+
+use super::{error::ModelError, pth, safetensors_file, state_dict::StateDict};
+
+/// Largest weights file.
+const MAX_FILE_BYTES: u64 = 1 << 30;
+/// What to do when there are no weights.
+pub(super) const ADVICE: &str = "set SUBWATCH_MODEL_WEIGHTS to a ResNet34 file (/path/to/resnet34.pth or .safetensors), or to \
+                      random:0 to try the system without pretrained weights";
+
+impl StateDict {
+    /// Writes the weights as a `.safetensors` file.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), ModelError> {
+        safetensors_file::write(self, path)
+            .map_err(|error| ModelError::Weights(format!("{}: {error}", path.display())))
+    }
+}
+
+/// Reads the weights of a backbone.
+pub(super) fn load(path: &Path) -> Result<StateDict, ModelError> {
+    let failed = |what: &dyn fmt::Display| ModelError::Weights(format!("{}: {what}", path.display()));
+    let size = fs::metadata(path).map_err(|error| failed(&format!("{error}; {ADVICE}")))?.len();
+    if size > MAX_FILE_BYTES {
+        return Err(failed(&format!("{size} bytes are over the limit of {MAX_FILE_BYTES} for weights")));
+    }
+    let bytes = fs::read(path).map_err(|error| failed(&error))?;
+    let state = if pth::is_pth(&bytes) {
+        pth::read(&bytes).map_err(|error| failed(&error))?
+    } else {
+        safetensors_file::read(&bytes).map_err(|error| failed(&error))?
+    };
+    state.into_backbone().map_err(|error| failed(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_missing_file_says_what_to_do() {
+        let error = load(Path::new("/nowhere/resnet34.pth")).unwrap_err().to_string();
+        assert!(
+            error.contains("/nowhere/resnet34.pth") && error.contains("SUBWATCH_MODEL_WEIGHTS"),
+            "{error}"
+        );
+    }
+}
