@@ -1,6 +1,12 @@
-//! The thread that owns the model, and the batches it is given.
+//! From images to embeddings.
+//!
+//! `batcher` collects images into batches, and `device_thread` owns the model that computes them.
 
-mod owner;
+mod batcher;
+mod device_thread;
 mod stopwatch;
 
-pub use self::owner::{Announcement, EmbedError, Embedder, Model};
+pub use self::{
+    batcher::{Announcement, EmbedError, Embedder},
+    device_thread::Model,
+};
