@@ -8,6 +8,7 @@ pub mod inference;
 pub mod jobs;
 #[cfg(feature = "model")]
 pub mod model;
+mod outcome;
 pub mod queue;
 pub mod run;
 pub mod training;

@@ -2,15 +2,15 @@
 //!
 //! Owns the connections, the model and the bounds of one process; holds no state of a single job.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use common::{broker::Publisher, byte_budget::ByteBudget, ids::BootId, store::Store};
-
-#[cfg(feature = "model")]
+use common::{broker::Publisher, ids::BootId, store::Store};
 use crawler::http::Web;
 use images::pool::CpuPool;
 
-use crate::{inference::Embedder, jobs::JobError, queue::fatal::Fatal, training::run_data::Runs};
+use crate::training::Runs;
+#[cfg(feature = "model")]
+use crate::{inference::Pipeline, outcome::JobError};
 
 /// One worker process.
 pub struct Worker {
@@ -22,42 +22,38 @@ pub struct Worker {
     pub store: Store,
     /// Publishes retry copies and dead letters.
     pub publisher: Publisher,
-    /// Ends this process on its own account.
-    pub fatal: Fatal,
     /// Runs it computes gradients for.
     pub runs: Runs,
-    /// Bytes of images it may hold.
-    pub image_memory: ByteBudget,
+    /// Threads that compute gradients.
+    pub trainer: CpuPool,
     /// Threads that decode images.
-    pub decoder: CpuPool,
-    /// Largest image file.
-    pub max_image_bytes: u64,
+    pub decoder: Arc<CpuPool>,
     /// Asks the web.
     pub web: Web,
     /// Longest it may work on one job.
     pub job_limit: Duration,
-    /// The model, if it consumes a kind that needs one.
+    /// From images to embeddings, if it consumes a kind that needs the model.
     #[cfg(feature = "model")]
-    pub embedder: Option<Embedder>,
+    pub pipeline: Option<Pipeline>,
 }
 
 impl Worker {
-    /// Returns the model.
+    /// Returns the way from images to embeddings.
     ///
     /// # Errors
-    /// When this worker was started without one; another may do the job.
+    /// When this worker was started without a model; another may do the job.
     #[cfg(feature = "model")]
-    pub fn model(&self) -> Result<&Embedder, JobError> {
-        self.embedder
+    pub fn pipeline(&self) -> Result<&Pipeline, JobError> {
+        self.pipeline
             .as_ref()
             .ok_or_else(|| JobError::Retryable("this worker runs without a model".to_owned()))
     }
 
-    /// Returns how long the model has been at its current batch; nothing while it is free or there is none.
+    /// Returns how long the model has been computing its current batch; `None` while it is free or there is none.
     #[must_use]
     pub fn model_busy(&self) -> Option<Duration> {
         #[cfg(feature = "model")]
-        return self.embedder.as_ref()?.busy();
+        return self.pipeline.as_ref()?.busy();
         #[cfg(not(feature = "model"))]
         None
     }

@@ -8,8 +8,10 @@ use common::{
 };
 use crawler::{Crawl, CrawlError};
 
-use super::{JobError, Outcome};
-use crate::worker::Worker;
+use crate::{
+    outcome::{JobError, Outcome},
+    worker::Worker,
+};
 
 /// Crawls the one item of the job.
 ///
@@ -28,12 +30,12 @@ pub(super) async fn run(worker: &Worker, job: &Envelope, args: &CrawlArgs) -> Re
     let result = match crawl.run().await {
         Ok(crawled) => ItemResult::Crawled(crawled),
         Err(CrawlError::Item(failure)) => ItemResult::Failed(failure),
-        Err(CrawlError::Rest(pause)) => return Err(JobError::Rests(pause)),
+        Err(CrawlError::Rest(pause)) => return Ok(Outcome::Pause(pause)),
         Err(CrawlError::Storage(error) | CrawlError::Retryable(error)) => {
             return Err(JobError::Retryable(error));
         }
         Err(CrawlError::Permanent(error)) => return Err(JobError::Permanent(error)),
         Err(CrawlError::Store(error)) => return Err(JobError::Store(error)),
     };
-    Ok(Outcome::Items { results: vec![(args.chunk.first_item, result)], unresolved: None })
+    Ok(Outcome::Items(vec![(args.chunk.first_item, result)]))
 }

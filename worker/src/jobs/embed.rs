@@ -2,11 +2,11 @@
 
 use common::job::{args::EmbedArgs, envelope::Envelope, outcome::ItemResult};
 
-use super::{
-    JobError, Outcome,
-    items::{self, Embedded},
+use crate::{
+    inference::Embedded,
+    outcome::{JobError, Outcome},
+    worker::Worker,
 };
-use crate::worker::Worker;
 
 /// Embeds every unresolved item of the chunk.
 ///
@@ -18,8 +18,7 @@ pub(super) async fn run(
     args: &EmbedArgs,
     repeated: bool,
 ) -> Result<Outcome, JobError> {
-    let attempt = items::embed(worker, job.submission, &args.chunk, repeated).await?;
-    let embedded =
-        |embedded: Embedded| ItemResult::Embedded { sha256: embedded.sha256, cached: embedded.cached };
-    Ok(attempt.outcome(embedded))
+    let result =
+        |embedded: &Embedded| ItemResult::Embedded { sha256: embedded.sha256, cached: embedded.cached };
+    worker.pipeline()?.embed(job.submission, &args.chunk, repeated, result).await
 }

@@ -10,11 +10,11 @@ use common::{
 };
 use dataset::target::Transform;
 
-use super::{
-    JobError, Outcome,
-    items::{self, Embedded},
+use crate::{
+    inference::Embedded,
+    outcome::{JobError, Outcome},
+    worker::Worker,
 };
-use crate::worker::Worker;
 
 /// Predicts the target of every unresolved item of the chunk, in raw units.
 ///
@@ -29,7 +29,8 @@ pub(super) async fn run(
 ) -> Result<Outcome, JobError> {
     let head: Option<Head> = worker.store.document(args.run, "head").await?;
     let head = head.ok_or_else(|| JobError::Permanent(format!("run {} has no head", args.run)))?;
-    let space = worker.model()?.space();
+    let pipeline = worker.pipeline()?;
+    let space = pipeline.space();
     if head.space != *space {
         return Err(JobError::Retryable(format!(
             "run {} was trained on embeddings of {}, this worker computes {space}: start a worker with the same \
@@ -41,8 +42,7 @@ pub(super) async fn run(
         .transform
         .parse()
         .map_err(|error| JobError::Permanent(format!("head of run {}: {error}", args.run)))?;
-    let attempt = items::embed(worker, job.submission, &args.chunk, repeated).await?;
-    Ok(attempt.outcome(|embedded| score(&head, transform, &embedded)))
+    pipeline.embed(job.submission, &args.chunk, repeated, |embedded| score(&head, transform, embedded)).await
 }
 
 fn score(head: &Head, transform: Transform, embedded: &Embedded) -> ItemResult {

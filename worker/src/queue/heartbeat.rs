@@ -1,39 +1,35 @@
-//! The worker's entry in the register: who it is, that it lives, and what it holds.
+//! The worker's entry in the register: its identity, that it is alive, and its counts of jobs.
 
 use std::time::Duration;
 
-use common::store::{Store, StoreError, WorkerRecord};
+use common::{
+    job::kind::Kind,
+    store::{Store, StoreError, WorkerRecord},
+};
 use tokio_util::sync::CancellationToken;
+
+use super::counts::JobCounts;
 
 /// How often a worker shows that it lives; a third of the silence after which it counts as lost.
 const BEAT_EVERY: Duration = Duration::from_secs(5);
 /// Longest that signing off may take.
 const SIGN_OFF_LIMIT: Duration = Duration::from_secs(2);
 
-/// What changes between heartbeats.
-#[derive(Clone, Copy, Debug)]
-pub struct Counts {
-    /// Jobs held.
-    pub held: u64,
-    /// Jobs finished with effect.
-    pub finished: u64,
-}
-
-/// Beats until `stop`, with what `counts` returns, then signs off. Once `draining` is cancelled it says that
+/// Beats until `stop`, with what `counts` says, then signs off. Once `draining` is cancelled it says that
 /// too, at once.
 pub async fn beat(
     store: Store,
     record: WorkerRecord,
-    counts: impl Fn() -> Counts,
+    counts: JobCounts,
     draining: CancellationToken,
     stop: CancellationToken,
 ) {
     loop {
-        let Counts { held, finished } = counts();
+        let finished = Kind::ALL.map(|kind| counts.finished(kind)).iter().sum();
         let drains = draining.is_cancelled();
         let record = WorkerRecord {
             draining: drains,
-            jobs_held: Some(held),
+            jobs_held: Some(counts.in_flight() as u64),
             jobs_finished: Some(finished),
             ..record.clone()
         };

@@ -1,7 +1,13 @@
-//! From a delivery to its acknowledgement, and what keeps the consumer alive and honest meanwhile.
+//! From a delivery to its acknowledgement, and what keeps the consumer alive meanwhile.
+//!
+//! A delivery passes `dispatch` (started mark, isolation), `attempt` (work, heartbeat, time limit) and `settle`
+//! (effects, answer). `counts` says what is in flight; `heartbeat`, `watch` and `fatal` are about the process.
 
+mod attempt;
+pub mod counts;
 pub mod dispatch;
 pub mod fatal;
 pub mod heartbeat;
-pub mod holdings;
+mod job_record;
+mod settle;
 pub mod watch;

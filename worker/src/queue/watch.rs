@@ -16,7 +16,10 @@ use std::{
 
 use common::broker::Renewal;
 
-use super::holdings::{Count, Holdings};
+use super::{
+    counts::{JobCounts, QueueCount},
+    fatal::Fatal,
+};
 use crate::worker::Worker;
 
 /// How often the model is looked at.
@@ -30,7 +33,8 @@ const DEAF_AFTER: Duration = Duration::from_secs(15);
 /// The watch over one worker.
 pub struct Watch {
     worker: Arc<Worker>,
-    holdings: Holdings,
+    counts: JobCounts,
+    fatal: Fatal,
     consuming: Arc<AtomicBool>,
     renewal: Renewal,
     deaf: Mutex<Option<String>>,
@@ -41,7 +45,7 @@ pub struct Watch {
 struct Look {
     /// Whether the consuming connection is up.
     connected: bool,
-    count: Count,
+    count: QueueCount,
     /// Jobs waiting in the queue.
     waiting: u32,
 }
@@ -78,7 +82,7 @@ impl Ear {
             self.fine = now;
             return Hearing::Fine;
         }
-        if look.count.held > 0 || look.count.deliveries != self.deliveries || look.waiting == 0 {
+        if look.count.in_flight > 0 || look.count.deliveries != self.deliveries || look.waiting == 0 {
             *self = Self { deliveries: look.count.deliveries, ..Self::new(now) };
             return Hearing::Fine;
         }
@@ -103,15 +107,16 @@ pub(crate) fn stuck(busy: Option<Duration>, job_limit: Duration) -> Option<Strin
 }
 
 impl Watch {
-    /// Makes the watch over `worker`, whose consumer has these `holdings`, this flag and this renewal.
+    /// Makes the watch over `worker`, whose consumer has these `counts`, this flag and this renewal.
     #[must_use]
     pub fn new(
         worker: Arc<Worker>,
-        holdings: Holdings,
+        counts: JobCounts,
+        fatal: Fatal,
         consuming: Arc<AtomicBool>,
         renewal: Renewal,
     ) -> Self {
-        Self { worker, holdings, consuming, renewal, deaf: Mutex::default() }
+        Self { worker, counts, fatal, consuming, renewal, deaf: Mutex::default() }
     }
 
     /// Says whether a new process would do better, and why.
@@ -135,9 +140,9 @@ impl Watch {
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             if let Some(stuck) = stuck(self.worker.model_busy(), self.worker.job_limit)
-                && self.holdings.held() > 0
+                && self.counts.in_flight() > 0
             {
-                self.worker.fatal.report_suspecting_all(stuck);
+                self.fatal.report_suspecting_all(stuck);
             }
             if asked.elapsed() >= ASK_EVERY {
                 self.listen(&mut ears).await;
@@ -149,11 +154,11 @@ impl Watch {
     /// Looks at every queue once and acts on what that tells.
     async fn listen(&self, ears: &mut BTreeMap<String, Ear>) {
         let (mut deaf, mut renew) = (None, false);
-        for (queue, count) in self.holdings.counts() {
+        for (queue, count) in self.counts.queues() {
             let ear = ears.entry(queue.clone()).or_insert_with(|| Ear::new(Instant::now()));
             let connected = self.consuming.load(Ordering::Relaxed);
             // The broker is asked only where the answer matters.
-            let idle = connected && count.held == 0 && count.deliveries == ear.deliveries;
+            let idle = connected && count.in_flight == 0 && count.deliveries == ear.deliveries;
             let waiting = if idle { self.worker.publisher.queue_depth(&queue).await.unwrap_or(0) } else { 0 };
             let hearing = ear.look(Instant::now(), Look { connected, count, waiting });
             if hearing != Hearing::Fine {
@@ -178,16 +183,16 @@ impl Watch {
 mod tests {
     use super::*;
 
-    /// Looks every ten seconds: connected, deliveries so far, held, waiting.
+    /// Looks every ten seconds: connected, deliveries so far, in flight, waiting.
     fn hear(looks: &[(bool, u64, usize, u32)]) -> Vec<Hearing> {
         let began = Instant::now();
         let mut ear = Ear::new(began);
         let mut now = began;
         looks
             .iter()
-            .map(|&(connected, deliveries, held, waiting)| {
+            .map(|&(connected, deliveries, in_flight, waiting)| {
                 now += ASK_EVERY;
-                ear.look(now, Look { connected, count: Count { deliveries, held }, waiting })
+                ear.look(now, Look { connected, count: QueueCount { deliveries, in_flight }, waiting })
             })
             .collect()
     }

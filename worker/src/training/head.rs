@@ -19,25 +19,24 @@ use common::{
 const LANES: usize = 16;
 
 /// Standardised features of one sample.
-pub type Features = [f32; DIMENSIONS];
+pub(super) type Features = [f32; DIMENSIONS];
 
 /// A sample as the head sees it.
-pub struct Row {
+pub(super) struct Row {
     /// Standardised features.
-    pub features: Features,
+    pub(super) features: Features,
     /// Standardised target.
-    pub target: f32,
+    pub(super) target: f32,
 }
 
 /// Returns the head's output; `parameters` are the weights, then the bias.
-#[must_use]
-pub fn predict(parameters: &[f32], features: &Features) -> f32 {
+pub(super) fn predict(parameters: &[f32], features: &Features) -> f32 {
     dot(&parameters[..DIMENSIONS], features) + parameters[DIMENSIONS]
 }
 
 /// Returns the gradient sum of the leaves below `node`, added along the tree. `row` gives the samples of
 /// the step by position, of which there are `items`.
-pub fn gradient_sum(
+pub(super) fn gradient_sum(
     parameters: &[f32],
     node: Node,
     leaves: u32,

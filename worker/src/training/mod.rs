@@ -1,4 +1,7 @@
-//! Gradients of a run: its data, and the arithmetic of the head.
+//! Gradients of a run: its data, the share of one node, and the arithmetic of the head.
 
-pub mod head;
-pub mod run_data;
+mod head;
+pub mod node;
+mod run_data;
+
+pub use self::run_data::{RunData, Runs};

@@ -18,7 +18,7 @@ use dataset::split::epoch_order;
 use tokio::sync::OnceCell;
 
 use super::head::{Features, Row};
-use crate::jobs::JobError;
+use crate::outcome::JobError;
 
 /// Runs kept at once.
 const RUNS: usize = 2;
@@ -26,13 +26,16 @@ const RUNS: usize = 2;
 /// The runs a worker computes for.
 #[derive(Default)]
 pub struct Runs {
-    cached: Mutex<VecDeque<(SubmissionId, Arc<OnceCell<RunData>>)>>,
+    cached: Mutex<VecDeque<(SubmissionId, Cell)>>,
 }
+
+/// A run's data, once it is loaded.
+type Cell = Arc<OnceCell<Arc<RunData>>>;
 
 /// One run's plan and samples.
 pub struct RunData {
     /// The plan.
-    pub plan: RunPlan,
+    pub(super) plan: RunPlan,
     samples: Vec<Sample>,
     embeddings: Vec<Embedding>,
     scaling: Scaling,
@@ -40,9 +43,17 @@ pub struct RunData {
 }
 
 impl Runs {
-    /// Returns the cell of a run's data, to be filled by [`RunData::load`].
-    #[must_use]
-    pub fn of(&self, run: SubmissionId) -> Arc<OnceCell<RunData>> {
+    /// Returns a run's data, loading it from the store first if it is not here.
+    ///
+    /// # Errors
+    /// When the store does not serve, or something the coordinator put there is gone.
+    pub async fn load(&self, store: &Store, run: SubmissionId) -> Result<Arc<RunData>, JobError> {
+        let cell = self.cell(run);
+        let load = async || RunData::load(store, run).await.map(Arc::new);
+        cell.get_or_try_init(load).await.cloned()
+    }
+
+    fn cell(&self, run: SubmissionId) -> Cell {
         let mut cached = self.cached.lock().expect("no holder of this lock panics");
         if let Some((_, cell)) = cached.iter().find(|(id, _)| *id == run) {
             return cell.clone();
@@ -55,11 +66,7 @@ impl Runs {
 }
 
 impl RunData {
-    /// Loads a run's data from the store.
-    ///
-    /// # Errors
-    /// When the store does not serve, or something the coordinator put there is gone.
-    pub async fn load(store: &Store, run: SubmissionId) -> Result<Self, JobError> {
+    async fn load(store: &Store, run: SubmissionId) -> Result<Self, JobError> {
         let gone =
             |what: &str| JobError::Permanent(format!("the {what} of run {run} are gone or unreadable"));
         let plan: RunPlan = store.document(run, "plan").await?.ok_or_else(|| gone("plan"))?;
@@ -79,7 +86,7 @@ impl RunData {
 
     /// Returns the sample at `position` of a pass, standardised.
     #[must_use]
-    pub fn row(&self, phase: Phase, epoch: u32, step: u32, position: usize) -> Row {
+    pub(super) fn row(&self, phase: Phase, epoch: u32, step: u32, position: usize) -> Row {
         let (train, valid) = (self.plan.train as usize, self.plan.valid as usize);
         let at = match phase {
             Phase::Train => self.epoch_order(epoch)[self.plan.step_range(step).start + position] as usize,

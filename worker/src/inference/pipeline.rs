@@ -1,0 +1,175 @@
+//! From a chunk of a manifest to embeddings: read, hash, look up, decode, run the model, store.
+//!
+//! Owns the order of the stages and how much of a chunk is in progress at once; shared by embed and predict jobs. Does
+//! not own reading (see `reading`), decoding or the model. Invariants: one bad item fails alone; one that cannot be read
+//! now keeps no other from being resolved; new embeddings are in the store before the caller reports them.
+
+use std::{sync::Arc, time::Duration};
+
+use common::{
+    digest::Digest,
+    embedding::{Embedding, Space},
+    ids::SubmissionId,
+    job::{args::Chunk, outcome::ItemResult},
+    store::{CatalogueEntry, Store},
+};
+use dataset::{files::Files, manifest::ManifestItem};
+use futures::{StreamExt, stream};
+use images::{pool::CpuPool, preprocess};
+use url::Url;
+
+use super::{
+    batcher::Embedder,
+    reading::{GROUP_ITEMS, Image, ItemError, Reader, Underway, groups},
+};
+use crate::outcome::{JobError, Outcome};
+
+/// Items of one job in progress at once.
+const WINDOW: usize = 64;
+
+/// The way from images to embeddings, with the bounds of one process.
+pub struct Pipeline {
+    reader: Reader,
+    decoder: Arc<CpuPool>,
+    embedder: Embedder,
+    store: Store,
+}
+
+/// An item's embedding.
+pub struct Embedded {
+    /// Digest of the image.
+    pub sha256: Digest,
+    /// Whether the store had it already.
+    pub cached: bool,
+    /// The embedding.
+    pub embedding: Embedding,
+}
+
+impl Pipeline {
+    /// Makes the pipeline of a worker whose image files have at most `max_image_bytes`.
+    #[must_use]
+    pub fn new(embedder: Embedder, store: Store, decoder: Arc<CpuPool>, max_image_bytes: u64) -> Self {
+        Self { reader: Reader::new(store.clone(), max_image_bytes), decoder, embedder, store }
+    }
+
+    /// Where its embeddings belong.
+    #[must_use]
+    pub fn space(&self) -> &Space {
+        self.embedder.space()
+    }
+
+    /// How long the model has been computing its current batch; `None` while it is free.
+    #[must_use]
+    pub fn busy(&self) -> Option<Duration> {
+        self.embedder.busy()
+    }
+
+    /// Embeds the items of a chunk that are unresolved, and turns each embedding into a `result`.
+    ///
+    /// # Errors
+    /// When the manifest cannot be read, the model fails, or the store does not serve.
+    pub async fn embed(
+        &self,
+        submission: SubmissionId,
+        chunk: &Chunk,
+        repeated: bool,
+        result: impl Fn(&Embedded) -> ItemResult,
+    ) -> Result<Outcome, JobError> {
+        let items = self.reader.unresolved_items(submission, chunk, repeated).await?;
+        let files = chunk.dataset.as_ref().map(Files::open).transpose();
+        let files = files.map_err(|error| JobError::Permanent(error.to_string()))?;
+        let wanted = items.len();
+        let mut announced = self.embedder.announce(wanted);
+        let mut embedded = stream::iter(groups(items))
+            .map(|group| self.reader.read(files.as_ref(), group))
+            .buffer_unordered(WINDOW / GROUP_ITEMS)
+            .then(|images| self.look_up(images))
+            .flat_map(stream::iter)
+            .map(|(image, known)| self.embed_image(image, known))
+            .buffer_unordered(WINDOW)
+            .boxed();
+        let mut results = Vec::with_capacity(wanted);
+        let (mut fresh, mut named, mut later) = (Vec::new(), Vec::new(), None);
+        while let Some(Underway { index, item, state }) = embedded.next().await {
+            announced.settle_one();
+            match state {
+                Ok(embedded) => {
+                    let entry = |dataset| (embedded.sha256, catalogue_entry(dataset, item));
+                    named.extend(chunk.dataset.as_ref().map(entry));
+                    results.push((index, result(&embedded)));
+                    if !embedded.cached {
+                        fresh.push((embedded.sha256, embedded.embedding));
+                    }
+                }
+                Err(ItemError::Item(failure)) => results.push((index, ItemResult::Failed(failure))),
+                Err(ItemError::Later(error)) => {
+                    later.get_or_insert_with(|| format!("{}: {error}", item.item));
+                }
+                Err(ItemError::Job(JobError::Retryable(error))) => {
+                    later = Some(error);
+                    break;
+                }
+                Err(ItemError::Job(error)) => return Err(error),
+            }
+        }
+        drop(embedded);
+        // What is computed is kept even when the job has to be tried again.
+        self.store.put_embeddings(self.space(), &fresh).await?;
+        self.store.put_catalogue(&named).await?;
+        let Some(error) = later else { return Ok(Outcome::Items(results)) };
+        let left = wanted - results.len();
+        let error = format!("{left} of {wanted} items are not resolved: {error}");
+        Ok(Outcome::Retry { error, results })
+    }
+
+    /// Finds the embeddings that the store has, in one round trip.
+    async fn look_up(&self, mut images: Vec<Underway<Image>>) -> Vec<(Underway<Image>, Option<Embedding>)> {
+        let digests: Vec<Digest> =
+            images.iter().filter_map(|image| image.state.as_ref().ok()).map(|image| image.sha256).collect();
+        match self.store.embeddings(self.space(), &digests).await {
+            Ok(found) => {
+                let mut found = found.into_iter();
+                let with_embedding = |image: Underway<Image>| {
+                    let known = if image.state.is_ok() { found.next().flatten() } else { None };
+                    (image, known)
+                };
+                images.into_iter().map(with_embedding).collect()
+            }
+            Err(error) => {
+                let error = JobError::from(error);
+                for image in images.iter_mut().filter(|image| image.state.is_ok()) {
+                    image.state = Err(ItemError::Job(error.clone()));
+                }
+                images.into_iter().map(|image| (image, None)).collect()
+            }
+        }
+    }
+
+    async fn embed_image(&self, image: Underway<Image>, known: Option<Embedding>) -> Underway<Embedded> {
+        let Underway { index, item, state } = image;
+        let state = match (state, known) {
+            (Err(error), _) => Err(error),
+            (Ok(image), Some(embedding)) => Ok(Embedded { sha256: image.sha256, cached: true, embedding }),
+            (Ok(image), None) => self.compute(image).await,
+        };
+        Underway { index, item, state }
+    }
+
+    async fn compute(&self, image: Image) -> Result<Embedded, ItemError> {
+        let Image { sha256, bytes, _memory } = image;
+        let pixels = self.decoder.run(move || preprocess::pixels(&bytes)).await.map_err(ItemError::Item)?;
+        let embedded = self.embedder.embed(pixels).await;
+        let embedding = embedded.map_err(|error| JobError::Retryable(error.to_string()))?;
+        Ok(Embedded { sha256, cached: false, embedding })
+    }
+}
+
+/// What similarity search says of an image of a dataset.
+fn catalogue_entry(dataset: &Url, item: ManifestItem) -> CatalogueEntry {
+    CatalogueEntry {
+        item: item.item,
+        dataset: dataset.to_string(),
+        video_id: item.video_id,
+        channel: item.channel.or(item.channel_id),
+    }
+}

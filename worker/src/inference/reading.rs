@@ -1,0 +1,212 @@
+//! The first stage of the pipeline: which items to embed, their bytes and digests.
+//!
+//! Owns the bound on image bytes in memory, and the failures of reading. Items are read in small groups, which take
+//! their memory at once: no group waits for memory while it holds some.
+
+use std::{fmt, sync::Arc};
+
+use bytes::Bytes;
+use common::{
+    byte_budget::ByteBudget,
+    digest::Digest,
+    ids::SubmissionId,
+    job::{
+        args::Chunk,
+        outcome::{FailureReason, ItemFailure},
+    },
+    store::Store,
+};
+use dataset::{
+    files::{Files, ReadError},
+    manifest::ManifestItem,
+    parts,
+};
+use futures::future::join_all;
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::outcome::JobError;
+
+/// Items that are read and looked up together, at most, and the bytes that they may have together.
+pub(super) const GROUP_ITEMS: usize = 16;
+const GROUP_BYTES: u64 = 4 << 20;
+/// Bytes of image files in memory at once.
+const IMAGE_MEMORY_BYTES: u64 = 512 << 20;
+
+/// An item with its submission-wide index.
+pub(super) type IndexedItem = (u64, ManifestItem);
+
+/// An item in progress.
+pub(super) struct Underway<T> {
+    pub(super) index: u64,
+    pub(super) item: ManifestItem,
+    pub(super) state: Result<T, ItemError>,
+}
+
+/// An image that was read.
+pub(super) struct Image {
+    pub(super) sha256: Digest,
+    pub(super) bytes: Bytes,
+    /// Shared with the others of its group.
+    pub(super) _memory: Arc<OwnedSemaphorePermit>,
+}
+
+/// Why an item is not embedded.
+pub(super) enum ItemError {
+    /// It never will be.
+    Item(ItemFailure),
+    /// It may be later.
+    Later(String),
+    /// The whole job cannot go on.
+    Job(JobError),
+}
+
+impl<E: Into<JobError>> From<E> for ItemError {
+    fn from(error: E) -> Self {
+        Self::Job(error.into())
+    }
+}
+
+/// Reads images.
+pub(super) struct Reader {
+    store: Store,
+    memory: ByteBudget,
+    max_image_bytes: u64,
+}
+
+impl Reader {
+    pub(super) fn new(store: Store, max_image_bytes: u64) -> Self {
+        Self { store, memory: ByteBudget::new(IMAGE_MEMORY_BYTES), max_image_bytes }
+    }
+
+    /// Returns the items of a chunk that have no result yet. They all have none unless the job is `repeated`.
+    pub(super) async fn unresolved_items(
+        &self,
+        submission: SubmissionId,
+        chunk: &Chunk,
+        repeated: bool,
+    ) -> Result<Vec<IndexedItem>, JobError> {
+        let unreadable = |error: &dyn fmt::Display| {
+            JobError::Retryable(format!("the manifest part {} cannot be read: {error}", chunk.part))
+        };
+        let items: Vec<ManifestItem> =
+            parts::read_part(&chunk.part).await.map_err(|error| unreadable(&error))?;
+        if items.len() != chunk.items as usize {
+            return Err(JobError::Permanent(format!(
+                "the manifest part {} holds {} items where the job names {}",
+                chunk.part,
+                items.len(),
+                chunk.items
+            )));
+        }
+        let items = (chunk.first_item..).zip(items);
+        if !repeated {
+            return Ok(items.collect());
+        }
+        let results = self.store.results(submission, chunk.first_item, u64::from(chunk.items)).await?;
+        Ok(items.zip(results).filter(|(_, result)| result.is_none()).map(|(item, _)| item).collect())
+    }
+
+    /// Reads and hashes the images of a group: files of a dataset, or uploads.
+    pub(super) async fn read(&self, files: Option<&Files>, group: Vec<IndexedItem>) -> Vec<Underway<Image>> {
+        let bytes = group.iter().map(|(_, item)| item.bytes).sum();
+        let memory = Arc::new(self.memory.acquire(bytes).await);
+        let read = match files {
+            Some(files) => {
+                let names = group.iter().map(|(_, item)| item.item.clone()).collect();
+                let read = files.read_together(names, self.max_image_bytes).await;
+                let misses = read.iter().any(|read| matches!(read, Err(ReadError::Missing { .. })));
+                let astray = misses && !files.is_there().await;
+                let unread = |error: &ReadError| if astray { elsewhere(error) } else { unread(error) };
+                read.into_iter().map(|read| read.map_err(|error| unread(&error))).collect()
+            }
+            None => join_all(group.iter().map(|(_, item)| self.read_upload(item))).await,
+        };
+        let image = |((index, item), read): (IndexedItem, Result<Bytes, ItemError>)| {
+            let state = read.and_then(|bytes| check_image(&item, bytes, &memory));
+            Underway { index, item, state }
+        };
+        group.into_iter().zip(read).map(image).collect()
+    }
+
+    async fn read_upload(&self, item: &ManifestItem) -> Result<Bytes, ItemError> {
+        let missing = |detail: &str| ItemError::Item(ItemFailure::new(FailureReason::Missing, detail));
+        let sha256 = item.sha256.ok_or_else(|| missing("the upload has no digest"))?;
+        let bytes = self.store.image(&sha256).await?;
+        bytes.map(Bytes::from).ok_or_else(|| missing("the uploaded image has expired"))
+    }
+}
+
+/// Cuts items into groups that are small together.
+pub(super) fn groups(items: Vec<IndexedItem>) -> Vec<Vec<IndexedItem>> {
+    let mut groups: Vec<Vec<IndexedItem>> = Vec::new();
+    let mut bytes = u64::MAX;
+    for (index, item) in items {
+        bytes = bytes.saturating_add(item.bytes);
+        match groups.last_mut() {
+            Some(group) if group.len() < GROUP_ITEMS && bytes <= GROUP_BYTES => group.push((index, item)),
+            _ => {
+                bytes = item.bytes;
+                groups.push(vec![(index, item)]);
+            }
+        }
+    }
+    groups
+}
+
+/// Hashes an image and compares it with what the manifest says.
+fn check_image(
+    item: &ManifestItem,
+    bytes: Bytes,
+    memory: &Arc<OwnedSemaphorePermit>,
+) -> Result<Image, ItemError> {
+    let failure = |reason, detail: String| Err(ItemError::Item(ItemFailure::new(reason, detail)));
+    let size = bytes.len() as u64;
+    if size == 0 {
+        return failure(FailureReason::Empty, "the file has no bytes".to_owned());
+    }
+    if size != item.bytes {
+        let detail = format!("the file has {size} bytes, the manifest says {}", item.bytes);
+        return failure(FailureReason::Changed, detail);
+    }
+    let sha256 = Digest::of(&bytes);
+    if let Some(want) = item.sha256.filter(|want| *want != sha256) {
+        let detail = format!("its SHA-256 is {sha256}, the manifest says {want}");
+        return failure(FailureReason::Changed, detail);
+    }
+    Ok(Image { sha256, bytes, _memory: memory.clone() })
+}
+
+fn unread(error: &ReadError) -> ItemError {
+    let reason = match error {
+        ReadError::Missing { .. } => FailureReason::Missing,
+        ReadError::TooLarge { .. } => FailureReason::TooLarge,
+        error if error.is_retryable() => return ItemError::Later(error.to_string()),
+        _ => FailureReason::Undecodable,
+    };
+    ItemError::Item(ItemFailure::new(reason, error.to_string()))
+}
+
+/// The whole dataset is missing: another worker, or this one later, may see it.
+fn elsewhere(error: &ReadError) -> ItemError {
+    ItemError::Later(format!("{error}, nor its dataset: is the volume mounted on this worker?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn groups_are_small_in_number_and_in_bytes() {
+        let check = |bytes: &[u64], want: &[usize]| {
+            let items = bytes.iter().map(|bytes| ManifestItem { bytes: *bytes, ..ManifestItem::named("x") });
+            let groups = groups((7..).zip(items).collect());
+            let indices: Vec<u64> = groups.iter().flatten().map(|(index, _)| *index).collect();
+            assert_eq!(indices, (7..7 + bytes.len() as u64).collect::<Vec<_>>(), "{bytes:?}");
+            assert_eq!(groups.iter().map(Vec::len).collect::<Vec<_>>(), want, "{bytes:?}");
+        };
+        check(&[], &[]);
+        check(&[10; 33], &[16, 16, 1]);
+        check(&[GROUP_BYTES, 0, 1, 2], &[2, 2]);
+        check(&[u64::MAX, u64::MAX, 1], &[1, 1, 1]);
+    }
+}

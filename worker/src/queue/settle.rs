@@ -1,0 +1,212 @@
+//! From an outcome to its effects and the answer to the broker.
+//!
+//! Owns finishing, retry copies, pauses, dead letters and releases. Invariants: the outcome is durable before the
+//! ack; a retry copy and a dead letter are confirmed before the ack. So a delivery may happen again, and its effects
+//! are applied once.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use common::{
+    broker::{DeadNote, Delivery},
+    job::{envelope::Envelope, outcome::ItemResult},
+    store::{Finish, NodeFinish, Pause, StoreError},
+    topology::Tier,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{counts::JobCounts, fatal::Fatal, job_record::JobRecord, watch};
+use crate::{outcome::Outcome, worker::Worker};
+
+/// Applies outcomes.
+pub(super) struct Settlement {
+    pub(super) worker: Arc<Worker>,
+    pub(super) fatal: Fatal,
+    pub(super) counts: JobCounts,
+    /// Cancelled when jobs in flight are given up; then no outcome waits for the store any longer.
+    pub(super) give_up: CancellationToken,
+    /// Deliveries of jobs over their time limit: never answered, so that their next worker meets the mark.
+    pub(super) over_time: Mutex<Vec<Delivery>>,
+}
+
+/// What the broker is told.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Answer {
+    Ack,
+    Release,
+    /// Nothing: it releases the delivery itself once the process is gone.
+    Keep,
+}
+
+impl Settlement {
+    /// Applies an outcome and answers the delivery.
+    pub(super) async fn settle(&self, delivery: Delivery, outcome: Outcome) {
+        let answer = match (outcome, &delivery.job) {
+            (Outcome::Discard { reason, error }, _) => self.discard(&delivery, reason, error).await,
+            (_, Err(error)) => self.discard(&delivery, "rejected", error.to_string()).await,
+            (outcome, Ok(job)) => {
+                match self.apply(&delivery, &JobRecord::new(&self.worker, job), outcome).await {
+                    Ok(answer) => answer,
+                    Err(error) => self.discard(&delivery, "failed", error.to_string()).await,
+                }
+            }
+        };
+        let answered = match answer {
+            Answer::Ack => delivery.ack().await,
+            Answer::Release => delivery.release().await,
+            Answer::Keep => {
+                self.over_time.lock().expect("no holder of this lock panics").push(delivery);
+                return;
+            }
+        };
+        if let Err(error) = answered {
+            tracing::debug!(%error, "the delivery comes again, which changes nothing");
+        }
+    }
+
+    /// # Errors
+    /// When the store refuses the outcome, and would refuse it again.
+    async fn apply(
+        &self,
+        delivery: &Delivery,
+        job: &JobRecord<'_>,
+        outcome: Outcome,
+    ) -> Result<Answer, StoreError> {
+        match outcome {
+            Outcome::Items(results) => {
+                match self.give_up.run_until_cancelled(job.finish(&results)).await.transpose()? {
+                    Some(Finish::Applied) => Ok(self.applied(job)),
+                    Some(Finish::WithoutEffect(why)) => Ok(without_effect(job, why)),
+                    None => Ok(self.release(job).await),
+                }
+            }
+            Outcome::Node { version, node, bytes } => {
+                let finish = job.finish_node(version, node, &bytes);
+                match self.give_up.run_until_cancelled(finish).await.transpose()? {
+                    Some(NodeFinish::Applied) => Ok(self.applied(job)),
+                    Some(NodeFinish::WithoutEffect(why)) => Ok(without_effect(job, why)),
+                    Some(NodeFinish::Conflict) => {
+                        let error = format!(
+                            "another worker computed other bits for leaves {node}: its arithmetic differs"
+                        );
+                        Ok(self.discard(delivery, "conflict", error).await)
+                    }
+                    None => Ok(self.release(job).await),
+                }
+            }
+            Outcome::WithoutEffect(why) => Ok(without_effect(job, why)),
+            Outcome::Retry { error, results } => self.retry(delivery, job, error, &results).await,
+            Outcome::Pause(pause) => self.pause(delivery, job, &pause).await,
+            Outcome::Discard { reason, error } => Ok(self.discard(delivery, reason, error).await),
+            Outcome::Release => Ok(self.release(job).await),
+            Outcome::OverTime => Ok(self.end_worker(job)),
+        }
+    }
+
+    fn applied(&self, job: &JobRecord<'_>) -> Answer {
+        self.counts.finish(job.job.kind());
+        Answer::Ack
+    }
+
+    /// Keeps what the attempt resolved, then publishes the copy that comes back after a delay.
+    async fn retry(
+        &self,
+        delivery: &Delivery,
+        record: &JobRecord<'_>,
+        error: String,
+        results: &[(u64, ItemResult)],
+    ) -> Result<Answer, StoreError> {
+        let job = record.job;
+        let last = job.attempt >= job.max_attempts;
+        let tier = Tier::after_attempt(job.attempt);
+        let delay = if last { Duration::ZERO } else { tier.delay() };
+        if let Finish::WithoutEffect(why) = record.suspend(&error, delay, results).await? {
+            return Ok(without_effect(record, why));
+        }
+        if last {
+            let error = format!("attempt {} of {}: {error}", job.attempt, job.max_attempts);
+            return Ok(self.discard(delivery, "attempts", error).await);
+        }
+        tracing::warn!(job = %record, attempt = job.attempt, %error, "the job is tried again in {tier}");
+        let mut copy = job.clone();
+        copy.attempt += 1;
+        Ok(self.delay(delivery, &copy, tier, "the retry copy").await)
+    }
+
+    /// Publishes a copy of a job that is deferred, which comes back as the same attempt.
+    async fn pause(
+        &self,
+        delivery: &Delivery,
+        job: &JobRecord<'_>,
+        pause: &Pause,
+    ) -> Result<Answer, StoreError> {
+        let (finish, wait) = job.pause(pause).await?;
+        if let Finish::WithoutEffect(why) = finish {
+            return Ok(without_effect(job, why));
+        }
+        let tier = Tier::within(wait);
+        tracing::info!(%job, reason = %pause.reason, ?wait, "the job rests, and is looked at again in {tier}");
+        Ok(self.delay(delivery, job.job, tier, "the copy of a resting job").await)
+    }
+
+    async fn delay(&self, delivery: &Delivery, copy: &Envelope, tier: Tier, what: &str) -> Answer {
+        match self.worker.publisher.delay(copy, tier, &delivery.routing_key).await {
+            Ok(()) => Answer::Ack,
+            Err(error) => {
+                tracing::warn!(job = %copy.job, %error, "{what} was not taken, the job is released");
+                Answer::Release
+            }
+        }
+    }
+
+    /// Hands the message over to the dead letters.
+    async fn discard(&self, delivery: &Delivery, reason: &str, error: String) -> Answer {
+        let id = delivery.message.id().unwrap_or("unnamed");
+        tracing::error!(job = id, reason, %error, "the job is discarded");
+        let note = DeadNote {
+            reason: reason.to_owned(),
+            error,
+            worker: Some(self.worker.name.clone()),
+            origin: Some(delivery.queue.to_string()),
+        };
+        match self.worker.publisher.dead_letter(&delivery.message, &note).await {
+            Ok(()) => Answer::Ack,
+            Err(error) => {
+                tracing::warn!(job = id, %error, "the dead letter was not taken, the job is released");
+                Answer::Release
+            }
+        }
+    }
+
+    /// Takes the started mark back, unless this job is among the suspects of a fatal report.
+    async fn release(&self, job: &JobRecord<'_>) -> Answer {
+        if !self.fatal.suspects_all()
+            && let Err(error) = job.release().await
+        {
+            tracing::debug!(%job, %error, "the started mark stays; the job may run alone next time");
+        }
+        tracing::info!(%job, "the job is released to another worker");
+        Answer::Release
+    }
+
+    /// Ends the worker because of a job that cannot be stopped otherwise. The delivery is kept until the process
+    /// is gone, so that it is another process that meets the mark. If it is the model that hangs, any job in flight
+    /// may be the cause.
+    fn end_worker(&self, job: &JobRecord<'_>) -> Answer {
+        let limit = self.worker.job_limit;
+        match watch::stuck(self.worker.model_busy(), limit) {
+            Some(reason) => self.fatal.report_suspecting_all(reason),
+            None => self
+                .fatal
+                .report(format!("job {job} is over its time limit of {limit:?} and cannot be stopped")),
+        }
+        Answer::Keep
+    }
+}
+
+fn without_effect(job: &JobRecord<'_>, why: &'static str) -> Answer {
+    tracing::debug!(%job, why, "the job has no effect");
+    Answer::Ack
+}

@@ -1,0 +1,129 @@
+//! Starting: load the model, connect, consume.
+
+use std::sync::Arc;
+
+use common::{
+    broker::{BrokerConfig, Consumer, Publisher, Subscription},
+    config::Settings,
+    ids::BootId,
+    job::kind::Kind,
+    store::{Store, StoreConfig, WorkerRecord},
+    topology::Route,
+    training::protocol::head_fingerprint,
+};
+use crawler::http::Web;
+use images::pool::CpuPool;
+use tokio_util::sync::CancellationToken;
+
+#[cfg(feature = "model")]
+use crate::{
+    inference::{Model, Pipeline},
+    model::ModelConfig,
+};
+use crate::{training::Runs, worker::Worker};
+
+/// A worker that consumes.
+pub(super) struct Started {
+    pub(super) worker: Arc<Worker>,
+    pub(super) record: WorkerRecord,
+    pub(super) consumer: Consumer,
+    /// Cancelled when nothing more is to be consumed.
+    pub(super) consuming: CancellationToken,
+}
+
+/// Starts a worker for jobs of `kinds`, which consumes until `stop`.
+pub(super) async fn start(
+    settings: &Settings,
+    kinds: &[Kind],
+    stop: &CancellationToken,
+) -> anyhow::Result<Started> {
+    let boot = BootId::random();
+    let name = format!("{}:{}", hostname(), std::process::id());
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let fingerprints = vec![head_fingerprint()];
+    let mut record = WorkerRecord {
+        boot,
+        name: name.clone(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        kinds: kinds.to_vec(),
+        device: None,
+        threads: None,
+        space: None,
+        fingerprints: fingerprints.clone(),
+        started_ms: 0,
+        draining: false,
+        jobs_held: None,
+        jobs_finished: None,
+        seen_ms: 0,
+    };
+    #[cfg(feature = "model")]
+    let model = load_model(&settings.model, kinds).await?;
+    #[cfg(feature = "model")]
+    if let Some(model) = &model {
+        record.device = Some(model.device());
+        record.threads = Some(model.threads());
+        record.space = Some(model.embedder().space().clone());
+    }
+
+    let store = Store::connect(&StoreConfig {
+        url: settings.store.redis_url.clone(),
+        authorities: settings.store.redis_authorities.clone(),
+        key_prefix: settings.store.redis_key_prefix.clone(),
+    })
+    .await?;
+    record.started_ms = store.now_ms().await?;
+    if let Some(space) = &record.space {
+        store.register_space(space, &format!("by {name}, version {}", record.version)).await?;
+    }
+
+    let broker = BrokerConfig::new(settings.broker.amqp_url.clone(), "worker")
+        .trusting(settings.broker.amqp_authorities.clone());
+    let publisher = Publisher::connect(&broker).await?;
+    let subscriptions = Route::for_kinds(kinds, &fingerprints)
+        .into_iter()
+        .map(|route| Subscription { queue: route.queue(), prefetch: settings.worker.prefetch })
+        .collect();
+    let consuming = stop.child_token();
+    let consumer = Consumer::connect(&broker, subscriptions, consuming.clone()).await?;
+
+    let decoder = Arc::new(CpuPool::new(settings.model.decode_threads.unwrap_or(cores)));
+    let worker = Arc::new(Worker {
+        boot,
+        web: Web::new(&settings.crawl, &settings.images, store.clone(), &name),
+        name,
+        publisher,
+        runs: Runs::default(),
+        trainer: CpuPool::new(cores),
+        job_limit: settings.worker.job_limit(),
+        #[cfg(feature = "model")]
+        pipeline: model.map(|model| {
+            Pipeline::new(model.embedder(), store.clone(), decoder.clone(), settings.images.max_image_bytes)
+        }),
+        decoder,
+        store,
+    });
+    Ok(Started { worker, record, consumer, consuming })
+}
+
+#[cfg(feature = "model")]
+async fn load_model(
+    settings: &common::config::ModelSettings,
+    kinds: &[Kind],
+) -> anyhow::Result<Option<Model>> {
+    use anyhow::Context as _;
+
+    if !kinds.iter().any(|kind| matches!(kind, Kind::Embed | Kind::Predict)) {
+        return Ok(None);
+    }
+    let config = ModelConfig::from_settings(settings)?;
+    let model = tokio::task::spawn_blocking(move || Model::start(config))
+        .await
+        .context("loading the model panicked")??;
+    Ok(Some(model))
+}
+
+fn hostname() -> String {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "unnamed".to_owned() } else { name.to_owned() }
+}
