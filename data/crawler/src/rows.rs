@@ -1,6 +1,6 @@
 //! The rows of a crawl: the part of a dataset's metadata that one job writes.
 //!
-//! Owns the columns and the part's name, which says what was crawled rather than by which job, so that crawling
+//! Owns what goes into the columns and the part's name, which says what was crawled rather than by which job, so that crawling
 //! it again replaces its rows. Invariants: a row's file lies in the dataset; what a source does not say is
 //! absent, never zero; the same listing and records make the same bytes.
 
@@ -12,9 +12,11 @@ use common::{
     job::{crawl::Source, outcome::Crawled},
     store::{Thumbnail, ThumbnailRecord},
 };
-use dataset::files::{Files, ReadError};
+use dataset::{
+    files::{Files, ReadError},
+    row::Row,
+};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     listing::{Channel, Listing, Video},
@@ -27,44 +29,6 @@ const LARGEST_PART: u64 = 64 << 20;
 /// The file of a video's thumbnail, below the dataset.
 pub(crate) fn file_name(video: &VideoId) -> String {
     format!("thumbnails/{video}.jpg")
-}
-
-/// One row.
-#[derive(Serialize, Deserialize)]
-struct Row {
-    file_name: String,
-    video_id: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    title: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    channel_id: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    channel: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    category: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    subscribers: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    subscribers_approximate: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    views: Option<u64>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    views_approximate: Option<bool>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    published: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    published_text: Option<String>,
-    crawled_at: String,
-    source: Source,
-    thumbnail_variant: String,
-    thumbnail_width: u32,
-    thumbnail_height: u32,
-    #[serde(default)]
-    thumbnail_crop: Option<[u32; 4]>,
-    bytes: u64,
-    sha256: Digest,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    etag: Option<String>,
 }
 
 /// The part of a dataset's metadata that is about one channel, or one slice of a list.
@@ -110,18 +74,18 @@ impl Part {
         let rows = bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
         let thumbnail = |row: Row| {
             let thumbnail = Thumbnail {
-                sha256: row.sha256,
-                bytes: row.bytes,
+                sha256: row.sha256?,
+                bytes: row.bytes?,
                 etag: row.etag,
-                variant: row.thumbnail_variant,
-                width: row.thumbnail_width,
-                height: row.thumbnail_height,
-                crop: row.thumbnail_crop,
+                variant: row.thumbnail_variant?,
+                width: row.thumbnail_width?,
+                height: row.thumbnail_height?,
+                crop: row.thumbnail_crop.flatten(),
                 kept: true,
             };
-            (row.video_id, thumbnail)
+            Some((row.video_id?, thumbnail))
         };
-        Ok(rows.map(thumbnail).collect())
+        Ok(rows.filter_map(thumbnail).collect())
     }
 
     /// Writes the rows, whole, and returns what the item brought in.
@@ -166,7 +130,7 @@ fn row(written: &Written<'_>, video: &Video, thumbnail: &Thumbnail) -> Row {
     let is_approximate = |count: Option<Count>| count.map(|count| count.approximate);
     Row {
         file_name: file_name(&video.id),
-        video_id: video.id.to_string(),
+        video_id: Some(video.id.to_string()),
         title: video.title.clone(),
         channel_id: channel.map(|channel| channel.id.to_string()),
         channel: channel.map(|channel| channel.title.clone()).filter(|title| !title.is_empty()),
@@ -177,14 +141,14 @@ fn row(written: &Written<'_>, video: &Video, thumbnail: &Thumbnail) -> Row {
         views_approximate: is_approximate(video.views),
         published: video.published.clone(),
         published_text: video.published_text.clone(),
-        crawled_at: time(written.listing.listed_ms),
-        source: written.source,
-        thumbnail_variant: thumbnail.variant.clone(),
-        thumbnail_width: thumbnail.width,
-        thumbnail_height: thumbnail.height,
-        thumbnail_crop: thumbnail.crop,
-        bytes: thumbnail.bytes,
-        sha256: thumbnail.sha256,
+        crawled_at: Some(time(written.listing.listed_ms)),
+        source: Some(written.source.name().to_owned()),
+        thumbnail_variant: Some(thumbnail.variant.clone()),
+        thumbnail_width: Some(thumbnail.width),
+        thumbnail_height: Some(thumbnail.height),
+        thumbnail_crop: Some(thumbnail.crop),
+        bytes: Some(thumbnail.bytes),
+        sha256: Some(thumbnail.sha256),
         etag: thumbnail.etag.clone(),
     }
 }

@@ -10,6 +10,7 @@ mod ledger;
 pub mod manifest;
 pub mod parts;
 pub mod roots;
+pub mod row;
 pub mod sample;
 pub mod split;
 pub mod target;

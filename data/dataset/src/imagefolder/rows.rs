@@ -10,14 +10,14 @@ use bytes::Bytes;
 use common::job::outcome::{FailureReason, ItemFailure};
 
 use super::{
-    DatasetError, Duplicate, Entry, Rejected,
-    lines::{Line, Lines},
-    row::read_row,
+    entry::{DatasetError, Duplicate, Entry, Rejected},
+    lines::{Line, Lines, MAX_LINE_BYTES},
 };
 use crate::{
     files::{Files, Listed, Sizes},
     ledger::Ledger,
     manifest::ManifestItem,
+    row::item_of,
 };
 
 /// Largest file of metadata.
@@ -89,7 +89,7 @@ impl Rows {
     }
 
     fn read(&mut self, line: &Line, place: u32) -> Entry {
-        let item = match read_row(line, &self.places.text(place)) {
+        let item = match read_row(line, || self.places.text(place)) {
             Ok(item) => item,
             Err(rejected) => return Entry::Rejected(rejected),
         };
@@ -123,6 +123,20 @@ impl Rows {
             }),
         }
     }
+}
+
+/// Makes an item of a line, without its size; `place` is the line's `file:line`.
+fn read_row(line: &Line, place: impl Fn() -> String) -> Result<ManifestItem, Rejected> {
+    let item = match line {
+        Line::Text(text) => item_of(text),
+        Line::TooLong(bytes) => {
+            Err((None, format!("the row has {bytes} bytes, over the limit of {MAX_LINE_BYTES}")))
+        }
+    };
+    item.map_err(|(item, detail)| Rejected {
+        item: item.map_or_else(&place, |item| format!("{item} ({})", place())),
+        failure: ItemFailure::new(FailureReason::InvalidRow, detail),
+    })
 }
 
 /// Numbers the lines of all files from 0.

@@ -1,0 +1,193 @@
+//! A row of metadata, a line of `metadata.jsonl`.
+//!
+//! Owns its columns: [`Row`] is what this program writes, and reads again where it wrote it. Rows that others wrote
+//! need fewer columns and say more: an item is made of the few columns of [`item_of`], and no other is looked at, since
+//! a title that is cut within an emoji or stands twice makes no row unusable. Invariant: what is missing is absent,
+//! never zero.
+
+use common::digest::Digest;
+use serde::{Deserialize, Serialize};
+
+use crate::{files::is_confined, manifest::ManifestItem};
+
+/// A row, its columns in the order in which a crawl writes them.
+#[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
+pub struct Row {
+    /// The image, below the dataset.
+    pub file_name: String,
+    /// The video, unique in the dataset; without it, the file's name without its ending stands for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub video_id: Option<String>,
+    /// The video's title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The channel, by which videos are kept together in a split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel_id: Option<String>,
+    /// The channel's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel: Option<String>,
+    /// The category in which the channel was found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// The channel's subscribers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscribers: Option<u64>,
+    /// Whether the source abbreviated or rounded the subscribers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub subscribers_approximate: Option<bool>,
+    /// The video's views.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub views: Option<u64>,
+    /// Whether the source abbreviated or rounded the views.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub views_approximate: Option<bool>,
+    /// When the video was published, as exactly as the source says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published: Option<String>,
+    /// When it was published, in the source's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub published_text: Option<String>,
+    /// When the counts were true: RFC 3339, UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crawled_at: Option<String>,
+    /// Where the row comes from: `api`, `page`, `list` or `import`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Which of the site's thumbnails the image is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thumbnail_variant: Option<String>,
+    /// The image's width in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thumbnail_width: Option<u32>,
+    /// The image's height in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thumbnail_height: Option<u32>,
+    /// Which part of the site's thumbnail the image is, `[x, y, width, height]` in pixels; `Some(None)` is written as
+    /// `null` and means all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thumbnail_crop: Option<Option<[u32; 4]>>,
+    /// The image file's size.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
+    /// The image file's SHA-256.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
+    /// The entity tag that the site sent with the image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etag: Option<String>,
+}
+
+/// The columns of an item.
+#[derive(Deserialize)]
+#[serde(expecting = "struct Row")]
+struct ItemColumns {
+    file_name: String,
+    #[serde(default)]
+    video_id: Option<String>,
+    #[serde(default)]
+    channel_id: Option<String>,
+    #[serde(default)]
+    channel: Option<String>,
+    #[serde(default)]
+    views: Option<Count>,
+    #[serde(default)]
+    subscribers: Option<Count>,
+}
+
+/// A number in a row: whatever it is, so that the error can name it.
+#[derive(Deserialize)]
+#[serde(transparent)]
+struct Count(serde_json::Value);
+
+impl Count {
+    fn read(column: &str, count: Option<Self>) -> Result<Option<u64>, String> {
+        let Some(Self(value)) = count else { return Ok(None) };
+        if value.is_null() {
+            return Ok(None);
+        }
+        let number = value.as_u64().or_else(|| {
+            let number = value.as_f64()?;
+            (number >= 0.0 && number.fract() == 0.0 && number < 9e15).then_some(number as u64)
+        });
+        number.map(Some).ok_or_else(|| format!("{column} is {value}, which is no count"))
+    }
+}
+
+/// Makes an item of anyone's row, without its size. On failure returns the file name, if there is one, and what is wrong.
+pub(crate) fn item_of(row: &[u8]) -> Result<ManifestItem, (Option<String>, String)> {
+    let text = std::str::from_utf8(row).map_err(|error| (None, format!("the row is no UTF-8: {error}")))?;
+    let row: ItemColumns =
+        serde_json::from_str(text).map_err(|error| (None, format!("the row is no metadata: {error}")))?;
+    let name = row.file_name;
+    if !is_confined(&name) {
+        return Err((None, format!("file_name '{name}' is no name of a file below the dataset")));
+    }
+    let views = Count::read("views", row.views).map_err(|detail| (Some(name.clone()), detail))?;
+    let subscribers =
+        Count::read("subscribers", row.subscribers).map_err(|detail| (Some(name.clone()), detail))?;
+    let stem = || name.rsplit('/').next().and_then(|file| file.split('.').next()).unwrap_or(&name).to_owned();
+    let video_id = Some(row.video_id.filter(|id| !id.is_empty()).unwrap_or_else(stem));
+    let channel_id = row.channel_id.filter(|id| !id.is_empty());
+    let channel = row.channel.filter(|channel| !channel.is_empty());
+    Ok(ManifestItem { video_id, channel_id, channel, views, subscribers, ..ManifestItem::named(&name) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again_and_makes_an_item() {
+        let text = |text: &str| Some(text.to_owned());
+        let row = Row {
+            file_name: "thumbnails/a.jpg".to_owned(),
+            video_id: text("V"),
+            title: text("T"),
+            channel_id: text("C"),
+            channel: text("N"),
+            category: text("K"),
+            subscribers: Some(2),
+            subscribers_approximate: Some(true),
+            views: Some(7),
+            views_approximate: Some(false),
+            published: text("2014"),
+            published_text: text("long ago"),
+            crawled_at: text("2026-01-01T00:00:00Z"),
+            source: text("api"),
+            thumbnail_variant: text("sd"),
+            thumbnail_width: Some(640),
+            thumbnail_height: Some(356),
+            thumbnail_crop: Some(Some([0, 64, 640, 356])),
+            bytes: Some(1),
+            sha256: Some(Digest::of(b"x")),
+            etag: text("E"),
+        };
+        let written = serde_json::to_string(&row).unwrap();
+        let start = r#"{"file_name":"thumbnails/a.jpg","video_id":"V","title":"T","channel_id":"C","channel":"N","category":"K","subscribers":2,"subscribers_approximate":true,"views":7,"views_approximate":false,"published":"2014","published_text":"long ago","crawled_at":"2026-01-01T00:00:00Z","source":"api","thumbnail_variant":"sd","thumbnail_width":640,"thumbnail_height":356,"thumbnail_crop":[0,64,640,356],"bytes":1,"#;
+        assert_eq!(written, format!("{start}\"sha256\":\"{}\",\"etag\":\"E\"}}", Digest::of(b"x")));
+        assert_eq!(serde_json::from_str::<Row>(&written).unwrap(), row);
+        let item = ManifestItem {
+            video_id: text("V"),
+            channel_id: text("C"),
+            channel: text("N"),
+            subscribers: Some(2),
+            views: Some(7),
+            ..ManifestItem::named("thumbnails/a.jpg")
+        };
+        assert_eq!(item_of(written.as_bytes()).unwrap(), item);
+
+        let uncropped = Row { file_name: "a.jpg".to_owned(), thumbnail_crop: Some(None), ..Row::default() };
+        let written = serde_json::to_string(&uncropped).unwrap();
+        assert_eq!(written, r#"{"file_name":"a.jpg","thumbnail_crop":null}"#);
+    }
+
+    #[test]
+    fn columns_that_no_item_needs_may_say_anything() {
+        let row = br#"{"file_name":"a.jpg","title":"\ud83d","title":[1],"sha256":7,"bytes":1e999}"#;
+        let item = ManifestItem { video_id: Some("a".to_owned()), ..ManifestItem::named("a.jpg") };
+        assert_eq!(item_of(row).unwrap(), item);
+        let error = item_of(b"5").unwrap_err().1;
+        assert!(error.contains("invalid type: integer `5`, expected struct Row"), "{error}");
+    }
+}
