@@ -1,0 +1,96 @@
+//! The law behind the sample's counts.
+//!
+//! Owns what can be seen of a video, and the views and subscribers that follow from it.
+
+use rand::RngExt;
+use serde_json::json;
+
+use super::random::{gaussian, random};
+use crate::row::Row;
+
+/// Videos of one channel.
+const VIDEOS_PER_CHANNEL: u32 = 20;
+/// The categories of the 2020 project: eating shows, travel, games, politics, beauty.
+const CATEGORIES: [&str; 5] = ["먹방", "여행", "게임", "정치", "뷰티"];
+
+/// A channel: what its videos share.
+pub(super) struct Channel {
+    pub(super) number: u32,
+    pub(super) category: &'static str,
+    pub(super) subscribers: u64,
+    /// Favourite hue, in turns.
+    pub(super) hue: f32,
+}
+
+impl Channel {
+    pub(super) fn draw(seed: u64, number: u32) -> Self {
+        let mut random = random(seed, 1, number);
+        let subscribers = (10.5 + 1.6 * gaussian(&mut random)).exp().clamp(100.0, 2e7);
+        Self {
+            number,
+            category: CATEGORIES[(number as usize) % CATEGORIES.len()],
+            subscribers: subscribers as u64,
+            hue: random.random_range(0.0..1.0),
+        }
+    }
+}
+
+/// A video: what can be seen of it, each from 0 to 1, and what it got.
+pub(super) struct Video {
+    pub(super) seed: u64,
+    pub(super) number: u32,
+    pub(super) id: String,
+    pub(super) channel: Channel,
+    pub(super) views: u64,
+    pub(super) brightness: f32,
+    pub(super) warmth: f32,
+    pub(super) face: f32,
+    pub(super) lettering: f32,
+}
+
+impl Video {
+    pub(super) fn draw(seed: u64, number: u32) -> Self {
+        let channel = Channel::draw(seed, number / VIDEOS_PER_CHANNEL);
+        let mut random = random(seed, 2, number);
+        let [brightness, warmth, face, lettering] =
+            std::array::from_fn(|_| random.random_range(0.0..1.0_f32));
+        let law = -1.2 + 1.6 * brightness + 0.9 * warmth + 1.0 * face + 0.9 * lettering;
+        let views_per_subscriber = (f64::from(law) + 0.25 * gaussian(&mut random)).exp();
+        let views = (views_per_subscriber * channel.subscribers as f64).round() as u64;
+        let id = format!("s{seed}-{number:06}");
+        Self { seed, number, id, channel, views, brightness, warmth, face, lettering }
+    }
+
+    /// Returns its line of metadata, the columns in the order of their names.
+    pub(super) fn row(&self) -> String {
+        let (year, month, day) = (2015 + self.number % 10, 1 + self.number % 12, 1 + self.number % 28);
+        let row = Row {
+            file_name: format!("thumbnails/{}.jpg", self.id),
+            video_id: Some(self.id.clone()),
+            title: Some(format!("{} video {}", self.channel.category, self.number)),
+            channel_id: Some(format!("UC-sample-{:05}", self.channel.number)),
+            channel: Some(format!("Channel {}", self.channel.number)),
+            category: Some(self.channel.category.to_owned()),
+            subscribers: Some(self.channel.subscribers),
+            views: Some(self.views),
+            published: Some(format!("{year}-{month:02}-{day:02}T12:00:00Z")),
+            crawled_at: Some("2026-01-01T00:00:00Z".to_owned()),
+            ..Row::default()
+        };
+        json!(row).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_written_in_the_order_of_names() {
+        let row = Video::draw(0, 1).row();
+        let rest = row.strip_prefix("{\"category\":\"먹방\",\"channel\":\"Channel 0\",\"channel_id\":\"UC-sample-00000\",\"crawled_at\":\"2026-01-01T00:00:00Z\",\"file_name\":\"thumbnails/s0-000001.jpg\",\"published\":\"2016-02-02T12:00:00Z\",\"subscribers\":");
+        let names = ["\"title\":\"먹방 video 1\"", "\"video_id\":\"s0-000001\"", "\"views\":"];
+        let places = names.map(|name| rest.and_then(|rest| rest.find(name)).expect(&row));
+        assert!(places.is_sorted(), "{row}");
+    }
+}
