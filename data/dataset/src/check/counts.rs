@@ -1,14 +1,7 @@
 //! Views and subscribers of one row that look odd.
 
-use super::suspicions::{Reason, Suspicions};
+use super::suspicions::{MANY_VIEWS, Reason, Suspicions};
 use crate::manifest::ManifestItem;
-
-/// Views a subscriber beyond which a row looks odd.
-///
-/// A fixed bound, not a quantile, which would suspect some rows of every dataset. Of 3,200 real thumbnails of 2018
-/// two are over it, by channels of one and of two subscribers; the median is 2.8 and the 99th percentile 2,550.
-/// What is over it is either a channel that had hardly begun or a count that was read wrongly.
-pub(super) const MANY_VIEWS: u64 = 10_000;
 
 /// Looks at the counts of a row.
 pub(super) fn suspect(item: &ManifestItem, suspicions: &mut Suspicions) {

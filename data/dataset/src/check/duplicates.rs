@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 
 use serde::Serialize;
 
-use super::{LISTED, images::Seen, near::Index};
+use super::{images::Seen, look::LISTED, near::Index};
 
 /// Pictures that look alike.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]

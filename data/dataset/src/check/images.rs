@@ -13,10 +13,12 @@ use futures::{StreamExt, stream};
 use images::{decode, perceptual_hash::PerceptualHash, picture::Picture, placeholder::is_placeholder};
 
 use super::{
-    Look, pictures,
-    report::{Problem, Tally},
+    look::Look,
+    pictures::{Thumbnail, small},
+    problem::Problem,
     rows::{Item, Rows},
     suspicions::{Reason, Suspicions},
+    tally::Tally,
 };
 use crate::{
     files::{Files, ReadError},
@@ -45,17 +47,6 @@ pub(super) struct Seen {
     pub(super) item: u32,
     pub(super) digest: Digest,
     pub(super) hash: PerceptualHash,
-}
-
-/// A thumbnail of a contact sheet.
-#[derive(Clone, Debug)]
-pub struct Thumbnail {
-    /// The video, or what the file is named after.
-    pub video_id: String,
-    /// Its label in raw units, if it has one.
-    pub label: Option<f64>,
-    /// Its picture, small; none where it cannot be decoded.
-    pub picture: Option<Picture>,
 }
 
 /// What one image turned out to be.
@@ -144,7 +135,7 @@ async fn look_at(files: &Files, name: &str, keep: bool) -> Result<Looked, ItemFa
             hash: PerceptualHash::of(&picture)?,
             size: (picture.width, picture.height),
             is_placeholder: is_placeholder(&bytes),
-            small: keep.then(|| pictures::small(&picture)),
+            small: keep.then(|| small(&picture)),
         })
     });
     looking.await.expect("decoding does not panic")

@@ -15,48 +15,34 @@ mod dates;
 mod duplicates;
 mod images;
 mod labels;
+mod look;
 mod near;
 pub mod pictures;
+mod problem;
 mod report;
 mod rows;
 mod suspicions;
+mod tally;
 #[cfg(test)]
 mod tests;
-
-use std::time::SystemTime;
 
 pub use self::{
     channels::Category,
     duplicates::NearGroup,
-    images::Thumbnail,
     labels::Labels,
-    report::{Approximate, Count, Inspection, Problem},
+    look::{LISTED, Look},
+    pictures::Thumbnail,
+    problem::Problem,
+    report::Inspection,
+    rows::Approximate,
     suspicions::{Example, Reason, Suspicion},
+    tally::Count,
 };
-use self::{images::Images, rows::Rows};
+use self::{duplicates::Repeated, images::Images, rows::Rows};
 use crate::{
     files::Files,
     imagefolder::{Dataset, DatasetError, is_image},
-    target::Target,
 };
-
-/// Groups and examples of each kind that are named.
-pub const LISTED: usize = 20;
-
-/// What to look at.
-#[derive(Clone, Debug)]
-pub struct Look {
-    /// What a run would predict.
-    pub target: Target,
-    /// Whether to look into the images as well as at the rows.
-    pub images: bool,
-    /// Thumbnails to keep for a contact sheet, drawn at random.
-    pub thumbnails: u32,
-    /// The same seed draws the same thumbnails.
-    pub seed: u64,
-    /// What lies in the future.
-    pub now: SystemTime,
-}
 
 /// What was found.
 #[derive(Clone, Debug)]
@@ -90,5 +76,51 @@ pub async fn inspect(
     }
     let images =
         if look.images { Images::of(files, &mut rows, look, progress).await } else { Images::default() };
-    Ok(report::of(dataset.is_labelled(), rows, images, look))
+    Ok(inspected(dataset.is_labelled(), rows, images, look))
+}
+
+/// Puts together what rows and images say.
+fn inspected(is_labelled: bool, rows: Rows, images: Images, look: &Look) -> Inspected {
+    let mut left_out = rows.left_out;
+    let mut usable = Vec::new();
+    for (at, item) in rows.items.iter().enumerate() {
+        match (images.unreadable.get(&(at as u32)), &item.label) {
+            (Some(reason), _) => left_out.add(&reason.to_string()),
+            (None, Ok(label)) => usable.push(*label),
+            (None, Err(reason)) => left_out.add(reason),
+        }
+    }
+    let name = |at: u32| rows.items[at as usize].name.to_string();
+    let Repeated { groups: equal_images, beyond_first: repeated_images, firsts } =
+        duplicates::equal(&images.seen, name);
+    let (near_images, near_repeats) = duplicates::near(firsts, name);
+    let mut suspicions = rows.suspicions;
+    suspicions.forgive(Reason::CrawledAtMissing, rows.items.len());
+    rows.channels.suspect(&mut suspicions);
+    let mut problems = rows.problems;
+    problems.extend(images.problems);
+    let (labels, usable) = labels::distribution(look.target, usable);
+    let report = Inspection {
+        rows: if is_labelled { rows.entries } else { 0 },
+        items: rows.items.len() as u64,
+        images: images.seen.len() as u64,
+        files_without_row: rows.files_without_row,
+        channels: rows.channels.len(),
+        categories: rows.channels.categories(),
+        without_category: if is_labelled { rows.channels.without_category() } else { 0 },
+        problems,
+        duplicate_rows: rows.duplicates,
+        equal_images,
+        repeated_images,
+        near_images,
+        near_repeats,
+        sizes: images.sizes.into_counts(),
+        variants: rows.variants.into_counts(),
+        sources: rows.sources.into_counts(),
+        approximate: rows.approximate,
+        suspicions: suspicions.into_list(),
+        labels,
+        left_out: left_out.into_counts(),
+    };
+    Inspected { report, labels: usable, thumbnails: images.thumbnails }
 }

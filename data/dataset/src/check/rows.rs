@@ -3,14 +3,16 @@
 //! Owns what is remembered of them until the images were looked at.
 
 use common::digest::Digest;
+use serde::Serialize;
 
 use super::{
-    Look,
     channels::Channels,
     columns::Columns,
     counts, dates,
-    report::{Approximate, Problem, Tally},
+    look::Look,
+    problem::Problem,
     suspicions::{Reason, Suspicions},
+    tally::Tally,
 };
 use crate::{imagefolder::Entry, ledger::Ledger, manifest::ManifestItem};
 
@@ -32,6 +34,15 @@ pub(super) struct Rows {
     pub(super) files_without_row: Vec<String>,
     /// Files that some row names, usable or not.
     named: Ledger<()>,
+}
+
+/// Rows whose counts their source abbreviated or rounded, and says so.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
+pub struct Approximate {
+    /// Rows with approximate views.
+    pub views: u64,
+    /// Rows with approximate subscribers.
+    pub subscribers: u64,
 }
 
 /// What is remembered of a usable row, or of an image without one.

@@ -6,7 +6,14 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{LISTED, counts::MANY_VIEWS};
+use super::look::LISTED;
+
+/// Views a subscriber beyond which a row looks odd.
+///
+/// A fixed bound, not a quantile, which would suspect some rows of every dataset. Of 3,200 real thumbnails of 2018
+/// two are over it, by channels of one and of two subscribers; the median is 2.8 and the 99th percentile 2,550.
+/// What is over it is either a channel that had hardly begun or a count that was read wrongly.
+pub(super) const MANY_VIEWS: u64 = 10_000;
 
 /// Why something looks odd.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::*;
-use crate::{real_data::real_data, sample};
+use crate::{real_data::real_data, sample, target::Target};
 
 /// 2026-02-01, a month after the sample was "crawled".
 fn look() -> Look {

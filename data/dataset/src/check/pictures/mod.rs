@@ -6,6 +6,7 @@ mod colours;
 mod histogram;
 mod numbers;
 mod sheet;
+mod thumbnail;
 
-pub(super) use self::sheet::small;
-pub use self::{histogram::histogram, sheet::sheet};
+pub(super) use self::thumbnail::small;
+pub use self::{histogram::histogram, sheet::sheet, thumbnail::Thumbnail};

@@ -10,30 +10,16 @@ use images::{
 use super::{
     colours::{ACCENT, FAINT_INK, INK, PAPER, RULE},
     numbers::{grouped, short},
+    thumbnail::{MOST, Thumbnail},
 };
-use crate::{check::Thumbnail, target::Target};
+use crate::target::Target;
 
-/// Largest that a thumbnail is shown.
-const MOST: (u32, u32) = (240, 180);
 const COLUMNS: u32 = 5;
 const MARGIN: u32 = 32;
 const GAP: u32 = 20;
 /// Room for the title above, and for two lines below each.
 const TITLE: u32 = 80;
 const CAPTION: u32 = 46;
-
-/// The size in which a picture is shown: as large as has room, in its own proportions.
-fn fitting(width: u32, height: u32) -> (u32, u32) {
-    let scale = (f64::from(MOST.0) / f64::from(width)).min(f64::from(MOST.1) / f64::from(height));
-    let scaled = |side: u32, most: u32| ((f64::from(side) * scale).round() as u32).clamp(1, most);
-    (scaled(width, MOST.0), scaled(height, MOST.1))
-}
-
-/// Returns a copy that is as large as a contact sheet shows it.
-pub(in crate::check) fn small(picture: &Picture) -> Picture {
-    let (width, height) = fitting(picture.width, picture.height);
-    picture.scaled(width, height)
-}
 
 /// Draws thumbnails in the order given; `items` is how many they were drawn from.
 #[must_use]
@@ -112,18 +98,5 @@ mod tests {
         let (width, height) = sheet.dimensions();
         let edge = |x: u32, y: u32| x < 16 || y < 16 || x >= width - 16 || y >= height - 16;
         assert!(sheet.enumerate_pixels().all(|(x, y, at)| !edge(x, y) || at.0 == PAPER));
-    }
-
-    #[test]
-    fn pictures_fit_in_their_own_proportions() {
-        for (size, want) in [
-            ((1280, 720), (240, 135)),
-            ((480, 360), (240, 180)),
-            ((120, 90), (240, 180)),
-            ((720, 1280), (101, 180)),
-            ((10_000, 1), (240, 1)),
-        ] {
-            assert_eq!(fitting(size.0, size.1), want);
-        }
     }
 }

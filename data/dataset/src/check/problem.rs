@@ -1,0 +1,12 @@
+//! What cannot be used.
+
+use serde::Serialize;
+
+/// Something that cannot be used.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct Problem {
+    /// The row or the image.
+    pub item: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
