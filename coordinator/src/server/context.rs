@@ -10,7 +10,7 @@ use common::{
     ids::BootId,
     store::{Doorbells, Store},
 };
-use dataset::roots::DatasetRoots;
+use dataset::files::roots::DatasetRoots;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 

@@ -4,7 +4,7 @@
 //! Does not own how a refusal looks to a client: `http::problem` maps each kind to a status and a problem.
 
 use common::store::StoreError;
-use dataset::roots::RootError;
+use dataset::files::roots::RootError;
 
 /// Why a request is not carried out; the text is for the caller.
 #[derive(Debug, thiserror::Error)]

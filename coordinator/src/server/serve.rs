@@ -14,7 +14,7 @@ use common::{
     store::{Doorbells, Store, StoreConfig},
     topology,
 };
-use dataset::{files::Files, roots::DatasetRoots};
+use dataset::files::{Files, roots::DatasetRoots};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;

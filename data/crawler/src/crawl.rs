@@ -15,7 +15,7 @@ use common::{
     },
     store::{CrawlProgress, JobRef, Store, ThumbnailRecord},
 };
-use dataset::{files::Files, parts};
+use dataset::files::{Files, parts};
 use images::pool::CpuPool;
 
 use crate::{

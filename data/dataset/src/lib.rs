@@ -8,8 +8,6 @@ pub mod files;
 pub mod imagefolder;
 mod ledger;
 pub mod manifest;
-pub mod parts;
-pub mod roots;
 pub mod row;
 pub mod sample;
 pub mod split;

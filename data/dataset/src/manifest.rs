@@ -1,6 +1,6 @@
 //! Manifests: what a submission is about, fixed when it is made.
 //!
-//! Owns the items; a manifest is [parts](crate::parts) of them. Does not own which items there are (see
+//! Owns the items; a manifest is [parts](crate::files::parts) of them. Does not own which items there are (see
 //! [`crate::imagefolder`]). Invariant: a manifest never changes.
 
 use common::{digest::Digest, job::outcome::ItemFailure};

@@ -460,7 +460,7 @@ fn copy_of(submission: &Submission, job: u32) -> Option<(Envelope, Route)> {
     let first_item = u64::from(job) * part_items;
     let folder = manifest["folder"].as_str()?.parse().ok()?;
     let chunk = Chunk {
-        part: dataset::parts::part_url(&folder, job),
+        part: dataset::files::parts::part_url(&folder, job),
         dataset: manifest["dataset"].as_str().and_then(|url| url.parse().ok()),
         index: job,
         first_item,

@@ -17,9 +17,8 @@ use common::{
     store::Store,
 };
 use dataset::{
-    files::{Files, ReadError},
+    files::{Files, ReadError, parts},
     manifest::ManifestItem,
-    parts,
 };
 use futures::future::join_all;
 use tokio::sync::OwnedSemaphorePermit;

@@ -54,8 +54,8 @@ impl Layout {
     /// Where a part lies.
     pub(crate) fn part(&self, part: u32) -> Url {
         match part.checked_sub(self.jobs()) {
-            None => dataset::parts::part_url(&self.folder, part),
-            Some(rejected) => dataset::parts::part_url(&rejected_folder(&self.folder), rejected),
+            None => dataset::files::parts::part_url(&self.folder, part),
+            Some(rejected) => dataset::files::parts::part_url(&rejected_folder(&self.folder), rejected),
         }
     }
 }

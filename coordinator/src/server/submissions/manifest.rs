@@ -4,8 +4,8 @@
 //! it holds, besides a bounded number of parts on their way to disk.
 
 use dataset::{
+    files::parts::{self, PartError},
     manifest::RejectedItem,
-    parts::{self, PartError},
 };
 use serde::Serialize;
 use tokio::task::JoinSet;

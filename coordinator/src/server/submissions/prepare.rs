@@ -11,10 +11,12 @@ use common::{
     store::{Opening, State, Submission, SubmissionKind},
 };
 use dataset::{
-    files::Files,
+    files::{
+        Files,
+        parts::{self, PartError},
+    },
     imagefolder::{Dataset, Entry},
     manifest::{ManifestItem, RejectedItem},
-    parts::{self, PartError},
 };
 use url::Url;
 

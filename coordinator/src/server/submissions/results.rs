@@ -8,7 +8,7 @@ use common::{
     job::outcome::ItemResult,
     store::{Submission, SubmissionKind},
 };
-use dataset::{manifest::ManifestItem, parts, target::Target};
+use dataset::{files::parts, manifest::ManifestItem, target::Target};
 
 use super::{
     layout::{Layout, layout},

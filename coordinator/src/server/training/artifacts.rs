@@ -4,7 +4,7 @@
 //! that is resumed writes the same again.
 
 use common::{ids::SubmissionId, training::protocol::Head};
-use dataset::{parts, split::Side, target::Target};
+use dataset::{files::parts, split::Side, target::Target};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::Url;
 

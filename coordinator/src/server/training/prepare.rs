@@ -13,7 +13,7 @@ use common::{
     store::{State, Submission, SubmissionKind},
     training::protocol::encode_samples,
 };
-use dataset::{manifest::ManifestItem, parts};
+use dataset::{files::parts, manifest::ManifestItem};
 
 use super::{
     artifacts,

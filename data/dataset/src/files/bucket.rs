@@ -20,7 +20,12 @@ use object_store::{
 use tokio::io::AsyncReadExt;
 use url::Url;
 
-use super::{Content, FilesError, Listed, ReadError, connector::Connector};
+use super::{
+    connector::Connector,
+    content::Content,
+    error::{FilesError, ReadError},
+    name::Listed,
+};
 use crate::ledger::Ledger;
 
 /// Piece of a large file that is sent at once. A service takes at most 10,000, so a file may have 160 GB.

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt, stream::BoxStream};
 use tokio::{fs::File, io::AsyncReadExt};
 
-use super::ReadError;
+use super::error::ReadError;
 
 /// Piece of a local file that is read at once.
 const PIECE_BYTES: usize = 256 << 10;

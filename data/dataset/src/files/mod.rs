@@ -7,23 +7,29 @@
 mod bucket;
 mod connector;
 mod content;
+mod error;
 mod folder;
+mod name;
+pub mod parts;
+pub mod roots;
 mod sizes;
 
-use std::{fmt::Display, path::Path};
+use std::path::Path;
 
 use bytes::Bytes;
 use futures::future::join_all;
 use url::Url;
 
-use self::{bucket::Bucket, folder::Folder};
-pub use self::{content::Content, sizes::Sizes};
+use self::{bucket::Bucket, folder::Folder, name::require_confined};
+pub use self::{
+    content::Content,
+    error::{FilesError, ReadError},
+    name::{Listed, is_confined},
+    sizes::Sizes,
+};
 
 /// The schemes of roots.
 pub const SCHEMES: [&str; 2] = ["file", "s3"];
-
-/// A file's name, and its size in bytes.
-pub type Listed = (Box<str>, u64);
 
 /// The files below one root. Clones share it.
 #[derive(Clone, Debug)]
@@ -35,91 +41,6 @@ pub struct Files {
 enum Root {
     Folder(Folder),
     Bucket(Bucket),
-}
-
-/// Why a root cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum FilesError {
-    /// The scheme is not one this program reads.
-    #[error("{0} is no folder this program can read: only file:// and s3:// URLs are supported")]
-    Scheme(Url),
-    /// The settings of the object store are wrong.
-    #[error("{root} cannot be used: {what}")]
-    Settings {
-        /// The root.
-        root: Url,
-        /// What is wrong.
-        what: String,
-    },
-    /// The root cannot be listed.
-    #[error("{root} cannot be listed: {what}")]
-    List {
-        /// The root, or the folder below it.
-        root: String,
-        /// What the system said.
-        what: String,
-    },
-}
-
-/// Why a file is not read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum ReadError {
-    /// It is not there.
-    #[error("there is no file '{name}'")]
-    Missing {
-        /// Its name.
-        name: String,
-    },
-    /// It is over the limit.
-    #[error("'{name}' has {bytes} bytes, over the limit of {limit}")]
-    TooLarge {
-        /// Its name.
-        name: String,
-        /// Its size.
-        bytes: u64,
-        /// The limit.
-        limit: u64,
-    },
-    /// The name leads outside the root, or to something that is no regular file.
-    #[error("'{name}' {what}")]
-    Refused {
-        /// Its name.
-        name: String,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// The storage fails now; the same call may succeed later.
-    #[error("'{name}': {what}")]
-    Unavailable {
-        /// Its name.
-        name: String,
-        /// What the storage said.
-        what: String,
-    },
-}
-
-impl ReadError {
-    /// Whether reading again later may succeed: the storage failed, not the file.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::Unavailable { .. })
-    }
-
-    fn missing(name: &str) -> Self {
-        Self::Missing { name: name.to_owned() }
-    }
-
-    fn refused(name: &str, what: &dyn Display) -> Self {
-        Self::Refused { name: name.to_owned(), what: what.to_string() }
-    }
-
-    fn unavailable(name: &str, what: &dyn Display) -> Self {
-        Self::Unavailable { name: name.to_owned(), what: what.to_string() }
-    }
-
-    fn require_size(name: &str, bytes: u64, limit: u64) -> Result<(), Self> {
-        if bytes > limit { Err(Self::TooLarge { name: name.to_owned(), bytes, limit }) } else { Ok(()) }
-    }
 }
 
 impl Files {
@@ -248,22 +169,6 @@ impl Files {
     }
 }
 
-/// Whether `name` stays below whatever folder it is relative to, as far as its text tells.
-#[must_use]
-pub fn is_confined(name: &str) -> bool {
-    let segments_are_plain = !name.split('/').any(|segment| ["", ".", ".."].contains(&segment));
-    let all_normal = Path::new(name).components().all(|part| matches!(part, std::path::Component::Normal(_)));
-    segments_are_plain && all_normal && !name.contains(char::is_control)
-}
-
-fn require_confined(name: &str) -> Result<(), ReadError> {
-    if is_confined(name) {
-        Ok(())
-    } else {
-        Err(ReadError::refused(name, &"is no name of a file below its dataset"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -275,15 +180,5 @@ mod tests {
             error.to_string(),
             "ftp://host/x is no folder this program can read: only file:// and s3:// URLs are supported"
         );
-    }
-
-    #[test]
-    fn names_stay_below_their_root() {
-        for name in ["a", "a/b.jpg", "여행 #1.jpg", "..a", "a..b/c"] {
-            assert!(is_confined(name), "{name}");
-        }
-        for name in ["", "/", "/a", "../a", "a/../b", "./a", "a//b", "a/", "a\0b", "a\nb"] {
-            assert!(!is_confined(name), "{name:?}");
-        }
     }
 }

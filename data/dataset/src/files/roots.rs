@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use url::Url;
 
-use crate::files::SCHEMES;
+use super::SCHEMES;
 
 /// The folders that datasets may lie in: local ones, and buckets or parts of them.
 #[derive(Clone, Debug)]

@@ -6,7 +6,10 @@ use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
 use url::Url;
 
-use crate::files::{Files, FilesError, ReadError};
+use super::{
+    Files,
+    error::{FilesError, ReadError},
+};
 
 /// Largest part that is read.
 const MAX_PART_BYTES: u64 = 16 << 20;

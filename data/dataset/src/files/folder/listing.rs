@@ -1,0 +1,92 @@
+//! Which files of a folder are listed, with their sizes.
+//!
+//! Invariant: [`listed_size`] has a size for exactly those that [`list`] returns.
+
+use std::{collections::HashMap, fs, io, path::Path};
+
+use crate::files::{error::FilesError, name::Listed};
+
+/// Deepest folder that is listed.
+pub(super) const MAX_DEPTH: usize = 8;
+
+/// Lists the files below `root`, or below one folder of it, that are `wanted` by their names.
+pub(super) fn list(
+    root: &Path,
+    below: Option<&str>,
+    wanted: fn(&str) -> bool,
+) -> Result<Vec<Listed>, FilesError> {
+    let mut listing = Listing { wanted, found: Vec::new() };
+    match below {
+        None => listing.add(root, "", MAX_DEPTH)?,
+        Some(below) if is_folder(&root.join(below)) => {
+            listing.add(&root.join(below), &format!("{below}/"), MAX_DEPTH - 1)?;
+        }
+        Some(_) => {}
+    }
+    Ok(listing.found)
+}
+
+struct Listing {
+    wanted: fn(&str) -> bool,
+    found: Vec<Listed>,
+}
+
+impl Listing {
+    fn add(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), FilesError> {
+        let failed = |error: io::Error| FilesError::List {
+            root: folder.display().to_string(),
+            what: error.to_string(),
+        };
+        for entry in fs::read_dir(folder).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let Ok(name) = entry.file_name().into_string() else { continue };
+            if is_hidden(&name) {
+                continue;
+            }
+            let name = format!("{prefix}{name}");
+            let kind = entry.file_type().map_err(failed)?;
+            if kind.is_dir() && depth > 0 {
+                self.add(&entry.path(), &format!("{name}/"), depth - 1)?;
+            } else if !kind.is_dir()
+                && (self.wanted)(&name)
+                && let Some(bytes) = file_size(&entry.path())
+            {
+                self.found.push((name.into_boxed_str(), bytes));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The size of a file that a listing would hold. `folders` remembers which folders a listing enters.
+pub(super) fn listed_size(root: &Path, name: &str, folders: &mut HashMap<String, bool>) -> Option<u64> {
+    let mut folder = name;
+    for _ in 0..=MAX_DEPTH {
+        let Some((parent, _)) = folder.rsplit_once('/') else {
+            let hidden = name.split('/').any(is_hidden);
+            return if hidden { None } else { file_size(&root.join(name)) };
+        };
+        folder = parent;
+        let entered = match folders.get(folder) {
+            Some(entered) => *entered,
+            None => *folders.entry(folder.to_owned()).or_insert_with(|| is_folder(&root.join(folder))),
+        };
+        if !entered {
+            return None;
+        }
+    }
+    None
+}
+
+fn is_hidden(name: &str) -> bool {
+    name.starts_with('.')
+}
+
+fn is_folder(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
+}
+
+/// Follows a link to a file; whether it leads outside is judged when it is read.
+fn file_size(path: &Path) -> Option<u64> {
+    fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|metadata| metadata.len())
+}
