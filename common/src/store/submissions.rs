@@ -84,6 +84,8 @@ pub struct NewSubmission {
     pub retention: Duration,
     /// How long its jobs may take, all together, before those left are discarded.
     pub deadline: Option<Duration>,
+    /// W3C trace context of the request, for its jobs.
+    pub traceparent: Option<String>,
 }
 
 /// A submission's record.
@@ -103,6 +105,8 @@ pub struct Submission {
     pub created_ms: u64,
     /// When its unfinished jobs expire, in Redis's time.
     pub deadline_ms: Option<u64>,
+    /// W3C trace context of the request, for its jobs.
+    pub traceparent: Option<String>,
     /// When it reached its end, in Redis's time.
     pub finished_ms: Option<u64>,
     /// Items, those rejected while preparing included.
@@ -160,6 +164,7 @@ impl Store {
             ("retention_ms", new.retention.as_millis().to_string()),
         ];
         fields.extend(new.parent.map(|parent| ("parent", parent.to_string())));
+        fields.extend(new.traceparent.clone().map(|traceparent| ("traceparent", traceparent)));
         if let Some(deadline) = new.deadline {
             let deadline_ms = u128::from(self.now_ms().await?) + deadline.as_millis();
             fields.push(("deadline_ms", deadline_ms.to_string()));
@@ -455,6 +460,7 @@ fn read_record(
         parent: number(fields, "parent"),
         created_ms: number(fields, "created_ms").unwrap_or(0),
         deadline_ms: number(fields, "deadline_ms"),
+        traceparent: fields.get("traceparent").cloned(),
         finished_ms: number(fields, "finished_ms"),
         items: number(fields, "items").unwrap_or(0),
         succeeded: number(fields, "succeeded").unwrap_or(0),

@@ -22,4 +22,5 @@ mod object_store;
 mod odd_images;
 mod security;
 mod store;
+mod trace_context;
 mod uploads;

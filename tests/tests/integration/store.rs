@@ -33,6 +33,7 @@ async fn submission(store: &Store, kind: SubmissionKind, jobs: u32) -> Submissio
         parent: None,
         retention: Duration::from_secs(60),
         deadline: None,
+        traceparent: None,
     };
     store.create_submission(&new).await.unwrap();
     let opening = Opening { items: u64::from(jobs) * 2, jobs, manifest: serde_json::json!({}), rejected: 0 };

@@ -7,8 +7,11 @@ use axum::{
 use common::ids::SubmissionId;
 use serde::{Deserialize, de::DeserializeOwned};
 
-use super::problem::Failure;
-use crate::{api::routes::Route, server::submissions::IdempotencyKey};
+use super::{problem::Failure, trace_context::traceparent};
+use crate::{
+    api::routes::Route,
+    server::submissions::{Caller, IdempotencyKey},
+};
 
 /// Entries of a page where nothing else is asked for, and at most.
 const PAGE: usize = 20;
@@ -49,15 +52,17 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
-/// The `Idempotency-Key` of a request, if it has one (draft-ietf-httpapi-idempotency-key-header).
-pub(super) struct Idempotency(pub(super) Option<IdempotencyKey>);
+/// The headers of a request to submit: its `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header), and its
+/// trace context.
+pub(super) struct CallerHeaders(pub(super) Caller);
 
-impl<S: Send + Sync> FromRequestParts<S> for Idempotency {
+impl<S: Send + Sync> FromRequestParts<S> for CallerHeaders {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        let Some(value) = parts.headers.get("idempotency-key") else { return Ok(Self(None)) };
-        Ok(Self(Some(IdempotencyKey::new(value.to_str().unwrap_or_default())?)))
+        let key = parts.headers.get("idempotency-key");
+        let key = key.map(|value| IdempotencyKey::new(value.to_str().unwrap_or_default())).transpose()?;
+        Ok(Self(Caller { key, traceparent: traceparent(&parts.headers) }))
     }
 }
 

@@ -17,6 +17,7 @@ mod similarity;
 mod state;
 mod submissions;
 mod system;
+mod trace_context;
 mod uploads;
 
 use std::{net::SocketAddr, time::Duration};
@@ -60,6 +61,15 @@ pub(crate) fn check_bind(address: &SocketAddr, access: &Access) -> anyhow::Resul
 }
 
 fn router(state: ApiState, max_image_bytes: usize, access: Access) -> Router {
+    routes(max_image_bytes)
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_LIMIT))
+        .layer(middleware::from_fn_with_state(access, auth::authorize))
+        .layer(middleware::from_fn(limits::refuse_oversized))
+        .with_state(state)
+}
+
+/// Every route of the table with its handler.
+fn routes(max_image_bytes: usize) -> Router<ApiState> {
     let images = on(routes::UPLOAD_IMAGE, uploads::create).layer(DefaultBodyLimit::max(max_image_bytes));
     Router::new()
         .merge(on(routes::LIST_SUBMISSIONS, submissions::list))
@@ -94,10 +104,6 @@ fn router(state: ApiState, max_image_bytes: usize, access: Access) -> Router {
         .merge(images)
         .fallback(not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_LIMIT))
-        .layer(middleware::from_fn_with_state(access, auth::authorize))
-        .layer(middleware::from_fn(limits::refuse_oversized))
-        .with_state(state)
 }
 
 /// A router of one route, answered by `handler`.
@@ -129,6 +135,12 @@ pub(crate) async fn serve(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_routes_do_not_overlap() {
+        // Building it panics where two handlers answer the same path and method.
+        drop(routes(1));
+    }
 
     #[test]
     fn only_loopback_is_listened_on_without_tokens() {

@@ -10,7 +10,7 @@ use axum::{
 };
 
 use super::{
-    extract::{Id, Idempotency, Json, Paging, Params, location},
+    extract::{CallerHeaders, Id, Json, Paging, Params, location},
     problem::Failure,
 };
 use crate::{
@@ -20,10 +20,10 @@ use crate::{
 
 pub(super) async fn create(
     State(context): State<Arc<Context>>,
-    Idempotency(key): Idempotency,
+    CallerHeaders(caller): CallerHeaders,
     Json(request): Json<RunRequest>,
 ) -> Result<impl IntoResponse, Failure> {
-    let view = training::submit(&context, request, key.as_ref()).await?;
+    let view = training::submit(&context, request, &caller).await?;
     Ok((StatusCode::ACCEPTED, location(routes::RUN, view.run), JsonBody(view)))
 }
 

@@ -6,7 +6,7 @@ use axum::{Json as JsonBody, extract::State, http::StatusCode, response::IntoRes
 use serde::Deserialize;
 
 use super::{
-    extract::{Id, Idempotency, Json, Paging, Params, location},
+    extract::{CallerHeaders, Id, Json, Paging, Params, location},
     problem::Failure,
 };
 use crate::{
@@ -24,10 +24,10 @@ pub(super) struct ResultsParams {
 
 pub(super) async fn create(
     State(context): State<Arc<Context>>,
-    Idempotency(key): Idempotency,
+    CallerHeaders(caller): CallerHeaders,
     Json(request): Json<SubmissionRequest>,
 ) -> Result<impl IntoResponse, Failure> {
-    let view = submissions::submit(&context, request, key.as_ref()).await?;
+    let view = submissions::submit(&context, request, &caller).await?;
     Ok((StatusCode::ACCEPTED, location(routes::SUBMISSION, view.submission), JsonBody(view)))
 }
 

@@ -31,6 +31,14 @@ impl IdempotencyKey {
     }
 }
 
+/// What a caller says of a request to submit beside its body.
+#[derive(Clone, Default, Debug)]
+pub(crate) struct Caller {
+    pub(crate) key: Option<IdempotencyKey>,
+    /// W3C trace context, which the jobs of the submission carry on.
+    pub(crate) traceparent: Option<String>,
+}
+
 /// What to do about a request.
 pub(super) enum Admission {
     /// Record it as this submission.

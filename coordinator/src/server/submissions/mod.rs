@@ -34,7 +34,7 @@ mod sweep;
 mod view;
 
 pub(crate) use self::{
-    admission::IdempotencyKey,
+    admission::{Caller, IdempotencyKey},
     cancel::cancel,
     drive::drive,
     jobs::jobs,

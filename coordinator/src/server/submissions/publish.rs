@@ -171,7 +171,7 @@ impl<'a> Jobs<'a> {
             generation,
             // Whoever requeues a job wants it done, however late.
             deadline_ms: self.submission.deadline_ms.filter(|_| generation == 0),
-            traceparent: None,
+            traceparent: self.submission.traceparent.clone(),
             args,
         }
     }

@@ -14,7 +14,7 @@ use serde::Serialize;
 use url::Url;
 
 use super::{
-    admission::{self, Admission, IdempotencyKey},
+    admission::{self, Admission, Caller},
     crawl::CrawlSpec,
     spec::{EmbedSpec, NamedImage, PredictSpec},
     view,
@@ -66,6 +66,8 @@ pub(crate) struct Terms {
     pub(crate) parent: Option<SubmissionId>,
     /// How long its jobs may take.
     pub(crate) deadline: Option<Duration>,
+    /// W3C trace context of the request, for its jobs.
+    pub(crate) traceparent: Option<String>,
 }
 
 /// Accepts a submission of items. Sent again under the same key, it is the same submission.
@@ -75,9 +77,9 @@ pub(crate) struct Terms {
 pub(crate) async fn submit(
     context: &Context,
     request: SubmissionRequest,
-    key: Option<&IdempotencyKey>,
+    caller: &Caller,
 ) -> Result<SubmissionView, RequestError> {
-    let id = submit_checked(context, &request, key, check(context, &request)).await?;
+    let id = submit_checked(context, &request, caller, check(context, &request)).await?;
     view::get(context, id).await
 }
 
@@ -89,17 +91,19 @@ pub(crate) async fn submit(
 pub(crate) async fn submit_checked(
     context: &Context,
     request: &impl Serialize,
-    key: Option<&IdempotencyKey>,
+    caller: &Caller,
     check: impl Future<Output = Result<Checked, RequestError>>,
 ) -> Result<SubmissionId, RequestError> {
-    if let Some(id) = admission::repeat_of(context, request, key).await? {
+    let Caller { key, traceparent } = caller;
+    if let Some(id) = admission::repeat_of(context, request, key.as_ref()).await? {
         return Ok(id);
     }
     let Checked { kind, spec, deadline } = check.await?;
-    match admission::admit(context, request, key).await? {
+    match admission::admit(context, request, key.as_ref()).await? {
         Admission::Repeat(id) => Ok(id),
         Admission::Create(id) => {
-            create(context, id, kind, &spec, Terms { parent: None, deadline }).await?;
+            let terms = Terms { parent: None, deadline, traceparent: traceparent.clone() };
+            create(context, id, kind, &spec, terms).await?;
             Ok(id)
         }
     }
@@ -119,8 +123,9 @@ pub(crate) async fn create(
 ) -> Result<(), StoreError> {
     let spec = serde_json::to_value(spec).expect("a spec is plain data");
     let retention = context.settings.jobs.retention();
-    let Terms { parent, deadline } = terms;
-    context.store.create_submission(&NewSubmission { id, kind, spec, parent, retention, deadline }).await
+    let Terms { parent, deadline, traceparent } = terms;
+    let new = NewSubmission { id, kind, spec, parent, retention, deadline, traceparent };
+    context.store.create_submission(&new).await
 }
 
 async fn check(context: &Context, request: &SubmissionRequest) -> Result<Checked, RequestError> {

@@ -89,10 +89,10 @@ async fn carry_out(context: &Context, run: &Submission, spec: &RunSpec) -> Resul
     let mut report: RunReport = context.store.document(run.id, "report").await?.unwrap_or_default();
     let setup = match context.store.document::<Setup>(run.id, "setup").await? {
         Some(setup) => setup,
-        None => prepare(context, run.id, spec, &mut report).await?,
+        None => prepare(context, run, spec, &mut report).await?,
     };
     let scaling = scaling(context, run.id).await?;
-    train(context, run.id, spec, &setup, &scaling, report).await
+    train(context, run, spec, &setup, &scaling, report).await
 }
 
 async fn scaling(context: &Context, run: SubmissionId) -> Result<Scaling, RunError> {
@@ -104,15 +104,16 @@ async fn scaling(context: &Context, run: SubmissionId) -> Result<Scaling, RunErr
 
 async fn train(
     context: &Context,
-    run: SubmissionId,
+    run: &Submission,
     spec: &RunSpec,
     setup: &Setup,
     scaling: &Scaling,
     mut report: RunReport,
 ) -> Result<(), RunError> {
+    let passes = &mut Passes::new(context, run, &setup.plan);
+    let run = run.id;
     let fresh = || Machine::new(spec.settings.epochs, spec.settings.learning_rate);
     let mut machine: Machine = context.store.document(run, "checkpoint").await?.unwrap_or_else(fresh);
-    let mut passes = Passes::new(context, run, &setup.plan);
     let mut epoch_began = Instant::now();
     let mut shown: Option<Instant> = None;
     loop {

@@ -17,7 +17,7 @@ use common::{
         envelope::Envelope,
         kind::Kind,
     },
-    store::{Doorbell, Parameters},
+    store::{Doorbell, Parameters, Submission},
     topology::Route,
     training::{
         protocol::{GradientSum, Phase, RunPlan, decode_f32, encode_f32},
@@ -46,6 +46,8 @@ const PUBLISH_PAUSE: Duration = Duration::from_secs(1);
 pub(super) struct Passes<'a> {
     context: &'a Context,
     run: SubmissionId,
+    /// W3C trace context of the run, for its jobs.
+    traceparent: Option<&'a str>,
     plan: &'a RunPlan,
     doorbell: Doorbell,
     workers: usize,
@@ -53,9 +55,10 @@ pub(super) struct Passes<'a> {
 }
 
 impl<'a> Passes<'a> {
-    pub(super) fn new(context: &'a Context, run: SubmissionId, plan: &'a RunPlan) -> Self {
-        let doorbell = context.doorbells.of(run);
-        Self { context, run, plan, doorbell, workers: 1, counted: None }
+    pub(super) fn new(context: &'a Context, run: &'a Submission, plan: &'a RunPlan) -> Self {
+        let doorbell = context.doorbells.of(run.id);
+        let traceparent = run.traceparent.as_deref();
+        Self { context, run: run.id, traceparent, plan, doorbell, workers: 1, counted: None }
     }
 
     /// Gathers the gradient sum of a training step, added along the tree.
@@ -169,7 +172,7 @@ impl<'a> Passes<'a> {
             max_attempts: self.context.settings.jobs.max_attempts(Kind::TrainEpoch),
             generation: 0,
             deadline_ms: None,
-            traceparent: None,
+            traceparent: self.traceparent.map(str::to_owned),
             args,
         }
     }

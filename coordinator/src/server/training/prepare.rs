@@ -40,11 +40,12 @@ const PAGE: usize = 4096;
 /// When the run cannot go on.
 pub(super) async fn prepare(
     context: &Context,
-    run: SubmissionId,
+    run: &Submission,
     spec: &RunSpec,
     report: &mut RunReport,
 ) -> Result<Setup, RunError> {
     let embed = embed(context, run, spec, report).await?;
+    let run = run.id;
     let mut reasons = Vec::new();
     let items = labelled_items(context, &embed, spec, &mut reasons).await?;
     report.left_out = count_reasons(reasons);
@@ -91,11 +92,11 @@ fn without(left_out: &[LeftOutRecord]) -> String {
 /// Makes the embed submission of the run, or finds it again, and carries it to its end.
 async fn embed(
     context: &Context,
-    run: SubmissionId,
+    run: &Submission,
     spec: &RunSpec,
     report: &mut RunReport,
 ) -> Result<Submission, RunError> {
-    let known: Option<SubmissionId> = context.store.document(run, "embed").await?;
+    let known: Option<SubmissionId> = context.store.document(run.id, "embed").await?;
     // One that failed, or is not kept any more, is no use to a run that was resumed; nor is one that a store
     // put back to an older state has forgotten.
     let known = match known {
@@ -110,13 +111,14 @@ async fn embed(
         None => {
             let embed_spec = EmbedSpec { dataset: Some(spec.dataset.clone()), images: Vec::new() };
             let id = SubmissionId::now();
-            context.store.put_document(run, "embed", &id).await?;
-            let terms = Terms { parent: Some(run), deadline: None };
+            context.store.put_document(run.id, "embed", &id).await?;
+            let traceparent = run.traceparent.clone();
+            let terms = Terms { parent: Some(run.id), deadline: None, traceparent };
             submissions::create(context, id, SubmissionKind::Embed, &embed_spec, terms).await?;
             id
         }
     };
-    let (embedded, ()) = tokio::join!(embedded(context, run, id, report), carry_to_end(context, id));
+    let (embedded, ()) = tokio::join!(embedded(context, run.id, id, report), carry_to_end(context, id));
     embedded
 }
 

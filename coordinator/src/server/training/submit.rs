@@ -12,7 +12,7 @@ use crate::{
         error::RequestError,
         lookup,
         runs::{self, RunSpec},
-        submissions::{self, Checked, IdempotencyKey},
+        submissions::{self, Caller, Checked},
     },
 };
 
@@ -23,7 +23,7 @@ use crate::{
 pub(crate) async fn submit(
     context: &Context,
     request: RunRequest,
-    key: Option<&IdempotencyKey>,
+    caller: &Caller,
 ) -> Result<RunView, RequestError> {
     let check = async {
         check(&request)?;
@@ -31,7 +31,7 @@ pub(crate) async fn submit(
         let spec = RunSpec { dataset, settings: request.clone().into() };
         Checked::new(SubmissionKind::Train, &spec, None)
     };
-    let id = submissions::submit_checked(context, &request, key, check).await?;
+    let id = submissions::submit_checked(context, &request, caller, check).await?;
     context.store.open_run(id).await?;
     runs::get(context, id).await
 }

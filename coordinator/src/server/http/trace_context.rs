@@ -1,0 +1,64 @@
+//! W3C Trace Context: the `traceparent` of a request.
+//!
+//! Owns its form (<https://www.w3.org/TR/trace-context/#traceparent-header>, version 00). Invariant: what is passed
+//! on is well formed; a header that is not is ignored, as the recommendation asks.
+
+use axum::http::HeaderMap;
+
+/// Returns the `traceparent` of a request, if it has exactly one and that is well formed.
+pub(super) fn traceparent(headers: &HeaderMap) -> Option<String> {
+    let mut found = headers.get_all("traceparent").iter();
+    let (Some(value), None) = (found.next(), found.next()) else { return None };
+    value.to_str().ok().filter(|text| is_well_formed(text)).map(str::to_owned)
+}
+
+/// Whether `text` is `00-TRACE-PARENT-FLAGS`, in lower-case hexadecimal digits, with ids that are not all zero.
+fn is_well_formed(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let ["00", trace, parent, flags] = parts[..] else { return false };
+    let is_hex = |part: &str, digits: usize| {
+        part.len() == digits && part.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c))
+    };
+    let is_id = |part: &str, digits: usize| is_hex(part, digits) && part.bytes().any(|c| c != b'0');
+    is_id(trace, 32) && is_id(parent, 16) && is_hex(flags, 2)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    #[test]
+    fn only_one_well_formed_traceparent_is_passed_on() {
+        let read = |values: &[&[u8]]| {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append("traceparent", HeaderValue::from_bytes(value).unwrap());
+            }
+            traceparent(&headers)
+        };
+        assert_eq!(read(&[GOOD.as_bytes()]).as_deref(), Some(GOOD));
+        assert_eq!(read(&[]), None);
+        assert_eq!(read(&[GOOD.as_bytes(), GOOD.as_bytes()]), None);
+        for malformed in [
+            "",
+            "00",
+            &GOOD[1..],
+            &format!("{GOOD}-01"),
+            &format!("{GOOD} "),
+            &GOOD.replacen("00-", "01-", 1),
+            &GOOD.replacen("00-", "ff-", 1),
+            &GOOD.replace("4bf9", "4BF9"),
+            &GOOD.replace("4bf9", "4bg9"),
+            &GOOD.replace("4bf92f3577b34da6a3ce929d0e0e4736", &"0".repeat(32)),
+            &GOOD.replace("00f067aa0ba902b7", &"0".repeat(16)),
+            &GOOD.replace("00f067aa0ba902b7", "00f067aa0ba902b"),
+            "é",
+        ] {
+            assert_eq!(read(&[malformed.as_bytes()]), None, "{malformed}");
+        }
+    }
+}
