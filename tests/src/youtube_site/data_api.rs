@@ -6,10 +6,10 @@
 use serde_json::{Value, json};
 
 use super::{
-    Site,
     exchange::{Answer, Asked},
     faults::Fault,
     resources,
+    site::Site,
     spoil::written,
     tokens::fingerprint,
 };

@@ -1,12 +1,7 @@
 //! Thumbnails: which variants there are, and their bytes.
 //!
-//! Owns encoding, the placeholder and odd files. Pictures are painted when they are asked for and the newest
-//! are kept. Invariant: the same video and variant give the same bytes and the same ETag.
-
-use std::{
-    collections::{HashMap, VecDeque},
-    sync::Mutex,
-};
+//! Owns encoding, the placeholder and odd files. Pictures are painted when they are asked for; `album` keeps the
+//! newest. Invariant: the same video and variant give the same bytes and the same ETag.
 
 use bytes::Bytes;
 use image::{
@@ -16,17 +11,15 @@ use image::{
 use turbojpeg::{Image, PixelFormat, Subsamp};
 
 use super::{
-    Site,
     channel::{Missing, Video},
     exchange::{Answer, Asked},
     faults::Fault,
     picture::{Look, letterbox},
+    site::Site,
     tokens::fingerprint,
 };
 
 const JPEG_QUALITY: i32 = 80;
-/// Files kept at once: about 40 MB.
-const KEPT: usize = 1_000;
 
 /// A size that thumbnails are offered in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -61,37 +54,6 @@ impl Variant {
         let scene = look.paint(self.width, self.width * 9 / 16);
         let rgb = letterbox(&scene, self.width, self.height);
         jpeg(&rgb, self.width, self.height)
-    }
-}
-
-/// Encoded files, the newest of them.
-#[derive(Debug, Default)]
-pub(super) struct Album(Mutex<Kept>);
-
-#[derive(Debug, Default)]
-struct Kept {
-    files: HashMap<String, Bytes>,
-    order: VecDeque<String>,
-}
-
-impl Album {
-    fn get(&self, path: &str, make: impl FnOnce() -> Bytes) -> Bytes {
-        let lock = || self.0.lock().expect("no thread panics while it holds the album");
-        if let Some(file) = lock().files.get(path) {
-            return file.clone();
-        }
-        // Two that ask at once both make it, which comes to the same.
-        let file = make();
-        let mut kept = lock();
-        if kept.files.insert(path.to_owned(), file.clone()).is_none() {
-            kept.order.push_back(path.to_owned());
-        }
-        if kept.order.len() > KEPT
-            && let Some(oldest) = kept.order.pop_front()
-        {
-            kept.files.remove(&oldest);
-        }
-        file
     }
 }
 

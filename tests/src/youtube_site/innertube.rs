@@ -6,13 +6,13 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::{
-    Site,
     channel::Channel,
     counts::Language,
     exchange::{Answer, Asked},
     faults::Fault,
     pages,
     refusals::innertube_error,
+    site::Site,
     spoil::written,
     tab::{self, Manner, Tab, UNKNOWN, VIDEOS},
     tokens::Token,

@@ -6,8 +6,10 @@
 //! site; shapes are as the real ones were recorded in January and May 2026. Invariants: an answer depends on
 //! the world, the request and the faults alone; the site ends with its handle.
 
+mod album;
 mod channel;
 mod chips;
+mod content;
 mod counts;
 mod data_api;
 mod exchange;
@@ -23,6 +25,7 @@ mod refusals;
 mod resources;
 mod routes;
 mod server;
+mod site;
 mod spoil;
 mod tab;
 #[cfg(test)]
@@ -40,6 +43,7 @@ use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
+use self::{album::Album, content::Content, journal::Journal, quota::Quota, site::Site};
 pub use self::{
     channel::{
         CATEGORIES, Channel, ChipLayout, ContinuationLayout, HeaderLayout, ItemLayout, KOREAN_CATEGORIES,
@@ -51,18 +55,6 @@ pub use self::{
     tab::PAGE_ITEMS,
     world::{Angles, InitialData, KEY, NOW, Order, World},
 };
-use self::{images::Album, journal::Journal, quota::Quota, world::Content};
-
-/// What answers are made from.
-#[derive(Debug)]
-struct Site {
-    world: World,
-    content: Content,
-    faults: Faults,
-    journal: Arc<Journal>,
-    quota: Quota,
-    album: Album,
-}
 
 /// A running site.
 #[derive(Debug)]

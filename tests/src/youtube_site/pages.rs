@@ -8,12 +8,12 @@ use std::fmt::Write as _;
 use serde_json::{Value, json};
 
 use super::{
-    Site,
     channel::{CATEGORIES, Channel, KOREAN_CATEGORIES},
     counts::Language,
     exchange::{Answer, Asked},
     faults::Fault,
     refusals::page_not_found,
+    site::Site,
     spoil::written,
     tab::{self, Manner, Tab},
     world::{Angles, InitialData},

@@ -5,11 +5,12 @@
 use hyper::Method;
 
 use super::{
-    Site, data_api,
+    data_api,
     exchange::{Answer, Asked, Host},
     faults::Fault,
     images, innertube, pages,
     refusals::{innertube_error, page_not_found},
+    site::Site,
 };
 
 const BROWSE: &str = "/youtubei/v1/browse";

@@ -31,12 +31,12 @@ use tokio::{
 };
 
 use super::{
-    Site,
     exchange::{Answer, Asked, Host},
     faults::Fault,
     journal::Entry,
     refusals::refusal,
     routes,
+    site::Site,
 };
 
 /// The longest body that is read.
