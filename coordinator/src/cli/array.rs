@@ -1,7 +1,8 @@
-//! A JSON array whose elements are printed as they come.
+//! JSON arrays whose elements are printed as they come, so that none is kept.
 //!
-//! Owns the text around and between them, which is that of `serde_json` for the whole array, but that
-//! characters which steer a terminal are escaped. Holds nothing.
+//! Owns the text around and between elements, which is that of `serde_json` for the whole value, except that
+//! characters which steer a terminal are escaped. `serde::ser::SerializeSeq` does not fit: what comes next is awaited,
+//! which no `Serialize` inside another value can do, and a sequence that is begun borrows its serializer.
 
 use common::harmless::escaped_json;
 use serde::Serialize;
@@ -46,6 +47,33 @@ impl JsonArray {
             None => "]".to_owned(),
             Some(indent) => format!("\n{:indent$}]", ""),
         }
+    }
+}
+
+/// A value with a field that is such an array.
+pub(super) struct JsonArrayField {
+    /// The text before the array.
+    pub(super) before: String,
+    pub(super) array: JsonArray,
+    after: String,
+}
+
+impl JsonArrayField {
+    /// Begins `value`, whose own `field` is an empty array.
+    pub(super) fn new(format: Format, value: &impl Serialize, field: &str) -> Self {
+        let (text, key) = match format {
+            Format::Jsonl => (serde_json::to_string(value), format!("\"{field}\":")),
+            Format::Table | Format::Json => (serde_json::to_string_pretty(value), format!("\"{field}\": ")),
+        };
+        let text = escaped_json(&text.expect("a view is plain data"));
+        // Quotes inside strings are escaped, so the first match is the field itself.
+        let (before, after) = text.split_once(&format!("{key}[]")).expect("the field is an empty array");
+        Self { before: format!("{before}{key}"), array: JsonArray::new(format, 1), after: after.to_owned() }
+    }
+
+    /// Returns the text of the end.
+    pub(super) fn end(&self) -> String {
+        self.array.end() + &self.after
     }
 }
 

@@ -4,10 +4,9 @@ use clap::{Args, Subcommand};
 use common::job::kind::Kind;
 
 use super::{
-    client::Client,
+    client::{Client, Pages},
     exit::{CliError, Exit},
-    output::{self, Format, plain, table},
-    system::time_text,
+    output::{self, Format, plain, table, time_text},
 };
 use crate::api::{
     DeadFilter, DeadOutcome, DeadSelection, DeadView,
@@ -82,11 +81,7 @@ pub(super) async fn run(client: &Client, format: Format, command: DeadCommand) -
     match command {
         DeadCommand::List(filter) => list(client, format, &filter.filter()).await,
         DeadCommand::Show { id } => {
-            let letter = client.dead_letter(&id).await?;
-            match format {
-                Format::Table => output::print(&letter_text(&letter))?,
-                Format::Json | Format::Jsonl => output::print_json(format, &letter)?,
-            }
+            output::print_value(format, &client.dead_letter(&id).await?, letter_text)?;
             Ok(Exit::Done)
         }
         DeadCommand::Requeue(selection) => {
@@ -100,16 +95,14 @@ pub(super) async fn run(client: &Client, format: Format, command: DeadCommand) -
 
 async fn list(client: &Client, format: Format, filter: &DeadFilter) -> Result<Exit, CliError> {
     let mut letters = Vec::new();
-    let mut cursor: Option<String> = None;
-    loop {
-        let page = client.dead(filter, cursor.as_deref()).await?;
+    let mut pages = Pages::new(async |cursor: Option<String>| client.dead(filter, cursor.as_deref()).await);
+    while let Some(page) = pages.next().await? {
         if format == Format::Jsonl {
-            page.items.iter().try_for_each(|letter| output::print_json(format, letter))?;
+            page.iter().try_for_each(|letter| output::print_json(format, letter))?;
         } else {
-            letters.extend(page.items);
+            letters.extend(page);
         }
-        cursor = page.next;
-        if cursor.is_none() || (format == Format::Table && letters.len() > LISTED) {
+        if format == Format::Table && letters.len() > LISTED {
             break;
         }
     }
@@ -190,10 +183,7 @@ async fn settle(
         let none = "no dead letters like that; `subwatch dead list` shows all";
         return Err(CliError::new(Exit::NotFound, none));
     }
-    match format {
-        Format::Table => output::print(&outcome_text(route, &total))?,
-        Format::Json | Format::Jsonl => output::print_json(format, &total)?,
-    }
+    output::print_value(format, &total, |total| outcome_text(route, total))?;
     Ok(if total.refused.is_empty() { Exit::Done } else { Exit::FailedItems })
 }
 

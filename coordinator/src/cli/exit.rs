@@ -2,7 +2,7 @@
 
 use std::{fmt, process::ExitCode};
 
-use common::config::ConfigError;
+use common::{config::ConfigError, store::State};
 
 /// The exit codes, part of the command line's contract.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,6 +33,17 @@ impl From<Exit> for ExitCode {
     }
 }
 
+impl From<State> for Exit {
+    /// How a command ends whose submission or run is in this state.
+    fn from(state: State) -> Self {
+        match state {
+            State::Succeeded | State::Preparing | State::Running => Self::Done,
+            State::CompletedWithErrors => Self::FailedItems,
+            State::Failed | State::Cancelled => Self::Failed,
+        }
+    }
+}
+
 /// One line for a person, and the exit code.
 #[derive(Debug)]
 pub(super) struct CliError {
@@ -48,8 +59,10 @@ impl CliError {
     pub(super) fn failed(message: impl Into<String>) -> Self {
         Self::new(Exit::Failed, message)
     }
+}
 
-    pub(super) fn config(error: &ConfigError) -> Self {
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
         Self::new(Exit::BadConfig, error.to_string())
     }
 }

@@ -3,7 +3,9 @@
 //! Owns commands, what they print and how they exit. Does not own the work. Data goes to standard output,
 //! everything else to standard error.
 
+mod arguments;
 mod array;
+mod cancel;
 mod client;
 mod config;
 mod crawl;
@@ -13,15 +15,19 @@ mod doctor;
 mod embed;
 mod exit;
 mod export;
+mod follow;
 mod images;
+mod jobs;
 mod output;
 mod predict;
 mod progress;
+mod runs;
 mod similar;
+mod spaces;
 mod status;
-mod system;
 mod token;
 mod train;
+mod workers;
 
 use clap::{Args, Parser, Subcommand};
 use common::{
@@ -77,16 +83,16 @@ enum Command {
     /// Find the embedded images most similar to one.
     Similar(similar::SimilarArguments),
     /// List training runs.
-    Runs(system::RunsArguments),
+    Runs(runs::RunsArguments),
     /// List the jobs of a submission, or of all that are going on.
-    Jobs(system::JobsArguments),
+    Jobs(jobs::JobsArguments),
     /// List workers.
     Workers,
     /// List or drop spaces of embeddings.
     #[command(subcommand)]
-    Spaces(system::SpacesCommand),
+    Spaces(spaces::SpacesCommand),
     /// Stop a submission or a run.
-    Cancel(system::CancelArguments),
+    Cancel(cancel::CancelArguments),
     /// Go on with a run that failed, from its last checkpoint.
     Resume(train::ResumeArguments),
     /// Look at discarded jobs, and give them another life.
@@ -110,33 +116,6 @@ enum Command {
     Config(config::ConfigCommand),
 }
 
-/// How a command waits for what it submitted.
-#[derive(Args, Clone)]
-struct Waiting {
-    /// Print the id and return at once.
-    #[arg(long)]
-    detach: bool,
-    /// Give up waiting after this long; the work goes on.
-    #[arg(long, value_name = "SECONDS")]
-    wait_timeout: Option<u64>,
-}
-
-/// How a command submits.
-#[derive(Args, Clone)]
-struct Submitting {
-    /// A word of one's own for this request: sent again under it, it is not carried out twice.
-    #[arg(long, value_name = "KEY")]
-    idempotency_key: Option<String>,
-}
-
-/// How long a command lets its jobs take.
-#[derive(Args, Clone)]
-struct Deadline {
-    /// Discard what is not done after this long.
-    #[arg(long, value_name = "SECONDS")]
-    deadline: Option<u64>,
-}
-
 /// Runs a command to its end and says how to exit.
 pub async fn run(arguments: Arguments) -> Exit {
     match execute(arguments).await {
@@ -150,10 +129,10 @@ pub async fn run(arguments: Arguments) -> Exit {
 
 async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
     let Global { url, output } = arguments.global;
-    let loaded = Loaded::from_process(&[("url", url)]).map_err(|error| CliError::config(&error))?;
+    let loaded = Loaded::from_process(&[("url", url)])?;
     let settings = &loaded.settings;
     if let Command::Serve = arguments.command {
-        telemetry::install(&loaded).map_err(|error| CliError::config(&error))?;
+        telemetry::install(&loaded)?;
         serve::run(loaded.settings).await.map_err(|error| {
             let exit = if error.is::<ConfigError>() { Exit::BadConfig } else { Exit::Failed };
             CliError::new(exit, format!("{error:#}"))
@@ -169,11 +148,11 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
         Command::Predict(arguments) => predict::run(&client, output, arguments).await,
         Command::Similar(arguments) => similar::run(&client, output, arguments).await,
         Command::Status(arguments) => status::run(&client, output, arguments).await,
-        Command::Runs(arguments) => system::runs(&client, output, arguments).await,
-        Command::Jobs(arguments) => system::jobs(&client, output, arguments).await,
-        Command::Workers => system::workers(&client, output).await,
-        Command::Spaces(command) => system::spaces(&client, output, command).await,
-        Command::Cancel(arguments) => system::cancel(&client, output, arguments).await,
+        Command::Runs(arguments) => runs::run(&client, output, arguments).await,
+        Command::Jobs(arguments) => jobs::run(&client, output, arguments).await,
+        Command::Workers => workers::run(&client, output).await,
+        Command::Spaces(command) => spaces::run(&client, output, command).await,
+        Command::Cancel(arguments) => cancel::run(&client, output, arguments).await,
         Command::Resume(arguments) => train::resume(&client, output, arguments).await,
         Command::Dead(command) => dead::run(&client, output, command).await,
         Command::Export(command) => export::run(&client, output, command).await,
@@ -181,16 +160,6 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
         Command::Doctor => doctor::run(&client, output, &loaded).await,
         Command::Token(command) => token::run(output, &command),
         Command::Config(command) => config::run(output, &command, &loaded),
-    }
-}
-
-/// Makes a local folder's path absolute, since the coordinator may run elsewhere; a URL passes.
-fn dataset_argument(text: &str) -> String {
-    let path = std::path::Path::new(text);
-    let absolute = path.canonicalize().or_else(|_| std::path::absolute(path));
-    match absolute {
-        Ok(path) if !text.contains("://") => path.display().to_string(),
-        Ok(_) | Err(_) => text.to_owned(),
     }
 }
 
@@ -209,7 +178,7 @@ mod tests {
     fn training_defaults_are_those_of_the_api() {
         let arguments = Arguments::parse_from(["subwatch", "train", "DATASET"]);
         let Command::Train(arguments) = arguments.command else { panic!("another command") };
-        let dataset = dataset_argument("DATASET");
+        let dataset = arguments::dataset_argument("DATASET");
         let default = crate::api::RunRequest { dataset, ..Default::default() };
         assert_eq!(arguments.request(), default);
     }

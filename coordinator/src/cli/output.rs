@@ -3,7 +3,10 @@
 //! Owns the only writes to standard output and standard error of the command line. Invariant: nothing that
 //! it writes there as text steers a terminal.
 
-use std::io::{Write, stderr, stdout};
+use std::{
+    io::{Write, stderr, stdout},
+    time::{Duration, UNIX_EPOCH},
+};
 
 use clap::ValueEnum;
 use comfy_table::{Cell, CellAlignment, LineStyle, Table, presets};
@@ -47,6 +50,31 @@ pub(super) fn print_json(format: Format, value: &impl Serialize) -> Result<(), C
         Format::Table | Format::Json => serde_json::to_string_pretty(value),
     };
     print_bytes(format!("{}\n", escaped_json(&text.expect("a view is plain data"))).as_bytes())
+}
+
+/// Prints one value: as text for people, as JSON for programs.
+pub(super) fn print_value<T: Serialize>(
+    format: Format,
+    value: &T,
+    text: impl FnOnce(&T) -> String,
+) -> Result<(), CliError> {
+    match format {
+        Format::Table => print(&text(value)),
+        Format::Json | Format::Jsonl => print_json(format, value),
+    }
+}
+
+/// Prints values: as one text for people, as one array, or one a line.
+pub(super) fn print_values<T: Serialize>(
+    format: Format,
+    values: &[T],
+    text: impl FnOnce(&[T]) -> String,
+) -> Result<(), CliError> {
+    match format {
+        Format::Table => print(&text(values)),
+        Format::Json => print_json(format, &values),
+        Format::Jsonl => values.iter().try_for_each(|value| print_json(format, value)),
+    }
 }
 
 /// Says something to a person.
@@ -114,6 +142,19 @@ pub(super) fn digits(value: f64) -> String {
         4
     };
     format!("{value:.decimals$}")
+}
+
+/// A point in time, given in milliseconds since the Unix epoch, as a person reads it.
+pub(super) fn time_text(unix_ms: u64) -> String {
+    // The last second that has four digits for its year; a worker may claim any.
+    const LAST: Duration = Duration::from_secs(253_402_300_799);
+    humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(unix_ms).min(LAST)).to_string()
+}
+
+/// The word that the API has for a value, such as a state.
+pub(super) fn word(value: &impl Serialize) -> String {
+    let value = serde_json::to_value(value).expect("a view is plain data");
+    value.as_str().unwrap_or_default().to_owned()
 }
 
 /// Text from outside as a person may see it within a line: what steers a terminal is replaced.

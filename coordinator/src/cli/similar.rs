@@ -7,14 +7,16 @@ use common::digest::Digest;
 use serde::Serialize;
 
 use super::{
-    Waiting,
     client::Client,
-    embed::wait_for,
     exit::{CliError, Exit},
-    images::{self, Given, Source},
+    follow::{require_no_error, wait},
+    images::{
+        given::{self, Given, ImageSource},
+        upload::upload,
+    },
     output::{self, Format, plain, table},
 };
-use crate::api::{NeighbourView, SubmissionRequest};
+use crate::api::{NeighbourView, SubmissionRequest, SubmissionView};
 
 #[derive(Args)]
 pub(super) struct SimilarArguments {
@@ -68,12 +70,12 @@ pub(super) async fn run(
 }
 
 /// The image named, unless it is a video's id: something that looks like a path is one.
-fn source(argument: &str) -> Result<Option<Source>, CliError> {
+fn source(argument: &str) -> Result<Option<ImageSource>, CliError> {
     let is_id = !argument.contains(['/', '.', ':']) && argument != "-" && !Path::new(argument).exists();
     if is_id {
         return Ok(None);
     }
-    match images::read_arguments(&[argument.to_owned()])?.as_slice() {
+    match given::read_arguments(&[argument.to_owned()])?.as_slice() {
         [Given::Image(source)] => Ok(Some(source.clone())),
         [Given::Folder(_) | Given::Dataset(_)] => {
             Err(CliError::new(Exit::Usage, format!("'{argument}' is no image: name one file")))
@@ -83,19 +85,17 @@ fn source(argument: &str) -> Result<Option<Source>, CliError> {
 }
 
 /// Has one image embedded, before the batches.
-async fn embed(client: &Client, source: &Source) -> Result<Digest, CliError> {
+async fn embed(client: &Client, source: &ImageSource) -> Result<Digest, CliError> {
     let failed = |(item, reason): (String, String)| {
         let exit = if reason.starts_with("missing:") { Exit::NotFound } else { Exit::Failed };
         CliError::new(exit, format!("{}: {}", plain(&item), plain(&reason)))
     };
-    let image = images::upload(client, source).await?.map_err(failed)?;
+    let image = upload(client, source).await?.map_err(failed)?;
     let (item, sha256) = (image.item.clone(), image.sha256);
     let request = SubmissionRequest::Embed { dataset: None, images: vec![image], deadline_seconds: None };
     let view = client.submit(&request, None).await?;
-    let view = wait_for(client, view.submission, &Waiting { detach: false, wait_timeout: None }).await?;
-    if let Some(error) = view.error {
-        return Err(CliError::failed(plain(&error)));
-    }
+    let view: SubmissionView = wait(client, view.submission, None).await?;
+    require_no_error(&view)?;
     let results = client.results(view.submission, None, false).await?;
     match results.items.into_iter().find_map(|item| item.error) {
         Some(reason) => Err(failed((item, reason))),
@@ -161,8 +161,8 @@ mod tests {
     #[test]
     fn what_looks_like_a_path_is_one() {
         assert_eq!(source("dQw4w9WgXcQ").unwrap(), None);
-        assert_eq!(source("none.jpg").unwrap(), Some(Source::File("none.jpg".into())));
-        assert_eq!(source("-").unwrap(), Some(Source::Stdin));
+        assert_eq!(source("none.jpg").unwrap(), Some(ImageSource::File("none.jpg".into())));
+        assert_eq!(source("-").unwrap(), Some(ImageSource::Stdin));
         assert!(source("/").is_err());
     }
 }

@@ -4,12 +4,12 @@ use clap::Args;
 use common::{ids::SubmissionId, store::SubmissionKind};
 
 use super::{
-    client::{Client, to_json},
+    client::Client,
     crawl, embed,
     exit::{CliError, Exit},
-    output::{self, Format, plain, table},
-    system::{self, time_text, workers_text},
+    output::{self, Format, plain, table, time_text, word},
     train,
+    workers::{without_workers, workers_text},
 };
 use crate::api::{StatusView, SubmissionView};
 
@@ -28,15 +28,9 @@ pub(super) async fn run(
     match arguments.id {
         Some(name) => match name.parse() {
             Ok(id) => show_one(client, format, id).await?,
-            Err(_) => train::print(format, &client.named_run(&name).await?)?,
+            Err(_) => train::report::print(format, &client.named_run(&name).await?)?,
         },
-        None => {
-            let status = client.status().await?;
-            match format {
-                Format::Table => output::print(&text(&status))?,
-                Format::Json | Format::Jsonl => output::print_json(format, &status)?,
-            }
-        }
+        None => output::print_value(format, &client.status().await?, text)?,
     }
     Ok(Exit::Done)
 }
@@ -44,14 +38,14 @@ pub(super) async fn run(
 async fn show_one(client: &Client, format: Format, id: SubmissionId) -> Result<(), CliError> {
     let view = client.submission(id).await?;
     if !view.state.is_terminal()
-        && let Some(reason) = system::without_workers(client).await
+        && let Some(reason) = without_workers(client).await
     {
         output::note(reason);
     }
     match view.kind {
-        SubmissionKind::Train => train::print(format, &client.run(id).await?),
+        SubmissionKind::Train => train::report::print(format, &client.run(id).await?),
         SubmissionKind::Crawl => crawl::show(client, format, view).await,
-        SubmissionKind::Embed | SubmissionKind::Predict => embed::show(client, format, view).await,
+        SubmissionKind::Embed | SubmissionKind::Predict => embed::report::print(client, format, view).await,
     }
 }
 
@@ -99,11 +93,10 @@ fn sources(status: &StatusView) -> Vec<String> {
 }
 
 fn submission_row(view: &SubmissionView) -> Vec<String> {
-    let word = |value: serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     vec![
         view.submission.to_string(),
-        word(to_json(&view.kind)),
-        word(to_json(&view.state)),
+        word(&view.kind),
+        word(&view.state),
         view.items.to_string(),
         view.failed.to_string(),
         format!("{:.1}", view.elapsed_seconds),

@@ -18,7 +18,7 @@ use super::{
 use crate::{
     api::{CrawlChannel, CrawlRequest},
     cli::{
-        dataset_argument,
+        arguments::dataset_argument,
         exit::{CliError, Exit},
         output::plain,
     },

@@ -14,23 +14,19 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Subcommand, ValueEnum};
 use common::{
     config::Settings,
-    ids::SubmissionId,
     job::crawl::{Order, Source},
-    store::State,
 };
 use url::Url;
 
 pub(super) use self::report::show;
 use super::{
-    Deadline, Submitting, Waiting,
+    arguments::{Deadline, Submitting, Waiting},
     client::Client,
-    embed,
     exit::{CliError, Exit},
-    output::{self, Format, plain},
-    progress::{self, Progress},
-    system::time_text,
+    follow::follow,
+    output::{self, Format, plain, time_text},
 };
-use crate::api::{SubmissionRequest, SubmissionView};
+use crate::api::SubmissionRequest;
 
 /// What reading pages means, said whenever it is asked for.
 const PAGE_READING: &str = "reading pages: YouTube's terms restrict reading its pages with programs; robots.txt and rates are kept to, \
@@ -170,11 +166,8 @@ pub(super) async fn run(
     let request = asked.with(ranked);
     let request = SubmissionRequest::Crawl(Box::new(request));
     let view = client.submit(&request, arguments.submitting.idempotency_key.as_deref()).await?;
-    if arguments.waiting.detach {
-        return embed::detached(format, &view);
-    }
-    let view = wait_for(client, view.submission, &arguments.waiting).await?;
-    let exit = embed::exit_of(view.state);
+    let Some(view) = follow(client, format, view, &arguments.waiting).await? else { return Ok(Exit::Done) };
+    let exit = view.state.into();
     show(client, format, view).await?;
     Ok(exit)
 }
@@ -192,62 +185,4 @@ async fn resume(client: &Client, format: Format, host: &str) -> Result<Exit, Cli
         Format::Json | Format::Jsonl => output::print_json(format, &source)?,
     }
     Ok(Exit::Done)
-}
-
-async fn wait_for(client: &Client, id: SubmissionId, waiting: &Waiting) -> Result<SubmissionView, CliError> {
-    progress::wait(client, id, waiting, async || {
-        let view = client.submission(id).await?;
-        let done = view.succeeded + view.failed;
-        let fraction = if view.items > 0 { done as f64 / view.items as f64 } else { 0.0 };
-        let (text, ended) = (progress_text(&view), view.state.is_terminal());
-        Ok((view, Progress { fraction, text, ended }))
-    })
-    .await
-}
-
-fn progress_text(view: &SubmissionView) -> String {
-    if view.state == State::Preparing {
-        return "preparing the crawl".to_owned();
-    }
-    let (done, thumbnails) = (view.succeeded + view.failed, view.thumbnails.unwrap_or(0));
-    let paused = view
-        .paused
-        .as_ref()
-        .map(|pause| format!("; paused until {}: {}", time_text(pause.until_ms), plain(&pause.reason)));
-    format!("{done} of {} channels, {thumbnails} thumbnails{}", view.items, paused.unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use common::store::SubmissionKind;
-
-    use super::*;
-    use crate::api::PauseView;
-
-    #[test]
-    fn progress_counts_channels_and_thumbnails_and_says_why_nothing_moves() {
-        let mut view = SubmissionView {
-            submission: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
-            kind: SubmissionKind::Crawl,
-            state: State::Running,
-            items: 100,
-            succeeded: 11,
-            failed: 1,
-            cached: 0,
-            thumbnails: Some(431),
-            paused: None,
-            elapsed_seconds: 40.0,
-            items_per_second: 0.3,
-            error: None,
-            run: None,
-        };
-        assert_eq!(progress_text(&view), "12 of 100 channels, 431 thumbnails");
-        let reason = "the quota of the Data API is used up".to_owned();
-        view.paused = Some(PauseView { until_ms: 1_764_054_000_000, reason });
-        assert_eq!(
-            progress_text(&view),
-            "12 of 100 channels, 431 thumbnails; paused until 2025-11-25T07:00:00Z: the quota of the Data API is \
-             used up"
-        );
-    }
 }

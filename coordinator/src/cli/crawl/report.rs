@@ -10,6 +10,7 @@ use crate::{
     cli::{
         client::Client,
         exit::CliError,
+        follow::{progress_text, require_no_error},
         output::{self, Format, plain, table},
     },
 };
@@ -31,8 +32,8 @@ pub(in crate::cli) async fn show(
     format: Format,
     view: SubmissionView,
 ) -> Result<(), CliError> {
-    if let (Format::Table, Some(error)) = (format, &view.error) {
-        return Err(CliError::failed(plain(error)));
+    if format == Format::Table {
+        require_no_error(&view)?;
     }
     let mut results = Vec::new();
     let mut cursor = None;
@@ -109,7 +110,7 @@ impl Report {
             }
         }
         if matches!(view.state, State::Preparing | State::Running) {
-            lines.push(super::progress_text(view));
+            lines.push(progress_text(view));
         }
         lines.join("\n")
     }

@@ -17,16 +17,15 @@ use serde::Serialize;
 
 use self::sink::Sink;
 use super::{
-    Waiting,
+    arguments::dataset_argument,
     array::JsonArray,
-    client::Client,
-    dataset_argument,
-    embed::wait_for,
+    client::{Client, Pages},
     exit::{CliError, Exit},
+    follow::{require_no_error, wait},
     output::{self, Format, plain},
     predict,
 };
-use crate::api::{EmbeddingView, HeadView, Page, SubmissionRequest};
+use crate::api::{EmbeddingView, HeadView, Page, SubmissionRequest, SubmissionView};
 
 #[derive(Subcommand)]
 pub(super) enum ExportCommand {
@@ -100,24 +99,19 @@ pub(super) async fn run(client: &Client, format: Format, command: ExportCommand)
 async fn lines<T: Serialize>(
     out: Option<&str>,
     format: Format,
-    mut page: impl AsyncFnMut(Option<String>) -> Result<Page<T>, CliError>,
+    page: impl AsyncFnMut(Option<String>) -> Result<Page<T>, CliError>,
 ) -> Result<Exit, CliError> {
     let mut sink = Sink::open(out)?;
     let mut array = JsonArray::new(format, 0);
     let mut written = 0;
-    let mut cursor = None;
-    loop {
-        let Page { items, next } = page(cursor).await?;
+    let mut pages = Pages::new(page);
+    while let Some(items) = pages.next().await? {
         if format == Format::Json {
             items.iter().try_for_each(|item| sink.write(array.element(item).as_bytes()))?;
         } else {
             items.iter().try_for_each(|item| sink.write_line(item))?;
         }
         written += items.len();
-        cursor = next;
-        if cursor.is_none() {
-            break;
-        }
     }
     if format == Format::Json {
         sink.write(format!("{}\n", array.end()).as_bytes())?;
@@ -141,7 +135,7 @@ async fn predictions(client: &Client, id: &str, out: Option<&str>, format: Forma
             let submission: Option<SubmissionId> = id.parse().ok().filter(|_| error.exit == Exit::NotFound);
             let Some(submission) = submission else { return Err(error) };
             client.submission(submission).await?;
-            let page = async |cursor| predict::results(client, submission, cursor).await;
+            let page = async |cursor| predict::line::results(client, submission, cursor).await;
             return lines(out, format, page).await;
         }
     };
@@ -160,10 +154,8 @@ async fn embeddings(
         deadline_seconds: None,
     };
     let submitted = client.submit(&request, None).await?.submission;
-    let view = wait_for(client, submitted, &Waiting { detach: false, wait_timeout: None }).await?;
-    if let Some(error) = view.error {
-        return Err(CliError::failed(plain(&error)));
-    }
+    let view: SubmissionView = wait(client, submitted, None).await?;
+    require_no_error(&view)?;
     let as_matrix = out.is_some_and(|out| out.ends_with(".npy"));
     let mut sink = Sink::open(out)?;
     let mut names = match out.filter(|_| as_matrix) {
@@ -173,10 +165,11 @@ async fn embeddings(
     if as_matrix {
         sink.write(&npy_header(0))?;
     }
-    let (mut rows, mut cursor) = (0, None);
-    loop {
-        let page: Page<EmbeddingView> = client.embeddings(submitted, cursor.as_deref(), space).await?;
-        for line in &page.items {
+    let mut rows = 0;
+    let page = async |cursor: Option<String>| client.embeddings(submitted, cursor.as_deref(), space).await;
+    let mut pages = Pages::new(page);
+    while let Some(page) = pages.next().await? {
+        for line in &page {
             match &mut names {
                 Some(names) => {
                     sink.write(&row(line)?)?;
@@ -185,11 +178,7 @@ async fn embeddings(
                 None => sink.write_line(line)?,
             }
         }
-        rows += page.items.len();
-        cursor = page.next;
-        if cursor.is_none() {
-            break;
-        }
+        rows += page.len();
     }
     if let Some(names) = names {
         sink.write_start(&npy_header(rows))?;

@@ -207,7 +207,7 @@ async fn read_page(
         let seen = session.run(page::SCRIPT, arguments.clone()).await.map_err(|error| refused(&error))?;
         let sight: page::Sight = serde_json::from_value(seen)
             .map_err(|error| drifted(format!("what the browser returns is not what was asked: {error}")))?;
-        let page = sight.page(settings).map_err(|error| CliError::config(&error))?;
+        let page = sight.page(settings)?;
         check_place(manners, url, &page.url).map_err(|error| refused(&error))?;
         page.check_status().map_err(|error| refused(&error))?;
         if stillness.is_complete(&page, at) {

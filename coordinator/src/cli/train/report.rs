@@ -1,81 +1,15 @@
-//! `subwatch train`.
+//! What became of a run.
 
-use clap::Args;
 use common::{digest::Digest, ids::SubmissionId, store::State};
-use dataset::{
-    split::SplitBy,
-    target::{Target, Transform},
-};
 use serde::Serialize;
 
-use super::{
-    Submitting, Waiting,
-    client::Client,
-    dataset_argument,
-    embed::exit_of,
-    exit::{CliError, Exit},
-    output::{self, Format, digits, number, plain, table},
-    progress::{self, Progress},
+use crate::{
+    api::{EpochReport, LeftOut, RunView, SplitCounts, TestReport},
+    cli::{
+        exit::CliError,
+        output::{self, Format, digits, number, plain, table},
+    },
 };
-use crate::api::{EpochReport, LeftOut, RunRequest, RunView, SplitCounts, TestReport};
-
-#[derive(Args)]
-pub(super) struct TrainArguments {
-    /// A folder with images and metadata.jsonl, as the coordinator sees it.
-    dataset: String,
-    /// What to predict: views-per-subscriber, views or subscribers.
-    #[arg(long, default_value_t = Target::ViewsPerSubscriber)]
-    target: Target,
-    /// How the target is transformed before training: log1p or none.
-    #[arg(long, default_value_t = Transform::Log1p)]
-    transform: Transform,
-    /// Passes over the training split.
-    #[arg(long, default_value_t = 10)]
-    epochs: u32,
-    /// Samples in one step, over all workers.
-    #[arg(long, default_value_t = 50)]
-    batch_size: u32,
-    /// Adam's learning rate.
-    #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
-    learning_rate: f64,
-    /// Seed of the split and of the order of samples.
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// What stays together in the 60/20/20 split: video or channel.
-    #[arg(long, default_value_t = SplitBy::Video)]
-    split_by: SplitBy,
-    /// Leaves of the tree that gradients are added along; part of what decides the weights' bits.
-    #[arg(long, default_value_t = 16)]
-    leaves: u32,
-    #[command(flatten)]
-    submitting: Submitting,
-    #[command(flatten)]
-    waiting: Waiting,
-}
-
-#[derive(Args)]
-pub(super) struct ResumeArguments {
-    /// The id of a run that failed.
-    run: SubmissionId,
-    #[command(flatten)]
-    waiting: Waiting,
-}
-
-impl TrainArguments {
-    pub(super) fn request(&self) -> RunRequest {
-        RunRequest {
-            dataset: dataset_argument(&self.dataset),
-            target: self.target,
-            transform: self.transform,
-            epochs: self.epochs,
-            batch_size: self.batch_size,
-            learning_rate: self.learning_rate,
-            seed: self.seed,
-            split_by: self.split_by,
-            leaves: self.leaves,
-        }
-    }
-}
 
 /// What `train` prints as JSON.
 #[derive(Serialize)]
@@ -94,54 +28,8 @@ struct TrainReport<'a> {
     error: Option<&'a str>,
 }
 
-pub(super) async fn run(
-    client: &Client,
-    format: Format,
-    arguments: TrainArguments,
-) -> Result<Exit, CliError> {
-    let view =
-        client.submit_run(&arguments.request(), arguments.submitting.idempotency_key.as_deref()).await?;
-    follow(client, format, view, &arguments.waiting).await
-}
-
-pub(super) async fn resume(
-    client: &Client,
-    format: Format,
-    arguments: ResumeArguments,
-) -> Result<Exit, CliError> {
-    let view = client.resume_run(arguments.run).await?;
-    follow(client, format, view, &arguments.waiting).await
-}
-
-/// Waits for a run's end, if that is wanted, and prints it.
-async fn follow(client: &Client, format: Format, view: RunView, waiting: &Waiting) -> Result<Exit, CliError> {
-    if waiting.detach {
-        match format {
-            Format::Table => output::print(&view.run.to_string())?,
-            Format::Json | Format::Jsonl => output::print_json(format, &view)?,
-        }
-        return Ok(Exit::Done);
-    }
-    let id = view.run;
-    let view = progress::wait(client, id, waiting, async || {
-        let view = client.run(id).await?;
-        let progress = Progress {
-            fraction: view.fraction,
-            text: view.progress.clone(),
-            ended: view.state.is_terminal(),
-        };
-        Ok((view, progress))
-    })
-    .await?;
-    print(format, &view)?;
-    if view.state == State::Cancelled {
-        return Err(CliError::failed(format!("run {id} was cancelled")));
-    }
-    Ok(exit_of(view.state))
-}
-
 /// Prints a run.
-pub(super) fn print(format: Format, view: &RunView) -> Result<(), CliError> {
+pub(in crate::cli) fn print(format: Format, view: &RunView) -> Result<(), CliError> {
     if format != Format::Table {
         return output::print_json(format, &report(view));
     }
@@ -231,7 +119,7 @@ fn metrics(test: &TestReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::RawReport;
+    use crate::api::{RawReport, RunRequest};
 
     fn example() -> RunView {
         RunView {

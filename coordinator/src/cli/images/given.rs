@@ -1,47 +1,34 @@
-//! Images that commands are given: files, folders and patterns of this machine, standard input, URLs.
-//!
-//! Owns what an argument means and how its bytes reach the coordinator. One that cannot be read fails alone.
+//! What an argument that names images means.
 
-use std::{
-    io::{Read, stdin},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use futures::{StreamExt, stream};
 use url::Url;
 use walkdir::WalkDir;
 
-use super::{
-    client::Client,
+use crate::cli::{
     exit::{CliError, Exit},
     output,
 };
-use crate::api::UploadedImage;
 
-/// Images sent at once.
-const UPLOADS: usize = 4;
 /// Most files and folders looked at in a folder whose images are uploaded.
 const MOST_ENTRIES: usize = 1_000_000;
 /// Endings of image files, for folders that are uploaded.
 const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "gif", "bmp"];
 
-/// An image that reached the coordinator, or the item and what is wrong with it.
-pub(super) type Upload = Result<UploadedImage, (String, String)>;
-
 /// What an argument means.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Given {
+pub(in crate::cli) enum Given {
     /// A folder, which the coordinator may be able to read itself.
     Folder(PathBuf),
     /// A dataset in an object store, read by the coordinator.
     Dataset(String),
     /// One image.
-    Image(Source),
+    Image(ImageSource),
 }
 
 /// Where the bytes of one image are.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Source {
+pub(in crate::cli) enum ImageSource {
     /// A file of this machine, whether it is there or not.
     File(PathBuf),
     /// Standard input.
@@ -50,9 +37,9 @@ pub(super) enum Source {
     Url(String),
 }
 
-impl Source {
+impl ImageSource {
     /// The item's name in results.
-    pub(super) fn name(&self) -> String {
+    pub(in crate::cli) fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
             Self::Stdin => "-".to_owned(),
@@ -65,12 +52,12 @@ impl Source {
 ///
 /// # Errors
 /// When a pattern matches nothing or is malformed, or standard input is named twice.
-pub(super) fn read_arguments(arguments: &[String]) -> Result<Vec<Given>, CliError> {
+pub(in crate::cli) fn read_arguments(arguments: &[String]) -> Result<Vec<Given>, CliError> {
     let mut given = Vec::new();
     for argument in arguments {
         given.extend(read_argument(argument)?);
     }
-    if given.iter().filter(|given| **given == Given::Image(Source::Stdin)).count() > 1 {
+    if given.iter().filter(|given| **given == Given::Image(ImageSource::Stdin)).count() > 1 {
         return Err(CliError::new(Exit::Usage, "standard input can be read only once"));
     }
     Ok(given)
@@ -79,11 +66,11 @@ pub(super) fn read_arguments(arguments: &[String]) -> Result<Vec<Given>, CliErro
 fn read_argument(argument: &str) -> Result<Vec<Given>, CliError> {
     let usage = |what: String| CliError::new(Exit::Usage, what);
     if argument == "-" {
-        return Ok(vec![Given::Image(Source::Stdin)]);
+        return Ok(vec![Given::Image(ImageSource::Stdin)]);
     }
     if let Some((scheme, _)) = argument.split_once("://") {
         return match scheme.to_lowercase().as_str() {
-            "http" | "https" => Ok(vec![Given::Image(Source::Url(argument.to_owned()))]),
+            "http" | "https" => Ok(vec![Given::Image(ImageSource::Url(argument.to_owned()))]),
             "s3" => Ok(vec![Given::Dataset(argument.to_owned())]),
             "file" => match Url::parse(argument).ok().and_then(|url| url.to_file_path().ok()) {
                 Some(path) => Ok(vec![of_path(path)]),
@@ -105,14 +92,14 @@ fn read_argument(argument: &str) -> Result<Vec<Given>, CliError> {
 }
 
 fn of_path(path: PathBuf) -> Given {
-    if path.is_dir() { Given::Folder(path) } else { Given::Image(Source::File(path)) }
+    if path.is_dir() { Given::Folder(path) } else { Given::Image(ImageSource::File(path)) }
 }
 
 /// The images of a folder and the folders below it, by name. Links to folders are not followed.
 ///
 /// # Errors
 /// When the folder cannot be listed, holds no image, or more than can be looked through.
-pub(super) fn images_below(folder: &Path) -> Result<Vec<Source>, CliError> {
+pub(in crate::cli) fn images_below(folder: &Path) -> Result<Vec<ImageSource>, CliError> {
     let is_image = |path: &Path| {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         EXTENSIONS.contains(&extension.to_lowercase().as_str()) && path.is_file()
@@ -127,7 +114,7 @@ pub(super) fn images_below(folder: &Path) -> Result<Vec<Source>, CliError> {
             return Err(CliError::new(Exit::Usage, what));
         }
         match entry {
-            Ok(entry) if is_image(entry.path()) => images.push(Source::File(entry.into_path())),
+            Ok(entry) if is_image(entry.path()) => images.push(ImageSource::File(entry.into_path())),
             Ok(_) => {}
             Err(error) if error.depth() == 0 => {
                 return Err(CliError::failed(format!("{} cannot be listed: {error}", folder.display())));
@@ -141,79 +128,6 @@ pub(super) fn images_below(folder: &Path) -> Result<Vec<Source>, CliError> {
     Ok(images)
 }
 
-/// Brings images to the coordinator, several at a time, in their order. The inner error is an image's own.
-///
-/// # Errors
-/// When the coordinator cannot be reached.
-pub(super) async fn upload_all(
-    client: &Client,
-    sources: &[Source],
-    sent: impl Fn(usize),
-) -> Result<Vec<Upload>, CliError> {
-    let mut uploads = stream::iter(sources).map(|source| upload(client, source)).buffered(UPLOADS);
-    let mut uploaded = Vec::with_capacity(sources.len());
-    while let Some(one) = uploads.next().await {
-        uploaded.push(one?);
-        sent(uploaded.len());
-    }
-    Ok(uploaded)
-}
-
-/// Brings one image to the coordinator.
-///
-/// # Errors
-/// When the coordinator cannot be reached.
-pub(super) async fn upload(client: &Client, source: &Source) -> Result<Upload, CliError> {
-    let item = source.name();
-    let limit = client.max_image_bytes;
-    let stored = match source {
-        Source::Url(url) => match client.fetch_image(url).await {
-            Ok(stored) => stored,
-            // What is wrong with the URL concerns this image alone.
-            Err(error) if [Exit::NotAllowed, Exit::Usage].contains(&error.exit) => {
-                return Ok(Err((item, error.message)));
-            }
-            Err(error) => return Err(error),
-        },
-        Source::File(path) => match read_file(path, limit).await {
-            Ok(bytes) => client.upload(bytes).await?,
-            Err(error) => return Ok(Err((item, error))),
-        },
-        Source::Stdin => {
-            let reading = tokio::task::spawn_blocking(move || read_stdin(limit));
-            match reading.await.expect("reading does not panic") {
-                Ok(bytes) => client.upload(bytes).await?,
-                Err(error) => return Ok(Err((item, error))),
-            }
-        }
-    };
-    Ok(Ok(UploadedImage { item, sha256: stored.sha256 }))
-}
-
-async fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
-    let metadata = tokio::fs::metadata(path).await.map_err(|error| format!("missing: {error}"))?;
-    if !metadata.is_file() {
-        return Err("undecodable: it is neither a file nor a folder".to_owned());
-    }
-    require_size(metadata.len(), limit)?;
-    tokio::fs::read(path).await.map_err(|error| format!("missing: {error}"))
-}
-
-fn read_stdin(limit: u64) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    stdin().lock().take(limit + 1).read_to_end(&mut bytes).map_err(|error| format!("missing: {error}"))?;
-    require_size(bytes.len() as u64, limit)?;
-    Ok(bytes)
-}
-
-fn require_size(bytes: u64, limit: u64) -> Result<(), String> {
-    match bytes {
-        0 => Err("empty: there are no bytes".to_owned()),
-        bytes if bytes > limit => Err(format!("too-large: over the limit of {limit} bytes")),
-        _ => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -225,13 +139,13 @@ mod tests {
             std::fs::write(folder.path().join(name), "x").unwrap();
         }
         let at = |name: &str| folder.path().join(name).display().to_string();
-        let image = |name: &str| Given::Image(Source::File(folder.path().join(name)));
+        let image = |name: &str| Given::Image(ImageSource::File(folder.path().join(name)));
         let read = |argument: &str| read_arguments(&[argument.to_owned()]).map_err(|error| error.message);
 
-        assert_eq!(read("-"), Ok(vec![Given::Image(Source::Stdin)]));
+        assert_eq!(read("-"), Ok(vec![Given::Image(ImageSource::Stdin)]));
         assert_eq!(
             read("https://x.example/a.jpg"),
-            Ok(vec![Given::Image(Source::Url("https://x.example/a.jpg".to_owned()))])
+            Ok(vec![Given::Image(ImageSource::Url("https://x.example/a.jpg".to_owned()))])
         );
         assert_eq!(read("s3://bucket/set"), Ok(vec![Given::Dataset("s3://bucket/set".to_owned())]));
         assert_eq!(read(&at("")), Ok(vec![Given::Folder(folder.path().join(""))]));

@@ -1,0 +1,122 @@
+//! What is printed of one image.
+
+use common::ids::SubmissionId;
+use serde::Serialize;
+
+use crate::{
+    api::{ItemView, Page},
+    cli::{
+        client::Client,
+        exit::CliError,
+        output::{number, plain, table},
+    },
+};
+
+/// One line of what `predict` prints.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(in crate::cli) enum Line {
+    Predicted { item: String, prediction: f64, target: String },
+    Failed { item: String, error: String },
+}
+
+impl Line {
+    pub(super) fn failed(item: impl Into<String>, error: impl Into<String>) -> Self {
+        Self::Failed { item: item.into(), error: error.into() }
+    }
+
+    /// The line with `prefix` before the item's name.
+    pub(super) fn below(mut self, prefix: &str) -> Self {
+        let (Self::Predicted { item, .. } | Self::Failed { item, .. }) = &mut self;
+        item.insert_str(0, prefix);
+        self
+    }
+
+    fn of(view: ItemView) -> Self {
+        match (view.prediction, view.target) {
+            (Some(prediction), Some(target)) => {
+                Self::Predicted { item: view.item, prediction, target: target.to_string() }
+            }
+            (Some(_), None) => Self::failed(view.item, "the run that predicted it is gone"),
+            (None, _) => {
+                Self::failed(view.item, view.error.unwrap_or_else(|| format!("the item is {}", view.state)))
+            }
+        }
+    }
+}
+
+/// Returns a page of what became of the items of a predict submission.
+pub(in crate::cli) async fn results(
+    client: &Client,
+    id: SubmissionId,
+    cursor: Option<String>,
+) -> Result<Page<Line>, CliError> {
+    let page = client.results(id, cursor.as_deref(), false).await?;
+    Ok(Page { items: page.items.into_iter().map(Line::of).collect(), next: page.next })
+}
+
+/// Returns the table of some lines.
+pub(super) fn text(lines: &[Line]) -> String {
+    let target = lines.iter().find_map(|line| match line {
+        Line::Predicted { target, .. } => Some(target.replace('-', " ")),
+        Line::Failed { .. } => None,
+    });
+    let heading = format!("{}›", target.unwrap_or_else(|| "prediction".to_owned()));
+    let mut predictions = table(&["image", &heading]);
+    for line in lines {
+        match line {
+            Line::Predicted { item, prediction, .. } => {
+                predictions.add_row(vec![plain(item).into(), number(*prediction)]);
+            }
+            Line::Failed { item, error } => {
+                predictions.add_row(vec![plain(item), plain(error)]);
+            }
+        }
+    }
+    predictions.trim_fmt()
+}
+
+/// Returns a line as JSON.
+pub(super) fn json_line(line: &Line) -> String {
+    serde_json::to_string(line).expect("a view is plain data") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> Vec<Line> {
+        vec![
+            Line::Predicted {
+                item: "a.jpg".to_owned(),
+                prediction: 1.25,
+                target: "views-per-subscriber".to_owned(),
+            },
+            Line::failed("b.jpg", "empty: the file has no bytes"),
+        ]
+    }
+
+    #[test]
+    fn lines_keep_their_json_shape() {
+        let lines: String = example().iter().map(json_line).collect();
+        assert_eq!(
+            lines.lines().collect::<Vec<_>>(),
+            [
+                r#"{"item":"a.jpg","prediction":1.25,"target":"views-per-subscriber"}"#,
+                r#"{"item":"b.jpg","error":"empty: the file has no bytes"}"#
+            ]
+        );
+    }
+
+    #[test]
+    fn the_table_reads_well() {
+        insta::assert_snapshot!(text(&example()), @r"
+        ──────────────────────────────────────
+         image           views per subscriber
+        ══════════════════════════════════════
+         a.jpg                          1.250
+         b.jpg   empty: the file has no bytes
+        ──────────────────────────────────────
+        ");
+    }
+}
