@@ -22,10 +22,9 @@ pub(super) fn run(format: Format, command: &ConfigCommand, loaded: &Loaded) -> R
             output::print(&Settings::environment_keys().join("\n"))?;
         }
         (ConfigCommand::Keys, Format::Json) => output::print_json(format, &Settings::environment_keys())?,
-        (ConfigCommand::Show, Format::Table) => output::print(&text(&loaded.describe(), &loaded.unknown))?,
-        (ConfigCommand::Show, Format::Json) => output::print_json(format, &loaded.describe())?,
-        (ConfigCommand::Show, Format::Jsonl) => {
-            loaded.describe().iter().try_for_each(|setting| output::print_json(format, setting))?;
+        (ConfigCommand::Show, _) => {
+            let settings = loaded.describe();
+            output::print_values(format, &settings, |settings| text(settings, &loaded.unknown))?;
         }
     }
     Ok(Exit::Done)

@@ -39,11 +39,7 @@ pub(super) async fn run(client: &Client, format: Format, loaded: &Loaded) -> Res
             checks.push(check_server("Redis", settings.store.redis_url.expose_secret(), 6379).await);
         }
     }
-    match format {
-        Format::Table => output::print(&text(&checks))?,
-        Format::Json => output::print_json(format, &checks)?,
-        Format::Jsonl => checks.iter().try_for_each(|check| output::print_json(format, check))?,
-    }
+    output::print_values(format, &checks, text)?;
     let bad = checks.iter().any(|check| check.verdict == Verdict::Bad);
     Ok(if bad { failed } else { Exit::Done })
 }

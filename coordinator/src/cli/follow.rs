@@ -16,7 +16,7 @@ use super::{
     client::Client,
     exit::{CliError, Exit},
     output::{self, Format, digits, plain, time_text},
-    progress::{Display, Progress},
+    progress::{Progress, ProgressDisplay},
     workers::without_workers,
 };
 use crate::api::{RunView, SubmissionView};
@@ -86,9 +86,9 @@ pub(super) async fn wait<T: Followed>(
     limit_seconds: Option<u64>,
 ) -> Result<T, CliError> {
     let began = Instant::now();
-    let mut shown = Display::new();
+    let mut shown = ProgressDisplay::new();
     let mut poll = POLL_FIRST;
-    let mut stillness = Stillness::new();
+    let mut stalls = StallWatch::new();
     loop {
         let go_on = format!("the work goes on; look at it with `subwatch status {id}`");
         let seen = match T::look(client, id).await {
@@ -99,7 +99,7 @@ pub(super) async fn wait<T: Followed>(
             }
         };
         let mut progress = seen.progress();
-        if let Some(reason) = stillness.reason(client, &progress).await {
+        if let Some(reason) = stalls.reason(client, &progress).await {
             progress.text = format!("{}; {reason}", progress.text);
         }
         shown.show(&progress);
@@ -144,14 +144,14 @@ pub(super) fn progress_text(view: &SubmissionView) -> String {
 }
 
 /// Notices that nothing happens, and why.
-struct Stillness {
+struct StallWatch {
     fraction: f64,
     /// When something happened last, or the reason was looked for.
     since: Instant,
     reason: Option<&'static str>,
 }
 
-impl Stillness {
+impl StallWatch {
     fn new() -> Self {
         Self { fraction: 0.0, since: Instant::now(), reason: None }
     }

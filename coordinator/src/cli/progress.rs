@@ -21,12 +21,12 @@ pub(super) struct Progress {
     pub(super) ended: bool,
 }
 
-pub(super) enum Display {
+pub(super) enum ProgressDisplay {
     Bar(ProgressBar),
     Lines { last: Instant, text: String },
 }
 
-impl Display {
+impl ProgressDisplay {
     pub(super) fn new() -> Self {
         if stderr().is_terminal() {
             let style = ProgressStyle::with_template("{bar:32} {percent:>3}% {elapsed_precise} {msg}");

@@ -18,7 +18,7 @@ use crate::cli::{
 /// A destination. What is not standard output appears when it is finished.
 pub(super) struct Sink {
     writer: Writer,
-    target: Target,
+    destination: Destination,
 }
 
 enum Writer {
@@ -26,7 +26,7 @@ enum Writer {
     File(BufWriter<NamedTempFile>),
 }
 
-enum Target {
+enum Destination {
     Stdout,
     File(PathBuf),
     Url { folder: Url, name: String },
@@ -37,9 +37,9 @@ impl Sink {
     pub(super) fn open(out: Option<&str>) -> Result<Self, CliError> {
         let usage = |what: String| CliError::new(Exit::Usage, what);
         let Some(out) = out.filter(|out| *out != "-") else {
-            return Ok(Self { writer: Writer::Stdout, target: Target::Stdout });
+            return Ok(Self { writer: Writer::Stdout, destination: Destination::Stdout });
         };
-        let (target, folder) = if out.contains("://") {
+        let (destination, folder) = if out.contains("://") {
             let url = Url::parse(out).map_err(|error| usage(format!("'{out}' is no URL: {error}")))?;
             let name = url.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default();
             if name.is_empty() {
@@ -47,17 +47,17 @@ impl Sink {
             }
             let folder = url.join("./").map_err(|error| usage(error.to_string()))?;
             Files::open(&folder).map_err(|error| usage(error.to_string()))?;
-            (Target::Url { name: name.to_owned(), folder }, std::env::temp_dir())
+            (Destination::Url { name: name.to_owned(), folder }, std::env::temp_dir())
         } else {
             let path = PathBuf::from(out);
             let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
             let folder = parent.unwrap_or(Path::new(".")).to_path_buf();
-            (Target::File(path), folder)
+            (Destination::File(path), folder)
         };
         let file = NamedTempFile::new_in(&folder).map_err(|error| {
             CliError::failed(format!("{} cannot be written to: {error}", folder.display()))
         })?;
-        Ok(Self { writer: Writer::File(BufWriter::new(file)), target })
+        Ok(Self { writer: Writer::File(BufWriter::new(file)), destination })
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), CliError> {
@@ -86,15 +86,15 @@ impl Sink {
     pub(super) async fn finish(self) -> Result<(), CliError> {
         let Writer::File(file) = self.writer else { return Ok(()) };
         let file = file.into_inner().map_err(|error| failed(error.error()))?;
-        match self.target {
-            Target::Stdout => Ok(()),
-            Target::File(path) => {
+        match self.destination {
+            Destination::Stdout => Ok(()),
+            Destination::File(path) => {
                 // A temporary file is its maker's alone; an export is read by others.
                 let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
                 file.as_file().set_permissions(readable).map_err(|error| failed(&error))?;
                 file.persist(&path).map(drop).map_err(|error| failed(&error.error))
             }
-            Target::Url { folder, name } => {
+            Destination::Url { folder, name } => {
                 let files = Files::open(&folder).map_err(|error| CliError::failed(error.to_string()))?;
                 let written = files.write_file(&name, file.path()).await;
                 written.map_err(|error| CliError::failed(format!("{folder}: {error}")))

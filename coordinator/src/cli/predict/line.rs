@@ -15,12 +15,12 @@ use crate::{
 /// One line of what `predict` prints.
 #[derive(Serialize)]
 #[serde(untagged)]
-pub(in crate::cli) enum Line {
+pub(in crate::cli) enum PredictionLine {
     Predicted { item: String, prediction: f64, target: String },
     Failed { item: String, error: String },
 }
 
-impl Line {
+impl PredictionLine {
     pub(super) fn failed(item: impl Into<String>, error: impl Into<String>) -> Self {
         Self::Failed { item: item.into(), error: error.into() }
     }
@@ -50,25 +50,25 @@ pub(in crate::cli) async fn results(
     client: &Client,
     id: SubmissionId,
     cursor: Option<String>,
-) -> Result<Page<Line>, CliError> {
+) -> Result<Page<PredictionLine>, CliError> {
     let page = client.results(id, cursor.as_deref(), false).await?;
-    Ok(Page { items: page.items.into_iter().map(Line::of).collect(), next: page.next })
+    Ok(Page { items: page.items.into_iter().map(PredictionLine::of).collect(), next: page.next })
 }
 
 /// Returns the table of some lines.
-pub(super) fn text(lines: &[Line]) -> String {
+pub(super) fn text(lines: &[PredictionLine]) -> String {
     let target = lines.iter().find_map(|line| match line {
-        Line::Predicted { target, .. } => Some(target.replace('-', " ")),
-        Line::Failed { .. } => None,
+        PredictionLine::Predicted { target, .. } => Some(target.replace('-', " ")),
+        PredictionLine::Failed { .. } => None,
     });
     let heading = format!("{}›", target.unwrap_or_else(|| "prediction".to_owned()));
     let mut predictions = table(&["image", &heading]);
     for line in lines {
         match line {
-            Line::Predicted { item, prediction, .. } => {
+            PredictionLine::Predicted { item, prediction, .. } => {
                 predictions.add_row(vec![plain(item).into(), number(*prediction)]);
             }
-            Line::Failed { item, error } => {
+            PredictionLine::Failed { item, error } => {
                 predictions.add_row(vec![plain(item), plain(error)]);
             }
         }
@@ -77,7 +77,7 @@ pub(super) fn text(lines: &[Line]) -> String {
 }
 
 /// Returns a line as JSON.
-pub(super) fn json_line(line: &Line) -> String {
+pub(super) fn json_line(line: &PredictionLine) -> String {
     serde_json::to_string(line).expect("a view is plain data") + "\n"
 }
 
@@ -85,14 +85,14 @@ pub(super) fn json_line(line: &Line) -> String {
 mod tests {
     use super::*;
 
-    fn example() -> Vec<Line> {
+    fn example() -> Vec<PredictionLine> {
         vec![
-            Line::Predicted {
+            PredictionLine::Predicted {
                 item: "a.jpg".to_owned(),
                 prediction: 1.25,
                 target: "views-per-subscriber".to_owned(),
             },
-            Line::failed("b.jpg", "empty: the file has no bytes"),
+            PredictionLine::failed("b.jpg", "empty: the file has no bytes"),
         ]
     }
 

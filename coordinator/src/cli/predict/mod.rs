@@ -11,7 +11,7 @@ use common::store::State;
 
 use self::{
     print::Printer,
-    submit::{Part, Request, Submitter},
+    submit::{Part, PredictRequest, Submitter},
 };
 use super::{
     arguments::{Deadline, Submitting, Waiting, dataset_argument},
@@ -50,7 +50,7 @@ pub(super) async fn run(
     let several = given.len() > 1;
     let mut submitter = Submitter::new(
         client,
-        Request {
+        PredictRequest {
             run: &arguments.run,
             deadline_seconds: arguments.deadline.deadline,
             idempotency_key: arguments.submitting.idempotency_key.as_deref(),

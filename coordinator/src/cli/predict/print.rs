@@ -1,7 +1,7 @@
 //! Printing predictions in the order in which their images were named.
 
 use super::{
-    line::{Line, json_line, results, text},
+    line::{PredictionLine, json_line, results, text},
     submit::Part,
 };
 use crate::cli::{
@@ -39,7 +39,7 @@ pub(super) async fn part(client: &Client, part: Part, printer: &mut Printer) -> 
 pub(super) struct Printer {
     format: Format,
     array: JsonArray,
-    table: Vec<Line>,
+    table: Vec<PredictionLine>,
     exit: Exit,
 }
 
@@ -48,8 +48,8 @@ impl Printer {
         Self { format, array: JsonArray::new(format, 0), table: Vec::new(), exit: Exit::Done }
     }
 
-    fn add(&mut self, lines: Vec<Line>) -> Result<(), CliError> {
-        if lines.iter().any(|line| matches!(line, Line::Failed { .. })) {
+    fn add(&mut self, lines: Vec<PredictionLine>) -> Result<(), CliError> {
+        if lines.iter().any(|line| matches!(line, PredictionLine::Failed { .. })) {
             self.exit = Exit::FailedItems;
         }
         let text: String = match self.format {

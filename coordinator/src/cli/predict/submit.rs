@@ -1,6 +1,6 @@
 //! Bringing the arguments of `predict` to the coordinator, in as few submissions as their order allows.
 
-use super::line::Line;
+use super::line::PredictionLine;
 use crate::{
     api::{SubmissionRequest, SubmissionView, UploadedImage},
     cli::{
@@ -10,7 +10,7 @@ use crate::{
             given::ImageSource,
             upload::{self, Upload},
         },
-        progress::{Display, Progress},
+        progress::{Progress, ProgressDisplay},
     },
 };
 
@@ -24,11 +24,11 @@ pub(super) struct Part {
     /// What stands before the names of its items.
     pub(super) prefix: String,
     /// Images that did not reach the coordinator, with their places among those named.
-    pub(super) unsent: Vec<(usize, Line)>,
+    pub(super) unsent: Vec<(usize, PredictionLine)>,
 }
 
 /// What all submissions of one command have in common.
-pub(super) struct Request<'a> {
+pub(super) struct PredictRequest<'a> {
     pub(super) run: &'a str,
     pub(super) deadline_seconds: Option<u64>,
     pub(super) idempotency_key: Option<&'a str>,
@@ -37,12 +37,12 @@ pub(super) struct Request<'a> {
 /// Submits arguments in their order.
 pub(super) struct Submitter<'a> {
     client: &'a Client,
-    request: Request<'a>,
+    request: PredictRequest<'a>,
     pub(super) parts: Vec<Part>,
 }
 
 impl<'a> Submitter<'a> {
-    pub(super) fn new(client: &'a Client, request: Request<'a>) -> Self {
+    pub(super) fn new(client: &'a Client, request: PredictRequest<'a>) -> Self {
         Self { client, request, parts: Vec::new() }
     }
 
@@ -60,7 +60,7 @@ impl<'a> Submitter<'a> {
             for (at, upload) in upload_all(self.client, sources).await?.into_iter().enumerate() {
                 match upload {
                     Ok(image) => images.push(image),
-                    Err((item, error)) => unsent.push((at, Line::failed(item, error))),
+                    Err((item, error)) => unsent.push((at, PredictionLine::failed(item, error))),
                 }
             }
             let submission = if images.is_empty() { None } else { Some(self.submit(None, images).await?) };
@@ -90,7 +90,7 @@ impl<'a> Submitter<'a> {
 
 /// Sends images, showing how far it is.
 async fn upload_all(client: &Client, sources: &[ImageSource]) -> Result<Vec<Upload>, CliError> {
-    let mut shown = Display::new();
+    let mut shown = ProgressDisplay::new();
     let sent = std::cell::RefCell::new(&mut shown);
     let uploads = upload::upload_all(client, sources, |count| {
         sent.borrow_mut().show(&Progress {
