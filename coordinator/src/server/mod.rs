@@ -13,7 +13,6 @@ mod context;
 mod dead_letters;
 mod doctor;
 mod error;
-mod fetch;
 mod http;
 mod leadership;
 mod lookup;

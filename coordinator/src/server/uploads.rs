@@ -1,14 +1,14 @@
 //! Images of callers: uploaded, or fetched for them.
 //!
 //! Owns how many bytes of images are on their way into the store at once. Does not own how long the store
-//! keeps them, nor what may be fetched at all (see [`crawler::http::guarded`]).
+//! keeps them, nor what may be fetched at all (see [`crawler::http`]).
 
 use bytes::Bytes;
 use common::{byte_budget::ByteBudget, config::ImageSettings, store::Store};
-use crawler::http::guarded::FetchError;
+use crawler::http::{FetchError, ImageFetcher};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{error::RequestError, fetch::Fetcher};
+use super::error::RequestError;
 use crate::api::StoredImage;
 
 /// Bytes of images on their way into the store at once.
@@ -18,13 +18,13 @@ const MEMORY_BYTES: u64 = 256 << 20;
 pub(crate) struct Uploads {
     store: Store,
     settings: ImageSettings,
-    fetcher: Fetcher,
+    fetcher: ImageFetcher,
     memory: ByteBudget,
 }
 
 impl Uploads {
     pub(crate) fn new(store: Store, settings: ImageSettings) -> Self {
-        let fetcher = Fetcher::new(&settings.fetch_allow, settings.max_image_bytes);
+        let fetcher = ImageFetcher::new(&settings.fetch_allow, settings.max_image_bytes);
         Self { store, settings, fetcher, memory: ByteBudget::new(MEMORY_BYTES) }
     }
 

@@ -3,7 +3,8 @@
 //! [`Crawl`] brings one channel, or one slice of a list of videos, into a dataset: a source in `sources` lists the videos, the
 //! best thumbnail of each is downloaded (`thumbnails`), and `rows` writes the part of the dataset's metadata that is
 //! about them. Requests go through [`http`], which owns rate limits and `robots.txt`; [`youtube`] reads the answers;
-//! what it cannot read is recorded in [`kept`]. [`import`] makes rows of a table that exists already.
+//! what it cannot read is recorded in [`kept`]. [`import`] makes rows of a table that exists already, and `ranking` (a feature
+//! that only the command line enables) finds out which channels to crawl.
 //!
 //! Does not own what a job is, nor how it is retried. Invariants: nothing that is stored is requested again; a part of the
 //! dataset is written whole or not at all; an error of the site or the storage costs no row: the crawl waits or is
@@ -15,6 +16,8 @@ pub mod http;
 pub mod import;
 pub mod kept;
 mod listing;
+#[cfg(feature = "ranking")]
+pub mod ranking;
 mod rows;
 mod sources;
 mod thumbnails;

@@ -1,27 +1,21 @@
 //! Weights from the network, once.
 //!
-//! Owns the cache of downloaded files. Invariants: https only, redirects included; a file is in the cache
-//! only whole and with the right hash; its size is bounded.
+//! Owns the cache of downloaded files. Does not own the requests (see [`crawler::http::download`]). Invariants: a file is in
+//! the cache only whole and with the right hash; its size is bounded.
 
 use std::{
     fs,
     io::{IsTerminal, Write, stderr},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use common::digest::Digest;
+use crawler::http::{self, FetchError};
 use indicatif::{ProgressBar, ProgressStyle};
-use reqwest::{Client, redirect::Policy};
 use url::Url;
 
 /// Largest file fetched.
 const MAX_BYTES: u64 = 1 << 30;
-/// Redirects followed.
-const MAX_REDIRECTS: usize = 5;
-/// How long a connection may take to open, and how long it may be silent.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Returns the path of the cached file, fetching it first where it is not there. Blocks.
 pub(super) fn fetch(url: &Url, sha256: &str, cache: &Path) -> Result<PathBuf, String> {
@@ -53,28 +47,15 @@ pub(super) fn fetch(url: &Url, sha256: &str, cache: &Path) -> Result<PathBuf, St
     Ok(path)
 }
 
-async fn download(url: &Url) -> Result<Vec<u8>, String> {
-    // Another part of the program may have chosen a provider already; either will do.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let client = Client::builder()
-        .https_only(true)
-        .redirect(Policy::limited(MAX_REDIRECTS))
-        .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(SILENCE_TIMEOUT)
-        .build()
-        .map_err(|error| chain(&error))?;
-    let answer = client.get(url.clone()).send().await.and_then(reqwest::Response::error_for_status);
-    let mut answer = answer.map_err(|error| chain(&error.without_url()))?;
-    let bar = progress_bar(answer.content_length());
-    let mut bytes = Vec::new();
-    while let Some(piece) = answer.chunk().await.map_err(|error| chain(&error.without_url()))? {
-        bytes.extend_from_slice(&piece);
-        bar.inc(piece.len() as u64);
-        if bytes.len() as u64 > MAX_BYTES {
-            return Err(format!("it is over the limit of {MAX_BYTES} bytes"));
-        }
+async fn download(url: &Url) -> Result<Vec<u8>, FetchError> {
+    let mut bar = None;
+    let bytes = http::download(url, MAX_BYTES, |bytes, length| {
+        bar.get_or_insert_with(|| progress_bar(length)).set_position(bytes);
+    })
+    .await?;
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
     }
-    bar.finish_and_clear();
     Ok(bytes)
 }
 
@@ -84,10 +65,4 @@ fn progress_bar(length: Option<u64>) -> ProgressBar {
     }
     let style = ProgressStyle::with_template("weights {bar:30} {bytes}/{total_bytes} {eta}");
     ProgressBar::new(length.unwrap_or(0)).with_style(style.expect("the template is right"))
-}
-
-/// An error with its causes: reqwest's own words alone rarely say what happened.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |error| error.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

@@ -6,15 +6,15 @@
 use std::{collections::HashSet, path::Path};
 
 use common::job::crawl::Source;
-use crawler::youtube::{
-    ids::{ChannelRef, Reference},
-    list::{self, Entry, ListFormat},
+use crawler::{
+    ranking::{Ranked, Rankings},
+    youtube::{
+        ids::{ChannelRef, Reference},
+        list::{self, Entry, ListFormat},
+    },
 };
 
-use super::{
-    Crawl, Preset,
-    ranking::{Ranked, RankingFlags, Rankings},
-};
+use super::{Crawl, Preset, ranking::RankingFlags};
 use crate::{
     api::{CrawlChannel, CrawlRequest},
     cli::{
@@ -69,7 +69,7 @@ impl Crawl {
         for Entry { reference, category, .. } in entries(&self.channels)? {
             match reference {
                 Reference::Channel(channel) => {
-                    channels.push(CrawlChannel { channel: text_of(&channel), category });
+                    channels.push(CrawlChannel { channel: channel.name(), category });
                 }
                 Reference::Video(video) => {
                     return Err(usage(format!("{video} is a video: name it with --videos")));
@@ -124,7 +124,9 @@ fn rankings(
         Some(_) if categories.is_empty() => Err(usage(
             "--ranking is given, but no category to read there: name one with --category NAME".to_owned(),
         )),
-        Some(address) => Rankings::new(address, categories, flags.top, read_pages).map(Some),
+        Some(address) => {
+            Rankings::new(address, categories, flags.top, read_pages).map(Some).map_err(CliError::from)
+        }
         None if !of_preset.is_empty() => Err(usage(format!(
             "the preset takes the first channels of {} as a page ranks them, and the page of 2020 is gone: name \
              one with --ranking 'https://…/{{category}}', or channels with --category NAME=CHANNEL,CHANNEL or \
@@ -143,7 +145,7 @@ fn of_category(text: &str, name: &str, channels: &str) -> Result<Vec<CrawlChanne
     }
     let of_category = |Entry { reference, .. }: Entry| match reference {
         Reference::Channel(channel) => {
-            Ok(CrawlChannel { channel: text_of(&channel), category: Some(name.to_owned()) })
+            Ok(CrawlChannel { channel: channel.name(), category: Some(name.to_owned()) })
         }
         Reference::Video(video) => Err(usage(format!("--category {name}: {video} is a video"))),
     };
@@ -186,15 +188,6 @@ fn of_file(path: &Path) -> Result<Vec<Entry>, CliError> {
     entries.map_err(|error| usage(format!("{shown}: {}", plain(&error.to_string()))))
 }
 
-/// The shortest text that names a channel.
-pub(super) fn text_of(channel: &ChannelRef) -> String {
-    match channel {
-        ChannelRef::Id(id) => id.to_string(),
-        ChannelRef::Handle(handle) => handle.to_string(),
-        ChannelRef::Link(link) => link.clone(),
-    }
-}
-
 fn usage(message: String) -> CliError {
     CliError::new(Exit::Usage, message)
 }
@@ -205,7 +198,7 @@ mod tests {
     use common::job::crawl::Order;
 
     use super::*;
-    use crate::cli::crawl::ranking::Address;
+    use crawler::ranking::Address;
 
     #[derive(Parser)]
     struct Only {

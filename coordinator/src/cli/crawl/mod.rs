@@ -160,7 +160,7 @@ pub(super) async fn run(
         output::note(PAGE_READING);
     }
     let ranked = match &asked.rankings {
-        Some(rankings) => rankings.read(settings).await?,
+        Some(rankings) => ranking::read(rankings, settings).await?,
         None => Vec::new(),
     };
     let request = asked.with(ranked);

@@ -37,6 +37,10 @@ impl Answer {
         (200..300).contains(&self.status)
     }
 
+    pub(super) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).expect("it was a status")
+    }
+
     /// An answer without its body.
     pub(super) fn of_head(url: &Url, answer: &Response) -> Self {
         let header = |name: HeaderName| {

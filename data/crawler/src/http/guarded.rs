@@ -26,7 +26,7 @@ use url::{Host, Url};
 use super::address::is_public;
 
 /// Redirects that callers follow.
-pub const REDIRECTS: usize = 5;
+pub(super) const REDIRECTS: usize = 5;
 /// Longest URL, a redirect's included.
 const LONGEST_URL: usize = 4096;
 /// How long a connection may take to open.
@@ -47,7 +47,7 @@ pub enum FetchError {
 }
 
 /// Sends requests to public addresses.
-pub struct Client {
+pub(super) struct Client {
     client: reqwest::Client,
     allowed: Arc<Allowed>,
 }
@@ -68,7 +68,7 @@ impl Client {
     /// # Panics
     /// When `user_agent` is no value of a header.
     #[must_use]
-    pub fn new(allowed: &str, user_agent: &str, limit: Duration) -> Self {
+    pub(super) fn new(allowed: &str, user_agent: &str, limit: Duration) -> Self {
         let allowed =
             allowed.split(',').map(|host| host.trim().to_lowercase()).filter(|host| !host.is_empty());
         let allowed = Arc::new(Allowed(allowed.collect()));
@@ -89,7 +89,7 @@ impl Client {
 
     /// Whether the operator allows `host` though it need not be public.
     #[must_use]
-    pub fn allows(&self, host: &str) -> bool {
+    pub(super) fn allows(&self, host: &str) -> bool {
         self.allowed.contains(host)
     }
 
@@ -97,7 +97,7 @@ impl Client {
     ///
     /// # Errors
     /// When the URL may not be fetched, or its server does not answer in time.
-    pub async fn send(&self, request: Request) -> Result<Response, FetchError> {
+    pub(super) async fn send(&self, request: Request) -> Result<Response, FetchError> {
         let url = request.url().clone();
         self.check(&url)?;
         self.client.execute(request).await.map_err(|error| failure(&url, &error))
@@ -107,7 +107,7 @@ impl Client {
     ///
     /// # Errors
     /// When it is none that may be fetched.
-    pub fn check(&self, url: &Url) -> Result<(), FetchError> {
+    pub(super) fn check(&self, url: &Url) -> Result<(), FetchError> {
         let refused = |what: String| Err(FetchError::Refused(what));
         check_length(url.as_str())?;
         if !["http", "https"].contains(&url.scheme()) {
@@ -137,14 +137,14 @@ impl Client {
 ///
 /// # Errors
 /// When `text` is none, or too long.
-pub fn parse(text: &str) -> Result<Url, FetchError> {
+pub(super) fn parse(text: &str) -> Result<Url, FetchError> {
     check_length(text)?;
     Url::parse(text).map_err(|error| FetchError::Refused(format!("'{text}' is no URL: {error}")))
 }
 
 /// Who asks, as sites are told: the program, and where to complain about it.
 #[must_use]
-pub fn user_agent(contact: Option<&Url>) -> String {
+pub(crate) fn user_agent(contact: Option<&Url>) -> String {
     let program = concat!("subwatch/", env!("CARGO_PKG_VERSION"));
     contact.map_or_else(|| program.to_owned(), |contact| format!("{program} (+{contact})"))
 }
@@ -153,7 +153,7 @@ pub fn user_agent(contact: Option<&Url>) -> String {
 ///
 /// # Errors
 /// When it redirects to nowhere.
-pub fn redirect(answer: &Response) -> Result<Option<Url>, FetchError> {
+pub(super) fn redirect(answer: &Response) -> Result<Option<Url>, FetchError> {
     if !answer.status().is_redirection() || answer.status() == StatusCode::NOT_MODIFIED {
         return Ok(None);
     }
@@ -167,7 +167,7 @@ pub fn redirect(answer: &Response) -> Result<Option<Url>, FetchError> {
 ///
 /// # Errors
 /// When it has more, or ends before it should.
-pub async fn read(mut answer: Response, max_bytes: u64) -> Result<Vec<u8>, FetchError> {
+pub(super) async fn read(mut answer: Response, max_bytes: u64) -> Result<Vec<u8>, FetchError> {
     let url = answer.url().clone();
     let too_large = || FetchError::TooLarge(format!("{url} has more than the allowed {max_bytes} bytes"));
     if answer.content_length().is_some_and(|bytes| bytes > max_bytes) {

@@ -5,8 +5,9 @@
 //! key of the Data API and spends its daily quota (`quota`). Afterwards `refusal` decides whether the host wants
 //! to be left alone, and `unpack` decompresses the body.
 //!
-//! Whatever a user or a site names by URL goes through the guarded [`Client`](guarded::Client), which connects to public
-//! addresses only.
+//! Whatever a user or a site names by URL goes through the client of `guarded`, which connects to public addresses only:
+//! [`Web`] is built on it, [`ImageFetcher`] fetches the images that users name, and `visit` makes the few requests of a
+//! ranking. Only [`download`] is not: it takes the operator's URLs.
 //!
 //! Does not own what a body means. Invariants: no request starts before it is admitted, those for redirects and
 //! for a `robots.txt` included; an admission is returned however the request ends, also when it is dropped; the key
@@ -15,19 +16,28 @@
 mod address;
 mod admission;
 mod answer;
-pub mod guarded;
+mod download;
+mod guarded;
 mod host;
+mod image;
 mod key;
 mod quota;
 mod refusal;
 mod robots;
-pub mod robots_txt;
+mod robots_txt;
 mod unpack;
+#[cfg(feature = "ranking")]
+mod visit;
 mod web;
 
 pub(crate) use self::web::LIMIT;
 pub use self::{
     answer::{Answer, WebError},
+    download::download,
+    guarded::FetchError,
     host::HostKind,
+    image::ImageFetcher,
     web::Web,
 };
+#[cfg(feature = "ranking")]
+pub(crate) use self::{guarded::user_agent, visit::Visit};

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use common::store::{RobotsFile, Store};
+use reqwest::StatusCode;
 use url::Url;
 
 use super::{Answer, WebError, robots_txt as rules};
@@ -72,9 +73,16 @@ pub(super) async fn file(
 /// # Errors
 /// When the host was not asked at all.
 pub(super) fn file_of(answer: Result<Answer, WebError>) -> Result<RobotsFile, WebError> {
+    let silent =
+        |answer: &Answer| RobotsFile::Unreachable(format!("{} answers {}", answer.url, answer.status()));
     match answer {
         Ok(answer) if answer.is_success() => Ok(RobotsFile::Rules(rules::text_of(&answer.bytes))),
-        Ok(_) | Err(WebError::NotFound(_) | WebError::Gone(_)) => Ok(RobotsFile::None),
+        Ok(answer) => Ok(match answer.status() {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => silent(&answer),
+            status if status.is_client_error() => RobotsFile::None,
+            _ => silent(&answer),
+        }),
+        Err(WebError::NotFound(_) | WebError::Gone(_)) => Ok(RobotsFile::None),
         Err(error @ (WebError::Paused { .. } | WebError::Store(_))) => Err(error),
         Err(error) => Ok(RobotsFile::Unreachable(error.to_string())),
     }

@@ -17,13 +17,13 @@ const LONGEST_DELAY: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// When `url` is none that a site answers.
-pub fn url_of(url: &Url) -> Result<Url, String> {
+pub(super) fn url_of(url: &Url) -> Result<Url, String> {
     robotxt::robots_url(url).map_err(|error| format!("{url}: {error}"))
 }
 
 /// Returns as much of a file as is heeded.
 #[must_use]
-pub fn text_of(bytes: &[u8]) -> String {
+pub(super) fn text_of(bytes: &[u8]) -> String {
     // One byte more, which tells the parser that a line was cut.
     String::from_utf8_lossy(&bytes[..bytes.len().min(BYTE_LIMIT + 1)]).into_owned()
 }
@@ -32,7 +32,7 @@ pub fn text_of(bytes: &[u8]) -> String {
 ///
 /// # Errors
 /// When it does not, with the rule that says so.
-pub fn check(text: &str, url: &Url) -> Result<Duration, String> {
+pub(super) fn check(text: &str, url: &Url) -> Result<Duration, String> {
     let rules = Robots::parse(text.as_bytes(), NAME);
     if rules.is_url_allowed(url) {
         return Ok(rules.crawl_delay().unwrap_or_default().min(LONGEST_DELAY));

@@ -166,6 +166,16 @@ impl ChannelRef {
             Self::Link(link) => link.clone(),
         }
     }
+
+    /// Returns the shortest text that names the channel.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self {
+            Self::Id(id) => id.to_string(),
+            Self::Handle(handle) => handle.to_string(),
+            Self::Link(link) => link.clone(),
+        }
+    }
 }
 
 impl FromStr for ChannelRef {

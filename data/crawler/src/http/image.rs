@@ -1,42 +1,39 @@
 //! Fetches an image that a user names by URL.
 //!
-//! Owns how many redirects are followed; what may be fetched at all is [`crawler::http::guarded`]'s.
+//! Owns how many redirects are followed; what may be fetched at all is [`guarded`]'s.
 
 use std::time::Duration;
 
-use crawler::http::{
-    guarded as fetch,
-    guarded::{Client, FetchError, REDIRECTS},
-};
-use reqwest::{Method, Request};
+use reqwest::{Method, Request, Response};
+
+use super::guarded::{self, Client, FetchError, REDIRECTS};
 
 /// How long one request may take.
 const FETCH_LIMIT: Duration = Duration::from_secs(20);
-/// Who asks.
-const USER_AGENT: &str = concat!("subwatch/", env!("CARGO_PKG_VERSION"));
 
 /// Fetches images by URL.
-pub(crate) struct Fetcher {
+pub struct ImageFetcher {
     client: Client,
     max_bytes: u64,
 }
 
-impl Fetcher {
+impl ImageFetcher {
     /// Makes a fetcher of images of at most `max_bytes`; `allowed` are hosts, separated by
     /// commas, that need not be public.
-    pub(crate) fn new(allowed: &str, max_bytes: u64) -> Self {
-        Self { client: Client::new(allowed, USER_AGENT, FETCH_LIMIT), max_bytes }
+    #[must_use]
+    pub fn new(allowed: &str, max_bytes: u64) -> Self {
+        Self { client: Client::new(allowed, &guarded::user_agent(None), FETCH_LIMIT), max_bytes }
     }
 
     /// Fetches the bytes at `text`.
     ///
     /// # Errors
     /// See [`FetchError`].
-    pub(crate) async fn fetch(&self, text: &str) -> Result<Vec<u8>, FetchError> {
-        let mut url = fetch::parse(text)?;
+    pub async fn fetch(&self, text: &str) -> Result<Vec<u8>, FetchError> {
+        let mut url = guarded::parse(text)?;
         for _ in 0..=REDIRECTS {
             let answer = self.client.send(Request::new(Method::GET, url.clone())).await?;
-            match fetch::redirect(&answer)? {
+            match guarded::redirect(&answer)? {
                 Some(target) => url = target,
                 None => return self.read(answer).await,
             }
@@ -44,12 +41,12 @@ impl Fetcher {
         Err(FetchError::Failed(format!("'{text}' redirects more than {REDIRECTS} times")))
     }
 
-    async fn read(&self, answer: reqwest::Response) -> Result<Vec<u8>, FetchError> {
+    async fn read(&self, answer: Response) -> Result<Vec<u8>, FetchError> {
         let (url, status) = (answer.url().clone(), answer.status());
         if !status.is_success() {
             return Err(FetchError::Failed(format!("{url} answers {status}")));
         }
-        let bytes = fetch::read(answer, self.max_bytes).await?;
+        let bytes = guarded::read(answer, self.max_bytes).await?;
         if bytes.is_empty() { Err(FetchError::Failed(format!("{url} has no bytes"))) } else { Ok(bytes) }
     }
 }
@@ -60,7 +57,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_is_not_public_is_refused_before_it_is_reached() {
-        let fetcher = Fetcher::new("", 1000);
+        let fetcher = ImageFetcher::new("", 1000);
         for url in [
             "http://127.0.0.1/a.jpg",
             "http://localhost/a.jpg",

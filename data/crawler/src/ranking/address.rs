@@ -15,7 +15,7 @@ const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 /// A URL with a place for the category.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::cli::crawl) struct Address(String);
+pub struct Address(String);
 
 impl Address {
     /// Returns the URL of a category's ranking.

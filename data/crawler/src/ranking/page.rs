@@ -6,9 +6,10 @@
 use std::time::Duration;
 
 use common::config::{ConfigError, RankingSettings};
-use crawler::youtube::ids::{ChannelRef, Reference};
 use serde::Deserialize;
 use serde_json::{Value, json};
+
+use crate::youtube::ids::{ChannelRef, Reference};
 
 /// Rows that are looked at.
 const MOST_ROWS: usize = 5_000;

@@ -12,7 +12,7 @@ use tokio::{
 };
 use url::Url;
 
-use crate::cli::exit::CliError;
+use super::error::RankingError;
 
 /// How long the driver may take to start.
 const START_LIMIT: Duration = Duration::from_secs(20);
@@ -45,8 +45,8 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) async fn start() -> Result<Self, CliError> {
-        let failed = |why: String| CliError::failed(format!("chromedriver does not start: {why}"));
+    pub(super) async fn start() -> Result<Self, RankingError> {
+        let failed = |why: String| RankingError::Failed(format!("chromedriver does not start: {why}"));
         let folder = tempfile::Builder::new().prefix("subwatch-browser-").tempdir();
         let folder = folder.map_err(|error| failed(format!("no temporary folder: {error}")))?;
         let mut shell = Command::new("/bin/sh");
@@ -66,10 +66,11 @@ impl Driver {
             }
             // Nothing but the shell itself ends before its input does.
             Ok(None) => match shell.wait().await.map(|status| status.code()) {
-                Ok(Some(NOT_FOUND)) => Err(CliError::failed(
+                Ok(Some(NOT_FOUND)) => Err(RankingError::Failed(
                     "a ranking is read with a browser, and there is no chromedriver on the PATH: install it (on \
                      Debian, `apt-get install chromium chromium-driver`), or name a WebDriver that runs elsewhere \
-                     with SUBWATCH_RANKING_WEBDRIVER",
+                     with SUBWATCH_RANKING_WEBDRIVER"
+.to_owned(),
                 )),
                 ended => Err(failed(format!("its shell ended with {ended:?}"))),
             },

@@ -1,88 +1,31 @@
-//! The channels of a category, as a page ranks them: read with a browser, since scripts build such pages.
+//! Reading rankings, one after the other.
 //!
-//! Owns reading rankings, and `subwatch crawl ranking`, which prints them. Does not own what is crawled of the
-//! channels. It is done here and not by workers: a few pages before a crawl, with a browser that only this
-//! machine needs to have. Invariant: a ranking is read whole or is an error, never an empty success.
-
-mod address;
-mod browser;
-mod driver;
-mod manners;
-mod page;
-mod session;
+//! Owns which channels are taken of each. Invariant: a ranking is read whole or is an error, never an empty success.
 
 use std::{collections::HashMap, time::Duration};
 
-use clap::{ArgAction, Args};
 use common::config::{RankingSettings, Settings};
-use crawler::youtube::ids::ChannelRef;
 use serde::Serialize;
 use tokio::time::Instant;
 use url::Url;
 
-pub(super) use self::address::Address;
-use self::{browser::with_browser, manners::Manners, page::Stillness, session::Session};
-use super::asked::text_of;
-use crate::cli::{
-    exit::{CliError, Exit},
-    output::{self, Format, plain},
+use super::{
+    address::Address,
+    browser::with_browser,
+    error::RankingError,
+    page::{self, Stillness},
+    session::Session,
 };
+use crate::{http::Visit, youtube::ids::ChannelRef};
 
-/// Channels taken of a ranking.
-const TOP: u32 = 20;
-/// Most channels taken of a ranking.
-const MOST: i64 = 1_000;
+/// Channels taken of a ranking, where nothing else is said.
+pub const TOP: u32 = 20;
 /// How often a page is looked at until it is complete.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Which rankings, for commands that need none.
-#[derive(Args, Default)]
-pub(super) struct RankingFlags {
-    /// Pages that rank the channels of a category, as a URL with {category} in it; read with a browser.
-    #[arg(long, value_name = "URL")]
-    pub(super) ranking: Option<Address>,
-    /// Channels taken of a ranking, at most [default: 20].
-    #[arg(long, value_name = "N", requires = "ranking", value_parser = clap::value_parser!(u32).range(1..=MOST))]
-    pub(super) top: Option<u32>,
-}
-
-/// `subwatch crawl ranking`.
-#[derive(Args)]
-pub(super) struct RankingArguments {
-    /// Pages that rank the channels of a category, as a URL with {category} in it.
-    #[arg(long, value_name = "URL")]
-    ranking: Address,
-    /// A category, as the URL wants it.
-    #[arg(long = "category", value_name = "NAME", required = true)]
-    categories: Vec<String>,
-    /// Channels taken of a ranking, at most.
-    #[arg(long, value_name = "N", default_value_t = TOP, value_parser = clap::value_parser!(u32).range(1..=MOST))]
-    top: u32,
-    /// Read pages of the site, which its terms may restrict.
-    #[arg(long, action = ArgAction::SetTrue)]
-    read_pages: bool,
-}
-
-/// Prints rankings: as CSV that `--channels` takes, or as JSON.
-pub(super) async fn run(
-    settings: &Settings,
-    format: Format,
-    arguments: RankingArguments,
-) -> Result<Exit, CliError> {
-    let RankingArguments { ranking, categories, top, read_pages } = arguments;
-    let rankings = Rankings::new(ranking, categories, Some(top), read_pages)?;
-    let ranked = rankings.read(settings).await?;
-    match format {
-        Format::Table => output::print_bytes(&csv_of(&ranked))?,
-        Format::Json => output::print_json(format, &ranked)?,
-        Format::Jsonl => ranked.iter().try_for_each(|one| output::print_json(format, one))?,
-    }
-    Ok(Exit::Done)
-}
-
 /// Rankings that are to be read.
 #[derive(PartialEq, Debug)]
-pub(super) struct Rankings {
+pub struct Rankings {
     address: Address,
     /// Each with the URL of its ranking.
     categories: Vec<(String, Url)>,
@@ -91,14 +34,18 @@ pub(super) struct Rankings {
 
 /// A channel in its ranking.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub(super) struct Ranked {
-    pub(super) category: String,
+pub struct Ranked {
+    /// The category.
+    pub category: String,
     rank: usize,
-    pub(super) channel: String,
+    /// The channel, by the shortest text that names it.
+    pub channel: String,
 }
 
 impl Ranked {
-    pub(super) fn new(category: &str, rank: usize, channel: &str) -> Self {
+    /// Ranks a channel.
+    #[must_use]
+    pub fn new(category: &str, rank: usize, channel: &str) -> Self {
         Self { category: category.to_owned(), rank, channel: channel.to_owned() }
     }
 }
@@ -108,13 +55,13 @@ impl Rankings {
     ///
     /// # Errors
     /// When it is not, or a category is none.
-    pub(super) fn new(
+    pub fn new(
         address: Address,
         categories: Vec<String>,
         top: Option<u32>,
         read_pages: bool,
-    ) -> Result<Self, CliError> {
-        let usage = |what: String| CliError::new(Exit::Usage, plain(&what));
+    ) -> Result<Self, RankingError> {
+        let usage = RankingError::Usage;
         if !read_pages {
             return Err(usage(format!(
                 "--ranking reads pages of {}, whose terms may not allow them to be read by programs: say --read-pages if \
@@ -136,29 +83,30 @@ impl Rankings {
         Ok(Self { address, categories: urls, top: top.unwrap_or(TOP) as usize })
     }
 
-    /// Reads the rankings, one after the other. A channel that several rank is of the first of them.
+    /// Reads the rankings, one after the other, and tells `note` how it gets on. A channel that several rank is of the first
+    /// of them.
     ///
     /// # Errors
     /// When one cannot be read; it is named.
-    pub(super) async fn read(&self, settings: &Settings) -> Result<Vec<Ranked>, CliError> {
-        output::note(&plain(&format!(
+    pub async fn read(&self, settings: &Settings, note: impl Fn(&str)) -> Result<Vec<Ranked>, RankingError> {
+        note(&format!(
             "reading rankings of {}: its terms may restrict reading its pages with programs; robots.txt and rates are \
              kept to, the rest is your responsibility",
             self.address.host()
-        )));
-        let mut manners = Manners::new(settings);
+        ));
+        let mut visit = Visit::new(settings);
         // Before a browser starts in vain.
         for (category, url) in &self.categories {
-            manners.admit(url).await.map_err(|error| failed(category, url, &error))?;
+            visit.admit(url).await.map_err(|error| failed(category, url, &error))?;
         }
         with_browser(settings, async |session| {
             let mut ranked = Vec::new();
             let mut known = HashMap::new();
             for (category, url) in &self.categories {
-                manners.turn().await;
+                visit.turn().await;
                 let channels =
-                    read_page(&settings.ranking, session, &manners, (category, url), self.top).await?;
-                output::note(&plain(&self.take(category, &channels, &mut known, &mut ranked)));
+                    read_page(&settings.ranking, session, &visit, (category, url), self.top).await?;
+                note(&self.take(category, &channels, &mut known, &mut ranked));
             }
             Ok(ranked)
         })
@@ -179,11 +127,11 @@ impl Rankings {
         }
         for (channel, rank) in channels.iter().zip(1..) {
             if let Some(earlier) = known.get(&channel.url()) {
-                said.push_str(&format!("; {} is of {earlier} already", text_of(channel)));
+                said.push_str(&format!("; {} is of {earlier} already", channel.name()));
                 continue;
             }
             known.insert(channel.url(), category.to_owned());
-            ranked.push(Ranked::new(category, rank, &text_of(channel)));
+            ranked.push(Ranked::new(category, rank, &channel.name()));
         }
         said
     }
@@ -193,10 +141,10 @@ impl Rankings {
 async fn read_page(
     settings: &RankingSettings,
     session: &Session,
-    manners: &Manners,
+    visit: &Visit,
     (category, url): (&str, &Url),
     top: usize,
-) -> Result<Vec<ChannelRef>, CliError> {
+) -> Result<Vec<ChannelRef>, RankingError> {
     let refused = |error: &dyn std::fmt::Display| failed(category, url, &error.to_string());
     let drifted = |what: String| failed(category, url, &format!("schema-drift: {what}"));
     session.navigate(url).await.map_err(|error| refused(&error))?;
@@ -208,7 +156,7 @@ async fn read_page(
         let sight: page::Sight = serde_json::from_value(seen)
             .map_err(|error| drifted(format!("what the browser returns is not what was asked: {error}")))?;
         let page = sight.page(settings)?;
-        check_place(manners, url, &page.url).map_err(|error| refused(&error))?;
+        check_place(visit, url, &page.url).map_err(|error| refused(&error))?;
         page.check_status().map_err(|error| refused(&error))?;
         if stillness.is_complete(&page, at) {
             return page.channels(settings, top).map_err(drifted);
@@ -221,20 +169,24 @@ async fn read_page(
 }
 
 /// Checks that the browser is where it was sent, or where the host's `robots.txt` lets us be as well.
-fn check_place(manners: &Manners, asked: &Url, place: &str) -> Result<(), String> {
+fn check_place(visit: &Visit, asked: &Url, place: &str) -> Result<(), String> {
     let place = Url::parse(place).map_err(|error| format!("it leads to '{place}': {error}"))?;
     if place.origin() != asked.origin() {
         return Err(format!("it leads to {place}, at another host: give that address if it has the ranking"));
     }
-    manners.check(&place).map(drop)
+    visit.check(&place).map(drop)
 }
 
-fn failed(category: &str, url: &Url, what: &str) -> CliError {
-    CliError::failed(format!("the ranking of {category} at {url} is not read: {what}"))
+fn failed(category: &str, url: &Url, what: &str) -> RankingError {
+    RankingError::Failed(format!("the ranking of {category} at {url} is not read: {what}"))
 }
 
-/// A list that `--channels` takes.
-fn csv_of(ranked: &[Ranked]) -> Vec<u8> {
+/// Returns rankings as a list that `--channels` takes (see [`list`](crate::youtube::list)).
+///
+/// # Panics
+/// Never: a buffer takes all.
+#[must_use]
+pub fn csv_of(ranked: &[Ranked]) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for one in ranked {
         writer.serialize(one).expect("a buffer takes all");
@@ -244,14 +196,14 @@ fn csv_of(ranked: &[Ranked]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use crawler::youtube::list::{self, ListFormat};
+    use crate::youtube::list::{self, ListFormat};
 
     use super::*;
 
     fn rankings(categories: &[&str], read_pages: bool) -> Result<Rankings, String> {
         let address = "https://example.org/top/{category}".parse().unwrap();
         let categories = categories.iter().map(|name| (*name).to_owned()).collect();
-        Rankings::new(address, categories, Some(3), read_pages).map_err(|error| error.message)
+        Rankings::new(address, categories, Some(3), read_pages).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -5,13 +5,12 @@
 use std::{os::unix::fs::MetadataExt, path::Path};
 
 use common::config::{CrawlSettings, Settings};
-use crawler::http::guarded as fetch;
 use fantoccini::wd::Capabilities;
 use serde_json::json;
 use url::Url;
 
-use super::{driver::Driver, session::Session};
-use crate::cli::exit::{CliError, Exit};
+use super::{driver::Driver, error::RankingError, session::Session};
+use crate::http::user_agent;
 
 /// How long a document may take to be there, and a look at it. What scripts make of it may take as long as the
 /// settings say.
@@ -21,8 +20,8 @@ const LOAD_LIMIT_MS: u32 = 20_000;
 /// interrupts it.
 pub(super) async fn with_browser<T>(
     settings: &Settings,
-    work: impl AsyncFnOnce(&Session) -> Result<T, CliError>,
-) -> Result<T, CliError> {
+    work: impl AsyncFnOnce(&Session) -> Result<T, RankingError>,
+) -> Result<T, RankingError> {
     let (driver, url) = match &settings.ranking.ranking_webdriver {
         Some(url) => (None, url.clone()),
         None => {
@@ -42,8 +41,8 @@ async fn in_session<T>(
     settings: &Settings,
     url: &Url,
     driver: Option<&Driver>,
-    work: impl AsyncFnOnce(&Session) -> Result<T, CliError>,
-) -> Result<T, CliError> {
+    work: impl AsyncFnOnce(&Session) -> Result<T, RankingError>,
+) -> Result<T, RankingError> {
     let profile = driver.map(Driver::profile);
     let asked = capabilities(&settings.crawl, profile.as_deref(), is_root());
     let open = async {
@@ -54,7 +53,7 @@ async fn in_session<T>(
             } else {
                 "SUBWATCH_RANKING_WEBDRIVER must be the WebDriver of a Chromium that runs"
             };
-            CliError::failed(format!("no browser opens: {error}; {hint}"))
+            RankingError::Failed(format!("no browser opens: {error}; {hint}"))
         })
     };
     let session = or_interrupted(open).await?;
@@ -64,18 +63,18 @@ async fn in_session<T>(
 }
 
 /// Waits for `work`, unless the user interrupts it.
-async fn or_interrupted<T>(work: impl Future<Output = Result<T, CliError>>) -> Result<T, CliError> {
+async fn or_interrupted<T>(work: impl Future<Output = Result<T, RankingError>>) -> Result<T, RankingError> {
     tokio::select! {
         done = work => done,
         _ = tokio::signal::ctrl_c() => {
-            Err(CliError::new(Exit::Interrupted, "interrupted while rankings were read; nothing was submitted"))
+            Err(RankingError::Interrupted)
         }
     }
 }
 
 /// What the browser is to be. Without a `profile` its driver makes one for the session.
 fn capabilities(settings: &CrawlSettings, profile: Option<&str>, is_root: bool) -> Capabilities {
-    let user_agent = fetch::user_agent(settings.crawl_contact.as_ref());
+    let user_agent = user_agent(settings.crawl_contact.as_ref());
     let mut arguments = vec![
         "--headless=new".to_owned(),
         format!("--user-agent={user_agent}"),
