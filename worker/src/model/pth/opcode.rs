@@ -1,0 +1,145 @@
+//! The instructions of a pickle, as many as state dicts need.
+//!
+//! Owns their encoding; see `pickletools` in Python's library for what each means.
+
+use super::{
+    error::{PthError, malformed},
+    value::{Global, Value},
+};
+
+/// An instruction.
+pub(super) enum Opcode {
+    Stop,
+    /// Says something about the pickle, and does nothing.
+    Ignored,
+    /// Pushes a value that has no parts.
+    Push(Value),
+    EmptyTuple,
+    EmptyList,
+    EmptyDict,
+    /// Makes a tuple of the topmost values.
+    Tuple(usize),
+    /// Makes a tuple of the values down to the mark.
+    TupleToMark,
+    /// Stores the topmost value under this index of the memo.
+    Store(u32),
+    /// Stores it under the next index.
+    StoreNext,
+    Load(u32),
+    /// Names a global by two texts on the stack.
+    Global,
+    /// Names a storage of the archive.
+    PersistentId,
+    /// Calls a function.
+    Reduce,
+    SetItem,
+    SetItemsToMark,
+    Append,
+    AppendToMark,
+    /// Sets attributes.
+    Build,
+}
+
+/// The pickle's bytes still to read.
+pub(super) struct Code<'a> {
+    bytes: &'a [u8],
+}
+
+impl<'a> Code<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes }
+    }
+
+    /// Reads the next instruction.
+    pub(super) fn next(&mut self) -> Result<Opcode, PthError> {
+        Ok(match self.byte()? {
+            b'.' => Opcode::Stop,
+            0x80 => self.ignore(1)?,
+            0x95 => self.ignore(8)?,
+            b'(' => Opcode::Push(Value::Mark),
+            b'N' => Opcode::Push(Value::Nothing),
+            0x88 | 0x89 => Opcode::Push(Value::Bool),
+            b'K' => Opcode::Push(Value::Int(self.unsigned(1)? as i64)),
+            b'M' => Opcode::Push(Value::Int(self.unsigned(2)? as i64)),
+            b'J' => Opcode::Push(Value::Int(i64::from(self.unsigned(4)? as u32 as i32))),
+            0x8a => Opcode::Push(Value::Int(self.long()?)),
+            b'X' => Opcode::Push(self.text(4)?),
+            0x8c => Opcode::Push(self.text(1)?),
+            b'}' => Opcode::EmptyDict,
+            b']' => Opcode::EmptyList,
+            b')' => Opcode::EmptyTuple,
+            b't' => Opcode::TupleToMark,
+            opcode @ 0x85..=0x87 => Opcode::Tuple(usize::from(opcode - 0x84)),
+            b'q' => Opcode::Store(self.unsigned(1)? as u32),
+            b'r' => Opcode::Store(self.unsigned(4)? as u32),
+            0x94 => Opcode::StoreNext,
+            b'h' => Opcode::Load(self.unsigned(1)? as u32),
+            b'j' => Opcode::Load(self.unsigned(4)? as u32),
+            b'c' => {
+                let (module, name) = (self.line()?, self.line()?);
+                Opcode::Push(Value::Global(Global::find(&module, &name)?))
+            }
+            0x93 => Opcode::Global,
+            b'Q' => Opcode::PersistentId,
+            b'R' => Opcode::Reduce,
+            b's' => Opcode::SetItem,
+            b'u' => Opcode::SetItemsToMark,
+            b'a' => Opcode::Append,
+            b'e' => Opcode::AppendToMark,
+            b'b' => Opcode::Build,
+            other => {
+                return Err(malformed(&format!("pickle opcode 0x{other:02x} is none that tensors need")));
+            }
+        })
+    }
+
+    fn ignore(&mut self, count: usize) -> Result<Opcode, PthError> {
+        self.take(count).map(|_| Opcode::Ignored)
+    }
+
+    fn long(&mut self) -> Result<i64, PthError> {
+        let length = self.byte()?;
+        let bytes = self.take(usize::from(length))?;
+        if bytes.len() > 8 {
+            return Err(malformed("a number has more than 64 bits"));
+        }
+        let sign = if bytes.last().is_some_and(|byte| byte & 0x80 != 0) { 0xff } else { 0 };
+        let mut number = [sign; 8];
+        number[..bytes.len()].copy_from_slice(bytes);
+        Ok(i64::from_le_bytes(number))
+    }
+
+    fn text(&mut self, width: usize) -> Result<Value, PthError> {
+        let length = self.unsigned(width)? as usize;
+        let text = std::str::from_utf8(self.take(length)?).map_err(|_| malformed("a text is no UTF-8"))?;
+        Ok(Value::Text(text.into()))
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], PthError> {
+        let (taken, rest) =
+            self.bytes.split_at_checked(count).ok_or_else(|| malformed("its pickle ends early"))?;
+        self.bytes = rest;
+        Ok(taken)
+    }
+
+    fn byte(&mut self) -> Result<u8, PthError> {
+        Ok(self.take(1)?[0])
+    }
+
+    fn unsigned(&mut self, width: usize) -> Result<u64, PthError> {
+        let mut number = [0; 8];
+        number[..width].copy_from_slice(self.take(width)?);
+        Ok(u64::from_le_bytes(number))
+    }
+
+    fn line(&mut self) -> Result<String, PthError> {
+        let end = self
+            .bytes
+            .iter()
+            .position(|byte| *byte == b'\n')
+            .ok_or_else(|| malformed("its pickle ends early"))?;
+        let line = String::from_utf8_lossy(self.take(end)?).into_owned();
+        self.take(1)?;
+        Ok(line)
+    }
+}
