@@ -39,7 +39,7 @@ impl Layer {
 }
 
 /// A residual block: two convolutions, and one on the shortcut where the shape changes.
-pub(super) struct Block {
+pub(super) struct BlockLayers {
     pub(super) first: Layer,
     pub(super) second: Layer,
     pub(super) shortcut: Option<Layer>,
@@ -51,7 +51,7 @@ pub(super) fn stem() -> Layer {
 }
 
 /// The residual blocks, in order.
-pub(super) fn blocks() -> Vec<Block> {
+pub(super) fn blocks() -> Vec<BlockLayers> {
     let mut blocks = Vec::new();
     let mut inputs = CHANNELS[0];
     for (layer, (count, outputs)) in BLOCKS.into_iter().zip(CHANNELS).enumerate() {
@@ -66,7 +66,7 @@ pub(super) fn blocks() -> Vec<Block> {
                 Layer::new(conv, norm, (inputs, outputs), 1, stride)
             });
             let (first, second) = (conv(1, (inputs, outputs), stride), conv(2, (outputs, outputs), 1));
-            blocks.push(Block { first, second, shortcut });
+            blocks.push(BlockLayers { first, second, shortcut });
             inputs = outputs;
         }
     }

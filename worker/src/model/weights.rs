@@ -26,7 +26,7 @@ pub enum WeightsSource {
     File(PathBuf),
     /// A file to fetch once into the cache.
     Url {
-        /// Where it lies; https.
+        /// Its address; https.
         url: Url,
         /// What its SHA-256 begins with.
         sha256: String,

@@ -30,7 +30,7 @@ pub struct Dispatcher {
 }
 
 /// A job with its started mark set.
-struct Started<'a> {
+struct StartedJob<'a> {
     /// Whether it may have been worked on before.
     repeated: bool,
     isolation: Isolation<'a>,
@@ -81,7 +81,7 @@ impl Dispatcher {
 
     async fn attempt(&self, job: &Envelope, redelivered: bool) -> (Outcome, Option<Isolation<'_>>) {
         match self.start(job, redelivered).await {
-            Ok(Started { repeated, isolation }) => {
+            Ok(StartedJob { repeated, isolation }) => {
                 (attempt::run(&self.worker, job, repeated).await, Some(isolation))
             }
             Err(outcome) => (outcome, None),
@@ -89,19 +89,19 @@ impl Dispatcher {
     }
 
     /// Sets the started mark, and waits until a suspect is alone.
-    async fn start(&self, job: &Envelope, redelivered: bool) -> Result<Started<'_>, Outcome> {
+    async fn start(&self, job: &Envelope, redelivered: bool) -> Result<StartedJob<'_>, Outcome> {
         let record = JobRecord::new(&self.worker, job);
         let shared = self.alone.read().await;
         match record.start(redelivered, Company::Shared).await {
             Ok(Start::Run) => {
-                Ok(Started { repeated: redelivered || job.attempt > 1, isolation: Either::Left(shared) })
+                Ok(StartedJob { repeated: redelivered || job.attempt > 1, isolation: Either::Left(shared) })
             }
             Ok(Start::RunAlone { crashes }) => {
                 drop(shared);
                 let alone = self.alone.write().await;
                 tracing::warn!(job = %record, crashes, "an earlier worker died while it held this job: it runs alone");
                 match record.start(false, Company::Alone).await {
-                    Ok(Start::Run) => Ok(Started { repeated: true, isolation: Either::Right(alone) }),
+                    Ok(Start::Run) => Ok(StartedJob { repeated: true, isolation: Either::Right(alone) }),
                     other => Err(not_started(other)),
                 }
             }

@@ -1,8 +1,8 @@
 //! The end that a worker brings upon itself: what hangs inside a decoder or libtorch cannot be stopped, so
 //! the process must end.
 //!
-//! Owns the word that any part may say, and who is blamed. Does not own the end itself (see
-//! [`crate::run`]): no new jobs, everything held let go at once, a non-zero exit code. Invariant: from the
+//! Owns the report that any part may make, and which jobs are suspects. Does not own the end itself (see
+//! [`crate::run`]): no new jobs, every job in flight released at once, a non-zero exit code. Invariant: from the
 //! report on, no further job is taken up.
 
 use std::sync::{Arc, OnceLock};
@@ -35,13 +35,13 @@ impl Fatal {
         Self { report: Arc::default(), reported: CancellationToken::new(), consuming }
     }
 
-    /// Ends the process because of one job, for `reason`. The caller leaves that job's started mark and
-    /// lets go of its delivery; the marks of all others are taken back. The first report counts.
+    /// Ends the process because of one job, for `reason`. The caller leaves that job's started mark in
+    /// place and its delivery unanswered; the marks of all others are taken back. The first report counts.
     pub fn report(&self, reason: impl Into<String>) {
         self.end(reason.into(), Blamed::Reporter);
     }
 
-    /// Ends the process where any job held may be the cause: all keep their started marks, so each runs
+    /// Ends the process where any job in flight may be the cause: all keep their started marks, so each runs
     /// alone next time and shows whether it was.
     pub fn report_suspecting_all(&self, reason: impl Into<String>) {
         self.end(reason.into(), Blamed::Everybody);
@@ -59,14 +59,14 @@ impl Fatal {
         self.report.get().map(|report| report.reason.as_str())
     }
 
-    /// Whether the jobs let go keep their started marks.
+    /// Whether the jobs that are released keep their started marks.
     #[must_use]
     pub fn suspects_all(&self) -> bool {
         self.report.get().is_some_and(|report| report.blamed == Blamed::Everybody)
     }
 
     fn end(&self, reason: String, blamed: Blamed) {
-        // Whoever comes second reports what the same end will bring about anyway.
+        // A second report asks for the end that is under way already.
         let _ = self.report.set(Report { reason, blamed });
         self.consuming.cancel();
         self.reported.cancel();

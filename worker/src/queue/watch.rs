@@ -78,7 +78,7 @@ impl Ear {
 
     fn look(&mut self, now: Instant, look: Look) -> Hearing {
         if !look.connected {
-            // Being connected again is what is waited for; the count of renewals stands.
+            // Being connected again is what is waited for; the count of renewals stays.
             self.fine = now;
             return Hearing::Fine;
         }

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     drain::{End, drain},
-    start::{Started, start},
+    start::{StartedWorker, start},
 };
 use crate::queue::{counts::JobCounts, dispatch::Dispatcher, fatal::Fatal, heartbeat};
 
@@ -45,7 +45,7 @@ pub async fn run(settings: Settings, kinds: Vec<Kind>) -> anyhow::Result<()> {
         started = start(&settings, &kinds, &stop) => started?,
         () = stop.cancelled() => return Ok(()),
     };
-    let Started { worker, record, mut consumer, consuming } = started;
+    let StartedWorker { worker, record, mut consumer, consuming } = started;
 
     let fatal = Fatal::new(consuming.clone());
     let counts = JobCounts::new(consumer.queues().map(str::to_owned));

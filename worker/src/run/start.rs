@@ -23,7 +23,7 @@ use crate::{
 use crate::{training::Runs, worker::Worker};
 
 /// A worker that consumes.
-pub(super) struct Started {
+pub(super) struct StartedWorker {
     pub(super) worker: Arc<Worker>,
     pub(super) record: WorkerRecord,
     pub(super) consumer: Consumer,
@@ -36,7 +36,7 @@ pub(super) async fn start(
     settings: &Settings,
     kinds: &[Kind],
     stop: &CancellationToken,
-) -> anyhow::Result<Started> {
+) -> anyhow::Result<StartedWorker> {
     let boot = BootId::random();
     let name = format!("{}:{}", hostname(), std::process::id());
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -102,7 +102,7 @@ pub(super) async fn start(
         decoder,
         store,
     });
-    Ok(Started { worker, record, consumer, consuming })
+    Ok(StartedWorker { worker, record, consumer, consuming })
 }
 
 #[cfg(feature = "model")]

@@ -22,7 +22,7 @@ const LANES: usize = 16;
 pub(super) type Features = [f32; DIMENSIONS];
 
 /// A sample as the head sees it.
-pub(super) struct Row {
+pub(super) struct Example {
     /// Standardised features.
     pub(super) features: Features,
     /// Standardised target.
@@ -34,26 +34,26 @@ pub(super) fn predict(parameters: &[f32], features: &Features) -> f32 {
     dot(&parameters[..DIMENSIONS], features) + parameters[DIMENSIONS]
 }
 
-/// Returns the gradient sum of the leaves below `node`, added along the tree. `row` gives the samples of
+/// Returns the gradient sum of the leaves below `node`, added along the tree. `example` gives the samples of
 /// the step by position, of which there are `items`.
 pub(super) fn gradient_sum(
     parameters: &[f32],
     node: Node,
     leaves: u32,
     items: usize,
-    row: impl Fn(usize) -> Row,
+    example: impl Fn(usize) -> Example,
 ) -> GradientSum {
-    let mut leaf = |leaf| Some(leaf_sum(parameters, leaf_range(leaf, leaves, items).map(&row)));
+    let mut leaf = |leaf| Some(leaf_sum(parameters, leaf_range(leaf, leaves, items).map(&example)));
     node.reduce(&HashMap::new(), &mut leaf, &|a, b| a.plus(&b)).expect("every leaf has a sum")
 }
 
-fn leaf_sum(parameters: &[f32], rows: impl Iterator<Item = Row>) -> GradientSum {
+fn leaf_sum(parameters: &[f32], examples: impl Iterator<Item = Example>) -> GradientSum {
     let mut sum = GradientSum::zero();
-    for row in rows {
-        let error = predict(parameters, &row.features) - row.target;
+    for example in examples {
+        let error = predict(parameters, &example.features) - example.target;
         let slope = 2.0 * error;
         let (weights, bias) = sum.gradient.split_at_mut(DIMENSIONS);
-        for (gradient, feature) in weights.iter_mut().zip(&row.features) {
+        for (gradient, feature) in weights.iter_mut().zip(&example.features) {
             *gradient += slope * feature;
         }
         bias[0] += slope;
@@ -85,9 +85,9 @@ mod tests {
 
     use super::*;
 
-    fn row(at: usize) -> Row {
+    fn example(at: usize) -> Example {
         let features = std::array::from_fn(|i| ((at * 31 + i * 7) % 13) as f32 / 13.0 - 0.5);
-        Row { features, target: at as f32 / 10.0 }
+        Example { features, target: at as f32 / 10.0 }
     }
 
     fn parameters() -> Vec<f32> {
@@ -97,11 +97,12 @@ mod tests {
     #[test]
     fn gradients_are_those_of_finite_differences() {
         let loss = |parameters: &[f32]| {
-            let errors = (0..7).map(|at| f64::from(predict(parameters, &row(at).features) - row(at).target));
+            let errors =
+                (0..7).map(|at| f64::from(predict(parameters, &example(at).features) - example(at).target));
             errors.map(|error| error * error).sum::<f64>()
         };
         let parameters = parameters();
-        let sum = gradient_sum(&parameters, Node::root(4), 4, 7, row);
+        let sum = gradient_sum(&parameters, Node::root(4), 4, 7, example);
         assert!((sum.squared_error - loss(&parameters)).abs() < 1e-5);
         for at in [0, 100, DIMENSIONS] {
             let (mut up, mut down) = (parameters.clone(), parameters.clone());
@@ -115,24 +116,24 @@ mod tests {
     #[test]
     fn the_sum_of_two_nodes_has_the_bits_of_their_parent() {
         let parameters = parameters();
-        let whole = gradient_sum(&parameters, Node::root(16), 16, 50, row);
+        let whole = gradient_sum(&parameters, Node::root(16), 16, 50, example);
         let (left, right) = Node::root(16).children().unwrap();
-        let left = gradient_sum(&parameters, left, 16, 50, row);
-        let right = gradient_sum(&parameters, right, 16, 50, row);
+        let left = gradient_sum(&parameters, left, 16, 50, example);
+        let right = gradient_sum(&parameters, right, 16, 50, example);
         assert_eq!(left.plus(&right).to_bytes(), whole.to_bytes());
     }
 
     #[test]
     fn empty_leaves_add_nothing() {
-        let sum = gradient_sum(&parameters(), Node::root(16), 16, 3, row);
-        let flat = gradient_sum(&parameters(), Node::root(1), 1, 3, row);
+        let sum = gradient_sum(&parameters(), Node::root(16), 16, 3, example);
+        let flat = gradient_sum(&parameters(), Node::root(1), 1, 3, example);
         assert!((sum.squared_error - flat.squared_error).abs() < 1e-9);
     }
 
     /// The bits are part of the fingerprint: a change here needs a new one.
     #[test]
     fn bits_are_pinned() {
-        let sum = gradient_sum(&parameters(), Node::root(16), 16, 50, row);
+        let sum = gradient_sum(&parameters(), Node::root(16), 16, 50, example);
         assert_eq!(common::digest::Digest::of(&sum.to_bytes()).prefix(16), "9f5c87ae46df9583");
     }
 }

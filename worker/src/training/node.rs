@@ -22,13 +22,13 @@ pub fn answer(args: &TrainEpochArgs, data: &RunData, parameters: &[f32]) -> Opti
         return None;
     }
     let items = plan.pass_items(phase, step);
-    let row = |position| data.row(phase, epoch, step, position);
+    let example = |position| data.example(phase, epoch, step, position);
     Some(match phase {
-        Phase::Train => head::gradient_sum(parameters, node, plan.leaves, items, row).to_bytes(),
+        Phase::Train => head::gradient_sum(parameters, node, plan.leaves, items, example).to_bytes(),
         Phase::Valid | Phase::Test => {
             let range = node_range(node, plan.leaves, items);
             let predictions: Vec<f32> =
-                range.map(|position| head::predict(parameters, &row(position).features)).collect();
+                range.map(|position| head::predict(parameters, &example(position).features)).collect();
             encode_f32(&predictions)
         }
     })

@@ -17,7 +17,7 @@ use common::{
 use dataset::split::epoch_order;
 use tokio::sync::OnceCell;
 
-use super::head::{Features, Row};
+use super::head::{Example, Features};
 use crate::outcome::JobError;
 
 /// Runs kept at once.
@@ -86,14 +86,14 @@ impl RunData {
 
     /// Returns the sample at `position` of a pass, standardised.
     #[must_use]
-    pub(super) fn row(&self, phase: Phase, epoch: u32, step: u32, position: usize) -> Row {
+    pub(super) fn example(&self, phase: Phase, epoch: u32, step: u32, position: usize) -> Example {
         let (train, valid) = (self.plan.train as usize, self.plan.valid as usize);
         let at = match phase {
             Phase::Train => self.epoch_order(epoch)[self.plan.step_range(step).start + position] as usize,
             Phase::Valid => train + position,
             Phase::Test => train + valid + position,
         };
-        Row { features: self.features(at), target: self.samples[at].target }
+        Example { features: self.features(at), target: self.samples[at].target }
     }
 
     fn features(&self, at: usize) -> Features {
