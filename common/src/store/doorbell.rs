@@ -19,16 +19,16 @@ use crate::ids::SubmissionId;
 /// Pause before subscribing again after the subscription was lost.
 const RESUBSCRIBE_PAUSE: Duration = Duration::from_millis(500);
 
-type Waiters = Arc<Mutex<HashMap<SubmissionId, Weak<Notify>>>>;
+/// What a doorbell is of: one submission, or all that have no doorbell of their own.
+type Subject = Option<SubmissionId>;
 
 /// All doorbells of this process. Clones share them.
 #[derive(Clone, Default)]
 pub struct Doorbells {
-    waiters: Waiters,
-    newcomers: Arc<Notify>,
+    waiters: Arc<Mutex<HashMap<Subject, Vec<Weak<Notify>>>>>,
 }
 
-/// One submission's doorbell, or that of all others.
+/// One waiter's doorbell. Each waiter has its own, so that none takes a ring meant for another.
 pub struct Doorbell {
     notify: Arc<Notify>,
 }
@@ -41,30 +41,41 @@ impl Doorbell {
 }
 
 impl Doorbells {
-    /// Returns the doorbell of `submission`.
+    /// Returns a new doorbell of `submission`.
     #[must_use]
     pub fn of(&self, submission: SubmissionId) -> Doorbell {
-        let mut waiters = self.waiters.lock().expect("no holder of this lock panics");
-        if let Some(notify) = waiters.get(&submission).and_then(Weak::upgrade) {
-            return Doorbell { notify };
-        }
-        let notify = Arc::new(Notify::new());
-        waiters.retain(|_, waiter| waiter.strong_count() > 0);
-        waiters.insert(submission, Arc::downgrade(&notify));
-        Doorbell { notify }
+        self.add(Some(submission))
     }
 
-    /// Returns the doorbell of the submissions that nobody here waits for, such as new ones.
+    /// Returns a new doorbell of the submissions that have none here, such as new ones.
     #[must_use]
     pub fn newcomers(&self) -> Doorbell {
-        Doorbell { notify: self.newcomers.clone() }
+        self.add(None)
+    }
+
+    fn add(&self, subject: Subject) -> Doorbell {
+        let mut waiters = self.waiters.lock().expect("no holder of this lock panics");
+        // Entries are added here alone, so forgetting those that nobody waits on here bounds the map.
+        waiters.retain(|_, bells| {
+            bells.retain(|bell| bell.strong_count() > 0);
+            !bells.is_empty()
+        });
+        let notify = Arc::new(Notify::new());
+        waiters.entry(subject).or_default().push(Arc::downgrade(&notify));
+        Doorbell { notify }
     }
 
     fn ring(&self, submission: SubmissionId) {
         let waiters = self.waiters.lock().expect("no holder of this lock panics");
-        match waiters.get(&submission).and_then(Weak::upgrade) {
-            Some(notify) => notify.notify_one(),
-            None => self.newcomers.notify_one(),
+        let bells = |subject| -> Vec<Arc<Notify>> {
+            waiters.get(&subject).into_iter().flatten().filter_map(Weak::upgrade).collect()
+        };
+        let mut rung = bells(Some(submission));
+        if rung.is_empty() {
+            rung = bells(None);
+        }
+        for notify in rung {
+            notify.notify_one();
         }
     }
 }
@@ -101,5 +112,43 @@ impl Store {
                 doorbells.ring(submission);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn rang(doorbell: &Doorbell) -> bool {
+        let hour = Duration::from_secs(3600);
+        tokio::time::timeout(Duration::from_millis(10), doorbell.wait(hour)).await.is_ok()
+    }
+
+    #[tokio::test]
+    async fn every_waiter_of_a_submission_hears_each_ring() {
+        let (doorbells, id) = (Doorbells::default(), SubmissionId::now());
+        let (newcomers, other) = (doorbells.newcomers(), doorbells.of(SubmissionId::now()));
+        let waiters = [doorbells.of(id), doorbells.of(id), doorbells.of(id)];
+        for _ in 0..2 {
+            doorbells.ring(id);
+            for waiter in &waiters {
+                assert!(rang(waiter).await);
+            }
+            assert!(!rang(&waiters[0]).await, "one ring wakes once");
+        }
+        assert!(!rang(&newcomers).await && !rang(&other).await);
+        drop(waiters);
+        doorbells.ring(id);
+        assert!(rang(&newcomers).await, "nobody else waits for this submission");
+    }
+
+    #[test]
+    fn doorbells_that_nobody_waits_on_are_forgotten() {
+        let doorbells = Doorbells::default();
+        for _ in 0..100 {
+            drop(doorbells.of(SubmissionId::now()));
+        }
+        let _kept = doorbells.newcomers();
+        assert_eq!(doorbells.waiters.lock().unwrap().len(), 1);
     }
 }
