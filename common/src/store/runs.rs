@@ -105,8 +105,9 @@ impl Store {
         })
     }
 
-    /// Returns the answers to parameter version `version`, by node name; nothing when that is not the current
-    /// version: the store was put back to an older state, say, whose answers must not be taken for these.
+    /// Returns those answers to parameter version `version` that there are for `wanted`, which names at least one
+    /// node; nothing when that is not the current version: the store was put back to an older state, say, whose
+    /// answers must not be taken for these.
     ///
     /// # Errors
     /// When Redis does not serve.
@@ -114,14 +115,16 @@ impl Store {
         &self,
         run: SubmissionId,
         version: u64,
-    ) -> Result<Option<HashMap<String, Vec<u8>>>, StoreError> {
+        wanted: &[Node],
+    ) -> Result<Option<HashMap<Node, Vec<u8>>>, StoreError> {
+        let names: Vec<String> = wanted.iter().map(Node::to_string).collect();
         let mut pipe = redis::pipe();
-        pipe.atomic()
-            .hget(self.keys.submission(run), "version")
-            .hgetall(self.keys.of_submission(run, "nodes"));
-        let (current, nodes): (Option<u64>, HashMap<String, Vec<u8>>) =
+        pipe.atomic().hget(self.keys.submission(run), "version");
+        pipe.cmd("HMGET").arg(self.keys.of_submission(run, "nodes")).arg(names);
+        let (current, answers): (Option<u64>, Vec<Option<Vec<u8>>>) =
             pipe.query_async(&mut self.connection.clone()).await?;
-        Ok((current == Some(version)).then_some(nodes))
+        let answered = wanted.iter().zip(answers).filter_map(|(node, bytes)| Some((*node, bytes?)));
+        Ok((current == Some(version)).then(|| answered.collect()))
     }
 
     /// Keeps a document of the run (`plan`, `checkpoint`, `report`, `head`) as JSON.

@@ -5,10 +5,14 @@ use std::time::Duration;
 use common::{
     digest::Digest,
     ids::{BootId, SubmissionId},
-    job::outcome::{FailureReason, ItemFailure, ItemResult},
+    job::{
+        discard::DiscardReason,
+        outcome::{FailureReason, ItemFailure, ItemResult},
+    },
     store::{
-        Claim, Company, DeadLetter, DeadPlace, Finish, Holder, JobRef, JobState, NewSubmission, NodeFinish,
-        Opening, Parameters, Requeue, Start, State, Store, StoreConfig, StoreError, SubmissionKind, Touch,
+        Claim, Company, DeadLetter, DeadPlace, Finish, Holder, JobRef, JobState, MarkState, NewSubmission,
+        NodeFinish, Opening, Parameters, Requeue, Start, State, Store, StoreConfig, StoreError,
+        SubmissionKind, Touch,
     },
     training::tree::Node,
 };
@@ -173,11 +177,11 @@ async fn answers_to_an_older_version_have_no_effect_and_differing_ones_are_repor
     assert_eq!(answer(1, b"sum").await, NodeFinish::Applied);
     assert_eq!(answer(1, b"sum").await, NodeFinish::WithoutEffect("it is finished already"));
     assert_eq!(answer(1, b"mus").await, NodeFinish::Conflict);
-    assert_eq!(store.nodes(run, 1).await.unwrap().unwrap()[&node.to_string()], b"sum");
-    assert_eq!(store.nodes(run, 2).await.unwrap(), None, "answers to another version are nobody's");
+    assert_eq!(store.nodes(run, 1, &[node]).await.unwrap().unwrap()[&node], b"sum");
+    assert_eq!(store.nodes(run, 2, &[node]).await.unwrap(), None, "answers to another version are nobody's");
     put(2).await;
     assert_eq!(answer(1, b"sum").await, NodeFinish::WithoutEffect("it is of another generation or version"));
-    assert!(store.nodes(run, 2).await.unwrap().unwrap().is_empty());
+    assert!(store.nodes(run, 2, &[node]).await.unwrap().unwrap().is_empty());
     assert_eq!(store.parameters(run).await.unwrap().unwrap().version, 2);
 }
 
@@ -214,7 +218,7 @@ async fn an_attempt_that_stops_half_way_keeps_what_it_resolved_and_why_it_stoppe
     let record = store.submission(id).await.unwrap().unwrap();
     assert_eq!((record.state, record.succeeded, record.jobs_finished), (State::Running, 1, 0));
     let mark = store.job_mark(id, "0").await.unwrap().unwrap();
-    assert_eq!((mark.state.as_str(), mark.history.len()), ("released", 2));
+    assert_eq!((mark.state, mark.history.len()), (MarkState::Released, 2));
     assert_eq!(mark.history[0].error, "the disk is slow");
     assert_eq!(mark.history[0].worker.as_deref(), Some("here:1"));
     assert_eq!(
@@ -407,7 +411,7 @@ async fn dead_letters_are_read_in_pages_oldest_first() {
         submission: None,
         job: None,
         message_type: None,
-        reason: "rejected".to_owned(),
+        reason: DiscardReason::Rejected,
         error: "no job".to_owned(),
         attempts: 0,
         generation: 0,

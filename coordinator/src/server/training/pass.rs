@@ -142,15 +142,9 @@ impl<'a> Passes<'a> {
     ) -> Result<(), RunError> {
         let until = Instant::now() + limit;
         loop {
-            let stored = self.context.store.nodes(self.run, version).await?;
-            let mut stored = stored.ok_or(RunError::Forgotten)?;
-            missing.retain(|node| match stored.remove(&node.to_string()) {
-                Some(bytes) => {
-                    answers.insert(*node, bytes);
-                    false
-                }
-                None => true,
-            });
+            let stored = self.context.store.nodes(self.run, version, missing).await?;
+            answers.extend(stored.ok_or(RunError::Forgotten)?);
+            missing.retain(|node| !answers.contains_key(node));
             if missing.is_empty() || Instant::now() >= until {
                 return Ok(());
             }
