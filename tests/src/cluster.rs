@@ -12,7 +12,7 @@ use std::{
 use common::{
     ids::{BootId, SubmissionId},
     job::outcome::ItemResult,
-    store::{State, Store, StoreConfig, Submission, SubmissionKind},
+    store::{MarkState, State, Store, StoreConfig, Submission, SubmissionKind},
 };
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, process::Command, sync::SemaphorePermit};
@@ -281,7 +281,7 @@ impl Cluster {
         let marks = self.store.job_marks(id).await.expect("Redis answers");
         marks
             .into_iter()
-            .filter(|(_, mark)| mark.state == "started" && mark.boot == Some(boot))
+            .filter(|(_, mark)| mark.state == MarkState::Started && mark.boot == Some(boot))
             .map(|(name, _)| name)
             .collect()
     }

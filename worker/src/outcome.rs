@@ -4,7 +4,7 @@
 //! effects: the queue's `settle` module is the only place that turns an outcome into them.
 
 use common::{
-    job::outcome::ItemResult,
+    job::{discard::DiscardReason, outcome::ItemResult},
     store::{Pause, StoreError},
     training::tree::Node,
 };
@@ -36,7 +36,7 @@ pub enum Outcome {
     /// The job is dead-lettered.
     Discard {
         /// Its class, for statistics.
-        reason: &'static str,
+        reason: DiscardReason,
         /// What happened.
         error: String,
     },
@@ -48,7 +48,7 @@ pub enum Outcome {
 
 impl Outcome {
     /// Makes a [`Outcome::Discard`].
-    pub fn discard(reason: &'static str, error: impl Into<String>) -> Self {
+    pub fn discard(reason: DiscardReason, error: impl Into<String>) -> Self {
         Self::Discard { reason, error: error.into() }
     }
 

@@ -12,7 +12,10 @@ use lapin::{
     types::{AMQPValue, FieldTable, ShortString},
 };
 
-use crate::job::envelope::{Envelope, EnvelopeError, MAX_BODY_BYTES};
+use crate::job::{
+    discard::DiscardReason,
+    envelope::{Envelope, EnvelopeError, MAX_BODY_BYTES},
+};
 
 const ATTEMPT: &str = "subwatch-attempt";
 const MAX_ATTEMPTS: &str = "subwatch-max-attempts";
@@ -39,9 +42,8 @@ pub struct Message {
 /// Why a message was discarded, by whom and from where.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeadNote {
-    /// The class of reason: `poison`, `attempts`, `invalid`, …; what the broker discards itself has the
-    /// broker's words, such as `delivery_limit`.
-    pub reason: String,
+    /// The class of reason.
+    pub reason: DiscardReason,
     /// The error behind it.
     pub error: String,
     /// Who discarded it.
@@ -148,7 +150,7 @@ impl Message {
                 headers.insert(name.into(), long_string(&text));
             }
         }
-        headers.insert(DEAD_REASON.into(), long_string(&note.reason));
+        headers.insert(DEAD_REASON.into(), long_string(&note.reason.to_string()));
         headers.insert(DEAD_ERROR.into(), long_string(&note.error));
         for (name, text) in [(DEAD_WORKER, &note.worker), (DEAD_ORIGIN, &note.origin)] {
             if let Some(text) = text {
@@ -172,7 +174,7 @@ impl Message {
     pub fn dead_note(&self) -> DeadNote {
         if let Some(reason) = self.text(DEAD_REASON) {
             return DeadNote {
-                reason,
+                reason: DiscardReason::from(reason.as_str()),
                 error: self.text(DEAD_ERROR).unwrap_or_default(),
                 worker: self.text(DEAD_WORKER),
                 origin: self.text(DEAD_ORIGIN),
@@ -190,7 +192,7 @@ impl Message {
         let place = origin.as_deref().unwrap_or("an unnamed queue");
         DeadNote {
             error: format!("discarded by the broker from {place}: {reason}"),
-            reason,
+            reason: DiscardReason::from(reason.as_str()),
             worker: None,
             origin,
         }
@@ -364,7 +366,7 @@ mod tests {
 
     fn note(error: &str) -> DeadNote {
         DeadNote {
-            reason: "poison".to_owned(),
+            reason: DiscardReason::Poison,
             error: error.to_owned(),
             worker: Some("worker-1".to_owned()),
             origin: Some("subwatch.embed.v1".to_owned()),
@@ -504,8 +506,8 @@ mod tests {
             Message { properties: BasicProperties::default().with_headers(headers), body: Vec::new() };
         let note = message.dead_note();
         assert_eq!(
-            (note.reason.as_str(), note.origin.as_deref()),
-            ("delivery_limit", Some("subwatch.embed.v1"))
+            (&note.reason, note.origin.as_deref()),
+            (&DiscardReason::DeliveryLimit, Some("subwatch.embed.v1"))
         );
         assert_eq!(note.error, "discarded by the broker from subwatch.embed.v1: delivery_limit");
     }

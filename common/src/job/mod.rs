@@ -2,6 +2,7 @@
 
 pub mod args;
 pub mod crawl;
+pub mod discard;
 pub mod envelope;
 pub mod kind;
 pub mod outcome;

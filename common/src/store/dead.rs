@@ -9,6 +9,7 @@ use redis::Script;
 use serde::{Deserialize, Serialize};
 
 use super::{Mishap, Store, StoreError};
+use crate::job::discard::DiscardReason;
 
 static UNBURY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/unbury.lua")));
 static BURY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/bury.lua")));
@@ -25,8 +26,8 @@ pub struct DeadLetter {
     pub job: Option<String>,
     /// Message type, such as `embed.v1`.
     pub message_type: Option<String>,
-    /// Why it was discarded: `poison`, `attempts`, `expired`, `rejected`, `delivery_limit`, …
-    pub reason: String,
+    /// Why it was discarded.
+    pub reason: DiscardReason,
     /// The error behind the reason.
     pub error: String,
     /// Attempts made.

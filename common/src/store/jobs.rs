@@ -3,7 +3,7 @@
 //! Owns what a worker writes about a job; does not own the submission's record. Invariant: an outcome is
 //! applied once per job and generation, however often the job is delivered.
 
-use std::{collections::HashMap, sync::LazyLock, time::Duration};
+use std::{collections::HashMap, fmt, sync::LazyLock, time::Duration};
 
 use redis::{Script, ScriptInvocation};
 use serde::{Deserialize, Serialize};
@@ -136,11 +136,42 @@ pub enum JobState {
     Dead,
 }
 
+/// Where a job is that a worker has received at least once.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MarkState {
+    /// A worker works on it.
+    Started,
+    /// A worker holds it until it can run alone.
+    Waiting,
+    /// It waits for a source to be available again.
+    Paused,
+    /// It waits for its next attempt.
+    Released,
+    /// An operator gave it another chance.
+    Requeued,
+    /// It is being discarded, since every worker that ran it alone died.
+    Poisoned,
+    /// A worker resolved its items.
+    Done,
+    /// It was discarded.
+    Dead,
+    /// A state of another version.
+    #[serde(untagged)]
+    Other(String),
+}
+
+impl fmt::Display for MarkState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// One job's mark, as the sweeper reads it.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct JobStatus {
-    /// `started`, `waiting` for its turn to run alone, `paused`, `released`, `requeued`, `poisoned`, `done` or `dead`.
-    pub state: String,
+    /// Where the job is.
+    pub state: MarkState,
     /// Generation of the mark.
     #[serde(default)]
     pub generation: u32,
@@ -194,9 +225,9 @@ pub struct Mishap {
 impl JobStatus {
     /// Makes the mark of a job in a state that nothing has happened to.
     #[must_use]
-    pub fn new(state: &str) -> Self {
+    pub fn new(state: MarkState) -> Self {
         Self {
-            state: state.to_owned(),
+            state,
             generation: 0,
             touched_ms: 0,
             not_before_ms: 0,
@@ -212,7 +243,7 @@ impl JobStatus {
     /// Whether nothing more will happen to the job.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.state == "done" || self.state == "dead"
+        matches!(self.state, MarkState::Done | MarkState::Dead)
     }
 }
 

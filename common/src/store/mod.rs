@@ -39,7 +39,9 @@ pub use self::{
     dead::{DeadLetter, DeadPlace},
     doorbell::{Doorbell, Doorbells},
     idempotency::Claim,
-    jobs::{Company, Finish, Holder, JobRef, JobState, JobStatus, Mishap, Pause, Requeue, Start, Touch},
+    jobs::{
+        Company, Finish, Holder, JobRef, JobState, JobStatus, MarkState, Mishap, Pause, Requeue, Start, Touch,
+    },
     keys::{BUCKETS, bucket_of},
     manners::{Admission, Lease, Limits, PausedSource, Verdict},
     quota::{QuotaDay, QuotaUse, Spending},

@@ -1,7 +1,31 @@
 //! Jobs of a submission, and what befell them.
 
-use common::{ids::SubmissionId, store::SubmissionKind};
+use std::fmt;
+
+use common::{
+    ids::SubmissionId,
+    store::{MarkState, SubmissionKind},
+};
 use serde::{Deserialize, Serialize};
+
+/// Where a job is.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum JobStage {
+    /// It is not published yet.
+    Unpublished,
+    /// It is published, and no worker has received it.
+    Queued,
+    /// It has a mark: a worker received it.
+    #[serde(untagged)]
+    Marked(MarkState),
+}
+
+impl fmt::Display for JobStage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
 
 /// One job, as `GET /v1/submissions/{id}/jobs` shows it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -12,9 +36,8 @@ pub struct JobView {
     pub submission: SubmissionId,
     /// What kind of work it is.
     pub kind: SubmissionKind,
-    /// `unpublished`, `queued`, `started`, `waiting` for its turn to run alone, `paused`, `released`,
-    /// `requeued`, `poisoned`, `done` or `dead`.
-    pub state: String,
+    /// Where it is.
+    pub state: JobStage,
     /// Its items; nothing for a training job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<u32>,

@@ -19,14 +19,15 @@ pub use self::{
     access::Scope,
     crawl::{CrawlChannel, CrawlRequest},
     dead::{DeadFilter, DeadOutcome, DeadSelection, DeadView, Refused},
-    jobs::{JobView, MishapView, PauseView},
+    jobs::{JobStage, JobView, MishapView, PauseView},
     runs::{
         EpochReport, HeadView, LeftOut, RawReport, RunRequest, RunView, SampleView, SplitCounts, TestReport,
         TestedView,
     },
     similar::{NeighbourView, SimilarView},
     submissions::{
-        EmbeddingView, FetchRequest, ItemView, StoredImage, SubmissionRequest, SubmissionView, UploadedImage,
+        EmbeddingView, FetchRequest, ItemState, ItemView, StoredImage, SubmissionRequest, SubmissionView,
+        UploadedImage,
     },
     system::{
         DoctorCheck, DoctorView, PausedSourceView, QueueView, QuotaView, SpaceView, StatusView, Verdict,

@@ -1,5 +1,7 @@
 //! Submissions, their items and their jobs.
 
+use std::fmt;
+
 use common::{
     digest::Digest,
     ids::SubmissionId,
@@ -104,13 +106,38 @@ pub struct SubmissionView {
     pub run: Option<SubmissionId>,
 }
 
+/// Whether an item is resolved, and how.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ItemState {
+    /// Its job is not done.
+    Pending,
+    /// It has an embedding.
+    Embedded,
+    /// It has a prediction.
+    Predicted,
+    /// It was crawled.
+    Crawled,
+    /// It failed.
+    Failed,
+    /// A state of another version.
+    #[serde(untagged)]
+    Other(String),
+}
+
+impl fmt::Display for ItemState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
+}
+
 /// One line of `GET /v1/submissions/{id}/results`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ItemView {
     /// The item: a file name relative to its dataset, an upload's name, or a metadata line.
     pub item: String,
-    /// `embedded`, `predicted`, `crawled`, `failed` or `pending`.
-    pub state: String,
+    /// Whether it is resolved, and how.
+    pub state: ItemState,
     /// SHA-256 of the image, once known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Digest>,

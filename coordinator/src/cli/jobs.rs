@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 
 use clap::Args;
-use common::{ids::SubmissionId, store::State};
+use common::{
+    ids::SubmissionId,
+    store::{MarkState, State},
+};
 
 use super::{
     client::Client,
     exit::{CliError, Exit},
     output::{self, Format, plain, table, time_text},
 };
-use crate::api::JobView;
+use crate::api::{JobStage, JobView};
 
 /// Jobs that a table lists.
 const LISTED: usize = 40;
@@ -42,19 +45,20 @@ fn jobs_text(jobs: &[JobView]) -> String {
     if jobs.is_empty() {
         return "no jobs: nothing is going on".to_owned();
     }
-    let mut counts = BTreeMap::<&str, usize>::new();
+    let mut counts = BTreeMap::<String, usize>::new();
     for job in jobs {
-        *counts.entry(&job.state).or_default() += 1;
+        *counts.entry(job.state.to_string()).or_default() += 1;
     }
     let counts: Vec<String> = counts.iter().map(|(state, jobs)| format!("{jobs} {state}")).collect();
     let summary = format!("{} jobs: {}", jobs.len(), counts.join(", "));
     let mut rows = table(&["submission", "job›", "state", "items›", "crashes›", "seconds ago›", "worker"]);
-    let open: Vec<&JobView> = jobs.iter().filter(|job| job.state != "done").collect();
+    let open: Vec<&JobView> =
+        jobs.iter().filter(|job| job.state != JobStage::Marked(MarkState::Done)).collect();
     for job in open.iter().take(LISTED) {
         rows.add_row(vec![
             job.submission.to_string(),
             plain(&job.job),
-            plain(&job.state),
+            plain(&job.state.to_string()),
             job.items.map_or_else(|| "–".to_owned(), |items| items.to_string()),
             job.crashes.to_string(),
             job.touched_seconds_ago.map_or_else(|| "–".to_owned(), |seconds| format!("{seconds:.1}")),

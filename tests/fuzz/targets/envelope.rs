@@ -1,13 +1,16 @@
 //! Messages as a stranger may send them: AMQP properties and a body. What is a job survives its way back.
 #![no_main]
 
-use common::broker::{DeadNote, Message};
+use common::{
+    broker::{DeadNote, Message},
+    job::discard::DiscardReason,
+};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let Some(message) = Message::from_wire(bytes) else { return };
     let note = DeadNote {
-        reason: "rejected".to_owned(),
+        reason: DiscardReason::Rejected,
         error: "it is odd".to_owned(),
         worker: None,
         origin: Some("subwatch.embed.v1".to_owned()),

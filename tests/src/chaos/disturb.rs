@@ -18,7 +18,7 @@ use common::{
         envelope::{Envelope, MAX_BODY_BYTES},
         kind::Kind,
     },
-    store::{Submission, SubmissionKind},
+    store::{MarkState, Submission, SubmissionKind},
     topology::{self, Route},
 };
 use rand::{RngExt, SeedableRng};
@@ -395,7 +395,7 @@ impl<'a> Scene<'a> {
                         mark.state
                     ));
                 }
-                Some(mark) if mark.state == "started" => {
+                Some(mark) if mark.state == MarkState::Started => {
                     for worker in self.system.workers() {
                         let mut slot = self.system.slot(worker).await;
                         if slot.boot().is_none() || slot.boot() != mark.boot || slot.process().has_ended() {

@@ -17,7 +17,7 @@ use std::{
 
 use common::{
     ids::{BootId, SubmissionId},
-    store::{Store, StoreConfig, StoreError, Submission},
+    store::{MarkState, Store, StoreConfig, StoreError, Submission},
 };
 use serde_json::Value;
 use tokio::{
@@ -335,7 +335,7 @@ impl System {
         let mut held = Vec::new();
         for submission in self.running().await.unwrap_or_default() {
             let marks = self.ask(self.store.job_marks(submission.id)).await.unwrap_or_default();
-            let started = marks.into_iter().filter(|(_, mark)| mark.state == "started");
+            let started = marks.into_iter().filter(|(_, mark)| mark.state == MarkState::Started);
             held.extend(started.map(|(name, mark)| (submission.id, name, mark.boot)));
         }
         held

@@ -16,6 +16,7 @@ use common::{
     ids::{JobId, SubmissionId},
     job::{
         args::{Chunk, EmbedArgs, JobArgs},
+        discard::DiscardReason,
         envelope::{Envelope, EnvelopeError},
         kind::Kind,
     },
@@ -159,7 +160,7 @@ async fn a_dead_letter_says_why() {
     bench.publisher.publish(&job, &Route::Embed).await.unwrap();
     let delivery = next(&mut consumer).await;
     let note = DeadNote {
-        reason: "attempts".to_owned(),
+        reason: DiscardReason::Attempts,
         error: "attempt 5 of 5: the disk is full".to_owned(),
         worker: Some("host:17".to_owned()),
         origin: Some(delivery.queue.to_string()),
@@ -199,7 +200,7 @@ async fn what_is_no_job_is_delivered_as_an_error_and_can_be_buried() {
                 | EnvelopeError::InvalidBody { .. }
         ));
         let note = DeadNote {
-            reason: "rejected".to_owned(),
+            reason: DiscardReason::Rejected,
             error: error.to_string(),
             worker: None,
             origin: Some(delivery.queue.to_string()),
@@ -230,8 +231,8 @@ async fn what_the_broker_discards_itself_names_the_queue() {
     let letter = next(&mut dead).await;
     let note = letter.message.dead_note();
     assert_eq!(
-        (note.reason.as_str(), note.origin.as_deref()),
-        ("delivery_limit", Some("subwatch.predict.v1"))
+        (&note.reason, note.origin.as_deref()),
+        (&DiscardReason::DeliveryLimit, Some("subwatch.predict.v1"))
     );
     assert_eq!(letter.job.as_ref(), Ok(&job));
     letter.ack().await.unwrap();

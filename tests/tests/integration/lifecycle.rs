@@ -2,7 +2,7 @@
 
 use common::{
     ids::SubmissionId,
-    store::{JobStatus, Store, WorkerView},
+    store::{JobStatus, MarkState, Store, WorkerView},
 };
 use tests::{
     cluster::{Cluster, eventually},
@@ -34,10 +34,10 @@ async fn a_second_signal_ends_a_worker_at_once_and_another_does_its_jobs() {
     assert_eq!(status.code(), Some(1), "{status}: {log}");
     assert_eq!(log.matches("a second signal came before everything was finished;").count(), 1, "{log}");
     let marks = cluster.store.job_marks(id).await.unwrap();
-    let released = marks.values().filter(|mark| mark.state == "released").count();
+    let released = marks.values().filter(|mark| mark.state == MarkState::Released).count();
     tests::say(&format!("a second signal: {released} jobs released, {held:?} were held at the first"));
     assert!(released > 0, "{marks:?}");
-    assert!(!marks.values().any(|mark| mark.state == "started"), "{marks:?}");
+    assert!(!marks.values().any(|mark| mark.state == MarkState::Started), "{marks:?}");
     assert!(states(&cluster).await.is_empty(), "it has signed off");
 
     cluster.add_worker();
@@ -58,7 +58,7 @@ async fn a_worker_that_is_told_to_stop_finishes_what_it_holds() {
     let status = cluster.workers[0].ended().await;
     assert!(status.success(), "{status}: {}", cluster.workers[0].log());
     let marks = cluster.store.job_marks(id).await.unwrap();
-    let done = held.iter().filter(|name| marks[*name].state == "done").count();
+    let done = held.iter().filter(|name| marks[*name].state == MarkState::Done).count();
     assert_eq!(done, held.len(), "{held:?} were held: {marks:?}");
     assert!(!cluster.submission(id).await.state.is_terminal(), "there was nothing left to leave alone");
 
@@ -186,7 +186,7 @@ async fn a_worker_whose_model_hangs_ends_itself_and_leaves_the_marks() {
     assert_eq!(status.code(), Some(1), "{status}: {log}");
     assert!(log.contains("subwatch-worker: the model has been computing one batch for"), "{log}");
     let marks = cluster.store.job_marks(id).await.unwrap();
-    let suspects: Vec<_> = marks.iter().filter(|(_, mark)| mark.state == "started").collect();
+    let suspects: Vec<_> = marks.iter().filter(|(_, mark)| mark.state == MarkState::Started).collect();
     tests::say(&format!("a hanging model: the worker ended, suspecting {suspects:?}"));
     assert!(!suspects.is_empty(), "{marks:?}");
     assert!(states(&cluster).await.is_empty(), "it has signed off");

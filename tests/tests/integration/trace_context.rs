@@ -5,6 +5,7 @@ use std::time::Duration;
 use common::{
     broker::{BrokerConfig, Consumer, DeadNote, Delivery, Publisher, Subscription},
     ids::SubmissionId,
+    job::discard::DiscardReason,
     store::State,
     topology::{Route, Tier},
 };
@@ -55,7 +56,7 @@ async fn a_traceparent_reaches_the_jobs_and_stays_through_retry_and_requeue() {
     assert_eq!(retried.job.as_ref(), Ok(&job));
 
     let note = DeadNote {
-        reason: "attempts".to_owned(),
+        reason: DiscardReason::Attempts,
         error: "out of attempts".to_owned(),
         worker: None,
         origin: Some(retried.queue.to_string()),

@@ -6,7 +6,7 @@
 use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
 
 use common::{
-    job::{envelope::Envelope, outcome::EXPIRED},
+    job::{discard::DiscardReason, envelope::Envelope, outcome::EXPIRED},
     store::Touch,
 };
 use futures::FutureExt;
@@ -32,7 +32,7 @@ pub(super) async fn run(worker: &Worker, job: &Envelope, repeated: bool) -> Outc
         };
         match ended {
             Ok(Ok(outcome)) => return outcome,
-            Ok(Err(JobError::Permanent(error))) => return Outcome::discard("failed", error),
+            Ok(Err(JobError::Permanent(error))) => return Outcome::discard(DiscardReason::Failed, error),
             Ok(Err(JobError::Retryable(error))) => return Outcome::retry(error),
             Ok(Err(JobError::Store(error))) => {
                 tracing::warn!(job = %job.job, %error, "the job waits for the store");
@@ -50,7 +50,7 @@ async fn keep_touching(job: JobRecord<'_>) -> Outcome {
         match job.touch().await {
             Ok(Touch::Held) => {}
             Ok(Touch::Closed) => return Outcome::WithoutEffect("its submission is closed"),
-            Ok(Touch::Expired) => return Outcome::discard("expired", EXPIRED),
+            Ok(Touch::Expired) => return Outcome::discard(DiscardReason::Expired, EXPIRED),
             Err(error) => tracing::debug!(%job, %error, "a heartbeat of the job was lost"),
         }
     }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use common::{
     broker::{Consumer, Delivery},
-    job::{envelope::Envelope, outcome::EXPIRED},
+    job::{discard::DiscardReason, envelope::Envelope, outcome::EXPIRED},
     store::{Company, Start, StoreError},
 };
 use futures::future::Either;
@@ -67,7 +67,7 @@ impl Dispatcher {
     /// Handles one delivery to its end.
     async fn handle(&self, delivery: Delivery) {
         let (outcome, isolation) = match &delivery.job {
-            Err(error) => (Outcome::discard("rejected", error.to_string()), None),
+            Err(error) => (Outcome::discard(DiscardReason::Rejected, error.to_string()), None),
             Ok(job) => tokio::select! {
                 ended = self.attempt(job, delivery.redelivered) => ended,
                 () = self.give_up.cancelled() => (Outcome::Release, None),
@@ -113,12 +113,12 @@ impl Dispatcher {
 fn not_started(start: Result<Start, StoreError>) -> Outcome {
     match start {
         Ok(Start::Poison { crashes }) => Outcome::discard(
-            "poison",
+            DiscardReason::Poison,
             format!("{crashes} workers died while they held this job, the last of them running nothing else"),
         ),
-        Ok(Start::Expired) => Outcome::discard("expired", EXPIRED),
+        Ok(Start::Expired) => Outcome::discard(DiscardReason::Expired, EXPIRED),
         Ok(Start::Skip(why)) => Outcome::WithoutEffect(why),
         Ok(Start::Run | Start::RunAlone { .. }) => Outcome::retry("the job was not started"),
-        Err(error) => Outcome::discard("failed", error.to_string()),
+        Err(error) => Outcome::discard(DiscardReason::Failed, error.to_string()),
     }
 }

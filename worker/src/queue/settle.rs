@@ -11,7 +11,7 @@ use std::{
 
 use common::{
     broker::{DeadNote, Delivery},
-    job::{envelope::Envelope, outcome::ItemResult},
+    job::{discard::DiscardReason, envelope::Envelope, outcome::ItemResult},
     store::{Finish, NodeFinish, Pause, StoreError},
     topology::Tier,
 };
@@ -45,11 +45,11 @@ impl Settlement {
     pub(super) async fn settle(&self, delivery: Delivery, outcome: Outcome) {
         let answer = match (outcome, &delivery.job) {
             (Outcome::Discard { reason, error }, _) => self.discard(&delivery, reason, error).await,
-            (_, Err(error)) => self.discard(&delivery, "rejected", error.to_string()).await,
+            (_, Err(error)) => self.discard(&delivery, DiscardReason::Rejected, error.to_string()).await,
             (outcome, Ok(job)) => {
                 match self.apply(&delivery, &JobRecord::new(&self.worker, job), outcome).await {
                     Ok(answer) => answer,
-                    Err(error) => self.discard(&delivery, "failed", error.to_string()).await,
+                    Err(error) => self.discard(&delivery, DiscardReason::Failed, error.to_string()).await,
                 }
             }
         };
@@ -91,7 +91,7 @@ impl Settlement {
                         let error = format!(
                             "another worker computed other bits for leaves {node}: its arithmetic differs"
                         );
-                        Ok(self.discard(delivery, "conflict", error).await)
+                        Ok(self.discard(delivery, DiscardReason::Conflict, error).await)
                     }
                     None => Ok(self.release(job).await),
                 }
@@ -127,7 +127,7 @@ impl Settlement {
         }
         if last {
             let error = format!("attempt {} of {}: {error}", job.attempt, job.max_attempts);
-            return Ok(self.discard(delivery, "attempts", error).await);
+            return Ok(self.discard(delivery, DiscardReason::Attempts, error).await);
         }
         tracing::warn!(job = %record, attempt = job.attempt, %error, "the job is tried again in {tier}");
         let mut copy = job.clone();
@@ -162,11 +162,11 @@ impl Settlement {
     }
 
     /// Hands the message over to the dead letters.
-    async fn discard(&self, delivery: &Delivery, reason: &str, error: String) -> Answer {
+    async fn discard(&self, delivery: &Delivery, reason: DiscardReason, error: String) -> Answer {
         let id = delivery.message.id().unwrap_or("unnamed");
-        tracing::error!(job = id, reason, %error, "the job is discarded");
+        tracing::error!(job = id, reason = reason.to_string(), %error, "the job is discarded");
         let note = DeadNote {
-            reason: reason.to_owned(),
+            reason,
             error,
             worker: Some(self.worker.name.clone()),
             origin: Some(delivery.queue.to_string()),

@@ -121,12 +121,13 @@ mod tests {
     use common::{job::outcome::Crawled, store::SubmissionKind};
 
     use super::*;
+    use crate::api::ItemState;
 
     #[test]
     fn the_report_reads_well() {
         let item = |item: &str, crawled: Option<Crawled>, error: Option<&str>| ItemView {
             item: item.to_owned(),
-            state: if error.is_some() { "failed" } else { "crawled" }.to_owned(),
+            state: if error.is_some() { ItemState::Failed } else { ItemState::Crawled },
             sha256: None,
             prediction: None,
             target: None,

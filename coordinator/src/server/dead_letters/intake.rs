@@ -10,6 +10,7 @@ use common::{
     digest::Digest,
     job::{
         args::{Chunk, JobArgs},
+        discard::DiscardReason,
         envelope::Envelope,
         outcome::{FailureReason, ItemFailure, ItemResult},
     },
@@ -20,8 +21,6 @@ use crate::server::{context::Context, submissions::Jobs};
 
 /// Dead letters taken at once.
 pub(crate) const PREFETCH: u16 = 16;
-/// The broker's word for a job that was delivered too often.
-const DELIVERY_LIMIT: &str = "delivery_limit";
 /// Pause before a dead letter that could not be recorded is tried again.
 const PAUSE: Duration = Duration::from_secs(2);
 
@@ -89,7 +88,7 @@ async fn record(context: &Context, delivery: &Delivery, letter: &DeadLetter) -> 
         return Ok(());
     }
     let killed_nobody = mark.as_ref().is_none_or(|mark| mark.alone_crashes == 0);
-    if letter.reason == DELIVERY_LIMIT && killed_nobody && publish_again(context, job).await? {
+    if letter.reason == DiscardReason::DeliveryLimit && killed_nobody && publish_again(context, job).await? {
         return Ok(());
     }
     let letter = DeadLetter { history: mark.map_or_else(Vec::new, |mark| mark.history), ..letter.clone() };
@@ -129,9 +128,9 @@ async fn fail_items(
     chunk: &Chunk,
     letter: &DeadLetter,
 ) -> Result<(), StoreError> {
-    let reason = match letter.reason.as_str() {
-        "poison" => FailureReason::Poison,
-        "expired" => FailureReason::Expired,
+    let reason = match letter.reason {
+        DiscardReason::Poison => FailureReason::Poison,
+        DiscardReason::Expired => FailureReason::Expired,
         _ => FailureReason::Discarded,
     };
     let failure = ItemFailure::new(reason, format!("{} (job {})", letter.error, job.job));

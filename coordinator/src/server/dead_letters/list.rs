@@ -57,7 +57,7 @@ pub(super) fn view(letter: DeadLetter, payload: bool) -> DeadView {
         id: letter.id,
         submission: letter.submission,
         job: letter.job,
-        reason: letter.reason,
+        reason: letter.reason.to_string(),
         error: letter.error,
         attempts: letter.attempts,
         generation: letter.generation,

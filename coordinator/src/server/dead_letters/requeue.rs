@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::{
     ids::SubmissionId,
     job::{envelope::Envelope, kind::Kind},
-    store::{DeadLetter, Requeue, State, Submission},
+    store::{DeadLetter, MarkState, Requeue, State, Submission},
 };
 
 use crate::server::{context::Context, error::RequestError, lookup, submissions::Jobs, training};
@@ -64,10 +64,10 @@ async fn unfinished_requeue(
 ) -> Result<u32, RequestError> {
     let mark = context.store.job_mark(submission.id, name).await?;
     match mark {
-        Some(mark) if mark.state == "requeued" => Ok(generation),
+        Some(mark) if mark.state == MarkState::Requeued => Ok(generation),
         mark => Err(RequestError::Conflict(format!(
             "the job is not dead: it is {}",
-            mark.map_or_else(|| "queued".to_owned(), |mark| mark.state)
+            mark.map_or_else(|| "queued".to_owned(), |mark| mark.state.to_string())
         ))),
     }
 }

@@ -7,7 +7,7 @@ use common::{
 
 use super::layout::layout;
 use crate::{
-    api::{JobView, MishapView, Page, PauseView},
+    api::{JobStage, JobView, MishapView, Page, PauseView},
     server::{context::Context, error::RequestError, lookup},
 };
 
@@ -27,13 +27,13 @@ pub(crate) async fn jobs(
     let first: u32 = lookup::cursor(cursor)?.unwrap_or(0);
     let mut marks = context.store.job_marks(id).await?;
     let now_ms = context.store.now_ms().await?;
-    let view = |job: String, items: Option<u32>, unmarked: &str, mark: Option<JobStatus>| {
+    let view = |job: String, items: Option<u32>, unmarked, mark: Option<JobStatus>| {
         let mark = mark.as_ref();
         JobView {
             job,
             submission: id,
             kind: submission.kind,
-            state: mark.map_or(unmarked, |mark| mark.state.as_str()).to_owned(),
+            state: mark.map_or(unmarked, |mark| JobStage::Marked(mark.state.clone())),
             items,
             generation: mark.map_or(0, |mark| mark.generation),
             crashes: mark.map_or(0, |mark| mark.crashes),
@@ -46,13 +46,15 @@ pub(crate) async fn jobs(
     let Some(layout) = layout(&submission) else {
         let mut jobs: Vec<(String, JobStatus)> = marks.into_iter().collect();
         jobs.sort_by(|a, b| a.0.cmp(&b.0));
-        let items = jobs.into_iter().map(|(name, mark)| view(name, None, "queued", Some(mark))).collect();
+        let items =
+            jobs.into_iter().map(|(name, mark)| view(name, None, JobStage::Queued, Some(mark))).collect();
         return Ok(Page { items, next: None });
     };
     let last = submission.jobs.min(first.saturating_add(PAGE));
     let items = (first..last)
         .map(|job| {
-            let unmarked = if job < submission.jobs_published { "queued" } else { "unpublished" };
+            let unmarked =
+                if job < submission.jobs_published { JobStage::Queued } else { JobStage::Unpublished };
             let mark = marks.remove(&job.to_string());
             view(job.to_string(), Some(layout.job_items(job)), unmarked, mark)
         })

@@ -15,7 +15,7 @@ use super::{
     view,
 };
 use crate::{
-    api::{EmbeddingView, ItemView, Page},
+    api::{EmbeddingView, ItemState, ItemView, Page},
     server::{context::Context, error::RequestError, lookup, runs, spaces},
 };
 
@@ -119,7 +119,7 @@ async fn read_part(
 fn item_view(item: String, result: Option<ItemResult>, target: Option<Target>) -> ItemView {
     let row = ItemView {
         item,
-        state: "pending".to_owned(),
+        state: ItemState::Pending,
         sha256: None,
         prediction: None,
         target: None,
@@ -129,20 +129,20 @@ fn item_view(item: String, result: Option<ItemResult>, target: Option<Target>) -
     match result {
         None => row,
         Some(ItemResult::Embedded { sha256, .. }) => {
-            ItemView { state: "embedded".to_owned(), sha256: Some(sha256), ..row }
+            ItemView { state: ItemState::Embedded, sha256: Some(sha256), ..row }
         }
         Some(ItemResult::Predicted { sha256, prediction, .. }) => ItemView {
-            state: "predicted".to_owned(),
+            state: ItemState::Predicted,
             sha256: Some(sha256),
             prediction: Some(prediction),
             target,
             ..row
         },
         Some(ItemResult::Crawled(crawled)) => {
-            ItemView { state: "crawled".to_owned(), crawled: Some(crawled), ..row }
+            ItemView { state: ItemState::Crawled, crawled: Some(crawled), ..row }
         }
         Some(ItemResult::Failed(failure)) => {
-            ItemView { state: "failed".to_owned(), error: Some(failure.to_string()), ..row }
+            ItemView { state: ItemState::Failed, error: Some(failure.to_string()), ..row }
         }
     }
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use common::{
     broker::DeadNote,
     ids::SubmissionId,
-    job::outcome::EXPIRED,
-    store::{JobStatus, State, Submission},
+    job::{discard::DiscardReason, outcome::EXPIRED},
+    store::{JobStatus, MarkState, State, Submission},
 };
 
 use super::{error::SubmissionError, publish::Jobs};
@@ -98,14 +98,16 @@ async fn expire(context: &Context, submission: &Submission) -> Result<(), Submis
     let jobs = Jobs::of(context, submission)?;
     let marks = context.store.job_marks(submission.id).await?;
     let note = DeadNote {
-        reason: "expired".to_owned(),
+        reason: DiscardReason::Expired,
         error: EXPIRED.to_owned(),
         worker: None,
         origin: Some(jobs.route().queue_name()),
     };
     let mut discarded = 0_u32;
     for job in 0..submission.jobs {
-        let open = |mark: &JobStatus| !mark.is_finished() && mark.state != "started" && mark.generation == 0;
+        let open = |mark: &JobStatus| {
+            !mark.is_finished() && mark.state != MarkState::Started && mark.generation == 0
+        };
         if marks.get(&job.to_string()).is_none_or(open) && jobs.discard(context, job, 0, &note).await {
             discarded += 1;
         }
@@ -150,7 +152,7 @@ mod tests {
 
     #[test]
     fn only_untouched_unfinished_jobs_are_lost() {
-        let mark = |state: &str, touched_ms| Some(JobStatus { touched_ms, ..JobStatus::new(state) });
+        let mark = |state, touched_ms| Some(JobStatus { touched_ms, ..JobStatus::new(state) });
         let check = |mark: Option<JobStatus>, now_ms, waiting, want| {
             let since = Since { created_ms: 0, moved_ms: 0, now_ms };
             assert_eq!(is_lost(mark.as_ref(), since, waiting, Duration::from_secs(30)), want, "{mark:?}");
@@ -162,18 +164,19 @@ mod tests {
         let moving = Since { created_ms: 0, moved_ms: 599_000, now_ms: 600_000 };
         assert!(!is_lost(None, moving, 5, Duration::from_secs(30)), "others come to their turn");
         assert!(is_lost(None, moving, 0, Duration::from_secs(30)), "it would have come to its turn");
-        check(mark("started", 20_000), 30_000, 0, false);
-        check(mark("started", 20_000), 50_000, 0, true);
-        let resting = JobStatus { touched_ms: 20_000, not_before_ms: 140_000, ..JobStatus::new("released") };
+        check(mark(MarkState::Started, 20_000), 30_000, 0, false);
+        check(mark(MarkState::Started, 20_000), 50_000, 0, true);
+        let resting =
+            JobStatus { touched_ms: 20_000, not_before_ms: 140_000, ..JobStatus::new(MarkState::Released) };
         check(Some(resting.clone()), 169_999, 0, false);
         check(Some(resting), 170_000, 0, true);
         let paused = |until_ms| {
             let pause = Pause { until_ms, reason: "quota".to_owned() };
-            mark("paused", 0).map(|mark| JobStatus { paused: Some(pause), ..mark })
+            mark(MarkState::Paused, 0).map(|mark| JobStatus { paused: Some(pause), ..mark })
         };
         check(paused(600_000), 629_999, 0, false);
         check(paused(600_000), 630_000, 0, true);
-        check(mark("done", 0), 9_000_000, 0, false);
-        check(mark("dead", 0), 9_000_000, 0, false);
+        check(mark(MarkState::Done, 0), 9_000_000, 0, false);
+        check(mark(MarkState::Dead, 0), 9_000_000, 0, false);
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use common::{ids::SubmissionId, store::State};
+use common::{
+    ids::SubmissionId,
+    store::{MarkState, State},
+};
 use tests::{
     cluster::eventually,
     youtube_site::{Channel, Fault, Faults, Host, KEY, RetryAfter, Rule, Turns, Wall, World, YoutubeSite},
@@ -83,7 +86,7 @@ async fn a_site_that_has_had_enough_is_left_alone_and_costs_no_attempt() {
             submission.paused.map_or_else(String::new, |pause| pause.reason)
         ));
         for mark in cluster.store.job_marks(id).await.unwrap().values() {
-            assert!(mark.history.is_empty() && mark.state == "done", "{what}: {mark:?}");
+            assert!(mark.history.is_empty() && mark.state == MarkState::Done, "{what}: {mark:?}");
         }
     }
     assert_eq!(cluster.store.dead_letters().await.unwrap(), 0);
@@ -102,7 +105,7 @@ async fn an_operator_ends_the_pause_of_a_host_and_its_jobs_go_on() {
         detach(&cluster, &crawl(&cluster, &site, "set", &channels, &["--videos-per-channel", "5"])).await;
     eventually("every job rests", || async {
         let marks = cluster.store.job_marks(id).await.unwrap();
-        marks.len() == 2 && marks.values().all(|mark| mark.state == "paused")
+        marks.len() == 2 && marks.values().all(|mark| mark.state == MarkState::Paused)
     })
     .await;
     let host = format!("localhost:{}", site.port());
@@ -242,7 +245,8 @@ async fn a_quota_that_is_used_up_puts_everything_to_rest_until_it_is_renewed() {
         detach(&cluster, &crawl(&cluster, &site, "set", &channels, &["--videos-per-channel", "4"])).await;
     eventually("every job rests or is done", || async {
         let marks = cluster.store.job_marks(id).await.unwrap();
-        marks.len() == 6 && marks.values().all(|mark| ["paused", "done"].contains(&mark.state.as_str()))
+        marks.len() == 6
+            && marks.values().all(|mark| [MarkState::Paused, MarkState::Done].contains(&mark.state))
     })
     .await;
     let view = cluster.json(&["status", &id.to_string(), "-o", "json"], &[0]).await;
