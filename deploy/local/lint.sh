@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Formatting, clippy with and without libtorch, documentation, dependencies, shell scripts: every warning is an
-# error.
+# Formatting, imports among modules, clippy with and without libtorch, documentation, dependencies, shell scripts:
+# every warning is an error.
 #
 # Uses the release profile, where the native libraries that `make build` compiled are found again.
 
@@ -42,6 +42,7 @@ leave_cleanly
     fail "cargo has no fmt or no clippy: run 'rustup component add rustfmt clippy'"
 failed=()
 step cargo fmt --all --check
+step "$python" "$scripts/modules.py"
 step cargo clippy --release --workspace --all-targets -- -D warnings
 step cargo clippy --release -p worker --all-targets --no-default-features -- -D warnings
 step env RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps

@@ -18,6 +18,7 @@ mod manifests;
 mod manners;
 mod many_items;
 mod model_gates;
+mod modules;
 mod object_store;
 mod odd_images;
 mod security;
