@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     BrokerError,
-    codec::Message,
     connection::{Endpoint, Patience, Purpose, rest_after},
     link::Link,
+    message::Message,
     publish_error::PublishError,
     returns::{Answer, Key, Returns},
 };

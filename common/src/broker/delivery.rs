@@ -14,7 +14,7 @@ use lapin::{
 };
 use tokio::{runtime::Handle, sync::mpsc};
 
-use super::codec::Message;
+use super::message::Message;
 use crate::job::envelope::{Envelope, EnvelopeError};
 
 /// How long an answer may take to be written before its connection counts as gone.

@@ -12,8 +12,11 @@ mod codec;
 mod confirms;
 mod connection;
 mod consumer;
+mod dead_letter;
 mod delivery;
+mod header;
 mod link;
+mod message;
 mod probe;
 mod publish_error;
 mod publisher;
@@ -26,9 +29,10 @@ use secrecy::SecretString;
 use crate::tls::Authorities;
 
 pub use self::{
-    codec::{DeadNote, Message},
     consumer::{Consumer, Renewal, Subscription},
+    dead_letter::DeadNote,
     delivery::{Delivery, DeliveryLost, Receipt},
+    message::Message,
     probe::probe,
     publish_error::PublishError,
     publisher::Publisher,

@@ -18,9 +18,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     BrokerConfig, BrokerError,
-    codec::{DeadNote, Message},
     confirms::{Current, Desk, Publication, Session},
     connection::{Endpoint, Patience},
+    dead_letter::DeadNote,
+    message::Message,
     publish_error::PublishError,
 };
 use crate::{

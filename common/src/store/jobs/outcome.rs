@@ -1,0 +1,119 @@
+//! The end of an attempt: the scripts that apply what it resolved.
+//!
+//! Invariant: an outcome is applied once per job and generation, however often the job is delivered.
+
+use std::{sync::LazyLock, time::Duration};
+
+use redis::{Script, ScriptInvocation};
+
+use super::{
+    hold::Holder,
+    script::{JobRef, no_effect, script_over_marks},
+};
+use crate::{
+    job::outcome::ItemResult,
+    store::{Store, StoreError},
+};
+
+static SUSPEND: LazyLock<Script> =
+    LazyLock::new(|| script_over_marks(include_str!("../scripts/suspend_job.lua")));
+static FINISH: LazyLock<Script> =
+    LazyLock::new(|| script_over_marks(include_str!("../scripts/finish_job.lua")));
+
+/// What came of applying an outcome.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Finish {
+    /// The outcome counts.
+    Applied,
+    /// It has no effect, for the reason given; the job is acknowledged all the same.
+    WithoutEffect(&'static str),
+}
+
+/// How a job ended, for [`Store::finish_job`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum JobState {
+    /// A worker resolved its items.
+    Done,
+    /// It was discarded.
+    Dead,
+}
+
+impl Store {
+    /// Ends an attempt that did not resolve every item: keeps `results` and why it stopped, and takes the
+    /// started mark back. The next attempt comes after `rest`.
+    ///
+    /// # Errors
+    /// When Redis does not serve; nothing was applied then, or all of it was.
+    pub async fn suspend_job(
+        &self,
+        job: JobRef<'_>,
+        holder: Holder<'_>,
+        error: &str,
+        rest: Duration,
+        results: &[(u64, ItemResult)],
+    ) -> Result<Finish, StoreError> {
+        let mut call = SUSPEND.prepare_invoke();
+        call.key(self.keys.submission(job.submission))
+            .key(self.keys.of_submission(job.submission, "results"))
+            .key(self.keys.of_submission(job.submission, "jobs"))
+            .arg(job.name)
+            .arg(job.generation)
+            .arg(holder.boot.to_string())
+            .arg(holder.worker)
+            .arg(error)
+            .arg(self.keys.doorbell())
+            .arg(job.submission.to_string())
+            .arg(rest.as_millis() as u64);
+        push_results(&mut call, results);
+        self.invoke_finish(&call).await
+    }
+
+    /// Applies the results of a job: items (by submission-wide index), counters and the end mark together,
+    /// and closes the submission when it was the last job.
+    ///
+    /// # Errors
+    /// When Redis does not serve; nothing was applied then, or all of it was and the repeat has no effect.
+    pub async fn finish_job(
+        &self,
+        job: JobRef<'_>,
+        end: JobState,
+        results: &[(u64, ItemResult)],
+    ) -> Result<Finish, StoreError> {
+        let mut call = FINISH.prepare_invoke();
+        call.key(self.keys.submission(job.submission))
+            .key(self.keys.of_submission(job.submission, "results"))
+            .key(self.keys.of_submission(job.submission, "jobs"))
+            .key(self.keys.crawled(job.submission, job.name))
+            .arg(job.name)
+            .arg(job.generation)
+            .arg(match end {
+                JobState::Done => "done",
+                JobState::Dead => "dead",
+            })
+            .arg(self.keys.doorbell())
+            .arg(job.submission.to_string());
+        push_results(&mut call, results);
+        self.invoke_finish(&call).await
+    }
+
+    pub(super) async fn invoke_finish(&self, call: &ScriptInvocation<'_>) -> Result<Finish, StoreError> {
+        let verdict: String = call.invoke_async(&mut self.connection.clone()).await?;
+        Ok(match verdict.as_str() {
+            "applied" => Finish::Applied,
+            other => Finish::WithoutEffect(no_effect(other)),
+        })
+    }
+}
+
+/// Adds results to the call of a script that applies them.
+fn push_results(call: &mut ScriptInvocation<'_>, results: &[(u64, ItemResult)]) {
+    for (index, result) in results {
+        let class = match result {
+            failed if failed.is_failed() => "failed",
+            cached if cached.is_cached() => "cached",
+            _ => "succeeded",
+        };
+        let json = serde_json::to_string(result).expect("a result is plain data");
+        call.arg(*index).arg(class).arg(json);
+    }
+}
