@@ -139,7 +139,7 @@ pub struct CrawlPlan {
 /// What one crawl job is about.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Target {
+pub enum CrawlTarget {
     /// A channel, by `@handle`, `UC…` id or URL.
     Channel(String),
     /// Videos, by id.
@@ -158,7 +158,7 @@ pub struct CrawlItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
     /// What to crawl.
-    pub target: Target,
+    pub target: CrawlTarget,
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ pub use self::{
     runs::{NodeFinish, Parameters},
     server::ServerInfo,
     submissions::{NewSubmission, Opening, State, Submission, SubmissionKind},
-    workers::{WorkerRecord, WorkerView},
+    workers::{RegisteredWorker, WorkerRecord},
 };
 use crate::tls::Authorities;
 

@@ -66,7 +66,7 @@ fn known_kinds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Kind>, 
 
 /// A worker as the register shows it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct WorkerView {
+pub struct RegisteredWorker {
     /// What it said last.
     #[serde(flatten)]
     pub record: WorkerRecord,
@@ -74,7 +74,7 @@ pub struct WorkerView {
     pub state: String,
 }
 
-impl WorkerView {
+impl RegisteredWorker {
     /// Whether its heartbeat is recent and it takes jobs.
     #[must_use]
     pub fn is_live(&self) -> bool {
@@ -115,7 +115,7 @@ impl Store {
     ///
     /// # Errors
     /// When Redis does not serve.
-    pub async fn workers(&self) -> Result<Vec<WorkerView>, StoreError> {
+    pub async fn workers(&self) -> Result<Vec<RegisteredWorker>, StoreError> {
         let key = self.keys.workers();
         let now_ms = self.now_ms().await?;
         let raw: HashMap<String, String> =
@@ -134,7 +134,7 @@ impl Store {
                 self.sign_off(record.boot).await?;
                 continue;
             }
-            views.push(WorkerView { state: state(&record, silent_ms).to_owned(), record });
+            views.push(RegisteredWorker { state: state(&record, silent_ms).to_owned(), record });
         }
         views.sort_by_key(|view| (view.record.started_ms, view.record.boot));
         Ok(views)

@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
-use common::{job::kind::Kind, store::WorkerView};
+use common::{job::kind::Kind, store::RegisteredWorker};
 use dataset::files::Files;
 
 use super::{context::Context, error::RequestError};
@@ -91,8 +91,8 @@ pub(crate) async fn ready(context: &Context) -> Result<(), RequestError> {
 }
 
 /// Every kind of job should have a live worker.
-fn check_workers(workers: &[WorkerView]) -> DoctorCheck {
-    let live: Vec<&WorkerView> = workers.iter().filter(|worker| worker.is_live()).collect();
+fn check_workers(workers: &[RegisteredWorker]) -> DoctorCheck {
+    let live: Vec<&RegisteredWorker> = workers.iter().filter(|worker| worker.is_live()).collect();
     let lost = workers.iter().filter(|worker| worker.is_lost()).count();
     let idle: Vec<&str> = Kind::ALL
         .into_iter()
@@ -116,7 +116,7 @@ fn check_workers(workers: &[WorkerView]) -> DoctorCheck {
 }
 
 /// Workers that embed into different spaces cannot share embeddings, nor heads.
-fn check_spaces(workers: &[WorkerView]) -> DoctorCheck {
+fn check_spaces(workers: &[RegisteredWorker]) -> DoctorCheck {
     let live = workers.iter().filter(|worker| worker.is_live());
     let spaces: BTreeSet<&str> =
         live.filter_map(|worker| worker.record.space.as_ref()).map(|space| space.0.as_str()).collect();

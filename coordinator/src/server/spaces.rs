@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use common::{
     embedding::Space,
-    store::{Store, StoreError, WorkerView},
+    store::{RegisteredWorker, Store, StoreError},
 };
 
 use super::error::RequestError;
@@ -19,7 +19,7 @@ use crate::api::SpaceView;
 /// When the store does not serve.
 pub(crate) async fn in_use(store: &Store) -> Result<Option<Space>, StoreError> {
     let mut counts = BTreeMap::<Space, usize>::new();
-    for worker in store.workers().await?.into_iter().filter(WorkerView::is_live) {
+    for worker in store.workers().await?.into_iter().filter(RegisteredWorker::is_live) {
         if let Some(space) = worker.record.space {
             *counts.entry(space).or_default() += 1;
         }
@@ -86,7 +86,7 @@ pub(crate) async fn drop_space(store: &Store, name: &str, force: bool) -> Result
     Ok(dropped)
 }
 
-fn embeds_into(worker: &WorkerView, space: &Space) -> bool {
+fn embeds_into(worker: &RegisteredWorker, space: &Space) -> bool {
     !worker.is_lost() && worker.record.space.as_ref() == Some(space)
 }
 

@@ -1,7 +1,7 @@
 //! The system at a glance: workers, queues and the newest submissions.
 
 use common::{
-    store::{QuotaUse, WorkerRecord, WorkerView as RegisteredWorker},
+    store::{QuotaUse, RegisteredWorker, WorkerRecord},
     topology::Route,
     training::protocol::head_fingerprint,
 };

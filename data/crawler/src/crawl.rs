@@ -10,7 +10,7 @@ use std::{collections::HashMap, time::Duration};
 use common::{
     job::{
         args::CrawlArgs,
-        crawl::{CrawlItem, Target},
+        crawl::{CrawlItem, CrawlTarget},
         outcome::{Crawled, FailureReason},
     },
     store::{CrawlProgress, JobRef, Store, ThumbnailRecord},
@@ -95,8 +95,8 @@ impl Crawl<'_> {
         }
 
         let named = match &item.target {
-            Target::Channel(_) => &[][..],
-            Target::Videos(videos) => videos,
+            CrawlTarget::Channel(_) => &[][..],
+            CrawlTarget::Videos(videos) => videos,
         };
         let part = Part::of(listing.channel.as_ref(), named);
         let bringing = Bringing {

@@ -2,7 +2,7 @@
 
 use common::{
     ids::SubmissionId,
-    store::{JobStatus, MarkState, Store, WorkerView},
+    store::{JobStatus, MarkState, RegisteredWorker, Store},
 };
 use tests::{
     cluster::{Cluster, eventually},
@@ -223,7 +223,7 @@ async fn probe(worker: &Process) -> (u16, String) {
 }
 
 async fn states(cluster: &Cluster) -> Vec<String> {
-    let workers: Vec<WorkerView> = cluster.store.workers().await.unwrap();
+    let workers: Vec<RegisteredWorker> = cluster.store.workers().await.unwrap();
     let mut states: Vec<String> = workers.into_iter().map(|worker| worker.state).collect();
     states.sort();
     states

@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 
-use common::job::crawl::{Bases, CrawlItem, CrawlPlan, MAX_VIDEOS, Source, Target};
+use common::job::crawl::{Bases, CrawlItem, CrawlPlan, CrawlTarget, MAX_VIDEOS, Source};
 use crawler::youtube::ids::{ChannelRef, Reference};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -118,13 +118,13 @@ impl CrawlSpec {
             item: channel.clone(),
             bytes: 0,
             category: category.clone(),
-            target: Target::Channel(channel.clone()),
+            target: CrawlTarget::Channel(channel.clone()),
         });
         let slices = self.videos.chunks(SLICE).map(|videos| CrawlItem {
             item: slice_name(videos),
             bytes: 0,
             category: self.category.clone(),
-            target: Target::Videos(videos.to_vec()),
+            target: CrawlTarget::Videos(videos.to_vec()),
         });
         channels.chain(slices)
     }
@@ -215,7 +215,7 @@ mod tests {
         let spec = read(request(&["@one", "UCTwECeGqMZee77BjdoYtI2Q"])).unwrap();
         let items: Vec<CrawlItem> = spec.items().collect();
         assert_eq!(items.len(), 2);
-        assert_eq!(items[0].target, Target::Channel("@one".to_owned()));
+        assert_eq!(items[0].target, CrawlTarget::Channel("@one".to_owned()));
         let text = serde_json::to_string(&items[1]).unwrap();
         let read: dataset::manifest::ManifestItem = serde_json::from_str(&text).unwrap();
         assert_eq!(read.item, "UCTwECeGqMZee77BjdoYtI2Q", "it reads as an item of a dataset");
@@ -230,7 +230,7 @@ mod tests {
         let items: Vec<CrawlItem> = read(list).unwrap().items().collect();
         assert_eq!(items.len(), 2);
         assert_eq!(items[0].item, "50 videos, video000000 to video000049");
-        assert_eq!(items[1].target, Target::Videos(vec![id(50)]));
+        assert_eq!(items[1].target, CrawlTarget::Videos(vec![id(50)]));
     }
 
     #[test]

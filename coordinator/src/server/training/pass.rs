@@ -174,7 +174,7 @@ impl<'a> Passes<'a> {
     async fn live_workers(&mut self) -> Result<usize, RunError> {
         if self.counted.is_none_or(|counted| counted.elapsed() > WORKERS_FOR) {
             let workers = self.context.store.workers().await?;
-            let able = |worker: &&common::store::WorkerView| {
+            let able = |worker: &&common::store::RegisteredWorker| {
                 worker.is_live() && worker.record.fingerprints.contains(&self.plan.fingerprint)
             };
             self.workers = workers.iter().filter(able).count().max(1);

@@ -4,7 +4,7 @@
 //! what was answered so far, so that a job that comes back goes on from there.
 
 use common::job::{
-    crawl::{CrawlItem, CrawlPlan, Source, Target},
+    crawl::{CrawlItem, CrawlPlan, CrawlTarget, Source},
     outcome::FailureReason,
 };
 use serde::{Deserialize, Serialize};
@@ -35,7 +35,7 @@ impl Draft {
         let unusable =
             |error: &dyn std::fmt::Display| CrawlError::item(FailureReason::InvalidRow, error.to_string());
         Ok(match (&item.target, plan.source) {
-            (Target::Channel(channel), source) => {
+            (CrawlTarget::Channel(channel), source) => {
                 let channel: ChannelRef = channel.parse().map_err(|error| unusable(&error))?;
                 match source {
                     Source::Api => Self::Api(ApiDraft::of(channel)),
@@ -49,7 +49,7 @@ impl Draft {
                     Source::List => return Err(unusable(&"a channel is no list of videos")),
                 }
             }
-            (Target::Videos(videos), _) => {
+            (CrawlTarget::Videos(videos), _) => {
                 let videos: Result<Vec<_>, _> = videos.iter().map(|video| video.parse()).collect();
                 Self::List(ListDraft::of(videos.map_err(|error| unusable(&error))?))
             }
