@@ -1,10 +1,12 @@
 //! Tables that somebody made already: rows of videos beside a folder of their thumbnails.
 //!
-//! Owns which columns mean what and how counts are written in them. Does not own the files. Invariant: a row that
+//! Owns which columns of a table mean what and how counts are written in them. Does not own the columns of the dataset
+//! (see [`dataset::row`]), nor the files. Invariant: a row that
 //! cannot be used says which and why; no count is guessed, and one that is missing is missing.
 
 use std::collections::HashSet;
 
+use dataset::row::Row;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
@@ -18,23 +20,23 @@ use crate::youtube::{
 const VIDEO: [&str; 6] = ["video_id", "videoid", "video_url", "video", "url", "id"];
 /// Columns that name the file of the thumbnail, relative to the folder.
 const FILE: [&str; 4] = ["file_name", "filename", "file", "thumbnail"];
-/// Columns of texts, by the name they get.
-const TEXTS: [(&str, &[&str]); 5] = [
-    ("title", &["title"]),
-    ("channel_id", &["channel_id", "channelid"]),
-    ("channel", &["channel", "channel_title", "channel_name"]),
-    ("category", &["category"]),
-    ("published", &["published", "published_at", "publishedat"]),
-];
+/// Columns of texts.
+const TITLE: [&str; 1] = ["title"];
+const CHANNEL_ID: [&str; 2] = ["channel_id", "channelid"];
+const CHANNEL: [&str; 3] = ["channel", "channel_title", "channel_name"];
+const CATEGORY: [&str; 1] = ["category"];
+const PUBLISHED: [&str; 3] = ["published", "published_at", "publishedat"];
 /// Columns of counts.
 const VIEWS: [&str; 4] = ["views", "view_count", "viewcount", "watch"];
 const SUBSCRIBERS: [&str; 5] = ["subscribers", "subscriber_count", "subscribercount", "subs", "sub"];
 
 /// A row that can be used, with the file it names, if it names one.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Debug)]
 pub struct ImportRow {
     /// Its line in the table, from 1.
     pub line: u64,
+    /// The video.
+    pub video_id: VideoId,
     /// The file of its thumbnail, relative to the folder.
     pub file: Option<String>,
     /// What goes into the dataset.
@@ -55,25 +57,11 @@ const OF_DATASET: [&str; 9] = [
 ];
 
 /// What goes into the dataset of a row: columns that are known, under their own names, and the others as they are.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+#[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Columns {
-    /// The video.
-    pub video_id: VideoId,
-    /// Texts, by column.
+    /// What the table says of the video. What tells of the file is not set.
     #[serde(flatten)]
-    pub texts: Map<String, Value>,
-    /// Its views.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub views: Option<u64>,
-    /// Whether they were abbreviated.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub views_approximate: Option<bool>,
-    /// Subscribers of its channel.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub subscribers: Option<u64>,
-    /// Whether they were abbreviated.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub subscribers_approximate: Option<bool>,
+    pub known: Row,
     /// The other columns.
     #[serde(flatten)]
     pub others: Map<String, Value>,
@@ -102,11 +90,11 @@ pub fn read_table(text: &str, format: ListFormat) -> Result<Vec<Result<ImportRow
     let mut seen = HashSet::new();
     let read = |(line, row): (u64, Result<Map<String, Value>, String>)| {
         let bad = |problem| BadRow { line, problem };
-        let (file, columns) = row.and_then(|row| read_row(&row)).map_err(bad)?;
-        if !seen.insert(columns.video_id.clone()) {
-            return Err(bad(format!("the video {} stands in an earlier row", columns.video_id)));
+        let row = row.and_then(|row| read_row(line, &row)).map_err(bad)?;
+        if !seen.insert(row.video_id.clone()) {
+            return Err(bad(format!("the video {} stands in an earlier row", row.video_id)));
         }
-        Ok(ImportRow { line, file, columns })
+        Ok(row)
     };
     Ok(rows.into_iter().map(read).collect())
 }
@@ -151,7 +139,7 @@ fn json_rows(text: &str) -> Rows {
         .collect()
 }
 
-fn read_row(row: &Map<String, Value>) -> Result<(Option<String>, Columns), String> {
+fn read_row(line: u64, row: &Map<String, Value>) -> Result<ImportRow, String> {
     let file = column(row, &FILE).map(text).transpose()?;
     let video_id = match (column(row, &VIDEO), &file) {
         (Some(video), _) => {
@@ -166,32 +154,46 @@ fn read_row(row: &Map<String, Value>) -> Result<(Option<String>, Columns), Strin
         }
         (None, None) => return Err("it names neither a video nor a file".to_owned()),
     };
-    let mut texts = Map::new();
-    for (name, names) in TEXTS {
-        if let Some(value) = column(row, names) {
-            texts.insert(name.to_owned(), text(value)?.into());
-        }
-    }
+    let of = |names: &[&str]| column(row, names).map(text).transpose();
+    let texts = Row {
+        title: of(&TITLE)?,
+        channel_id: of(&CHANNEL_ID)?,
+        channel: of(&CHANNEL)?,
+        category: of(&CATEGORY)?,
+        published: of(&PUBLISHED)?,
+        ..Row::default()
+    };
     let views = column(row, &VIEWS).map(|value| count("views", value, Count::of_views)).transpose()?;
     let subscribers = column(row, &SUBSCRIBERS)
         .map(|value| count("subscribers", value, Count::of_subscribers))
         .transpose()?;
-    let columns = Columns {
-        video_id,
-        texts,
+    let known = Row {
+        video_id: Some(video_id.to_string()),
         views: views.map(|count| count.value),
         views_approximate: views.map(|count| count.approximate),
         subscribers: subscribers.map(|count| count.value),
         subscribers_approximate: subscribers.map(|count| count.approximate),
-        others: row.iter().filter(|(name, _)| !is_known(name)).map(|(n, v)| (n.clone(), v.clone())).collect(),
+        ..texts
     };
-    Ok((file, columns))
+    let others =
+        row.iter().filter(|(name, _)| !is_known(name)).map(|(n, v)| (n.clone(), v.clone())).collect();
+    Ok(ImportRow { line, video_id, file, columns: Columns { known, others } })
 }
 
 fn is_known(name: &str) -> bool {
-    let texts = TEXTS.iter().map(|(_, names)| *names);
-    let others = [&VIDEO[..], &FILE, &VIEWS, &SUBSCRIBERS, &OF_DATASET];
-    others.into_iter().chain(texts).any(|names| names.contains(&name))
+    let known: [&[&str]; 10] = [
+        &VIDEO,
+        &FILE,
+        &TITLE,
+        &CHANNEL_ID,
+        &CHANNEL,
+        &CATEGORY,
+        &PUBLISHED,
+        &VIEWS,
+        &SUBSCRIBERS,
+        &OF_DATASET,
+    ];
+    known.iter().any(|names| names.contains(&name))
 }
 
 /// The first of these columns that says something.
@@ -239,7 +241,7 @@ mod tests {
             let table = format!("video_id,views\ndQw4w9WgXcQ,\"{text}\"\n");
             let row = rows(&table, ListFormat::Csv).remove(0).unwrap();
             assert_eq!(
-                (row.columns.views, row.columns.views_approximate),
+                (row.columns.known.views, row.columns.known.views_approximate),
                 (Some(views), Some(approximate)),
                 "{text}"
             );
@@ -258,8 +260,8 @@ mod tests {
         let (csv, json) = (rows(csv, ListFormat::Csv), rows(json, ListFormat::JsonLines));
         let row = csv[0].clone().unwrap();
         assert_eq!(row.file.as_deref(), Some("x/dQw4w9WgXcQ.jpg"));
-        assert_eq!((row.columns.video_id.as_str(), row.columns.views), ("dQw4w9WgXcQ", None));
-        assert_eq!(row.columns.subscribers, Some(1200));
+        assert_eq!((row.video_id.as_str(), row.columns.known.views), ("dQw4w9WgXcQ", None));
+        assert_eq!(row.columns.known.subscribers, Some(1200));
         assert_eq!(row.columns.others, Map::new());
         assert_eq!(row.columns, json[0].clone().unwrap().columns);
         let problem = csv[1].clone().unwrap_err();
@@ -271,7 +273,10 @@ mod tests {
     fn other_columns_are_kept_and_none_that_the_dataset_has_itself() {
         let row = rows("video_id,Aufrufe,sha256,mood\ndQw4w9WgXcQ,12,00,calm\n", ListFormat::Csv).remove(0);
         let columns = serde_json::to_value(row.unwrap().columns).unwrap();
-        assert_eq!(columns, serde_json::json!({"video_id": "dQw4w9WgXcQ", "aufrufe": "12", "mood": "calm"}));
+        assert_eq!(
+            columns,
+            serde_json::json!({"file_name": "", "video_id": "dQw4w9WgXcQ", "aufrufe": "12", "mood": "calm"})
+        );
     }
 
     #[test]

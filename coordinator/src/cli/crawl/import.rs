@@ -11,7 +11,7 @@ use crawler::{
     import::{BadRow, Columns, ImportRow, read_table},
     youtube::list::ListFormat,
 };
-use dataset::{files::Files, imagefolder::MAX_ROW_BYTES};
+use dataset::{files::Files, imagefolder::MAX_ROW_BYTES, row::Row};
 use images::decode;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
@@ -43,18 +43,6 @@ pub(super) struct ImportArguments {
     /// The dataset to write: a folder of this machine; made where it is not there.
     #[arg(long, value_name = "DATASET")]
     out: PathBuf,
-}
-
-/// A row of the dataset.
-#[derive(Serialize)]
-struct Row<'a> {
-    file_name: String,
-    #[serde(flatten)]
-    columns: &'a Columns,
-    thumbnail_width: u32,
-    thumbnail_height: u32,
-    sha256: Digest,
-    source: &'static str,
 }
 
 /// What was imported.
@@ -96,8 +84,8 @@ pub(super) async fn run(format: Format, arguments: ImportArguments) -> Result<Ex
         let brought = match row {
             Ok(row) => {
                 let line = bring_in(&files, &images, &row).await;
-                with_views += usize::from(line.is_ok() && row.columns.views.is_some());
-                with_subscribers += usize::from(line.is_ok() && row.columns.subscribers.is_some());
+                with_views += usize::from(line.is_ok() && row.columns.known.views.is_some());
+                with_subscribers += usize::from(line.is_ok() && row.columns.known.subscribers.is_some());
                 line.map_err(|reason| LeftOut { line: row.line, reason })
             }
             Err(BadRow { line, problem }) => Err(LeftOut { line, reason: problem }),
@@ -158,25 +146,27 @@ async fn bring_in(files: &Files, images: &Path, row: &ImportRow) -> Result<Strin
     }
     let picture = decode::decode(&bytes).map_err(|failure| format!("{shown}: {failure}"))?;
     let ending = path.extension().map_or_else(String::new, |ending| ending.to_string_lossy().to_lowercase());
-    let row = Row {
-        file_name: format!("thumbnails/{}.{ending}", row.columns.video_id),
-        columns: &row.columns,
-        thumbnail_width: picture.width,
-        thumbnail_height: picture.height,
-        sha256: Digest::of(&bytes),
-        source: "import",
+    let file_name = format!("thumbnails/{}.{ending}", row.video_id);
+    let known = Row {
+        file_name: file_name.clone(),
+        thumbnail_width: Some(picture.width),
+        thumbnail_height: Some(picture.height),
+        sha256: Some(Digest::of(&bytes)),
+        source: Some("import".to_owned()),
+        ..row.columns.known.clone()
     };
+    let row = Columns { known, others: row.columns.others.clone() };
     let line = serde_json::to_string(&row).expect("a row is plain data");
     if line.len() > MAX_ROW_BYTES {
         return Err(format!("the row has {} bytes, over the limit of {MAX_ROW_BYTES}", line.len()));
     }
-    files.write(&row.file_name, Bytes::from(bytes)).await.map_err(|error| error.to_string())?;
+    files.write(&file_name, Bytes::from(bytes)).await.map_err(|error| error.to_string())?;
     Ok(line + "\n")
 }
 
 /// The file that a row names, or that is named after its video.
 fn image_of(images: &Path, row: &ImportRow) -> Result<PathBuf, String> {
-    let video = &row.columns.video_id;
+    let video = &row.video_id;
     let named = match &row.file {
         Some(file) if dataset::files::is_confined(file) => {
             let name = file.rsplit('/').next().unwrap_or(file);
