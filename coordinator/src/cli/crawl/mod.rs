@@ -3,11 +3,11 @@
 //! Owns the arguments of a crawl and how it is waited for. Does not own reading sites, which workers do; only
 //! rankings, which name the channels, are read here.
 
-mod asked;
 mod import;
 mod ranking;
 mod replay;
 mod report;
+mod request;
 
 use std::path::PathBuf;
 
@@ -155,15 +155,15 @@ pub(super) async fn run(
         Some(CrawlCommand::Ranking(arguments)) => return ranking::run(settings, format, arguments).await,
         None => {}
     }
-    let asked = arguments.crawl.asked(arguments.deadline.deadline)?;
-    if asked.request.page_reading {
+    let draft = arguments.crawl.draft(arguments.deadline.deadline)?;
+    if draft.request.page_reading {
         output::note(PAGE_READING);
     }
-    let ranked = match &asked.rankings {
+    let ranked = match &draft.rankings {
         Some(rankings) => ranking::read(rankings, settings).await?,
         None => Vec::new(),
     };
-    let request = asked.with(ranked);
+    let request = draft.complete(ranked);
     let request = SubmissionRequest::Crawl(Box::new(request));
     let view = client.submit(&request, arguments.submitting.idempotency_key.as_deref()).await?;
     let Some(view) = follow(client, format, view, &arguments.waiting).await? else { return Ok(Exit::Done) };

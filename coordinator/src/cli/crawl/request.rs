@@ -27,18 +27,18 @@ use crate::{
 /// Largest list that is read.
 const LARGEST_LIST: u64 = 64 << 20;
 
-/// What the arguments of a crawl ask for.
+/// The request of a crawl, which rankings may have to complete.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct RequestDraft {
     /// The request, with the channels that are named.
     pub(super) request: CrawlRequest,
     /// What names the others.
     pub(super) rankings: Option<Rankings>,
 }
 
-impl Asked {
+impl RequestDraft {
     /// Returns the request with the channels of rankings, unless they are named already.
-    pub(super) fn with(self, ranked: Vec<Ranked>) -> CrawlRequest {
+    pub(super) fn complete(self, ranked: Vec<Ranked>) -> CrawlRequest {
         let mut request = self.request;
         let url =
             |name: &str| name.parse().map_or_else(|_| name.to_owned(), |channel: ChannelRef| channel.url());
@@ -57,7 +57,7 @@ impl Crawl {
     /// # Errors
     /// When a file cannot be read, something it names is neither a channel nor a video, or a category has no
     /// channels.
-    pub(super) fn asked(self, deadline_seconds: Option<u64>) -> Result<Asked, CliError> {
+    pub(super) fn draft(self, deadline_seconds: Option<u64>) -> Result<RequestDraft, CliError> {
         let mut channels = Vec::new();
         let mut by_ranking = Vec::new();
         for category in &self.categories {
@@ -105,7 +105,7 @@ impl Crawl {
             deadline_seconds,
             ..defaults
         };
-        Ok(Asked { request, rankings })
+        Ok(RequestDraft { request, rankings })
     }
 }
 
@@ -206,14 +206,14 @@ mod tests {
         crawl: Crawl,
     }
 
-    fn asked(arguments: &[&str]) -> Result<Asked, String> {
+    fn draft(arguments: &[&str]) -> Result<RequestDraft, String> {
         let all = ["crawl", "--out", "/data/set"].iter().chain(arguments);
         let only = Only::try_parse_from(all).map_err(|error| error.to_string())?;
-        only.crawl.asked(None).map_err(|error| error.message)
+        only.crawl.draft(None).map_err(|error| error.message)
     }
 
     fn request(arguments: &[&str]) -> Result<CrawlRequest, String> {
-        asked(arguments).map(|asked| asked.request)
+        draft(arguments).map(|draft| draft.request)
     }
 
     fn channels(request: &CrawlRequest) -> Vec<(&str, Option<&str>)> {
@@ -253,7 +253,7 @@ mod tests {
 
     #[test]
     fn a_category_without_channels_is_ranked() {
-        let ranked = |arguments: &[&str]| asked(&[&RANKING[..], arguments].concat()).unwrap();
+        let ranked = |arguments: &[&str]| draft(&[&RANKING[..], arguments].concat()).unwrap();
         let both = ranked(&["--category", "games", "--category", "Fitness=@one", "--top", "5"]);
         let address: Address = RANKING[1].parse().unwrap();
         let rankings = |names: &[&str], top| {
@@ -274,9 +274,9 @@ mod tests {
 
     #[test]
     fn a_channel_that_is_named_keeps_its_category() {
-        let asked = asked(&[&RANKING[..], &["--category", "games", "--category", "Fitness=@one"]].concat());
+        let draft = draft(&[&RANKING[..], &["--category", "games", "--category", "Fitness=@one"]].concat());
         let ranked = |rank, channel| Ranked::new("games", rank, channel);
-        let request = asked.unwrap().with(vec![ranked(1, "@two"), ranked(2, "@one")]);
+        let request = draft.unwrap().complete(vec![ranked(1, "@two"), ranked(2, "@one")]);
         assert_eq!(channels(&request), [("@one", Some("Fitness")), ("@two", Some("games"))]);
     }
 

@@ -7,7 +7,7 @@
 //!
 //! Whatever a user or a site names by URL goes through the client of `guarded`, which connects to public addresses only:
 //! [`Web`] is built on it, [`ImageFetcher`] fetches the images that users name, and `visit` makes the few requests of a
-//! ranking. Only [`download`] is not: it takes the operator's URLs.
+//! ranking. Only [`download()`] is not: it takes the operator's URLs.
 //!
 //! Does not own what a body means. Invariants: no request starts before it is admitted, those for redirects and
 //! for a `robots.txt` included; an admission is returned however the request ends, also when it is dropped; the key
