@@ -24,7 +24,7 @@ use crate::{
     kept::ResponseRecorder,
     listing::Listing,
     rows::{Part, Written},
-    sources::{Context, Draft},
+    sources::{Draft, SourceContext},
     thumbnails::{Bringing, bring_in},
     turn::{self, Turn},
 };
@@ -124,7 +124,7 @@ impl Crawl<'_> {
     async fn list(&self, item: &CrawlItem, turn: &Turn, mut draft: Draft) -> Result<Listing, CrawlError> {
         let Self { store, job, args, .. } = *self;
         let recorder = ResponseRecorder::new(store, job.submission, &args.chunk.part, &item.item);
-        let context = Context { turn, recorder: &recorder, plan: &args.plan, store };
+        let context = SourceContext { turn, recorder: &recorder, plan: &args.plan, store };
         let was_complete = matches!(draft, Draft::Complete(_));
         let listing = draft.complete(context).await;
         if !was_complete && !matches!(listing, Err(CrawlError::Item(_))) {

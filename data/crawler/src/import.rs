@@ -40,7 +40,7 @@ pub struct ImportRow {
     /// The file of its thumbnail, relative to the folder.
     pub file: Option<String>,
     /// What goes into the dataset.
-    pub columns: Columns,
+    pub columns: TableColumns,
 }
 
 /// Columns that tell of the dataset, where a table cannot know better.
@@ -58,7 +58,7 @@ const OF_DATASET: [&str; 9] = [
 
 /// What goes into the dataset of a row: columns that are known, under their own names, and the others as they are.
 #[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct Columns {
+pub struct TableColumns {
     /// What the table says of the video. What tells of the file is not set.
     #[serde(flatten)]
     pub known: Row,
@@ -177,7 +177,7 @@ fn read_row(line: u64, row: &Map<String, Value>) -> Result<ImportRow, String> {
     };
     let others =
         row.iter().filter(|(name, _)| !is_known(name)).map(|(n, v)| (n.clone(), v.clone())).collect();
-    Ok(ImportRow { line, video_id, file, columns: Columns { known, others } })
+    Ok(ImportRow { line, video_id, file, columns: TableColumns { known, others } })
 }
 
 fn is_known(name: &str) -> bool {

@@ -90,17 +90,17 @@ struct ItemColumns {
     #[serde(default)]
     channel: Option<String>,
     #[serde(default)]
-    views: Option<Count>,
+    views: Option<RowCount>,
     #[serde(default)]
-    subscribers: Option<Count>,
+    subscribers: Option<RowCount>,
 }
 
 /// A number in a row: whatever it is, so that the error can name it.
 #[derive(Deserialize)]
 #[serde(transparent)]
-struct Count(serde_json::Value);
+struct RowCount(serde_json::Value);
 
-impl Count {
+impl RowCount {
     fn read(column: &str, count: Option<Self>) -> Result<Option<u64>, String> {
         let Some(Self(value)) = count else { return Ok(None) };
         if value.is_null() {
@@ -123,9 +123,9 @@ pub(crate) fn item_of(row: &[u8]) -> Result<ManifestItem, (Option<String>, Strin
     if !is_confined(&name) {
         return Err((None, format!("file_name '{name}' is no name of a file below the dataset")));
     }
-    let views = Count::read("views", row.views).map_err(|detail| (Some(name.clone()), detail))?;
+    let views = RowCount::read("views", row.views).map_err(|detail| (Some(name.clone()), detail))?;
     let subscribers =
-        Count::read("subscribers", row.subscribers).map_err(|detail| (Some(name.clone()), detail))?;
+        RowCount::read("subscribers", row.subscribers).map_err(|detail| (Some(name.clone()), detail))?;
     let stem = || name.rsplit('/').next().and_then(|file| file.split('.').next()).unwrap_or(&name).to_owned();
     let video_id = Some(row.video_id.filter(|id| !id.is_empty()).unwrap_or_else(stem));
     let channel_id = row.channel_id.filter(|id| !id.is_empty());

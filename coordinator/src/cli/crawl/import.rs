@@ -8,7 +8,7 @@ use bytes::Bytes;
 use clap::Args;
 use common::digest::Digest;
 use crawler::{
-    import::{BadRow, Columns, ImportRow, read_table},
+    import::{BadRow, ImportRow, TableColumns, read_table},
     youtube::list::ListFormat,
 };
 use dataset::{files::Files, imagefolder::MAX_ROW_BYTES, row::Row};
@@ -54,12 +54,12 @@ struct Imported {
     imported: usize,
     with_views: usize,
     with_subscribers: usize,
-    left_out: Vec<LeftOut>,
+    left_out: Vec<LeftOutRow>,
 }
 
 /// A row that was not.
 #[derive(Serialize)]
-struct LeftOut {
+struct LeftOutRow {
     line: u64,
     reason: String,
 }
@@ -86,9 +86,9 @@ pub(super) async fn run(format: Format, arguments: ImportArguments) -> Result<Ex
                 let line = bring_in(&files, &images, &row).await;
                 with_views += usize::from(line.is_ok() && row.columns.known.views.is_some());
                 with_subscribers += usize::from(line.is_ok() && row.columns.known.subscribers.is_some());
-                line.map_err(|reason| LeftOut { line: row.line, reason })
+                line.map_err(|reason| LeftOutRow { line: row.line, reason })
             }
-            Err(BadRow { line, problem }) => Err(LeftOut { line, reason: problem }),
+            Err(BadRow { line, problem }) => Err(LeftOutRow { line, reason: problem }),
         };
         match brought {
             Ok(row) => {
@@ -155,7 +155,7 @@ async fn bring_in(files: &Files, images: &Path, row: &ImportRow) -> Result<Strin
         source: Some("import".to_owned()),
         ..row.columns.known.clone()
     };
-    let row = Columns { known, others: row.columns.others.clone() };
+    let row = TableColumns { known, others: row.columns.others.clone() };
     let line = serde_json::to_string(&row).expect("a row is plain data");
     if line.len() > MAX_ROW_BYTES {
         return Err(format!("the row has {} bytes, over the limit of {MAX_ROW_BYTES}", line.len()));

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crawler::kept::{Found, KeptAnswer};
+use crawler::kept::{KeptAnswer, ReplayedItems};
 use serde::Serialize;
 
 use crate::cli::{
@@ -17,7 +17,7 @@ struct Replayed {
     #[serde(flatten)]
     kept: KeptAnswer,
     #[serde(skip_serializing_if = "Option::is_none")]
-    found: Option<Found>,
+    found: Option<ReplayedItems>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
 }

@@ -20,7 +20,7 @@ const LISTED: usize = 20;
 
 /// A crawl with its items, in their order.
 #[derive(Serialize)]
-pub(super) struct Report {
+pub(super) struct CrawlReport {
     #[serde(flatten)]
     pub(super) view: SubmissionView,
     pub(super) results: Vec<ItemView>,
@@ -45,14 +45,14 @@ pub(in crate::cli) async fn show(
             break;
         }
     }
-    let report = Report { view, results };
+    let report = CrawlReport { view, results };
     match format {
         Format::Table => output::print(&report.text()),
         Format::Json | Format::Jsonl => output::print_json(format, &report),
     }
 }
 
-impl Report {
+impl CrawlReport {
     fn text(&self) -> String {
         let Self { view, results } = self;
         let crawled: Vec<_> =
@@ -160,7 +160,7 @@ mod tests {
         };
         let gone = "unavailable: the channel was terminated";
         let results = vec![item("@one", Some(crawled), None), item("@two", None, Some(gone))];
-        insta::assert_snapshot!(Report { view, results }.text(), @r"
+        insta::assert_snapshot!(CrawlReport { view, results }.text(), @r"
         submission  01890a5d-ac96-774b-bcce-b302099a8057, completed with errors
         crawled     1 of 2 channels and slices
         thumbnails  38, 3 of them unchanged since an earlier crawl

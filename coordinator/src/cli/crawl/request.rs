@@ -10,7 +10,7 @@ use crawler::{
     ranking::{Ranked, Rankings},
     youtube::{
         ids::{ChannelRef, Reference},
-        list::{self, Entry, ListFormat},
+        list::{self, ListEntry, ListFormat},
     },
 };
 
@@ -66,7 +66,7 @@ impl Crawl {
                 None => by_ranking.push(category.clone()),
             }
         }
-        for Entry { reference, category, .. } in entries(&self.channels)? {
+        for ListEntry { reference, category, .. } in entries(&self.channels)? {
             match reference {
                 Reference::Channel(channel) => {
                     channels.push(CrawlChannel { channel: channel.name(), category });
@@ -76,7 +76,7 @@ impl Crawl {
                 }
             }
         }
-        let videos = entries(&self.videos)?.into_iter().map(|Entry { reference, .. }| {
+        let videos = entries(&self.videos)?.into_iter().map(|ListEntry { reference, .. }| {
             let video = reference.video();
             video.map(|video| video.to_string()).map_err(|error| usage(format!("--videos: {error}")))
         });
@@ -143,7 +143,7 @@ fn of_category(text: &str, name: &str, channels: &str) -> Result<Vec<CrawlChanne
     if name.is_empty() || channels.trim().is_empty() {
         return Err(usage(format!("--category is '{}': give it as NAME=CHANNEL,CHANNEL", plain(text))));
     }
-    let of_category = |Entry { reference, .. }: Entry| match reference {
+    let of_category = |ListEntry { reference, .. }: ListEntry| match reference {
         Reference::Channel(channel) => {
             Ok(CrawlChannel { channel: channel.name(), category: Some(name.to_owned()) })
         }
@@ -161,7 +161,7 @@ fn without_channels(name: &str) -> CliError {
 }
 
 /// Reads names that are given themselves, separated by commas, or by the files that hold them.
-fn entries(given: &[String]) -> Result<Vec<Entry>, CliError> {
+fn entries(given: &[String]) -> Result<Vec<ListEntry>, CliError> {
     let mut found = Vec::new();
     for text in given {
         let path = Path::new(text);
@@ -171,13 +171,13 @@ fn entries(given: &[String]) -> Result<Vec<Entry>, CliError> {
         }
         for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             let reference = name.parse().map_err(|error| usage(format!("{error}, and no file")))?;
-            found.push(Entry { line: 1, reference, category: None });
+            found.push(ListEntry { line: 1, reference, category: None });
         }
     }
     Ok(found)
 }
 
-fn of_file(path: &Path) -> Result<Vec<Entry>, CliError> {
+fn of_file(path: &Path) -> Result<Vec<ListEntry>, CliError> {
     let shown = path.display();
     let unreadable = |error: std::io::Error| CliError::failed(format!("{shown} cannot be read: {error}"));
     if path.metadata().map_err(unreadable)?.len() > LARGEST_LIST {

@@ -50,7 +50,7 @@ pub(in crate::cli) struct CheckArguments {
 
 /// What is printed as JSON.
 #[derive(Serialize)]
-struct Report<'a> {
+struct PrintedCheck<'a> {
     #[serde(flatten)]
     inspection: &'a Inspection,
     /// Files that were written.
@@ -84,7 +84,7 @@ pub(super) async fn run(format: Format, arguments: CheckArguments) -> Result<Exi
     let inspection = &found.report;
     match format {
         Format::Table => output::print(&text::of(inspection, !rows_only, &pictures))?,
-        Format::Json | Format::Jsonl => output::print_json(format, &Report { inspection, pictures })?,
+        Format::Json | Format::Jsonl => output::print_json(format, &PrintedCheck { inspection, pictures })?,
     }
     let flawed = !inspection.problems.is_empty() || !inspection.duplicate_rows.is_empty();
     Ok(if flawed { Exit::FailedItems } else { Exit::Done })

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use dataset::check::{Count, Inspection, Suspicion};
+use dataset::check::{Inspection, Occurrences, Suspicion};
 
 use crate::cli::output::{digits, number, plain, table};
 
@@ -147,13 +147,13 @@ fn categories(found: &Inspection) -> String {
     format!("{}{}", rows.trim_fmt(), further.unwrap_or_default())
 }
 
-fn total(counts: &[Count]) -> u64 {
+fn total(counts: &[Occurrences]) -> u64 {
     counts.iter().map(|count| count.items).sum()
 }
 
 /// The most frequent of some counts, behind `before` if there are any.
-fn counts(before: &str, counts: &[Count]) -> String {
-    let of = |count: &Count| format!("{} of {}", count.items, plain(&count.what));
+fn counts(before: &str, counts: &[Occurrences]) -> String {
+    let of = |count: &Occurrences| format!("{} of {}", count.items, plain(&count.what));
     let mut shown: Vec<String> = counts.iter().take(EXAMPLES).map(of).collect();
     if counts.len() > EXAMPLES {
         shown.push(format!("{} of others", total(&counts[EXAMPLES..])));

@@ -11,7 +11,7 @@ use common::store::State;
 
 use self::{
     print::Printer,
-    submit::{Part, PredictRequest, Submitter},
+    submit::{PredictPart, PredictRequest, Submitter},
 };
 use super::{
     arguments::{Deadline, Submitting, Waiting, dataset_argument},
@@ -107,7 +107,7 @@ pub(super) async fn run(
 }
 
 /// Says which run predicts, where the user named none by its id.
-async fn note_run(client: &Client, name: &str, parts: &[Part]) -> Result<(), CliError> {
+async fn note_run(client: &Client, name: &str, parts: &[PredictPart]) -> Result<(), CliError> {
     let run = parts.iter().find_map(|part| part.submission.as_ref()?.run);
     if let Some(run) = run.filter(|run| run.to_string() != name) {
         let dataset = client.run(run).await?.request.dataset;

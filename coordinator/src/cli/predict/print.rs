@@ -2,7 +2,7 @@
 
 use super::{
     line::{PredictionLine, json_line, results, text},
-    submit::Part,
+    submit::PredictPart,
 };
 use crate::cli::{
     array::JsonArray,
@@ -13,7 +13,7 @@ use crate::cli::{
 
 /// Prints the items of a part in the order they were named in; without a submission that has ended, only those that
 /// did not reach the coordinator.
-pub(super) async fn part(client: &Client, part: Part, printer: &mut Printer) -> Result<(), CliError> {
+pub(super) async fn part(client: &Client, part: PredictPart, printer: &mut Printer) -> Result<(), CliError> {
     let mut unsent = part.unsent.into_iter().peekable();
     let mut at = 0;
     if let Some(view) = &part.submission {

@@ -18,7 +18,7 @@ use crate::{
 const IMAGES_AT_ONCE: usize = 10_000;
 
 /// What became of some of the arguments: one submission at most.
-pub(super) struct Part {
+pub(super) struct PredictPart {
     /// Nothing where no image reached the coordinator.
     pub(super) submission: Option<SubmissionView>,
     /// What stands before the names of its items.
@@ -38,7 +38,7 @@ pub(super) struct PredictRequest<'a> {
 pub(super) struct Submitter<'a> {
     client: &'a Client,
     request: PredictRequest<'a>,
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<PredictPart>,
 }
 
 impl<'a> Submitter<'a> {
@@ -49,7 +49,7 @@ impl<'a> Submitter<'a> {
     /// Submits a dataset that the coordinator can read.
     pub(super) async fn dataset(&mut self, dataset: String, prefix: String) -> Result<(), CliError> {
         let submission = Some(self.submit(Some(dataset), Vec::new()).await?);
-        self.parts.push(Part { submission, prefix, unsent: Vec::new() });
+        self.parts.push(PredictPart { submission, prefix, unsent: Vec::new() });
         Ok(())
     }
 
@@ -64,7 +64,7 @@ impl<'a> Submitter<'a> {
                 }
             }
             let submission = if images.is_empty() { None } else { Some(self.submit(None, images).await?) };
-            self.parts.push(Part { submission, prefix: String::new(), unsent });
+            self.parts.push(PredictPart { submission, prefix: String::new(), unsent });
         }
         Ok(())
     }

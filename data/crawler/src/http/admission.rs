@@ -48,7 +48,7 @@ impl Admissions {
     ///
     /// Turns are fair within a process. Between processes the store lets in whoever asks first; each comes
     /// back a little later than it was told, by chance, so that none is always the first.
-    pub(super) async fn admit(&self, url: &Url, limits: Limits) -> Result<Place, WebError> {
+    pub(super) async fn admit(&self, url: &Url, limits: Limits) -> Result<RequestSlot, WebError> {
         let host = name_of(url);
         let queue = self.queues.of(&host);
         let _turn = queue.lock().await;
@@ -58,7 +58,7 @@ impl Admissions {
             let admission = tokio::spawn(async move {
                 let admission = store.admit(&name, limits, &worker).await?;
                 Ok::<_, StoreError>(match admission {
-                    Admission::Go(lease) => Admitted::Go(Box::new(Place::new(store, lease))),
+                    Admission::Go(lease) => Admitted::Go(Box::new(RequestSlot::new(store, lease))),
                     Admission::Wait(time) => Admitted::Wait(time),
                     Admission::Paused { until_ms, reason } => Admitted::Paused { until_ms, reason },
                 })
@@ -80,20 +80,20 @@ impl Admissions {
 
 /// An [`Admission`] whose place is given back wherever it is dropped.
 enum Admitted {
-    Go(Box<Place>),
+    Go(Box<RequestSlot>),
     Wait(Duration),
     Paused { until_ms: u64, reason: String },
 }
 
 /// The place of one request.
-pub(super) struct Place {
+pub(super) struct RequestSlot {
     store: Store,
     lease: Option<Lease>,
     /// What is known so far.
     verdict: Verdict,
 }
 
-impl Place {
+impl RequestSlot {
     fn new(store: Store, lease: Lease) -> Self {
         Self { store, lease: Some(lease), verdict: Verdict::Failed }
     }
@@ -151,7 +151,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for RequestSlot {
     fn drop(&mut self) {
         let (Some(lease), Ok(runtime)) = (self.lease.take(), Handle::try_current()) else { return };
         let (store, verdict) = (self.store.clone(), self.verdict.clone());

@@ -47,7 +47,7 @@ pub enum FetchError {
 }
 
 /// Sends requests to public addresses.
-pub(super) struct Client {
+pub(super) struct GuardedClient {
     client: reqwest::Client,
     allowed: Arc<Allowed>,
 }
@@ -61,7 +61,7 @@ impl Allowed {
     }
 }
 
-impl Client {
+impl GuardedClient {
     /// Makes a client that says it is `user_agent` and gives a request and its answer `limit`; `allowed` are
     /// hosts, separated by commas, that need not be public.
     ///

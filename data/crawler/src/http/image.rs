@@ -6,14 +6,14 @@ use std::time::Duration;
 
 use reqwest::{Method, Request, Response};
 
-use super::guarded::{self, Client, FetchError, REDIRECTS};
+use super::guarded::{self, FetchError, GuardedClient, REDIRECTS};
 
 /// How long one request may take.
 const FETCH_LIMIT: Duration = Duration::from_secs(20);
 
 /// Fetches images by URL.
 pub struct ImageFetcher {
-    client: Client,
+    client: GuardedClient,
     max_bytes: u64,
 }
 
@@ -22,7 +22,7 @@ impl ImageFetcher {
     /// commas, that need not be public.
     #[must_use]
     pub fn new(allowed: &str, max_bytes: u64) -> Self {
-        Self { client: Client::new(allowed, &guarded::user_agent(None), FETCH_LIMIT), max_bytes }
+        Self { client: GuardedClient::new(allowed, &guarded::user_agent(None), FETCH_LIMIT), max_bytes }
     }
 
     /// Fetches the bytes at `text`.

@@ -11,7 +11,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{WebError, guarded::Client, quota::pacific_day};
+use super::{WebError, guarded::GuardedClient, quota::pacific_day};
 
 /// Signs of the key's hash that name it to people.
 const HASH_SIGNS: usize = 12;
@@ -21,13 +21,13 @@ const HIDDEN: &str = "***";
 /// Whose units these are, to people.
 const API: &str = "the YouTube Data API";
 
-pub(super) struct Key {
+pub(super) struct ApiKey {
     secret: SecretString,
     hash: String,
     units_a_day: u64,
 }
 
-impl Key {
+impl ApiKey {
     pub(super) fn new(settings: &CrawlSettings) -> Option<Self> {
         let secret = settings.youtube_api_key.clone()?;
         let hash = Digest::of(secret.expose_secret().as_bytes()).prefix(HASH_SIGNS);
@@ -38,7 +38,11 @@ impl Key {
     ///
     /// # Errors
     /// When the key is not for that server.
-    pub(super) fn header(&self, url: &Url, client: &Client) -> Result<(HeaderName, HeaderValue), WebError> {
+    pub(super) fn header(
+        &self,
+        url: &Url,
+        client: &GuardedClient,
+    ) -> Result<(HeaderName, HeaderValue), WebError> {
         let host = url.host_str().unwrap_or_default();
         if !is_google(url) && !client.allows(host) {
             return Err(WebError::Refused(format!(
@@ -122,7 +126,7 @@ mod tests {
     #[test]
     fn the_key_is_taken_out_of_what_the_api_says() {
         let settings = CrawlSettings { youtube_api_key: Some("AIza-1".into()), ..CrawlSettings::default() };
-        let key = Key::new(&settings).unwrap();
+        let key = ApiKey::new(&settings).unwrap();
         let said = "Consumer 'api_key:AIza-1' has been suspended: AIza-1AIza-1 AIza-2";
         let hidden = String::from_utf8(key.hide(said.into())).unwrap();
         assert_eq!(hidden, "Consumer 'api_key:***' has been suspended: ****** AIza-2");
@@ -133,8 +137,8 @@ mod tests {
     fn the_key_goes_to_those_it_is_for() {
         let key = "hunter2";
         let settings = CrawlSettings { youtube_api_key: Some(key.into()), ..CrawlSettings::default() };
-        let key_of = Key::new(&settings).unwrap();
-        let client = Client::new("proxy.example", "test", Duration::from_secs(1));
+        let key_of = ApiKey::new(&settings).unwrap();
+        let client = GuardedClient::new("proxy.example", "test", Duration::from_secs(1));
         for url in ["https://youtube.googleapis.com/youtube/v3/videos", "http://proxy.example:81/v3"] {
             let (name, value) = key_of.header(&Url::parse(url).unwrap(), &client).unwrap();
             assert_eq!((name.as_str(), value.to_str().unwrap()), ("x-goog-api-key", key));

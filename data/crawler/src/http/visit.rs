@@ -12,7 +12,7 @@ use url::Url;
 
 use super::{
     answer::{Answer, WebError},
-    guarded::{self, Client, REDIRECTS},
+    guarded::{self, GuardedClient, REDIRECTS},
     robots, robots_txt,
 };
 
@@ -23,7 +23,7 @@ const LARGEST: u64 = 16 << 20;
 
 /// The requests of one command to one host.
 pub(crate) struct Visit {
-    client: Client,
+    client: GuardedClient,
     /// Least time between one request and the next.
     interval: Duration,
     last: Option<Instant>,
@@ -34,7 +34,7 @@ impl Visit {
     pub(crate) fn new(settings: &Settings) -> Self {
         let user_agent = guarded::user_agent(settings.crawl.crawl_contact.as_ref());
         Self {
-            client: Client::new(&settings.images.fetch_allow, &user_agent, LIMIT),
+            client: GuardedClient::new(&settings.images.fetch_allow, &user_agent, LIMIT),
             interval: Duration::from_secs_f64(1.0 / settings.crawl.crawl_web_per_second),
             last: None,
             file: None,

@@ -18,11 +18,11 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::{
-    admission::{Admissions, Place},
+    admission::{Admissions, RequestSlot},
     answer::{Answer, WebError},
-    guarded::{self, Client, REDIRECTS},
+    guarded::{self, GuardedClient, REDIRECTS},
     host::{HostKind, Hosts, name_of},
-    key::{self, Key},
+    key::{self, ApiKey},
     refusal, robots,
     unpack::{packing, unpack},
 };
@@ -40,9 +40,9 @@ pub struct Web {
 
 struct Inner {
     store: Store,
-    client: Client,
+    client: GuardedClient,
     hosts: Hosts,
-    key: Option<Key>,
+    key: Option<ApiKey>,
     /// Who asks, for people.
     worker: String,
     /// How long a host that has had enough of us is left alone.
@@ -53,7 +53,7 @@ struct Inner {
 /// A request, of which redirects make more.
 struct Ask<'a> {
     kind: HostKind,
-    purpose: Purpose,
+    purpose: RequestPurpose,
     /// A body makes it a POST.
     body: Option<Bytes>,
     /// The validator of a copy that the caller has.
@@ -62,7 +62,7 @@ struct Ask<'a> {
 
 /// What a request is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Purpose {
+enum RequestPurpose {
     /// The contents of a site, which its `robots.txt` is about.
     Contents,
     /// That `robots.txt`.
@@ -83,9 +83,9 @@ impl Web {
         let inner = Inner {
             admissions: Admissions::new(store.clone(), worker),
             store,
-            client: Client::new(&images.fetch_allow, &user_agent, LIMIT),
+            client: GuardedClient::new(&images.fetch_allow, &user_agent, LIMIT),
             hosts: Hosts::new(crawl, images.max_image_bytes),
-            key: Key::new(crawl),
+            key: ApiKey::new(crawl),
             worker: worker.to_owned(),
             pause: crawl.crawl_pause(),
         };
@@ -114,7 +114,7 @@ impl Web {
     /// # Errors
     /// See [`WebError`].
     pub async fn get(&self, kind: HostKind, url: &Url, etag: Option<&str>) -> Result<Answer, WebError> {
-        self.follow(&Ask { kind, purpose: Purpose::Contents, body: None, etag }, url).await
+        self.follow(&Ask { kind, purpose: RequestPurpose::Contents, body: None, etag }, url).await
     }
 
     /// Posts JSON to `url`. A redirect is an error; all else is as for [`Self::get`].
@@ -128,7 +128,7 @@ impl Web {
         body: &serde_json::Value,
     ) -> Result<Answer, WebError> {
         let body = Some(body.to_string().into());
-        self.follow(&Ask { kind, purpose: Purpose::Contents, body, etag: None }, url).await
+        self.follow(&Ask { kind, purpose: RequestPurpose::Contents, body, etag: None }, url).await
     }
 
     /// Notes that the host of `url` has had enough of us, as a body said (a captcha, a page that asks for
@@ -156,8 +156,9 @@ impl Web {
             // Before anything is asked for it, a `robots.txt` least of all.
             self.inner.client.check(&url)?;
             let crawl_delay = match (ask.kind, ask.purpose) {
-                (HostKind::Web, Purpose::Contents) => {
-                    let ask = Ask { kind: HostKind::Web, purpose: Purpose::Robots, body: None, etag: None };
+                (HostKind::Web, RequestPurpose::Contents) => {
+                    let ask =
+                        Ask { kind: HostKind::Web, purpose: RequestPurpose::Robots, body: None, etag: None };
                     let fetch = async |url: Url| Box::pin(self.follow(&ask, &url)).await;
                     let file = robots::file(&self.inner.store, &url, fetch).await?;
                     robots::check(&file, &url)?
@@ -192,7 +193,7 @@ impl Web {
         hop
     }
 
-    async fn send(&self, kind: HostKind, request: Request, place: &mut Place) -> Result<Hop, WebError> {
+    async fn send(&self, kind: HostKind, request: Request, place: &mut RequestSlot) -> Result<Hop, WebError> {
         if let HostKind::Api { units } = kind {
             self.key()?.spend(&self.inner.store, units).await?;
         }
@@ -221,7 +222,7 @@ impl Web {
         Ok(request)
     }
 
-    fn key(&self) -> Result<&Key, WebError> {
+    fn key(&self) -> Result<&ApiKey, WebError> {
         self.inner.key.as_ref().ok_or_else(key::missing)
     }
 
@@ -231,7 +232,7 @@ impl Web {
         kind: HostKind,
         url: &Url,
         answer: Response,
-        place: &mut Place,
+        place: &mut RequestSlot,
     ) -> Result<Hop, WebError> {
         if let Some(refusal) = refusal::of(kind, &answer) {
             return Err(place.refuse(url, refusal, self.inner.pause).await);

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// What a body answered, and so how it is read.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Endpoint {
+pub enum RecordedEndpoint {
     /// A channel's page.
     ChannelPage,
     /// More of a channel's videos.
@@ -20,7 +20,7 @@ pub enum Endpoint {
     ApiVideos,
 }
 
-impl Endpoint {
+impl RecordedEndpoint {
     /// Returns how the name of its file ends.
     #[must_use]
     pub fn ending(self) -> &'static str {
@@ -31,7 +31,7 @@ impl Endpoint {
     }
 }
 
-impl fmt::Display for Endpoint {
+impl fmt::Display for RecordedEndpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.serialize(f)
     }
@@ -42,7 +42,7 @@ impl fmt::Display for Endpoint {
 pub struct KeptAnswer {
     /// What it answered.
     #[serde(rename = "means")]
-    pub endpoint: Endpoint,
+    pub endpoint: RecordedEndpoint,
     /// The channel or slice it is about, as it was named.
     pub item: String,
     /// Who answered.

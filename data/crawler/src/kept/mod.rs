@@ -7,7 +7,7 @@ mod recorder;
 mod replay;
 
 pub use self::{
-    file::{Endpoint, KeptAnswer},
+    file::{KeptAnswer, RecordedEndpoint},
     recorder::ResponseRecorder,
-    replay::Found,
+    replay::ReplayedItems,
 };

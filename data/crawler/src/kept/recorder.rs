@@ -9,7 +9,7 @@ use common::{ids::SubmissionId, job::outcome::FailureReason, store::Store};
 use dataset::files::Files;
 use url::Url;
 
-use super::file::{Endpoint, KeptAnswer};
+use super::file::{KeptAnswer, RecordedEndpoint};
 use crate::{error::CrawlError, http::Answer};
 
 /// Answers kept of one submission, at most, and the bytes of one.
@@ -37,7 +37,7 @@ impl<'a> ResponseRecorder<'a> {
     /// Keeps an answer that is no longer in a form that is known, and returns that its item fails.
     pub async fn drifted(
         &self,
-        endpoint: Endpoint,
+        endpoint: RecordedEndpoint,
         answer: &Answer,
         drift: &(dyn Display + Sync),
     ) -> CrawlError {
@@ -54,7 +54,7 @@ impl<'a> ResponseRecorder<'a> {
     /// cannot be kept: the crawl does not depend on it.
     pub async fn keep(
         &self,
-        endpoint: Endpoint,
+        endpoint: RecordedEndpoint,
         answer: &Answer,
         why: &(dyn Display + Sync),
     ) -> Option<String> {

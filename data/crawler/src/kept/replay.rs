@@ -5,16 +5,16 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::file::{Endpoint, KeptAnswer};
+use super::file::{KeptAnswer, RecordedEndpoint};
 use crate::youtube::{
     answer, api,
-    channel::{self, Page},
+    channel::{self, VideoPage},
     faults::SchemaDrift,
 };
 
 /// What a parser finds in a kept answer.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize)]
-pub struct Found {
+pub struct ReplayedItems {
     /// The channel's name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
@@ -33,50 +33,50 @@ impl KeptAnswer {
     ///
     /// # Errors
     /// In the words of the parser that cannot.
-    pub fn replay(&self, body: &[u8]) -> Result<Found, String> {
+    pub fn replay(&self, body: &[u8]) -> Result<ReplayedItems, String> {
         let api = || api::from_body(self.status, body).map_err(|error| error.to_string());
         let drift = |error: SchemaDrift| error.to_string();
         match self.endpoint {
-            Endpoint::ChannelPage => {
+            RecordedEndpoint::ChannelPage => {
                 let page = answer::from_page(self.status, body);
                 let first = page.and_then(|page| channel::first_page(&page));
                 let first = first.map_err(|fault| fault.to_string())?;
-                Ok(Found {
+                Ok(ReplayedItems {
                     channel: Some(first.channel.title),
                     subscribers: first.channel.subscribers.map(|count| count.value),
                     ..of_page(&first.page)
                 })
             }
-            Endpoint::MoreVideos => {
+            RecordedEndpoint::MoreVideos => {
                 let more =
                     answer::from_body(self.status, body).and_then(|more: Value| channel::next_page(&more));
                 more.map(|page| of_page(&page)).map_err(|fault| fault.to_string())
             }
-            Endpoint::ApiChannels => {
+            RecordedEndpoint::ApiChannels => {
                 let found = api::channels(&api()?).map_err(drift)?;
                 let first = found.first();
-                Ok(Found {
+                Ok(ReplayedItems {
                     channel: first.map(|channel| channel.title.clone()),
                     subscribers: first.and_then(|channel| Some(channel.subscribers?.value)),
                     items: found.len(),
                     unread: Vec::new(),
                 })
             }
-            Endpoint::ApiUploads => {
+            RecordedEndpoint::ApiUploads => {
                 let found = api::uploads_page(&api()?).map_err(drift)?;
-                Ok(Found { items: found.video_ids.len(), ..Found::default() })
+                Ok(ReplayedItems { items: found.video_ids.len(), ..ReplayedItems::default() })
             }
-            Endpoint::ApiVideos => {
+            RecordedEndpoint::ApiVideos => {
                 let found = api::videos(&api()?).map_err(drift)?;
-                Ok(Found { items: found.len(), ..Found::default() })
+                Ok(ReplayedItems { items: found.len(), ..ReplayedItems::default() })
             }
         }
     }
 }
 
-fn of_page(page: &Page) -> Found {
+fn of_page(page: &VideoPage) -> ReplayedItems {
     let unread = page.unread.iter().map(ToString::to_string).collect();
-    Found { items: page.items.len(), unread, ..Found::default() }
+    ReplayedItems { items: page.items.len(), unread, ..ReplayedItems::default() }
 }
 
 #[cfg(test)]
@@ -86,7 +86,7 @@ mod tests {
     #[test]
     fn what_is_kept_reads_back_with_its_body() {
         let kept = KeptAnswer {
-            endpoint: Endpoint::ApiVideos,
+            endpoint: RecordedEndpoint::ApiVideos,
             item: "@one\n".to_owned(),
             url: "https://www.googleapis.com/youtube/v3/videos".to_owned(),
             status: 200,
@@ -96,11 +96,11 @@ mod tests {
         let body = b"{\"items\":\n[]}";
         let file = kept.write(body);
         assert_eq!(KeptAnswer::read(&file).unwrap(), (kept.clone(), &body[..]));
-        assert_eq!(kept.replay(body), Ok(Found::default()));
+        assert_eq!(kept.replay(body), Ok(ReplayedItems::default()));
         assert!(kept.replay(b"{}").unwrap_err().contains("no items"));
         assert!(KeptAnswer::read(b"<html>\n").is_err());
         assert_eq!(
-            format!("{}.{}", Endpoint::ChannelPage, Endpoint::ChannelPage.ending()),
+            format!("{}.{}", RecordedEndpoint::ChannelPage, RecordedEndpoint::ChannelPage.ending()),
             "channel-page.html"
         );
     }

@@ -9,7 +9,7 @@ use fantoccini::wd::Capabilities;
 use serde_json::json;
 use url::Url;
 
-use super::{driver::Driver, error::RankingError, session::Session};
+use super::{driver::Driver, error::RankingError, session::BrowserSession};
 use crate::http::user_agent;
 
 /// How long a document may take to be there, and a look at it. What scripts make of it may take as long as the
@@ -20,7 +20,7 @@ const LOAD_LIMIT_MS: u32 = 20_000;
 /// interrupts it.
 pub(super) async fn with_browser<T>(
     settings: &Settings,
-    work: impl AsyncFnOnce(&Session) -> Result<T, RankingError>,
+    work: impl AsyncFnOnce(&BrowserSession) -> Result<T, RankingError>,
 ) -> Result<T, RankingError> {
     let (driver, url) = match &settings.ranking.ranking_webdriver {
         Some(url) => (None, url.clone()),
@@ -41,12 +41,12 @@ async fn in_session<T>(
     settings: &Settings,
     url: &Url,
     driver: Option<&Driver>,
-    work: impl AsyncFnOnce(&Session) -> Result<T, RankingError>,
+    work: impl AsyncFnOnce(&BrowserSession) -> Result<T, RankingError>,
 ) -> Result<T, RankingError> {
     let profile = driver.map(Driver::profile);
     let asked = capabilities(&settings.crawl, profile.as_deref(), is_root());
     let open = async {
-        let opened = Session::open(url, &asked, settings.ranking.ranking_wait()).await;
+        let opened = BrowserSession::open(url, &asked, settings.ranking.ranking_wait()).await;
         opened.map_err(|error| {
             let hint = if driver.is_some() {
                 "is chromium installed, in the version of chromedriver, and may it open a sandbox?"

@@ -51,7 +51,7 @@ pub(super) enum Sight {
     /// The setting of this key is no selector.
     Wrong(String),
     /// The page.
-    Seen(Page),
+    Seen(RankingPage),
 }
 
 impl Sight {
@@ -59,7 +59,7 @@ impl Sight {
     ///
     /// # Errors
     /// When a setting is no selector.
-    pub(super) fn page(self, settings: &RankingSettings) -> Result<Page, ConfigError> {
+    pub(super) fn page(self, settings: &RankingSettings) -> Result<RankingPage, ConfigError> {
         match self {
             Self::Seen(page) => Ok(page),
             Self::Wrong(key) => {
@@ -76,7 +76,7 @@ impl Sight {
 
 /// A page at one moment.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
-pub(super) struct Page {
+pub(super) struct RankingPage {
     /// Where the browser is.
     pub(super) url: String,
     title: String,
@@ -100,7 +100,7 @@ pub(super) struct Stillness {
 
 impl Stillness {
     /// Whether the page is complete, seen so long after it was asked for.
-    pub(super) fn is_complete(&mut self, page: &Page, at: Duration) -> bool {
+    pub(super) fn is_complete(&mut self, page: &RankingPage, at: Duration) -> bool {
         if let Some(is_ready) = page.is_ready {
             return is_ready;
         }
@@ -111,7 +111,7 @@ impl Stillness {
     }
 }
 
-impl Page {
+impl RankingPage {
     /// Checks that the page is what was asked for.
     ///
     /// # Errors
@@ -201,10 +201,10 @@ mod tests {
 
     const ID: &str = "UCTwECeGqMZee77BjdoYtI2Q";
 
-    fn page(rows: &[&[&str]]) -> Page {
+    fn page(rows: &[&[&str]]) -> RankingPage {
         let rows = rows.iter().map(|links| links.iter().map(|link| (*link).to_owned()).collect());
         let rows: Vec<Vec<String>> = rows.collect();
-        Page {
+        RankingPage {
             url: "https://example.org/".to_owned(),
             title: "Top games".to_owned(),
             status: 200,
@@ -255,7 +255,7 @@ mod tests {
     #[test]
     fn a_page_is_complete_when_it_says_so_or_its_rows_stay_as_they_are() {
         let at = Duration::from_millis;
-        let rows = |count| Page { row_count: count, ..page(&[]) };
+        let rows = |count| RankingPage { row_count: count, ..page(&[]) };
         let mut still = Stillness::default();
         assert!(!still.is_complete(&rows(0), at(0)));
         assert!(!still.is_complete(&rows(0), at(5_000)), "without rows it is not");
@@ -263,7 +263,7 @@ mod tests {
         assert!(!still.is_complete(&rows(9), at(6_050)), "there are more");
         assert!(!still.is_complete(&rows(9), at(7_000)));
         assert!(still.is_complete(&rows(9), at(7_050)));
-        let said = |is_ready| Page { is_ready: Some(is_ready), ..rows(9) };
+        let said = |is_ready| RankingPage { is_ready: Some(is_ready), ..rows(9) };
         assert!(!still.is_complete(&said(false), at(60_000)));
         assert!(Stillness::default().is_complete(&said(true), at(0)));
     }
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_status_of_an_error_is_one() {
-        let answered = |status| Page { status, ..page(&[]) }.check_status();
+        let answered = |status| RankingPage { status, ..page(&[]) }.check_status();
         assert_eq!([answered(0), answered(200), answered(304)], [Ok(()), Ok(()), Ok(())]);
         assert_eq!(answered(404).unwrap_err(), "it answers 404: the page “Top games” has 1234 bytes");
     }

@@ -14,7 +14,7 @@ use super::{
     browser::with_browser,
     error::RankingError,
     page::{self, Stillness},
-    session::Session,
+    session::BrowserSession,
 };
 use crate::{http::Visit, youtube::ids::ChannelRef};
 
@@ -140,7 +140,7 @@ impl Rankings {
 /// Reads one ranking, once its script has built it.
 async fn read_page(
     settings: &RankingSettings,
-    session: &Session,
+    session: &BrowserSession,
     visit: &Visit,
     (category, url): (&str, &Url),
     top: usize,

@@ -32,13 +32,13 @@ pub(super) enum SessionError {
 }
 
 /// A browser's window.
-pub(super) struct Session {
+pub(super) struct BrowserSession {
     browser: Client,
     driver: Url,
     limit: Duration,
 }
 
-impl Session {
+impl BrowserSession {
     /// Opens a browser of these capabilities at the WebDriver `driver`, for pages that take at most `limit`.
     pub(super) async fn open(
         driver: &Url,
@@ -131,7 +131,8 @@ mod tests {
         };
         let refused = "unknown error: net::ERR_CONNECTION_REFUSED\n  (Session info: chrome=156.0)";
         check(ErrorStatus::UnknownError, refused, "unknown error: net::ERR_CONNECTION_REFUSED");
-        let lines = "session not created\nfrom unknown error: cannot create temp dir\n  (Session info: x)";
+        let lines =
+            "session not created\nfrom unknown error: cannot create temp dir\n  (Session info: x)";
         let all = "session not created from unknown error: cannot create temp dir";
         check(ErrorStatus::SessionNotCreated, lines, all);
         check(ErrorStatus::Timeout, "", "timeout");

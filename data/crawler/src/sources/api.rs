@@ -10,11 +10,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use super::context::{Context, below};
+use super::context::{SourceContext, below};
 use crate::{
     error::CrawlError,
     http::{Answer, HostKind, WebError},
-    kept::Endpoint,
+    kept::RecordedEndpoint,
     listing::{Channel, Listing, Video},
     youtube::{
         api::{
@@ -72,7 +72,7 @@ impl ApiDraft {
     }
 
     /// Makes one request. Returns the listing once nothing is left to ask.
-    pub(super) async fn step(&mut self, context: Context<'_>) -> Result<Option<Listing>, CrawlError> {
+    pub(super) async fn step(&mut self, context: SourceContext<'_>) -> Result<Option<Listing>, CrawlError> {
         let Some(known) = &self.known else {
             let found = channel(context, &self.channel).await?;
             let ApiChannel { id, title, subscribers, uploads, .. } = found;
@@ -150,7 +150,7 @@ pub(super) fn take(
     channels
 }
 
-async fn channel(context: Context<'_>, channel: &ChannelRef) -> Result<ApiChannel, CrawlError> {
+async fn channel(context: SourceContext<'_>, channel: &ChannelRef) -> Result<ApiChannel, CrawlError> {
     let (name, value) = match channel {
         ChannelRef::Id(id) => ("id", id.as_str()),
         ChannelRef::Handle(handle) => ("forHandle", handle.as_str()),
@@ -165,7 +165,7 @@ async fn channel(context: Context<'_>, channel: &ChannelRef) -> Result<ApiChanne
         },
     };
     let query = [("part", CHANNEL_PARTS), (name, value)];
-    let found = ask(context, "channels", &query, Endpoint::ApiChannels, api::channels).await?;
+    let found = ask(context, "channels", &query, RecordedEndpoint::ApiChannels, api::channels).await?;
     found.into_iter().next().ok_or_else(|| {
         CrawlError::item(FailureReason::Unavailable, format!("the Data API knows no channel {value}"))
     })
@@ -173,19 +173,19 @@ async fn channel(context: Context<'_>, channel: &ChannelRef) -> Result<ApiChanne
 
 /// Returns channels by id, as far as they are there.
 pub(super) async fn channels(
-    context: Context<'_>,
+    context: SourceContext<'_>,
     ids: &[ChannelId],
 ) -> Result<BTreeMap<ChannelId, Channel>, CrawlError> {
     let ids: Vec<&str> = ids.iter().map(ChannelId::as_str).collect();
     let query = [("part", CHANNEL_PARTS), ("id", &ids.join(",")), ("maxResults", "50")];
-    let found = ask(context, "channels", &query, Endpoint::ApiChannels, api::channels).await?;
+    let found = ask(context, "channels", &query, RecordedEndpoint::ApiChannels, api::channels).await?;
     let channel =
         |ApiChannel { id, title, subscribers, .. }| (id.clone(), Channel { id, title, subscribers });
     Ok(found.into_iter().map(|found: ApiChannel| channel(found)).collect())
 }
 
 async fn uploads(
-    context: Context<'_>,
+    context: SourceContext<'_>,
     playlist: &str,
     more: &More,
 ) -> Result<(Vec<VideoId>, More), CrawlError> {
@@ -193,7 +193,7 @@ async fn uploads(
     if let More::After(token) = more {
         query.push(("pageToken", token));
     }
-    match ask(context, "playlistItems", &query, Endpoint::ApiUploads, api::uploads_page).await {
+    match ask(context, "playlistItems", &query, RecordedEndpoint::ApiUploads, api::uploads_page).await {
         Ok(page) => Ok((page.video_ids, page.next_page_token.map_or(More::Nothing, More::After))),
         // The uploads of a channel that has none are not there.
         Err(CrawlError::Item(failure))
@@ -206,17 +206,20 @@ async fn uploads(
 }
 
 /// Asks about at most 50 videos.
-pub(super) async fn details(context: Context<'_>, ids: &[VideoId]) -> Result<Vec<ApiVideo>, CrawlError> {
+pub(super) async fn details(
+    context: SourceContext<'_>,
+    ids: &[VideoId],
+) -> Result<Vec<ApiVideo>, CrawlError> {
     let ids: Vec<&str> = ids.iter().map(VideoId::as_str).collect();
     let query = [("part", VIDEO_PARTS), ("id", &ids.join(",")), ("maxResults", "50")];
-    ask(context, "videos", &query, Endpoint::ApiVideos, api::videos).await
+    ask(context, "videos", &query, RecordedEndpoint::ApiVideos, api::videos).await
 }
 
 async fn ask<T>(
-    context: Context<'_>,
+    context: SourceContext<'_>,
     method: &str,
     query: &[(&str, &str)],
-    endpoint: Endpoint,
+    endpoint: RecordedEndpoint,
     read: fn(&Value) -> Result<T, SchemaDrift>,
 ) -> Result<T, CrawlError> {
     let mut url: Url = below(&context.plan.bases.api, &format!("youtube/v3/{method}"))?;
@@ -233,7 +236,12 @@ async fn ask<T>(
     }
 }
 
-async fn faulty(context: Context<'_>, endpoint: Endpoint, answer: &Answer, error: &ApiError) -> CrawlError {
+async fn faulty(
+    context: SourceContext<'_>,
+    endpoint: RecordedEndpoint,
+    answer: &Answer,
+    error: &ApiError,
+) -> CrawlError {
     match (error.class(), error) {
         (FaultClass::Drift, _) => context.recorder.drifted(endpoint, answer, error).await,
         (FaultClass::Blocked, _) => context.turn.quota_exceeded().await,

@@ -11,14 +11,14 @@ use url::Url;
 use crate::{
     error::CrawlError,
     http::Answer,
-    kept::{Endpoint, ResponseRecorder},
+    kept::{RecordedEndpoint, ResponseRecorder},
     turn::Turn,
     youtube::faults::{Fault, FaultClass},
 };
 
 /// What a source makes its requests with.
 #[derive(Clone, Copy)]
-pub(crate) struct Context<'a> {
+pub(crate) struct SourceContext<'a> {
     /// The turn within which it must be over.
     pub(crate) turn: &'a Turn,
     /// Keeps what cannot be read.
@@ -29,9 +29,14 @@ pub(crate) struct Context<'a> {
     pub(crate) store: &'a Store,
 }
 
-impl Context<'_> {
+impl SourceContext<'_> {
     /// What a fault of a page means for the job; an answer in a form that is not known is kept.
-    pub(super) async fn faulty(self, endpoint: Endpoint, answer: &Answer, fault: &Fault) -> CrawlError {
+    pub(super) async fn faulty(
+        self,
+        endpoint: RecordedEndpoint,
+        answer: &Answer,
+        fault: &Fault,
+    ) -> CrawlError {
         match fault.class() {
             FaultClass::Permanent => CrawlError::item(FailureReason::Unavailable, fault.to_string()),
             FaultClass::Transient => CrawlError::retryable(format!("{}: {fault}", answer.url)),

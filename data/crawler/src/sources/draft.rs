@@ -9,7 +9,7 @@ use common::job::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{api::ApiDraft, context::Context, list::ListDraft, page::PageDraft};
+use super::{api::ApiDraft, context::SourceContext, list::ListDraft, page::PageDraft};
 use crate::{error::CrawlError, listing::Listing, youtube::ids::ChannelRef};
 
 /// A listing, as far as it is.
@@ -61,7 +61,7 @@ impl Draft {
     ///
     /// # Errors
     /// See [`CrawlError`].
-    pub(crate) async fn complete(&mut self, context: Context<'_>) -> Result<Listing, CrawlError> {
+    pub(crate) async fn complete(&mut self, context: SourceContext<'_>) -> Result<Listing, CrawlError> {
         loop {
             let complete = match self {
                 Self::Complete(listing) => return Ok(listing.clone()),

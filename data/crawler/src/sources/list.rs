@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 
-use super::{api, context::Context};
+use super::{api, context::SourceContext};
 use crate::{
     error::CrawlError,
     listing::{Channel, Listing, Video},
@@ -34,7 +34,7 @@ impl ListDraft {
     }
 
     /// Makes one request. Returns the listing once nothing is left to ask.
-    pub(super) async fn step(&mut self, context: Context<'_>) -> Result<Option<Listing>, CrawlError> {
+    pub(super) async fn step(&mut self, context: SourceContext<'_>) -> Result<Option<Listing>, CrawlError> {
         if !context.turn.has_api_key() {
             let videos = self.ids.iter().cloned().map(Video::named).collect();
             return Ok(Some(Listing { videos, ..Listing::default() }));

@@ -1,5 +1,5 @@
 //! Where listings come from, one module a source: a channel by the Data API, a channel by its pages, or videos that were
-//! named. [`Draft`] is the way to a complete listing, [`Context`] what the sources make their requests with.
+//! named. [`Draft`] is the way to a complete listing, [`SourceContext`] what the sources make their requests with.
 //!
 //! Does not own what answers mean (see [`youtube`](crate::youtube)).
 
@@ -9,4 +9,4 @@ mod draft;
 mod list;
 mod page;
 
-pub(crate) use self::{context::Context, draft::Draft};
+pub(crate) use self::{context::SourceContext, draft::Draft};

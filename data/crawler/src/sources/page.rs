@@ -10,15 +10,15 @@ use common::job::{crawl::Order, outcome::FailureReason};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::context::{Context, below};
+use super::context::{SourceContext, below};
 use crate::{
     error::CrawlError,
     http::{Answer, HostKind, WebError},
-    kept::Endpoint,
+    kept::RecordedEndpoint,
     listing::{Channel, Listing, Video},
     youtube::{
         answer,
-        channel::{self, Page},
+        channel::{self, VideoPage},
         counts::Count,
         faults::SchemaDrift,
         ids::ChannelRef,
@@ -66,7 +66,7 @@ impl PageDraft {
     }
 
     /// Makes one request. Returns the listing once nothing is left to ask.
-    pub(super) async fn step(&mut self, context: Context<'_>) -> Result<Option<Listing>, CrawlError> {
+    pub(super) async fn step(&mut self, context: SourceContext<'_>) -> Result<Option<Listing>, CrawlError> {
         let wanted = context.plan.videos_per_channel as usize;
         let Some(known) = &self.known else {
             self.first(context).await?;
@@ -104,14 +104,14 @@ impl PageDraft {
         Ok(Some(listing))
     }
 
-    async fn first(&mut self, context: Context<'_>) -> Result<(), CrawlError> {
+    async fn first(&mut self, context: SourceContext<'_>) -> Result<(), CrawlError> {
         let url = videos_url(context, &self.channel)?;
         let answer = context.turn.get(HostKind::Web, &url, None).await?;
         let page = answer::from_page(answer.status, &answer.bytes);
         let first = page.and_then(|page| channel::first_page(&page));
         let first = match first {
             Ok(first) => first,
-            Err(fault) => return Err(context.faulty(Endpoint::ChannelPage, &answer, &fault).await),
+            Err(fault) => return Err(context.faulty(RecordedEndpoint::ChannelPage, &answer, &fault).await),
         };
         if let Some(words) = first.empty {
             return Err(CrawlError::item(FailureReason::Unavailable, format!("it has no videos: {words}")));
@@ -125,7 +125,7 @@ impl PageDraft {
                 self.more = Some(token);
             }
             (Order::Newest | Order::Popular, _) => {
-                self.take(context, Endpoint::ChannelPage, &answer, first.page).await;
+                self.take(context, RecordedEndpoint::ChannelPage, &answer, first.page).await;
             }
         }
         let channel::Channel { id, title, subscribers, .. } = first.channel;
@@ -133,7 +133,7 @@ impl PageDraft {
         Ok(())
     }
 
-    async fn more_videos(&mut self, context: Context<'_>, token: &str) -> Result<(), CrawlError> {
+    async fn more_videos(&mut self, context: SourceContext<'_>, token: &str) -> Result<(), CrawlError> {
         let url = below(&context.plan.bases.web, request::BROWSE_PATH)?;
         let body = request::continuation(token, &self.client_version);
         let answer = match context.turn.post_json(HostKind::Web, &url, &body).await {
@@ -156,17 +156,23 @@ impl PageDraft {
         let page = answer::from_body(answer.status, &answer.bytes).and_then(|more| channel::next_page(&more));
         let page = match page {
             Ok(page) => page,
-            Err(fault) => return Err(context.faulty(Endpoint::MoreVideos, &answer, &fault).await),
+            Err(fault) => return Err(context.faulty(RecordedEndpoint::MoreVideos, &answer, &fault).await),
         };
         let is_first = self.is_popular && self.listing.videos.is_empty();
         if is_first && let Some(drift) = other_order(&page.items) {
-            return Err(context.recorder.drifted(Endpoint::MoreVideos, &answer, &drift).await);
+            return Err(context.recorder.drifted(RecordedEndpoint::MoreVideos, &answer, &drift).await);
         }
-        self.take(context, Endpoint::MoreVideos, &answer, page).await;
+        self.take(context, RecordedEndpoint::MoreVideos, &answer, page).await;
         Ok(())
     }
 
-    async fn take(&mut self, context: Context<'_>, endpoint: Endpoint, answer: &Answer, page: Page) {
+    async fn take(
+        &mut self,
+        context: SourceContext<'_>,
+        endpoint: RecordedEndpoint,
+        answer: &Answer,
+        page: VideoPage,
+    ) {
         if let Some(drift) = page.unread.first()
             && !std::mem::replace(&mut self.kept, true)
         {
@@ -217,7 +223,7 @@ fn other_order(items: &[VideoItem]) -> Option<SchemaDrift> {
     Some(SchemaDrift::new("continuationItems", problem))
 }
 
-fn videos_url(context: Context<'_>, channel: &ChannelRef) -> Result<Url, CrawlError> {
+fn videos_url(context: SourceContext<'_>, channel: &ChannelRef) -> Result<Url, CrawlError> {
     let at_youtube = Url::parse(&channel.url()).map_err(|error| {
         CrawlError::item(FailureReason::InvalidRow, format!("{} is no link: {error}", channel.url()))
     })?;

@@ -3,17 +3,17 @@
 //! Owns the layout of the tab around its [`items`]. Does not own how the JSON is found (see
 //! [`crate::youtube::answer`]) nor asking for the next page. Invariants: an answer without a single video is an
 //! error, unless it says in words that there are none or ends a list that had some; what cannot be read is
-//! named in [`Page::unread`], never left out silently.
+//! named in [`VideoPage::unread`], never left out silently.
 
 use serde_json::Value;
 
 use super::{
     chips::{self, Orders},
     counts::Count,
-    faults::{Fault, Keys, SchemaDrift},
+    faults::{Fault, ResponseKeys, SchemaDrift},
     ids::{ChannelId, ChannelRef, Handle},
     items::{self, VideoItem, VideoKind},
-    node::Node,
+    node::JsonNode,
 };
 
 /// Most links to follow from a name to a channel; see [`resolved`].
@@ -39,7 +39,7 @@ pub struct Channel {
 
 /// Videos of a channel, in the order of the answer.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Page {
+pub struct VideoPage {
     /// The videos.
     pub items: Vec<VideoItem>,
     /// What stood among them and could not be read.
@@ -54,7 +54,7 @@ pub struct FirstPage {
     /// Whose it is.
     pub channel: Channel,
     /// Its videos, the latest first.
-    pub page: Page,
+    pub page: VideoPage,
     /// In which orders they can be had.
     pub orders: Orders,
     /// What the tab says in place of videos.
@@ -75,7 +75,7 @@ pub enum Resolved {
 /// # Errors
 /// When the channel or its Videos tab is not there, or the layout is not known.
 pub fn first_page(answer: &Value) -> Result<FirstPage, Fault> {
-    let root = Node::root(answer);
+    let root = JsonNode::root(answer);
     let Some(contents) = root.find(&["contents"]) else { return Err(without_contents(&root)) };
     let tab = videos_tab(&contents.at(&["twoColumnBrowseResultsRenderer", "tabs"])?)?;
     let channel = channel(&root)?;
@@ -83,7 +83,7 @@ pub fn first_page(answer: &Value) -> Result<FirstPage, Fault> {
     if let Some(text) = message(&content)? {
         return Ok(FirstPage {
             channel,
-            page: Page::default(),
+            page: VideoPage::default(),
             orders: Orders::default(),
             empty: Some(text),
         });
@@ -104,8 +104,8 @@ pub fn first_page(answer: &Value) -> Result<FirstPage, Fault> {
 ///
 /// # Errors
 /// When the answer holds no list of videos, or one in which no video is recognised.
-pub fn next_page(answer: &Value) -> Result<Page, Fault> {
-    let root = Node::root(answer);
+pub fn next_page(answer: &Value) -> Result<VideoPage, Fault> {
+    let root = JsonNode::root(answer);
     let Some(actions) = RECEIVED.iter().find_map(|key| root.find(&[key])) else {
         return Err(without_contents(&root));
     };
@@ -114,7 +114,7 @@ pub fn next_page(answer: &Value) -> Result<Page, Fault> {
         let reload = action.find(&["reloadContinuationItemsCommand"]);
         // Beside the videos, a change of order sends the bar above them.
         let is_header =
-            |reload: &Node<'_>| reload.text_at(&["slot"]) == Some("RELOAD_CONTINUATION_SLOT_HEADER");
+            |reload: &JsonNode<'_>| reload.text_at(&["slot"]) == Some("RELOAD_CONTINUATION_SLOT_HEADER");
         if reload.as_ref().is_some_and(is_header) {
             continue;
         }
@@ -135,7 +135,7 @@ pub fn next_page(answer: &Value) -> Result<Page, Fault> {
 /// # Errors
 /// When the link leads to something else than a channel or another link.
 pub fn resolved(answer: &Value) -> Result<Resolved, Fault> {
-    let root = Node::root(answer);
+    let root = JsonNode::root(answer);
     let endpoint = root.at(&["endpoint"])?;
     if let Some(id) = endpoint.find(&["browseEndpoint", "browseId"]) {
         let id =
@@ -145,13 +145,13 @@ pub fn resolved(answer: &Value) -> Result<Resolved, Fault> {
     match endpoint.text_at(&["urlEndpoint", "url"]) {
         Some(url) => Ok(Resolved::Redirect(url.to_owned())),
         None => Err(endpoint
-            .drift(format!("leads to neither channel nor link; there is {}", Keys(endpoint.value)))
+            .drift(format!("leads to neither channel nor link; there is {}", ResponseKeys(endpoint.value)))
             .into()),
     }
 }
 
 /// What an answer without contents says instead.
-fn without_contents(root: &Node<'_>) -> Fault {
+fn without_contents(root: &JsonNode<'_>) -> Fault {
     for alert in root.items_at(&["alerts"]) {
         let Some((_, alert)) = alert.kind() else { continue };
         if alert.text_at(&["type"]) == Some("ERROR") {
@@ -159,12 +159,12 @@ fn without_contents(root: &Node<'_>) -> Fault {
             return Fault::of_alert(text.unwrap_or_else(|| "an error without words".to_owned()));
         }
     }
-    Fault::Incomplete(format!("it has no contents, only {}", Keys(root.value)))
+    Fault::Incomplete(format!("it has no contents, only {}", ResponseKeys(root.value)))
 }
 
 /// Finds the Videos tab, if it is the one that is shown.
-fn videos_tab<'a>(tabs: &Node<'a>) -> Result<Node<'a>, Fault> {
-    let all: Vec<Node<'a>> = tabs.items()?.iter().filter_map(|tab| tab.find(&["tabRenderer"])).collect();
+fn videos_tab<'a>(tabs: &JsonNode<'a>) -> Result<JsonNode<'a>, Fault> {
+    let all: Vec<JsonNode<'a>> = tabs.items()?.iter().filter_map(|tab| tab.find(&["tabRenderer"])).collect();
     let selected = all.iter().find(|tab| tab.value.get("selected") == Some(&Value::Bool(true)));
     let selected = selected.ok_or_else(|| tabs.drift("no tab is selected"))?;
     for section in selected.items_at(&["content", "sectionListRenderer", "contents"]) {
@@ -172,8 +172,8 @@ fn videos_tab<'a>(tabs: &Node<'a>) -> Result<Node<'a>, Fault> {
             return Err(Fault::AgeRestricted(gate.text_at(&["channelTitle"]).unwrap_or_default().to_owned()));
         }
     }
-    let url = |tab: &Node<'a>| tab.text_at(&["endpoint", "commandMetadata", "webCommandMetadata", "url"]);
-    let is_videos = |tab: &Node<'a>| {
+    let url = |tab: &JsonNode<'a>| tab.text_at(&["endpoint", "commandMetadata", "webCommandMetadata", "url"]);
+    let is_videos = |tab: &JsonNode<'a>| {
         url(tab).is_some_and(|url| url.ends_with("/videos")) || tab.text_at(&["title"]) == Some("Videos")
     };
     if is_videos(selected) {
@@ -186,7 +186,7 @@ fn videos_tab<'a>(tabs: &Node<'a>) -> Result<Node<'a>, Fault> {
     Err(Fault::NoVideosTab(titles.join(", ")))
 }
 
-fn channel(root: &Node<'_>) -> Result<Channel, Fault> {
+fn channel(root: &JsonNode<'_>) -> Result<Channel, Fault> {
     let metadata = root.at(&["metadata", "channelMetadataRenderer"])?;
     let id = metadata.at(&["externalId"])?;
     let vanity = metadata.text_at(&["vanityChannelUrl"]).and_then(|url| url.parse().ok());
@@ -203,7 +203,7 @@ fn channel(root: &Node<'_>) -> Result<Channel, Fault> {
 
 /// Reads the subscribers from either kind of header. They stand beside the number of videos, which stands
 /// alone when they are hidden.
-fn subscribers(header: &Node<'_>) -> Result<Option<Count>, SchemaDrift> {
+fn subscribers(header: &JsonNode<'_>) -> Result<Option<Count>, SchemaDrift> {
     let text = if let Some(old) = header.find(&["c4TabbedHeaderRenderer"]) {
         old.find(&["subscriberCountText"])
     } else {
@@ -222,7 +222,7 @@ fn subscribers(header: &Node<'_>) -> Result<Option<Count>, SchemaDrift> {
 }
 
 /// Finds the words that a tab has in place of videos.
-fn message(content: &Node<'_>) -> Result<Option<String>, SchemaDrift> {
+fn message(content: &JsonNode<'_>) -> Result<Option<String>, SchemaDrift> {
     const NO_VIDEOS: [&str; 2] = ["no videos", "doesn't have any content"];
     for section in content.items_at(&["sectionListRenderer", "contents"]) {
         let inner = section.items_at(&["itemSectionRenderer", "contents"]);
@@ -240,8 +240,8 @@ fn message(content: &Node<'_>) -> Result<Option<String>, SchemaDrift> {
     Ok(None)
 }
 
-fn page(entries: &[Node<'_>]) -> Result<Page, SchemaDrift> {
-    let mut page = Page::default();
+fn page(entries: &[JsonNode<'_>]) -> Result<VideoPage, SchemaDrift> {
+    let mut page = VideoPage::default();
     for entry in entries {
         match entry.kind() {
             Some(("richItemRenderer", item)) => match item.at(&["content"])?.kind() {
@@ -268,18 +268,18 @@ fn page(entries: &[Node<'_>]) -> Result<Page, SchemaDrift> {
 }
 
 /// Finds the token of what stands at the end of a list.
-fn continuation(more: &Node<'_>) -> Result<String, SchemaDrift> {
+fn continuation(more: &JsonNode<'_>) -> Result<String, SchemaDrift> {
     let ways: [&[&str]; 3] = [
         &["continuationEndpoint"],
         &["continuationCommand", "innertubeCommand"],
         &["button", "buttonRenderer", "command"],
     ];
     let token = ways.iter().filter_map(|way| more.find(way)).find_map(|command| chips::token(&command));
-    token.ok_or_else(|| more.drift(format!("no token; there is {}", Keys(more.value))))
+    token.ok_or_else(|| more.drift(format!("no token; there is {}", ResponseKeys(more.value))))
 }
 
 /// Says why a list gave no videos.
-fn nothing_read(page: &Page, list: &Node<'_>) -> SchemaDrift {
+fn nothing_read(page: &VideoPage, list: &JsonNode<'_>) -> SchemaDrift {
     let first = page.unread.first().cloned();
     first.unwrap_or_else(|| list.drift(format!("no videos among {}", list.kinds())))
 }

@@ -4,7 +4,7 @@
 //! first chip opens a sheet with the orders while the others are filters. Invariant: an order is chosen by
 //! its label, in English, and never by its place.
 
-use super::{faults::SchemaDrift, node::Node};
+use super::{faults::SchemaDrift, node::JsonNode};
 
 /// Label of the order that is wanted.
 const POPULAR: &str = "Popular";
@@ -19,7 +19,7 @@ pub struct Orders {
 }
 
 /// Reads the orders from a `richGridRenderer`.
-pub(super) fn read(grid: &Node<'_>) -> Result<Orders, SchemaDrift> {
+pub(super) fn read(grid: &JsonNode<'_>) -> Result<Orders, SchemaDrift> {
     let Some(header) = grid.find(&["header"]) else { return Ok(Orders::default()) };
     let mut choices = Vec::new();
     for chip in header.items_at(&["feedFilterChipBarRenderer", "contents"]) {
@@ -57,8 +57,8 @@ const SHEET: [&str; 7] = [
     "listItems",
 ];
 
-fn sheet_items<'a>(sheet: &Node<'a>) -> Result<Vec<(String, Option<Node<'a>>)>, SchemaDrift> {
-    let item = |item: Node<'a>| {
+fn sheet_items<'a>(sheet: &JsonNode<'a>) -> Result<Vec<(String, Option<JsonNode<'a>>)>, SchemaDrift> {
+    let item = |item: JsonNode<'a>| {
         let item = item.at(&["listItemViewModel"])?;
         let label = item.at(&["title"])?.rich_text().unwrap_or_default();
         Ok((label, item.find(&["rendererContext", "commandContext", "onTap", "innertubeCommand"])))
@@ -67,7 +67,7 @@ fn sheet_items<'a>(sheet: &Node<'a>) -> Result<Vec<(String, Option<Node<'a>>)>, 
 }
 
 /// Finds the token of a command, alone or among several that are executed together.
-pub(super) fn token(command: &Node<'_>) -> Option<String> {
+pub(super) fn token(command: &JsonNode<'_>) -> Option<String> {
     let alone = command.text_at(&["continuationCommand", "token"]);
     if let Some(token) = alone {
         return Some(token.to_owned());
@@ -83,7 +83,7 @@ mod tests {
 
     fn orders(header: &Value) -> Result<Orders, SchemaDrift> {
         let grid = json!({"header": header});
-        read(&Node::root(&grid))
+        read(&JsonNode::root(&grid))
     }
 
     fn command(token: &str) -> Value {
@@ -142,7 +142,7 @@ mod tests {
         let german = ["Neueste", "Beliebt"].map(|label| chip(label, &command(label)));
         check(&bar(&german), None, &["Neueste", "Beliebt"]);
         check(&json!({}), None, &[]);
-        assert_eq!(read(&Node::root(&json!({}))), Ok(Orders::default()));
+        assert_eq!(read(&JsonNode::root(&json!({}))), Ok(Orders::default()));
         let dead = orders(&bar(&[chip("Popular", &json!({}))])).unwrap_err();
         assert_eq!((dead.path.as_str(), dead.problem.as_str()), ("header", "Popular leads nowhere"));
     }

@@ -120,9 +120,9 @@ impl Fault {
 }
 
 /// The keys of an object, for messages.
-pub(super) struct Keys<'a>(pub(super) &'a serde_json::Value);
+pub(super) struct ResponseKeys<'a>(pub(super) &'a serde_json::Value);
 
-impl fmt::Display for Keys<'_> {
+impl fmt::Display for ResponseKeys<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 12;
         let Some(object) = self.0.as_object() else {

@@ -4,7 +4,7 @@
 //! views). Does not own the list they stand in (see [`crate::youtube::channel`]). Invariants: views are taken from
 //! where views stand and must read whole; where there are none, there are none, not zero.
 
-use super::{counts::Count, faults::SchemaDrift, ids::VideoId, node::Node};
+use super::{counts::Count, faults::SchemaDrift, ids::VideoId, node::JsonNode};
 
 /// A video as a page shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,7 +37,7 @@ pub enum VideoKind {
 }
 
 /// Reads an item by the kind of its content.
-pub(super) fn read(kind: &str, content: &Node<'_>) -> Result<VideoItem, SchemaDrift> {
+pub(super) fn read(kind: &str, content: &JsonNode<'_>) -> Result<VideoItem, SchemaDrift> {
     match kind {
         "videoRenderer" => video_renderer(content),
         "lockupViewModel" => lockup_view_model(content),
@@ -45,16 +45,16 @@ pub(super) fn read(kind: &str, content: &Node<'_>) -> Result<VideoItem, SchemaDr
     }
 }
 
-fn video_id(id: &Node<'_>) -> Result<VideoId, SchemaDrift> {
+fn video_id(id: &JsonNode<'_>) -> Result<VideoId, SchemaDrift> {
     id.text()?.parse().map_err(|error| id.drift(format!("{error}")))
 }
 
-fn views(text: &Node<'_>) -> Result<Option<Count>, SchemaDrift> {
+fn views(text: &JsonNode<'_>) -> Result<Option<Count>, SchemaDrift> {
     let Some(words) = text.rich_text() else { return Err(text.drift("no text")) };
     Count::of_views(&words).map(Some).map_err(|error| text.drift(error.to_string()))
 }
 
-fn video_renderer(video: &Node<'_>) -> Result<VideoItem, SchemaDrift> {
+fn video_renderer(video: &JsonNode<'_>) -> Result<VideoItem, SchemaDrift> {
     let kind = renderer_kind(video);
     let seen = || ["viewCountText", "shortViewCountText"].iter().find_map(|key| video.find(&[key]));
     let views = match kind {
@@ -71,19 +71,19 @@ fn video_renderer(video: &Node<'_>) -> Result<VideoItem, SchemaDrift> {
     })
 }
 
-fn renderer_kind(video: &Node<'_>) -> VideoKind {
+fn renderer_kind(video: &JsonNode<'_>) -> VideoKind {
     if video.find(&["upcomingEventData"]).is_some() {
         return VideoKind::Upcoming;
     }
     let overlays = video.items_at(&["thumbnailOverlays"]);
     let badges = video.items_at(&["badges"]);
     let overlay =
-        |overlay: &Node<'_>| match overlay.text_at(&["thumbnailOverlayTimeStatusRenderer", "style"])? {
+        |overlay: &JsonNode<'_>| match overlay.text_at(&["thumbnailOverlayTimeStatusRenderer", "style"])? {
             "LIVE" => Some(VideoKind::Live),
             "UPCOMING" => Some(VideoKind::Upcoming),
             _ => None,
         };
-    let badge = |badge: &Node<'_>| match badge.text_at(&["metadataBadgeRenderer", "style"])? {
+    let badge = |badge: &JsonNode<'_>| match badge.text_at(&["metadataBadgeRenderer", "style"])? {
         "BADGE_STYLE_TYPE_LIVE_NOW" => Some(VideoKind::Live),
         "BADGE_STYLE_TYPE_MEMBERS_ONLY" => Some(VideoKind::MembersOnly),
         "BADGE_STYLE_TYPE_PREMIUM" => Some(VideoKind::Premium),
@@ -93,7 +93,7 @@ fn renderer_kind(video: &Node<'_>) -> VideoKind {
     told.unwrap_or(VideoKind::Ordinary)
 }
 
-fn lockup_view_model(lockup: &Node<'_>) -> Result<VideoItem, SchemaDrift> {
+fn lockup_view_model(lockup: &JsonNode<'_>) -> Result<VideoItem, SchemaDrift> {
     let content_type = lockup.at(&["contentType"])?;
     if content_type.text()? != "LOCKUP_CONTENT_TYPE_VIDEO" {
         return Err(content_type.drift(format!("{} is no video", content_type.value)));
@@ -101,9 +101,9 @@ fn lockup_view_model(lockup: &Node<'_>) -> Result<VideoItem, SchemaDrift> {
     let metadata = lockup.at(&["metadata", "lockupMetadataViewModel"])?;
     let rows = metadata.items_at(&["metadata", "contentMetadataViewModel", "metadataRows"]);
     let parts = rows.iter().map(|row| row.items_at(&["metadataParts"])).rfind(|parts| !parts.is_empty());
-    let parts: Vec<Node<'_>> =
+    let parts: Vec<JsonNode<'_>> =
         parts.unwrap_or_default().iter().filter_map(|part| part.find(&["text"])).collect();
-    let words: Vec<String> = parts.iter().filter_map(Node::rich_text).collect();
+    let words: Vec<String> = parts.iter().filter_map(JsonNode::rich_text).collect();
     let kind = lockup_kind(lockup, &rows, &words);
     // Views stand before a date. What stands alone may be a date, viewers, or the name of the channel.
     let (seen, published) = match (kind, &words[..]) {
@@ -131,13 +131,14 @@ fn lockup_view_model(lockup: &Node<'_>) -> Result<VideoItem, SchemaDrift> {
     })
 }
 
-fn lockup_kind(lockup: &Node<'_>, rows: &[Node<'_>], words: &[String]) -> VideoKind {
-    let members = |row: &Node<'_>| {
-        let style =
-            |badge: &Node<'_>| badge.text_at(&["badgeViewModel", "badgeStyle"]) == Some("BADGE_MEMBERS_ONLY");
+fn lockup_kind(lockup: &JsonNode<'_>, rows: &[JsonNode<'_>], words: &[String]) -> VideoKind {
+    let members = |row: &JsonNode<'_>| {
+        let style = |badge: &JsonNode<'_>| {
+            badge.text_at(&["badgeViewModel", "badgeStyle"]) == Some("BADGE_MEMBERS_ONLY")
+        };
         row.items_at(&["badges"]).iter().any(style)
     };
-    let badge = |badge: Node<'_>| {
+    let badge = |badge: JsonNode<'_>| {
         let badge = badge.find(&["thumbnailBadgeViewModel"])?;
         match (badge.text_at(&["badgeStyle"])?, badge.text_at(&["text"])?) {
             ("THUMBNAIL_OVERLAY_BADGE_STYLE_LIVE", _) => Some(VideoKind::Live),
@@ -183,7 +184,7 @@ mod tests {
     }
 
     fn check(parts: &[&str], views: Option<&str>, published: Option<&str>, kind: VideoKind) {
-        let item = read("lockupViewModel", &Node::root(&lockup(parts))).unwrap();
+        let item = read("lockupViewModel", &JsonNode::root(&lockup(parts))).unwrap();
         assert_eq!(item.views, views.map(|text| Count::of_views(text).unwrap()), "{parts:?}");
         assert_eq!((item.published.as_deref(), item.kind), (published, kind), "{parts:?}");
     }
@@ -206,7 +207,7 @@ mod tests {
     #[test]
     fn what_is_not_known_names_itself() {
         let check = |kind: &str, content: &Value, expected: &str| {
-            let error = read(kind, &Node::root(content)).unwrap_err().to_string();
+            let error = read(kind, &JsonNode::root(content)).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         };
         check("reelItemRenderer", &json!({}), "reelItemRenderer is no kind of item that is known");
@@ -233,11 +234,11 @@ mod tests {
         let watching = json!({"runs": [{"text": "1,234"}, {"text": " watching"}]});
         let mut live = json!({"videoId": "dQw4w9WgXcQ", "title": {}, "viewCountText": watching});
         live["thumbnailOverlays"] = overlay;
-        let item = read("videoRenderer", &Node::root(&live)).unwrap();
+        let item = read("videoRenderer", &JsonNode::root(&live)).unwrap();
         assert_eq!((item.views, item.kind), (None, VideoKind::Live));
         let badge = json!([{"metadataBadgeRenderer": {"style": "BADGE_STYLE_TYPE_MEMBERS_ONLY"}}]);
         let members = json!({"videoId": "dQw4w9WgXcQ", "title": {}, "badges": badge});
-        let item = read("videoRenderer", &Node::root(&members)).unwrap();
+        let item = read("videoRenderer", &JsonNode::root(&members)).unwrap();
         assert_eq!((item.views, item.kind), (None, VideoKind::MembersOnly));
     }
 }

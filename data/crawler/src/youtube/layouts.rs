@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{
-    channel::{FirstPage, Page, Resolved, first_page, next_page, resolved},
+    channel::{FirstPage, Resolved, VideoPage, first_page, next_page, resolved},
     counts::Count,
     faults::{Fault, FaultClass},
 };
@@ -69,7 +69,7 @@ fn whole() -> Value {
     answer(grid(&videos()))
 }
 
-fn ids(page: &Page) -> Vec<&str> {
+fn ids(page: &VideoPage) -> Vec<&str> {
     page.items.iter().map(|item| item.video_id.as_str()).collect()
 }
 
@@ -107,7 +107,7 @@ fn a_channel_may_say_that_it_has_no_videos() {
         let found = read(&answer(json!({"sectionListRenderer": {"contents": [entry]}})));
         assert_eq!(
             (found.page, found.empty.as_deref()),
-            (Page::default(), Some("This channel has no videos."))
+            (VideoPage::default(), Some("This channel has no videos."))
         );
     };
     let text = json!({"simpleText": "This channel has no videos."});
@@ -167,7 +167,7 @@ fn an_answer_to_a_continuation_is_a_page() {
 
     let end =
         json!({"onResponseReceivedActions": [{"appendContinuationItemsAction": {"continuationItems": []}}]});
-    assert_eq!(next_page(&end), Ok(Page::default()));
+    assert_eq!(next_page(&end), Ok(VideoPage::default()));
 }
 
 #[test]

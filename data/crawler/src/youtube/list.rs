@@ -49,7 +49,7 @@ impl ListFormat {
 
 /// What one line of a list names.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Entry {
+pub struct ListEntry {
     /// Its number, from 1.
     pub line: u64,
     /// The video or channel.
@@ -96,7 +96,7 @@ impl std::error::Error for ListError {}
 /// # Errors
 /// When a line names neither a video nor a channel, no column has a name that is known, or a line is no CSV
 /// or JSON.
-pub fn read(text: &str, format: ListFormat) -> Result<Vec<Entry>, ListError> {
+pub fn read(text: &str, format: ListFormat) -> Result<Vec<ListEntry>, ListError> {
     let text = text.trim_start_matches('\u{feff}');
     let lines = match format {
         ListFormat::Lines => plain_lines(text),
@@ -141,10 +141,10 @@ impl Wanted {
         }
     }
 
-    fn entry(self, line: u64, text: &str, category: Option<&str>) -> Result<Entry, LineError> {
+    fn entry(self, line: u64, text: &str, category: Option<&str>) -> Result<ListEntry, LineError> {
         let category = category.map(str::trim).filter(|category| !category.is_empty()).map(str::to_owned);
         match self.read(text) {
-            Ok(reference) => Ok(Entry { line, reference, category }),
+            Ok(reference) => Ok(ListEntry { line, reference, category }),
             Err(error) => Err(LineError::new(line, error.to_string())),
         }
     }
@@ -165,11 +165,11 @@ fn telling(text: &str) -> impl Iterator<Item = (u64, &str)> {
     numbered.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
 }
 
-fn plain_lines(text: &str) -> Vec<Result<Entry, LineError>> {
+fn plain_lines(text: &str) -> Vec<Result<ListEntry, LineError>> {
     telling(text).map(|(line, text)| Wanted::Either.entry(line, text, None)).collect()
 }
 
-fn csv_rows(text: &str) -> Vec<Result<Entry, LineError>> {
+fn csv_rows(text: &str) -> Vec<Result<ListEntry, LineError>> {
     let mut reader =
         csv::ReaderBuilder::new().comment(Some(b'#')).flexible(false).from_reader(text.as_bytes());
     let headers = reader.headers().map(|names| (Wanted::choose(names.iter()), category_place(names.iter())));
@@ -204,11 +204,11 @@ fn csv_error(error: &csv::Error) -> LineError {
     }
 }
 
-fn json_lines(text: &str) -> Vec<Result<Entry, LineError>> {
+fn json_lines(text: &str) -> Vec<Result<ListEntry, LineError>> {
     telling(text).map(|(line, text)| json_line(line, text)).collect()
 }
 
-fn json_line(line: u64, text: &str) -> Result<Entry, LineError> {
+fn json_line(line: u64, text: &str) -> Result<ListEntry, LineError> {
     let value: Value = serde_json::from_str(text).map_err(|error| LineError::new(line, error.to_string()))?;
     let object = value.as_object().ok_or_else(|| LineError::new(line, "no JSON object"))?;
     let (place, wanted) = Wanted::choose(object.keys().map(String::as_str)).ok_or_else(|| {
@@ -230,7 +230,7 @@ mod tests {
     const CHANNEL: &str = "UCTwECeGqMZee77BjdoYtI2Q";
 
     fn names(text: &str, format: ListFormat) -> Vec<(u64, String)> {
-        let name = |entry: Entry| match entry.reference {
+        let name = |entry: ListEntry| match entry.reference {
             Reference::Video(id) => (entry.line, id.to_string()),
             Reference::Channel(channel) => (entry.line, channel.url()),
         };

@@ -4,16 +4,16 @@
 
 use serde_json::Value;
 
-use super::faults::{Keys, SchemaDrift};
+use super::faults::{ResponseKeys, SchemaDrift};
 
 /// A value and the way to it.
 #[derive(Clone)]
-pub(super) struct Node<'a> {
+pub(super) struct JsonNode<'a> {
     pub(super) value: &'a Value,
     path: String,
 }
 
-impl<'a> Node<'a> {
+impl<'a> JsonNode<'a> {
     pub(super) fn root(value: &'a Value) -> Self {
         Self { value, path: String::new() }
     }
@@ -39,7 +39,7 @@ impl<'a> Node<'a> {
     pub(super) fn at(&self, keys: &[&str]) -> Result<Self, SchemaDrift> {
         keys.iter().try_fold(self.clone(), |node, key| match node.value.get(key) {
             Some(value) => Ok(node.child(key, value)),
-            None => Err(node.drift(format!("no {key}; there is {}", Keys(node.value)))),
+            None => Err(node.drift(format!("no {key}; there is {}", ResponseKeys(node.value)))),
         })
     }
 
@@ -77,7 +77,7 @@ impl<'a> Node<'a> {
     /// Returns the keys of a list's elements, for messages.
     pub(super) fn kinds(&self) -> String {
         let items = self.value.as_array().map(Vec::as_slice).unwrap_or_default();
-        let mut keys: Vec<String> = items.iter().map(|item| Keys(item).to_string()).collect();
+        let mut keys: Vec<String> = items.iter().map(|item| ResponseKeys(item).to_string()).collect();
         keys.dedup();
         if keys.is_empty() { "nothing".to_owned() } else { keys.join("; ") }
     }
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_named_by_its_path() {
         let answer = json!({"tabs": [{"title": 3, "runs": [{"text": "a"}, {"text": "b"}]}]});
-        let root = Node::root(&answer);
+        let root = JsonNode::root(&answer);
         assert_eq!(
             root.at(&["items"]).err(),
             Some(SchemaDrift::new("the answer", "no items; there is tabs"))

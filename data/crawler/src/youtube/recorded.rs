@@ -4,12 +4,12 @@ use serde_json::Value;
 
 use super::{
     answer,
-    channel::{Channel, FirstPage, Page, Resolved, first_page, next_page, resolved},
+    channel::{Channel, FirstPage, Resolved, VideoPage, first_page, next_page, resolved},
     chips::Orders,
     counts::Count,
     faults::Fault,
     items::{VideoItem, VideoKind, read},
-    node::Node,
+    node::JsonNode,
     order::is_nearly_sorted,
 };
 use crate::real_data::real_data;
@@ -31,7 +31,7 @@ fn first(name: &str) -> Option<FirstPage> {
     Some(first_page(&answered(name)?.unwrap()).unwrap())
 }
 
-fn views(page: &Page) -> Vec<Count> {
+fn views(page: &VideoPage) -> Vec<Count> {
     page.items.iter().filter_map(|item| item.views).collect()
 }
 
@@ -54,7 +54,7 @@ fn channel(id: &str, title: &str, handle: &str, subscribers: &str) -> Channel {
     }
 }
 
-fn check_page(page: &Page, first: &VideoItem, last: &VideoItem, token: &str) {
+fn check_page(page: &VideoPage, first: &VideoItem, last: &VideoItem, token: &str) {
     assert_eq!((page.items.len(), &page.unread[..]), (30, &[][..]));
     assert_eq!((&page.items[0], &page.items[29]), (first, last));
     assert_eq!(page.continuation.as_deref().map(|found| &found[..token.len()]), Some(token));
@@ -227,11 +227,11 @@ fn an_old_name_leads_to_its_channel() {
 fn single(name: &str, kind: &str, id: Option<&str>) -> Option<VideoItem> {
     let mut content = recorded(&format!("items/{name}.json"))?;
     if let Some(id) = id {
-        let error = read(kind, &Node::root(&content)).unwrap_err().to_string();
+        let error = read(kind, &JsonNode::root(&content)).unwrap_err().to_string();
         assert!(error.contains("contentId") && error.contains("is no video id"), "{error}");
         content["contentId"] = id.into();
     }
-    Some(read(kind, &Node::root(&content)).unwrap())
+    Some(read(kind, &JsonNode::root(&content)).unwrap())
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub struct Category {
 /// What usable rows say of channels.
 #[derive(Default)]
 pub(super) struct Channels {
-    channels: HashMap<Box<str>, Channel>,
+    channels: HashMap<Box<str>, ChannelSummary>,
     /// Their names are held once, and known by their place.
     categories: Vec<Box<str>>,
     places: HashMap<Box<str>, u32>,
@@ -37,7 +37,7 @@ pub(super) struct Channels {
 }
 
 #[derive(Default)]
-struct Channel {
+struct ChannelSummary {
     rows: u64,
     /// Rows by category.
     categories: Vec<(u32, u64)>,
@@ -54,7 +54,7 @@ impl Channels {
         }
         let Some(id) = &item.channel_id else { return };
         if !self.channels.contains_key(id.as_str()) {
-            self.channels.insert(id.as_str().into(), Channel::default());
+            self.channels.insert(id.as_str().into(), ChannelSummary::default());
         }
         let Some(channel) = self.channels.get_mut(id.as_str()) else { return };
         channel.rows += 1;
@@ -109,7 +109,7 @@ impl Channels {
 
     /// Looks for channels whose rows contradict one another.
     pub(super) fn suspect(&self, suspicions: &mut Suspicions) {
-        let in_order: BTreeMap<&str, &Channel> =
+        let in_order: BTreeMap<&str, &ChannelSummary> =
             self.channels.iter().map(|(id, channel)| (&**id, channel)).collect();
         for (id, channel) in in_order {
             if channel.categories.len() > 1 {
@@ -122,7 +122,7 @@ impl Channels {
     }
 }
 
-impl Channel {
+impl ChannelSummary {
     fn suspect_subscribers(&self, id: &str, suspicions: &mut Suspicions) {
         let (Some(least), Some(most)) = (self.subscribers.iter().min(), self.subscribers.iter().max()) else {
             return;

@@ -14,8 +14,8 @@ use images::{decode, perceptual_hash::PerceptualHash, picture::Picture, placehol
 
 use super::{
     look::Look,
-    pictures::{Thumbnail, small},
-    problem::Problem,
+    pictures::{LabelledThumbnail, small},
+    problem::ItemProblem,
     rows::{Item, Rows},
     suspicions::{Reason, Suspicions},
     tally::Tally,
@@ -35,9 +35,9 @@ pub(super) struct Images {
     pub(super) seen: Vec<Seen>,
     /// Why others were not, by the item's place.
     pub(super) unreadable: BTreeMap<u32, FailureReason>,
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<ItemProblem>,
     pub(super) sizes: Tally,
-    pub(super) thumbnails: Vec<Thumbnail>,
+    pub(super) thumbnails: Vec<LabelledThumbnail>,
 }
 
 /// One image that was decoded.
@@ -74,7 +74,7 @@ impl Images {
         while let Some((at, item, looked)) = pictures.next().await {
             let small = images.add(at, item, looked, &mut rows.suspicions);
             if drawn.contains(&at) {
-                images.thumbnails.push(Thumbnail {
+                images.thumbnails.push(LabelledThumbnail {
                     video_id: item.video_id().to_owned(),
                     label: item.label.as_ref().ok().copied(),
                     picture: small,
@@ -98,7 +98,7 @@ impl Images {
             Ok(looked) => looked,
             Err(failure) => {
                 self.unreadable.insert(at, failure.reason);
-                self.problems.push(Problem { item: item.name.to_string(), reason: failure.to_string() });
+                self.problems.push(ItemProblem { item: item.name.to_string(), reason: failure.to_string() });
                 return None;
             }
         };

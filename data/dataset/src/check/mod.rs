@@ -31,12 +31,12 @@ pub use self::{
     duplicates::NearGroup,
     labels::Labels,
     look::{LISTED, Look},
-    pictures::Thumbnail,
-    problem::Problem,
+    pictures::LabelledThumbnail,
+    problem::ItemProblem,
     report::Inspection,
     rows::Approximate,
     suspicions::{Example, Reason, Suspicion},
-    tally::Count,
+    tally::Occurrences,
 };
 use self::{duplicates::Repeated, images::Images, rows::Rows};
 use crate::{
@@ -52,7 +52,7 @@ pub struct Inspected {
     /// The labels, in raw units and ascending.
     pub labels: Vec<f64>,
     /// The thumbnails that were drawn, the highest label first.
-    pub thumbnails: Vec<Thumbnail>,
+    pub thumbnails: Vec<LabelledThumbnail>,
 }
 
 /// Inspects a dataset; `progress` hears how many images of how many were looked at.

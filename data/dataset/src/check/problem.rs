@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// Something that cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Problem {
+pub struct ItemProblem {
     /// The row or the image.
     pub item: String,
     /// What is wrong with it.

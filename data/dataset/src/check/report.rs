@@ -3,8 +3,8 @@
 use serde::Serialize;
 
 use super::{
-    channels::Category, duplicates::NearGroup, labels::Labels, problem::Problem, rows::Approximate,
-    suspicions::Suspicion, tally::Count,
+    channels::Category, duplicates::NearGroup, labels::Labels, problem::ItemProblem, rows::Approximate,
+    suspicions::Suspicion, tally::Occurrences,
 };
 
 /// What a dataset holds.
@@ -25,7 +25,7 @@ pub struct Inspection {
     /// Usable rows without a category.
     pub without_category: u64,
     /// Rows and images that cannot be used, with the reason.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<ItemProblem>,
     /// Rows about the same video or file: a dataset with any is refused.
     pub duplicate_rows: Vec<String>,
     /// Groups of items whose images have the same bytes, the largest first; at most 20.
@@ -37,11 +37,11 @@ pub struct Inspection {
     /// Items beyond the first of each such group, over all groups.
     pub near_repeats: u64,
     /// Picture sizes, the most frequent first, as `1280×720`.
-    pub sizes: Vec<Count>,
+    pub sizes: Vec<Occurrences>,
     /// Variants of crawled thumbnails, the most frequent first.
-    pub variants: Vec<Count>,
+    pub variants: Vec<Occurrences>,
     /// Where rows came from, the most frequent first.
-    pub sources: Vec<Count>,
+    pub sources: Vec<Occurrences>,
     /// Counts that are known to be approximate.
     pub approximate: Approximate,
     /// What looks odd, by reason.
@@ -49,5 +49,5 @@ pub struct Inspection {
     /// The labels for one target.
     pub labels: Labels,
     /// What a run would leave out, by reason.
-    pub left_out: Vec<Count>,
+    pub left_out: Vec<Occurrences>,
 }

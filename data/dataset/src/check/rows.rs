@@ -10,7 +10,7 @@ use super::{
     columns::Columns,
     counts, dates,
     look::Look,
-    problem::Problem,
+    problem::ItemProblem,
     suspicions::{Reason, Suspicions},
     tally::Tally,
 };
@@ -23,7 +23,7 @@ pub(super) struct Rows {
     pub(super) items: Vec<Item>,
     /// All of them, or images where there are none.
     pub(super) entries: u64,
-    pub(super) problems: Vec<Problem>,
+    pub(super) problems: Vec<ItemProblem>,
     pub(super) duplicates: Vec<String>,
     pub(super) channels: Channels,
     pub(super) approximate: Approximate,
@@ -99,7 +99,7 @@ impl Rows {
             Entry::Rejected(rejected) => {
                 self.left_out.add(&rejected.failure.reason.to_string());
                 let reason = rejected.failure.to_string();
-                self.problems.push(Problem { item: rejected.item, reason });
+                self.problems.push(ItemProblem { item: rejected.item, reason });
             }
             Entry::Duplicate(duplicate) => self.duplicates.push(duplicate.to_string()),
         }

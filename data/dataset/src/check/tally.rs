@@ -6,7 +6,7 @@ use serde::Serialize;
 
 /// How often something occurs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Count {
+pub struct Occurrences {
     /// What.
     pub what: String,
     /// How often.
@@ -28,8 +28,9 @@ impl Tally {
     }
 
     /// The most frequent first.
-    pub(super) fn into_counts(self) -> Vec<Count> {
-        let mut counts: Vec<Count> = self.0.into_iter().map(|(what, items)| Count { what, items }).collect();
+    pub(super) fn into_counts(self) -> Vec<Occurrences> {
+        let mut counts: Vec<Occurrences> =
+            self.0.into_iter().map(|(what, items)| Occurrences { what, items }).collect();
         counts.sort_by_key(|count| Reverse(count.items));
         counts
     }

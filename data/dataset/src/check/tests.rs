@@ -153,7 +153,7 @@ async fn what_looks_odd_is_named_with_its_value_and_is_no_problem() {
     ];
     assert_eq!(listed, want);
     assert_eq!(found.approximate, Approximate { views: 1, subscribers: 1 });
-    let count = |what: &str, items| Count { what: what.to_owned(), items };
+    let count = |what: &str, items| Occurrences { what: what.to_owned(), items };
     assert_eq!(found.variants, [count("maxres", 1), count("sd", 1)]);
     assert_eq!(found.sources, [count("api", 2)]);
     let rows = |category: &str, channels, rows| Category { category: category.to_owned(), channels, rows };

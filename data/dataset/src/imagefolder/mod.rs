@@ -31,14 +31,14 @@ const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "gif", "bmp"];
 
 /// A dataset that is being read, in the order of its rows, or by name where there are none.
 pub struct Dataset {
-    source: Source,
+    source: ItemSource,
     /// What was read together and not returned yet.
     ready: VecDeque<(Entry, Bytes)>,
     row: Bytes,
     empty: bool,
 }
 
-enum Source {
+enum ItemSource {
     Images(vec::IntoIter<Listed>),
     Rows(Box<Rows>),
 }
@@ -54,9 +54,9 @@ impl Dataset {
             files.size(whole).await?.map(|bytes| (whole.into(), bytes)).into_iter().collect();
         metadata.extend(files.list(Some("metadata"), |name| name.ends_with(".jsonl")).await?);
         let source = if metadata.is_empty() {
-            Source::Images(files.list(None, is_image).await?.into_iter())
+            ItemSource::Images(files.list(None, is_image).await?.into_iter())
         } else {
-            Source::Rows(Box::new(Rows::of(files, metadata, files.sizes().await?)))
+            ItemSource::Rows(Box::new(Rows::of(files, metadata, files.sizes().await?)))
         };
         Ok(Self { source, ready: VecDeque::new(), row: Bytes::new(), empty: true })
     }
@@ -64,7 +64,7 @@ impl Dataset {
     /// Whether there are rows of metadata.
     #[must_use]
     pub fn is_labelled(&self) -> bool {
-        matches!(self.source, Source::Rows(_))
+        matches!(self.source, ItemSource::Rows(_))
     }
 
     /// Returns what comes next; nothing at the end.
@@ -74,8 +74,8 @@ impl Dataset {
     pub async fn next(&mut self) -> Result<Option<Entry>, DatasetError> {
         if self.ready.is_empty() {
             match &mut self.source {
-                Source::Rows(rows) => self.ready = rows.next_page().await?,
-                Source::Images(images) => {
+                ItemSource::Rows(rows) => self.ready = rows.next_page().await?,
+                ItemSource::Images(images) => {
                     self.ready.extend(images.next().map(|(name, bytes)| {
                         (Entry::Item(ManifestItem { bytes, ..ManifestItem::named(&name) }), Bytes::new())
                     }));

@@ -4,13 +4,13 @@ use images::picture::Picture;
 use rand::Rng;
 
 /// A picture being drawn; coordinates run from 0 to 1, radii are in heights.
-pub(super) struct Canvas {
+pub(super) struct SampleCanvas {
     width: u32,
     height: u32,
     colours: Vec<[f32; 3]>,
 }
 
-impl Canvas {
+impl SampleCanvas {
     pub(super) fn new(width: u32, height: u32) -> Self {
         Self { width, height, colours: vec![[0.0; 3]; (width * height) as usize] }
     }

@@ -1,20 +1,20 @@
 //! How a video of the sample looks.
 //!
-//! Owns the drawing of what [`Video`] says can be seen.
+//! Owns the drawing of what [`SampleVideo`] says can be seen.
 
 use images::picture::Picture;
 use rand::{Rng, RngExt};
 
-use super::{canvas::Canvas, random::random, video::Video};
+use super::{canvas::SampleCanvas, random::random, video::SampleVideo};
 
 const SIZES: [(u32, u32); 2] = [(480, 360), (1280, 720)];
 
-impl Video {
+impl SampleVideo {
     /// Draws the thumbnail.
     pub(super) fn picture(&self) -> Picture {
         let mut random = random(self.seed, 3, self.number);
         let (width, height) = SIZES[usize::from(random.random_bool(0.3))];
-        let mut canvas = Canvas::new(width, height);
+        let mut canvas = SampleCanvas::new(width, height);
         self.paint_background(&mut canvas, &mut random);
         self.paint_face(&mut canvas, &mut random);
         self.paint_lettering(&mut canvas, &mut random);
@@ -26,7 +26,7 @@ impl Video {
     }
 
     /// A gradient between two hues near the channel's, pulled towards orange by warmth, with a horizon.
-    fn paint_background(&self, canvas: &mut Canvas, random: &mut impl Rng) {
+    fn paint_background(&self, canvas: &mut SampleCanvas, random: &mut impl Rng) {
         let cold = 0.5 + 0.2 * self.channel.hue;
         let hue = cold + (1.06 - cold) * self.warmth;
         let value = 0.12 + 0.85 * self.brightness;
@@ -49,7 +49,7 @@ impl Video {
     }
 
     /// A head with hair, eyes and a mouth on one side, as large as the face feature says.
-    fn paint_face(&self, canvas: &mut Canvas, random: &mut impl Rng) {
+    fn paint_face(&self, canvas: &mut SampleCanvas, random: &mut impl Rng) {
         let radius = 0.06 + 0.30 * self.face;
         let x = if random.random_bool(0.5) { 0.28 } else { 0.72 };
         let y = 0.55 + random.random_range(-0.05..0.05);
@@ -74,7 +74,7 @@ impl Video {
     }
 
     /// Rows of blocks, like outlined capitals; more and taller ones with more lettering.
-    fn paint_lettering(&self, canvas: &mut Canvas, random: &mut impl Rng) {
+    fn paint_lettering(&self, canvas: &mut SampleCanvas, random: &mut impl Rng) {
         let rows = (self.lettering * 3.5) as u32;
         let tall = 0.08 + 0.10 * self.lettering;
         let ink = [[1.0, 1.0, 1.0], [1.0, 0.92, 0.1], [1.0, 0.2, 0.15]][random.random_range(0..3)];

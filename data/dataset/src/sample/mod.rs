@@ -23,7 +23,7 @@ use images::{
 use serde_json::json;
 
 pub use self::random::{gaussian, random};
-use self::video::Video;
+use self::video::SampleVideo;
 
 /// Most thumbnails in one dataset.
 pub const MAX_COUNT: u32 = 1_000_000;
@@ -80,7 +80,7 @@ pub fn generate(
             if at >= count {
                 return Ok(rows);
             }
-            let video = Video::draw(seed, at);
+            let video = SampleVideo::draw(seed, at);
             write(
                 &thumbnails.join(format!("{}.jpg", video.id)),
                 &encode::jpeg(&video.picture(), JPEG_QUALITY)?,
@@ -124,7 +124,7 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), SampleError> {
 /// Draws thumbnail `number` of the dataset with this seed.
 #[must_use]
 pub fn picture(seed: u64, number: u32) -> Picture {
-    Video::draw(seed, number).picture()
+    SampleVideo::draw(seed, number).picture()
 }
 
 #[cfg(test)]

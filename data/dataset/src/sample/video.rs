@@ -14,7 +14,7 @@ const VIDEOS_PER_CHANNEL: u32 = 20;
 const CATEGORIES: [&str; 5] = ["먹방", "여행", "게임", "정치", "뷰티"];
 
 /// A channel: what its videos share.
-pub(super) struct Channel {
+pub(super) struct SampleChannel {
     pub(super) number: u32,
     pub(super) category: &'static str,
     pub(super) subscribers: u64,
@@ -22,7 +22,7 @@ pub(super) struct Channel {
     pub(super) hue: f32,
 }
 
-impl Channel {
+impl SampleChannel {
     pub(super) fn draw(seed: u64, number: u32) -> Self {
         let mut random = random(seed, 1, number);
         let subscribers = (10.5 + 1.6 * gaussian(&mut random)).exp().clamp(100.0, 2e7);
@@ -36,11 +36,11 @@ impl Channel {
 }
 
 /// A video: what can be seen of it, each from 0 to 1, and what it got.
-pub(super) struct Video {
+pub(super) struct SampleVideo {
     pub(super) seed: u64,
     pub(super) number: u32,
     pub(super) id: String,
-    pub(super) channel: Channel,
+    pub(super) channel: SampleChannel,
     pub(super) views: u64,
     pub(super) brightness: f32,
     pub(super) warmth: f32,
@@ -48,9 +48,9 @@ pub(super) struct Video {
     pub(super) lettering: f32,
 }
 
-impl Video {
+impl SampleVideo {
     pub(super) fn draw(seed: u64, number: u32) -> Self {
-        let channel = Channel::draw(seed, number / VIDEOS_PER_CHANNEL);
+        let channel = SampleChannel::draw(seed, number / VIDEOS_PER_CHANNEL);
         let mut random = random(seed, 2, number);
         let [brightness, warmth, face, lettering] =
             std::array::from_fn(|_| random.random_range(0.0..1.0_f32));
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn a_row_is_written_in_the_order_of_names() {
-        let row = Video::draw(0, 1).row();
+        let row = SampleVideo::draw(0, 1).row();
         let rest = row.strip_prefix("{\"category\":\"먹방\",\"channel\":\"Channel 0\",\"channel_id\":\"UC-sample-00000\",\"crawled_at\":\"2026-01-01T00:00:00Z\",\"file_name\":\"thumbnails/s0-000001.jpg\",\"published\":\"2016-02-02T12:00:00Z\",\"subscribers\":");
         let names = ["\"title\":\"먹방 video 1\"", "\"video_id\":\"s0-000001\"", "\"views\":"];
         let places = names.map(|name| rest.and_then(|rest| rest.find(name)).expect(&row));

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::youtube::{
     faults::{FaultClass, SchemaDrift},
-    node::Node,
+    node::JsonNode,
 };
 
 /// Why the API gives no answer.
@@ -67,12 +67,12 @@ pub fn from_body(status: u16, body: &[u8]) -> Result<Value, ApiError> {
         (200, Err(error)) if error.is_eof() => Err(ApiError::Incomplete(error.to_string())),
         (200, Err(error)) => Err(SchemaDrift::new("the answer", format!("no JSON: {error}")).into()),
         (500..=599, _) => Err(ApiError::Server(status)),
-        (_, Ok(value)) => Err(error(status, &Node::root(&value))),
+        (_, Ok(value)) => Err(error(status, &JsonNode::root(&value))),
         (_, Err(_)) => Err(ApiError::Other(format!("HTTP {status}"))),
     }
 }
 
-fn error(status: u16, root: &Node<'_>) -> ApiError {
+fn error(status: u16, root: &JsonNode<'_>) -> ApiError {
     let message = root.text_at(&["error", "message"]).unwrap_or("an error without words").to_owned();
     // A wrong key is a `badRequest`; only the details say which.
     let mut details = root.items_at(&["error", "details"]).into_iter();

@@ -13,7 +13,7 @@ use super::{
     counts::Count,
     faults::SchemaDrift,
     ids::{ChannelId, Handle, VideoId},
-    node::Node,
+    node::JsonNode,
     thumbnail::Variant,
 };
 
@@ -88,7 +88,7 @@ pub fn channels(answer: &Value) -> Result<Vec<ApiChannel>, SchemaDrift> {
     items(answer)?.iter().map(channel).collect()
 }
 
-fn channel(item: &Node<'_>) -> Result<ApiChannel, SchemaDrift> {
+fn channel(item: &JsonNode<'_>) -> Result<ApiChannel, SchemaDrift> {
     let statistics = item.at(&["statistics"])?;
     let hidden = statistics.at(&["hiddenSubscriberCount"])?;
     let hidden = hidden.value.as_bool().ok_or_else(|| hidden.drift("neither true nor false"))?;
@@ -107,10 +107,10 @@ fn channel(item: &Node<'_>) -> Result<ApiChannel, SchemaDrift> {
 /// # Errors
 /// When a field is missing.
 pub fn uploads_page(answer: &Value) -> Result<UploadsPage, SchemaDrift> {
-    let video = |item: &Node<'_>| parsed(&item.at(&["contentDetails", "videoId"])?);
+    let video = |item: &JsonNode<'_>| parsed(&item.at(&["contentDetails", "videoId"])?);
     Ok(UploadsPage {
         video_ids: items(answer)?.iter().map(video).collect::<Result<_, _>>()?,
-        next_page_token: Node::root(answer).text_at(&["nextPageToken"]).map(str::to_owned),
+        next_page_token: JsonNode::root(answer).text_at(&["nextPageToken"]).map(str::to_owned),
     })
 }
 
@@ -122,7 +122,7 @@ pub fn videos(answer: &Value) -> Result<Vec<ApiVideo>, SchemaDrift> {
     items(answer)?.iter().map(video).collect()
 }
 
-fn video(item: &Node<'_>) -> Result<ApiVideo, SchemaDrift> {
+fn video(item: &JsonNode<'_>) -> Result<ApiVideo, SchemaDrift> {
     let snippet = item.at(&["snippet"])?;
     let views = item.at(&["statistics"])?.find(&["viewCount"]);
     let thumbnails = snippet.at(&["thumbnails"])?;
@@ -140,7 +140,7 @@ fn video(item: &Node<'_>) -> Result<ApiVideo, SchemaDrift> {
     })
 }
 
-fn broadcast(content: &Node<'_>) -> Result<Broadcast, SchemaDrift> {
+fn broadcast(content: &JsonNode<'_>) -> Result<Broadcast, SchemaDrift> {
     match content.text()? {
         "none" => Ok(Broadcast::None),
         "live" => Ok(Broadcast::Live),
@@ -150,8 +150,8 @@ fn broadcast(content: &Node<'_>) -> Result<Broadcast, SchemaDrift> {
 }
 
 /// Returns the items; where nothing was found, their list is left out.
-fn items(answer: &Value) -> Result<Vec<Node<'_>>, SchemaDrift> {
-    let root = Node::root(answer);
+fn items(answer: &Value) -> Result<Vec<JsonNode<'_>>, SchemaDrift> {
+    let root = JsonNode::root(answer);
     let total = root.find(&["pageInfo", "totalResults"]);
     if root.find(&["items"]).is_none() && total.is_some_and(|total| *total.value == 0) {
         return Ok(Vec::new());
@@ -159,11 +159,11 @@ fn items(answer: &Value) -> Result<Vec<Node<'_>>, SchemaDrift> {
     root.at(&["items"])?.items()
 }
 
-fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &Node<'_>) -> Result<T, SchemaDrift> {
+fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &JsonNode<'_>) -> Result<T, SchemaDrift> {
     text.text()?.parse().map_err(|error: T::Err| text.drift(error.to_string()))
 }
 
-fn number(text: &Node<'_>) -> Result<u64, SchemaDrift> {
+fn number(text: &JsonNode<'_>) -> Result<u64, SchemaDrift> {
     let digits = text.text()?;
     digits.parse().map_err(|_| text.drift(format!("“{digits}” is no number")))
 }

@@ -9,4 +9,4 @@ mod sheet;
 mod thumbnail;
 
 pub(super) use self::thumbnail::small;
-pub use self::{histogram::histogram, sheet::sheet, thumbnail::Thumbnail};
+pub use self::{histogram::histogram, sheet::sheet, thumbnail::LabelledThumbnail};

@@ -10,7 +10,7 @@ use images::{
 use super::{
     colours::{ACCENT, FAINT_INK, INK, PAPER, RULE},
     numbers::{grouped, short},
-    thumbnail::{MOST, Thumbnail},
+    thumbnail::{LabelledThumbnail, MOST},
 };
 use crate::target::Target;
 
@@ -23,7 +23,7 @@ const CAPTION: u32 = 46;
 
 /// Draws thumbnails in the order given; `items` is how many they were drawn from.
 #[must_use]
-pub fn sheet(target: Target, thumbnails: &[Thumbnail], items: u64) -> Picture {
+pub fn sheet(target: Target, thumbnails: &[LabelledThumbnail], items: u64) -> Picture {
     let count = thumbnails.len() as u32;
     let rows = count.div_ceil(COLUMNS).max(1);
     // No higher than the highest of them needs.
@@ -78,13 +78,13 @@ mod tests {
     #[test]
     fn a_sheet_contains_its_thumbnails() {
         let colours = [[250, 0, 0], [0, 250, 0], [0, 0, 250], [250, 250, 0], [0, 250, 250], [250, 0, 250]];
-        let thumbnail = |(at, colour): (usize, &[u8; 3])| Thumbnail {
+        let thumbnail = |(at, colour): (usize, &[u8; 3])| LabelledThumbnail {
             video_id: format!("{}{at}", "long".repeat(20)),
             label: (at % 2 == 0).then_some(1e9),
             picture: Some(RgbImage::from_pixel(240, if at == 2 { 180 } else { 135 }, Rgb(*colour)).into()),
         };
-        let mut thumbnails: Vec<Thumbnail> = colours.iter().enumerate().map(thumbnail).collect();
-        thumbnails.push(Thumbnail { video_id: "bad".to_owned(), label: None, picture: None });
+        let mut thumbnails: Vec<LabelledThumbnail> = colours.iter().enumerate().map(thumbnail).collect();
+        thumbnails.push(LabelledThumbnail { video_id: "bad".to_owned(), label: None, picture: None });
         let sheet = sheet(Target::Views, &thumbnails, 1_000_000);
         let sheet = RgbImage::from_raw(sheet.width, sheet.height, sheet.rgb).unwrap();
         assert_eq!(

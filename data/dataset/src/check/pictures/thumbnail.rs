@@ -7,7 +7,7 @@ pub(super) const MOST: (u32, u32) = (240, 180);
 
 /// A thumbnail of a contact sheet.
 #[derive(Clone, Debug)]
-pub struct Thumbnail {
+pub struct LabelledThumbnail {
     /// The video, or what the file is named after.
     pub video_id: String,
     /// Its label in raw units, if it has one.

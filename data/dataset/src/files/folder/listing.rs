@@ -15,7 +15,7 @@ pub(super) fn list(
     below: Option<&str>,
     wanted: fn(&str) -> bool,
 ) -> Result<Vec<Listed>, FilesError> {
-    let mut listing = Listing { wanted, found: Vec::new() };
+    let mut listing = FolderListing { wanted, found: Vec::new() };
     match below {
         None => listing.add(root, "", MAX_DEPTH)?,
         Some(below) if is_folder(&root.join(below)) => {
@@ -26,12 +26,12 @@ pub(super) fn list(
     Ok(listing.found)
 }
 
-struct Listing {
+struct FolderListing {
     wanted: fn(&str) -> bool,
     found: Vec<Listed>,
 }
 
-impl Listing {
+impl FolderListing {
     fn add(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), FilesError> {
         let failed = |error: io::Error| FilesError::List {
             root: folder.display().to_string(),
