@@ -5,6 +5,7 @@
 
 pub mod broker;
 pub mod byte_budget;
+pub mod certificate_authorities;
 pub mod config;
 pub mod digest;
 pub mod embedding;
@@ -17,6 +18,5 @@ pub mod proxy;
 pub mod shutdown;
 pub mod store;
 pub mod telemetry;
-pub mod tls;
 pub mod topology;
 pub mod training;

@@ -17,25 +17,25 @@ mod delivery;
 mod header;
 mod link;
 mod message;
-mod probe;
 mod publish_error;
 mod publisher;
 mod returns;
+mod self_test;
 
 use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::tls::Authorities;
+use crate::certificate_authorities::Authorities;
 
 pub use self::{
     consumer::{Consumer, Renewal, Subscription},
     dead_letter::DeadNote,
     delivery::{Delivery, DeliveryLost, Receipt},
     message::Message,
-    probe::probe,
     publish_error::PublishError,
     publisher::Publisher,
+    self_test::probe,
 };
 
 /// Where RabbitMQ is and how patient to be with it.

@@ -5,7 +5,7 @@ use std::path::Path;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::error::{ConfigError, variable};
-use crate::tls::Authorities;
+use crate::certificate_authorities::Authorities;
 
 /// Reads the file of `{key}_ca_file`, if one is given; `url` must have one of the `encrypted` schemes then.
 pub(super) fn read(

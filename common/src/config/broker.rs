@@ -10,7 +10,7 @@ use super::{
     error::{ConfigError, Origins},
     secret,
 };
-use crate::tls::Authorities;
+use crate::certificate_authorities::Authorities;
 
 /// RabbitMQ: its URL, and whom its certificate is checked against.
 #[derive(Clone, Debug, Serialize, Deserialize)]

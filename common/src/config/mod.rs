@@ -15,11 +15,11 @@ mod data;
 mod error;
 mod images;
 mod jobs;
+mod layers;
 mod model;
 mod ranking;
 mod secret;
 mod settings;
-mod sources;
 mod store;
 mod telemetry;
 mod worker;
@@ -32,10 +32,10 @@ pub use self::{
     error::ConfigError,
     images::ImageSettings,
     jobs::JobSettings,
+    layers::{Loaded, Setting},
     model::ModelSettings,
     ranking::RankingSettings,
     settings::Settings,
-    sources::{Loaded, Setting},
     store::StoreSettings,
     telemetry::TelemetrySettings,
     worker::WorkerSettings,

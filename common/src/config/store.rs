@@ -10,7 +10,7 @@ use super::{
     error::{ConfigError, Origins, fail},
     secret,
 };
-use crate::tls::Authorities;
+use crate::certificate_authorities::Authorities;
 
 /// Redis: its URL, whom its certificate is checked against, and the prefix of its keys.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -7,7 +7,7 @@
 
 mod catalogue;
 mod crawl;
-mod dead;
+mod dead_letters;
 mod doorbell;
 mod embeddings;
 mod idempotency;
@@ -36,7 +36,7 @@ use self::keys::Keys;
 pub use self::{
     catalogue::CatalogueEntry,
     crawl::{CrawlProgress, Thumbnail, ThumbnailRecord},
-    dead::{DeadLetter, DeadPlace},
+    dead_letters::{DeadLetter, DeadPlace},
     doorbell::{Doorbell, Doorbells},
     idempotency::Claim,
     jobs::{
@@ -51,7 +51,7 @@ pub use self::{
     submissions::{NewSubmission, Opening, State, Submission, SubmissionKind},
     workers::{RegisteredWorker, WorkerRecord},
 };
-use crate::tls::Authorities;
+use crate::certificate_authorities::Authorities;
 
 /// How long a reply may take before the command counts as failed.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);

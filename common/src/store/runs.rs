@@ -17,7 +17,7 @@ static PUT_PARAMETERS: LazyLock<Script> =
     LazyLock::new(|| fenced_script(include_str!("scripts/put_parameters.lua")));
 static PUT_BLOB: LazyLock<Script> = LazyLock::new(|| fenced_script(include_str!("scripts/put_blob.lua")));
 static FORGET: LazyLock<Script> =
-    LazyLock::new(|| fenced_script(include_str!("scripts/forget_progress.lua")));
+    LazyLock::new(|| fenced_script(include_str!("scripts/forget_run_state.lua")));
 
 /// One version of a run's parameters.
 #[derive(Clone, PartialEq, Debug)]
@@ -180,7 +180,7 @@ impl Store {
     ///
     /// # Errors
     /// When Redis does not serve, or this coordinator was replaced.
-    pub async fn forget_progress(&self, run: SubmissionId) -> Result<(), StoreError> {
+    pub async fn forget_run_state(&self, run: SubmissionId) -> Result<(), StoreError> {
         let mut call = FORGET.key(self.keys.submission(run));
         for what in ["parameters", "nodes", "jobs", "checkpoint"] {
             call.key(self.keys.of_submission(run, what));

@@ -5,11 +5,11 @@
 
 mod access;
 mod crawl;
-mod dead;
+mod dead_letters;
 mod jobs;
 pub mod routes;
 mod runs;
-mod similar;
+mod similarity;
 mod submissions;
 mod system;
 
@@ -18,13 +18,13 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     access::Scope,
     crawl::{CrawlChannel, CrawlRequest},
-    dead::{DeadFilter, DeadOutcome, DeadSelection, DeadView, Refused},
+    dead_letters::{DeadFilter, DeadOutcome, DeadSelection, DeadView, Refused},
     jobs::{JobStage, JobView, MishapView, PauseView},
     runs::{
         EpochReport, HeadView, LeftOut, RawReport, RunRequest, RunView, SampleView, SplitCounts, TestReport,
         TestedView,
     },
-    similar::{NeighbourView, SimilarView},
+    similarity::{NeighbourView, SimilarView},
     submissions::{
         EmbeddingView, FetchRequest, ItemState, ItemView, StoredImage, SubmissionRequest, SubmissionView,
         UploadedImage,

@@ -4,7 +4,6 @@
 //! everything else to standard error.
 
 mod arguments;
-mod array;
 mod cancel;
 mod client;
 mod config;
@@ -18,6 +17,7 @@ mod export;
 mod follow;
 mod images;
 mod jobs;
+mod json_array;
 mod output;
 mod predict;
 mod progress;

@@ -6,7 +6,7 @@ use common::{
     training::protocol::head_fingerprint,
 };
 
-use super::{context::Context, error::RequestError, paused_sources, submissions};
+use super::{context::Context, error::RequestError, paused_hosts, submissions};
 use crate::api::{QueueView, QuotaView, StatusView, WorkerView, WorkersView};
 
 /// Submissions that the status shows.
@@ -41,7 +41,7 @@ pub(crate) async fn status(context: &Context) -> Result<StatusView, RequestError
         workers: workers(context).await?.workers,
         queues,
         dead_letters: store.dead_letters().await?,
-        paused_sources: paused_sources::list(store).await?,
+        paused_sources: paused_hosts::list(store).await?,
         quotas: store.quota().await?.into_iter().map(QuotaView::from).collect(),
         submissions: newest.iter().map(|submission| submissions::view(submission, now_ms)).collect(),
     })

@@ -23,7 +23,7 @@ use crate::{
     http::Web,
     kept::ResponseRecorder,
     listing::Listing,
-    rows::{Part, Written},
+    metadata_part::{Part, Written},
     sources::{Draft, SourceContext},
     thumbnails::{Bringing, bring_in},
     turn::{self, Turn},

@@ -13,7 +13,7 @@ use serde_json::{Map, Value};
 use crate::youtube::{
     counts::Count,
     ids::{Reference, VideoId},
-    list::ListFormat,
+    named_list::ListFormat,
 };
 
 /// Columns that name the video, by id or link.

@@ -1,7 +1,7 @@
 //! Crawling: how rows of a dataset come to be.
 //!
 //! [`Crawl`] brings one channel, or one slice of a list of videos, into a dataset: a source in `sources` lists the videos, the
-//! best thumbnail of each is downloaded (`thumbnails`), and `rows` writes the part of the dataset's metadata that is
+//! best thumbnail of each is downloaded (`thumbnails`), and `metadata_part` writes the part of the dataset's metadata that is
 //! about them. Requests go through [`http`], which owns rate limits and `robots.txt`; [`youtube`] reads the answers;
 //! what it cannot read is recorded in [`kept`]. [`import`] makes rows of a table that exists already, and `ranking` (a feature
 //! that only the command line enables) finds out which channels to crawl.
@@ -16,9 +16,9 @@ pub mod http;
 pub mod import;
 pub mod kept;
 mod listing;
+mod metadata_part;
 #[cfg(feature = "ranking")]
 pub mod ranking;
-mod rows;
 mod sources;
 mod thumbnails;
 mod turn;

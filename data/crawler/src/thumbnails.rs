@@ -27,7 +27,7 @@ use crate::{
     error::CrawlError,
     http::{Answer, HostKind, WebError},
     listing::Video,
-    rows::file_name,
+    metadata_part::file_name,
     turn::Turn,
     youtube::{
         ids::VideoId,

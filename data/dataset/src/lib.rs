@@ -5,8 +5,8 @@
 
 pub mod check;
 pub mod files;
+mod fingerprint_map;
 pub mod imagefolder;
-mod ledger;
 pub mod manifest;
 pub mod row;
 pub mod sample;

@@ -1,7 +1,7 @@
 //! A row of metadata, a line of `metadata.jsonl`.
 //!
 //! Owns its columns: [`Row`] is what this program writes, and reads again where it wrote it. Rows that others wrote
-//! need fewer columns and say more: an item is made of the few columns of [`item_of`], and no other is looked at, since
+//! need fewer columns and say more: an item is made of the few columns of `item_of`, and no other is looked at, since
 //! a title that is cut within an emoji or stands twice makes no row unusable. Invariant: what is missing is absent,
 //! never zero.
 

@@ -7,9 +7,9 @@ pub mod canvas;
 pub mod decode;
 pub mod encode;
 pub mod letterbox;
+pub mod missing_thumbnail;
 pub mod perceptual_hash;
 pub mod picture;
-pub mod placeholder;
 pub mod pool;
 pub mod preprocess;
 

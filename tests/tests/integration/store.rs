@@ -379,7 +379,7 @@ async fn one_coordinator_leads_and_what_a_replaced_one_writes_has_no_effect() {
     assert!(matches!(old.put_document(id, "checkpoint", &2).await, Err(StoreError::Replaced)));
     assert!(matches!(old.put_parameters(id, &parameters).await, Err(StoreError::Replaced)));
     assert!(matches!(old.set_published(id, 7).await, Err(StoreError::Replaced)));
-    assert!(matches!(old.forget_progress(id).await, Err(StoreError::Replaced)));
+    assert!(matches!(old.forget_run_state(id).await, Err(StoreError::Replaced)));
     assert!(matches!(old.take_over(id).await, Err(StoreError::Replaced)));
     let closed = old.close_submission(id, State::Succeeded, None, true).await;
     assert!(matches!(closed, Err(StoreError::Replaced)));

@@ -1,6 +1,6 @@
 //! Weights from the network, once.
 //!
-//! Owns the cache of downloaded files. Does not own the requests (see [`crawler::http::download`]). Invariants: a file is in
+//! Owns the cache of downloaded files. Does not own the requests (see [`crawler::http::operator_download`]). Invariants: a file is in
 //! the cache only whole and with the right hash; its size is bounded.
 
 use std::{

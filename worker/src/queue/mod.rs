@@ -1,7 +1,7 @@
 //! From a delivery to its acknowledgement, and what keeps the consumer alive meanwhile.
 //!
 //! A delivery passes `dispatch` (started mark, isolation), `attempt` (work, heartbeat, time limit) and `settle`
-//! (effects, answer). `counts` says what is in flight; `heartbeat`, `watch` and `fatal` are about the process.
+//! (effects, answer). `counts` says what is in flight; `heartbeat`, `watchdog` and `fatal` are about the process.
 
 mod attempt;
 pub mod counts;
@@ -10,4 +10,4 @@ pub mod fatal;
 pub mod heartbeat;
 mod job_record;
 mod settle;
-pub mod watch;
+pub mod watchdog;

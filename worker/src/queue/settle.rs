@@ -17,7 +17,7 @@ use common::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{counts::JobCounts, fatal::Fatal, job_record::JobRecord, watch};
+use super::{counts::JobCounts, fatal::Fatal, job_record::JobRecord, watchdog};
 use crate::{outcome::Outcome, worker::Worker};
 
 /// Applies outcomes.
@@ -196,7 +196,7 @@ impl Settlement {
     /// may be the cause.
     fn end_worker(&self, job: &JobRecord<'_>) -> Answer {
         let limit = self.worker.job_limit;
-        match watch::stuck(self.worker.model_busy(), limit) {
+        match watchdog::stuck(self.worker.model_busy(), limit) {
             Some(reason) => self.fatal.report_suspecting_all(reason),
             None => self
                 .fatal

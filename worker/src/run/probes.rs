@@ -17,7 +17,7 @@ use common::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    queue::{counts::JobCounts, fatal::Fatal, watch::Watch},
+    queue::{counts::JobCounts, fatal::Fatal, watchdog::Watch},
     worker::Worker,
 };
 

@@ -6,7 +6,7 @@ use redis::Script;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    outcome::Finish,
+    finish::Finish,
     script::{JobRef, script_over_marks},
 };
 use crate::{

@@ -9,7 +9,7 @@ use clap::Args;
 use common::digest::Digest;
 use crawler::{
     import::{BadRow, ImportRow, TableColumns, read_table},
-    youtube::list::ListFormat,
+    youtube::named_list::ListFormat,
 };
 use dataset::{files::Files, imagefolder::MAX_ROW_BYTES, row::Row};
 use images::decode;
@@ -141,7 +141,7 @@ async fn bring_in(files: &Files, images: &Path, row: &ImportRow) -> Result<Strin
         return Err(format!("{shown} has {size} bytes, over the limit of {LARGEST_IMAGE}"));
     }
     let bytes = tokio::fs::read(&path).await.map_err(|error| format!("{shown} cannot be read: {error}"))?;
-    if images::placeholder::is_placeholder(&bytes) {
+    if images::missing_thumbnail::is_placeholder(&bytes) {
         return Err(format!("{shown} is the grey picture that stands for a missing thumbnail"));
     }
     let picture = decode::decode(&bytes).map_err(|failure| format!("{shown}: {failure}"))?;

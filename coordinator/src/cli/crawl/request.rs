@@ -10,7 +10,7 @@ use crawler::{
     ranking::{Ranked, Rankings},
     youtube::{
         ids::{ChannelRef, Reference},
-        list::{self, ListEntry, ListFormat},
+        named_list::{self, ListEntry, ListFormat},
     },
 };
 
@@ -184,7 +184,7 @@ fn of_file(path: &Path) -> Result<Vec<ListEntry>, CliError> {
         return Err(usage(format!("{shown} is larger than {} MiB", LARGEST_LIST >> 20)));
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    let entries = list::read(&text, ListFormat::of_name(&path.to_string_lossy()));
+    let entries = named_list::read(&text, ListFormat::of_name(&path.to_string_lossy()));
     entries.map_err(|error| usage(format!("{shown}: {}", plain(&error.to_string()))))
 }
 

@@ -9,10 +9,10 @@ use serde::Serialize;
 use crate::{
     api::{ItemView, Page, SubmissionView},
     cli::{
-        array::JsonArrayField,
         client::{Client, Pages},
         exit::CliError,
         follow::require_no_error,
+        json_array::JsonArrayField,
         output::{self, Format, digits, plain},
     },
 };

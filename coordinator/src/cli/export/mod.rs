@@ -18,10 +18,10 @@ use serde::Serialize;
 use self::sink::Sink;
 use super::{
     arguments::dataset_argument,
-    array::JsonArray,
     client::{Client, Pages},
     exit::{CliError, Exit},
     follow::{require_no_error, wait},
+    json_array::JsonArray,
     output::{self, Format, plain},
     predict,
 };

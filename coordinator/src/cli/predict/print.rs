@@ -5,9 +5,9 @@ use super::{
     submit::PredictPart,
 };
 use crate::cli::{
-    array::JsonArray,
     client::{Client, Pages},
     exit::{CliError, Exit},
+    json_array::JsonArray,
     output::{self, Format},
 };
 

@@ -16,7 +16,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
-use super::{guard, problem::Failure};
+use super::{browser_guard, problem::Failure};
 use crate::{
     api::{Scope, routes},
     server::tokens::{TokenFile, TokenList},
@@ -50,7 +50,7 @@ fn answers(route: routes::Method, method: &Method) -> bool {
 /// Lets a request through whose sender may make it.
 pub(super) async fn authorize(State(access): State<Access>, request: Request, next: Next) -> Response {
     let Access::Tokens(tokens) = access else {
-        return guard::refuse_strangers(request, next).await;
+        return browser_guard::refuse_strangers(request, next).await;
     };
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let Some(scope) = scope_of(request.method(), route) else { return next.run(request).await };

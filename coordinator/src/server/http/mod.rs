@@ -7,9 +7,9 @@
 //! that shows no internals; everything that a client sends is bounded, in bytes and in time.
 
 mod auth;
+mod browser_guard;
 mod dead_letters;
 mod extract;
-mod guard;
 mod limits;
 mod problem;
 mod runs;

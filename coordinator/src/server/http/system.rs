@@ -11,7 +11,7 @@ use serde::Deserialize;
 use super::{extract::Params, problem::Failure};
 use crate::{
     api::{DoctorView, PausedSourceView, SpaceView, StatusView, WorkersView},
-    server::{context::Context, doctor, paused_sources, similarity::SimilarityIndex, spaces, status},
+    server::{context::Context, doctor, paused_hosts, similarity::SimilarityIndex, spaces, status},
 };
 
 pub(super) async fn workers(State(context): State<Arc<Context>>) -> Result<Json<WorkersView>, Failure> {
@@ -30,7 +30,7 @@ pub(super) async fn resume_source(
     State(context): State<Arc<Context>>,
     Path(host): Path<String>,
 ) -> Result<Json<PausedSourceView>, Failure> {
-    Ok(Json(paused_sources::resume(&context.store, &host).await?))
+    Ok(Json(paused_hosts::resume(&context.store, &host).await?))
 }
 
 /// Whether a space may be dropped while workers embed into it.

@@ -64,7 +64,7 @@ pub(crate) async fn drive(context: &Context, run: SubmissionId) {
 /// Forgets what a run that has ended for good needs no more.
 async fn settle(context: &Context, run: SubmissionId) -> Result<(), StoreError> {
     match context.store.state(run).await? {
-        Some(State::Succeeded | State::Cancelled) => context.store.forget_progress(run).await?,
+        Some(State::Succeeded | State::Cancelled) => context.store.forget_run_state(run).await?,
         // The store was put back to before the end, so the run is taken up again.
         Some(State::Preparing | State::Running) => return Ok(()),
         Some(_) | None => {}

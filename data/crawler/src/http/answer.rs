@@ -7,7 +7,7 @@ use reqwest::{
 };
 use url::Url;
 
-use super::guarded::FetchError;
+use super::public_client::FetchError;
 
 /// An answer, unpacked.
 #[derive(Clone, PartialEq, Eq, Debug)]

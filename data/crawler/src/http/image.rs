@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::{Method, Request, Response};
 
-use super::guarded::{self, FetchError, GuardedClient, REDIRECTS};
+use super::public_client::{self, FetchError, GuardedClient, REDIRECTS};
 
 /// How long one request may take.
 const FETCH_LIMIT: Duration = Duration::from_secs(20);
@@ -22,7 +22,7 @@ impl ImageFetcher {
     /// commas, that need not be public.
     #[must_use]
     pub fn new(allowed: &str, max_bytes: u64) -> Self {
-        Self { client: GuardedClient::new(allowed, &guarded::user_agent(None), FETCH_LIMIT), max_bytes }
+        Self { client: GuardedClient::new(allowed, &public_client::user_agent(None), FETCH_LIMIT), max_bytes }
     }
 
     /// Fetches the bytes at `text`.
@@ -30,10 +30,10 @@ impl ImageFetcher {
     /// # Errors
     /// See [`FetchError`].
     pub async fn fetch(&self, text: &str) -> Result<Vec<u8>, FetchError> {
-        let mut url = guarded::parse(text)?;
+        let mut url = public_client::parse(text)?;
         for _ in 0..=REDIRECTS {
             let answer = self.client.send(Request::new(Method::GET, url.clone())).await?;
-            match guarded::redirect(&answer)? {
+            match public_client::redirect(&answer)? {
                 Some(target) => url = target,
                 None => return self.read(answer).await,
             }
@@ -46,7 +46,7 @@ impl ImageFetcher {
         if !status.is_success() {
             return Err(FetchError::Failed(format!("{url} answers {status}")));
         }
-        let bytes = guarded::read(answer, self.max_bytes).await?;
+        let bytes = public_client::read(answer, self.max_bytes).await?;
         if bytes.is_empty() { Err(FetchError::Failed(format!("{url} has no bytes"))) } else { Ok(bytes) }
     }
 }

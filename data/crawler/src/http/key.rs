@@ -11,7 +11,7 @@ use reqwest::header::{HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
-use super::{WebError, guarded::GuardedClient, quota::pacific_day};
+use super::{WebError, pacific_day::pacific_day, public_client::GuardedClient};
 
 /// Signs of the key's hash that name it to people.
 const HASH_SIGNS: usize = 12;

@@ -11,7 +11,7 @@ use reqwest::{
 };
 use url::Url;
 
-use super::{HostKind, guarded};
+use super::{HostKind, public_client};
 
 /// Longest time a host may ask to wait and still be waited for; for longer, it is paused.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -44,7 +44,7 @@ pub(super) fn of(kind: HostKind, answer: &Response) -> Option<Refusal> {
             too_many(status, retry_after(answer.headers(), SystemTime::now()))
         }
         status if status.is_redirection() && kind == HostKind::Web => {
-            gate(&guarded::redirect(answer).ok().flatten()?)
+            gate(&public_client::redirect(answer).ok().flatten()?)
         }
         _ => None,
     }

@@ -8,16 +8,16 @@
 //! Does not own what is crawled of the channels. Only the command line is built with it: rankings are a few pages before a
 //! crawl, and no worker needs a browser for them.
 
-mod address;
 mod browser;
 mod driver;
 mod error;
 mod page;
 mod rankings;
 mod session;
+mod url_template;
 
 pub use self::{
-    address::Address,
     error::RankingError,
     rankings::{Ranked, Rankings, TOP, csv_of},
+    url_template::Address,
 };

@@ -10,11 +10,11 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{
-    address::Address,
     browser::with_browser,
     error::RankingError,
     page::{self, Stillness},
     session::BrowserSession,
+    url_template::Address,
 };
 use crate::{http::Visit, youtube::ids::ChannelRef};
 
@@ -181,7 +181,7 @@ fn failed(category: &str, url: &Url, what: &str) -> RankingError {
     RankingError::Failed(format!("the ranking of {category} at {url} is not read: {what}"))
 }
 
-/// Returns rankings as a list that `--channels` takes (see [`list`](crate::youtube::list)).
+/// Returns rankings as a list that `--channels` takes (see [`list`](crate::youtube::named_list)).
 ///
 /// # Panics
 /// Never: a buffer takes all.
@@ -196,7 +196,7 @@ pub fn csv_of(ranked: &[Ranked]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use crate::youtube::list::{self, ListFormat};
+    use crate::youtube::named_list::{self, ListFormat};
 
     use super::*;
 
@@ -245,7 +245,7 @@ mod tests {
         let csv = String::from_utf8(csv_of(&ranked)).unwrap();
         let lines: String = ranked.iter().map(|one| serde_json::to_string(one).unwrap() + "\n").collect();
         for (text, format) in [(csv, ListFormat::Csv), (lines, ListFormat::JsonLines)] {
-            let entries = list::read(&text, format).unwrap();
+            let entries = named_list::read(&text, format).unwrap();
             let read: Vec<_> = entries.iter().map(|entry| entry.category.as_deref().unwrap()).collect();
             assert_eq!(read, ["a, \"b\"", "먹방"]);
         }

@@ -131,8 +131,7 @@ mod tests {
         };
         let refused = "unknown error: net::ERR_CONNECTION_REFUSED\n  (Session info: chrome=156.0)";
         check(ErrorStatus::UnknownError, refused, "unknown error: net::ERR_CONNECTION_REFUSED");
-        let lines =
-            "session not created\nfrom unknown error: cannot create temp dir\n  (Session info: x)";
+        let lines = "session not created\nfrom unknown error: cannot create temp dir\n  (Session info: x)";
         let all = "session not created from unknown error: cannot create temp dir";
         check(ErrorStatus::SessionNotCreated, lines, all);
         check(ErrorStatus::Timeout, "", "timeout");

@@ -9,7 +9,7 @@ use common::job::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{api::ApiDraft, context::SourceContext, list::ListDraft, page::PageDraft};
+use super::{api::ApiDraft, context::SourceContext, named_videos::ListDraft, page::PageDraft};
 use crate::{error::CrawlError, listing::Listing, youtube::ids::ChannelRef};
 
 /// A listing, as far as it is.

@@ -6,7 +6,7 @@
 mod api;
 mod context;
 mod draft;
-mod list;
+mod named_videos;
 mod page;
 
 pub(crate) use self::{context::SourceContext, draft::Draft};

@@ -15,7 +15,7 @@ pub mod ids;
 pub mod items;
 #[cfg(test)]
 mod layouts;
-pub mod list;
+pub mod named_list;
 mod node;
 pub mod order;
 #[cfg(test)]

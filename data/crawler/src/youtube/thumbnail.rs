@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use images::{decode::jpeg_size, placeholder::is_placeholder};
+use images::{decode::jpeg_size, missing_thumbnail::is_placeholder};
 use serde::{Deserialize, Serialize};
 
 use super::ids::VideoId;

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 
 use super::{
-    columns::Columns,
+    lenient_row::Columns,
     suspicions::{Reason, Suspicions},
 };
 

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 
 use serde::Serialize;
 
-use super::{images::Seen, look::LISTED, near::Index};
+use super::{images::Seen, near::Index, options::LISTED};
 
 /// Pictures that look alike.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]

@@ -10,10 +10,10 @@ use common::{
     job::outcome::{FailureReason, ItemFailure},
 };
 use futures::{StreamExt, stream};
-use images::{decode, perceptual_hash::PerceptualHash, picture::Picture, placeholder::is_placeholder};
+use images::{decode, missing_thumbnail::is_placeholder, perceptual_hash::PerceptualHash, picture::Picture};
 
 use super::{
-    look::Look,
+    options::Look,
     pictures::{LabelledThumbnail, small},
     problem::ItemProblem,
     rows::{Item, Rows},

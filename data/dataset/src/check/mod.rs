@@ -9,14 +9,14 @@
 //! wanted.
 
 mod channels;
-mod columns;
 mod counts;
 mod dates;
 mod duplicates;
 mod images;
 mod labels;
-mod look;
+mod lenient_row;
 mod near;
+mod options;
 pub mod pictures;
 mod problem;
 mod report;
@@ -30,7 +30,7 @@ pub use self::{
     channels::Category,
     duplicates::NearGroup,
     labels::Labels,
-    look::{LISTED, Look},
+    options::{LISTED, Look},
     pictures::LabelledThumbnail,
     problem::ItemProblem,
     report::Inspection,

@@ -7,14 +7,14 @@ use serde::Serialize;
 
 use super::{
     channels::Channels,
-    columns::Columns,
     counts, dates,
-    look::Look,
+    lenient_row::Columns,
+    options::Look,
     problem::ItemProblem,
     suspicions::{Reason, Suspicions},
     tally::Tally,
 };
-use crate::{imagefolder::Entry, ledger::Ledger, manifest::ManifestItem};
+use crate::{fingerprint_map::Ledger, imagefolder::Entry, manifest::ManifestItem};
 
 /// What all rows say.
 pub(super) struct Rows {

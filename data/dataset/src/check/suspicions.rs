@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::look::LISTED;
+use super::options::LISTED;
 
 /// Views a subscriber beyond which a row looks odd.
 ///

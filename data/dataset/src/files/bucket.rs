@@ -21,12 +21,12 @@ use tokio::io::AsyncReadExt;
 use url::Url;
 
 use super::{
-    connector::Connector,
+    bucket_proxy::Connector,
     content::Content,
     error::{FilesError, ReadError},
     name::Listed,
 };
-use crate::ledger::Ledger;
+use crate::fingerprint_map::Ledger;
 
 /// Piece of a large file that is sent at once. A service takes at most 10,000, so a file may have 160 GB.
 const UPLOAD_PIECE_BYTES: usize = 16 << 20;

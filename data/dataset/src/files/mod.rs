@@ -5,7 +5,7 @@
 //! bounded before anything is read; a file is written whole or not at all.
 
 mod bucket;
-mod connector;
+mod bucket_proxy;
 mod content;
 mod error;
 mod folder;

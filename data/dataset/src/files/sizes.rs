@@ -2,10 +2,10 @@
 //!
 //! Owns where they come from: a local folder is asked for each file, since asking costs what listing does;
 //! a bucket is listed once, since a thousand sizes come in one answer, and its names are kept as
-//! fingerprints (see [`crate::ledger`]).
+//! fingerprints (see [`crate::fingerprint_map`]).
 
 use super::folder::Folder;
-use crate::ledger::Ledger;
+use crate::fingerprint_map::Ledger;
 
 /// The sizes of the files below one root.
 pub struct Sizes {

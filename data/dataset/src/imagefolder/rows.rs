@@ -1,7 +1,7 @@
 //! The rows of a dataset's metadata, file after file.
 //!
 //! Owns what has to be remembered of all rows: which video ids and file names there were, and on which
-//! line. That is two entries of a [ledger](crate::ledger) a row, some 50 bytes; sizes of files in a bucket
+//! line. That is two entries of a [ledger](crate::fingerprint_map) a row, some 50 bytes; sizes of files in a bucket
 //! take another 28.
 
 use std::collections::VecDeque;
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     files::{Files, Listed, Sizes},
-    ledger::Ledger,
+    fingerprint_map::Ledger,
     manifest::ManifestItem,
     row::item_of,
 };

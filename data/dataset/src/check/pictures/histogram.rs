@@ -9,7 +9,7 @@ use images::{
 
 use super::{
     colours::{ACCENT, FAINT_INK, INK, PAPER, RULE},
-    numbers::{grouped, short},
+    number_text::{grouped, short},
 };
 use crate::{
     check::labels::{Bins, at_quantile, bins},

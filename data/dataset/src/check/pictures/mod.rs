@@ -4,7 +4,7 @@
 
 mod colours;
 mod histogram;
-mod numbers;
+mod number_text;
 mod sheet;
 mod thumbnail;
 

@@ -20,9 +20,9 @@ use url::Url;
 use super::{
     admission::{Admissions, RequestSlot},
     answer::{Answer, WebError},
-    guarded::{self, GuardedClient, REDIRECTS},
     host::{HostKind, Hosts, name_of},
     key::{self, ApiKey},
+    public_client::{self, GuardedClient, REDIRECTS},
     refusal, robots,
     unpack::{packing, unpack},
 };
@@ -79,7 +79,7 @@ impl Web {
     /// Makes what the worker of this name asks the web with.
     #[must_use]
     pub fn new(crawl: &CrawlSettings, images: &ImageSettings, store: Store, worker: &str) -> Self {
-        let user_agent = guarded::user_agent(crawl.crawl_contact.as_ref());
+        let user_agent = public_client::user_agent(crawl.crawl_contact.as_ref());
         let inner = Inner {
             admissions: Admissions::new(store.clone(), worker),
             store,
@@ -241,14 +241,14 @@ impl Web {
         if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
             return Err(WebError::Retryable(format!("{url} answers {status}")));
         }
-        if let Some(target) = guarded::redirect(&answer)? {
+        if let Some(target) = public_client::redirect(&answer)? {
             place.serves();
             return Ok(Hop::Redirect(target));
         }
         let max_bytes = self.inner.hosts.max_bytes(kind);
         let mut read = Answer::of_head(url, &answer);
         let packing = packing(url, &answer)?;
-        let bytes = guarded::read(answer, max_bytes).await?;
+        let bytes = public_client::read(answer, max_bytes).await?;
         place.serves();
         match status {
             StatusCode::NOT_FOUND => Err(WebError::NotFound(format!("{url} answers {status}"))),

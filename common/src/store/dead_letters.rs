@@ -11,8 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::{Mishap, Store, StoreError};
 use crate::job::discard::DiscardReason;
 
-static UNBURY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/unbury.lua")));
-static BURY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/bury.lua")));
+static FORGET: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/forget_dead_letter.lua")));
+static RECORD: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/record_dead_letter.lua")));
 
 /// A discarded job.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -65,7 +67,7 @@ impl Store {
     pub async fn put_dead_letter(&self, letter: &DeadLetter) -> Result<(), StoreError> {
         let letter = DeadLetter { recorded_ms: self.now_ms().await?, ..letter.clone() };
         let json = serde_json::to_string(&letter).expect("a dead letter is plain data");
-        Ok(BURY
+        Ok(RECORD
             .key(self.keys.dead_letters())
             .key(self.keys.dead_order())
             .arg(&letter.id)
@@ -140,7 +142,7 @@ impl Store {
     /// # Errors
     /// When Redis does not serve.
     pub async fn remove_dead_letter(&self, place: &DeadPlace) -> Result<bool, StoreError> {
-        Ok(UNBURY
+        Ok(FORGET
             .key(self.keys.dead_letters())
             .key(self.keys.dead_order())
             .arg(&place.id)

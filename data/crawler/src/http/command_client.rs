@@ -12,7 +12,7 @@ use url::Url;
 
 use super::{
     answer::{Answer, WebError},
-    guarded::{self, GuardedClient, REDIRECTS},
+    public_client::{self, GuardedClient, REDIRECTS},
     robots, robots_txt,
 };
 
@@ -32,7 +32,7 @@ pub(crate) struct Visit {
 
 impl Visit {
     pub(crate) fn new(settings: &Settings) -> Self {
-        let user_agent = guarded::user_agent(settings.crawl.crawl_contact.as_ref());
+        let user_agent = public_client::user_agent(settings.crawl.crawl_contact.as_ref());
         Self {
             client: GuardedClient::new(&settings.images.fetch_allow, &user_agent, LIMIT),
             interval: Duration::from_secs_f64(1.0 / settings.crawl.crawl_web_per_second),
@@ -73,13 +73,13 @@ impl Visit {
         for _ in 0..=REDIRECTS {
             self.turn().await;
             let answer = self.client.send(Request::new(Method::GET, url.clone())).await?;
-            if let Some(target) = guarded::redirect(&answer)? {
+            if let Some(target) = public_client::redirect(&answer)? {
                 url = target;
                 continue;
             }
             let mut read = Answer::of_head(&url, &answer);
             if read.is_success() {
-                read.bytes = guarded::read(answer, LARGEST).await?;
+                read.bytes = public_client::read(answer, LARGEST).await?;
             }
             return Ok(read);
         }

@@ -9,7 +9,7 @@ use std::{error::Error, time::Duration};
 use reqwest::{Client, Response, redirect::Policy};
 use url::Url;
 
-use super::guarded::{FetchError, REDIRECTS};
+use super::public_client::{FetchError, REDIRECTS};
 
 /// How long a connection may take to open, and how long it may be silent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);

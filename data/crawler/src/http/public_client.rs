@@ -23,7 +23,7 @@ use reqwest::{
 };
 use url::{Host, Url};
 
-use super::address::is_public;
+use super::public_address::is_public;
 
 /// Redirects that callers follow.
 pub(super) const REDIRECTS: usize = 5;
