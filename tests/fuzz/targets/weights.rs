@@ -1,6 +1,5 @@
-//! Weights files, `.pth` and `.safetensors`: an error or tensors whose values fill their shapes. The readers
-//! are compiled from their sources, since the rest of the model would bring libtorch. A pickle alone, which
-//! begins with its protocol, is read as that of an archive.
+//! Weights files, `.pth` and `.safetensors`: an error or tensors whose values fill their shapes. A
+//! pickle alone, which begins with its protocol, is read as that of an archive.
 #![no_main]
 #![allow(dead_code)]
 
@@ -9,25 +8,7 @@ use std::io::{Cursor, Write};
 use libfuzzer_sys::fuzz_target;
 use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
-#[path = "../../../worker/src/model/pth/mod.rs"]
-mod pth;
-#[path = "../../../worker/src/model/safe.rs"]
-mod safe;
-#[path = "../../../worker/src/model/state.rs"]
-mod state;
-
-/// The one error that the readers and the state share.
-#[derive(Debug)]
-enum ModelError {
-    Weights(String),
-}
-
-impl std::fmt::Display for ModelError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self::Weights(what) = self;
-        f.write_str(what)
-    }
-}
+mod model;
 
 /// Puts a pickle into an archive beside one storage: a mutated archive's checksums would rarely let it through.
 fn archive(pickle: &[u8]) -> Vec<u8> {
@@ -39,15 +20,7 @@ fn archive(pickle: &[u8]) -> Vec<u8> {
     zip.finish().expect("memory can be written").into_inner()
 }
 
-fuzz_target!(|bytes: &[u8]| {
-    let state = match bytes {
-        [0x80, ..] if !pth::is_pth(bytes) => pth::read(&archive(bytes)).ok(),
-        _ if pth::is_pth(bytes) => pth::read(bytes).ok(),
-        _ => safe::read(bytes).ok(),
-    };
-    let Some(state) = state else { return };
-    for (name, tensor) in &state.0 {
-        assert_eq!(tensor.shape.iter().product::<i64>(), tensor.values.len() as i64, "{name}");
-    }
-    let _ = state.into_backbone();
+fuzz_target!(|bytes: &[u8]| match bytes {
+    [0x80, ..] if !model::is_pth(bytes) => model::read(&archive(bytes)),
+    _ => model::read(bytes),
 });
