@@ -55,7 +55,7 @@ impl Doorbells {
 
     fn add(&self, subject: Subject) -> Doorbell {
         let mut waiters = self.waiters.lock().expect("no holder of this lock panics");
-        // Entries are added here alone, so forgetting those that nobody waits on here bounds the map.
+        // Entries are added here alone, so forgetting those without a waiter here bounds the map.
         waiters.retain(|_, bells| {
             bells.retain(|bell| bell.strong_count() > 0);
             !bells.is_empty()
@@ -143,7 +143,7 @@ mod tests {
     }
 
     #[test]
-    fn doorbells_that_nobody_waits_on_are_forgotten() {
+    fn doorbells_without_waiters_are_forgotten() {
         let doorbells = Doorbells::default();
         for _ in 0..100 {
             drop(doorbells.of(SubmissionId::now()));
