@@ -10,6 +10,7 @@ use reqwest::{
 };
 use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
+use url::Url;
 
 use super::connection::Connection;
 use crate::{
@@ -80,9 +81,7 @@ impl Transport {
             routes::Method::Post => Method::POST,
             routes::Method::Delete => Method::DELETE,
         };
-        let mut url = self.connection.base().clone();
-        url.path_segments_mut().expect("an http URL has a path").clear().extend(route.segments(names));
-        self.http.request(method, url)
+        self.http.request(method, url_of(self.connection.base(), route, names))
     }
 
     pub(super) async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CliError> {
@@ -125,6 +124,15 @@ pub(super) fn keyed(request: RequestBuilder, key: Option<&str>) -> RequestBuilde
     }
 }
 
+/// The URL of a route at the coordinator's address, of which path, query and fragment are ignored.
+fn url_of(base: &Url, route: Route, names: &[&str]) -> Url {
+    let mut url = base.clone();
+    url.path_segments_mut().expect("an http URL has a path").clear().extend(route.segments(names));
+    url.set_query(None);
+    url.set_fragment(None);
+    url
+}
+
 fn refusal(status: StatusCode, body: &[u8]) -> CliError {
     let problem: Option<Problem> = serde_json::from_slice(body).ok();
     let detail =
@@ -141,6 +149,14 @@ fn refusal(status: StatusCode, body: &[u8]) -> CliError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn path_and_query_of_the_address_are_not_sent() {
+        for base in ["http://h:1", "http://h:1/", "http://h:1/?limit=5#x", "http://h:1/ui/?limit=5"] {
+            let url = url_of(&Url::parse(base).unwrap(), routes::RUN, &["a/b"]);
+            assert_eq!(url.as_str(), "http://h:1/v1/runs/a%2Fb", "{base}");
+        }
+    }
 
     #[test]
     fn refusals_become_exit_codes() {
