@@ -8,7 +8,13 @@ use url::{Host, Url};
 /// Whether a request to `url` may go through a proxy.
 #[must_use]
 pub fn may_carry(url: &Url) -> bool {
-    url.scheme() == "https" && !url.host().is_none_or(|host| is_this_machine(&host))
+    url.scheme() == "https" && url.host().is_some() && !is_loopback(url)
+}
+
+/// Whether a URL leads to this machine.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
+    url.host().is_some_and(|host| is_this_machine(&host))
 }
 
 /// Whether a host is loopback: its addresses, the unspecified ones that lead there, and the names that RFC 6761

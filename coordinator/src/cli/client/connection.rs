@@ -15,13 +15,18 @@ pub(super) struct Connection {
     base: Url,
     /// Address of the proxy, without its credentials.
     proxy: Option<String>,
+    /// Whether the environment names a proxy that is not used, since a token would reach it in clear.
+    ignores_proxy: bool,
 }
 
 impl Connection {
     /// Chooses the way to `base`, where the environment may name a proxy.
     pub(super) fn new(base: Url) -> Self {
-        let proxy = proxy_for(&base, &Matcher::from_env());
-        Self { base, proxy }
+        let environment = Matcher::from_env();
+        let proxy = proxy_for(&base, &environment);
+        let ignores_proxy =
+            proxy.is_none() && !proxy::is_loopback(&base) && named_proxy(&base, &environment).is_some();
+        Self { base, proxy, ignores_proxy }
     }
 
     /// Makes a client go this way.
@@ -41,6 +46,10 @@ impl Connection {
         let in_tunnel = causes(error).any(|cause| cause.to_string().starts_with("tunnel error"));
         let tls = causes(error).find_map(|cause| cause.downcast_ref::<rustls::Error>());
         let another = "name another with --url or SUBWATCH_URL";
+        let ignored = match self.ignores_proxy {
+            true => "; the proxy of the environment is used for https:// URLs only",
+            false => "",
+        };
         match (tls, &self.proxy) {
             (Some(rustls::Error::InvalidCertificate(_)), _) if !in_tunnel => {
                 format!("the certificate of the coordinator at {base} is not accepted: {}", cause())
@@ -58,7 +67,7 @@ impl Connection {
             _ if error.is_dns() => {
                 let host = base.host_str().unwrap_or_default();
                 format!(
-                    "cannot resolve {host}, the host of the coordinator at {base}: {}; {another}",
+                    "cannot resolve {host}, the host of the coordinator at {base}: {}; {another}{ignored}",
                     cause()
                 )
             }
@@ -66,7 +75,7 @@ impl Connection {
                 let what = if error.is_timeout() { "does not answer in time" } else { "cannot be reached" };
                 format!(
                     "the coordinator at {base} {what}: is it running? start it with `make up` or `subwatch serve`, \
-                     or {another}"
+                     or {another}{ignored}"
                 )
             }
         }
@@ -75,9 +84,11 @@ impl Connection {
 
 /// Returns the proxy of the environment that requests to `base` go through.
 fn proxy_for(base: &Url, environment: &Matcher) -> Option<String> {
-    if !proxy::may_carry(base) {
-        return None;
-    }
+    proxy::may_carry(base).then(|| named_proxy(base, environment)).flatten()
+}
+
+/// Returns the proxy that the environment names for `base`, used or not.
+fn named_proxy(base: &Url, environment: &Matcher) -> Option<String> {
     let proxy = environment.intercept(&base.as_str().parse().ok()?)?;
     Some(proxy.uri().to_string().trim_end_matches('/').to_owned())
 }
@@ -129,7 +140,11 @@ mod tests {
     /// Asks `base`, past a proxy that a client of its own has, and returns what is said of the failure.
     async fn said(base: &str, proxy: Option<&str>) -> String {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let connection = Connection { base: Url::parse(base).unwrap(), proxy: proxy.map(str::to_owned) };
+        let connection = Connection {
+            base: Url::parse(base).unwrap(),
+            proxy: proxy.map(str::to_owned),
+            ignores_proxy: false,
+        };
         let mut client = reqwest::Client::builder().no_proxy();
         if let Some(proxy) = proxy {
             client = client.proxy(reqwest::Proxy::all(proxy).unwrap());

@@ -71,6 +71,9 @@ async fn the_token_never_reaches_a_proxy() {
         let (code, stderr) = status("http://coordinator.invalid", variable, "").await;
         assert_eq!(code, Some(1), "{variable}: {stderr}");
         assert!(stderr.contains("cannot resolve coordinator.invalid"), "{variable}: {stderr}");
+        let names_a_proxy_for_http = !variable.eq_ignore_ascii_case("HTTPS_PROXY");
+        let says_that_it_is_ignored = stderr.contains("used for https:// URLs only");
+        assert_eq!(says_that_it_is_ignored, names_a_proxy_for_http, "{variable}: {stderr}");
     }
     assert_eq!(proxy.received(), Vec::<String>::new());
 
