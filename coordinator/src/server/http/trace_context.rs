@@ -1,7 +1,7 @@
 //! W3C Trace Context: the `traceparent` of a request.
 //!
-//! Owns its form (<https://www.w3.org/TR/trace-context/#traceparent-header>, version 00). Invariant: what is passed
-//! on is well formed; a header that is not is ignored, as the recommendation asks.
+//! Owns its form (<https://www.w3.org/TR/trace-context/#traceparent-header>). Invariant: what is passed on is a well
+//! formed header of version 00. Of a later version, the four fields of version 00 are read; a malformed header is ignored.
 
 use axum::http::HeaderMap;
 
@@ -9,18 +9,21 @@ use axum::http::HeaderMap;
 pub(super) fn traceparent(headers: &HeaderMap) -> Option<String> {
     let mut found = headers.get_all("traceparent").iter();
     let (Some(value), None) = (found.next(), found.next()) else { return None };
-    value.to_str().ok().filter(|text| is_well_formed(text)).map(str::to_owned)
+    parse(value.to_str().ok()?)
 }
 
-/// Whether `text` is `00-TRACE-PARENT-FLAGS`, in lower-case hexadecimal digits, with ids that are not all zero.
-fn is_well_formed(text: &str) -> bool {
+/// Reads `VERSION-TRACE-PARENT-FLAGS`, in lower-case hexadecimal digits, with ids that are not all zero. Versions after
+/// 00 may have more fields.
+fn parse(text: &str) -> Option<String> {
     let parts: Vec<&str> = text.split('-').collect();
-    let ["00", trace, parent, flags] = parts[..] else { return false };
+    let (&[version, trace, parent, flags], more) = parts.split_first_chunk()?;
     let is_hex = |part: &str, digits: usize| {
         part.len() == digits && part.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c))
     };
     let is_id = |part: &str, digits: usize| is_hex(part, digits) && part.bytes().any(|c| c != b'0');
-    is_id(trace, 32) && is_id(parent, 16) && is_hex(flags, 2)
+    let is_version = is_hex(version, 2) && version != "ff" && (version != "00" || more.is_empty());
+    let is_well_formed = is_version && is_id(trace, 32) && is_id(parent, 16) && is_hex(flags, 2);
+    is_well_formed.then(|| format!("00-{trace}-{parent}-{flags}"))
 }
 
 #[cfg(test)]
@@ -41,6 +44,9 @@ mod tests {
             traceparent(&headers)
         };
         assert_eq!(read(&[GOOD.as_bytes()]).as_deref(), Some(GOOD));
+        let later = GOOD.replacen("00-", "cc-", 1);
+        assert_eq!(read(&[later.as_bytes()]).as_deref(), Some(GOOD));
+        assert_eq!(read(&[format!("{later}-what-the-future-holds").as_bytes()]).as_deref(), Some(GOOD));
         assert_eq!(read(&[]), None);
         assert_eq!(read(&[GOOD.as_bytes(), GOOD.as_bytes()]), None);
         for malformed in [
@@ -49,7 +55,8 @@ mod tests {
             &GOOD[1..],
             &format!("{GOOD}-01"),
             &format!("{GOOD} "),
-            &GOOD.replacen("00-", "01-", 1),
+            &GOOD.replacen("00-", "1-", 1),
+            &format!("{later}x"),
             &GOOD.replacen("00-", "ff-", 1),
             &GOOD.replace("4bf9", "4BF9"),
             &GOOD.replace("4bf9", "4bg9"),
