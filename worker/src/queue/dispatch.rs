@@ -73,10 +73,7 @@ impl Dispatcher {
                 () = self.give_up.cancelled() => (Outcome::Release, None),
             },
         };
-        // A result is applied in isolation. A copy or a dead letter may have to wait for the broker, and keeps no other
-        // job from running meanwhile.
-        let _isolation = isolation.filter(|_| matches!(outcome, Outcome::Items(_) | Outcome::Node { .. }));
-        self.settlement.settle(delivery, outcome).await;
+        self.settlement.settle(delivery, outcome, isolation).await;
     }
 
     async fn attempt(&self, job: &Envelope, redelivered: bool) -> (Outcome, Option<Isolation<'_>>) {
@@ -92,6 +89,7 @@ impl Dispatcher {
     async fn start(&self, job: &Envelope, redelivered: bool) -> Result<StartedJob<'_>, Outcome> {
         let record = JobRecord::new(&self.worker, job);
         let shared = self.alone.read().await;
+        self.require_no_fatal_signal()?;
         match record.start(redelivered, Company::Shared).await {
             Ok(Start::Run) => {
                 Ok(StartedJob { repeated: redelivered || job.attempt > 1, isolation: Either::Left(shared) })
@@ -99,6 +97,7 @@ impl Dispatcher {
             Ok(Start::RunAlone { crashes }) => {
                 drop(shared);
                 let alone = self.alone.write().await;
+                self.require_no_fatal_signal()?;
                 tracing::warn!(job = %record, crashes, "an earlier worker died while it held this job: it runs alone");
                 match record.start(false, Company::Alone).await {
                     Ok(Start::Run) => Ok(StartedJob { repeated: true, isolation: Either::Right(alone) }),
@@ -107,6 +106,11 @@ impl Dispatcher {
             }
             other => Err(not_started(other)),
         }
+    }
+
+    /// A job that waited for others to end is not started once the process must end.
+    fn require_no_fatal_signal(&self) -> Result<(), Outcome> {
+        if self.settlement.fatal.reason().is_some() { Err(Outcome::Release) } else { Ok(()) }
     }
 }
 

@@ -41,15 +41,21 @@ enum Answer {
 }
 
 impl Settlement {
-    /// Applies an outcome and answers the delivery.
-    pub(super) async fn settle(&self, delivery: Delivery, outcome: Outcome) {
-        let answer = match (outcome, &delivery.job) {
-            (Outcome::Discard { reason, error }, _) => self.discard(&delivery, reason, error).await,
-            (_, Err(error)) => self.discard(&delivery, DiscardReason::Rejected, error.to_string()).await,
-            (outcome, Ok(job)) => {
-                match self.apply(&delivery, &JobRecord::new(&self.worker, job), outcome).await {
+    /// Applies an outcome and answers the delivery. Drops `isolation` once the results are in the store: the broker may
+    /// take its time for a copy, a dead letter or the answer, and other jobs run meanwhile.
+    pub(super) async fn settle<I>(&self, delivery: Delivery, outcome: Outcome, isolation: I) {
+        let answer = match &delivery.job {
+            Err(error) => self.discard(&delivery, DiscardReason::Rejected, error.to_string()).await,
+            Ok(job) => {
+                let job = JobRecord::new(&self.worker, job);
+                let finished = self.finish(&job, outcome).await;
+                drop(isolation);
+                match finished {
                     Ok(answer) => answer,
-                    Err(error) => self.discard(&delivery, DiscardReason::Failed, error.to_string()).await,
+                    Err(outcome) => match self.apply(&delivery, &job, outcome).await {
+                        Ok(answer) => answer,
+                        Err(error) => self.discard(&delivery, DiscardReason::Failed, error.to_string()).await,
+                    },
                 }
             }
         };
@@ -66,6 +72,39 @@ impl Settlement {
         }
     }
 
+    /// Applies the results of a job that has any.
+    ///
+    /// # Errors
+    /// How the job ends instead: it has no results, or the store refuses them for good.
+    async fn finish(&self, job: &JobRecord<'_>, outcome: Outcome) -> Result<Answer, Outcome> {
+        match outcome {
+            Outcome::Items(results) => match self.give_up.run_until_cancelled(job.finish(&results)).await {
+                Some(Ok(Finish::Applied)) => Ok(self.applied(job)),
+                Some(Ok(Finish::WithoutEffect(why))) => Ok(without_effect(job, why)),
+                Some(Err(error)) => Err(Outcome::discard(DiscardReason::Failed, error.to_string())),
+                None => Ok(self.release(job).await),
+            },
+            Outcome::Node { version, node, bytes } => {
+                let finish = job.finish_node(version, node, &bytes);
+                match self.give_up.run_until_cancelled(finish).await {
+                    Some(Ok(NodeFinish::Applied)) => Ok(self.applied(job)),
+                    Some(Ok(NodeFinish::WithoutEffect(why))) => Ok(without_effect(job, why)),
+                    Some(Ok(NodeFinish::Conflict)) => {
+                        let error = format!(
+                            "another worker computed other bits for leaves {node}: its arithmetic differs"
+                        );
+                        Err(Outcome::discard(DiscardReason::Conflict, error))
+                    }
+                    Some(Err(error)) => Err(Outcome::discard(DiscardReason::Failed, error.to_string())),
+                    None => Ok(self.release(job).await),
+                }
+            }
+            other => Err(other),
+        }
+    }
+
+    /// Applies an outcome without results.
+    ///
     /// # Errors
     /// When the store refuses the outcome, and would refuse it again.
     async fn apply(
@@ -75,27 +114,7 @@ impl Settlement {
         outcome: Outcome,
     ) -> Result<Answer, StoreError> {
         match outcome {
-            Outcome::Items(results) => {
-                match self.give_up.run_until_cancelled(job.finish(&results)).await.transpose()? {
-                    Some(Finish::Applied) => Ok(self.applied(job)),
-                    Some(Finish::WithoutEffect(why)) => Ok(without_effect(job, why)),
-                    None => Ok(self.release(job).await),
-                }
-            }
-            Outcome::Node { version, node, bytes } => {
-                let finish = job.finish_node(version, node, &bytes);
-                match self.give_up.run_until_cancelled(finish).await.transpose()? {
-                    Some(NodeFinish::Applied) => Ok(self.applied(job)),
-                    Some(NodeFinish::WithoutEffect(why)) => Ok(without_effect(job, why)),
-                    Some(NodeFinish::Conflict) => {
-                        let error = format!(
-                            "another worker computed other bits for leaves {node}: its arithmetic differs"
-                        );
-                        Ok(self.discard(delivery, DiscardReason::Conflict, error).await)
-                    }
-                    None => Ok(self.release(job).await),
-                }
-            }
+            Outcome::Items(_) | Outcome::Node { .. } => unreachable!("`finish` applies results"),
             Outcome::WithoutEffect(why) => Ok(without_effect(job, why)),
             Outcome::Retry { error, results } => self.retry(delivery, job, error, &results).await,
             Outcome::Pause(pause) => self.pause(delivery, job, &pause).await,
