@@ -1,6 +1,6 @@
 //! Fetches an image that a user names by URL.
 //!
-//! Owns how many redirects are followed; what may be fetched at all is [`guarded`]'s.
+//! Owns how many redirects are followed; what may be fetched at all is [`public_client`]'s.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! A root that is a bucket of an S3 service, or the part of one below a prefix.
 //!
-//! Owns the clients, one a bucket, which keep their connections; with `connector` the only module that names
+//! Owns the clients, one a bucket, which keep their connections; with `bucket_proxy` the only module that names
 //! `object_store`. Where the service is and who asks is told by the usual variables:
 //! `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL`,
 //! or by web identities and instance roles.
