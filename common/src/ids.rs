@@ -59,7 +59,7 @@ uuid_newtype! {
 
 uuid_newtype! {
     /// Identifies one life of one process (UUIDv4): a restarted worker has a new one.
-    BootId
+    InstanceId
 }
 
 impl SubmissionId {
@@ -86,7 +86,7 @@ impl JobId {
     }
 }
 
-impl BootId {
+impl InstanceId {
     /// Makes a random id for this life of the process.
     #[must_use]
     pub fn random() -> Self {

@@ -5,18 +5,18 @@
 
 pub mod broker;
 pub mod byte_budget;
-pub mod certificate_authorities;
+pub mod ca_certificates;
 pub mod config;
 pub mod digest;
 pub mod embedding;
-pub mod harmless;
 pub mod health;
 pub mod ids;
 pub mod job;
 pub mod listener;
+pub mod logging;
 pub mod proxy;
 pub mod shutdown;
 pub mod store;
-pub mod telemetry;
+pub mod terminal_escape;
 pub mod topology;
 pub mod training;

@@ -24,7 +24,7 @@ list_programs() {
 # Workers hand back what they cannot finish within their grace; a little more lets them say so.
 stop_programs() {
     list_programs
-    ((${#programs[@]} == 0)) || stop_processes $((${SUBWATCH_GRACE_SECONDS:-30} + 5)) "${programs[@]}"
+    ((${#programs[@]} == 0)) || stop_processes $((${SUBWATCH_SHUTDOWN_GRACE_SECONDS:-30} + 5)) "${programs[@]}"
 }
 
 # Starts the coordinator and $1 workers with the settings of the environment and waits until all serve;

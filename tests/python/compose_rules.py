@@ -63,8 +63,8 @@ def has_settings_that_fit(name, service):
         if variable in ("SUBWATCH_ARTIFACTS", "SUBWATCH_DATASET_ROOTS", "SUBWATCH_CACHE_DIR"):
             if not any((value + "/").startswith(at + "/") for at in mounted):
                 yield f"service {name}: {variable} names {value}, which lies in no volume"
-    if "SUBWATCH_GRACE_SECONDS" in variables(service):
-        grace = int(variables(service)["SUBWATCH_GRACE_SECONDS"]) + kubernetes_rules.GRACE_MARGIN_SECONDS
+    if "SUBWATCH_SHUTDOWN_GRACE_SECONDS" in variables(service):
+        grace = int(variables(service)["SUBWATCH_SHUTDOWN_GRACE_SECONDS"]) + kubernetes_rules.GRACE_MARGIN_SECONDS
         given = int(service.get("stop_grace_period", "10s").removesuffix("s"))
         if given < grace:
             yield f"service {name}: stop_grace_period is {given} s: the program may take {grace}"

@@ -148,7 +148,7 @@ def has_settings_that_fit_the_pod(objects):
             address = values.get("SUBWATCH_HEALTH_ADDRESS")
             if address != f"0.0.0.0:{HEALTH_PORT}":
                 yield f"{where}: SUBWATCH_HEALTH_ADDRESS is {address}: the probes ask at port {HEALTH_PORT} of the pod"
-            grace = int(values.get("SUBWATCH_GRACE_SECONDS") or DEFAULT_GRACE_SECONDS) + GRACE_MARGIN_SECONDS
+            grace = int(values.get("SUBWATCH_SHUTDOWN_GRACE_SECONDS") or DEFAULT_GRACE_SECONDS) + GRACE_MARGIN_SECONDS
             given = pod(workload).get("terminationGracePeriodSeconds", 30)
             if given < grace:
                 yield f"{name(workload)}: terminationGracePeriodSeconds is {given}: the program may take {grace}"

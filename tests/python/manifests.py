@@ -97,7 +97,7 @@ BROKEN_OBJECTS = [
      "NetworkPolicy/redis: lets in pods that do not exist"),
     (lambda o: kubernetes_rules.pod(find(o, "Deployment/worker")).update(terminationGracePeriodSeconds=30),
      "Deployment/worker: terminationGracePeriodSeconds is 30: the program may take 35"),
-    (lambda o: find(o, "ConfigMap/subwatch-settings")["data"].update(SUBWATCH_GRACE_SECONDS="90"),
+    (lambda o: find(o, "ConfigMap/subwatch-settings")["data"].update(SUBWATCH_SHUTDOWN_GRACE_SECONDS="90"),
      "Deployment/worker: terminationGracePeriodSeconds is 45: the program may take 95"),
     (lambda o: o.remove(find(o, "ConfigMap/redis")),
      "StatefulSet/redis: ConfigMap/redis-.* is not there"),

@@ -10,9 +10,9 @@ use std::{
 };
 
 use common::{
-    ids::{BootId, SubmissionId},
+    ids::{InstanceId, SubmissionId},
     job::outcome::ItemResult,
-    store::{MarkState, State, Store, StoreConfig, Submission, SubmissionKind},
+    store::{JobState, State, Store, StoreConfig, Submission, SubmissionKind},
 };
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, process::Command, sync::SemaphorePermit};
@@ -92,7 +92,7 @@ impl Cluster {
             .collect();
         let store = Store::connect(&StoreConfig {
             url: servers.redis_url.as_str().into(),
-            authorities: None,
+            ca_certificates: None,
             key_prefix,
         })
         .await
@@ -134,18 +134,18 @@ impl Cluster {
     pub async fn wait_for_workers(&mut self, count: usize) {
         let since = Instant::now();
         loop {
-            let boots: Vec<String> = self
+            let instances: Vec<String> = self
                 .store
                 .workers()
                 .await
                 .expect("Redis answers")
                 .iter()
-                .map(|w| w.record.boot.to_string())
+                .map(|w| w.record.instance.to_string())
                 .collect();
             let consuming = self
                 .workers
                 .iter_mut()
-                .filter(|worker| worker_boot(worker).is_some_and(|boot| boots.contains(&boot)));
+                .filter(|worker| worker_boot(worker).is_some_and(|instance| instances.contains(&instance)));
             let mut ended = 0;
             let mut live = 0;
             for worker in consuming {
@@ -276,12 +276,12 @@ impl Cluster {
 
     /// Returns the names of the jobs of a submission that worker `index` has started and not finished.
     pub async fn in_flight(&self, id: SubmissionId, index: usize) -> Vec<String> {
-        let Some(boot) = worker_boot(&self.workers[index]) else { return Vec::new() };
-        let boot: BootId = boot.parse().expect("a boot id");
-        let marks = self.store.job_marks(id).await.expect("Redis answers");
+        let Some(instance) = worker_boot(&self.workers[index]) else { return Vec::new() };
+        let instance: InstanceId = instance.parse().expect("a instance id");
+        let marks = self.store.job_statuses(id).await.expect("Redis answers");
         marks
             .into_iter()
-            .filter(|(_, mark)| mark.state == MarkState::Started && mark.boot == Some(boot))
+            .filter(|(_, mark)| mark.state == JobState::Started && mark.instance == Some(instance))
             .map(|(name, _)| name)
             .collect()
     }
@@ -354,9 +354,9 @@ impl Cluster {
     }
 }
 
-/// The boot id a worker logged when it began to consume.
+/// The instance id a worker logged when it began to consume.
 fn worker_boot(worker: &Process) -> Option<String> {
-    worker.logged("worker consumes", "boot")?.as_str().map(str::to_owned)
+    worker.logged("worker consumes", "instance")?.as_str().map(str::to_owned)
 }
 
 async fn start_coordinator(environment: &[(String, String)], folder: &Path, url: &str) -> (Process, String) {

@@ -3,15 +3,15 @@
 //! Owns no product code and no stand-ins for its servers: RabbitMQ, Redis and libtorch are real. Only the site
 //! that datasets are crawled from is one of our own, [`youtube_site`], since tests reach no other.
 
+pub mod amqp_relay;
 pub mod broker_admin;
 pub mod chaos;
 pub mod cluster;
 pub mod environment;
+pub mod fault_proxy;
 pub mod process;
-pub mod proxy;
 pub mod python;
 pub mod real_data;
-pub mod relay;
 pub mod site;
 pub mod youtube_site;
 

@@ -3,9 +3,9 @@
 use clap::Parser;
 use common::{
     config::{ConfigError, Loaded, Settings},
-    harmless::escaped,
     job::kind::Kind,
-    telemetry,
+    logging,
+    terminal_escape::escaped,
 };
 
 /// Exit code of a worker that did not end as it should.
@@ -58,7 +58,7 @@ fn configure(arguments: &Arguments) -> Result<Settings, ConfigError> {
         ("model_device", arguments.device.clone()),
         ("model_threads", arguments.threads.map(|threads| threads.to_string())),
     ])?;
-    telemetry::install(&loaded)?;
+    logging::install(&loaded)?;
     Ok(loaded.settings)
 }
 

@@ -1,11 +1,11 @@
 //! How a job ends.
 //!
 //! Owns the one vocabulary for it: a job returns an [`Outcome`] or fails with a [`JobError`]. Does not own the
-//! effects: the queue's `settle` module is the only place that turns an outcome into them.
+//! effects: the queue's queue::disposition is the only place that turns an outcome into them.
 
 use common::{
     job::{discard::DiscardReason, outcome::ItemResult},
-    store::{Pause, StoreError},
+    store::{Snooze, StoreError},
     training::tree::Node,
 };
 
@@ -23,7 +23,7 @@ pub enum Outcome {
         bytes: Vec<u8>,
     },
     /// The job is acknowledged and changes nothing, for this reason.
-    WithoutEffect(&'static str),
+    Ignored(&'static str),
     /// The job is tried again after a delay, at the cost of an attempt.
     Retry {
         /// Why.
@@ -32,7 +32,7 @@ pub enum Outcome {
         results: Vec<(u64, ItemResult)>,
     },
     /// The job is deferred as the same attempt.
-    Pause(Pause),
+    Snooze(Snooze),
     /// The job is dead-lettered.
     Discard {
         /// Its class, for statistics.
@@ -43,7 +43,7 @@ pub enum Outcome {
     /// The job is released unfinished to another worker.
     Release,
     /// The job is over its time limit and cannot be stopped: the worker ends.
-    OverTime,
+    TimedOut,
 }
 
 impl Outcome {

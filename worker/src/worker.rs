@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use common::{broker::Publisher, ids::BootId, store::Store};
+use common::{broker::Publisher, ids::InstanceId, store::Store};
 use crawler::http::Web;
 use images::pool::CpuPool;
 
@@ -15,7 +15,7 @@ use crate::{inference::Pipeline, outcome::JobError};
 /// One worker process.
 pub struct Worker {
     /// This life of the process.
-    pub boot: BootId,
+    pub instance: InstanceId,
     /// Host and process id, for people.
     pub name: String,
     /// The store.
@@ -31,7 +31,7 @@ pub struct Worker {
     /// Asks the web.
     pub web: Web,
     /// Longest it may work on one job.
-    pub job_limit: Duration,
+    pub job_timeout: Duration,
     /// From images to embeddings, if it consumes a kind that needs the model.
     #[cfg(feature = "model")]
     pub pipeline: Option<Pipeline>,

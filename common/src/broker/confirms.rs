@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     BrokerError,
-    connection::{Endpoint, Patience, Purpose, rest_after},
+    connection::{Endpoint, Purpose, ReconnectPolicy, wait_before_reconnecting},
     link::Link,
     message::Message,
     publish_error::PublishError,
@@ -50,7 +50,7 @@ impl Publication {
 pub(super) type Current = Arc<RwLock<Option<Arc<Connection>>>>;
 
 /// The task that owns the publishing connection, until it is told to stop.
-pub(super) struct Desk {
+pub(super) struct PublisherTask {
     pub(super) endpoint: Endpoint,
     pub(super) queue: mpsc::UnboundedReceiver<Publication>,
     pub(super) current: Current,
@@ -64,12 +64,12 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) async fn open(endpoint: &Endpoint, patience: Patience) -> Result<Self, BrokerError> {
+    pub(super) async fn open(endpoint: &Endpoint, policy: ReconnectPolicy) -> Result<Self, BrokerError> {
         loop {
-            let link = endpoint.connect(Purpose::Publish, &[], patience).await?;
+            let link = endpoint.connect(Purpose::Publish, &[], policy).await?;
             match link.confirming_channel().await {
                 Ok(channel) => return Ok(Self { link, channel }),
-                Err(error) => endpoint.rest_after_refusal(&error, patience).await?,
+                Err(error) => endpoint.wait_after_refusal(&error, policy).await?,
             }
         }
     }
@@ -81,7 +81,7 @@ enum End {
     Stopped,
 }
 
-impl Desk {
+impl PublisherTask {
     pub(super) async fn run(mut self, mut session: Session) {
         loop {
             let since = Instant::now();
@@ -92,8 +92,8 @@ impl Desk {
             let End::Lost(reason) = end else { return };
             tracing::warn!("publishing to RabbitMQ is interrupted ({reason}), connecting again");
             let reopening = async {
-                rest_after(since.elapsed()).await;
-                Session::open(&self.endpoint, Patience::RetryAll).await
+                wait_before_reconnecting(since.elapsed()).await;
+                Session::open(&self.endpoint, ReconnectPolicy::RetryAll).await
             };
             session = tokio::select! {
                 opened = reopening => match opened {

@@ -1,6 +1,6 @@
 //! Opening a connection and declaring the topology over it.
 //!
-//! Owns the URL, the patience of reconnecting and the classification of lapin's errors. Does not own
+//! Owns the URL, the policy of reconnecting and the classification of lapin's errors. Does not own
 //! what is published or consumed, or when a connection is lost (see `link`).
 
 use std::{fmt, io, net::SocketAddr, time::Duration};
@@ -27,7 +27,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// A connection that lived shorter than this is followed by a rest.
 const SHORT_LIFE: Duration = Duration::from_secs(5);
-const REST: Duration = Duration::from_secs(1);
+const RECONNECT_WAIT: Duration = Duration::from_secs(1);
 /// How often waiting for a broker is logged.
 const LOG_EVERY: Duration = Duration::from_secs(5);
 
@@ -45,7 +45,7 @@ pub(super) enum Purpose {
 
 /// What to do about an error that waiting does not mend.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Patience {
+pub(super) enum ReconnectPolicy {
     /// Return it: somebody is starting this program and can mend it.
     ReturnPermanent,
     /// Try again all the same: the program is running, and an operator may mend it.
@@ -56,7 +56,7 @@ pub(super) enum Patience {
 #[derive(Clone)]
 pub(super) struct Endpoint {
     uri: AMQPUri,
-    /// Trusts the authorities that were given; absent where those of the system count.
+    /// Trusts the ca_certificates that were given; absent where those of the system count.
     connector: Option<RustlsConnector>,
     name: String,
     timeout: Duration,
@@ -91,8 +91,8 @@ impl Endpoint {
             uri.vhost.push('/');
         }
         uri.query.heartbeat = uri.query.heartbeat.or(Some(HEARTBEAT_SECONDS));
-        let given = config.authorities.as_ref().filter(|_| uri.scheme == AMQPScheme::AMQPS);
-        let connector = given.map(|authorities| RustlsConnector::from(authorities.client()));
+        let given = config.ca_certificates.as_ref().filter(|_| uri.scheme == AMQPScheme::AMQPS);
+        let connector = given.map(|ca_certificates| RustlsConnector::from(ca_certificates.client()));
         Ok(Self { uri, connector, name: config.name.clone(), timeout: config.connect_timeout })
     }
 
@@ -111,7 +111,7 @@ impl Endpoint {
         &self,
         purpose: Purpose,
         queues: &[Queue],
-        patience: Patience,
+        policy: ReconnectPolicy,
     ) -> Result<Link, BrokerError> {
         let mut logged: Option<Instant> = None;
         let mut attempt = 0_u32;
@@ -123,7 +123,7 @@ impl Endpoint {
                     }
                     return Ok(link);
                 }
-                Err(error) if error.is_retryable() || patience == Patience::RetryAll => error,
+                Err(error) if error.is_retryable() || policy == ReconnectPolicy::RetryAll => error,
                 Err(error) => return Err(error),
             };
             let pause = pause(attempt, rand::random_range(0.5..1.0));
@@ -138,17 +138,17 @@ impl Endpoint {
 
     /// After the broker refused something on a connection it had just accepted: returns the error where
     /// waiting does not mend it, else rests.
-    pub(super) async fn rest_after_refusal(
+    pub(super) async fn wait_after_refusal(
         &self,
         error: &lapin::Error,
-        patience: Patience,
+        policy: ReconnectPolicy,
     ) -> Result<(), BrokerError> {
         let error = self.classify(error);
-        if !error.is_retryable() && patience == Patience::ReturnPermanent {
+        if !error.is_retryable() && policy == ReconnectPolicy::ReturnPermanent {
             return Err(error);
         }
         tracing::warn!("{error}, connecting again");
-        rest_after(Duration::ZERO).await;
+        wait_before_reconnecting(Duration::ZERO).await;
         Ok(())
     }
 
@@ -178,7 +178,7 @@ impl Endpoint {
         let Some(connector) = self.connector.clone() else {
             return Connection::connect_uri(self.uri.clone(), properties).await;
         };
-        // lapin's own way to name authorities adds them to the system's.
+        // lapin's own way to name ca_certificates adds them to the system's.
         let dial = async move |uri: AMQPUri, runtime| {
             let (host, port) = (uri.authority.host.as_str(), uri.authority.port);
             let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
@@ -230,9 +230,9 @@ impl Endpoint {
 
 /// Rests after a connection that did not live long, so that one that is lost over and over is not
 /// replaced in a busy loop.
-pub(super) async fn rest_after(life: Duration) {
+pub(super) async fn wait_before_reconnecting(life: Duration) {
     if life < SHORT_LIFE {
-        tokio::time::sleep(REST.mul_f64(rand::random_range(0.5..1.0))).await;
+        tokio::time::sleep(RECONNECT_WAIT.mul_f64(rand::random_range(0.5..1.0))).await;
     }
 }
 

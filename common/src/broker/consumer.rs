@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     BrokerConfig, BrokerError,
-    connection::{Endpoint, Patience, Purpose, rest_after},
+    connection::{Endpoint, Purpose, ReconnectPolicy, wait_before_reconnecting},
     delivery::Delivery,
     link::Link,
 };
@@ -50,20 +50,20 @@ pub struct Consumer {
     cancel: CancellationToken,
     consuming: Arc<AtomicBool>,
     queues: Vec<String>,
-    renewal: Renewal,
-    keeper: JoinHandle<()>,
+    reconnect: ReconnectHandle,
+    task: JoinHandle<()>,
 }
 
 /// A way to have a consumer's connection replaced though it does not look lost. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub struct Renewal {
-    asked: Arc<Notify>,
+pub struct ReconnectHandle {
+    requested: Arc<Notify>,
 }
 
-impl Renewal {
+impl ReconnectHandle {
     /// Replaces the connection soon; what it delivered and is not answered comes again.
-    pub fn ask(&self) {
-        self.asked.notify_one();
+    pub fn request(&self) {
+        self.requested.notify_one();
     }
 }
 
@@ -83,18 +83,18 @@ impl Consumer {
             subscriptions.iter().map(|subscription| usize::from(subscription.prefetch.max(1))).sum();
         let (ready, deliveries) = mpsc::channel(std::cmp::max(capacity, 1));
         let consuming = Arc::new(AtomicBool::new(false));
-        let renewal = Renewal::default();
+        let reconnect = ReconnectHandle::default();
         let queues = subscriptions.iter().map(|subscription| subscription.queue.name.clone()).collect();
-        let keeper = Keeper {
+        let task = ConsumerTask {
             endpoint: Endpoint::new(config)?,
             subscriptions,
             ready,
             cancel: cancel.clone(),
             consuming: consuming.clone(),
-            renewal: renewal.clone(),
+            reconnect: reconnect.clone(),
         };
-        let session = keeper.open(Patience::ReturnPermanent).await?;
-        Ok(Self { deliveries, cancel, consuming, queues, renewal, keeper: tokio::spawn(keeper.run(session)) })
+        let session = task.open(ReconnectPolicy::ReturnPermanent).await?;
+        Ok(Self { deliveries, cancel, consuming, queues, reconnect, task: tokio::spawn(task.run(session)) })
     }
 
     /// Returns the names of the queues it consumes.
@@ -104,8 +104,8 @@ impl Consumer {
 
     /// Returns a way to have the connection replaced.
     #[must_use]
-    pub fn renewal(&self) -> Renewal {
-        self.renewal.clone()
+    pub fn reconnect(&self) -> ReconnectHandle {
+        self.reconnect.clone()
     }
 
     /// Returns a flag that is set while every queue is consumed: not while the connection is lost, nor
@@ -140,8 +140,8 @@ impl Consumer {
         self.cancel.cancelled().await;
         self.release_waiting();
         drop(self.deliveries);
-        // The keeper neither panics nor is it aborted; either would close the connection as well.
-        let _ = self.keeper.await;
+        // The task neither panics nor is it aborted; either would close the connection as well.
+        let _ = self.task.await;
     }
 
     fn release_waiting(&mut self) {
@@ -152,13 +152,13 @@ impl Consumer {
 }
 
 /// The task that keeps a consumer connected.
-struct Keeper {
+struct ConsumerTask {
     endpoint: Endpoint,
     subscriptions: Vec<Subscription>,
     ready: mpsc::Sender<Delivery>,
     cancel: CancellationToken,
     consuming: Arc<AtomicBool>,
-    renewal: Renewal,
+    reconnect: ReconnectHandle,
 }
 
 /// One connection that consumes every subscription, a channel each.
@@ -176,7 +176,7 @@ enum End {
     Cancelled,
 }
 
-impl Keeper {
+impl ConsumerTask {
     async fn run(self, mut session: Session) {
         loop {
             let since = Instant::now();
@@ -189,8 +189,8 @@ impl Keeper {
             tracing::warn!("consuming from RabbitMQ is interrupted ({reason}), connecting again");
             session.link.close().await;
             let reopening = async {
-                rest_after(since.elapsed()).await;
-                self.open(Patience::RetryAll).await
+                wait_before_reconnecting(since.elapsed()).await;
+                self.open(ReconnectPolicy::RetryAll).await
             };
             session = tokio::select! {
                 opened = reopening => match opened {
@@ -202,14 +202,14 @@ impl Keeper {
         }
     }
 
-    async fn open(&self, patience: Patience) -> Result<Session, BrokerError> {
+    async fn open(&self, policy: ReconnectPolicy) -> Result<Session, BrokerError> {
         let queues: Vec<Queue> =
             self.subscriptions.iter().map(|subscription| subscription.queue.clone()).collect();
         loop {
-            let link = self.endpoint.connect(Purpose::Consume, &queues, patience).await?;
+            let link = self.endpoint.connect(Purpose::Consume, &queues, policy).await?;
             match Session::consume(link, &self.subscriptions).await {
                 Ok(session) => return Ok(session),
-                Err(error) => self.endpoint.rest_after_refusal(&error, patience).await?,
+                Err(error) => self.endpoint.wait_after_refusal(&error, policy).await?,
             }
         }
     }
@@ -222,7 +222,7 @@ impl Keeper {
                 // Nobody reads any more.
                 () = self.ready.closed() => return End::Cancelled,
                 () = session.link.lost() => return End::Lost(session.link.reason()),
-                () = self.renewal.asked.notified() => return End::Lost("its renewal was asked for".to_owned()),
+                () = self.reconnect.requested.notified() => return End::Lost("its reconnect was requested for".to_owned()),
                 incoming = session.incoming.next() => incoming,
             };
             let (delivery, queue) = match incoming {

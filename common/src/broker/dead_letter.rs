@@ -16,7 +16,7 @@ use crate::job::{discard::DiscardReason, envelope::MAX_BODY_BYTES};
 
 /// Why a message was discarded, by whom and from where.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct DeadNote {
+pub struct DeadLetterInfo {
     /// The class of reason.
     pub reason: DiscardReason,
     /// The error behind it.
@@ -30,7 +30,7 @@ pub struct DeadNote {
 impl Message {
     /// Returns the letter that hands this message over to the dead: same identity and body, and why. A body
     /// over the limit of a job is cut there.
-    pub(super) fn dead(&self, note: &DeadNote) -> Self {
+    pub(super) fn dead(&self, note: &DeadLetterInfo) -> Self {
         let mut headers = FieldTable::default();
         for name in JOB_HEADERS {
             if let Ok(number) = self.number::<i64>(name) {
@@ -60,9 +60,9 @@ impl Message {
     /// Reads why this dead letter was discarded: by the words of whoever published it here, else by the
     /// broker's own record of its last death.
     #[must_use]
-    pub fn dead_note(&self) -> DeadNote {
+    pub fn dead_letter_info(&self) -> DeadLetterInfo {
         if let Some(reason) = self.text(DEAD_REASON) {
-            return DeadNote {
+            return DeadLetterInfo {
                 reason: DiscardReason::from(reason.as_str()),
                 error: self.text(DEAD_ERROR).unwrap_or_default(),
                 worker: self.text(DEAD_WORKER),
@@ -79,7 +79,7 @@ impl Message {
         };
         let (reason, origin) = (field("reason").unwrap_or_else(|| "unknown".to_owned()), field("queue"));
         let place = origin.as_deref().unwrap_or("an unnamed queue");
-        DeadNote {
+        DeadLetterInfo {
             error: format!("discarded by the broker from {place}: {reason}"),
             reason: DiscardReason::from(reason.as_str()),
             worker: None,
@@ -92,7 +92,7 @@ impl Message {
 impl Message {
     /// Writes a job, and the letter it makes when it dies.
     #[must_use]
-    pub fn written(envelope: &crate::job::envelope::Envelope, note: &DeadNote) -> Option<(Self, Self)> {
+    pub fn written(envelope: &crate::job::envelope::Envelope, note: &DeadLetterInfo) -> Option<(Self, Self)> {
         let written = Self::encode(envelope, "fuzz", std::time::UNIX_EPOCH).ok()?;
         let letter = written.dead(note);
         Some((written, letter))
@@ -100,7 +100,7 @@ impl Message {
 
     /// Returns the letter that this message makes when it dies.
     #[must_use]
-    pub fn letter(&self, note: &DeadNote) -> Self {
+    pub fn letter(&self, note: &DeadLetterInfo) -> Self {
         self.dead(note)
     }
 }
@@ -148,8 +148,8 @@ mod tests {
         prop_oneof![prop::sample::select(known).prop_map(str::to_owned), "[a-z-]{0,20}"]
     }
 
-    fn note(error: &str) -> DeadNote {
-        DeadNote {
+    fn note(error: &str) -> DeadLetterInfo {
+        DeadLetterInfo {
             reason: DiscardReason::Poison,
             error: error.to_owned(),
             worker: Some("worker-1".to_owned()),
@@ -175,9 +175,9 @@ mod tests {
             let message = Message { properties, body };
             prop_assert!(message.decode().is_err());
             let letter = message.dead(&note("é"));
-            prop_assert_eq!(letter.dead_note(), note("é"));
+            prop_assert_eq!(letter.dead_letter_info(), note("é"));
             prop_assert_eq!(letter.body(), message.body());
-            let _ = message.dead_note();
+            let _ = message.dead_letter_info();
         }
     }
 
@@ -197,7 +197,7 @@ mod tests {
         assert_eq!(letter.header("CC"), None);
         assert_eq!(letter.header("x-death"), None);
         assert_eq!((letter.properties.expiration(), letter.properties.user_id()), (&None, &None));
-        assert_eq!(letter.dead_note().error.len(), MAX_HEADER_BYTES);
+        assert_eq!(letter.dead_letter_info().error.len(), MAX_HEADER_BYTES);
     }
 
     fn example_with(message: &Message) -> Envelope {
@@ -213,7 +213,7 @@ mod tests {
         headers.insert("x-death".into(), AMQPValue::FieldArray(vec![AMQPValue::FieldTable(death)].into()));
         let message =
             Message { properties: BasicProperties::default().with_headers(headers), body: Vec::new() };
-        let note = message.dead_note();
+        let note = message.dead_letter_info();
         assert_eq!(
             (&note.reason, note.origin.as_deref()),
             (&DiscardReason::DeliveryLimit, Some("subwatch.embed.v1"))

@@ -26,11 +26,11 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use crate::certificate_authorities::Authorities;
+use crate::ca_certificates::CaCertificates;
 
 pub use self::{
-    consumer::{Consumer, Renewal, Subscription},
-    dead_letter::DeadNote,
+    consumer::{Consumer, ReconnectHandle, Subscription},
+    dead_letter::DeadLetterInfo,
     delivery::{Delivery, DeliveryLost, Receipt},
     message::Message,
     publish_error::PublishError,
@@ -44,7 +44,7 @@ pub struct BrokerConfig {
     /// `amqp://` or `amqps://` URL, with credentials and virtual host.
     pub url: SecretString,
     /// Who must vouch for the broker over `amqps://`; those of the system where none are given.
-    pub authorities: Option<Authorities>,
+    pub ca_certificates: Option<CaCertificates>,
     /// Name of this program: the messages' `app_id`, and part of the connections' names.
     pub name: String,
     /// How long a connection may take to open.
@@ -61,7 +61,7 @@ impl BrokerConfig {
     pub fn new(url: SecretString, name: impl Into<String>) -> Self {
         Self {
             url,
-            authorities: None,
+            ca_certificates: None,
             name: name.into(),
             connect_timeout: Duration::from_secs(10),
             publish_timeout: Duration::from_secs(30),
@@ -69,10 +69,10 @@ impl BrokerConfig {
         }
     }
 
-    /// Trusts these authorities alone, where some are given.
+    /// Trusts these ca_certificates alone, where some are given.
     #[must_use]
-    pub fn trusting(self, authorities: Option<Authorities>) -> Self {
-        Self { authorities, ..self }
+    pub fn trusting(self, ca_certificates: Option<CaCertificates>) -> Self {
+        Self { ca_certificates, ..self }
     }
 }
 

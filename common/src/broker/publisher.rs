@@ -18,15 +18,15 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     BrokerConfig, BrokerError,
-    confirms::{Current, Desk, Publication, Session},
-    connection::{Endpoint, Patience},
-    dead_letter::DeadNote,
+    confirms::{Current, Publication, PublisherTask, Session},
+    connection::{Endpoint, ReconnectPolicy},
+    dead_letter::DeadLetterInfo,
     message::Message,
     publish_error::PublishError,
 };
 use crate::{
     job::envelope::Envelope,
-    topology::{DEAD, Route, Tier},
+    topology::{DEAD, DelayTier, Route},
 };
 
 /// How long a question about a queue may take.
@@ -53,10 +53,10 @@ impl Publisher {
     /// exists with other properties.
     pub async fn connect(config: &BrokerConfig) -> Result<Self, BrokerError> {
         let endpoint = Endpoint::new(config)?;
-        let session = Session::open(&endpoint, Patience::ReturnPermanent).await?;
+        let session = Session::open(&endpoint, ReconnectPolicy::ReturnPermanent).await?;
         let (publications, queue) = mpsc::unbounded_channel();
         let (current, stop) = (Current::default(), CancellationToken::new());
-        let desk = Desk { endpoint, queue, current: current.clone(), stop: stop.clone() };
+        let desk = PublisherTask { endpoint, queue, current: current.clone(), stop: stop.clone() };
         tokio::spawn(desk.run(session));
         Ok(Self {
             _stop: Arc::new(stop.drop_guard()),
@@ -84,7 +84,7 @@ impl Publisher {
     pub async fn delay(
         &self,
         envelope: &Envelope,
-        tier: Tier,
+        tier: DelayTier,
         routing_key: &str,
     ) -> Result<(), PublishError> {
         self.send(self.encode(envelope)?, tier.name(), routing_key.to_owned()).await
@@ -94,7 +94,7 @@ impl Publisher {
     ///
     /// # Errors
     /// See [`PublishError`].
-    pub async fn dead_letter(&self, message: &Message, note: &DeadNote) -> Result<(), PublishError> {
+    pub async fn dead_letter(&self, message: &Message, note: &DeadLetterInfo) -> Result<(), PublishError> {
         self.send(message.dead(note), DEAD.to_owned(), "dead.v1".to_owned()).await
     }
 
@@ -102,7 +102,7 @@ impl Publisher {
     ///
     /// # Errors
     /// See [`PublishError`].
-    pub async fn discard(&self, envelope: &Envelope, note: &DeadNote) -> Result<(), PublishError> {
+    pub async fn discard(&self, envelope: &Envelope, note: &DeadLetterInfo) -> Result<(), PublishError> {
         self.dead_letter(&self.encode(envelope)?, note).await
     }
 

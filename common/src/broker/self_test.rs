@@ -23,7 +23,7 @@ use uuid::Uuid;
 
 use super::{
     BrokerConfig, BrokerError,
-    connection::{Endpoint, Patience, Purpose, declare_queue},
+    connection::{Endpoint, Purpose, ReconnectPolicy, declare_queue},
 };
 use crate::topology::{Argument, Binding, Queue, delay_arguments};
 
@@ -43,7 +43,7 @@ const ROUTING_KEY: &str = "probe.v1";
 /// [`BrokerError::Unfit`] when it does not; otherwise as [`Publisher::connect`](super::Publisher::connect).
 pub async fn probe(config: &BrokerConfig) -> Result<Duration, BrokerError> {
     let endpoint = Endpoint::new(config)?;
-    let link = endpoint.connect(Purpose::Probe, &[], Patience::ReturnPermanent).await?;
+    let link = endpoint.connect(Purpose::Probe, &[], ReconnectPolicy::ReturnPermanent).await?;
     let started = Instant::now();
     let names = Names::new();
     let probing = async {

@@ -6,11 +6,11 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    authorities,
+    ca_certificates,
     error::{ConfigError, Origins},
     secret,
 };
-use crate::certificate_authorities::Authorities;
+use crate::ca_certificates::CaCertificates;
 
 /// RabbitMQ: its URL, and whom its certificate is checked against.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,12 +21,12 @@ pub struct BrokerSettings {
     pub amqp_url: SecretString,
     /// File that holds `amqp_url`, for secrets that are mounted as files. Give one of the two.
     pub amqp_url_file: Option<PathBuf>,
-    /// PEM file of the authorities whose signature RabbitMQ's certificate must bear, over `amqps://`.
+    /// PEM file of the ca_certificates whose signature RabbitMQ's certificate must bear, over `amqps://`.
     /// Default: those of the system.
     pub amqp_ca_file: Option<PathBuf>,
     /// What `amqp_ca_file` holds.
     #[serde(skip)]
-    pub amqp_authorities: Option<Authorities>,
+    pub amqp_ca_certificates: Option<CaCertificates>,
 }
 
 impl Default for BrokerSettings {
@@ -35,7 +35,7 @@ impl Default for BrokerSettings {
             amqp_url: "amqp://guest:guest@127.0.0.1:5672/%2f".into(),
             amqp_url_file: None,
             amqp_ca_file: None,
-            amqp_authorities: None,
+            amqp_ca_certificates: None,
         }
     }
 }
@@ -43,8 +43,8 @@ impl Default for BrokerSettings {
 impl BrokerSettings {
     pub(super) fn read_files(&mut self, origins: &Origins) -> Result<(), ConfigError> {
         secret::read_into(&mut self.amqp_url, "amqp_url", "the URL", self.amqp_url_file.as_deref(), origins)?;
-        self.amqp_authorities =
-            authorities::read("amqp", self.amqp_ca_file.as_deref(), &self.amqp_url, &["amqps"])?;
+        self.amqp_ca_certificates =
+            ca_certificates::read("amqp", self.amqp_ca_file.as_deref(), &self.amqp_url, &["amqps"])?;
         Ok(())
     }
 }

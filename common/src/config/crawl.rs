@@ -18,17 +18,17 @@ pub struct CrawlSettings {
     /// Requests a second to a host whose pages are crawled, over all workers together. Default 1.
     pub crawl_web_per_second: f64,
     /// Such requests under way at once. Default 1.
-    pub crawl_web_at_once: u32,
+    pub crawl_web_concurrency: u32,
     /// Requests a second to the Data API, over all workers together. Default 10.
     pub crawl_api_per_second: f64,
     /// Such requests under way at once. Default 1.
-    pub crawl_api_at_once: u32,
+    pub crawl_api_concurrency: u32,
     /// Requests a second to a host of thumbnails, over all workers together. Default 1.
     pub crawl_image_per_second: f64,
     /// Such requests under way at once. Default 4.
-    pub crawl_image_at_once: u32,
+    pub crawl_image_concurrency: u32,
     /// How long a host that has had enough of us is left alone, in seconds. Default 3600.
-    pub crawl_pause_seconds: u64,
+    pub crawl_backoff_seconds: u64,
     /// Where a site finds who crawls it, as an http URL or `mailto:ADDRESS`; it is part of the user agent.
     /// Default: none.
     pub crawl_contact: Option<Url>,
@@ -45,12 +45,12 @@ impl Default for CrawlSettings {
     fn default() -> Self {
         Self {
             crawl_web_per_second: 1.0,
-            crawl_web_at_once: 1,
+            crawl_web_concurrency: 1,
             crawl_api_per_second: 10.0,
-            crawl_api_at_once: 1,
+            crawl_api_concurrency: 1,
             crawl_image_per_second: 1.0,
-            crawl_image_at_once: 4,
-            crawl_pause_seconds: 3600,
+            crawl_image_concurrency: 4,
+            crawl_backoff_seconds: 3600,
             crawl_contact: None,
             youtube_api_key: None,
             youtube_api_key_file: None,
@@ -66,20 +66,24 @@ impl CrawlSettings {
     }
 
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        for (kind, per_second, at_once) in [
-            ("web", self.crawl_web_per_second, self.crawl_web_at_once),
-            ("api", self.crawl_api_per_second, self.crawl_api_at_once),
-            ("image", self.crawl_image_per_second, self.crawl_image_at_once),
+        for (kind, per_second, concurrency) in [
+            ("web", self.crawl_web_per_second, self.crawl_web_concurrency),
+            ("api", self.crawl_api_per_second, self.crawl_api_concurrency),
+            ("image", self.crawl_image_per_second, self.crawl_image_concurrency),
         ] {
             if !(0.001..=1000.0).contains(&per_second) {
                 return fail(&format!("crawl_{kind}_per_second"), &per_second, "between 0.001 and 1000");
             }
-            if !(1..=256).contains(&at_once) {
-                return fail(&format!("crawl_{kind}_at_once"), &at_once, "between 1 and 256");
+            if !(1..=256).contains(&concurrency) {
+                return fail(&format!("crawl_{kind}_concurrency"), &concurrency, "between 1 and 256");
             }
         }
-        if !(1..=7 * 24 * 3600).contains(&self.crawl_pause_seconds) {
-            return fail("crawl_pause_seconds", &self.crawl_pause_seconds, "between 1 and 604800, a week");
+        if !(1..=7 * 24 * 3600).contains(&self.crawl_backoff_seconds) {
+            return fail(
+                "crawl_backoff_seconds",
+                &self.crawl_backoff_seconds,
+                "between 1 and 604800, a week",
+            );
         }
         // What may stand in the comment of a user agent: URLs escape all but the parentheses.
         let is_contact = |url: &Url| {
@@ -100,7 +104,7 @@ impl CrawlSettings {
 
     /// How long a host that has had enough of us is left alone.
     #[must_use]
-    pub fn crawl_pause(&self) -> Duration {
-        Duration::from_secs(self.crawl_pause_seconds)
+    pub fn crawl_backoff(&self) -> Duration {
+        Duration::from_secs(self.crawl_backoff_seconds)
     }
 }

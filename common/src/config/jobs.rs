@@ -27,7 +27,7 @@ pub struct JobSettings {
     pub retention_seconds: u64,
     /// How long a job may stay untouched, with nothing left in its queue, before it is published again,
     /// in seconds. Default 30.
-    pub sweep_after_seconds: u64,
+    pub rescue_after_seconds: u64,
 }
 
 impl Default for JobSettings {
@@ -40,7 +40,7 @@ impl Default for JobSettings {
             crawl_attempts: 5,
             max_active: 1000,
             retention_seconds: 30 * 24 * 3600,
-            sweep_after_seconds: 30,
+            rescue_after_seconds: 30,
         }
     }
 }
@@ -80,7 +80,7 @@ impl JobSettings {
 
     /// How long a job may stay untouched before it is published again.
     #[must_use]
-    pub fn sweep_after(&self) -> Duration {
-        Duration::from_secs(self.sweep_after_seconds)
+    pub fn rescue_after(&self) -> Duration {
+        Duration::from_secs(self.rescue_after_seconds)
     }
 }

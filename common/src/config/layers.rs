@@ -137,7 +137,7 @@ impl Loaded {
             model: part(&built, &origins)?,
             crawl: part(&built, &origins)?,
             ranking: part(&built, &origins)?,
-            telemetry: part(&built, &origins)?,
+            logging: part(&built, &origins)?,
         };
         let read = settings.read_files(&origins);
         read.and_then(|()| settings.validate()).map_err(|error| error.named_by(&origins))?;
@@ -346,7 +346,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(
-            (settings.jobs.chunk_items, settings.worker.prefetch, settings.telemetry.log.as_str()),
+            (settings.jobs.chunk_items, settings.worker.prefetch, settings.logging.log.as_str()),
             (32, 9, "info,lapin=off")
         );
     }
@@ -366,7 +366,7 @@ mod tests {
         };
         check("SUBWATCH_CHUNK_ITEMS", "0", "SUBWATCH_CHUNK_ITEMS is '0': it must be between 1 and 1024");
         check("SUBWATCH_CHUNK_ITEMS", "many", "SUBWATCH_CHUNK_ITEMS: string \"many\", not an integer");
-        check("SUBWATCH_JOB_LIMIT_SECONDS", "0", "at least 1");
+        check("SUBWATCH_JOB_TIMEOUT_SECONDS", "0", "at least 1");
         check("SUBWATCH_MODEL_PRECISION", "fp8", "auto, fp32 or bf16");
         check("SUBWATCH_URL", "8470", "SUBWATCH_URL: ");
         check("SUBWATCH_URL", "http://me:hunter2@host", "is 'http://me:***@host/': it must be free of user");
@@ -379,11 +379,11 @@ mod tests {
         );
         check("SUBWATCH_CRAWL_IMAGE_PER_SECOND", "NaN", "between 0.001 and 1000");
         check(
-            "SUBWATCH_CRAWL_API_AT_ONCE",
+            "SUBWATCH_CRAWL_API_CONCURRENCY",
             "0",
-            "SUBWATCH_CRAWL_API_AT_ONCE is '0': it must be between 1 and",
+            "SUBWATCH_CRAWL_API_CONCURRENCY is '0': it must be between 1 and",
         );
-        check("SUBWATCH_CRAWL_PAUSE_SECONDS", "0", "between 1 and 604800");
+        check("SUBWATCH_CRAWL_BACKOFF_SECONDS", "0", "between 1 and 604800");
         check("SUBWATCH_CRAWL_CONTACT", "ftp://me", "an http URL or mailto:ADDRESS");
         check("SUBWATCH_CRAWL_CONTACT", "https://me/(x)", "without parentheses");
         check("SUBWATCH_RANKING_ROWS", " ", "SUBWATCH_RANKING_ROWS is ' ': it must be a CSS selector");

@@ -8,20 +8,20 @@
 //! `amqp_url = "…"` of the TOML file that `SUBWATCH_CONFIG` names.
 
 mod api;
-mod authorities;
 mod broker;
+mod ca_certificates;
 mod crawl;
 mod data;
 mod error;
 mod images;
 mod jobs;
 mod layers;
+mod logging;
 mod model;
 mod ranking;
 mod secret;
 mod settings;
 mod store;
-mod telemetry;
 mod worker;
 
 pub use self::{
@@ -33,10 +33,10 @@ pub use self::{
     images::ImageSettings,
     jobs::JobSettings,
     layers::{Loaded, Setting},
+    logging::LoggingSettings,
     model::ModelSettings,
     ranking::RankingSettings,
     settings::Settings,
     store::StoreSettings,
-    telemetry::TelemetrySettings,
     worker::WorkerSettings,
 };

@@ -10,10 +10,10 @@ use super::{
     error::{ConfigError, Origins},
     images::ImageSettings,
     jobs::JobSettings,
+    logging::LoggingSettings,
     model::ModelSettings,
     ranking::RankingSettings,
     store::StoreSettings,
-    telemetry::TelemetrySettings,
     worker::WorkerSettings,
 };
 
@@ -53,7 +53,7 @@ pub struct Settings {
     pub ranking: RankingSettings,
     /// What a process tells its operators.
     #[serde(flatten)]
-    pub telemetry: TelemetrySettings,
+    pub logging: LoggingSettings,
 }
 
 impl Settings {
@@ -71,7 +71,7 @@ impl Settings {
         self.images.validate()?;
         self.worker.validate()?;
         self.model.validate()?;
-        self.telemetry.validate()?;
+        self.logging.validate()?;
         self.api.validate()?;
         self.store.validate()?;
         self.crawl.validate()?;

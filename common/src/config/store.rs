@@ -6,11 +6,11 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    authorities,
+    ca_certificates,
     error::{ConfigError, Origins, fail},
     secret,
 };
-use crate::certificate_authorities::Authorities;
+use crate::ca_certificates::CaCertificates;
 
 /// Redis: its URL, whom its certificate is checked against, and the prefix of its keys.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,12 +21,12 @@ pub struct StoreSettings {
     pub redis_url: SecretString,
     /// File that holds `redis_url`. Give one of the two.
     pub redis_url_file: Option<PathBuf>,
-    /// PEM file of the authorities whose signature Redis's certificate must bear, over `rediss://`.
+    /// PEM file of the ca_certificates whose signature Redis's certificate must bear, over `rediss://`.
     /// Default: those of the system.
     pub redis_ca_file: Option<PathBuf>,
     /// What `redis_ca_file` holds.
     #[serde(skip)]
-    pub redis_authorities: Option<Authorities>,
+    pub redis_ca_certificates: Option<CaCertificates>,
     /// What every Redis key begins with. Default `subwatch:`.
     pub redis_key_prefix: String,
 }
@@ -37,7 +37,7 @@ impl Default for StoreSettings {
             redis_url: "redis://127.0.0.1:6379/0".into(),
             redis_url_file: None,
             redis_ca_file: None,
-            redis_authorities: None,
+            redis_ca_certificates: None,
             redis_key_prefix: "subwatch:".to_owned(),
         }
     }
@@ -53,7 +53,8 @@ impl StoreSettings {
             origins,
         )?;
         let path = self.redis_ca_file.as_deref();
-        self.redis_authorities = authorities::read("redis", path, &self.redis_url, &["rediss", "valkeys"])?;
+        self.redis_ca_certificates =
+            ca_certificates::read("redis", path, &self.redis_url, &["rediss", "valkeys"])?;
         Ok(())
     }
 

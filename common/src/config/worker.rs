@@ -13,15 +13,15 @@ pub struct WorkerSettings {
     /// Jobs a worker holds at once, per queue. Default 4.
     pub prefetch: u16,
     /// How long a worker finishes what it holds after SIGTERM before it releases it, in seconds. Default 30.
-    pub grace_seconds: u64,
+    pub shutdown_grace_seconds: u64,
     /// Longest a worker may work on one job, in seconds: what takes longer hangs, and the worker ends itself.
     /// Default 300.
-    pub job_limit_seconds: u64,
+    pub job_timeout_seconds: u64,
 }
 
 impl Default for WorkerSettings {
     fn default() -> Self {
-        Self { prefetch: 4, grace_seconds: 30, job_limit_seconds: 300 }
+        Self { prefetch: 4, shutdown_grace_seconds: 30, job_timeout_seconds: 300 }
     }
 }
 
@@ -30,8 +30,8 @@ impl WorkerSettings {
         if self.prefetch == 0 {
             return fail("prefetch", &self.prefetch, "at least 1");
         }
-        if self.job_limit_seconds == 0 {
-            return fail("job_limit_seconds", &self.job_limit_seconds, "at least 1");
+        if self.job_timeout_seconds == 0 {
+            return fail("job_timeout_seconds", &self.job_timeout_seconds, "at least 1");
         }
         Ok(())
     }
@@ -39,12 +39,12 @@ impl WorkerSettings {
     /// How long a worker that was told to stop finishes what it holds.
     #[must_use]
     pub fn grace(&self) -> Duration {
-        Duration::from_secs(self.grace_seconds)
+        Duration::from_secs(self.shutdown_grace_seconds)
     }
 
     /// Longest a worker may work on one job.
     #[must_use]
-    pub fn job_limit(&self) -> Duration {
-        Duration::from_secs(self.job_limit_seconds)
+    pub fn job_timeout(&self) -> Duration {
+        Duration::from_secs(self.job_timeout_seconds)
     }
 }

@@ -69,10 +69,10 @@ pub struct Crawled {
     pub kept: u64,
     /// Why there may be more videos than the source listed, where it does not just end.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cut_short: Option<String>,
+    pub truncated_reason: Option<String>,
     /// Why videos have no row, by reason, with how many.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub left_out: BTreeMap<String, u64>,
+    pub skipped: BTreeMap<String, u64>,
 }
 
 /// Why an item failed. Displayed as `reason: detail`.

@@ -8,14 +8,14 @@ use std::{collections::HashMap, sync::LazyLock};
 use redis::Script;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{JobRef, Store, StoreError, jobs::script_over_marks};
+use super::{JobRef, Store, StoreError, jobs::job_script};
 use crate::{digest::Digest, ids::SubmissionId, job::outcome::ItemFailure};
 
-static KEEP: LazyLock<Script> = LazyLock::new(|| script_over_marks(include_str!("scripts/keep_crawled.lua")));
+static KEEP: LazyLock<Script> = LazyLock::new(|| job_script(include_str!("scripts/keep_crawled.lua")));
 static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/claim_channel.lua")));
 
 static NUMBER: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/number_kept_answer.lua")));
+    LazyLock::new(|| Script::new(include_str!("scripts/number_recorded_response.lua")));
 
 /// The field of the listing, which no video's id equals.
 const LISTING: &str = "listing";
@@ -27,7 +27,7 @@ pub enum ThumbnailRecord {
     /// It lies in the dataset.
     Stored(Thumbnail),
     /// There is none that can be used.
-    LeftOut(ItemFailure),
+    Skipped(ItemFailure),
 }
 
 /// A thumbnail that lies in the dataset.
@@ -131,7 +131,7 @@ impl Store {
     ///
     /// # Errors
     /// When Redis does not serve.
-    pub async fn number_kept_answer(
+    pub async fn number_recorded_response(
         &self,
         submission: SubmissionId,
         limit: u32,

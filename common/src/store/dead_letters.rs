@@ -8,11 +8,11 @@ use std::sync::LazyLock;
 use redis::Script;
 use serde::{Deserialize, Serialize};
 
-use super::{Mishap, Store, StoreError};
+use super::{AttemptError, Store, StoreError};
 use crate::job::discard::DiscardReason;
 
 static FORGET: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/forget_dead_letter.lua")));
+    LazyLock::new(|| Script::new(include_str!("scripts/delete_dead_letter.lua")));
 static RECORD: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/record_dead_letter.lua")));
 
@@ -39,7 +39,7 @@ pub struct DeadLetter {
     pub generation: u32,
     /// What went wrong before, newest last.
     #[serde(default)]
-    pub history: Vec<Mishap>,
+    pub history: Vec<AttemptError>,
     /// Who discarded it.
     pub worker: Option<String>,
     /// The queue it came from.
@@ -52,7 +52,7 @@ pub struct DeadLetter {
 
 /// A place in the order of dead letters: when, then which.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct DeadPlace {
+pub struct DeadLetterCursor {
     /// When it was recorded, in Redis's time.
     pub recorded_ms: u64,
     /// Its id.
@@ -69,7 +69,7 @@ impl Store {
         let json = serde_json::to_string(&letter).expect("a dead letter is plain data");
         Ok(RECORD
             .key(self.keys.dead_letters())
-            .key(self.keys.dead_order())
+            .key(self.keys.dead_letter_order())
             .arg(&letter.id)
             .arg(json)
             .arg(letter.recorded_ms)
@@ -102,17 +102,19 @@ impl Store {
     ///
     /// # Errors
     /// When Redis does not serve or a record is not one.
-    pub async fn dead_page(
+    pub async fn dead_letter_page(
         &self,
-        after: Option<&DeadPlace>,
+        after: Option<&DeadLetterCursor>,
         limit: usize,
-    ) -> Result<(Vec<DeadLetter>, Option<DeadPlace>), StoreError> {
+    ) -> Result<(Vec<DeadLetter>, Option<DeadLetterCursor>), StoreError> {
         let (key, mut connection) = (self.keys.dead_letters(), self.connection.clone());
         let mut letters = Vec::new();
         let mut offset = 0;
         loop {
             let mut page = redis::cmd("ZRANGE");
-            page.arg(self.keys.dead_order()).arg(after.map_or(0, |place| place.recorded_ms)).arg("+inf");
+            page.arg(self.keys.dead_letter_order())
+                .arg(after.map_or(0, |place| place.recorded_ms))
+                .arg("+inf");
             page.arg("BYSCORE").arg("LIMIT").arg(offset).arg(limit).arg("WITHSCORES");
             let places: Vec<(String, f64)> = page.query_async(&mut connection).await?;
             if places.is_empty() {
@@ -120,7 +122,7 @@ impl Store {
             }
             offset += places.len();
             for (id, score) in places {
-                let place = DeadPlace { recorded_ms: score as u64, id };
+                let place = DeadLetterCursor { recorded_ms: score as u64, id };
                 if after.is_some_and(|after| place <= *after) {
                     continue;
                 }
@@ -141,10 +143,10 @@ impl Store {
     ///
     /// # Errors
     /// When Redis does not serve.
-    pub async fn remove_dead_letter(&self, place: &DeadPlace) -> Result<bool, StoreError> {
+    pub async fn remove_dead_letter(&self, place: &DeadLetterCursor) -> Result<bool, StoreError> {
         Ok(FORGET
             .key(self.keys.dead_letters())
-            .key(self.keys.dead_order())
+            .key(self.keys.dead_letter_order())
             .arg(&place.id)
             .arg(place.recorded_ms)
             .invoke_async(&mut self.connection.clone())

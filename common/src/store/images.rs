@@ -11,7 +11,7 @@ use super::{Store, StoreError};
 use crate::digest::Digest;
 
 static TAKE_ROOM: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/take_upload_room.lua")));
+    LazyLock::new(|| Script::new(include_str!("scripts/reserve_upload_bytes.lua")));
 
 impl Store {
     /// Keeps `bytes` for `ttl` and returns their digest; nothing where all that are kept would then be more than

@@ -92,7 +92,7 @@ impl Keys {
         format!("{}{{dead}}", self.prefix)
     }
 
-    pub(super) fn dead_order(&self) -> String {
+    pub(super) fn dead_letter_order(&self) -> String {
         format!("{}{{dead}}:order", self.prefix)
     }
 
@@ -124,7 +124,7 @@ impl Keys {
         format!("{}robots-claim:{origin}", self.prefix)
     }
 
-    pub(super) fn doorbell(&self) -> String {
+    pub(super) fn notifications(&self) -> String {
         format!("{}doorbell", self.prefix)
     }
 }

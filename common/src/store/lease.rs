@@ -8,7 +8,7 @@ use std::{sync::LazyLock, time::Duration};
 use redis::{Script, ScriptInvocation};
 
 use super::{Store, StoreError, jobs::optional};
-use crate::ids::{BootId, SubmissionId};
+use crate::ids::{InstanceId, SubmissionId};
 
 static ACQUIRE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/acquire_lease.lua")));
 static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/release_lease.lua")));
@@ -20,20 +20,20 @@ pub(super) fn fenced_script(script: &str) -> Script {
 }
 
 impl Store {
-    /// Takes or renews the lease for `boot`, for `time_to_live`. Returns the token, which differs from an
+    /// Takes or renews the lease for `instance`, for `time_to_live`. Returns the token, which differs from an
     /// earlier one if the lease was somebody else's in between; nothing when somebody else holds it.
     ///
     /// # Errors
     /// When Redis does not serve.
     pub async fn acquire_lease(
         &self,
-        boot: BootId,
+        instance: InstanceId,
         time_to_live: Duration,
     ) -> Result<Option<u64>, StoreError> {
         let token: u64 = ACQUIRE
             .key(self.keys.lease())
             .key(self.keys.lease_token())
-            .arg(boot.to_string())
+            .arg(instance.to_string())
             .arg(time_to_live.as_millis() as u64)
             .invoke_async(&mut self.connection.clone())
             .await?;
@@ -44,10 +44,10 @@ impl Store {
     ///
     /// # Errors
     /// When Redis does not serve; the lease runs out by itself.
-    pub async fn release_lease(&self, boot: BootId) -> Result<(), StoreError> {
+    pub async fn release_lease(&self, instance: InstanceId) -> Result<(), StoreError> {
         Ok(RELEASE
             .key(self.keys.lease())
-            .arg(boot.to_string())
+            .arg(instance.to_string())
             .invoke_async(&mut self.connection.clone())
             .await?)
     }

@@ -8,15 +8,15 @@
 mod catalogue;
 mod crawl;
 mod dead_letters;
-mod doorbell;
 mod embeddings;
 mod idempotency;
 mod images;
 mod jobs;
 mod keys;
 mod lease;
-mod manners;
+mod notifier;
 mod quota;
+mod rate_limit;
 mod robots;
 mod runs;
 mod server;
@@ -36,28 +36,29 @@ use self::keys::Keys;
 pub use self::{
     catalogue::CatalogueEntry,
     crawl::{CrawlProgress, Thumbnail, ThumbnailRecord},
-    dead_letters::{DeadLetter, DeadPlace},
-    doorbell::{Doorbell, Doorbells},
+    dead_letters::{DeadLetter, DeadLetterCursor},
     idempotency::Claim,
     jobs::{
-        Company, Finish, Holder, JobRef, JobState, JobStatus, MarkState, Mishap, Pause, Requeue, Start, Touch,
+        AttemptError, Finish, Heartbeat, Holder, Isolation, JobEnd, JobRef, JobState, JobStatus, Requeue,
+        Snooze, Start,
     },
     keys::{BUCKETS, bucket_of},
-    manners::{Admission, Lease, Limits, PausedSource, Verdict},
+    notifier::{Notifier, Waiter},
     quota::{QuotaDay, QuotaUse, Spending},
+    rate_limit::{Admission, HostBackoff, Lease, Limits, Verdict},
     robots::RobotsFile,
     runs::{NodeFinish, Parameters},
     server::ServerInfo,
     submissions::{NewSubmission, Opening, State, Submission, SubmissionKind},
     workers::{RegisteredWorker, WorkerRecord},
 };
-use crate::certificate_authorities::Authorities;
+use crate::ca_certificates::CaCertificates;
 
 /// How long a reply may take before the command counts as failed.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pause between attempts to reach a server that is down at start.
+/// Snooze between attempts to reach a server that is down at start.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
 
 /// Where the store is and how its keys begin.
@@ -66,7 +67,7 @@ pub struct StoreConfig {
     /// Redis URL, with credentials.
     pub url: SecretString,
     /// Who must vouch for Redis over `rediss://`; those of the system where none are given.
-    pub authorities: Option<Authorities>,
+    pub ca_certificates: Option<CaCertificates>,
     /// What every key begins with.
     pub key_prefix: String,
 }
@@ -165,9 +166,9 @@ impl Store {
         // Another part of the program may have chosen a provider already; either will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let url = config.url.expose_secret();
-        let client = match &config.authorities {
-            Some(authorities) => {
-                let root_cert = Some(authorities.pem().to_vec());
+        let client = match &config.ca_certificates {
+            Some(ca_certificates) => {
+                let root_cert = Some(ca_certificates.pem().to_vec());
                 Client::build_with_tls(url, TlsCertificates { client_tls: None, root_cert })?
             }
             None => Client::open(url)?,
@@ -179,7 +180,7 @@ impl Store {
                 Ok(connection) => break connection,
                 Err(StoreError::Unavailable(error)) => {
                     if waits.is_multiple_of(5) {
-                        tracing::warn!(%address, %error, "Redis is not reachable, trying again every {RETRY_PAUSE:?}");
+                        tracing::warn!(%address, %error, "Redis is not reachable, probing again every {RETRY_PAUSE:?}");
                     }
                     waits += 1;
                     tokio::time::sleep(RETRY_PAUSE).await;

@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::LazyLock};
 use redis::Script;
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Store, StoreError, jobs::no_effect, lease::fenced_script};
+use super::{Store, StoreError, jobs::ignored_reason, lease::fenced_script};
 use crate::{ids::SubmissionId, training::tree::Node};
 
 static FINISH_NODE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/finish_node.lua")));
@@ -17,7 +17,7 @@ static PUT_PARAMETERS: LazyLock<Script> =
     LazyLock::new(|| fenced_script(include_str!("scripts/put_parameters.lua")));
 static PUT_BLOB: LazyLock<Script> = LazyLock::new(|| fenced_script(include_str!("scripts/put_blob.lua")));
 static FORGET: LazyLock<Script> =
-    LazyLock::new(|| fenced_script(include_str!("scripts/forget_run_state.lua")));
+    LazyLock::new(|| fenced_script(include_str!("scripts/delete_run_state.lua")));
 
 /// One version of a run's parameters.
 #[derive(Clone, PartialEq, Debug)]
@@ -34,7 +34,7 @@ pub enum NodeFinish {
     /// The answer counts.
     Applied,
     /// It has no effect, for the reason given.
-    WithoutEffect(&'static str),
+    Ignored(&'static str),
     /// Another worker answered with other bytes: the fingerprint is broken.
     Conflict,
 }
@@ -94,14 +94,14 @@ impl Store {
             .arg(version)
             .arg(node.to_string())
             .arg(bytes)
-            .arg(self.keys.doorbell())
+            .arg(self.keys.notifications())
             .arg(run.to_string())
             .invoke_async(&mut self.connection.clone())
             .await?;
         Ok(match verdict.as_str() {
             "applied" => NodeFinish::Applied,
             "conflict" => NodeFinish::Conflict,
-            other => NodeFinish::WithoutEffect(no_effect(other)),
+            other => NodeFinish::Ignored(ignored_reason(other)),
         })
     }
 
@@ -180,7 +180,7 @@ impl Store {
     ///
     /// # Errors
     /// When Redis does not serve, or this coordinator was replaced.
-    pub async fn forget_run_state(&self, run: SubmissionId) -> Result<(), StoreError> {
+    pub async fn delete_run_state(&self, run: SubmissionId) -> Result<(), StoreError> {
         let mut call = FORGET.key(self.keys.submission(run));
         for what in ["parameters", "nodes", "jobs", "checkpoint"] {
             call.key(self.keys.of_submission(run, what));
@@ -198,7 +198,7 @@ impl Store {
             .key(self.keys.submission(run))
             .key(self.keys.of_submission(run, "jobs"))
             .key(self.keys.of_submission(run, "nodes"))
-            .arg(self.keys.doorbell())
+            .arg(self.keys.notifications())
             .arg(run.to_string())
             .invoke_async(&mut self.connection.clone())
             .await?)

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Store, StoreError};
-use crate::{embedding::Space, ids::BootId, job::kind::Kind, training::protocol::Fingerprint};
+use crate::{embedding::Space, ids::InstanceId, job::kind::Kind, training::protocol::Fingerprint};
 
 /// Silence after which a worker counts as lost.
 const LOST_AFTER_MS: u64 = 15_000;
@@ -19,7 +19,7 @@ const FORGOTTEN_AFTER_MS: u64 = 24 * 3_600_000;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct WorkerRecord {
     /// This life of the process.
-    pub boot: BootId,
+    pub instance: InstanceId,
     /// Host and process id, for people.
     pub name: String,
     /// Version of the program.
@@ -42,7 +42,7 @@ pub struct WorkerRecord {
     pub draining: bool,
     /// Jobs it holds; absent from a worker that does not say.
     #[serde(default)]
-    pub jobs_held: Option<u64>,
+    pub jobs_in_flight: Option<u64>,
     /// Jobs it has finished with effect; absent from a worker that does not say.
     #[serde(default)]
     pub jobs_finished: Option<u64>,
@@ -97,7 +97,7 @@ impl Store {
         let record = WorkerRecord { seen_ms: self.now_ms().await?, ..record.clone() };
         let json = serde_json::to_string(&record).expect("a record is plain data");
         let mut command = redis::cmd("HSET");
-        command.arg(self.keys.workers()).arg(record.boot.to_string()).arg(json);
+        command.arg(self.keys.workers()).arg(record.instance.to_string()).arg(json);
         Ok(command.query_async(&mut self.connection.clone()).await?)
     }
 
@@ -105,9 +105,9 @@ impl Store {
     ///
     /// # Errors
     /// When Redis does not serve.
-    pub async fn sign_off(&self, boot: BootId) -> Result<(), StoreError> {
+    pub async fn sign_off(&self, instance: InstanceId) -> Result<(), StoreError> {
         let mut command = redis::cmd("HDEL");
-        command.arg(self.keys.workers()).arg(boot.to_string());
+        command.arg(self.keys.workers()).arg(instance.to_string());
         Ok(command.query_async(&mut self.connection.clone()).await?)
     }
 
@@ -121,22 +121,22 @@ impl Store {
         let raw: HashMap<String, String> =
             redis::cmd("HGETALL").arg(&key).query_async(&mut self.connection.clone()).await?;
         let mut views = Vec::with_capacity(raw.len());
-        for (boot, json) in raw {
+        for (instance, json) in raw {
             let record: WorkerRecord = match serde_json::from_str(&json) {
                 Ok(record) => record,
                 Err(error) => {
-                    tracing::debug!(boot, %error, "the record of a worker cannot be read");
+                    tracing::debug!(instance, %error, "the record of a worker cannot be read");
                     continue;
                 }
             };
             let silent_ms = now_ms.saturating_sub(record.seen_ms);
             if silent_ms > FORGOTTEN_AFTER_MS {
-                self.sign_off(record.boot).await?;
+                self.sign_off(record.instance).await?;
                 continue;
             }
             views.push(RegisteredWorker { state: state(&record, silent_ms).to_owned(), record });
         }
-        views.sort_by_key(|view| (view.record.started_ms, view.record.boot));
+        views.sort_by_key(|view| (view.record.started_ms, view.record.instance));
         Ok(views)
     }
 }
@@ -155,17 +155,17 @@ fn state(record: &WorkerRecord, silent_ms: u64) -> &'static str {
 mod tests {
     use super::*;
 
-    const OLDER: &str = r#"{"boot": "6f8f4c59-9c0f-4b8e-9b44-9d1f5b2a7c11", "name": "pod:1", "version": "0.1.0",
+    const OLDER: &str = r#"{"instance": "6f8f4c59-9c0f-4b8e-9b44-9d1f5b2a7c11", "name": "pod:1", "version": "0.1.0",
         "kinds": ["embed"], "device": "cpu", "threads": 1, "space": null, "fingerprints": [], "started_ms": 5}"#;
 
     #[test]
     fn older_and_newer_workers_are_read() {
         let older: WorkerRecord = serde_json::from_str(OLDER).unwrap();
-        assert_eq!((older.draining, older.jobs_held, older.jobs_finished), (false, None, None));
-        let newer = OLDER.replacen('{', r#"{"draining": true, "jobs_held": 3, "mood": "content", "#, 1);
+        assert_eq!((older.draining, older.jobs_in_flight, older.jobs_finished), (false, None, None));
+        let newer = OLDER.replacen('{', r#"{"draining": true, "jobs_in_flight": 3, "mood": "content", "#, 1);
         let newer = newer.replace(r#"["embed"]"#, r#"["embed", "dance"]"#);
         let newer: WorkerRecord = serde_json::from_str(&newer).unwrap();
-        assert_eq!((newer.draining, newer.jobs_held), (true, Some(3)));
+        assert_eq!((newer.draining, newer.jobs_in_flight), (true, Some(3)));
         assert_eq!(newer.kinds, [Kind::Embed]);
         assert!(newer.consumes(Kind::Embed) && !newer.consumes(Kind::Crawl));
     }

@@ -7,15 +7,15 @@
 //! keeps the routing key it was given, so the job comes back under its own route.
 
 mod declaration;
+mod delay_tier;
 mod route;
-mod tier;
 
 pub(crate) use self::declaration::delay_arguments;
 use self::declaration::{MAX_QUEUE_BYTES, arguments};
 pub use self::{
     declaration::{Argument, Binding, DEAD, Exchange, ExchangeKind, JOBS, Queue},
+    delay_tier::DelayTier,
     route::Route,
-    tier::Tier,
 };
 
 /// The same for dead letters, which go nowhere from their queue: more requeues than will ever happen.
@@ -28,7 +28,7 @@ pub fn exchanges() -> Vec<Exchange> {
         Exchange { name: JOBS.to_owned(), kind: ExchangeKind::Topic },
         Exchange { name: DEAD.to_owned(), kind: ExchangeKind::Fanout },
     ];
-    exchanges.extend(Tier::ALL.map(|tier| Exchange { name: tier.name(), kind: ExchangeKind::Fanout }));
+    exchanges.extend(DelayTier::ALL.map(|tier| Exchange { name: tier.name(), kind: ExchangeKind::Fanout }));
     exchanges
 }
 
@@ -38,7 +38,7 @@ pub fn exchanges() -> Vec<Exchange> {
 pub fn queues() -> Vec<Queue> {
     let mut queues = vec![dead_queue()];
     queues.extend([Route::Embed, Route::Predict, Route::Interactive, Route::Crawl].iter().map(Route::queue));
-    queues.extend(Tier::ALL.map(Tier::queue));
+    queues.extend(DelayTier::ALL.map(DelayTier::queue));
     queues
 }
 
@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn queues_keep_their_names() {
         assert_eq!(dead_queue().name, "subwatch.dead.v1");
-        assert_eq!(Tier::TwoMinutes.queue().name, "subwatch.delay.2m");
+        assert_eq!(DelayTier::TwoMinutes.queue().name, "subwatch.delay.2m");
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::jobs::MishapView;
+use super::jobs::AttemptErrorView;
 
-/// A dead letter: a line of `GET /v1/dead`.
+/// A dead letter: a line of `GET /v1/dead-letters`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct DeadView {
+pub struct DeadLetterView {
     /// Job id, or what stood in its place.
     pub id: String,
     /// The submission or run, or what stood in its place.
@@ -28,7 +28,7 @@ pub struct DeadView {
     pub generation: u32,
     /// What went wrong before, newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<MishapView>,
+    pub history: Vec<AttemptErrorView>,
     /// The worker that discarded it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
@@ -45,7 +45,7 @@ pub struct DeadView {
 /// Which dead letters are meant. All that is given must hold; nothing given means none.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct DeadFilter {
+pub struct DeadLetterFilter {
     /// Kind of job, such as `embed`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
@@ -57,10 +57,10 @@ pub struct DeadFilter {
     pub submission: Option<String>,
 }
 
-impl DeadFilter {
+impl DeadLetterFilter {
     /// Whether everything that is given holds for `letter`.
     #[must_use]
-    pub fn accepts(&self, letter: &DeadView) -> bool {
+    pub fn accepts(&self, letter: &DeadLetterView) -> bool {
         let holds = |wanted: &Option<String>, found: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| Some(wanted) == found)
         };
@@ -70,16 +70,16 @@ impl DeadFilter {
     }
 }
 
-/// `POST /v1/dead/requeue` and `POST /v1/dead/purge`: ids, or a filter, or all.
+/// `POST /v1/dead-letters/requeue` and `POST /v1/dead-letters/purge`: ids, or a filter, or all.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct DeadSelection {
+pub struct DeadLetterSelection {
     /// These.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<String>,
     /// Those that it accepts.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub filter: Option<DeadFilter>,
+    pub filter: Option<DeadLetterFilter>,
     /// All of them.
     pub all: bool,
     /// Where to go on, as the answer before said.
@@ -89,11 +89,11 @@ pub struct DeadSelection {
 
 /// What came of a selection, as far as one request went.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
-pub struct DeadOutcome {
+pub struct DeadLetterOutcome {
     /// Letters that were requeued or purged.
     pub done: u64,
     /// Items whose failures were taken back.
-    pub healed: u64,
+    pub restored_items: u64,
     /// Letters that were not, and why.
     pub refused: Vec<Refused>,
     /// Give it as `cursor` to go on; absent when all were looked at.

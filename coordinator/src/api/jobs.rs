@@ -4,7 +4,7 @@ use std::fmt;
 
 use common::{
     ids::SubmissionId,
-    store::{MarkState, SubmissionKind},
+    store::{JobState, SubmissionKind},
 };
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +18,7 @@ pub enum JobStage {
     Queued,
     /// It has a mark: a worker received it.
     #[serde(untagged)]
-    Marked(MarkState),
+    Marked(JobState),
 }
 
 impl fmt::Display for JobStage {
@@ -48,21 +48,21 @@ pub struct JobView {
     pub crashes: u32,
     /// Why and until when it rests, while it does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paused: Option<PauseView>,
+    pub snoozed: Option<SnoozeView>,
     /// What went wrong so far, newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<MishapView>,
+    pub history: Vec<AttemptErrorView>,
     /// The worker that held it last, while it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
     /// Seconds since a worker showed that it holds it, or ended it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub touched_seconds_ago: Option<f64>,
+    pub heartbeat_seconds_ago: Option<f64>,
 }
 
 /// Why a job is paused, which is no fault of its own.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct PauseView {
+pub struct SnoozeView {
     /// When it is tried again at the earliest, in milliseconds since 1970.
     pub until_ms: u64,
     /// What it waits for.
@@ -71,7 +71,7 @@ pub struct PauseView {
 
 /// One failed attempt at a job.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct MishapView {
+pub struct AttemptErrorView {
     /// When, in milliseconds since 1970.
     pub at_ms: u64,
     /// The worker that held the job.

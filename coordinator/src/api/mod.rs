@@ -18,10 +18,10 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     access::Scope,
     crawl::{CrawlChannel, CrawlRequest},
-    dead_letters::{DeadFilter, DeadOutcome, DeadSelection, DeadView, Refused},
-    jobs::{JobStage, JobView, MishapView, PauseView},
+    dead_letters::{DeadLetterFilter, DeadLetterOutcome, DeadLetterSelection, DeadLetterView, Refused},
+    jobs::{AttemptErrorView, JobStage, JobView, SnoozeView},
     runs::{
-        EpochReport, HeadView, LeftOut, RawReport, RunRequest, RunView, SampleView, SplitCounts, TestReport,
+        EpochReport, HeadView, RawReport, RunRequest, RunView, SampleView, Skipped, SplitCounts, TestReport,
         TestedView,
     },
     similarity::{NeighbourView, SimilarView},
@@ -30,7 +30,7 @@ pub use self::{
         UploadedImage,
     },
     system::{
-        DoctorCheck, DoctorView, PausedSourceView, QueueView, QuotaView, SpaceView, StatusView, Verdict,
+        DoctorCheck, DoctorView, HostBackoffView, QueueView, QuotaView, SpaceView, StatusView, Verdict,
         WorkerView, WorkersView,
     },
 };

@@ -80,15 +80,15 @@ routes! {
     FETCH_IMAGE:       Post   "/v1/images/fetch",                SUBMIT;
     SIMILAR:           Get    "/v1/similar",                     READ;
 
-    LIST_DEAD:         Get    "/v1/dead",                        READ;
-    DEAD_LETTER:       Get    "/v1/dead/letters/{id}",           READ;
-    REQUEUE_DEAD:      Post   "/v1/dead/requeue",                ADMIN;
-    PURGE_DEAD:        Post   "/v1/dead/purge",                  ADMIN;
+    LIST_DEAD_LETTERS:         Get    "/v1/dead-letters",                        READ;
+    DEAD_LETTER:       Get    "/v1/dead-letters/{id}",           READ;
+    REQUEUE_DEAD_LETTERS:      Post   "/v1/dead-letters/requeue",                ADMIN;
+    PURGE_DEAD_LETTERS:        Post   "/v1/dead-letters/purge",                  ADMIN;
 
     WORKERS:           Get    "/v1/workers",                     READ;
     STATUS:            Get    "/v1/status",                      READ;
     DOCTOR:            Get    "/v1/doctor",                      READ;
-    RESUME_SOURCE:     Post   "/v1/sources/{host}/resume",       ADMIN;
+    END_HOST_BACKOFF:     Post   "/v1/hosts/{host}/resume",       ADMIN;
     LIST_SPACES:       Get    "/v1/spaces",                      READ;
     DROP_SPACE:        Delete "/v1/spaces/{name}",               ADMIN;
 
@@ -111,6 +111,6 @@ mod tests {
     #[test]
     fn names_take_the_place_of_what_varies() {
         assert_eq!(STATUS.segments(&[]), ["v1", "status"]);
-        assert_eq!(RESUME_SOURCE.segments(&["a/b"]), ["v1", "sources", "a/b", "resume"]);
+        assert_eq!(END_HOST_BACKOFF.segments(&["a/b"]), ["v1", "hosts", "a/b", "resume"]);
     }
 }

@@ -2,7 +2,7 @@
 
 use common::{digest::Digest, ids::SubmissionId, store::State};
 use dataset::{
-    split::{Side, SplitBy},
+    split::{Split, SplitBy},
     target::{Target, Transform},
 };
 use serde::{Deserialize, Deserializer, Serialize};
@@ -63,7 +63,7 @@ pub struct RunView {
     /// Samples on each side of the split, once known.
     pub split: Option<SplitCounts>,
     /// Samples that were left out, with the reason, as `reason: count`.
-    pub left_out: Vec<LeftOut>,
+    pub skipped: Vec<Skipped>,
     /// The epochs so far.
     pub epochs: Vec<EpochReport>,
     /// The epoch whose parameters are kept: least validation error.
@@ -94,7 +94,7 @@ pub struct SplitCounts {
 
 /// Samples that a run could not use.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct LeftOut {
+pub struct Skipped {
     /// Why.
     pub reason: String,
     /// How many.
@@ -163,7 +163,7 @@ pub struct SampleView {
     /// The item.
     pub item: String,
     /// Its side.
-    pub split: Side,
+    pub split: Split,
     /// SHA-256 of the image.
     pub sha256: Digest,
     /// Its target in raw units.

@@ -11,7 +11,7 @@ use common::{
 use dataset::target::Target;
 use serde::{Deserialize, Serialize};
 
-use super::{crawl::CrawlRequest, jobs::PauseView};
+use super::{crawl::CrawlRequest, jobs::SnoozeView};
 
 /// `POST /v1/submissions`: what to do.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -97,7 +97,7 @@ pub struct SubmissionView {
     pub thumbnails: Option<u64>,
     /// Why and until when jobs of it rest, while they do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paused: Option<PauseView>,
+    pub snoozed: Option<SnoozeView>,
     /// Why it failed as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

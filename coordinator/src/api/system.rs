@@ -1,6 +1,6 @@
 //! The system as a whole.
 
-use common::{embedding::Space, ids::BootId, training::protocol::Fingerprint};
+use common::{embedding::Space, ids::InstanceId, training::protocol::Fingerprint};
 use serde::{Deserialize, Serialize};
 
 use super::SubmissionView;
@@ -16,7 +16,7 @@ pub struct WorkersView {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct WorkerView {
     /// This life of the process.
-    pub boot: BootId,
+    pub instance: InstanceId,
     /// Host and process id, for people.
     pub name: String,
     /// Version of the program.
@@ -38,7 +38,7 @@ pub struct WorkerView {
     pub draining: bool,
     /// Jobs it holds, if it reports them.
     #[serde(default)]
-    pub jobs_held: Option<u64>,
+    pub jobs_in_flight: Option<u64>,
     /// Jobs it has finished with effect, if it reports them.
     #[serde(default)]
     pub jobs_finished: Option<u64>,
@@ -59,7 +59,7 @@ impl WorkerView {
 
 /// A host that crawls leave alone for a while.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct PausedSourceView {
+pub struct HostBackoffView {
     /// The host.
     pub host: String,
     /// Why.
@@ -71,7 +71,7 @@ pub struct PausedSourceView {
     /// Until when, likewise. Then one request tries whether it serves again.
     pub until_ms: u64,
     /// Whether that time has come, and no request has succeeded yet.
-    pub trying: bool,
+    pub probing: bool,
 }
 
 /// What a key of the Data API has spent today.
@@ -105,7 +105,7 @@ pub struct StatusView {
     pub dead_letters: u64,
     /// Hosts that crawls leave alone for a while.
     #[serde(default)]
-    pub paused_sources: Vec<PausedSourceView>,
+    pub host_backoffs: Vec<HostBackoffView>,
     /// What keys of the Data API have spent today.
     #[serde(default)]
     pub quotas: Vec<QuotaView>,

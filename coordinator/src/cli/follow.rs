@@ -132,11 +132,11 @@ pub(super) fn progress_text(view: &SubmissionView) -> String {
     match (view.kind, view.state) {
         (SubmissionKind::Crawl, State::Preparing) => "preparing the crawl".to_owned(),
         (SubmissionKind::Crawl, _) => {
-            let paused = view.paused.as_ref().map(|pause| {
-                format!("; paused until {}: {}", time_text(pause.until_ms), plain(&pause.reason))
+            let snoozed = view.snoozed.as_ref().map(|pause| {
+                format!("; snoozed until {}: {}", time_text(pause.until_ms), plain(&pause.reason))
             });
             let thumbnails = view.thumbnails.unwrap_or(0);
-            format!("{done} of {items} channels, {thumbnails} thumbnails{}", paused.unwrap_or_default())
+            format!("{done} of {items} channels, {thumbnails} thumbnails{}", snoozed.unwrap_or_default())
         }
         (_, State::Preparing) => "reading the dataset".to_owned(),
         _ => format!("{done} of {items} images, {} a second", digits(view.items_per_second)),
@@ -170,7 +170,7 @@ impl StallWatch {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::PauseView;
+    use crate::api::SnoozeView;
 
     #[test]
     fn progress_counts_channels_and_thumbnails_and_says_why_nothing_moves() {
@@ -183,7 +183,7 @@ mod tests {
             failed: 1,
             cached: 0,
             thumbnails: Some(431),
-            paused: None,
+            snoozed: None,
             elapsed_seconds: 40.0,
             items_per_second: 0.3,
             error: None,
@@ -191,10 +191,10 @@ mod tests {
         };
         assert_eq!(progress_text(&view), "12 of 100 channels, 431 thumbnails");
         let reason = "the quota of the Data API is used up".to_owned();
-        view.paused = Some(PauseView { until_ms: 1_764_054_000_000, reason });
+        view.snoozed = Some(SnoozeView { until_ms: 1_764_054_000_000, reason });
         assert_eq!(
             progress_text(&view),
-            "12 of 100 channels, 431 thumbnails; paused until 2025-11-25T07:00:00Z: the quota of the Data API is \
+            "12 of 100 channels, 431 thumbnails; snoozed until 2025-11-25T07:00:00Z: the quota of the Data API is \
              used up"
         );
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use clap::Args;
 use common::{
     ids::SubmissionId,
-    store::{MarkState, State},
+    store::{JobState, State},
 };
 
 use super::{
@@ -53,7 +53,7 @@ fn jobs_text(jobs: &[JobView]) -> String {
     let summary = format!("{} jobs: {}", jobs.len(), counts.join(", "));
     let mut rows = table(&["submission", "job›", "state", "items›", "crashes›", "seconds ago›", "worker"]);
     let open: Vec<&JobView> =
-        jobs.iter().filter(|job| job.state != JobStage::Marked(MarkState::Done)).collect();
+        jobs.iter().filter(|job| job.state != JobStage::Marked(JobState::Done)).collect();
     for job in open.iter().take(LISTED) {
         rows.add_row(vec![
             job.submission.to_string(),
@@ -61,17 +61,18 @@ fn jobs_text(jobs: &[JobView]) -> String {
             plain(&job.state.to_string()),
             job.items.map_or_else(|| "–".to_owned(), |items| items.to_string()),
             job.crashes.to_string(),
-            job.touched_seconds_ago.map_or_else(|| "–".to_owned(), |seconds| format!("{seconds:.1}")),
+            job.heartbeat_seconds_ago.map_or_else(|| "–".to_owned(), |seconds| format!("{seconds:.1}")),
             plain(job.worker.as_deref().unwrap_or("–")),
         ]);
     }
     let mut summary = summary;
-    if let Some(paused) = open.iter().filter_map(|job| job.paused.as_ref()).max_by_key(|pause| pause.until_ms)
+    if let Some(snoozed) =
+        open.iter().filter_map(|job| job.snoozed.as_ref()).max_by_key(|pause| pause.until_ms)
     {
         summary.push_str(&format!(
             "\npaused until {}: {}",
-            time_text(paused.until_ms),
-            plain(&paused.reason)
+            time_text(snoozed.until_ms),
+            plain(&snoozed.reason)
         ));
     }
     match open.len() {

@@ -4,7 +4,7 @@
 //! characters which steer a terminal are escaped. `serde::ser::SerializeSeq` does not fit: what comes next is awaited,
 //! which no `Serialize` inside another value can do, and a sequence that is begun borrows its serializer.
 
-use common::harmless::escaped_json;
+use common::terminal_escape::escaped_json;
 use serde::Serialize;
 
 use super::output::Format;

@@ -9,7 +9,7 @@ mod client;
 mod config;
 mod crawl;
 mod dataset;
-mod dead;
+mod dead_letters;
 mod doctor;
 mod embed;
 mod exit;
@@ -32,7 +32,7 @@ mod workers;
 use clap::{Args, Parser, Subcommand};
 use common::{
     config::{ConfigError, Loaded},
-    telemetry,
+    logging,
 };
 
 pub use self::exit::Exit;
@@ -97,7 +97,7 @@ enum Command {
     Resume(train::ResumeArguments),
     /// Look at discarded jobs, and give them another life.
     #[command(subcommand)]
-    Dead(dead::DeadCommand),
+    DeadLetters(dead_letters::DeadLetterCommand),
     /// Write embeddings, splits, predictions or weights for other programs.
     #[command(subcommand)]
     Export(export::ExportCommand),
@@ -132,7 +132,7 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
     let loaded = Loaded::from_process(&[("url", url)])?;
     let settings = &loaded.settings;
     if let Command::Serve = arguments.command {
-        telemetry::install(&loaded)?;
+        logging::install(&loaded)?;
         serve::run(loaded.settings).await.map_err(|error| {
             let exit = if error.is::<ConfigError>() { Exit::BadConfig } else { Exit::Failed };
             CliError::new(exit, format!("{error:#}"))
@@ -154,7 +154,7 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
         Command::Spaces(command) => spaces::run(&client, output, command).await,
         Command::Cancel(arguments) => cancel::run(&client, output, arguments).await,
         Command::Resume(arguments) => train::resume(&client, output, arguments).await,
-        Command::Dead(command) => dead::run(&client, output, command).await,
+        Command::DeadLetters(command) => dead_letters::run(&client, output, command).await,
         Command::Export(command) => export::run(&client, output, command).await,
         Command::Dataset(command) => dataset::run(output, command).await,
         Command::Doctor => doctor::run(&client, output, &loaded).await,

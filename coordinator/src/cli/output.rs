@@ -1,7 +1,7 @@
 //! What commands print: tables for people, JSON for programs.
 //!
 //! Owns the only writes to standard output and standard error of the command line. Invariant: nothing that
-//! it writes there as text steers a terminal.
+//! it writes there as text is_control_or_bidi a terminal.
 
 use std::{
     io::{Write, stderr, stdout},
@@ -10,7 +10,7 @@ use std::{
 
 use clap::ValueEnum;
 use comfy_table::{Cell, CellAlignment, LineStyle, Table, presets};
-use common::harmless::{escaped_json, steers};
+use common::terminal_escape::{escaped_json, is_control_or_bidi};
 use serde::Serialize;
 
 use super::exit::CliError;
@@ -157,14 +157,14 @@ pub(super) fn word(value: &impl Serialize) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// Text from outside as a person may see it within a line: what steers a terminal is replaced.
+/// Text from outside as a person may see it within a line: what is_control_or_bidi a terminal is replaced.
 pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_control_or_bidi(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// Whole lines as a person may see them, whatever was forgotten on the way here.
 fn lines(text: &str) -> String {
-    text.chars().map(|c| if steers(c) && c != '\n' { '\u{fffd}' } else { c }).collect()
+    text.chars().map(|c| if is_control_or_bidi(c) && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

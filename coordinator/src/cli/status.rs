@@ -74,9 +74,9 @@ fn text(status: &StatusView) -> String {
 
 /// What crawls have to wait for, and what they have spent.
 fn sources(status: &StatusView) -> Vec<String> {
-    let paused = status.paused_sources.iter().map(|source| {
+    let backoffs = status.host_backoffs.iter().map(|source| {
         let (host, reason, until) = (plain(&source.host), plain(&source.reason), time_text(source.until_ms));
-        let now = if source.trying { "is asked again now" } else { "is left alone" };
+        let now = if source.probing { "is asked again now" } else { "is left alone" };
         format!("{host} {now}, until {until}: {reason}")
     });
     let spent = status.quotas.iter().map(|quota| {
@@ -89,7 +89,7 @@ fn sources(status: &StatusView) -> Vec<String> {
             time_text(quota.resets_at_ms)
         )
     });
-    paused.chain(spent).collect()
+    backoffs.chain(spent).collect()
 }
 
 fn submission_row(view: &SubmissionView) -> Vec<String> {

@@ -29,7 +29,7 @@ pub(super) fn workers_text(workers: &[WorkerView]) -> String {
         return NO_WORKER.to_owned();
     }
     let mut rows =
-        table(&["worker", "boot", "state", "version", "kinds", "device", "holds›", "finished›", "since"]);
+        table(&["worker", "instance", "state", "version", "kinds", "device", "holds›", "finished›", "since"]);
     let count = |jobs: Option<u64>| jobs.map_or_else(|| "–".to_owned(), |jobs| jobs.to_string());
     for worker in workers {
         let kinds: Vec<&str> = Kind::ALL
@@ -39,12 +39,12 @@ pub(super) fn workers_text(workers: &[WorkerView]) -> String {
             .collect();
         rows.add_row(vec![
             plain(&worker.name),
-            worker.boot.to_string(),
+            worker.instance.to_string(),
             plain(&worker.state),
             plain(&worker.version),
             kinds.join(" "),
             plain(worker.device.as_deref().unwrap_or("none")),
-            count(worker.jobs_held),
+            count(worker.jobs_in_flight),
             count(worker.jobs_finished),
             time_text(worker.started_ms),
         ]);

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use common::{
     broker::Publisher,
     config::Settings,
-    ids::BootId,
-    store::{Doorbells, Store},
+    ids::InstanceId,
+    store::{Notifier, Store},
 };
 use dataset::files::roots::DatasetRoots;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -18,11 +18,11 @@ use url::Url;
 #[derive(Clone)]
 pub(crate) struct Context {
     /// This life of the process.
-    pub(crate) boot: BootId,
+    pub(crate) instance: InstanceId,
     pub(crate) settings: Arc<Settings>,
     pub(crate) store: Store,
     pub(crate) publisher: Publisher,
-    pub(crate) doorbells: Doorbells,
+    pub(crate) notifier: Notifier,
     /// Folders that datasets may be read from and written to.
     pub(crate) roots: Arc<DatasetRoots>,
     /// The folder of manifests and of what runs leave.

@@ -1,6 +1,6 @@
 //! Leading: of several coordinators, one drives every submission and run; all of them answer requests.
 //!
-//! Owns the lease and the tasks that are driven under it. Invariants: nothing is driven without the lease;
+//! Owns the lease and the tasks that are driven under it. Invariants: nothing is tasks without the lease;
 //! once it may have run out, everything driven under it is stopped before it is taken again; whatever is
 //! stopped is taken up from the store, here or elsewhere. What a coordinator that was replaced still writes
 //! has no effect (see [`common::store::Store::with_token`]).
@@ -24,15 +24,15 @@ const TIME_TO_LIVE: Duration = Duration::from_secs(5);
 const RENEW_EVERY: Duration = Duration::from_secs(1);
 /// How long after its id the record of a submission may come: more than clocks differ.
 const RECORD_FOLLOWS: Duration = Duration::from_secs(3600);
-/// How long what is driven may take to stop.
+/// How long what is tasks may take to stop.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// Leads whenever nobody else does, until the coordinator stops.
-pub(crate) async fn lead(context: &Context) {
+pub(crate) async fn run_leadership(context: &Context) {
     while !context.stop.is_cancelled() {
         let asked = Instant::now();
-        match context.store.acquire_lease(context.boot, TIME_TO_LIVE).await {
-            Ok(Some(token)) => preside(context, token, asked).await,
+        match context.store.acquire_lease(context.instance, TIME_TO_LIVE).await {
+            Ok(Some(token)) => run_as_leader(context, token, asked).await,
             Ok(None) => {}
             Err(error) => tracing::debug!(%error, "the lease cannot be asked for"),
         }
@@ -44,21 +44,21 @@ pub(crate) async fn lead(context: &Context) {
 }
 
 /// Drives everything that is active for as long as the lease is held, then gives it back.
-async fn preside(context: &Context, token: u64, asked: Instant) {
+async fn run_as_leader(context: &Context, token: u64, asked: Instant) {
     tracing::info!(token, "this coordinator leads");
     let mut lease = Lease { token, renewed: asked };
-    let mut driven = Driven::new(context.leading(token, context.stop.child_token()));
-    let newcomers = context.doorbells.newcomers();
+    let mut tasks = LeaderTasks::new(context.leading(token, context.stop.child_token()));
+    let new_submissions = context.notifier.new_submissions();
     let why = loop {
-        match driven.take_up().await {
+        match tasks.start_active().await {
             Ok(()) => {}
             Err(StoreError::Replaced) => break Some("another coordinator has taken over"),
             Err(error) => tracing::warn!(%error, "active submissions cannot be looked up"),
         }
         tokio::select! {
             () = context.stop.cancelled() => break None,
-            () = driven.ended() => {}
-            () = newcomers.wait(lease.due_in()) => {}
+            () = tasks.ended() => {}
+            () = new_submissions.wait(lease.due_in()) => {}
         }
         if !lease.keep(context).await {
             break Some("the lease was lost");
@@ -67,8 +67,8 @@ async fn preside(context: &Context, token: u64, asked: Instant) {
     if let Some(why) = why {
         tracing::warn!(token, "{why}: what is driven stops here and goes on wherever the lease is held");
     }
-    driven.stop().await;
-    if let Err(error) = context.store.release_lease(context.boot).await {
+    tasks.stop().await;
+    if let Err(error) = context.store.release_lease(context.instance).await {
         tracing::debug!(%error, "the lease was not given back; it runs out by itself");
     }
 }
@@ -91,7 +91,7 @@ impl Lease {
             return true;
         }
         let asked = Instant::now();
-        let renewing = context.store.acquire_lease(context.boot, TIME_TO_LIVE);
+        let renewing = context.store.acquire_lease(context.instance, TIME_TO_LIVE);
         match tokio::time::timeout(TIME_TO_LIVE.saturating_sub(self.renewed.elapsed()), renewing).await {
             Ok(Ok(renewed)) => {
                 self.renewed = asked;
@@ -108,19 +108,19 @@ impl Lease {
 }
 
 /// What is driven under one lease.
-struct Driven {
+struct LeaderTasks {
     context: Context,
     tasks: JoinSet<()>,
     known: HashMap<SubmissionId, task::Id>,
 }
 
-impl Driven {
+impl LeaderTasks {
     fn new(context: Context) -> Self {
         Self { context, tasks: JoinSet::new(), known: HashMap::new() }
     }
 
-    /// Starts to drive what is active and not driven yet.
-    async fn take_up(&mut self) -> Result<(), StoreError> {
+    /// Starts to drive what is active and not tasks yet.
+    async fn start_active(&mut self) -> Result<(), StoreError> {
         let active = self.context.store.active_submissions().await?;
         for id in active {
             if self.known.contains_key(&id) {
@@ -165,7 +165,7 @@ impl Driven {
         Ok(())
     }
 
-    /// Waits for the end of something driven. Cancel safe.
+    /// Waits for the end of something tasks. Cancel safe.
     async fn ended(&mut self) {
         let ended = match self.tasks.join_next_with_id().await {
             Some(Ok((task, ()))) => task,
@@ -182,7 +182,7 @@ impl Driven {
         self.context.stop.cancel();
         let stopping = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(STOP_LIMIT, stopping).await.is_err() {
-            tracing::warn!("what was driven did not stop in {STOP_LIMIT:?} and is cut off");
+            tracing::warn!("what was tasks did not stop in {STOP_LIMIT:?} and is cut off");
         }
     }
 }

@@ -5,7 +5,7 @@
 //! - `submissions` and `training`: what users ask for, from the request to its end; `runs` are the records of the
 //!   latter, and `lookup` finds the record that a request names. `leadership` decides which coordinator drives them.
 //! - `dead_letters`: discarded jobs. `uploads`: images of callers. `similarity` and `spaces`: embeddings.
-//! - `status`, `doctor` and `paused_hosts`: the system as its operator sees it. `tokens`: who may use the API.
+//! - `status`, `doctor` and `host_backoffs`: the system as its operator sees it. `tokens`: who may use the API.
 //!
 //! All of them share `context` and refuse requests with `error`.
 
@@ -13,10 +13,10 @@ mod context;
 mod dead_letters;
 mod doctor;
 mod error;
+mod host_backoffs;
 mod http;
 mod leadership;
 mod lookup;
-mod paused_hosts;
 mod runs;
 pub mod serve;
 mod similarity;

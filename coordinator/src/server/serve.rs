@@ -9,9 +9,9 @@ use common::{
     broker::{BrokerConfig, Consumer, Publisher, Subscription, probe},
     config::{DataSettings, Settings},
     health::Health,
-    ids::BootId,
+    ids::InstanceId,
     shutdown::{self, Shutdown},
-    store::{Doorbells, Store, StoreConfig},
+    store::{Notifier, Store, StoreConfig},
     topology,
 };
 use dataset::files::{Files, roots::DatasetRoots};
@@ -23,7 +23,7 @@ use super::{
     context::Context,
     dead_letters, doctor,
     http::{self, Access, ApiState},
-    leadership::lead,
+    leadership::run_leadership,
     similarity::SimilarityIndex,
     tokens::TokenFile,
     uploads::Uploads,
@@ -52,7 +52,7 @@ async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()
     let listener = bind(&settings.api.url, &access).await?;
     let address = listener.local_addr()?;
     let health = Health::default();
-    if let Some(address) = settings.telemetry.health_address {
+    if let Some(address) = settings.logging.health_address {
         health.serve(address, stop.clone()).await.with_context(|| {
             format!("cannot listen on {address}, where SUBWATCH_HEALTH_ADDRESS wants the probes")
         })?;
@@ -100,23 +100,23 @@ async fn start(settings: Settings, stop: CancellationToken) -> anyhow::Result<Ar
     let artifacts = artifacts_folder(&settings.data)?;
     let store = Store::connect(&StoreConfig {
         url: settings.store.redis_url.clone(),
-        authorities: settings.store.redis_authorities.clone(),
+        ca_certificates: settings.store.redis_ca_certificates.clone(),
         key_prefix: settings.store.redis_key_prefix.clone(),
     })
     .await?;
     let broker = BrokerConfig::new(settings.broker.amqp_url.clone(), "coordinator")
-        .trusting(settings.broker.amqp_authorities.clone());
+        .trusting(settings.broker.amqp_ca_certificates.clone());
     let publisher = Publisher::connect(&broker).await?;
     let round_trip = probe(&broker).await?;
     tracing::info!(?round_trip, "RabbitMQ delays, rejects and dead-letters as it must");
     let hand_over = Subscription { queue: topology::dead_queue(), prefetch: dead_letters::PREFETCH };
     let discarded = Consumer::connect(&broker, vec![hand_over], stop.clone()).await?;
     let context = Arc::new(Context {
-        boot: BootId::random(),
+        instance: InstanceId::random(),
         settings: Arc::new(settings),
         store,
         publisher,
-        doorbells: Doorbells::default(),
+        notifier: Notifier::default(),
         roots: Arc::new(roots),
         artifacts,
         stop,
@@ -124,11 +124,11 @@ async fn start(settings: Settings, stop: CancellationToken) -> anyhow::Result<Ar
     });
 
     let listening = context.clone();
-    context.tracker.spawn(async move { listening.store.listen(&listening.doorbells, &listening.stop).await });
+    context.tracker.spawn(async move { listening.store.listen(&listening.notifier, &listening.stop).await });
     let consuming = context.clone();
     context.tracker.spawn(async move { dead_letters::consume(&consuming, discarded).await });
     let leading = context.clone();
-    context.tracker.spawn(async move { lead(&leading).await });
+    context.tracker.spawn(async move { run_leadership(&leading).await });
     Ok(context)
 }
 

@@ -6,7 +6,7 @@ use common::{
     training::protocol::head_fingerprint,
 };
 
-use super::{context::Context, error::RequestError, paused_hosts, submissions};
+use super::{context::Context, error::RequestError, host_backoffs, submissions};
 use crate::api::{QueueView, QuotaView, StatusView, WorkerView, WorkersView};
 
 /// Submissions that the status shows.
@@ -41,7 +41,7 @@ pub(crate) async fn status(context: &Context) -> Result<StatusView, RequestError
         workers: workers(context).await?.workers,
         queues,
         dead_letters: store.dead_letters().await?,
-        paused_sources: paused_hosts::list(store).await?,
+        host_backoffs: host_backoffs::list(store).await?,
         quotas: store.quota().await?.into_iter().map(QuotaView::from).collect(),
         submissions: newest.iter().map(|submission| submissions::view(submission, now_ms)).collect(),
     })
@@ -51,7 +51,7 @@ impl From<RegisteredWorker> for WorkerView {
     fn from(worker: RegisteredWorker) -> Self {
         let RegisteredWorker { record, state } = worker;
         let WorkerRecord {
-            boot,
+            instance,
             name,
             version,
             kinds,
@@ -61,12 +61,12 @@ impl From<RegisteredWorker> for WorkerView {
             fingerprints,
             started_ms,
             draining,
-            jobs_held,
+            jobs_in_flight,
             jobs_finished,
             seen_ms,
         } = record;
         Self {
-            boot,
+            instance,
             name,
             version,
             kinds: kinds.into_iter().map(|kind| kind.name().to_owned()).collect(),
@@ -76,7 +76,7 @@ impl From<RegisteredWorker> for WorkerView {
             fingerprints,
             started_ms,
             draining,
-            jobs_held,
+            jobs_in_flight,
             jobs_finished,
             seen_ms,
             state,

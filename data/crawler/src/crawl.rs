@@ -21,12 +21,12 @@ use images::pool::CpuPool;
 use crate::{
     error::CrawlError,
     http::Web,
-    kept::ResponseRecorder,
     listing::Listing,
     metadata_part::{Part, Written},
+    recorded_response::ResponseRecorder,
     sources::{Draft, SourceContext},
-    thumbnails::{Bringing, bring_in},
-    turn::{self, Turn},
+    thumbnails::{ThumbnailDownloader, download_all},
+    time_slice::{self, TimeSlice},
 };
 
 /// A crawl job, and what the worker carries it out with.
@@ -38,7 +38,7 @@ pub struct Crawl<'a> {
     /// Threads that decode pictures.
     pub decoder: &'a CpuPool,
     /// How long the worker may work on a job.
-    pub job_limit: Duration,
+    pub job_timeout: Duration,
     /// The job.
     pub job: JobRef<'a>,
     /// Its arguments.
@@ -65,7 +65,7 @@ impl Crawl<'_> {
         };
         match self.crawl(item).await {
             Err(CrawlError::Rest(mut pause)) => {
-                if turn::is_over(&pause) {
+                if time_slice::is_over(&pause) {
                     pause.until_ms = self.store.now_ms().await?;
                 }
                 Err(CrawlError::Rest(pause))
@@ -80,7 +80,7 @@ impl Crawl<'_> {
         let out =
             args.chunk.dataset.as_ref().ok_or_else(|| permanent("the job names no dataset".to_owned()))?;
         let files = Files::open(out).map_err(|error| permanent(error.to_string()))?;
-        let turn = Turn::new(self.web, self.job_limit);
+        let slice = TimeSlice::new(self.web, self.job_timeout);
 
         let CrawlProgress { listing, thumbnails: mut records } =
             store.crawl_progress::<Draft>(job.submission, job.name).await?;
@@ -88,7 +88,7 @@ impl Crawl<'_> {
             Some(draft) => draft,
             None => Draft::begin(&args.plan, item)?,
         };
-        let listing = self.list(item, &turn, draft).await?;
+        let listing = self.list(item, &slice, draft).await?;
         require_videos(&listing)?;
         if let Some(channel) = &listing.channel {
             self.claim(channel.id.as_str()).await?;
@@ -99,8 +99,8 @@ impl Crawl<'_> {
             CrawlTarget::Videos(videos) => videos,
         };
         let part = Part::of(listing.channel.as_ref(), named);
-        let bringing = Bringing {
-            turn: &turn,
+        let bringing = ThumbnailDownloader {
+            slice: &slice,
             bases: &args.plan.bases,
             files: &files,
             store,
@@ -109,7 +109,7 @@ impl Crawl<'_> {
             earlier: part.earlier(&files).await?,
             is_last: self.is_last,
         };
-        bring_in(&bringing, &listing.videos, &mut records).await?;
+        download_all(&bringing, &listing.videos, &mut records).await?;
         require_thumbnails(&records)?;
         let written = Written {
             listing: &listing,
@@ -121,10 +121,15 @@ impl Crawl<'_> {
     }
 
     /// Completes a listing, and keeps what was asked so far even where it is not complete.
-    async fn list(&self, item: &CrawlItem, turn: &Turn, mut draft: Draft) -> Result<Listing, CrawlError> {
+    async fn list(
+        &self,
+        item: &CrawlItem,
+        slice: &TimeSlice,
+        mut draft: Draft,
+    ) -> Result<Listing, CrawlError> {
         let Self { store, job, args, .. } = *self;
         let recorder = ResponseRecorder::new(store, job.submission, &args.chunk.part, &item.item);
-        let context = SourceContext { turn, recorder: &recorder, plan: &args.plan, store };
+        let context = SourceContext { slice, recorder: &recorder, plan: &args.plan, store };
         let was_complete = matches!(draft, Draft::Complete(_));
         let listing = draft.complete(context).await;
         if !was_complete && !matches!(listing, Err(CrawlError::Item(_))) {
@@ -150,9 +155,9 @@ fn require_videos(listing: &Listing) -> Result<(), CrawlError> {
     if !listing.videos.is_empty() {
         return Ok(());
     }
-    let left_out: Vec<String> =
-        listing.left_out.iter().map(|(reason, videos)| format!("{videos} {reason}")).collect();
-    let seen = if left_out.is_empty() { "none at all".to_owned() } else { left_out.join(", ") };
+    let skipped: Vec<String> =
+        listing.skipped.iter().map(|(reason, videos)| format!("{videos} {reason}")).collect();
+    let seen = if skipped.is_empty() { "none at all".to_owned() } else { skipped.join(", ") };
     Err(CrawlError::item(FailureReason::Unavailable, format!("it has no videos that can be taken: {seen}")))
 }
 
@@ -160,7 +165,7 @@ fn require_videos(listing: &Listing) -> Result<(), CrawlError> {
 fn require_thumbnails(records: &HashMap<String, ThumbnailRecord>) -> Result<(), CrawlError> {
     let first = records.iter().filter_map(|(video, record)| match record {
         ThumbnailRecord::Stored(_) => None,
-        ThumbnailRecord::LeftOut(failure) => Some((video, failure)),
+        ThumbnailRecord::Skipped(failure) => Some((video, failure)),
     });
     let Some((video, failure)) = first.clone().min_by_key(|(video, _)| *video) else { return Ok(()) };
     if first.count() < records.len() {

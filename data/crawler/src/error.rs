@@ -5,7 +5,7 @@
 
 use common::{
     job::outcome::{FailureReason, ItemFailure},
-    store::{Pause, StoreError},
+    store::{Snooze, StoreError},
 };
 use dataset::files::ReadError;
 
@@ -17,7 +17,7 @@ pub enum CrawlError {
     /// The item fails: it would be the same the next time.
     Item(ItemFailure),
     /// Nobody is to blame: the source rests, or others have their turn.
-    Rest(Pause),
+    Rest(Snooze),
     /// The dataset cannot be written to now.
     Storage(String),
     /// It may be better in a moment.
@@ -56,7 +56,7 @@ impl From<WebError> for CrawlError {
     fn from(error: WebError) -> Self {
         let text = error.to_string();
         match error {
-            WebError::Paused { until_ms, .. } => Self::Rest(Pause { until_ms, reason: text }),
+            WebError::BackedOff { until_ms, .. } => Self::Rest(Snooze { until_ms, reason: text }),
             WebError::Retryable(_) | WebError::Malformed(_) => Self::retryable(text),
             WebError::NotFound(_) | WebError::Gone(_) => Self::item(FailureReason::Unavailable, text),
             WebError::Refused(_) => Self::item(FailureReason::Refused, text),

@@ -14,14 +14,14 @@ mod crawl;
 mod error;
 pub mod http;
 pub mod import;
-pub mod kept;
 mod listing;
 mod metadata_part;
 #[cfg(feature = "ranking")]
 pub mod ranking;
+pub mod recorded_response;
 mod sources;
 mod thumbnails;
-mod turn;
+mod time_slice;
 pub mod youtube;
 
 pub use self::{crawl::Crawl, error::CrawlError};

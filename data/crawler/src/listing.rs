@@ -23,16 +23,16 @@ pub(crate) struct Listing {
     pub(crate) listed_ms: u64,
     /// Videos that were seen and not taken, by reason.
     #[serde(default)]
-    pub(crate) left_out: BTreeMap<String, u64>,
+    pub(crate) skipped: BTreeMap<String, u64>,
     /// Why there may be more, where the source does not just end.
     #[serde(default)]
-    pub(crate) cut_short: Option<String>,
+    pub(crate) truncated_reason: Option<String>,
 }
 
 impl Listing {
     /// Counts a video that is not taken.
     pub(crate) fn leave_out(&mut self, reason: &str) {
-        *self.left_out.entry(reason.to_owned()).or_default() += 1;
+        *self.skipped.entry(reason.to_owned()).or_default() += 1;
     }
 }
 

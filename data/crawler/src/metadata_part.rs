@@ -98,8 +98,8 @@ impl Part {
             part: self.name.clone(),
             channel_id: listing.channel.as_ref().map(|channel| channel.id.to_string()),
             videos: listing.videos.len() as u64,
-            cut_short: listing.cut_short.clone(),
-            left_out: listing.left_out.clone(),
+            truncated_reason: listing.truncated_reason.clone(),
+            skipped: listing.skipped.clone(),
             ..Crawled::default()
         };
         let mut rows = Vec::new();
@@ -112,8 +112,8 @@ impl Part {
                     serde_json::to_writer(&mut rows, &row).expect("a row is plain data");
                     rows.push(b'\n');
                 }
-                Some(ThumbnailRecord::LeftOut(failure)) => {
-                    *crawled.left_out.entry(format!("thumbnail {}", failure.reason)).or_default() += 1;
+                Some(ThumbnailRecord::Skipped(failure)) => {
+                    *crawled.skipped.entry(format!("thumbnail {}", failure.reason)).or_default() += 1;
                 }
                 None => {}
             }
@@ -180,8 +180,8 @@ mod tests {
                 Video::named(id(3)),
             ],
             listed_ms: 1_764_000_000_123,
-            left_out: [("live".to_owned(), 2)].into(),
-            cut_short: None,
+            skipped: [("live".to_owned(), 2)].into(),
+            truncated_reason: None,
         }
     }
 
@@ -207,7 +207,7 @@ mod tests {
         let records = HashMap::from([
             ("video000001".to_owned(), stored(false)),
             ("video000002".to_owned(), stored(true)),
-            ("video000003".to_owned(), ThumbnailRecord::LeftOut(failure)),
+            ("video000003".to_owned(), ThumbnailRecord::Skipped(failure)),
         ]);
         let part = Part::of(listing.channel.as_ref(), &[]);
         assert!(part.earlier(&files).await.unwrap().is_empty());
@@ -215,7 +215,7 @@ mod tests {
             Written { listing: &listing, records: &records, category: Some("Fitness"), source: Source::Api };
         let crawled = part.write(&files, written).await.unwrap();
         assert_eq!((crawled.videos, crawled.thumbnails, crawled.kept), (3, 2, 1));
-        assert_eq!(crawled.left_out, [("live".to_owned(), 2), ("thumbnail missing".to_owned(), 1)].into());
+        assert_eq!(crawled.skipped, [("live".to_owned(), 2), ("thumbnail missing".to_owned(), 1)].into());
 
         let text =
             std::fs::read_to_string(folder.path().join("metadata/UCTwECeGqMZee77BjdoYtI2Q.jsonl")).unwrap();

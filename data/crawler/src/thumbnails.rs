@@ -28,7 +28,7 @@ use crate::{
     http::{Answer, HostKind, WebError},
     listing::Video,
     metadata_part::file_name,
-    turn::Turn,
+    time_slice::TimeSlice,
     youtube::{
         ids::VideoId,
         thumbnail::{self, Reply, Variant},
@@ -41,9 +41,9 @@ const WINDOW: usize = 4;
 const ONE_OF: usize = 10;
 
 /// What thumbnails are brought in with.
-pub(crate) struct Bringing<'a> {
+pub(crate) struct ThumbnailDownloader<'a> {
     /// The turn within which it must be over.
-    pub(crate) turn: &'a Turn,
+    pub(crate) slice: &'a TimeSlice,
     /// Where thumbnails are asked for.
     pub(crate) bases: &'a Bases,
     /// The dataset.
@@ -77,8 +77,8 @@ enum Tried {
 ///
 /// # Errors
 /// When some are not settled.
-pub(crate) async fn bring_in(
-    bringing: &Bringing<'_>,
+pub(crate) async fn download_all(
+    bringing: &ThumbnailDownloader<'_>,
     videos: &[Video],
     records: &mut HashMap<String, ThumbnailRecord>,
 ) -> Result<(), CrawlError> {
@@ -119,20 +119,20 @@ pub(crate) async fn bring_in(
         )));
     }
     for (video, error) in later {
-        let record = ThumbnailRecord::LeftOut(ItemFailure::new(FailureReason::Unavailable, error));
+        let record = ThumbnailRecord::Skipped(ItemFailure::new(FailureReason::Unavailable, error));
         bringing.keep(&video, &record).await?;
         records.insert(video.to_string(), record);
     }
     Ok(())
 }
 
-impl Bringing<'_> {
+impl ThumbnailDownloader<'_> {
     /// Brings in one thumbnail and keeps its record, which is returned beside the video's id.
     async fn settle(&self, video: Video) -> (VideoId, Result<ThumbnailRecord, CrawlError>) {
         let record = match self.fetch(&video).await {
             // What is refused is refused for every picture.
             Err(CrawlError::Item(failure)) if failure.reason != FailureReason::Refused => {
-                Ok(ThumbnailRecord::LeftOut(failure))
+                Ok(ThumbnailRecord::Skipped(failure))
             }
             fetched => fetched,
         };
@@ -212,7 +212,7 @@ impl Bringing<'_> {
         let url = Url::parse(&url).map_err(|error| {
             CrawlError::item(FailureReason::InvalidRow, format!("'{url}' is no URL: {error}"))
         })?;
-        let answer = match self.turn.get(HostKind::Image, &url, etag).await {
+        let answer = match self.slice.get(HostKind::Image, &url, etag).await {
             Ok(answer) => answer,
             Err(WebError::NotFound(_) | WebError::Gone(_)) => return Ok(Tried::Missing),
             Err(error) => return Err(error.into()),
@@ -226,7 +226,7 @@ impl Bringing<'_> {
             }
             Reply::Missing => Ok(Tried::Missing),
             Reply::Refused(status) => {
-                Err(self.turn.trouble(&url, &format!("it answers {status} for thumbnails")).await)
+                Err(self.slice.trouble(&url, &format!("it answers {status} for thumbnails")).await)
             }
             Reply::Failed(why) if self.is_last => {
                 let failure = ItemFailure::new(FailureReason::Undecodable, format!("{url}: {why}"));

@@ -4,8 +4,8 @@
 //! or libtorch.
 
 pub mod check;
+mod digest_map;
 pub mod files;
-mod fingerprint_map;
 pub mod imagefolder;
 pub mod manifest;
 pub mod row;

@@ -16,7 +16,7 @@ use crate::manifest::ManifestItem;
 /// A side of the split.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Side {
+pub enum Split {
     /// Parameters are fitted to it.
     Train,
     /// The best epoch is chosen by it.
@@ -96,7 +96,7 @@ pub enum SplitError {
 ///
 /// # Errors
 /// When a side would be empty.
-pub fn split(samples: &[SampleKey<'_>], by: SplitBy, seed: u64) -> Result<Vec<Side>, SplitError> {
+pub fn split(samples: &[SampleKey<'_>], by: SplitBy, seed: u64) -> Result<Vec<Split>, SplitError> {
     let mut groups = BTreeMap::<&str, Vec<usize>>::new();
     for (at, sample) in samples.iter().enumerate() {
         let group = match by {
@@ -110,16 +110,16 @@ pub fn split(samples: &[SampleKey<'_>], by: SplitBy, seed: u64) -> Result<Vec<Si
     drawn.sort_by_key(|(order, _)| *order);
 
     let fifth = samples.len() / 5;
-    let mut sides = vec![Side::Train; samples.len()];
+    let mut sides = vec![Split::Train; samples.len()];
     let (mut test, mut valid) = (0, 0);
     for (_, members) in &drawn {
         // A group goes where it fits; one too large for what is left of both small sides is trained on.
         let side = if test + members.len() <= fifth {
             test += members.len();
-            Side::Test
+            Split::Test
         } else if valid + members.len() <= fifth {
             valid += members.len();
-            Side::Valid
+            Split::Valid
         } else {
             continue;
         };
@@ -166,7 +166,7 @@ mod tests {
         (0..count).map(|i| (format!("video-{i}"), format!("channel-{}", i % channels))).collect()
     }
 
-    fn count(sides: &[Side], side: Side) -> usize {
+    fn count(sides: &[Split], side: Split) -> usize {
         sides.iter().filter(|at| **at == side).count()
     }
 
@@ -175,7 +175,7 @@ mod tests {
         let check = |samples: usize, want: [usize; 3]| {
             let ids = ids(samples, 7);
             let sides = split(&keys(&ids), SplitBy::Video, 0).unwrap();
-            assert_eq!([Side::Train, Side::Valid, Side::Test].map(|side| count(&sides, side)), want);
+            assert_eq!([Split::Train, Split::Valid, Split::Test].map(|side| count(&sides, side)), want);
         };
         check(3200, [1920, 640, 640]);
         check(5, [3, 1, 1]);

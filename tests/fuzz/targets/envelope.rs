@@ -2,22 +2,22 @@
 #![no_main]
 
 use common::{
-    broker::{DeadNote, Message},
+    broker::{DeadLetterInfo, Message},
     job::discard::DiscardReason,
 };
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let Some(message) = Message::from_wire(bytes) else { return };
-    let note = DeadNote {
+    let note = DeadLetterInfo {
         reason: DiscardReason::Rejected,
         error: "it is odd".to_owned(),
         worker: None,
         origin: Some("subwatch.embed.v1".to_owned()),
     };
-    let (_, _) = (message.dead_note(), message.delivery_count());
+    let (_, _) = (message.dead_letter_info(), message.delivery_count());
     let letter = message.letter(&note);
-    assert_eq!(letter.dead_note(), note);
+    assert_eq!(letter.dead_letter_info(), note);
     let Ok(job) = message.decode() else { return };
     let (written, dead) = Message::written(&job, &note).expect("what was accepted can be written");
     assert_eq!(written.decode().as_ref(), Ok(&job));

@@ -18,7 +18,7 @@ use common::{
         envelope::{Envelope, MAX_BODY_BYTES},
         kind::Kind,
     },
-    store::{MarkState, Submission, SubmissionKind},
+    store::{JobState, Submission, SubmissionKind},
     topology::{self, Route},
 };
 use rand::{RngExt, SeedableRng};
@@ -33,11 +33,11 @@ use super::{
     servers::ServerPair,
     system::{Slot, System},
 };
-use crate::{proxy::Passage, python::project};
+use crate::{fault_proxy::Passage, python::project};
 
 /// Longest a connection for the test's own publishes may take.
 const PUBLISHING: Duration = Duration::from_secs(15);
-/// Pause between two resets of connections that flap.
+/// Snooze between two resets of connections that flap.
 const FLAP_MS: std::ops::RangeInclusive<u64> = 100..=900;
 /// Longest a submission is waited for that is just being opened.
 const OPENING: Duration = Duration::from_secs(4);
@@ -99,7 +99,7 @@ impl<'a> Scene<'a> {
         let mut random = ChaCha12Rng::seed_from_u64(seed);
         match disturbance {
             Disturbance::Kill(program) => self.kill(program, lasting).await,
-            Disturbance::Pause(program) => {
+            Disturbance::Snooze(program) => {
                 let mut slot = self.system.slot(program).await;
                 slot.process().pause();
                 sleep(lasting).await;
@@ -301,7 +301,7 @@ impl<'a> Scene<'a> {
             }
             let since = Instant::now();
             while since.elapsed() < FINISHING {
-                let marks = self.system.ask(self.system.store.job_marks(submission.id)).await;
+                let marks = self.system.ask(self.system.store.job_statuses(submission.id)).await;
                 if marks.and_then(|mut marks| marks.remove(&job.to_string())).is_some_and(|m| m.is_finished())
                 {
                     self.system.tally().finished_twice += 1;
@@ -387,7 +387,7 @@ impl<'a> Scene<'a> {
         self.explained().poisoned.push((submission, job));
         let (since, mut deaths) = (Instant::now(), 0);
         loop {
-            let marks = self.system.ask(self.system.store.job_marks(submission)).await.unwrap_or_default();
+            let marks = self.system.ask(self.system.store.job_statuses(submission)).await.unwrap_or_default();
             match marks.get(&job.to_string()) {
                 Some(mark) if mark.is_finished() => {
                     return crate::say(&format!(
@@ -395,10 +395,13 @@ impl<'a> Scene<'a> {
                         mark.state
                     ));
                 }
-                Some(mark) if mark.state == MarkState::Started => {
+                Some(mark) if mark.state == JobState::Started => {
                     for worker in self.system.workers() {
                         let mut slot = self.system.slot(worker).await;
-                        if slot.boot().is_none() || slot.boot() != mark.boot || slot.process().has_ended() {
+                        if slot.instance().is_none()
+                            || slot.instance() != mark.instance
+                            || slot.process().has_ended()
+                        {
                             continue;
                         }
                         slot.process().kill().await;
@@ -434,7 +437,7 @@ impl<'a> Scene<'a> {
                 if !is_poisonable(&submission) {
                     continue;
                 }
-                let Some(marks) = self.system.ask(self.system.store.job_marks(submission.id)).await else {
+                let Some(marks) = self.system.ask(self.system.store.job_statuses(submission.id)).await else {
                     continue;
                 };
                 let jobs: Vec<u32> =

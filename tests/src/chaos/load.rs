@@ -40,7 +40,7 @@ const SPARE_DATASETS: usize = 4;
 const PREDICT_IMAGES: [u32; 2] = [40, 10];
 /// Embed submissions under way at once.
 const EMBEDS: usize = 2;
-/// Pause before a look at what is still under way.
+/// Snooze before a look at what is still under way.
 const LOOK: Duration = Duration::from_millis(150);
 
 /// The datasets of all schedules. They follow from their seeds, so they are made once and kept.

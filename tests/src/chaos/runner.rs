@@ -195,11 +195,13 @@ pub async fn settle(system: &System) -> bool {
 }
 
 async fn describe_stuck(system: &System, submission: &Submission) {
-    let marks = system.store.job_marks(submission.id).await.expect("Redis answers");
+    let marks = system.store.job_statuses(submission.id).await.expect("Redis answers");
     let unfinished: Vec<String> = marks
         .iter()
         .filter(|(_, mark)| !mark.is_finished())
-        .map(|(name, mark)| format!("{name}: {} by {:?}, {} crashes", mark.state, mark.boot, mark.crashes))
+        .map(|(name, mark)| {
+            format!("{name}: {} by {:?}, {} crashes", mark.state, mark.instance, mark.crashes)
+        })
         .collect();
     let queues = system.vhost.queue_counts().await;
     let queues: Vec<_> = queues.iter().filter(|(_, count)| **count > 0).collect();

@@ -15,7 +15,7 @@ pub const COORDINATORS: usize = 2;
 pub const WORKERS: usize = 2;
 /// Disturbances in one schedule, beside its first death.
 const EVENTS: std::ops::RangeInclusive<usize> = 4..=7;
-/// Pause between the beginnings of two disturbances.
+/// Snooze between the beginnings of two disturbances.
 const GAP_MS: std::ops::RangeInclusive<u64> = 200..=2200;
 /// How long a subject is left alone after a disturbance.
 const REST: Duration = Duration::from_millis(300);
@@ -68,7 +68,7 @@ pub enum Disturbance {
     /// SIGKILL, and a new start afterwards.
     Kill(Program),
     /// SIGSTOP, and SIGCONT afterwards.
-    Pause(Program),
+    Snooze(Program),
     /// SIGTERM, the end awaited, and a new start.
     Restart(Program),
     /// Restarted with a clock that is this many seconds wrong.
@@ -114,8 +114,8 @@ impl Disturbance {
         match self {
             Self::Kill(Program::Coordinator(_)) => "kill-coordinator",
             Self::Kill(Program::Worker(_)) => "kill-worker",
-            Self::Pause(Program::Coordinator(_)) => "pause-coordinator",
-            Self::Pause(Program::Worker(_)) => "pause-worker",
+            Self::Snooze(Program::Coordinator(_)) => "pause-coordinator",
+            Self::Snooze(Program::Worker(_)) => "pause-worker",
             Self::Restart(Program::Coordinator(_)) => "restart-coordinator",
             Self::Restart(Program::Worker(_)) => "restart-worker",
             Self::SkewClock(..) => "skew-clock",
@@ -147,7 +147,7 @@ impl Disturbance {
     pub fn subjects(&self) -> Vec<Subject> {
         match *self {
             Self::Kill(program)
-            | Self::Pause(program)
+            | Self::Snooze(program)
             | Self::Restart(program)
             | Self::SkewClock(program, _) => {
                 vec![Subject::Program(program)]
@@ -216,13 +216,13 @@ const FEATURES: [fn(&mut ChaCha12Rng) -> Disturbance; 27] = [
     |_| Disturbance::KillServer(Server::Broker),
     |_| Disturbance::KillServer(Server::Store),
     |random| Disturbance::LoseAnswers(random.random_range(0..WORKERS)),
-    |random| Disturbance::Pause(worker(random)),
+    |random| Disturbance::Snooze(worker(random)),
     |random| Disturbance::Stall(program(random), server(random)),
     |_| Disturbance::RefuseWrites(Refusal::Full),
     |_| Disturbance::BrokerAlarm,
     |_| Disturbance::Duplicate,
     |random| Disturbance::SkewClock(program(random), [-300, 300][random.random_range(0..2)]),
-    |random| Disturbance::Pause(coordinator(random)),
+    |random| Disturbance::Snooze(coordinator(random)),
     |_| Disturbance::RefuseWrites(Refusal::Replica),
     |_| Disturbance::PauseServer(Server::Store),
     |random| Disturbance::Cut(program(random), server(random)),
@@ -287,7 +287,7 @@ fn lasting_ms(disturbance: &Disturbance) -> std::ops::RangeInclusive<u64> {
     match disturbance {
         Disturbance::Kill(_) => 100..=2500,
         // The longest is over two of the tests' heartbeats, after which RabbitMQ gives a silent peer up.
-        Disturbance::Pause(_) | Disturbance::Stall(..) => 500..=11_000,
+        Disturbance::Snooze(_) | Disturbance::Stall(..) => 500..=11_000,
         Disturbance::KillServer(_) => 500..=4000,
         Disturbance::RollStoreBack => 500..=8000,
         Disturbance::Flap(..) => 2000..=8000,
@@ -357,7 +357,7 @@ impl fmt::Display for Disturbance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Kill(program) => write!(f, "kill -9 of {program}"),
-            Self::Pause(program) => write!(f, "SIGSTOP of {program}"),
+            Self::Snooze(program) => write!(f, "SIGSTOP of {program}"),
             Self::Restart(program) => write!(f, "SIGTERM and restart of {program}"),
             Self::SkewClock(program, seconds) => {
                 write!(f, "restart of {program} with a clock {seconds:+} s wrong")

@@ -16,8 +16,8 @@ use std::{
 };
 
 use common::{
-    ids::{BootId, SubmissionId},
-    store::{MarkState, Store, StoreConfig, StoreError, Submission},
+    ids::{InstanceId, SubmissionId},
+    store::{JobState, Store, StoreConfig, StoreError, Submission},
 };
 use serde_json::Value;
 use tokio::{
@@ -34,8 +34,8 @@ use super::{
 use crate::{
     broker_admin::Vhost,
     environment::Servers,
+    fault_proxy::Proxy,
     process::{Process, binary},
-    proxy::Proxy,
 };
 
 /// Longest a program may take to serve while nothing is in its way.
@@ -117,7 +117,7 @@ impl System {
         let store = StoreConfig {
             url: servers.redis_url.as_str().into(),
             key_prefix: key_prefix.clone(),
-            authorities: None,
+            ca_certificates: None,
         };
         let store = Store::connect(&store).await.expect("Redis answers");
         let text = |text: &str| text.to_owned();
@@ -130,8 +130,8 @@ impl System {
             (text("SUBWATCH_DECODE_THREADS"), text("1")),
             (text("SUBWATCH_CHUNK_ITEMS"), text("16")),
             (text("SUBWATCH_PREFETCH"), text("2")),
-            (text("SUBWATCH_SWEEP_AFTER_SECONDS"), text("3")),
-            (text("SUBWATCH_GRACE_SECONDS"), text("5")),
+            (text("SUBWATCH_RESCUE_AFTER_SECONDS"), text("3")),
+            (text("SUBWATCH_SHUTDOWN_GRACE_SECONDS"), text("5")),
             (text("SUBWATCH_LOG_FORMAT"), text("json")),
             (text("SUBWATCH_LOG"), text("info,lapin=off")),
         ];
@@ -331,12 +331,12 @@ impl System {
     }
 
     /// Returns the jobs that are marked as being worked on, by whom.
-    pub async fn in_flight(&self) -> Vec<(SubmissionId, String, Option<BootId>)> {
+    pub async fn in_flight(&self) -> Vec<(SubmissionId, String, Option<InstanceId>)> {
         let mut held = Vec::new();
         for submission in self.running().await.unwrap_or_default() {
-            let marks = self.ask(self.store.job_marks(submission.id)).await.unwrap_or_default();
-            let started = marks.into_iter().filter(|(_, mark)| mark.state == MarkState::Started);
-            held.extend(started.map(|(name, mark)| (submission.id, name, mark.boot)));
+            let marks = self.ask(self.store.job_statuses(submission.id)).await.unwrap_or_default();
+            let started = marks.into_iter().filter(|(_, mark)| mark.state == JobState::Started);
+            held.extend(started.map(|(name, mark)| (submission.id, name, mark.instance)));
         }
         held
     }
@@ -345,10 +345,10 @@ impl System {
     pub async fn pause_holding(&self, slot: &mut Slot) -> Vec<(SubmissionId, String)> {
         let since = Instant::now();
         loop {
-            let boot = slot.boot();
+            let instance = slot.instance();
             let held = async || {
                 let mut held = self.in_flight().await;
-                held.retain(|(_, _, by)| boot.is_some() && *by == boot);
+                held.retain(|(_, _, by)| instance.is_some() && *by == instance);
                 held.into_iter().map(|(id, job, _)| (id, job)).collect::<HashSet<_>>()
             };
             if !held().await.is_empty() {
@@ -451,14 +451,14 @@ impl Slot {
     pub fn serves(&self) -> bool {
         match self.program {
             Program::Coordinator(_) => self.process.logged("coordinator serves", "address").is_some(),
-            Program::Worker(_) => self.boot().is_some(),
+            Program::Worker(_) => self.instance().is_some(),
         }
     }
 
-    /// The boot id of a worker's life, once it consumes.
+    /// The instance id of a worker's life, once it consumes.
     #[must_use]
-    pub fn boot(&self) -> Option<BootId> {
-        self.process.logged("worker consumes", "boot")?.as_str()?.parse().ok()
+    pub fn instance(&self) -> Option<InstanceId> {
+        self.process.logged("worker consumes", "instance")?.as_str()?.parse().ok()
     }
 
     fn said_its_end(&self) -> bool {

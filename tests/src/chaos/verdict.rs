@@ -75,8 +75,8 @@ async fn inspect_run(system: &System, run: &Submission, undisturbed: &str, count
     if weights == Some(undisturbed) {
         count.equal_hashes += 1;
     } else {
-        let left_out = report.as_ref().map(|report| report["left_out"].to_string());
-        system.violated(format!("run {id} has the weights {weights:?}, not {undisturbed} ({left_out:?})"));
+        let skipped = report.as_ref().map(|report| report["skipped"].to_string());
+        system.violated(format!("run {id} has the weights {weights:?}, not {undisturbed} ({skipped:?})"));
     }
 }
 

@@ -47,7 +47,7 @@ async fn what_a_killed_worker_held_is_delivered_again() {
     let count = verdict::inspect(&system, &load, &Explained::default(), &undisturbed).await;
     let mut delivered_again = 0;
     for (submission, job) in &held {
-        let mut marks = system.store.job_marks(*submission).await.expect("Redis answers");
+        let mut marks = system.store.job_statuses(*submission).await.expect("Redis answers");
         // A training job's mark goes with its step.
         let Some(mark) = marks.remove(job).filter(|_| !job.contains('/')) else { continue };
         if mark.crashes == 0 {

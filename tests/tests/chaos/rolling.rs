@@ -27,8 +27,8 @@ async fn rolling_restarts_dead_letter_nothing() {
         for _ in 0..rounds {
             for worker in system.workers() {
                 let mut slot = system.slot(worker).await;
-                let boot = slot.boot();
-                held += system.in_flight().await.iter().filter(|(_, _, by)| *by == boot).count();
+                let instance = slot.instance();
+                held += system.in_flight().await.iter().filter(|(_, _, by)| *by == instance).count();
                 system.terminate(&mut slot).await;
                 system.revive(&mut slot, None);
                 drop(slot);

@@ -81,7 +81,7 @@ async fn what_is_cancelled_stops_though_it_is_worked_on() {
         let workers = cluster.store.workers().await.unwrap();
         workers
             .iter()
-            .all(|worker| worker.record.seen_ms > cancelled_ms && worker.record.jobs_held == Some(0))
+            .all(|worker| worker.record.seen_ms > cancelled_ms && worker.record.jobs_in_flight == Some(0))
     })
     .await;
     tests::say(&format!(
@@ -101,7 +101,7 @@ async fn what_is_cancelled_stops_though_it_is_worked_on() {
 async fn a_worker_stuck_in_a_job_ends_itself_and_the_right_job_is_blamed() {
     // One job of 1024 images, which takes longer than it may, and one of 6.
     let settings =
-        [("SUBWATCH_CHUNK_ITEMS", "1024".to_owned()), ("SUBWATCH_JOB_LIMIT_SECONDS", "3".to_owned())];
+        [("SUBWATCH_CHUNK_ITEMS", "1024".to_owned()), ("SUBWATCH_JOB_TIMEOUT_SECONDS", "3".to_owned())];
     let mut cluster = Cluster::start_with(1, &settings).await;
     let dataset = cluster.sample(1030).await.display().to_string();
     let id = cluster.detach(&["embed", &dataset]).await;
@@ -122,7 +122,7 @@ async fn a_worker_stuck_in_a_job_ends_itself_and_the_right_job_is_blamed() {
     tests::say(&format!("a job over its time limit: {ends} workers ended over it"));
     let ended = cluster.ended(id).await;
     assert_eq!((ended.succeeded, ended.failed), (6, 1024), "{ended:?}");
-    let letters = cluster.json(&["dead", "list", "-o", "json"], &[0]).await;
+    let letters = cluster.json(&["dead-letters", "list", "-o", "json"], &[0]).await;
     assert_eq!((&letters[0]["reason"], &letters[0]["job"]), (&json!("poison"), &json!("0")), "{letters}");
     cluster.finish().await;
 }

@@ -207,9 +207,9 @@ async fn bad_rows_and_images_are_left_out_with_their_lines_and_nothing_else_is_l
     }
     let run = cluster.json(&["train", &path, "--epochs", "1", "-o", "json"], &[0]).await;
     assert_eq!(run["split"], serde_json::json!({"train": 36, "valid": 12, "test": 12}));
-    let left_out = run["left_out"].to_string();
+    let skipped = run["skipped"].to_string();
     for reason in ["subscribers are zero", "subscribers are missing", "views are missing", "invalid-row"] {
-        assert!(left_out.contains(reason), "{left_out}");
+        assert!(skipped.contains(reason), "{skipped}");
     }
     cluster.finish().await;
 }
@@ -326,7 +326,7 @@ async fn servers_that_are_down_at_start_are_waited_for() {
     command.env("SUBWATCH_LOG_FORMAT", "json").env("SUBWATCH_ARTIFACTS", folder.path().join("artifacts"));
     let mut waiting = tests::process::Process::start(command, folder.path().join("log"));
     tests::cluster::eventually("the coordinator says that it waits", || {
-        let says = waiting.log().contains("Redis is not reachable, trying again");
+        let says = waiting.log().contains("Redis is not reachable, probing again");
         async move { says }
     })
     .await;

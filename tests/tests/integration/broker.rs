@@ -11,7 +11,8 @@ use std::{
 
 use common::{
     broker::{
-        BrokerConfig, BrokerError, Consumer, DeadNote, Delivery, PublishError, Publisher, Subscription, probe,
+        BrokerConfig, BrokerError, Consumer, DeadLetterInfo, Delivery, PublishError, Publisher, Subscription,
+        probe,
     },
     ids::{JobId, SubmissionId},
     job::{
@@ -20,7 +21,7 @@ use common::{
         envelope::{Envelope, EnvelopeError},
         kind::Kind,
     },
-    topology::{self, Route, Tier},
+    topology::{self, DelayTier, Route},
     training::protocol::Fingerprint,
 };
 use futures::future::join_all;
@@ -140,7 +141,7 @@ async fn a_retry_copy_comes_back_under_its_own_route() {
         assert_eq!(job.attempt, attempt);
         job.attempt += 1;
         let started = Instant::now();
-        bench.publisher.delay(&job, Tier::OneSecond, &delivery.routing_key).await.unwrap();
+        bench.publisher.delay(&job, DelayTier::OneSecond, &delivery.routing_key).await.unwrap();
         delivery.ack().await.unwrap();
         let copy = next(&mut consumer).await;
         assert!(started.elapsed() >= Duration::from_millis(900), "{:?}", started.elapsed());
@@ -159,7 +160,7 @@ async fn a_dead_letter_says_why() {
     let job = envelope(3);
     bench.publisher.publish(&job, &Route::Embed).await.unwrap();
     let delivery = next(&mut consumer).await;
-    let note = DeadNote {
+    let note = DeadLetterInfo {
         reason: DiscardReason::Attempts,
         error: "attempt 5 of 5: the disk is full".to_owned(),
         worker: Some("host:17".to_owned()),
@@ -168,7 +169,7 @@ async fn a_dead_letter_says_why() {
     bench.publisher.dead_letter(&delivery.message, &note).await.unwrap();
     delivery.ack().await.unwrap();
     let letter = next(&mut dead).await;
-    assert_eq!(letter.message.dead_note(), note);
+    assert_eq!(letter.message.dead_letter_info(), note);
     assert_eq!(letter.job.as_ref(), Ok(&job));
     letter.ack().await.unwrap();
     bench.finish().await;
@@ -199,7 +200,7 @@ async fn what_is_no_job_is_delivered_as_an_error_and_can_be_buried() {
                 | EnvelopeError::InvalidHeader { .. }
                 | EnvelopeError::InvalidBody { .. }
         ));
-        let note = DeadNote {
+        let note = DeadLetterInfo {
             reason: DiscardReason::Rejected,
             error: error.to_string(),
             worker: None,
@@ -208,7 +209,7 @@ async fn what_is_no_job_is_delivered_as_an_error_and_can_be_buried() {
         bench.publisher.dead_letter(&delivery.message, &note).await.unwrap();
         delivery.ack().await.unwrap();
         let letter = next(&mut dead).await;
-        assert_eq!(letter.message.dead_note(), note, "{properties}");
+        assert_eq!(letter.message.dead_letter_info(), note, "{properties}");
         assert_eq!(letter.message.body(), b"{\"not\": \"a job\"}");
         letter.ack().await.unwrap();
     }
@@ -229,7 +230,7 @@ async fn what_the_broker_discards_itself_names_the_queue() {
         delivery.release().await.unwrap();
     }
     let letter = next(&mut dead).await;
-    let note = letter.message.dead_note();
+    let note = letter.message.dead_letter_info();
     assert_eq!(
         (&note.reason, note.origin.as_deref()),
         (&DiscardReason::DeliveryLimit, Some("subwatch.predict.v1"))

@@ -220,8 +220,8 @@ async fn a_damaged_dataset_is_described_and_drawn() {
         found["problems"].as_array().unwrap().iter().map(|at| at["item"].as_str().unwrap()).collect();
     assert_eq!(problems, ["thumbnails/gone.jpg", "thumbnails/s0-000003.jpg"]);
     let beyond = serde_json::json!({"item": "thumbnails/copy.jpg", "value": "views 20001, subscribers 2"});
-    let suspicions = found["suspicions"].as_array().unwrap();
-    let of = |reason: &str| suspicions.iter().find(|at| at["reason"] == reason);
+    let warnings = found["warnings"].as_array().unwrap();
+    let of = |reason: &str| warnings.iter().find(|at| at["reason"] == reason);
     assert_eq!(of("views-beyond-subscribers").unwrap()["examples"], serde_json::json!([beyond]));
     assert_eq!(of("crawled-at-missing").unwrap()["found"], 1);
     assert_eq!(found["pictures"].as_array().map(Vec::len), Some(2));

@@ -65,7 +65,7 @@ async fn an_item_that_cannot_be_read_now_is_tried_again_and_holds_up_no_other() 
     eventually("all other items are resolved", || async { cluster.submission(id).await.succeeded == 127 })
         .await;
     assert_eq!(cluster.submission(id).await.state, State::Running);
-    let mark = cluster.store.job_mark(id, "0").await.unwrap().unwrap();
+    let mark = cluster.store.job_status(id, "0").await.unwrap().unwrap();
     assert!(
         mark.history[0].error.contains("1 of 64 items are not resolved: thumbnails/s0-000001.jpg"),
         "{mark:?}"
@@ -103,7 +103,7 @@ async fn a_job_out_of_attempts_is_explained_requeued_and_healed() {
 
     unreadable.restore();
     let outcome = dead(&cluster, &["requeue", &letter_id]).await;
-    assert_eq!((&outcome["done"], &outcome["healed"]), (&json!(1), &json!(1)), "{outcome}");
+    assert_eq!((&outcome["done"], &outcome["restored_items"]), (&json!(1), &json!(1)), "{outcome}");
     let ended = cluster.ended(id).await;
     assert_eq!((ended.state, ended.succeeded, ended.failed), (State::Succeeded, 128, 0), "{ended:?}");
     assert_eq!(dead(&cluster, &["list"]).await, json!([]));
@@ -142,7 +142,7 @@ async fn jobs_past_their_deadline_expire_whether_or_not_a_worker_meets_them() {
     cluster.add_worker();
     cluster.wait_for_workers(1).await;
     let outcome = dead(&cluster, &["requeue", "--submission", &unmet.to_string()]).await;
-    assert_eq!((&outcome["done"], &outcome["healed"]), (&json!(2), &json!(100)), "{outcome}");
+    assert_eq!((&outcome["done"], &outcome["restored_items"]), (&json!(2), &json!(100)), "{outcome}");
     eventually("the requeued jobs are done", || async {
         cluster.submission(unmet).await.state == State::Succeeded
     })
@@ -168,17 +168,17 @@ async fn what_cannot_be_requeued_says_why() {
     let cluster = Cluster::start(1).await;
     let properties = json!({"message_id": "strange", "type": "dance.v1"});
     cluster.vhost.publish("subwatch.jobs", "embed.v1", properties, "{}").await;
-    eventually("it is buried", || async { cluster.store.dead_letters().await.unwrap() == 1 }).await;
-    let refused = cluster.json(&["dead", "requeue", "strange", "absent", "-o", "json"], &[3]).await;
+    eventually("it is recorded", || async { cluster.store.dead_letters().await.unwrap() == 1 }).await;
+    let refused = cluster.json(&["dead-letters", "requeue", "strange", "absent", "-o", "json"], &[3]).await;
     assert_eq!(refused["done"], json!(0));
     let reasons: Vec<&str> =
         refused["refused"].as_array().unwrap().iter().map(|r| r["reason"].as_str().unwrap()).collect();
     assert!(reasons[0].contains("no job of this program"), "{reasons:?}");
     assert!(reasons[1].contains("there is no dead letter 'absent'"), "{reasons:?}");
 
-    let nothing = cluster.cli(&["dead", "purge"]).await;
+    let nothing = cluster.cli(&["dead-letters", "purge"]).await;
     assert_eq!(nothing.status.code(), Some(2));
-    assert_eq!(cluster.cli(&["dead", "show", "absent"]).await.status.code(), Some(5));
+    assert_eq!(cluster.cli(&["dead-letters", "show", "absent"]).await.status.code(), Some(5));
     assert_eq!(dead(&cluster, &["purge", "strange"]).await["done"], json!(1));
     cluster.finish().await;
 }
@@ -233,7 +233,7 @@ async fn a_run_that_lost_a_job_is_resumed_to_the_same_bits() {
     .await;
     // A worker hands jobs of the run over to the dead: one of a step that is over, then one of this step.
     cluster.workers[0].pause();
-    let bury = async |version| {
+    let record_dead_letter = async |version| {
         let args = JobArgs::TrainEpoch(TrainEpochArgs {
             phase: Phase::Train,
             epoch: 3,
@@ -252,14 +252,14 @@ async fn a_run_that_lost_a_job_is_resumed_to_the_same_bits() {
         let body = serde_json::to_string(&args).unwrap();
         cluster.vhost.publish("subwatch.dead", "dead.v1", properties, &body).await;
     };
-    bury(1).await;
+    record_dead_letter(1).await;
     let version = || async { cluster.store.parameters(run).await.unwrap().map(|now| now.version) };
     // The step that the worker was stopped in may just have been over.
     while !cluster.submission(run).await.state.is_terminal() {
-        let buried = version().await.expect("the run goes on");
-        bury(buried).await;
+        let recorded = version().await.expect("the run goes on");
+        record_dead_letter(recorded).await;
         eventually("the run fails, or is at another step", || async {
-            cluster.submission(run).await.state.is_terminal() || version().await != Some(buried)
+            cluster.submission(run).await.state.is_terminal() || version().await != Some(recorded)
         })
         .await;
     }
@@ -297,7 +297,7 @@ async fn a_job_that_names_more_than_there_is_harms_nobody() {
             cluster.vhost.publish(exchange, "embed.v1", properties, body).await;
         }
     }
-    eventually("all four are buried", || async { cluster.store.dead_letters().await.unwrap() == 4 }).await;
+    eventually("all four are recorded", || async { cluster.store.dead_letters().await.unwrap() == 4 }).await;
     let letter = dead(&cluster, &["show", &named("subwatch.jobs", 0).to_string()]).await;
     let error = letter["error"].as_str().unwrap();
     assert!(error.contains("chunk.items is 4294967295: it must be between 1 and 1024"), "{error}");
@@ -316,7 +316,7 @@ async fn a_dataset_that_a_worker_does_not_see_is_waited_for() {
     std::fs::rename(&dataset, &aside).unwrap();
     cluster.workers[0].resume();
     eventually("the attempt is given up", || async {
-        let mark = cluster.store.job_mark(id, "0").await.unwrap();
+        let mark = cluster.store.job_status(id, "0").await.unwrap();
         mark.is_some_and(|mark| mark.history.iter().any(|m| m.error.contains("is the volume mounted")))
     })
     .await;

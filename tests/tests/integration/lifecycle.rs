@@ -2,12 +2,12 @@
 
 use common::{
     ids::SubmissionId,
-    store::{JobStatus, MarkState, RegisteredWorker, Store},
+    store::{JobState, JobStatus, RegisteredWorker, Store},
 };
 use tests::{
+    amqp_relay::AmqpRelay,
     cluster::{Cluster, eventually},
     process::Process,
-    relay::Relay,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -15,7 +15,7 @@ use tokio::{
 };
 
 /// A grace period that no test waits for.
-const LONG_GRACE: (&str, &str) = ("SUBWATCH_GRACE_SECONDS", "600");
+const LONG_GRACE: (&str, &str) = ("SUBWATCH_SHUTDOWN_GRACE_SECONDS", "600");
 
 #[tokio::test]
 async fn a_second_signal_ends_a_worker_at_once_and_another_does_its_jobs() {
@@ -27,23 +27,23 @@ async fn a_second_signal_ends_a_worker_at_once_and_another_does_its_jobs() {
     cluster.workers[0].resume();
     eventually("the worker is shown as draining", || async { states(&cluster).await == ["draining"] }).await;
     let shown = table_of_workers(&cluster).await;
-    assert!(shown.contains("draining") && shown.contains(&boot(&cluster.workers[0])), "{shown}");
+    assert!(shown.contains("draining") && shown.contains(&instance(&cluster.workers[0])), "{shown}");
 
     let status = cluster.workers[0].terminate().await;
     let log = cluster.workers[0].log();
     assert_eq!(status.code(), Some(1), "{status}: {log}");
     assert_eq!(log.matches("a second signal came before everything was finished;").count(), 1, "{log}");
-    let marks = cluster.store.job_marks(id).await.unwrap();
-    let released = marks.values().filter(|mark| mark.state == MarkState::Released).count();
+    let marks = cluster.store.job_statuses(id).await.unwrap();
+    let released = marks.values().filter(|mark| mark.state == JobState::Retryable).count();
     tests::say(&format!("a second signal: {released} jobs released, {held:?} were held at the first"));
     assert!(released > 0, "{marks:?}");
-    assert!(!marks.values().any(|mark| mark.state == MarkState::Started), "{marks:?}");
+    assert!(!marks.values().any(|mark| mark.state == JobState::Started), "{marks:?}");
     assert!(states(&cluster).await.is_empty(), "it has signed off");
 
     cluster.add_worker();
     let ended = cluster.ended(id).await;
     assert_eq!((ended.succeeded, ended.failed), (640, 0), "{ended:?}");
-    assert!(no_crashes(&cluster.store.job_marks(id).await.unwrap()));
+    assert!(no_crashes(&cluster.store.job_statuses(id).await.unwrap()));
     cluster.finish().await;
 }
 
@@ -57,15 +57,15 @@ async fn a_worker_that_is_told_to_stop_finishes_what_it_holds() {
     cluster.workers[0].resume();
     let status = cluster.workers[0].ended().await;
     assert!(status.success(), "{status}: {}", cluster.workers[0].log());
-    let marks = cluster.store.job_marks(id).await.unwrap();
-    let done = held.iter().filter(|name| marks[*name].state == MarkState::Done).count();
+    let marks = cluster.store.job_statuses(id).await.unwrap();
+    let done = held.iter().filter(|name| marks[*name].state == JobState::Done).count();
     assert_eq!(done, held.len(), "{held:?} were held: {marks:?}");
     assert!(!cluster.submission(id).await.state.is_terminal(), "there was nothing left to leave alone");
 
     cluster.add_worker();
     let ended = cluster.ended(id).await;
     assert_eq!((ended.succeeded, ended.failed), (640, 0), "{ended:?}");
-    assert!(no_crashes(&cluster.store.job_marks(id).await.unwrap()));
+    assert!(no_crashes(&cluster.store.job_statuses(id).await.unwrap()));
     cluster.finish().await;
 }
 
@@ -94,7 +94,7 @@ async fn a_second_signal_ends_a_draining_coordinator_at_once() {
 #[tokio::test]
 async fn a_worker_that_died_is_shown_as_lost() {
     let mut cluster = Cluster::start(2).await;
-    let dead = boot(&cluster.workers[0]);
+    let dead = instance(&cluster.workers[0]);
     cluster.workers[0].kill().await;
     eventually("one is lost and one is live", || async { states(&cluster).await == ["live", "lost"] }).await;
     let shown = table_of_workers(&cluster).await;
@@ -113,7 +113,8 @@ async fn a_worker_says_how_many_jobs_it_has_finished() {
     cluster.json(&["embed", &dataset, "-o", "json"], &[0]).await;
     eventually("three jobs are finished and none is held", || async {
         let workers = cluster.store.workers().await.unwrap();
-        let counts: Vec<_> = workers.iter().map(|w| (w.record.jobs_held, w.record.jobs_finished)).collect();
+        let counts: Vec<_> =
+            workers.iter().map(|w| (w.record.jobs_in_flight, w.record.jobs_finished)).collect();
         counts == [(Some(0), Some(3))]
     })
     .await;
@@ -159,7 +160,7 @@ async fn a_consumer_that_stays_deaf_is_reported_by_the_liveness_probe() {
 #[tokio::test]
 async fn a_worker_whose_model_hangs_ends_itself_and_leaves_the_marks() {
     let mut cluster = Cluster::start_with(0, &[("SUBWATCH_PREFETCH", "2".to_owned())]).await;
-    cluster.add_worker_with(&[("SUBWATCH_JOB_LIMIT_SECONDS", "40".to_owned())]);
+    cluster.add_worker_with(&[("SUBWATCH_JOB_TIMEOUT_SECONDS", "40".to_owned())]);
     cluster.wait_for_workers(1).await;
     // Twelve jobs: enough to be caught at one of them.
     let dataset = cluster.sample(768).await.display().to_string();
@@ -185,8 +186,8 @@ async fn a_worker_whose_model_hangs_ends_itself_and_leaves_the_marks() {
     let log = cluster.workers[0].log();
     assert_eq!(status.code(), Some(1), "{status}: {log}");
     assert!(log.contains("subwatch-worker: the model has been computing one batch for"), "{log}");
-    let marks = cluster.store.job_marks(id).await.unwrap();
-    let suspects: Vec<_> = marks.iter().filter(|(_, mark)| mark.state == MarkState::Started).collect();
+    let marks = cluster.store.job_statuses(id).await.unwrap();
+    let suspects: Vec<_> = marks.iter().filter(|(_, mark)| mark.state == JobState::Started).collect();
     tests::say(&format!("a hanging model: the worker ended, suspecting {suspects:?}"));
     assert!(!suspects.is_empty(), "{marks:?}");
     assert!(states(&cluster).await.is_empty(), "it has signed off");
@@ -194,7 +195,7 @@ async fn a_worker_whose_model_hangs_ends_itself_and_leaves_the_marks() {
     cluster.add_worker();
     let ended = cluster.ended(id).await;
     assert_eq!((ended.succeeded, ended.failed), (768, 0), "{ended:?}");
-    let after = cluster.store.job_marks(id).await.unwrap();
+    let after = cluster.store.job_statuses(id).await.unwrap();
     let crashed = after.values().filter(|mark| mark.crashes == 1).count();
     assert_eq!(crashed, suspects.len(), "each of them ran alone: {after:?}");
     cluster.finish().await;
@@ -205,9 +206,9 @@ async fn finished_jobs(store: &Store, id: SubmissionId) -> u32 {
 }
 
 /// A cluster whose only worker reaches RabbitMQ through a relay and answers probes.
-async fn behind_a_relay() -> (Cluster, Relay) {
+async fn behind_a_relay() -> (Cluster, AmqpRelay) {
     let mut cluster = Cluster::start(0).await;
-    let relay = Relay::start(&cluster.vhost.amqp_url()).await;
+    let relay = AmqpRelay::start(&cluster.vhost.amqp_url()).await;
     let settings =
         [("SUBWATCH_AMQP_URL", relay.url()), ("SUBWATCH_HEALTH_ADDRESS", "127.0.0.1:0".to_owned())];
     cluster.add_worker_with(&settings);
@@ -233,8 +234,8 @@ async fn table_of_workers(cluster: &Cluster) -> String {
     String::from_utf8(cluster.cli(&["workers"]).await.stdout).unwrap()
 }
 
-fn boot(worker: &Process) -> String {
-    worker.logged("worker consumes", "boot").unwrap().as_str().unwrap().to_owned()
+fn instance(worker: &Process) -> String {
+    worker.logged("worker consumes", "instance").unwrap().as_str().unwrap().to_owned()
 }
 
 fn no_crashes(marks: &std::collections::HashMap<String, JobStatus>) -> bool {

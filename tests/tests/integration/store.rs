@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use common::{
     digest::Digest,
-    ids::{BootId, SubmissionId},
+    ids::{InstanceId, SubmissionId},
     job::{
         discard::DiscardReason,
         outcome::{FailureReason, ItemFailure, ItemResult},
     },
     store::{
-        Claim, Company, DeadLetter, DeadPlace, Finish, Holder, JobRef, JobState, MarkState, NewSubmission,
-        NodeFinish, Opening, Parameters, Requeue, Start, State, Store, StoreConfig, StoreError,
-        SubmissionKind, Touch,
+        Claim, DeadLetter, DeadLetterCursor, Finish, Heartbeat, Holder, Isolation, JobEnd, JobRef, JobState,
+        NewSubmission, NodeFinish, Opening, Parameters, Requeue, Start, State, Store, StoreConfig,
+        StoreError, SubmissionKind,
     },
     training::tree::Node,
 };
@@ -24,7 +24,7 @@ const REST: Duration = Duration::from_secs(5);
 async fn store() -> Store {
     let url = Servers::from_environment().redis_url.as_str().into();
     let key_prefix = format!("store-{}:", SubmissionId::now());
-    Store::connect(&StoreConfig { url, authorities: None, key_prefix }).await.expect("Redis answers")
+    Store::connect(&StoreConfig { url, ca_certificates: None, key_prefix }).await.expect("Redis answers")
 }
 
 /// Makes an open submission of `jobs` jobs of two items each.
@@ -50,8 +50,8 @@ fn job(submission: SubmissionId, name: &str) -> JobRef<'_> {
     JobRef { submission, name, generation: 0 }
 }
 
-fn holder(boot: BootId) -> Holder<'static> {
-    Holder { boot, worker: "here:1" }
+fn holder(instance: InstanceId) -> Holder<'static> {
+    Holder { instance, worker: "here:1" }
 }
 
 fn embedded(cached: bool) -> ItemResult {
@@ -68,12 +68,12 @@ async fn an_outcome_is_applied_once_and_the_last_one_closes_the_submission() {
     let id = submission(&store, SubmissionKind::Embed, 2).await;
     let finish = |name: &'static str, results: Vec<(u64, ItemResult)>| {
         let store = store.clone();
-        async move { store.finish_job(job(id, name), JobState::Done, &results).await.unwrap() }
+        async move { store.finish_job(job(id, name), JobEnd::Done, &results).await.unwrap() }
     };
     assert_eq!(finish("0", vec![(0, embedded(false)), (1, embedded(true))]).await, Finish::Applied);
     assert_eq!(
         finish("0", vec![(0, failed()), (1, failed())]).await,
-        Finish::WithoutEffect("it is finished already")
+        Finish::Ignored("it is finished already")
     );
     assert_eq!(store.state(id).await.unwrap(), Some(State::Running));
     assert_eq!(finish("1", vec![(2, failed()), (3, embedded(false))]).await, Finish::Applied);
@@ -84,7 +84,7 @@ async fn an_outcome_is_applied_once_and_the_last_one_closes_the_submission() {
     assert!(record.finished_ms.is_some());
     let results = store.results(id, 0, 4).await.unwrap();
     assert_eq!(results[0], Some(embedded(false)));
-    assert_eq!(finish("1", vec![(2, failed())]).await, Finish::WithoutEffect("its submission is closed"));
+    assert_eq!(finish("1", vec![(2, failed())]).await, Finish::Ignored("its submission is closed"));
 }
 
 #[tokio::test]
@@ -92,11 +92,11 @@ async fn an_item_resolved_by_an_earlier_attempt_is_not_counted_again() {
     let store = store().await;
     let id = submission(&store, SubmissionKind::Embed, 2).await;
     store
-        .finish_job(job(id, "0"), JobState::Done, &[(0, embedded(false)), (1, embedded(false))])
+        .finish_job(job(id, "0"), JobEnd::Done, &[(0, embedded(false)), (1, embedded(false))])
         .await
         .unwrap();
     // Job 1 claims item 1 as well: the first result stands.
-    store.finish_job(job(id, "1"), JobState::Done, &[(1, failed()), (2, embedded(false))]).await.unwrap();
+    store.finish_job(job(id, "1"), JobEnd::Done, &[(1, failed()), (2, embedded(false))]).await.unwrap();
     let record = store.submission(id).await.unwrap().unwrap();
     assert_eq!((record.succeeded, record.failed), (3, 0));
 }
@@ -107,11 +107,14 @@ async fn a_job_of_a_submission_that_is_gone_has_no_effect() {
     let id = SubmissionId::now();
     let gone = "its submission is gone";
     assert_eq!(
-        store.start_job(job(id, "0"), holder(BootId::random()), false, Company::Shared, None).await.unwrap(),
+        store
+            .start_job(job(id, "0"), holder(InstanceId::random()), false, Isolation::Shared, None)
+            .await
+            .unwrap(),
         Start::Skip(gone)
     );
-    let finish = store.finish_job(job(id, "0"), JobState::Done, &[(0, embedded(false))]).await.unwrap();
-    assert_eq!(finish, Finish::WithoutEffect(gone));
+    let finish = store.finish_job(job(id, "0"), JobEnd::Done, &[(0, embedded(false))]).await.unwrap();
+    assert_eq!(finish, Finish::Ignored(gone));
     assert!(store.submission(id).await.unwrap().is_none(), "nothing is recreated");
 }
 
@@ -122,17 +125,20 @@ async fn only_deaths_while_alone_make_a_job_poison() {
     let start = |redelivered, company| {
         let store = store.clone();
         async move {
-            store.start_job(job(id, "0"), holder(BootId::random()), redelivered, company, None).await.unwrap()
+            store
+                .start_job(job(id, "0"), holder(InstanceId::random()), redelivered, company, None)
+                .await
+                .unwrap()
         }
     };
-    let (shared, alone) = (Company::Shared, Company::Alone);
+    let (shared, alone) = (Isolation::Shared, Isolation::Exclusive);
     assert_eq!(start(false, shared).await, Start::Run);
     // A duplicate that was published twice is no crash.
     assert_eq!(start(false, shared).await, Start::Run);
     for crashes in 1..=3 {
         // However many processes die while the job waits for its turn there, none of them is its fault.
         for _ in 0..5 {
-            assert_eq!(start(true, shared).await, Start::RunAlone { crashes });
+            assert_eq!(start(true, shared).await, Start::RunExclusive { crashes });
         }
         assert_eq!(start(false, alone).await, Start::Run);
     }
@@ -140,9 +146,9 @@ async fn only_deaths_while_alone_make_a_job_poison() {
     assert_eq!(
         start(true, shared).await,
         Start::Poison { crashes: 4 },
-        "the verdict stands until it is buried"
+        "the verdict stands until it is recorded"
     );
-    store.finish_job(job(id, "0"), JobState::Dead, &[(0, failed()), (1, failed())]).await.unwrap();
+    store.finish_job(job(id, "0"), JobEnd::Discarded, &[(0, failed()), (1, failed())]).await.unwrap();
     assert_eq!(start(true, shared).await, Start::Skip("it is finished already"));
 }
 
@@ -151,12 +157,12 @@ async fn a_released_job_is_no_crash() {
     let store = store().await;
     let id = submission(&store, SubmissionKind::Embed, 1).await;
     for _ in 0..6 {
-        let boot = BootId::random();
+        let instance = InstanceId::random();
         assert_eq!(
-            store.start_job(job(id, "0"), holder(boot), true, Company::Shared, None).await.unwrap(),
+            store.start_job(job(id, "0"), holder(instance), true, Isolation::Shared, None).await.unwrap(),
             Start::Run
         );
-        store.release_job(job(id, "0"), boot).await.unwrap();
+        store.release_job(job(id, "0"), instance).await.unwrap();
     }
 }
 
@@ -175,12 +181,12 @@ async fn answers_to_an_older_version_have_no_effect_and_differing_ones_are_repor
         async move { store.finish_node(run, "job", version, node, bytes).await.unwrap() }
     };
     assert_eq!(answer(1, b"sum").await, NodeFinish::Applied);
-    assert_eq!(answer(1, b"sum").await, NodeFinish::WithoutEffect("it is finished already"));
+    assert_eq!(answer(1, b"sum").await, NodeFinish::Ignored("it is finished already"));
     assert_eq!(answer(1, b"mus").await, NodeFinish::Conflict);
     assert_eq!(store.nodes(run, 1, &[node]).await.unwrap().unwrap()[&node], b"sum");
     assert_eq!(store.nodes(run, 2, &[node]).await.unwrap(), None, "answers to another version are nobody's");
     put(2).await;
-    assert_eq!(answer(1, b"sum").await, NodeFinish::WithoutEffect("it is of another generation or version"));
+    assert_eq!(answer(1, b"sum").await, NodeFinish::Ignored("it is of another generation or version"));
     assert!(store.nodes(run, 2, &[node]).await.unwrap().unwrap().is_empty());
     assert_eq!(store.parameters(run).await.unwrap().unwrap().version, 2);
 }
@@ -207,33 +213,38 @@ async fn submissions_are_listed_newest_first_in_pages() {
 async fn an_attempt_that_stops_half_way_keeps_what_it_resolved_and_why_it_stopped() {
     let store = store().await;
     let id = submission(&store, SubmissionKind::Embed, 1).await;
-    let boot = BootId::random();
-    store.start_job(job(id, "0"), holder(boot), false, Company::Shared, None).await.unwrap();
+    let instance = InstanceId::random();
+    store.start_job(job(id, "0"), holder(instance), false, Isolation::Shared, None).await.unwrap();
     let suspend = |error: &'static str, results: Vec<(u64, ItemResult)>| {
         let store = store.clone();
-        async move { store.suspend_job(job(id, "0"), holder(boot), error, REST, &results).await.unwrap() }
+        async move {
+            store.record_failed_attempt(job(id, "0"), holder(instance), error, REST, &results).await.unwrap()
+        }
     };
     assert_eq!(suspend("the disk is slow", vec![(1, embedded(false))]).await, Finish::Applied);
     assert_eq!(suspend("the disk is slow", vec![(1, embedded(false))]).await, Finish::Applied);
     let record = store.submission(id).await.unwrap().unwrap();
     assert_eq!((record.state, record.succeeded, record.jobs_finished), (State::Running, 1, 0));
-    let mark = store.job_mark(id, "0").await.unwrap().unwrap();
-    assert_eq!((mark.state, mark.history.len()), (MarkState::Released, 2));
+    let mark = store.job_status(id, "0").await.unwrap().unwrap();
+    assert_eq!((mark.state, mark.history.len()), (JobState::Retryable, 2));
     assert_eq!(mark.history[0].error, "the disk is slow");
     assert_eq!(mark.history[0].worker.as_deref(), Some("here:1"));
     assert_eq!(
-        store.start_job(job(id, "0"), holder(BootId::random()), true, Company::Shared, None).await.unwrap(),
+        store
+            .start_job(job(id, "0"), holder(InstanceId::random()), true, Isolation::Shared, None)
+            .await
+            .unwrap(),
         Start::Run,
         "it killed nobody"
     );
     for _ in 0..40 {
         suspend("again", Vec::new()).await;
     }
-    assert_eq!(store.job_mark(id, "0").await.unwrap().unwrap().history.len(), 20, "history is bounded");
-    store.finish_job(job(id, "0"), JobState::Done, &[(0, failed()), (1, failed())]).await.unwrap();
+    assert_eq!(store.job_status(id, "0").await.unwrap().unwrap().history.len(), 20, "history is bounded");
+    store.finish_job(job(id, "0"), JobEnd::Done, &[(0, failed()), (1, failed())]).await.unwrap();
     let record = store.submission(id).await.unwrap().unwrap();
     assert_eq!((record.state, record.succeeded, record.failed), (State::CompletedWithErrors, 1, 1));
-    assert_eq!(suspend("late", Vec::new()).await, Finish::WithoutEffect("its submission is closed"));
+    assert_eq!(suspend("late", Vec::new()).await, Finish::Ignored("its submission is closed"));
 }
 
 #[tokio::test]
@@ -242,38 +253,44 @@ async fn a_requeued_job_heals_what_its_death_failed_and_outlives_its_former_self
     let id = submission(&store, SubmissionKind::Embed, 2).await;
     let unresolved = |reason| ItemResult::Failed(ItemFailure::new(reason, "the job died"));
     store
-        .finish_job(job(id, "1"), JobState::Done, &[(2, embedded(false)), (3, embedded(false))])
+        .finish_job(job(id, "1"), JobEnd::Done, &[(2, embedded(false)), (3, embedded(false))])
         .await
         .unwrap();
     // Item 0 was found to be bad before the job died; item 1 was never resolved.
-    let boot = BootId::random();
-    store.start_job(job(id, "0"), holder(boot), false, Company::Shared, None).await.unwrap();
-    store.suspend_job(job(id, "0"), holder(boot), "later", REST, &[(0, failed())]).await.unwrap();
+    let instance = InstanceId::random();
+    store.start_job(job(id, "0"), holder(instance), false, Isolation::Shared, None).await.unwrap();
+    store
+        .record_failed_attempt(job(id, "0"), holder(instance), "later", REST, &[(0, failed())])
+        .await
+        .unwrap();
     let died = unresolved(FailureReason::Discarded);
-    store.finish_job(job(id, "0"), JobState::Dead, &[(0, died.clone()), (1, died)]).await.unwrap();
+    store.finish_job(job(id, "0"), JobEnd::Discarded, &[(0, died.clone()), (1, died)]).await.unwrap();
     let record = store.submission(id).await.unwrap().unwrap();
     assert_eq!((record.state, record.succeeded, record.failed), (State::CompletedWithErrors, 2, 2));
 
     let requeue = || async { store.requeue_job(id, "0", 0..2).await.unwrap() };
-    assert_eq!(requeue().await, Requeue::Requeued { generation: 1, healed: 1 });
-    assert_eq!(requeue().await, Requeue::NotDead { generation: 1 });
-    assert_eq!(store.requeue_job(id, "1", 2..4).await.unwrap(), Requeue::NotDead { generation: 0 });
+    assert_eq!(requeue().await, Requeue::Requeued { generation: 1, restored_items: 1 });
+    assert_eq!(requeue().await, Requeue::NotDiscarded { generation: 1 });
+    assert_eq!(store.requeue_job(id, "1", 2..4).await.unwrap(), Requeue::NotDiscarded { generation: 0 });
     let record = store.submission(id).await.unwrap().unwrap();
     assert_eq!((record.state, record.failed, record.jobs_finished), (State::Running, 1, 1));
     assert_eq!(record.finished_ms, None);
 
     let stale = "it is of another generation or version";
     assert_eq!(
-        store.start_job(job(id, "0"), holder(boot), true, Company::Shared, None).await.unwrap(),
+        store.start_job(job(id, "0"), holder(instance), true, Isolation::Shared, None).await.unwrap(),
         Start::Skip(stale)
     );
     assert_eq!(
-        store.finish_job(job(id, "0"), JobState::Done, &[(1, failed())]).await.unwrap(),
-        Finish::WithoutEffect(stale)
+        store.finish_job(job(id, "0"), JobEnd::Done, &[(1, failed())]).await.unwrap(),
+        Finish::Ignored(stale)
     );
     let again = JobRef { generation: 1, ..job(id, "0") };
-    assert_eq!(store.start_job(again, holder(boot), true, Company::Shared, None).await.unwrap(), Start::Run);
-    store.finish_job(again, JobState::Done, &[(1, embedded(false))]).await.unwrap();
+    assert_eq!(
+        store.start_job(again, holder(instance), true, Isolation::Shared, None).await.unwrap(),
+        Start::Run
+    );
+    store.finish_job(again, JobEnd::Done, &[(1, embedded(false))]).await.unwrap();
     let record = store.submission(id).await.unwrap().unwrap();
     assert_eq!((record.state, record.succeeded, record.failed), (State::CompletedWithErrors, 3, 1));
 
@@ -289,53 +306,53 @@ async fn a_generation_that_was_never_given_out_changes_nothing() {
     let id = submission(&store, SubmissionKind::Embed, 2).await;
     let later = JobRef { generation: 1, ..job(id, "0") };
     let skipped = Start::Skip("it is of another generation or version");
-    let start = || store.start_job(later, holder(BootId::random()), false, Company::Shared, None);
+    let start = || store.start_job(later, holder(InstanceId::random()), false, Isolation::Shared, None);
     assert_eq!(start().await.unwrap(), skipped, "nothing is known of the job");
 
     // As after the loss of what Redis had not written yet: the requeued job is out, its requeueing is forgotten.
-    store.finish_job(job(id, "0"), JobState::Dead, &[(0, failed()), (1, failed())]).await.unwrap();
+    store.finish_job(job(id, "0"), JobEnd::Discarded, &[(0, failed()), (1, failed())]).await.unwrap();
     assert_eq!(start().await.unwrap(), skipped);
-    let finished = store.finish_job(later, JobState::Done, &[(0, embedded(false))]).await.unwrap();
-    assert!(matches!(finished, Finish::WithoutEffect(_)), "{finished:?}");
+    let finished = store.finish_job(later, JobEnd::Done, &[(0, embedded(false))]).await.unwrap();
+    assert!(matches!(finished, Finish::Ignored(_)), "{finished:?}");
     let record = store.submission(id).await.unwrap().unwrap();
     assert_eq!((record.state, record.failed, record.jobs_finished), (State::Running, 2, 1));
-    let beyond = store.finish_job(job(id, "2"), JobState::Dead, &[(4, failed())]).await.unwrap();
-    assert!(matches!(beyond, Finish::WithoutEffect(_)), "there is no such job: {beyond:?}");
+    let beyond = store.finish_job(job(id, "2"), JobEnd::Discarded, &[(4, failed())]).await.unwrap();
+    assert!(matches!(beyond, Finish::Ignored(_)), "there is no such job: {beyond:?}");
 }
 
 #[tokio::test]
 async fn a_worker_that_only_lost_its_connection_is_acquitted() {
     let store = store().await;
     let id = submission(&store, SubmissionKind::Embed, 1).await;
-    let boots = [(); 3].map(|()| BootId::random());
-    let start = |boot, company| store.start_job(job(id, "0"), holder(boot), true, company, None);
+    let instances = [(); 3].map(|()| InstanceId::random());
+    let start = |instance, company| store.start_job(job(id, "0"), holder(instance), true, company, None);
     let crashes = || async {
-        let mark = store.job_mark(id, "0").await.unwrap().unwrap();
-        (mark.crashes, mark.alone_crashes)
+        let mark = store.job_status(id, "0").await.unwrap().unwrap();
+        (mark.crashes, mark.exclusive_crashes)
     };
-    assert_eq!(start(boots[0], Company::Shared).await.unwrap(), Start::Run);
-    assert_eq!(start(boots[1], Company::Shared).await.unwrap(), Start::RunAlone { crashes: 1 });
-    assert_eq!(start(boots[1], Company::Alone).await.unwrap(), Start::Run);
-    assert_eq!(start(boots[2], Company::Shared).await.unwrap(), Start::RunAlone { crashes: 2 });
+    assert_eq!(start(instances[0], Isolation::Shared).await.unwrap(), Start::Run);
+    assert_eq!(start(instances[1], Isolation::Shared).await.unwrap(), Start::RunExclusive { crashes: 1 });
+    assert_eq!(start(instances[1], Isolation::Exclusive).await.unwrap(), Start::Run);
+    assert_eq!(start(instances[2], Isolation::Shared).await.unwrap(), Start::RunExclusive { crashes: 2 });
     assert_eq!(crashes().await, (2, 1));
     // Both work on and say so, in whatever order; once each.
-    for boot in [boots[1], boots[0], boots[1], boots[0], boots[2]] {
-        store.touch_job(job(id, "0"), boot, None).await.unwrap();
+    for instance in [instances[1], instances[0], instances[1], instances[0], instances[2]] {
+        store.heartbeat_job(job(id, "0"), instance, None).await.unwrap();
     }
     assert_eq!(crashes().await, (0, 0));
-    assert_eq!(start(boots[0], Company::Shared).await.unwrap(), Start::Run);
+    assert_eq!(start(instances[0], Isolation::Shared).await.unwrap(), Start::Run);
 }
 
 #[tokio::test]
 async fn a_job_past_its_deadline_is_not_started_and_not_held() {
     let store = store().await;
     let id = submission(&store, SubmissionKind::Embed, 1).await;
-    let (boot, now_ms) = (BootId::random(), store.now_ms().await.unwrap());
+    let (instance, now_ms) = (InstanceId::random(), store.now_ms().await.unwrap());
     let start = |deadline_ms| {
         let store = store.clone();
         async move {
             store
-                .start_job(job(id, "0"), holder(boot), false, Company::Shared, Some(deadline_ms))
+                .start_job(job(id, "0"), holder(instance), false, Isolation::Shared, Some(deadline_ms))
                 .await
                 .unwrap()
         }
@@ -344,20 +361,20 @@ async fn a_job_past_its_deadline_is_not_started_and_not_held() {
     assert_eq!(start(now_ms + 3_600_000).await, Start::Run);
     let touch = |deadline_ms| {
         let store = store.clone();
-        async move { store.touch_job(job(id, "0"), boot, deadline_ms).await.unwrap() }
+        async move { store.heartbeat_job(job(id, "0"), instance, deadline_ms).await.unwrap() }
     };
-    assert_eq!(touch(None).await, Touch::Held);
-    assert_eq!(touch(Some(now_ms + 3_600_000)).await, Touch::Held);
-    assert_eq!(touch(Some(now_ms - 1)).await, Touch::Expired);
+    assert_eq!(touch(None).await, Heartbeat::Open);
+    assert_eq!(touch(Some(now_ms + 3_600_000)).await, Heartbeat::Open);
+    assert_eq!(touch(Some(now_ms - 1)).await, Heartbeat::Expired);
     store.close_submission(id, State::Cancelled, None, false).await.unwrap();
-    assert_eq!(touch(None).await, Touch::Closed);
+    assert_eq!(touch(None).await, Heartbeat::Closed);
 }
 
 #[tokio::test]
 async fn one_coordinator_leads_and_what_a_replaced_one_writes_has_no_effect() {
     let store = store().await;
     let id = submission(&store, SubmissionKind::Train, 0).await;
-    let (first, second) = (BootId::random(), BootId::random());
+    let (first, second) = (InstanceId::random(), InstanceId::random());
     let ttl = Duration::from_millis(200);
     let token =
         store.acquire_lease(first, Duration::from_secs(60)).await.unwrap().expect("nobody else leads");
@@ -379,7 +396,7 @@ async fn one_coordinator_leads_and_what_a_replaced_one_writes_has_no_effect() {
     assert!(matches!(old.put_document(id, "checkpoint", &2).await, Err(StoreError::Replaced)));
     assert!(matches!(old.put_parameters(id, &parameters).await, Err(StoreError::Replaced)));
     assert!(matches!(old.set_published(id, 7).await, Err(StoreError::Replaced)));
-    assert!(matches!(old.forget_run_state(id).await, Err(StoreError::Replaced)));
+    assert!(matches!(old.delete_run_state(id).await, Err(StoreError::Replaced)));
     assert!(matches!(old.take_over(id).await, Err(StoreError::Replaced)));
     let closed = old.close_submission(id, State::Succeeded, None, true).await;
     assert!(matches!(closed, Err(StoreError::Replaced)));
@@ -426,7 +443,7 @@ async fn dead_letters_are_read_in_pages_oldest_first() {
     }
     let (mut ids, mut after, mut pages) = (Vec::new(), None, 0);
     loop {
-        let (page, next) = store.dead_page(after.as_ref(), 2).await.unwrap();
+        let (page, next) = store.dead_letter_page(after.as_ref(), 2).await.unwrap();
         ids.extend(page.into_iter().map(|letter| letter.id));
         pages += 1;
         after = next;
@@ -437,9 +454,9 @@ async fn dead_letters_are_read_in_pages_oldest_first() {
     ids.sort();
     assert_eq!((ids.join(""), pages), ("abcde".to_owned(), 3));
     let letter = store.dead_letter("c").await.unwrap().unwrap();
-    let place = DeadPlace { recorded_ms: letter.recorded_ms, id: letter.id.clone() };
+    let place = DeadLetterCursor { recorded_ms: letter.recorded_ms, id: letter.id.clone() };
     // One that died again since is another letter.
-    let earlier = DeadPlace { recorded_ms: letter.recorded_ms - 1, ..place.clone() };
+    let earlier = DeadLetterCursor { recorded_ms: letter.recorded_ms - 1, ..place.clone() };
     assert!(!store.remove_dead_letter(&earlier).await.unwrap());
     assert!(store.remove_dead_letter(&place).await.unwrap());
     assert!(!store.remove_dead_letter(&place).await.unwrap());

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use common::{
-    broker::{BrokerConfig, Consumer, DeadNote, Delivery, Publisher, Subscription},
+    broker::{BrokerConfig, Consumer, DeadLetterInfo, Delivery, Publisher, Subscription},
     ids::SubmissionId,
     job::discard::DiscardReason,
     store::State,
-    topology::{Route, Tier},
+    topology::{DelayTier, Route},
 };
 use serde_json::{Value, json};
 use tests::{
@@ -50,12 +50,12 @@ async fn a_traceparent_reaches_the_jobs_and_stays_through_retry_and_requeue() {
     assert_eq!((job.submission, job.traceparent.as_deref()), (id, Some(TRACEPARENT)));
 
     job.attempt += 1;
-    publisher.delay(&job, Tier::OneSecond, &published.routing_key).await.unwrap();
+    publisher.delay(&job, DelayTier::OneSecond, &published.routing_key).await.unwrap();
     published.ack().await.unwrap();
     let retried = next(&mut consumer).await;
     assert_eq!(retried.job.as_ref(), Ok(&job));
 
-    let note = DeadNote {
+    let note = DeadLetterInfo {
         reason: DiscardReason::Attempts,
         error: "out of attempts".to_owned(),
         worker: None,
@@ -66,7 +66,7 @@ async fn a_traceparent_reaches_the_jobs_and_stays_through_retry_and_requeue() {
     assert_eq!(cluster.ended(id).await.failed, 20);
     eventually("the dead letter is listed", || async { cluster.store.dead_letters().await.unwrap() == 1 })
         .await;
-    cluster.json(&["dead", "requeue", "--submission", &id.to_string(), "-o", "json"], &[0]).await;
+    cluster.json(&["dead-letters", "requeue", "--submission", &id.to_string(), "-o", "json"], &[0]).await;
     let requeued = next(&mut consumer).await;
     let job = requeued.job.as_ref().unwrap();
     assert_eq!((job.generation, job.traceparent.as_deref()), (1, Some(TRACEPARENT)));

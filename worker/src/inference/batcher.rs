@@ -20,10 +20,10 @@ use tokio::sync::{mpsc, oneshot};
 use super::stopwatch::Stopwatch;
 use crate::model::BATCH;
 
-/// How long a batch waits for announced images.
+/// How long a batch waits for expected images.
 const LINGER: Duration = Duration::from_millis(20);
 /// How often it looks for them.
-const LOOK_EVERY: Duration = Duration::from_micros(500);
+const CHECK_MODEL_EVERY: Duration = Duration::from_micros(500);
 /// Images waiting for the device at most.
 const WAITING: usize = 4 * BATCH;
 
@@ -48,7 +48,7 @@ pub(super) struct Request {
 #[derive(Clone)]
 pub struct Embedder {
     requests: mpsc::Sender<Request>,
-    announced: Arc<AtomicUsize>,
+    expected: Arc<AtomicUsize>,
     computing: Stopwatch,
     space: Space,
 }
@@ -56,12 +56,12 @@ pub struct Embedder {
 /// The other end of an [`Embedder`]: the batches to compute.
 pub(super) struct Batches {
     requests: mpsc::Receiver<Request>,
-    announced: Arc<AtomicUsize>,
+    expected: Arc<AtomicUsize>,
 }
 
 /// Images that a caller is going to bring. What is left of it when it is dropped is taken back.
-pub struct Announcement {
-    announced: Arc<AtomicUsize>,
+pub struct ExpectedItems {
+    expected: Arc<AtomicUsize>,
     left: usize,
 }
 
@@ -69,9 +69,9 @@ pub struct Announcement {
 /// one is computed.
 pub(super) fn connect(space: Space, computing: Stopwatch) -> (Embedder, Batches) {
     let (sender, requests) = mpsc::channel(WAITING);
-    let announced = Arc::new(AtomicUsize::new(0));
-    let embedder = Embedder { requests: sender, announced: announced.clone(), computing, space };
-    (embedder, Batches { requests, announced })
+    let expected = Arc::new(AtomicUsize::new(0));
+    let embedder = Embedder { requests: sender, expected: expected.clone(), computing, space };
+    (embedder, Batches { requests, expected })
 }
 
 impl Embedder {
@@ -87,9 +87,9 @@ impl Embedder {
 
     /// Says that `images` are going to come, until they are settled.
     #[must_use]
-    pub fn announce(&self, images: usize) -> Announcement {
-        self.announced.fetch_add(images, Ordering::Relaxed);
-        Announcement { announced: self.announced.clone(), left: images }
+    pub fn expect_items(&self, images: usize) -> ExpectedItems {
+        self.expected.fetch_add(images, Ordering::Relaxed);
+        ExpectedItems { expected: self.expected.clone(), left: images }
     }
 
     /// How long the current batch has been running; `None` while the device is free.
@@ -119,10 +119,8 @@ impl Batches {
             match self.requests.try_recv() {
                 Ok(request) if request.answer.is_closed() => {}
                 Ok(request) => batch.push(request),
-                Err(_)
-                    if self.announced.load(Ordering::Relaxed) > batch.len() && Instant::now() < full_by =>
-                {
-                    thread::sleep(LOOK_EVERY);
+                Err(_) if self.expected.load(Ordering::Relaxed) > batch.len() && Instant::now() < full_by => {
+                    thread::sleep(CHECK_MODEL_EVERY);
                 }
                 Err(_) => break,
             }
@@ -131,18 +129,18 @@ impl Batches {
     }
 }
 
-impl Announcement {
+impl ExpectedItems {
     /// One of the images has its embedding, or will not come.
-    pub fn settle_one(&mut self) {
+    pub fn resolve_one(&mut self) {
         if self.left > 0 {
             self.left -= 1;
-            self.announced.fetch_sub(1, Ordering::Relaxed);
+            self.expected.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
-impl Drop for Announcement {
+impl Drop for ExpectedItems {
     fn drop(&mut self) {
-        self.announced.fetch_sub(self.left, Ordering::Relaxed);
+        self.expected.fetch_sub(self.left, Ordering::Relaxed);
     }
 }

@@ -13,7 +13,7 @@ mod reading;
 mod stopwatch;
 
 pub use self::{
-    batcher::{Announcement, EmbedError, Embedder},
+    batcher::{EmbedError, Embedder, ExpectedItems},
     device_thread::Model,
     pipeline::{Embedded, Pipeline},
 };

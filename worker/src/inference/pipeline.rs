@@ -20,7 +20,7 @@ use url::Url;
 
 use super::{
     batcher::Embedder,
-    reading::{GROUP_ITEMS, Image, ItemError, Reader, Underway, groups},
+    reading::{GROUP_ITEMS, Image, InProgress, ItemError, Reader, groups},
 };
 use crate::outcome::{JobError, Outcome};
 
@@ -79,7 +79,7 @@ impl Pipeline {
         let files = chunk.dataset.as_ref().map(Files::open).transpose();
         let files = files.map_err(|error| JobError::Permanent(error.to_string()))?;
         let wanted = items.len();
-        let mut announced = self.embedder.announce(wanted);
+        let mut expected = self.embedder.expect_items(wanted);
         let mut embedded = stream::iter(groups(items))
             .map(|group| self.reader.read(files.as_ref(), group))
             .buffer_unordered(WINDOW / GROUP_ITEMS)
@@ -90,8 +90,8 @@ impl Pipeline {
             .boxed();
         let mut results = Vec::with_capacity(wanted);
         let (mut fresh, mut named, mut later) = (Vec::new(), Vec::new(), None);
-        while let Some(Underway { index, item, state }) = embedded.next().await {
-            announced.settle_one();
+        while let Some(InProgress { index, item, state }) = embedded.next().await {
+            expected.resolve_one();
             match state {
                 Ok(embedded) => {
                     let entry = |dataset| (embedded.sha256, catalogue_entry(dataset, item));
@@ -123,13 +123,16 @@ impl Pipeline {
     }
 
     /// Finds the embeddings that the store has, in one round trip.
-    async fn look_up(&self, mut images: Vec<Underway<Image>>) -> Vec<(Underway<Image>, Option<Embedding>)> {
+    async fn look_up(
+        &self,
+        mut images: Vec<InProgress<Image>>,
+    ) -> Vec<(InProgress<Image>, Option<Embedding>)> {
         let digests: Vec<Digest> =
             images.iter().filter_map(|image| image.state.as_ref().ok()).map(|image| image.sha256).collect();
         match self.store.embeddings(self.space(), &digests).await {
             Ok(found) => {
                 let mut found = found.into_iter();
-                let with_embedding = |image: Underway<Image>| {
+                let with_embedding = |image: InProgress<Image>| {
                     let known = if image.state.is_ok() { found.next().flatten() } else { None };
                     (image, known)
                 };
@@ -145,14 +148,14 @@ impl Pipeline {
         }
     }
 
-    async fn embed_image(&self, image: Underway<Image>, known: Option<Embedding>) -> Underway<Embedded> {
-        let Underway { index, item, state } = image;
+    async fn embed_image(&self, image: InProgress<Image>, known: Option<Embedding>) -> InProgress<Embedded> {
+        let InProgress { index, item, state } = image;
         let state = match (state, known) {
             (Err(error), _) => Err(error),
             (Ok(image), Some(embedding)) => Ok(Embedded { sha256: image.sha256, cached: true, embedding }),
             (Ok(image), None) => self.compute(image).await,
         };
-        Underway { index, item, state }
+        InProgress { index, item, state }
     }
 
     async fn compute(&self, image: Image) -> Result<Embedded, ItemError> {

@@ -35,7 +35,7 @@ const IMAGE_MEMORY_BYTES: u64 = 512 << 20;
 pub(super) type IndexedItem = (u64, ManifestItem);
 
 /// An item in progress.
-pub(super) struct Underway<T> {
+pub(super) struct InProgress<T> {
     pub(super) index: u64,
     pub(super) item: ManifestItem,
     pub(super) state: Result<T, ItemError>,
@@ -106,7 +106,11 @@ impl Reader {
     }
 
     /// Reads and hashes the images of a group: files of a dataset, or uploads.
-    pub(super) async fn read(&self, files: Option<&Files>, group: Vec<IndexedItem>) -> Vec<Underway<Image>> {
+    pub(super) async fn read(
+        &self,
+        files: Option<&Files>,
+        group: Vec<IndexedItem>,
+    ) -> Vec<InProgress<Image>> {
         let bytes = group.iter().map(|(_, item)| item.bytes).sum();
         let memory = Arc::new(self.memory.acquire(bytes).await);
         let read = match files {
@@ -122,7 +126,7 @@ impl Reader {
         };
         let image = |((index, item), read): (IndexedItem, Result<Bytes, ItemError>)| {
             let state = read.and_then(|bytes| check_image(&item, bytes, &memory));
-            Underway { index, item, state }
+            InProgress { index, item, state }
         };
         group.into_iter().zip(read).map(image).collect()
     }

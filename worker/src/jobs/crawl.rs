@@ -22,7 +22,7 @@ pub(super) async fn run(worker: &Worker, job: &Envelope, args: &CrawlArgs) -> Re
         store: &worker.store,
         web: &worker.web,
         decoder: &worker.decoder,
-        job_limit: worker.job_limit,
+        job_timeout: worker.job_timeout,
         job: JobRef { submission: job.submission, name: &job.args.name(), generation: job.generation },
         args,
         is_last: job.attempt >= job.max_attempts,
@@ -30,7 +30,7 @@ pub(super) async fn run(worker: &Worker, job: &Envelope, args: &CrawlArgs) -> Re
     let result = match crawl.run().await {
         Ok(crawled) => ItemResult::Crawled(crawled),
         Err(CrawlError::Item(failure)) => ItemResult::Failed(failure),
-        Err(CrawlError::Rest(pause)) => return Ok(Outcome::Pause(pause)),
+        Err(CrawlError::Rest(pause)) => return Ok(Outcome::Snooze(pause)),
         Err(CrawlError::Storage(error) | CrawlError::Retryable(error)) => {
             return Err(JobError::Retryable(error));
         }

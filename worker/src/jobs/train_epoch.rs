@@ -23,7 +23,7 @@ pub(super) async fn run(
     run: SubmissionId,
     args: &TrainEpochArgs,
 ) -> Result<Outcome, JobError> {
-    const STALE: Outcome = Outcome::WithoutEffect("a newer version of it exists");
+    const STALE: Outcome = Outcome::Ignored("a newer version of it exists");
     // The version first: where the store holds it, it holds the run's data, which was put there before.
     let Some(parameters) = worker.store.parameters(run).await? else { return Ok(STALE) };
     if parameters.version != args.version {

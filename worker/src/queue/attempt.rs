@@ -7,7 +7,7 @@ use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
 
 use common::{
     job::{discard::DiscardReason, envelope::Envelope, outcome::EXPIRED},
-    store::Touch,
+    store::Heartbeat,
 };
 use futures::FutureExt;
 
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How often a job in progress is touched.
-const TOUCH_EVERY: Duration = Duration::from_secs(2);
+const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
 
 /// Works on a job to its end. `repeated` says that it may have been worked on before. Dropping the future gives
 /// the job up, except for what runs on other threads.
@@ -27,8 +27,8 @@ pub(super) async fn run(worker: &Worker, job: &Envelope, repeated: bool) -> Outc
     loop {
         let ended = tokio::select! {
             ended = AssertUnwindSafe(jobs::run(worker, job, repeated)).catch_unwind() => ended,
-            outcome = keep_touching(JobRecord::new(worker, job)) => return outcome,
-            () = tokio::time::sleep(worker.job_limit) => return Outcome::OverTime,
+            outcome = send_heartbeats(JobRecord::new(worker, job)) => return outcome,
+            () = tokio::time::sleep(worker.job_timeout) => return Outcome::TimedOut,
         };
         match ended {
             Ok(Ok(outcome)) => return outcome,
@@ -44,13 +44,13 @@ pub(super) async fn run(worker: &Worker, job: &Envelope, repeated: bool) -> Outc
 }
 
 /// Touches a job for as long as its result is wanted; what it resolved after that would have no effect.
-async fn keep_touching(job: JobRecord<'_>) -> Outcome {
+async fn send_heartbeats(job: JobRecord<'_>) -> Outcome {
     loop {
-        tokio::time::sleep(TOUCH_EVERY).await;
+        tokio::time::sleep(HEARTBEAT_EVERY).await;
         match job.touch().await {
-            Ok(Touch::Held) => {}
-            Ok(Touch::Closed) => return Outcome::WithoutEffect("its submission is closed"),
-            Ok(Touch::Expired) => return Outcome::discard(DiscardReason::Expired, EXPIRED),
+            Ok(Heartbeat::Open) => {}
+            Ok(Heartbeat::Closed) => return Outcome::Ignored("its submission is closed"),
+            Ok(Heartbeat::Expired) => return Outcome::discard(DiscardReason::Expired, EXPIRED),
             Err(error) => tracing::debug!(%job, %error, "a heartbeat of the job was lost"),
         }
     }

@@ -9,13 +9,15 @@ use std::sync::{Arc, Mutex};
 use common::{
     broker::{Consumer, Delivery},
     job::{discard::DiscardReason, envelope::Envelope, outcome::EXPIRED},
-    store::{Company, Start, StoreError},
+    store::{Isolation, Start, StoreError},
 };
 use futures::future::Either;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 use tokio_util::sync::CancellationToken;
 
-use super::{attempt, counts::JobCounts, fatal::Fatal, job_record::JobRecord, settle::Settlement};
+use super::{
+    attempt, counts::JobCounts, disposition::Disposition, fatal_signal::FatalSignal, job_record::JobRecord,
+};
 use crate::{outcome::Outcome, worker::Worker};
 
 /// Handles deliveries, many at a time.
@@ -26,31 +28,36 @@ pub struct Dispatcher {
     alone: RwLock<()>,
     /// Cancelled when the worker gives up what is in flight.
     give_up: CancellationToken,
-    settlement: Settlement,
+    disposition: Disposition,
 }
 
 /// A job with its started mark set.
 struct StartedJob<'a> {
     /// Whether it may have been worked on before.
     repeated: bool,
-    isolation: Isolation<'a>,
+    isolation: IsolationGuard<'a>,
 }
 
 /// Keeps suspects and other jobs apart.
-type Isolation<'a> = Either<RwLockReadGuard<'a, ()>, RwLockWriteGuard<'a, ()>>;
+type IsolationGuard<'a> = Either<RwLockReadGuard<'a, ()>, RwLockWriteGuard<'a, ()>>;
 
 impl Dispatcher {
     /// Makes a dispatcher; `give_up` makes it release what is in flight.
     #[must_use]
-    pub fn new(worker: Arc<Worker>, fatal: Fatal, counts: JobCounts, give_up: CancellationToken) -> Self {
-        let settlement = Settlement {
+    pub fn new(
+        worker: Arc<Worker>,
+        fatal: FatalSignal,
+        counts: JobCounts,
+        give_up: CancellationToken,
+    ) -> Self {
+        let disposition = Disposition {
             worker: worker.clone(),
             fatal,
             counts: counts.clone(),
             give_up: give_up.clone(),
-            over_time: Mutex::default(),
+            timed_out: Mutex::default(),
         };
-        Self { worker, counts, alone: RwLock::new(()), give_up, settlement }
+        Self { worker, counts, alone: RwLock::new(()), give_up, disposition }
     }
 
     /// Receives deliveries until consuming ends; those in flight then go on.
@@ -73,10 +80,10 @@ impl Dispatcher {
                 () = self.give_up.cancelled() => (Outcome::Release, None),
             },
         };
-        self.settlement.settle(delivery, outcome, isolation).await;
+        self.disposition.process(delivery, outcome, isolation).await;
     }
 
-    async fn attempt(&self, job: &Envelope, redelivered: bool) -> (Outcome, Option<Isolation<'_>>) {
+    async fn attempt(&self, job: &Envelope, redelivered: bool) -> (Outcome, Option<IsolationGuard<'_>>) {
         match self.start(job, redelivered).await {
             Ok(StartedJob { repeated, isolation }) => {
                 (attempt::run(&self.worker, job, repeated).await, Some(isolation))
@@ -90,16 +97,16 @@ impl Dispatcher {
         let record = JobRecord::new(&self.worker, job);
         let shared = self.alone.read().await;
         self.require_no_fatal_signal()?;
-        match record.start(redelivered, Company::Shared).await {
+        match record.start(redelivered, Isolation::Shared).await {
             Ok(Start::Run) => {
                 Ok(StartedJob { repeated: redelivered || job.attempt > 1, isolation: Either::Left(shared) })
             }
-            Ok(Start::RunAlone { crashes }) => {
+            Ok(Start::RunExclusive { crashes }) => {
                 drop(shared);
                 let alone = self.alone.write().await;
                 self.require_no_fatal_signal()?;
                 tracing::warn!(job = %record, crashes, "an earlier worker died while it held this job: it runs alone");
-                match record.start(false, Company::Alone).await {
+                match record.start(false, Isolation::Exclusive).await {
                     Ok(Start::Run) => Ok(StartedJob { repeated: true, isolation: Either::Right(alone) }),
                     other => Err(not_started(other)),
                 }
@@ -110,7 +117,7 @@ impl Dispatcher {
 
     /// A job that waited for others to end is not started once the process must end.
     fn require_no_fatal_signal(&self) -> Result<(), Outcome> {
-        if self.settlement.fatal.reason().is_some() { Err(Outcome::Release) } else { Ok(()) }
+        if self.disposition.fatal.reason().is_some() { Err(Outcome::Release) } else { Ok(()) }
     }
 }
 
@@ -121,8 +128,8 @@ fn not_started(start: Result<Start, StoreError>) -> Outcome {
             format!("{crashes} workers died while they held this job, the last of them running nothing else"),
         ),
         Ok(Start::Expired) => Outcome::discard(DiscardReason::Expired, EXPIRED),
-        Ok(Start::Skip(why)) => Outcome::WithoutEffect(why),
-        Ok(Start::Run | Start::RunAlone { .. }) => Outcome::retry("the job was not started"),
+        Ok(Start::Skip(why)) => Outcome::Ignored(why),
+        Ok(Start::Run | Start::RunExclusive { .. }) => Outcome::retry("the job was not started"),
         Err(error) => Outcome::discard(DiscardReason::Failed, error.to_string()),
     }
 }

@@ -29,7 +29,7 @@ pub async fn beat(
         let drains = draining.is_cancelled();
         let record = WorkerRecord {
             draining: drains,
-            jobs_held: Some(counts.in_flight() as u64),
+            jobs_in_flight: Some(counts.in_flight() as u64),
             jobs_finished: Some(finished),
             ..record.clone()
         };
@@ -46,7 +46,7 @@ pub async fn beat(
             break;
         }
     }
-    match tokio::time::timeout(SIGN_OFF_LIMIT, store.sign_off(record.boot)).await {
+    match tokio::time::timeout(SIGN_OFF_LIMIT, store.sign_off(record.instance)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "signing off failed; the worker will be shown as lost"),
         Err(_) => tracing::warn!("signing off takes too long; the worker will be shown as lost"),

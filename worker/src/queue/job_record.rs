@@ -6,13 +6,13 @@ use std::{fmt, time::Duration};
 
 use common::{
     job::{envelope::Envelope, outcome::ItemResult},
-    store::{Company, Finish, Holder, JobRef, JobState, NodeFinish, Pause, Start, StoreError, Touch},
+    store::{Finish, Heartbeat, Holder, Isolation, JobEnd, JobRef, NodeFinish, Snooze, Start, StoreError},
     training::tree::Node,
 };
 
 use crate::worker::Worker;
 
-/// Pause before the store is asked again when it does not serve.
+/// Snooze before the store is asked again when it does not serve.
 pub(super) const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// One job as the store knows it.
@@ -28,19 +28,19 @@ impl<'a> JobRecord<'a> {
     }
 
     /// Sets the started mark.
-    pub(super) async fn start(&self, redelivered: bool, company: Company) -> Result<Start, StoreError> {
+    pub(super) async fn start(&self, redelivered: bool, company: Isolation) -> Result<Start, StoreError> {
         let (store, deadline_ms) = (&self.worker.store, self.job.deadline_ms);
         until_served(|| store.start_job(self.key(), self.holder(), redelivered, company, deadline_ms)).await
     }
 
     /// Shows that the job is in progress, and asks whether its result is still wanted. Does not wait.
-    pub(super) async fn touch(&self) -> Result<Touch, StoreError> {
-        self.worker.store.touch_job(self.key(), self.worker.boot, self.job.deadline_ms).await
+    pub(super) async fn touch(&self) -> Result<Heartbeat, StoreError> {
+        self.worker.store.heartbeat_job(self.key(), self.worker.instance, self.job.deadline_ms).await
     }
 
     /// Applies the results and sets the done mark.
     pub(super) async fn finish(&self, results: &[(u64, ItemResult)]) -> Result<Finish, StoreError> {
-        until_served(|| self.worker.store.finish_job(self.key(), JobState::Done, results)).await
+        until_served(|| self.worker.store.finish_job(self.key(), JobEnd::Done, results)).await
     }
 
     /// Applies the answer of one node of a training pass.
@@ -62,20 +62,20 @@ impl<'a> JobRecord<'a> {
         results: &[(u64, ItemResult)],
     ) -> Result<Finish, StoreError> {
         let store = &self.worker.store;
-        until_served(|| store.suspend_job(self.key(), self.holder(), error, delay, results)).await
+        until_served(|| store.record_failed_attempt(self.key(), self.holder(), error, delay, results)).await
     }
 
     /// Notes until when and why the job is deferred; returns also how long that is from now.
-    pub(super) async fn pause(&self, pause: &Pause) -> Result<(Finish, Duration), StoreError> {
+    pub(super) async fn pause(&self, pause: &Snooze) -> Result<(Finish, Duration), StoreError> {
         let store = &self.worker.store;
         let now_ms = until_served(|| store.now_ms()).await?;
-        let finish = until_served(|| store.pause_job(self.key(), self.worker.boot, pause)).await?;
+        let finish = until_served(|| store.snooze_job(self.key(), self.worker.instance, pause)).await?;
         Ok((finish, Duration::from_millis(pause.until_ms.saturating_sub(now_ms))))
     }
 
     /// Takes the started mark back. Does not wait.
     pub(super) async fn release(&self) -> Result<(), StoreError> {
-        self.worker.store.release_job(self.key(), self.worker.boot).await
+        self.worker.store.release_job(self.key(), self.worker.instance).await
     }
 
     fn key(&self) -> JobRef<'_> {
@@ -83,7 +83,7 @@ impl<'a> JobRecord<'a> {
     }
 
     fn holder(&self) -> Holder<'_> {
-        Holder { boot: self.worker.boot, worker: &self.worker.name }
+        Holder { instance: self.worker.instance, worker: &self.worker.name }
     }
 }
 

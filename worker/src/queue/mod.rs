@@ -6,8 +6,8 @@
 mod attempt;
 pub mod counts;
 pub mod dispatch;
-pub mod fatal;
+mod disposition;
+pub mod fatal_signal;
 pub mod heartbeat;
 mod job_record;
-mod settle;
 pub mod watchdog;

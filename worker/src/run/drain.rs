@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::queue::{counts::JobCounts, fatal::Fatal};
+use crate::queue::{counts::JobCounts, fatal_signal::FatalSignal};
 
 /// How a worker ends.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,7 +35,7 @@ pub(super) async fn drain(
     counts: &JobCounts,
     grace: Duration,
     now: &CancellationToken,
-    fatal: &Fatal,
+    fatal: &FatalSignal,
 ) -> End {
     tracing::info!(jobs = counts.in_flight(), "worker finishes what it holds");
     tokio::select! {
@@ -51,10 +51,11 @@ pub(super) async fn drain(
 mod tests {
     use super::*;
     use crate::queue::counts::InFlight;
+    use crate::queue::fatal_signal::Blame;
 
-    async fn end(jobs: usize, prepare: impl FnOnce(&CancellationToken, &Fatal)) -> End {
+    async fn end(jobs: usize, prepare: impl FnOnce(&CancellationToken, &FatalSignal)) -> End {
         let (counts, now) = (JobCounts::new([]), CancellationToken::new());
-        let fatal = Fatal::new(CancellationToken::new());
+        let fatal = FatalSignal::new(CancellationToken::new());
         let _hanging: Vec<InFlight> = (0..jobs).map(|_| counts.receive(&"embed".into())).collect();
         prepare(&now, &fatal);
         drain(&counts, Duration::ZERO, &now, &fatal).await
@@ -67,7 +68,7 @@ mod tests {
         assert_eq!(end(1, |now, _| now.cancel()).await, End::Impatience);
         let fatal = end(1, |now, fatal| {
             now.cancel();
-            fatal.report("job 7 hangs");
+            fatal.raise(Blame::OneJob, "job 7 hangs");
         });
         assert_eq!(fatal.await, End::Fatal("job 7 hangs".to_owned()));
     }

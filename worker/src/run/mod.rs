@@ -22,7 +22,7 @@ use self::{
     drain::{End, drain},
     start::{StartedWorker, start},
 };
-use crate::queue::{counts::JobCounts, dispatch::Dispatcher, fatal::Fatal, heartbeat};
+use crate::queue::{counts::JobCounts, dispatch::Dispatcher, fatal_signal::FatalSignal, heartbeat};
 
 /// How long releasing may take once there is no more time to finish.
 const RELEASE_LIMIT: Duration = Duration::from_secs(5);
@@ -40,14 +40,14 @@ pub async fn run(settings: Settings, kinds: Vec<Kind>) -> anyhow::Result<()> {
     // Probes are answered until the end: a worker that drains is alive.
     let ended = CancellationToken::new();
     let _ended = ended.clone().drop_guard();
-    let health = probes::serve(settings.telemetry.health_address, &ended).await?;
+    let health = probes::serve(settings.logging.health_address, &ended).await?;
     let started = tokio::select! {
         started = start(&settings, &kinds, &stop) => started?,
         () = stop.cancelled() => return Ok(()),
     };
     let StartedWorker { worker, record, mut consumer, consuming } = started;
 
-    let fatal = Fatal::new(consuming.clone());
+    let fatal = FatalSignal::new(consuming.clone());
     let counts = JobCounts::new(consumer.queues().map(str::to_owned));
     health.started(probes::readiness(&worker, consumer.consuming()));
     health.watched(probes::liveness(&worker, &counts, &fatal, &consumer, &ended));
@@ -59,7 +59,7 @@ pub async fn run(settings: Settings, kinds: Vec<Kind>) -> anyhow::Result<()> {
         consuming.clone(),
         signed_off.clone(),
     ));
-    tracing::info!(worker = %worker.name, boot = %worker.boot, kinds = ?kinds, "worker consumes");
+    tracing::info!(worker = %worker.name, instance = %worker.instance, kinds = ?kinds, "worker consumes");
 
     let give_up = CancellationToken::new();
     // Lives until the end, as it keeps the deliveries of jobs over their time limit unanswered.

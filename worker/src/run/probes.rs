@@ -17,7 +17,7 @@ use common::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    queue::{counts::JobCounts, fatal::Fatal, watchdog::Watch},
+    queue::{counts::JobCounts, fatal_signal::FatalSignal, watchdog::Watchdog},
     worker::Worker,
 };
 
@@ -57,12 +57,12 @@ pub(super) fn readiness(worker: &Arc<Worker>, consuming: Arc<AtomicBool>) -> Che
 pub(super) fn liveness(
     worker: &Arc<Worker>,
     counts: &JobCounts,
-    fatal: &Fatal,
+    fatal: &FatalSignal,
     consumer: &Consumer,
     ended: &CancellationToken,
 ) -> Check {
-    let (consuming, renewal) = (consumer.consuming(), consumer.renewal());
-    let watch = Arc::new(Watch::new(worker.clone(), counts.clone(), fatal.clone(), consuming, renewal));
+    let (consuming, reconnect) = (consumer.consuming(), consumer.reconnect());
+    let watch = Arc::new(Watchdog::new(worker.clone(), counts.clone(), fatal.clone(), consuming, reconnect));
     let (watching, ended) = (watch.clone(), ended.clone());
     tokio::spawn(async move { ended.run_until_cancelled(watching.run()).await });
     Box::new(move || {

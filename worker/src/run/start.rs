@@ -5,7 +5,7 @@ use std::sync::Arc;
 use common::{
     broker::{BrokerConfig, Consumer, Publisher, Subscription},
     config::Settings,
-    ids::BootId,
+    ids::InstanceId,
     job::kind::Kind,
     store::{Store, StoreConfig, WorkerRecord},
     topology::Route,
@@ -37,12 +37,12 @@ pub(super) async fn start(
     kinds: &[Kind],
     stop: &CancellationToken,
 ) -> anyhow::Result<StartedWorker> {
-    let boot = BootId::random();
+    let instance = InstanceId::random();
     let name = format!("{}:{}", hostname(), std::process::id());
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let fingerprints = vec![head_fingerprint()];
     let mut record = WorkerRecord {
-        boot,
+        instance,
         name: name.clone(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         kinds: kinds.to_vec(),
@@ -52,7 +52,7 @@ pub(super) async fn start(
         fingerprints: fingerprints.clone(),
         started_ms: 0,
         draining: false,
-        jobs_held: None,
+        jobs_in_flight: None,
         jobs_finished: None,
         seen_ms: 0,
     };
@@ -67,7 +67,7 @@ pub(super) async fn start(
 
     let store = Store::connect(&StoreConfig {
         url: settings.store.redis_url.clone(),
-        authorities: settings.store.redis_authorities.clone(),
+        ca_certificates: settings.store.redis_ca_certificates.clone(),
         key_prefix: settings.store.redis_key_prefix.clone(),
     })
     .await?;
@@ -77,7 +77,7 @@ pub(super) async fn start(
     }
 
     let broker = BrokerConfig::new(settings.broker.amqp_url.clone(), "worker")
-        .trusting(settings.broker.amqp_authorities.clone());
+        .trusting(settings.broker.amqp_ca_certificates.clone());
     let publisher = Publisher::connect(&broker).await?;
     let subscriptions = Route::for_kinds(kinds, &fingerprints)
         .into_iter()
@@ -88,13 +88,13 @@ pub(super) async fn start(
 
     let decoder = Arc::new(CpuPool::new(settings.model.decode_threads.unwrap_or(cores)));
     let worker = Arc::new(Worker {
-        boot,
+        instance,
         web: Web::new(&settings.crawl, &settings.images, store.clone(), &name),
         name,
         publisher,
         runs: Runs::default(),
         trainer: CpuPool::new(cores),
-        job_limit: settings.worker.job_limit(),
+        job_timeout: settings.worker.job_timeout(),
         #[cfg(feature = "model")]
         pipeline: model.map(|model| {
             Pipeline::new(model.embedder(), store.clone(), decoder.clone(), settings.images.max_image_bytes)

@@ -7,18 +7,17 @@ use std::{sync::LazyLock, time::Duration};
 use redis::{Script, ScriptInvocation};
 
 use super::{
-    hold::Holder,
-    script::{JobRef, no_effect, script_over_marks},
+    script::{JobRef, ignored_reason, job_script},
+    start::Holder,
 };
 use crate::{
     job::outcome::ItemResult,
     store::{Store, StoreError},
 };
 
-static SUSPEND: LazyLock<Script> =
-    LazyLock::new(|| script_over_marks(include_str!("../scripts/suspend_job.lua")));
-static FINISH: LazyLock<Script> =
-    LazyLock::new(|| script_over_marks(include_str!("../scripts/finish_job.lua")));
+static RECORD_FAILED_ATTEMPT: LazyLock<Script> =
+    LazyLock::new(|| job_script(include_str!("../scripts/record_failed_attempt.lua")));
+static FINISH: LazyLock<Script> = LazyLock::new(|| job_script(include_str!("../scripts/finish_job.lua")));
 
 /// What came of applying an outcome.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,16 +25,16 @@ pub enum Finish {
     /// The outcome counts.
     Applied,
     /// It has no effect, for the reason given; the job is acknowledged all the same.
-    WithoutEffect(&'static str),
+    Ignored(&'static str),
 }
 
 /// How a job ended, for [`Store::finish_job`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum JobState {
+pub enum JobEnd {
     /// A worker resolved its items.
     Done,
     /// It was discarded.
-    Dead,
+    Discarded,
 }
 
 impl Store {
@@ -44,7 +43,7 @@ impl Store {
     ///
     /// # Errors
     /// When Redis does not serve; nothing was applied then, or all of it was.
-    pub async fn suspend_job(
+    pub async fn record_failed_attempt(
         &self,
         job: JobRef<'_>,
         holder: Holder<'_>,
@@ -52,16 +51,16 @@ impl Store {
         rest: Duration,
         results: &[(u64, ItemResult)],
     ) -> Result<Finish, StoreError> {
-        let mut call = SUSPEND.prepare_invoke();
+        let mut call = RECORD_FAILED_ATTEMPT.prepare_invoke();
         call.key(self.keys.submission(job.submission))
             .key(self.keys.of_submission(job.submission, "results"))
             .key(self.keys.of_submission(job.submission, "jobs"))
             .arg(job.name)
             .arg(job.generation)
-            .arg(holder.boot.to_string())
+            .arg(holder.instance.to_string())
             .arg(holder.worker)
             .arg(error)
-            .arg(self.keys.doorbell())
+            .arg(self.keys.notifications())
             .arg(job.submission.to_string())
             .arg(rest.as_millis() as u64);
         push_results(&mut call, results);
@@ -76,7 +75,7 @@ impl Store {
     pub async fn finish_job(
         &self,
         job: JobRef<'_>,
-        end: JobState,
+        end: JobEnd,
         results: &[(u64, ItemResult)],
     ) -> Result<Finish, StoreError> {
         let mut call = FINISH.prepare_invoke();
@@ -87,10 +86,10 @@ impl Store {
             .arg(job.name)
             .arg(job.generation)
             .arg(match end {
-                JobState::Done => "done",
-                JobState::Dead => "dead",
+                JobEnd::Done => "done",
+                JobEnd::Discarded => "discarded",
             })
-            .arg(self.keys.doorbell())
+            .arg(self.keys.notifications())
             .arg(job.submission.to_string());
         push_results(&mut call, results);
         self.invoke_finish(&call).await
@@ -100,7 +99,7 @@ impl Store {
         let verdict: String = call.invoke_async(&mut self.connection.clone()).await?;
         Ok(match verdict.as_str() {
             "applied" => Finish::Applied,
-            other => Finish::WithoutEffect(no_effect(other)),
+            other => Finish::Ignored(ignored_reason(other)),
         })
     }
 }

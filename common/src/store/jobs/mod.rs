@@ -1,18 +1,18 @@
 //! What workers write about jobs, and what others read of it; does not own the submission's record.
 
 mod finish;
-mod hold;
-mod mark;
-mod pause;
 mod requeue;
 mod script;
+mod snooze;
+mod start;
+mod status;
 
-pub(super) use self::script::{no_effect, optional, script_over_marks};
+pub(super) use self::script::{ignored_reason, job_script, optional};
 pub use self::{
-    finish::{Finish, JobState},
-    hold::{Company, Holder, Start, Touch},
-    mark::{JobStatus, MarkState, Mishap},
-    pause::Pause,
+    finish::{Finish, JobEnd},
     requeue::Requeue,
     script::JobRef,
+    snooze::Snooze,
+    start::{Heartbeat, Holder, Isolation, Start},
+    status::{AttemptError, JobState, JobStatus},
 };

@@ -4,14 +4,13 @@ use std::sync::LazyLock;
 
 use redis::Script;
 
-use super::script::script_over_marks;
+use super::script::job_script;
 use crate::{
     ids::SubmissionId,
     store::{Store, StoreError},
 };
 
-static REQUEUE: LazyLock<Script> =
-    LazyLock::new(|| script_over_marks(include_str!("../scripts/requeue_job.lua")));
+static REQUEUE: LazyLock<Script> = LazyLock::new(|| job_script(include_str!("../scripts/requeue_job.lua")));
 
 /// What came of requeueing a job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,10 +20,10 @@ pub enum Requeue {
         /// Its new generation.
         generation: u32,
         /// Failures that were taken back.
-        healed: u64,
+        restored_items: u64,
     },
     /// It is not dead: it was requeued already, or is worked on.
-    NotDead {
+    NotDiscarded {
         /// Its generation.
         generation: u32,
     },
@@ -46,20 +45,20 @@ impl Store {
         name: &str,
         items: std::ops::Range<u64>,
     ) -> Result<Requeue, StoreError> {
-        let (verdict, generation, healed): (String, u32, u64) = REQUEUE
+        let (verdict, generation, restored_items): (String, u32, u64) = REQUEUE
             .key(self.keys.submission(submission))
             .key(self.keys.of_submission(submission, "results"))
             .key(self.keys.of_submission(submission, "jobs"))
             .arg(name)
             .arg(items.start)
             .arg(items.end - items.start)
-            .arg(self.keys.doorbell())
+            .arg(self.keys.notifications())
             .arg(submission.to_string())
             .invoke_async(&mut self.connection.clone())
             .await?;
         Ok(match verdict.as_str() {
-            "requeued" => Requeue::Requeued { generation, healed },
-            "not-dead" => Requeue::NotDead { generation },
+            "requeued" => Requeue::Requeued { generation, restored_items },
+            "not-discarded" => Requeue::NotDiscarded { generation },
             "orphaned" => Requeue::Orphaned,
             _ => Requeue::Closed,
         })

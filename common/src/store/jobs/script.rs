@@ -17,8 +17,8 @@ pub struct JobRef<'a> {
     pub generation: u32,
 }
 
-pub(in crate::store) fn script_over_marks(script: &str) -> Script {
-    Script::new(&format!("{}{script}", include_str!("../scripts/mark.lua")))
+pub(in crate::store) fn job_script(script: &str) -> Script {
+    Script::new(&format!("{}{script}", include_str!("../scripts/job.lua")))
 }
 
 /// A script's argument that may be absent: then it is empty.
@@ -27,7 +27,7 @@ pub(in crate::store) fn optional(value: Option<impl ToString>) -> String {
 }
 
 /// Words for why a delivery has no effect.
-pub(in crate::store) fn no_effect(verdict: &str) -> &'static str {
+pub(in crate::store) fn ignored_reason(verdict: &str) -> &'static str {
     match verdict {
         "finished" | "repeated" => "it is finished already",
         "stale" => "it is of another generation or version",

@@ -1,7 +1,7 @@
 -- Takes or renews the lease on leading.
 --
 -- KEYS  lease, last token
--- ARGV  boot id, time to live in ms
+-- ARGV  instance id, time to live in ms
 -- Returns the token for its holder, a new one at every change of hands; 0 when somebody else holds it.
 --
 -- A token is at least the time in ms, so that a store put back to an older state hands out no token twice.

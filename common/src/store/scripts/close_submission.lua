@@ -1,7 +1,7 @@
 -- Ends a submission from outside its jobs: a run that is through, a failure, a cancellation.
 --
 -- KEYS  submission, results, jobs
--- ARGV  lease token, end state, error text (may be empty), keep (0|1), doorbell channel, submission id
+-- ARGV  lease token, end state, error text (may be empty), keep (0|1), notification channel, submission id
 -- Returns closed | not-open | fenced
 
 local submission = KEYS[1]

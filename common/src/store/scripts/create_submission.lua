@@ -1,7 +1,7 @@
 -- Records a submission, once: a repeat of the same request finds it and changes nothing.
 --
 -- KEYS  submission
--- ARGV  doorbell channel, submission id, then fields and values
+-- ARGV  notification channel, submission id, then fields and values
 -- Returns 1 when it is new.
 
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end

@@ -1,7 +1,7 @@
 -- Applies the outcome of one job of items, once.
 --
 -- KEYS  submission, results, jobs, what a crawl job brought in
--- ARGV  job name, generation, end state (done|dead), doorbell channel, submission id,
+-- ARGV  job name, generation, end state (done|discarded), notification channel, submission id,
 --       then for each item: index, class (succeeded|cached|failed), result JSON
 -- Returns applied | finished | stale | orphaned | closed
 --
@@ -12,14 +12,14 @@
 local submission, results, jobs = KEYS[1], KEYS[2], KEYS[3]
 local name, generation, end_state = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 
-local job, why = open_mark(submission, jobs, name, generation)
+local job, why = open_job(submission, jobs, name, generation)
 if not job then return why end
 local index = tonumber(name)
 if not index or index >= tonumber(redis.call('HGET', submission, 'jobs') or 0) then return 'orphaned' end
 
 local failed = apply_results(submission, results, 6)
-job.state, job.paused = end_state, nil
-write_mark(jobs, name, job)
+job.state, job.snoozed = end_state, nil
+write_job(jobs, name, job)
 if end_state == 'done' then redis.call('UNLINK', KEYS[4]) end
 local finished = redis.call('HINCRBY', submission, 'jobs_finished', 1)
 

@@ -1,7 +1,7 @@
 -- Hands over what a worker computed for one node of a training step or evaluation, once.
 --
 -- KEYS  submission, jobs, nodes
--- ARGV  job name, parameter version, node, bytes, doorbell channel, submission id
+-- ARGV  job name, parameter version, node, bytes, notification channel, submission id
 -- Returns applied | repeated | conflict | stale | orphaned | closed
 --
 -- Duplicates must agree byte for byte; the first answer stands, and a differing one is reported.

@@ -4,7 +4,7 @@
 --   started_ms, answered_ms   when the last request started, and when its answer began
 --   not_before_ms             when the site itself said that it may be asked again
 --   leases                    the requests under way: lease id -> when its place is free again by itself
---   pause                     {since_ms, until_ms, reason, by, probe}; probe is the lease of the one that tries again
+--   backoff                   {since_ms, until_ms, reason, by, probe}; probe is the lease of the one that tries again
 -- Times are rounded up, so that no interval comes out shorter than it should.
 
 local LONGEST_IDLE_MS = 86400000
@@ -21,7 +21,7 @@ local function read_host(hosts, name, now)
   for id, expires_ms in pairs(host.leases) do
     if expires_ms <= now then host.leases[id] = nil end
   end
-  if host.pause and host.pause.probe and not host.leases[host.pause.probe] then host.pause.probe = nil end
+  if host.backoff and host.backoff.probe and not host.leases[host.backoff.probe] then host.backoff.probe = nil end
   return host, text ~= false
 end
 
@@ -34,7 +34,7 @@ local function forget_idle_hosts(hosts, now)
   local all = redis.call('HGETALL', hosts)
   for at = 1, #all, 2 do
     local host = cjson.decode(all[at + 1])
-    local used_ms = math.max(host.started_ms, host.not_before_ms, host.pause and host.pause.until_ms or 0)
+    local used_ms = math.max(host.started_ms, host.not_before_ms, host.backoff and host.backoff.until_ms or 0)
     if used_ms + LONGEST_IDLE_MS < now then redis.call('HDEL', hosts, all[at]) end
   end
 end

@@ -9,7 +9,7 @@
 
 local submission, crawled, jobs = KEYS[1], KEYS[2], KEYS[3]
 
-local job, why = open_mark(submission, jobs, ARGV[1], tonumber(ARGV[2]))
+local job, why = open_job(submission, jobs, ARGV[1], tonumber(ARGV[2]))
 if not job then return why end
 
 local is_new = redis.call('HSET', crawled, ARGV[3], ARGV[4]) == 1

@@ -1,7 +1,7 @@
 -- Gives the lease back, if it is still held.
 --
 -- KEYS  lease
--- ARGV  boot id
+-- ARGV  instance id
 
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
 return 1

@@ -1,7 +1,7 @@
 -- Opens a run that failed again, to go on from its checkpoint.
 --
 -- KEYS  submission, jobs, nodes
--- ARGV  doorbell channel, submission id
+-- ARGV  notification channel, submission id
 -- Returns 1 when it had failed and is open now.
 
 if redis.call('HGET', KEYS[1], 'state') ~= 'failed' then return 0 end

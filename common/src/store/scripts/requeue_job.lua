@@ -1,8 +1,8 @@
 -- Gives a dead job another life: a new generation, without the failures that its death caused.
 --
 -- KEYS  submission, results, jobs
--- ARGV  job name, first item, items, doorbell channel, submission id
--- Returns {verdict, generation, healed items}: requeued | not-dead | orphaned | closed
+-- ARGV  job name, first item, items, notification channel, submission id
+-- Returns {verdict, generation, restored_items items}: requeued | not-discarded | orphaned | closed
 --
 -- Only failures that stand for "never resolved" are taken back; an item that was found to be bad stays
 -- failed. A submission that had ended for want of this job is open again, and is kept as long as it is.
@@ -14,11 +14,11 @@ local state = redis.call('HGET', submission, 'state')
 if not state then return {'orphaned', 0, 0} end
 if state ~= 'running' and state ~= 'succeeded' and state ~= 'completed_with_errors' then return {'closed', 0, 0} end
 
-local job = read_mark(jobs, name)
+local job = read_job(jobs, name)
 local generation = job.generation or 0
-if job.state ~= 'dead' then return {'not-dead', generation, 0} end
+if job.state ~= 'discarded' then return {'not-discarded', generation, 0} end
 
-local healed = 0
+local restored_items = 0
 for index = first, first + items - 1 do
   local text = redis.call('HGET', results, index)
   if text then
@@ -26,17 +26,17 @@ for index = first, first + items - 1 do
     local unresolved = result.reason == 'poison' or result.reason == 'discarded' or result.reason == 'expired'
     if result.state == 'failed' and unresolved then
       redis.call('HDEL', results, index)
-      healed = healed + 1
+      restored_items = restored_items + 1
     end
   end
 end
-redis.call('HINCRBY', submission, 'failed', -healed)
+redis.call('HINCRBY', submission, 'failed', -restored_items)
 redis.call('HINCRBY', submission, 'jobs_finished', -1)
 redis.call('HSET', submission, 'state', 'running')
 redis.call('HDEL', submission, 'finished_ms')
 for _, key in ipairs(KEYS) do redis.call('PERSIST', key) end
-write_mark(jobs, name, {
-  state = 'requeued', generation = generation + 1, crashes = 0, alone_crashes = 0, history = job.history,
+write_job(jobs, name, {
+  state = 'requeued', generation = generation + 1, crashes = 0, exclusive_crashes = 0, history = job.history,
 })
 redis.call('PUBLISH', ARGV[4], ARGV[5])
-return {'requeued', generation + 1, healed}
+return {'requeued', generation + 1, restored_items}

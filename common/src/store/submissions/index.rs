@@ -39,7 +39,7 @@ impl Store {
     pub async fn set_active(&self, id: SubmissionId) -> Result<(), StoreError> {
         let mut pipe = redis::pipe();
         pipe.sadd(self.keys.active(), id.to_string()).ignore();
-        pipe.publish(self.keys.doorbell(), id.to_string()).ignore();
+        pipe.publish(self.keys.notifications(), id.to_string()).ignore();
         Ok(pipe.query_async(&mut self.connection.clone()).await?)
     }
 

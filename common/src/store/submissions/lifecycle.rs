@@ -77,7 +77,7 @@ impl Store {
         }
         CREATE
             .key(self.keys.submission(new.id))
-            .arg(self.keys.doorbell())
+            .arg(self.keys.notifications())
             .arg(id)
             .arg(&fields)
             .invoke_async::<()>(&mut connection)
@@ -146,7 +146,7 @@ impl Store {
             .arg(state.name())
             .arg(error.unwrap_or_default())
             .arg(u8::from(keep))
-            .arg(self.keys.doorbell())
+            .arg(self.keys.notifications())
             .arg(id.to_string());
         Ok(self.invoke_fenced(&call).await? == "closed")
     }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     ids::SubmissionId,
-    store::{Pause, Store, StoreError},
+    store::{Snooze, Store, StoreError},
 };
 
 /// What kind of thing was asked for.
@@ -97,7 +97,7 @@ pub struct Submission {
     /// Thumbnails that a crawl has stored so far.
     pub thumbnails: u64,
     /// Why and until when the job rests that was put to rest last.
-    pub paused: Option<Pause>,
+    pub snoozed: Option<Snooze>,
     /// How its items are laid out, as its coordinator wants to read it again; once it is open.
     pub manifest: Option<serde_json::Value>,
     /// Why it failed.
@@ -161,9 +161,9 @@ fn read_record(
         jobs_published: number(fields, "jobs_published").unwrap_or(0),
         jobs_finished: number(fields, "jobs_finished").unwrap_or(0),
         thumbnails: number(fields, "thumbnails").unwrap_or(0),
-        paused: number(fields, "paused_until_ms").map(|until_ms| Pause {
+        snoozed: number(fields, "snoozed_until_ms").map(|until_ms| Snooze {
             until_ms,
-            reason: fields.get("paused_reason").cloned().unwrap_or_default(),
+            reason: fields.get("snoozed_reason").cloned().unwrap_or_default(),
         }),
         manifest: fields.get("manifest").and_then(|json| serde_json::from_str(json).ok()),
         error: fields.get("error").cloned(),

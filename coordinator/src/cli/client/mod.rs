@@ -14,9 +14,10 @@ pub(super) use self::pages::Pages;
 use self::transport::{Transport, keyed};
 use super::exit::CliError;
 use crate::api::{
-    DeadFilter, DeadOutcome, DeadSelection, DeadView, DoctorView, EmbeddingView, FetchRequest, HeadView,
-    ItemView, JobView, Page, PausedSourceView, RunRequest, RunView, SampleView, SimilarView, SpaceView,
-    StatusView, StoredImage, SubmissionRequest, SubmissionView, TestedView, WorkersView,
+    DeadLetterFilter, DeadLetterOutcome, DeadLetterSelection, DeadLetterView, DoctorView, EmbeddingView,
+    FetchRequest, HeadView, HostBackoffView, ItemView, JobView, Page, RunRequest, RunView, SampleView,
+    SimilarView, SpaceView, StatusView, StoredImage, SubmissionRequest, SubmissionView, TestedView,
+    WorkersView,
     routes::{self, Route},
 };
 
@@ -93,25 +94,25 @@ impl Client {
         self.api.send(self.api.request(routes::RESUME_RUN, &[&run.to_string()])).await
     }
 
-    pub(super) async fn dead(
+    pub(super) async fn dead_letters(
         &self,
-        filter: &DeadFilter,
+        filter: &DeadLetterFilter,
         cursor: Option<&str>,
-    ) -> Result<Page<DeadView>, CliError> {
-        let request = self.api.request(routes::LIST_DEAD, &[]).query(filter);
+    ) -> Result<Page<DeadLetterView>, CliError> {
+        let request = self.api.request(routes::LIST_DEAD_LETTERS, &[]).query(filter);
         self.api.send(request.query(&[("limit", PAGE)]).query(&[("cursor", cursor)])).await
     }
 
-    pub(super) async fn dead_letter(&self, id: &str) -> Result<DeadView, CliError> {
+    pub(super) async fn dead_letter(&self, id: &str) -> Result<DeadLetterView, CliError> {
         self.api.get(routes::DEAD_LETTER, &[id]).await
     }
 
     /// Requeues or purges dead letters, as `route` says.
-    pub(super) async fn settle_dead(
+    pub(super) async fn record_dead_letter(
         &self,
         route: Route,
-        selection: &DeadSelection,
-    ) -> Result<DeadOutcome, CliError> {
+        selection: &DeadLetterSelection,
+    ) -> Result<DeadLetterOutcome, CliError> {
         self.api.send(self.api.request(route, &[]).json(selection)).await
     }
 
@@ -176,8 +177,8 @@ impl Client {
     }
 
     /// Ends the pause of a host that crawls leave alone.
-    pub(super) async fn resume_source(&self, host: &str) -> Result<PausedSourceView, CliError> {
-        self.api.send(self.api.request(routes::RESUME_SOURCE, &[host])).await
+    pub(super) async fn end_backoff(&self, host: &str) -> Result<HostBackoffView, CliError> {
+        self.api.send(self.api.request(routes::END_HOST_BACKOFF, &[host])).await
     }
 
     pub(super) async fn workers(&self) -> Result<WorkersView, CliError> {

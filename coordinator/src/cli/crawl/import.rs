@@ -54,12 +54,12 @@ struct Imported {
     imported: usize,
     with_views: usize,
     with_subscribers: usize,
-    left_out: Vec<LeftOutRow>,
+    skipped: Vec<SkippedRow>,
 }
 
 /// A row that was not.
 #[derive(Serialize)]
-struct LeftOutRow {
+struct SkippedRow {
     line: u64,
     reason: String,
 }
@@ -78,38 +78,38 @@ pub(super) async fn run(format: Format, arguments: ImportArguments) -> Result<Ex
 
     let bar = ProgressBar::with_draw_target(Some(rows.len() as u64), ProgressDrawTarget::stderr());
     let mut lines = Vec::new();
-    let (all, mut imported, mut left_out) = (rows.len(), 0, Vec::new());
+    let (all, mut imported, mut skipped) = (rows.len(), 0, Vec::new());
     let (mut with_views, mut with_subscribers) = (0, 0);
     for row in rows {
         let brought = match row {
             Ok(row) => {
-                let line = bring_in(&files, &images, &row).await;
+                let line = import_images(&files, &images, &row).await;
                 with_views += usize::from(line.is_ok() && row.columns.known.views.is_some());
                 with_subscribers += usize::from(line.is_ok() && row.columns.known.subscribers.is_some());
-                line.map_err(|reason| LeftOutRow { line: row.line, reason })
+                line.map_err(|reason| SkippedRow { line: row.line, reason })
             }
-            Err(BadRow { line, problem }) => Err(LeftOutRow { line, reason: problem }),
+            Err(BadRow { line, problem }) => Err(SkippedRow { line, reason: problem }),
         };
         match brought {
             Ok(row) => {
                 lines.extend(row.into_bytes());
                 imported += 1;
             }
-            Err(row) => left_out.push(row),
+            Err(row) => skipped.push(row),
         }
         bar.inc(1);
     }
     bar.finish_and_clear();
     if imported == 0 {
         let first =
-            left_out.first().map_or_else(String::new, |row| format!(": line {}: {}", row.line, row.reason));
+            skipped.first().map_or_else(String::new, |row| format!(": line {}: {}", row.line, row.reason));
         return Err(CliError::failed(plain(&format!("no row of {} can be used{first}", table.display()))));
     }
     let part = part_name(&table);
     let written = files.write(&part, Bytes::from(lines)).await;
     written.map_err(|error| CliError::failed(error.to_string()))?;
-    let exit = if left_out.is_empty() { Exit::Done } else { Exit::FailedItems };
-    let report = Imported { dataset: out, part, rows: all, imported, with_views, with_subscribers, left_out };
+    let exit = if skipped.is_empty() { Exit::Done } else { Exit::FailedItems };
+    let report = Imported { dataset: out, part, rows: all, imported, with_views, with_subscribers, skipped };
     match format {
         Format::Table => output::print(&text(&report))?,
         Format::Json | Format::Jsonl => output::print_json(format, &report)?,
@@ -133,7 +133,7 @@ fn read(table: &Path) -> Result<Vec<Result<ImportRow, BadRow>>, CliError> {
 }
 
 /// Copies a row's thumbnail into the dataset and returns the row's line.
-async fn bring_in(files: &Files, images: &Path, row: &ImportRow) -> Result<String, String> {
+async fn import_images(files: &Files, images: &Path, row: &ImportRow) -> Result<String, String> {
     let path = image_of(images, row)?;
     let shown = path.display();
     let size = path.metadata().map_err(|error| format!("{shown} cannot be read: {error}"))?.len();
@@ -208,13 +208,13 @@ fn text(report: &Imported) -> String {
         ),
         format!("dataset     {}, {}", report.dataset.display(), report.part),
     ];
-    if !report.left_out.is_empty() {
-        lines.push(format!("left out    {}", report.left_out.len()));
-        for row in report.left_out.iter().take(LISTED) {
+    if !report.skipped.is_empty() {
+        lines.push(format!("left out    {}", report.skipped.len()));
+        for row in report.skipped.iter().take(LISTED) {
             lines.push(format!("  line {}: {}", row.line, plain(&row.reason)));
         }
-        if report.left_out.len() > LISTED {
-            lines.push(format!("  … and {} more: use -o json", report.left_out.len() - LISTED));
+        if report.skipped.len() > LISTED {
+            lines.push(format!("  … and {} more: use -o json", report.skipped.len() - LISTED));
         }
     }
     lines.join("\n")

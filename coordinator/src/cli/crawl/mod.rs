@@ -173,7 +173,7 @@ pub(super) async fn run(
 }
 
 async fn resume(client: &Client, format: Format, host: &str) -> Result<Exit, CliError> {
-    let source = client.resume_source(host).await?;
+    let source = client.end_backoff(host).await?;
     match format {
         Format::Table => output::print(&format!(
             "{} may be asked again; it would have been left alone until {}: {}\njobs that rest for it are taken up within half \

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crawler::kept::{KeptAnswer, ReplayedItems};
+use crawler::recorded_response::{RecordedResponse, ReplayedItems};
 use serde::Serialize;
 
 use crate::cli::{
@@ -15,7 +15,7 @@ use crate::cli::{
 struct Replayed {
     file: String,
     #[serde(flatten)]
-    kept: KeptAnswer,
+    kept: RecordedResponse,
     #[serde(skip_serializing_if = "Option::is_none")]
     found: Option<ReplayedItems>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,7 +46,7 @@ fn replay(file: &Path) -> Result<Replayed, CliError> {
     let shown = file.display().to_string();
     let bytes = std::fs::read(file)
         .map_err(|error| CliError::new(Exit::NotFound, format!("{shown} cannot be read: {error}")))?;
-    let (kept, body) = KeptAnswer::read(&bytes).map_err(|error| {
+    let (kept, body) = RecordedResponse::read(&bytes).map_err(|error| {
         CliError::new(Exit::Usage, format!("{shown} is no answer that a crawl kept: {error}"))
     })?;
     let (found, error) = match kept.replay(body) {

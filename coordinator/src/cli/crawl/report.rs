@@ -69,18 +69,18 @@ impl CrawlReport {
                 sum(|crawled| crawled.kept)
             ),
         ];
-        let mut left_out = BTreeMap::<&str, u64>::new();
-        for (reason, videos) in crawled.iter().flat_map(|(_, crawled)| &crawled.left_out) {
-            *left_out.entry(reason).or_default() += videos;
+        let mut skipped = BTreeMap::<&str, u64>::new();
+        for (reason, videos) in crawled.iter().flat_map(|(_, crawled)| &crawled.skipped) {
+            *skipped.entry(reason).or_default() += videos;
         }
-        if !left_out.is_empty() {
+        if !skipped.is_empty() {
             let reasons: Vec<String> =
-                left_out.iter().map(|(reason, videos)| format!("{videos} {}", plain(reason))).collect();
+                skipped.iter().map(|(reason, videos)| format!("{videos} {}", plain(reason))).collect();
             lines.push(format!("left out    {}", reasons.join(", ")));
         }
-        let cut_short: BTreeSet<&str> =
-            crawled.iter().filter_map(|(_, crawled)| crawled.cut_short.as_deref()).collect();
-        lines.extend(cut_short.iter().map(|why| format!("cut short   {}", plain(why))));
+        let truncated_reason: BTreeSet<&str> =
+            crawled.iter().filter_map(|(_, crawled)| crawled.truncated_reason.as_deref()).collect();
+        lines.extend(truncated_reason.iter().map(|why| format!("cut short   {}", plain(why))));
         lines.push(format!("time        {:.1} s", view.elapsed_seconds));
         if !crawled.is_empty() {
             let mut rows = table(&["channel", "videos›", "thumbnails›", "unchanged›", "part"]);
@@ -140,8 +140,8 @@ mod tests {
             videos: 40,
             thumbnails: 38,
             kept: 3,
-            cut_short: None,
-            left_out: [("live".to_owned(), 1), ("no thumbnail".to_owned(), 1)].into(),
+            truncated_reason: None,
+            skipped: [("live".to_owned(), 1), ("no thumbnail".to_owned(), 1)].into(),
         };
         let view = SubmissionView {
             submission: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
@@ -152,7 +152,7 @@ mod tests {
             failed: 1,
             cached: 0,
             thumbnails: Some(38),
-            paused: None,
+            snoozed: None,
             elapsed_seconds: 41.0,
             items_per_second: 0.05,
             error: None,

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use dataset::check::{Inspection, Occurrences, Suspicion};
+use dataset::check::{Inspection, Occurrences, Warning};
 
 use crate::cli::output::{digits, number, plain, table};
 
@@ -20,9 +20,9 @@ const BAR: u64 = 40;
 pub(super) fn of(found: &Inspection, images: bool, pictures: &[PathBuf]) -> String {
     let mut lines = overview(found, images);
     lines.extend(repeated(found));
-    lines.extend(left_out(found));
+    lines.extend(skipped(found));
     lines.extend(unusable(found));
-    lines.extend(suspicions(&found.suspicions));
+    lines.extend(warnings(&found.warnings));
     if !found.categories.is_empty() {
         lines.push(categories(found));
     }
@@ -87,10 +87,10 @@ fn repeated(found: &Inspection) -> Vec<String> {
     lines
 }
 
-fn left_out(found: &Inspection) -> Vec<String> {
+fn skipped(found: &Inspection) -> Vec<String> {
     let mut lines =
-        vec![format!("left out    {} by a run for {}", total(&found.left_out), found.labels.target)];
-    lines.extend(found.left_out.iter().map(|count| format!("  {:>6}  {}", count.items, plain(&count.what))));
+        vec![format!("left out    {} by a run for {}", total(&found.skipped), found.labels.target)];
+    lines.extend(found.skipped.iter().map(|count| format!("  {:>6}  {}", count.items, plain(&count.what))));
     lines
 }
 
@@ -111,12 +111,12 @@ fn unusable(found: &Inspection) -> Vec<String> {
     lines
 }
 
-fn suspicions(suspicions: &[Suspicion]) -> Vec<String> {
+fn warnings(warnings: &[Warning]) -> Vec<String> {
     let mut lines = Vec::new();
-    if !suspicions.is_empty() {
+    if !warnings.is_empty() {
         lines.push("looks odd   and is taken as it is, where the target has a label".to_owned());
     }
-    for suspicion in suspicions {
+    for suspicion in warnings {
         lines.push(format!("  {:>6}  {}", suspicion.found, suspicion.means));
         if suspicion.examples.iter().all(|example| example.value.is_empty()) {
             let items: Vec<String> = suspicion.examples.iter().map(|example| example.item.clone()).collect();

@@ -148,7 +148,7 @@ mod tests {
             failed: 2,
             cached: 64,
             thumbnails: None,
-            paused: None,
+            snoozed: None,
             elapsed_seconds: 40.0,
             items_per_second: 80.0,
             error: None,

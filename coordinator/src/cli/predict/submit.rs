@@ -1,4 +1,4 @@
-//! Bringing the arguments of `predict` to the coordinator, in as few submissions as their order allows.
+//! ThumbnailDownloader the arguments of `predict` to the coordinator, in as few submissions as their order allows.
 
 use super::line::PredictionLine;
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Most images of one submission.
-const IMAGES_AT_ONCE: usize = 10_000;
+const IMAGES_CONCURRENCY: usize = 10_000;
 
 /// What became of some of the arguments: one submission at most.
 pub(super) struct PredictPart {
@@ -55,7 +55,7 @@ impl<'a> Submitter<'a> {
 
     /// Brings images to the coordinator and submits them.
     pub(super) async fn send(&mut self, sources: &[ImageSource]) -> Result<(), CliError> {
-        for sources in sources.chunks(IMAGES_AT_ONCE) {
+        for sources in sources.chunks(IMAGES_CONCURRENCY) {
             let (mut images, mut unsent) = (Vec::new(), Vec::new());
             for (at, upload) in upload_all(self.client, sources).await?.into_iter().enumerate() {
                 match upload {

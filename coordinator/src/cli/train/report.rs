@@ -4,7 +4,7 @@ use common::{digest::Digest, ids::SubmissionId, store::State};
 use serde::Serialize;
 
 use crate::{
-    api::{EpochReport, LeftOut, RunView, SplitCounts, TestReport},
+    api::{EpochReport, RunView, Skipped, SplitCounts, TestReport},
     cli::{
         exit::CliError,
         output::{self, Format, digits, number, plain, table},
@@ -23,7 +23,7 @@ struct TrainReport<'a> {
     weights_sha256: Option<Digest>,
     elapsed_seconds: f64,
     space: Option<&'a str>,
-    left_out: &'a [LeftOut],
+    skipped: &'a [Skipped],
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<&'a str>,
 }
@@ -50,7 +50,7 @@ fn report(view: &RunView) -> TrainReport<'_> {
         weights_sha256: view.weights_sha256,
         elapsed_seconds: view.elapsed_seconds,
         space: view.space.as_deref(),
-        left_out: &view.left_out,
+        skipped: &view.skipped,
         error: view.error.as_deref(),
     }
 }
@@ -65,8 +65,8 @@ fn text(view: &RunView) -> String {
             split.train, split.valid, split.test, request.split_by
         ));
     }
-    for left_out in &view.left_out {
-        parts.push(format!("left out  {}: {}", left_out.items, plain(&left_out.reason)));
+    for skipped in &view.skipped {
+        parts.push(format!("left out  {}: {}", skipped.items, plain(&skipped.reason)));
     }
     if !view.epochs.is_empty() {
         parts.push(epochs(view));
@@ -129,7 +129,7 @@ mod tests {
             fraction: 1.0,
             request: RunRequest { dataset: "/data".to_owned(), ..RunRequest::default() },
             split: Some(SplitCounts { train: 1920, valid: 640, test: 640 }),
-            left_out: vec![LeftOut { reason: "subscribers are zero".to_owned(), items: 3 }],
+            skipped: vec![Skipped { reason: "subscribers are zero".to_owned(), items: 3 }],
             epochs: vec![EpochReport { epoch: 1, train_mse: 1.5, valid_mse: 1.25, seconds: 0.25 }],
             best_epoch: Some(1),
             test: Some(TestReport {
@@ -182,7 +182,7 @@ mod tests {
           "weights_sha256": "abababababababababababababababababababababababababababababababab",
           "elapsed_seconds": 2.5,
           "space": "space",
-          "left_out": [
+          "skipped": [
             {
               "reason": "subscribers are zero",
               "items": 3

@@ -14,14 +14,14 @@ use common::{
         envelope::Envelope,
         outcome::{FailureReason, ItemFailure, ItemResult},
     },
-    store::{DeadLetter, JobRef, JobState, JobStatus, State, StoreError, Submission},
+    store::{DeadLetter, JobEnd, JobRef, JobStatus, State, StoreError, Submission},
 };
 
 use crate::server::{context::Context, submissions::Jobs};
 
 /// Dead letters taken at once.
 pub(crate) const PREFETCH: u16 = 16;
-/// Pause before a dead letter that could not be recorded is tried again.
+/// Snooze before a dead letter that could not be recorded is tried again.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// Consumes the hand-over queue until the coordinator stops.
@@ -52,7 +52,7 @@ pub(crate) async fn consume(context: &Context, mut dead_letters: Consumer) {
 
 /// Reads who discarded what, and why. What has no id is recorded under the digest of its bytes.
 fn read_letter(delivery: &Delivery) -> DeadLetter {
-    let (message, note) = (&delivery.message, delivery.message.dead_note());
+    let (message, note) = (&delivery.message, delivery.message.dead_letter_info());
     let id = message.id().map_or_else(|| Digest::of(message.body()).prefix(32), str::to_owned);
     let job = delivery.job.as_ref().ok();
     DeadLetter {
@@ -74,7 +74,7 @@ fn read_letter(delivery: &Delivery) -> DeadLetter {
 
 async fn record(context: &Context, delivery: &Delivery, letter: &DeadLetter) -> Result<(), StoreError> {
     let Ok(job) = &delivery.job else { return context.store.put_dead_letter(letter).await };
-    let mark = context.store.job_mark(job.submission, &job.args.name()).await?;
+    let mark = context.store.job_status(job.submission, &job.args.name()).await?;
     let generation = mark.as_ref().map_or(0, |mark| mark.generation);
     if generation != job.generation || mark.as_ref().is_some_and(JobStatus::is_finished) {
         // A copy of a job that has ended, or was requeued since: its death changes nothing.
@@ -87,7 +87,7 @@ async fn record(context: &Context, delivery: &Delivery, letter: &DeadLetter) -> 
         tracing::info!(job = %job.job, "the discarded job's step is over");
         return Ok(());
     }
-    let killed_nobody = mark.as_ref().is_none_or(|mark| mark.alone_crashes == 0);
+    let killed_nobody = mark.as_ref().is_none_or(|mark| mark.exclusive_crashes == 0);
     if letter.reason == DiscardReason::DeliveryLimit && killed_nobody && publish_again(context, job).await? {
         return Ok(());
     }
@@ -141,6 +141,6 @@ async fn fail_items(
         jobs.items(chunk.index).map(|index| (index, ItemResult::Failed(failure.clone()))).collect();
     let name = chunk.index.to_string();
     let dead = JobRef { submission: job.submission, name: &name, generation: job.generation };
-    context.store.finish_job(dead, JobState::Dead, &results).await?;
+    context.store.finish_job(dead, JobEnd::Discarded, &results).await?;
     Ok(())
 }

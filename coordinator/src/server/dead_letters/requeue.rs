@@ -8,12 +8,12 @@ use std::time::Duration;
 use common::{
     ids::SubmissionId,
     job::{envelope::Envelope, kind::Kind},
-    store::{DeadLetter, MarkState, Requeue, State, Submission},
+    store::{DeadLetter, JobState, Requeue, State, Submission},
 };
 
 use crate::server::{context::Context, error::RequestError, lookup, submissions::Jobs, training};
 
-/// How long the broker may take to accept a requeued job; after that the sweeper publishes it.
+/// How long the broker may take to accept a requeued job; after that the rescuer publishes it.
 const PUBLISH_LIMIT: Duration = Duration::from_secs(5);
 
 /// Publishes a discarded job again under a new generation. Returns how many items are no longer failed.
@@ -35,13 +35,13 @@ pub(super) async fn requeue(context: &Context, letter: &DeadLetter) -> Result<u6
         return Err(unreadable(&format!("submission {id} has no job {job}")));
     }
     context.store.set_active(id).await?;
-    let (generation, healed) = match context.store.requeue_job(id, name, jobs.items(job)).await? {
-        Requeue::Requeued { generation, healed } => {
+    let (generation, restored_items) = match context.store.requeue_job(id, name, jobs.items(job)).await? {
+        Requeue::Requeued { generation, restored_items } => {
             // Again, since a leader that looked in between found it ended and took it off.
             context.store.set_active(id).await?;
-            (generation, healed)
+            (generation, restored_items)
         }
-        Requeue::NotDead { generation } => {
+        Requeue::NotDiscarded { generation } => {
             (unfinished_requeue(context, &submission, name, generation).await?, 0)
         }
         Requeue::Orphaned => return Err(unreadable(&format!("submission {id} is gone"))),
@@ -50,9 +50,9 @@ pub(super) async fn requeue(context: &Context, letter: &DeadLetter) -> Result<u6
         }
     };
     if tokio::time::timeout(PUBLISH_LIMIT, jobs.publish(context, job, generation)).await.is_err() {
-        tracing::warn!(submission = %id, job, "the requeued job was not taken yet; it is published by the sweeper");
+        tracing::warn!(submission = %id, job, "the requeued job was not taken yet; it is published by the rescuer");
     }
-    Ok(healed)
+    Ok(restored_items)
 }
 
 /// The generation of a job whose requeueing was interrupted; one that lives is not requeued.
@@ -62,9 +62,9 @@ async fn unfinished_requeue(
     name: &str,
     generation: u32,
 ) -> Result<u32, RequestError> {
-    let mark = context.store.job_mark(submission.id, name).await?;
+    let mark = context.store.job_status(submission.id, name).await?;
     match mark {
-        Some(mark) if mark.state == MarkState::Requeued => Ok(generation),
+        Some(mark) if mark.state == JobState::Requeued => Ok(generation),
         mark => Err(RequestError::Conflict(format!(
             "the job is not dead: it is {}",
             mark.map_or_else(|| "queued".to_owned(), |mark| mark.state.to_string())

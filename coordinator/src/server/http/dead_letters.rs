@@ -1,4 +1,4 @@
-//! `/v1/dead`.
+//! `/v1/dead-letters`.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::{
     problem::Failure,
 };
 use crate::{
-    api::{DeadFilter, DeadOutcome, DeadSelection, DeadView, Page},
+    api::{DeadLetterFilter, DeadLetterOutcome, DeadLetterSelection, DeadLetterView, Page},
     server::{
         context::Context,
         dead_letters::{self, Action},
@@ -26,7 +26,7 @@ const PAGE_AT_MOST: usize = 100;
 
 /// Which letters are wanted.
 #[derive(Deserialize)]
-pub(super) struct DeadParams {
+pub(super) struct DeadLetterParams {
     kind: Option<String>,
     reason: Option<String>,
     submission: Option<String>,
@@ -36,10 +36,10 @@ pub(super) struct DeadParams {
 
 pub(super) async fn list(
     State(context): State<Arc<Context>>,
-    Params(params): Params<DeadParams>,
-) -> Result<JsonBody<Page<DeadView>>, Failure> {
-    let DeadParams { kind, reason, submission, cursor, limit } = params;
-    let filter = DeadFilter { kind, reason, submission };
+    Params(params): Params<DeadLetterParams>,
+) -> Result<JsonBody<Page<DeadLetterView>>, Failure> {
+    let DeadLetterParams { kind, reason, submission, cursor, limit } = params;
+    let filter = DeadLetterFilter { kind, reason, submission };
     let limit = limit.unwrap_or(PAGE).clamp(1, PAGE_AT_MOST);
     Ok(JsonBody(dead_letters::list(&context, &filter, cursor.as_deref(), limit).await?))
 }
@@ -47,20 +47,20 @@ pub(super) async fn list(
 pub(super) async fn get(
     State(context): State<Arc<Context>>,
     Path(id): Path<String>,
-) -> Result<JsonBody<DeadView>, Failure> {
+) -> Result<JsonBody<DeadLetterView>, Failure> {
     Ok(JsonBody(dead_letters::get(&context, &id).await?))
 }
 
 pub(super) async fn requeue(
     State(context): State<Arc<Context>>,
-    Json(selection): Json<DeadSelection>,
-) -> Result<JsonBody<DeadOutcome>, Failure> {
-    Ok(JsonBody(dead_letters::settle(&context, Action::Requeue, selection).await?))
+    Json(selection): Json<DeadLetterSelection>,
+) -> Result<JsonBody<DeadLetterOutcome>, Failure> {
+    Ok(JsonBody(dead_letters::process(&context, Action::Requeue, selection).await?))
 }
 
 pub(super) async fn purge(
     State(context): State<Arc<Context>>,
-    Json(selection): Json<DeadSelection>,
-) -> Result<JsonBody<DeadOutcome>, Failure> {
-    Ok(JsonBody(dead_letters::settle(&context, Action::Purge, selection).await?))
+    Json(selection): Json<DeadLetterSelection>,
+) -> Result<JsonBody<DeadLetterOutcome>, Failure> {
+    Ok(JsonBody(dead_letters::process(&context, Action::Purge, selection).await?))
 }

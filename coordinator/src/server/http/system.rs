@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use super::{extract::Params, problem::Failure};
 use crate::{
-    api::{DoctorView, PausedSourceView, SpaceView, StatusView, WorkersView},
-    server::{context::Context, doctor, paused_hosts, similarity::SimilarityIndex, spaces, status},
+    api::{DoctorView, HostBackoffView, SpaceView, StatusView, WorkersView},
+    server::{context::Context, doctor, host_backoffs, similarity::SimilarityIndex, spaces, status},
 };
 
 pub(super) async fn workers(State(context): State<Arc<Context>>) -> Result<Json<WorkersView>, Failure> {
@@ -26,11 +26,11 @@ pub(super) async fn spaces(State(context): State<Arc<Context>>) -> Result<Json<V
     Ok(Json(spaces::list(&context.store).await?))
 }
 
-pub(super) async fn resume_source(
+pub(super) async fn end_backoff(
     State(context): State<Arc<Context>>,
     Path(host): Path<String>,
-) -> Result<Json<PausedSourceView>, Failure> {
-    Ok(Json(paused_hosts::resume(&context.store, &host).await?))
+) -> Result<Json<HostBackoffView>, Failure> {
+    Ok(Json(host_backoffs::resume(&context.store, &host).await?))
 }
 
 /// Whether a space may be dropped while workers embed into it.

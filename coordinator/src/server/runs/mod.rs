@@ -11,7 +11,7 @@ mod view;
 pub(crate) use self::{
     find::{read_spec, resolve, target},
     record::{
-        EpochRecord, LeftOutRecord, RawErrors, RunReport, RunSpec, SplitRecord, TestRecord, TrainingSettings,
+        EpochRecord, RawErrors, RunReport, RunSpec, SkippedRecord, SplitRecord, TestRecord, TrainingSettings,
     },
     view::{get, list},
 };

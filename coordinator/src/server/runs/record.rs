@@ -68,7 +68,7 @@ pub(crate) struct RunReport {
     pub(crate) progress: String,
     pub(crate) fraction: f64,
     pub(crate) split: Option<SplitRecord>,
-    pub(crate) left_out: Vec<LeftOutRecord>,
+    pub(crate) skipped: Vec<SkippedRecord>,
     pub(crate) epochs: Vec<EpochRecord>,
     pub(crate) best_epoch: Option<u32>,
     pub(crate) test: Option<TestRecord>,
@@ -86,7 +86,7 @@ pub(crate) struct SplitRecord {
 
 /// Items that cannot be samples, for one reason.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(crate) struct LeftOutRecord {
+pub(crate) struct SkippedRecord {
     pub(crate) reason: String,
     pub(crate) items: u64,
 }

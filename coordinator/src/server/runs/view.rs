@@ -4,10 +4,10 @@ use common::{ids::SubmissionId, store::Submission};
 
 use super::{
     find::{read_spec, report},
-    record::{EpochRecord, LeftOutRecord, RawErrors, RunReport, SplitRecord, TestRecord, TrainingSettings},
+    record::{EpochRecord, RawErrors, RunReport, SkippedRecord, SplitRecord, TestRecord, TrainingSettings},
 };
 use crate::{
-    api::{EpochReport, LeftOut, Page, RawReport, RunRequest, RunView, SplitCounts, TestReport},
+    api::{EpochReport, Page, RawReport, RunRequest, RunView, Skipped, SplitCounts, TestReport},
     server::{context::Context, error::RequestError, lookup},
 };
 
@@ -39,7 +39,7 @@ pub(crate) async fn list(
 
 async fn view(context: &Context, submission: &Submission) -> Result<RunView, RequestError> {
     let spec = read_spec(submission).map_err(RequestError::Unavailable)?;
-    let RunReport { progress, fraction, split, left_out, epochs, best_epoch, test, weights_sha256, space } =
+    let RunReport { progress, fraction, split, skipped, epochs, best_epoch, test, weights_sha256, space } =
         report(context, submission.id).await?.unwrap_or_default();
     let end = match submission.finished_ms {
         Some(finished_ms) => finished_ms,
@@ -52,7 +52,7 @@ async fn view(context: &Context, submission: &Submission) -> Result<RunView, Req
         fraction,
         request: spec.settings.into(),
         split: split.map(SplitCounts::from),
-        left_out: left_out.into_iter().map(LeftOut::from).collect(),
+        skipped: skipped.into_iter().map(Skipped::from).collect(),
         epochs: epochs.into_iter().map(EpochReport::from).collect(),
         best_epoch,
         test: test.map(TestReport::from),
@@ -86,8 +86,8 @@ impl From<SplitRecord> for SplitCounts {
     }
 }
 
-impl From<LeftOutRecord> for LeftOut {
-    fn from(LeftOutRecord { reason, items }: LeftOutRecord) -> Self {
+impl From<SkippedRecord> for Skipped {
+    fn from(SkippedRecord { reason, items }: SkippedRecord) -> Self {
         Self { reason, items }
     }
 }

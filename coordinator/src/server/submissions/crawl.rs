@@ -69,7 +69,7 @@ impl CrawlSpec {
         }
         if source == Source::Page && !page_reading {
             return Err(
-                "the source 'page' reads pages of the site that its terms may not allow to be read by programs: \
+                "the source 'page' reads pages of the site that its options may not allow to be read by programs: \
                  say page_reading: true (--read-pages) if that is for you to decide"
                     .to_owned(),
             );

@@ -10,10 +10,10 @@ use common::{
     store::{State, StoreError},
 };
 
-use super::{error::SubmissionError, prepare, publish, sweep};
+use super::{error::SubmissionError, prepare, publish, rescue};
 use crate::server::context::Context;
 
-/// Pause before a submission is tried again when the store or the broker did not serve.
+/// Snooze before a submission is tried again when the store or the broker did not serve.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
 
 /// Drives a submission to its end, or until the coordinator stops.
@@ -55,7 +55,7 @@ async fn steps(context: &Context, id: SubmissionId) -> Result<(), SubmissionErro
             State::Running if submission.jobs_published < submission.jobs => {
                 publish::publish(context, &submission).await?;
             }
-            State::Running => sweep::watch(context, id).await?,
+            State::Running => rescue::watch(context, id).await?,
             _ => return Ok(()),
         }
     }

@@ -2,12 +2,12 @@
 
 use common::{
     ids::SubmissionId,
-    store::{JobStatus, Mishap},
+    store::{AttemptError, JobStatus},
 };
 
 use super::layout::layout;
 use crate::{
-    api::{JobStage, JobView, MishapView, Page, PauseView},
+    api::{AttemptErrorView, JobStage, JobView, Page, SnoozeView},
     server::{context::Context, error::RequestError, lookup},
 };
 
@@ -25,7 +25,7 @@ pub(crate) async fn jobs(
 ) -> Result<Page<JobView>, RequestError> {
     let submission = lookup::submission(context, id).await?;
     let first: u32 = lookup::cursor(cursor)?.unwrap_or(0);
-    let mut marks = context.store.job_marks(id).await?;
+    let mut marks = context.store.job_statuses(id).await?;
     let now_ms = context.store.now_ms().await?;
     let view = |job: String, items: Option<u32>, unmarked, mark: Option<JobStatus>| {
         let mark = mark.as_ref();
@@ -37,10 +37,14 @@ pub(crate) async fn jobs(
             items,
             generation: mark.map_or(0, |mark| mark.generation),
             crashes: mark.map_or(0, |mark| mark.crashes),
-            paused: mark.and_then(|mark| mark.paused.clone()).map(PauseView::from),
+            snoozed: mark.and_then(|mark| mark.snoozed.clone()).map(SnoozeView::from),
             worker: mark.and_then(|mark| mark.worker.clone()),
-            history: mark.into_iter().flat_map(|mark| mark.history.clone()).map(MishapView::from).collect(),
-            touched_seconds_ago: mark.map(|mark| now_ms.saturating_sub(mark.touched_ms) as f64 / 1e3),
+            history: mark
+                .into_iter()
+                .flat_map(|mark| mark.history.clone())
+                .map(AttemptErrorView::from)
+                .collect(),
+            heartbeat_seconds_ago: mark.map(|mark| now_ms.saturating_sub(mark.heartbeat_ms) as f64 / 1e3),
         }
     };
     let Some(layout) = layout(&submission) else {
@@ -62,9 +66,9 @@ pub(crate) async fn jobs(
     Ok(Page { items, next: (last < submission.jobs).then(|| last.to_string()) })
 }
 
-impl From<Mishap> for MishapView {
-    fn from(mishap: Mishap) -> Self {
-        let Mishap { at_ms, worker, error } = mishap;
+impl From<AttemptError> for AttemptErrorView {
+    fn from(mishap: AttemptError) -> Self {
+        let AttemptError { at_ms, worker, error } = mishap;
         Self { at_ms, worker, error }
     }
 }

@@ -3,13 +3,13 @@
 //! Owns their way from a request to jobs in the queue and back to results:
 //!
 //! 1. `submit` checks the request and `admission` lets it in once, if there is room. The record is written in
-//!    the state `preparing`, put on the list of active submissions, and its doorbell is rung: that wakes the
+//!    the state `preparing`, put on the list of active submissions, and its waiter is rung: that wakes the
 //!    coordinator that leads, which may be another one ([`crate::server::leadership`]).
 //! 2. `drive` is what the leader does for it: it reads the record and takes the step of its state, again and
 //!    again until the end.
 //! 3. `prepare` writes the manifest (`manifest`, laid out as `layout` says) and opens the submission: `running`.
 //! 4. `publish` turns each part of the manifest into a job and puts it into the queue.
-//! 5. `sweep` watches until the end: it publishes lost jobs again and discards expired ones. Workers resolve the
+//! 5. `rescue` watches until the end: it publishes lost jobs again and discards expired ones. Workers resolve the
 //!    items meanwhile, and the last resolved item closes the submission, in the script that resolves it.
 //! 6. `view`, `results` and `jobs` show it at any time; `cancel` closes it early. A discarded job comes back as
 //!    a dead letter ([`crate::server::dead_letters`]), which fails its items.
@@ -27,10 +27,10 @@ mod layout;
 mod manifest;
 mod prepare;
 mod publish;
+mod rescue;
 mod results;
 mod spec;
 mod submit;
-mod sweep;
 mod view;
 
 pub(crate) use self::{
@@ -42,6 +42,6 @@ pub(crate) use self::{
     publish::Jobs,
     results::{embeddings, results},
     spec::EmbedSpec,
-    submit::{Checked, Terms, create, submit, submit_checked},
+    submit::{Checked, SubmitOptions, create, submit, submit_checked},
     view::{get, list, view},
 };

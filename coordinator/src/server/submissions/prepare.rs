@@ -30,7 +30,7 @@ use super::{
 use crate::server::context::Context;
 
 /// Items read between two looks whether the submission is still wanted.
-const LOOK_EVERY: u64 = 16_384;
+const CHECK_MODEL_EVERY: u64 = 16_384;
 
 /// Writes the manifest and opens the submission; one without any good item ends here.
 ///
@@ -113,7 +113,7 @@ async fn write_dataset(
         };
         written.map_err(|error| unwritten(&error))?;
         read += 1;
-        if read.is_multiple_of(LOOK_EVERY) {
+        if read.is_multiple_of(CHECK_MODEL_EVERY) {
             if context.stop.is_cancelled() {
                 return Err(SubmissionError::Stopping);
             }

@@ -6,7 +6,7 @@
 use std::{ops::Range, time::Duration};
 
 use common::{
-    broker::DeadNote,
+    broker::DeadLetterInfo,
     ids::JobId,
     job::{
         args::{Chunk, CrawlArgs, EmbedArgs, JobArgs, PredictArgs},
@@ -31,7 +31,7 @@ use crate::server::context::Context;
 const CURSOR_EVERY: u32 = 256;
 /// Publishes under way at once.
 const WINDOW: usize = 128;
-/// Pause after a job was not taken; doubles up to the limit.
+/// Snooze after a job was not taken; doubles up to the limit.
 const PAUSE: Duration = Duration::from_millis(200);
 const PAUSE_AT_MOST: Duration = Duration::from_secs(10);
 /// A submission of at most this many uploaded images, or predictions, overtakes the batches: somebody waits.
@@ -65,12 +65,12 @@ pub(crate) struct Jobs<'a> {
     submission: &'a Submission,
     layout: Layout,
     route: Route,
-    what: What,
+    what: JobTemplate,
     max_attempts: u32,
 }
 
-/// What is done with the items of a job.
-enum What {
+/// JobTemplate is done with the items of a job.
+enum JobTemplate {
     Embed,
     Predict(PredictSpec),
     Crawl(CrawlPlan),
@@ -84,16 +84,16 @@ impl<'a> Jobs<'a> {
         let (kind, route, what) = match submission.kind {
             SubmissionKind::Predict => {
                 let route = if is_small { Route::Interactive } else { Route::Predict };
-                (Kind::Predict, route, What::Predict(read_spec(submission)?))
+                (Kind::Predict, route, JobTemplate::Predict(read_spec(submission)?))
             }
             SubmissionKind::Crawl => {
                 let CrawlSpec { plan, .. } = read_spec(submission)?;
-                (Kind::Crawl, Route::Crawl, What::Crawl(plan))
+                (Kind::Crawl, Route::Crawl, JobTemplate::Crawl(plan))
             }
             SubmissionKind::Embed | SubmissionKind::Train => {
                 let is_uploaded = layout.dataset.is_none();
                 let route = if is_uploaded && is_small { Route::Interactive } else { Route::Embed };
-                (Kind::Embed, route, What::Embed)
+                (Kind::Embed, route, JobTemplate::Embed)
             }
         };
         Ok(Self { submission, layout, route, what, max_attempts: context.settings.jobs.max_attempts(kind) })
@@ -110,7 +110,7 @@ impl<'a> Jobs<'a> {
         &self.route
     }
 
-    /// Publishes one job at a generation, trying again until the broker takes it.
+    /// Publishes one job at a generation, probing again until the broker takes it.
     pub(crate) async fn publish(
         &self,
         context: &Context,
@@ -127,7 +127,7 @@ impl<'a> Jobs<'a> {
                 }
                 Err(error) => error,
             };
-            tracing::warn!(submission = %self.submission.id, job, %error, "job was not taken, trying again in {pause:?}");
+            tracing::warn!(submission = %self.submission.id, job, %error, "job was not taken, probing again in {pause:?}");
             tokio::select! {
                 () = context.stop.cancelled() => return Err(SubmissionError::Stopping),
                 () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_AT_MOST),
@@ -141,7 +141,7 @@ impl<'a> Jobs<'a> {
         context: &Context,
         job: u32,
         generation: u32,
-        note: &DeadNote,
+        note: &DeadLetterInfo,
     ) -> bool {
         let discarded = context.publisher.discard(&self.envelope(job, generation), note).await;
         if let Err(error) = &discarded {
@@ -159,9 +159,9 @@ impl<'a> Jobs<'a> {
             items: self.layout.job_items(job),
         };
         let args = match &self.what {
-            What::Embed => JobArgs::Embed(EmbedArgs { chunk }),
-            What::Predict(spec) => JobArgs::Predict(PredictArgs { chunk, run: spec.run }),
-            What::Crawl(plan) => JobArgs::Crawl(CrawlArgs { chunk, plan: Box::new(plan.clone()) }),
+            JobTemplate::Embed => JobArgs::Embed(EmbedArgs { chunk }),
+            JobTemplate::Predict(spec) => JobArgs::Predict(PredictArgs { chunk, run: spec.run }),
+            JobTemplate::Crawl(plan) => JobArgs::Crawl(CrawlArgs { chunk, plan: Box::new(plan.clone()) }),
         };
         Envelope {
             job: JobId::derive(self.submission.id, args.kind(), &args.name()),

@@ -61,7 +61,7 @@ impl Checked {
 
 /// What is recorded of a submission beside what it asks for.
 #[derive(Clone, Default, Debug)]
-pub(crate) struct Terms {
+pub(crate) struct SubmitOptions {
     /// The run that makes it for itself.
     pub(crate) parent: Option<SubmissionId>,
     /// How long its jobs may take.
@@ -102,8 +102,8 @@ pub(crate) async fn submit_checked(
     match admission::admit(context, request, key.as_ref()).await? {
         Admission::Repeat(id) => Ok(id),
         Admission::Create(id) => {
-            let terms = Terms { parent: None, deadline, traceparent: traceparent.clone() };
-            create(context, id, kind, &spec, terms).await?;
+            let options = SubmitOptions { parent: None, deadline, traceparent: traceparent.clone() };
+            create(context, id, kind, &spec, options).await?;
             Ok(id)
         }
     }
@@ -119,11 +119,11 @@ pub(crate) async fn create(
     id: SubmissionId,
     kind: SubmissionKind,
     spec: &impl Serialize,
-    terms: Terms,
+    options: SubmitOptions,
 ) -> Result<(), StoreError> {
     let spec = serde_json::to_value(spec).expect("a spec is plain data");
     let retention = context.settings.jobs.retention();
-    let Terms { parent, deadline, traceparent } = terms;
+    let SubmitOptions { parent, deadline, traceparent } = options;
     let new = NewSubmission { id, kind, spec, parent, retention, deadline, traceparent };
     context.store.create_submission(&new).await
 }

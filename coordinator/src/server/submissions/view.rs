@@ -2,12 +2,12 @@
 
 use common::{
     ids::SubmissionId,
-    store::{Pause, State, Submission, SubmissionKind},
+    store::{Snooze, State, Submission, SubmissionKind},
 };
 
 use super::spec::PredictSpec;
 use crate::{
-    api::{Page, PauseView, SubmissionView},
+    api::{Page, SnoozeView, SubmissionView},
     server::{context::Context, error::RequestError, lookup},
 };
 
@@ -59,11 +59,11 @@ pub(crate) fn view(submission: &Submission, now_ms: u64) -> SubmissionView {
         failed: submission.failed,
         cached: submission.cached,
         thumbnails: (submission.kind == SubmissionKind::Crawl).then_some(submission.thumbnails),
-        paused: submission
-            .paused
+        snoozed: submission
+            .snoozed
             .clone()
-            .filter(|pause| is_paused(submission.state, pause, now_ms))
-            .map(PauseView::from),
+            .filter(|pause| is_snoozed(submission.state, pause, now_ms))
+            .map(SnoozeView::from),
         elapsed_seconds,
         items_per_second: if elapsed_seconds > 0.0 { resolved / elapsed_seconds } else { 0.0 },
         error: submission.error.clone().filter(|_| submission.state == State::Failed),
@@ -77,13 +77,13 @@ pub(super) fn predict_run(submission: &Submission) -> Option<SubmissionId> {
     (submission.kind == SubmissionKind::Predict).then_some(spec.run)
 }
 
-fn is_paused(state: State, pause: &Pause, now_ms: u64) -> bool {
-    !state.is_terminal() && pause.until_ms > now_ms
+fn is_snoozed(state: State, snooze: &Snooze, now_ms: u64) -> bool {
+    !state.is_terminal() && snooze.until_ms > now_ms
 }
 
-impl From<Pause> for PauseView {
-    fn from(pause: Pause) -> Self {
-        let Pause { until_ms, reason } = pause;
+impl From<Snooze> for SnoozeView {
+    fn from(snooze: Snooze) -> Self {
+        let Snooze { until_ms, reason } = snooze;
         Self { until_ms, reason }
     }
 }

@@ -4,7 +4,7 @@
 //! that is resumed writes the same again.
 
 use common::{ids::SubmissionId, training::protocol::Head};
-use dataset::{files::parts, split::Side, target::Target};
+use dataset::{files::parts, split::Split, target::Target};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::Url;
 
@@ -66,7 +66,7 @@ pub(super) async fn write_tested(
     while let Some(at) = cursor {
         let page: Page<SampleLine> =
             read(context, run, SAMPLES, Some(&at)).await.map_err(|error| unreadable(&error))?;
-        let samples = page.items.into_iter().filter(|sample| sample.split == Side::Test);
+        let samples = page.items.into_iter().filter(|sample| sample.split == Split::Test);
         for (sample, prediction) in samples.zip(&predictions[tested.len()..]) {
             tested.push(TestedLine {
                 item: sample.item,

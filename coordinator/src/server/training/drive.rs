@@ -25,7 +25,7 @@ use crate::server::{
     runs::{self, RunReport, RunSpec},
 };
 
-/// Pause before a run goes on from its checkpoint when the store did not serve.
+/// Snooze before a run goes on from its checkpoint when the store did not serve.
 const RETRY_PAUSE: Duration = Duration::from_secs(2);
 /// How often progress within an epoch is shown.
 const SHOW_EVERY: Duration = Duration::from_millis(500);
@@ -64,7 +64,7 @@ pub(crate) async fn drive(context: &Context, run: SubmissionId) {
 /// Forgets what a run that has ended for good needs no more.
 async fn settle(context: &Context, run: SubmissionId) -> Result<(), StoreError> {
     match context.store.state(run).await? {
-        Some(State::Succeeded | State::Cancelled) => context.store.forget_run_state(run).await?,
+        Some(State::Succeeded | State::Cancelled) => context.store.delete_run_state(run).await?,
         // The store was put back to before the end, so the run is taken up again.
         Some(State::Preparing | State::Running) => return Ok(()),
         Some(_) | None => {}

@@ -17,7 +17,7 @@ use common::{
         envelope::Envelope,
         kind::Kind,
     },
-    store::{Doorbell, Parameters, Submission},
+    store::{Parameters, Submission, Waiter},
     topology::Route,
     training::{
         protocol::{GradientSum, Phase, RunPlan, decode_f32, encode_f32},
@@ -35,11 +35,11 @@ use crate::server::context::Context;
 /// How long a pass waits before it publishes its unanswered jobs again; doubles up to the limit.
 const HEDGE_AFTER: Duration = Duration::from_secs(5);
 const HEDGE_AFTER_AT_MOST: Duration = Duration::from_secs(60);
-/// How often a waiting pass reads the store though no doorbell rang.
+/// How often a waiting pass reads the store though no waiter rang.
 const TIMER: Duration = Duration::from_millis(500);
 /// How long a count of live workers is used.
 const WORKERS_FOR: Duration = Duration::from_secs(2);
-/// Pause after a job could not be published.
+/// Snooze after a job could not be published.
 const PUBLISH_PAUSE: Duration = Duration::from_secs(1);
 
 /// The exchange with the workers of one run.
@@ -49,16 +49,16 @@ pub(super) struct Passes<'a> {
     /// W3C trace context of the run, for its jobs.
     traceparent: Option<&'a str>,
     plan: &'a RunPlan,
-    doorbell: Doorbell,
+    waiter: Waiter,
     workers: usize,
     counted: Option<Instant>,
 }
 
 impl<'a> Passes<'a> {
     pub(super) fn new(context: &'a Context, run: &'a Submission, plan: &'a RunPlan) -> Self {
-        let doorbell = context.doorbells.of(run.id);
+        let waiter = context.notifier.waiter(run.id);
         let traceparent = run.traceparent.as_deref();
-        Self { context, run: run.id, traceparent, plan, doorbell, workers: 1, counted: None }
+        Self { context, run: run.id, traceparent, plan, waiter, workers: 1, counted: None }
     }
 
     /// Gathers the gradient sum of a training step, added along the tree.
@@ -113,7 +113,7 @@ impl<'a> Passes<'a> {
         }
     }
 
-    /// Publishes the jobs of `nodes`, trying again until the broker has taken all of them.
+    /// Publishes the jobs of `nodes`, probing again until the broker has taken all of them.
     async fn publish(&self, work: &Work, mut nodes: Vec<Node>) -> Result<(), RunError> {
         let route = &Route::Train(self.plan.fingerprint.clone());
         loop {
@@ -123,7 +123,7 @@ impl<'a> Passes<'a> {
             });
             let failures: Vec<_> = join_all(publish).await.into_iter().flatten().collect();
             let Some((_, error)) = failures.first() else { return Ok(()) };
-            tracing::warn!(run = %self.run, %error, "a training job was not taken, trying again");
+            tracing::warn!(run = %self.run, %error, "a training job was not taken, probing again");
             nodes = failures.iter().map(|(node, _)| *node).collect();
             tokio::select! {
                 () = self.context.stop.cancelled() => return Err(RunError::Stopping),
@@ -150,7 +150,7 @@ impl<'a> Passes<'a> {
             }
             tokio::select! {
                 () = self.context.stop.cancelled() => return Err(RunError::Stopping),
-                () = self.doorbell.wait(TIMER) => {}
+                () = self.waiter.wait(TIMER) => {}
             }
             require_open(self.context, self.run).await?;
         }

@@ -18,13 +18,13 @@ use dataset::{files::parts, manifest::ManifestItem};
 use super::{
     artifacts,
     error::{RunError, require_open},
-    setup::{LabelledItem, LaidOut, ScalingSum, Setup, count_reasons, lay_out},
+    setup::{LabelledItem, PreparedRun, ScalingSum, Setup, count_reasons, prepare_run},
 };
 use crate::server::{
     context::Context,
-    runs::{LeftOutRecord, RunReport, RunSpec, SplitRecord},
+    runs::{RunReport, RunSpec, SkippedRecord, SplitRecord},
     spaces,
-    submissions::{self, EmbedSpec, Terms},
+    submissions::{self, EmbedSpec, SubmitOptions},
 };
 
 /// How often a run asks how far its embedding is.
@@ -48,12 +48,12 @@ pub(super) async fn prepare(
     let run = run.id;
     let mut reasons = Vec::new();
     let items = labelled_items(context, &embed, spec, &mut reasons).await?;
-    report.left_out = count_reasons(reasons);
+    report.skipped = count_reasons(reasons);
     let space = space(context, run, report).await?;
     report.space = Some(space.to_string());
-    let laid_out = lay_out(&items, space.clone(), &spec.settings);
-    let LaidOut { setup, samples, lines } =
-        laid_out.map_err(|error| RunError::Failed(format!("{error}{}", without(&report.left_out))))?;
+    let prepared = prepare_run(&items, space.clone(), &spec.settings);
+    let PreparedRun { setup, samples, lines } =
+        prepared.map_err(|error| RunError::Failed(format!("{error}{}", without(&report.skipped))))?;
     artifacts::write(context, run, artifacts::SAMPLES, &lines).await?;
     let plan = &setup.plan;
     report.split =
@@ -80,12 +80,12 @@ pub(super) async fn prepare(
 }
 
 /// Says which samples an error was met without, and why.
-fn without(left_out: &[LeftOutRecord]) -> String {
-    if left_out.is_empty() {
+fn without(skipped: &[SkippedRecord]) -> String {
+    if skipped.is_empty() {
         return String::new();
     }
     let reasons: Vec<String> =
-        left_out.iter().map(|left_out| format!("{} ({})", left_out.items, left_out.reason)).collect();
+        skipped.iter().map(|skipped| format!("{} ({})", skipped.items, skipped.reason)).collect();
     format!("; left out were {}", reasons.join(", "))
 }
 
@@ -113,8 +113,8 @@ async fn embed(
             let id = SubmissionId::now();
             context.store.put_document(run.id, "embed", &id).await?;
             let traceparent = run.traceparent.clone();
-            let terms = Terms { parent: Some(run.id), deadline: None, traceparent };
-            submissions::create(context, id, SubmissionKind::Embed, &embed_spec, terms).await?;
+            let options = SubmitOptions { parent: Some(run.id), deadline: None, traceparent };
+            submissions::create(context, id, SubmissionKind::Embed, &embed_spec, options).await?;
             id
         }
     };
@@ -141,7 +141,7 @@ async fn embedded(
     id: SubmissionId,
     report: &mut RunReport,
 ) -> Result<Submission, RunError> {
-    let doorbell = context.doorbells.of(id);
+    let waiter = context.notifier.waiter(id);
     loop {
         let embed = context.store.submission(id).await?.ok_or(RunError::Forgotten)?;
         report.progress = match embed.state {
@@ -163,7 +163,7 @@ async fn embedded(
         open?;
         tokio::select! {
             () = context.stop.cancelled() => return Err(RunError::Stopping),
-            () = doorbell.wait(EMBED_TIMER) => tokio::time::sleep(EMBED_TIMER / 5).await,
+            () = waiter.wait(EMBED_TIMER) => tokio::time::sleep(EMBED_TIMER / 5).await,
         }
     }
 }

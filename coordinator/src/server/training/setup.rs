@@ -11,13 +11,13 @@ use common::{
 };
 use dataset::{
     manifest::ManifestItem,
-    split::{SampleKey, Side, split},
+    split::{SampleKey, Split, split},
     target::{Target, Transform},
 };
 use serde::{Deserialize, Serialize};
 
 use super::{metrics::mean, target_scale::TargetScale};
-use crate::server::runs::{LeftOutRecord, TrainingSettings};
+use crate::server::runs::{SkippedRecord, TrainingSettings};
 
 /// What the coordinator must know of a run, beside its samples, to drive and to judge it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ impl LabelledItem {
 
 /// What items make when they are split.
 #[derive(Clone, PartialEq, Debug)]
-pub(super) struct LaidOut {
+pub(super) struct PreparedRun {
     pub(super) setup: Setup,
     /// Training split, validation split, test split; each in manifest order.
     pub(super) samples: Vec<Sample>,
@@ -66,7 +66,7 @@ pub(super) struct LaidOut {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct SampleLine {
     pub(super) item: String,
-    pub(super) split: Side,
+    pub(super) split: Split,
     pub(super) sha256: Digest,
     /// The target in raw units.
     pub(super) label: f64,
@@ -87,26 +87,26 @@ pub(super) enum SetupError {
 ///
 /// # Errors
 /// When there are too few to split, or the target is constant over the training split.
-pub(super) fn lay_out(
+pub(super) fn prepare_run(
     items: &[LabelledItem],
     space: Space,
     settings: &TrainingSettings,
-) -> Result<LaidOut, SetupError> {
+) -> Result<PreparedRun, SetupError> {
     let keys: Vec<SampleKey<'_>> = items.iter().map(|item| SampleKey::of(&item.item)).collect();
     let sides = split(&keys, settings.split_by, settings.seed)
         .map_err(|error| SetupError::Split(error.to_string()))?;
-    let on = |side: Side| items.iter().zip(&sides).filter(move |(_, at)| **at == side).map(|(item, _)| item);
-    let raw = |side: Side| -> Vec<f64> { on(side).map(|item| item.label).collect() };
+    let on = |side: Split| items.iter().zip(&sides).filter(move |(_, at)| **at == side).map(|(item, _)| item);
+    let raw = |side: Split| -> Vec<f64> { on(side).map(|item| item.label).collect() };
     let transformed =
-        |side: Side| -> Vec<f64> { on(side).map(|item| settings.transform.apply(item.label)).collect() };
+        |side: Split| -> Vec<f64> { on(side).map(|item| settings.transform.apply(item.label)).collect() };
 
-    let train = transformed(Side::Train);
+    let train = transformed(Split::Train);
     let scale = TargetScale::of(&train);
     if scale.std <= 1e-9 * scale.mean.abs().max(1e-9) {
-        let value = raw(Side::Train)[0];
+        let value = raw(Split::Train)[0];
         return Err(SetupError::ConstantTarget { target: settings.target, value, samples: train.len() });
     }
-    let samples = [Side::Train, Side::Valid, Side::Test]
+    let samples = [Split::Train, Split::Valid, Split::Test]
         .into_iter()
         .flat_map(on)
         .map(|item| Sample {
@@ -114,26 +114,26 @@ pub(super) fn lay_out(
             target: scale.standardise(settings.transform.apply(item.label)),
         })
         .collect();
-    let count = |side: Side| sides.iter().filter(|at| **at == side).count() as u32;
+    let count = |side: Split| sides.iter().filter(|at| **at == side).count() as u32;
     let plan = RunPlan {
         space,
         fingerprint: head_fingerprint(),
         leaves: settings.leaves,
         batch_size: settings.batch_size,
         seed: settings.seed,
-        train: count(Side::Train),
-        valid: count(Side::Valid),
-        test: count(Side::Test),
+        train: count(Split::Train),
+        valid: count(Split::Valid),
+        test: count(Split::Test),
     };
     let setup = Setup {
         plan,
         target: settings.target,
         transform: settings.transform,
         scale,
-        train_mean_raw: mean(raw(Side::Train).into_iter()),
-        valid: transformed(Side::Valid),
-        test: transformed(Side::Test),
-        test_raw: raw(Side::Test),
+        train_mean_raw: mean(raw(Split::Train).into_iter()),
+        valid: transformed(Split::Valid),
+        test: transformed(Split::Test),
+        test_raw: raw(Split::Test),
     };
     let lines = items.iter().zip(&sides).map(|(item, side)| SampleLine {
         item: item.item.item.clone(),
@@ -141,19 +141,19 @@ pub(super) fn lay_out(
         sha256: item.sha256,
         label: item.label,
     });
-    Ok(LaidOut { setup, samples, lines: lines.collect() })
+    Ok(PreparedRun { setup, samples, lines: lines.collect() })
 }
 
 /// Counts the reasons for which items are left out, most frequent first.
-pub(super) fn count_reasons(reasons: impl IntoIterator<Item = String>) -> Vec<LeftOutRecord> {
+pub(super) fn count_reasons(reasons: impl IntoIterator<Item = String>) -> Vec<SkippedRecord> {
     let mut counts = std::collections::BTreeMap::<String, u64>::new();
     for reason in reasons {
         *counts.entry(reason).or_default() += 1;
     }
-    let mut left_out: Vec<LeftOutRecord> =
-        counts.into_iter().map(|(reason, items)| LeftOutRecord { reason, items }).collect();
-    left_out.sort_by_key(|group| std::cmp::Reverse(group.items));
-    left_out
+    let mut skipped: Vec<SkippedRecord> =
+        counts.into_iter().map(|(reason, items)| SkippedRecord { reason, items }).collect();
+    skipped.sort_by_key(|group| std::cmp::Reverse(group.items));
+    skipped
 }
 
 /// Accumulates mean and variance of every feature over the training split, in f64 and in sample order.

@@ -19,29 +19,29 @@ pub(super) struct Admissions {
     store: Store,
     /// Who asks, for people.
     worker: String,
-    queues: Queues,
+    locks: HostLocks,
 }
 
 /// Whose turn it is in this process, by host: requests come in order, and one of them asks the store.
 #[derive(Default)]
-struct Queues(Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>);
+struct HostLocks(Mutex<HashMap<String, Weak<tokio::sync::Mutex<()>>>>);
 
-impl Queues {
+impl HostLocks {
     fn of(&self, host: &str) -> Arc<tokio::sync::Mutex<()>> {
-        let mut queues = self.0.lock().expect("no holder of this lock panics");
-        if let Some(queue) = queues.get(host).and_then(Weak::upgrade) {
+        let mut locks = self.0.lock().expect("no holder of this lock panics");
+        if let Some(queue) = locks.get(host).and_then(Weak::upgrade) {
             return queue;
         }
         let queue = Arc::new(tokio::sync::Mutex::new(()));
-        queues.retain(|_, queue| queue.strong_count() > 0);
-        queues.insert(host.to_owned(), Arc::downgrade(&queue));
+        locks.retain(|_, queue| queue.strong_count() > 0);
+        locks.insert(host.to_owned(), Arc::downgrade(&queue));
         queue
     }
 }
 
 impl Admissions {
     pub(super) fn new(store: Store, worker: &str) -> Self {
-        Self { store, worker: worker.to_owned(), queues: Queues::default() }
+        Self { store, worker: worker.to_owned(), locks: HostLocks::default() }
     }
 
     /// Waits until a request to the host of `url` may start.
@@ -50,7 +50,7 @@ impl Admissions {
     /// back a little later than it was told, by chance, so that none is always the first.
     pub(super) async fn admit(&self, url: &Url, limits: Limits) -> Result<RequestSlot, WebError> {
         let host = name_of(url);
-        let queue = self.queues.of(&host);
+        let queue = self.locks.of(&host);
         let _turn = queue.lock().await;
         loop {
             // In a task of its own, so that nobody who stops waiting now leaves a place behind.
@@ -60,7 +60,7 @@ impl Admissions {
                 Ok::<_, StoreError>(match admission {
                     Admission::Go(lease) => Admitted::Go(Box::new(RequestSlot::new(store, lease))),
                     Admission::Wait(time) => Admitted::Wait(time),
-                    Admission::Paused { until_ms, reason } => Admitted::Paused { until_ms, reason },
+                    Admission::BackedOff { until_ms, reason } => Admitted::BackedOff { until_ms, reason },
                 })
             });
             let ends = |_| StoreError::Unavailable("this worker ends".to_owned());
@@ -70,8 +70,8 @@ impl Admissions {
                     let chance = rand::random_range(0.0..0.1);
                     tokio::time::sleep(time + limits.min_interval.mul_f64(chance)).await;
                 }
-                Admitted::Paused { until_ms, reason } => {
-                    return Err(WebError::Paused { host, until_ms, reason });
+                Admitted::BackedOff { until_ms, reason } => {
+                    return Err(WebError::BackedOff { host, until_ms, reason });
                 }
             }
         }
@@ -82,7 +82,7 @@ impl Admissions {
 enum Admitted {
     Go(Box<RequestSlot>),
     Wait(Duration),
-    Paused { until_ms: u64, reason: String },
+    BackedOff { until_ms: u64, reason: String },
 }
 
 /// The place of one request.
@@ -120,7 +120,7 @@ impl RequestSlot {
                     self.store.now_ms().await
                 };
                 match given_back.await {
-                    Ok(now_ms) => WebError::Paused {
+                    Ok(now_ms) => WebError::BackedOff {
                         host: name_of(url),
                         until_ms: now_ms + time.as_millis() as u64,
                         reason: format!("it {what}"),
@@ -129,11 +129,11 @@ impl RequestSlot {
                 }
             }
             Refusal::Enough { least, what: reason } => {
-                self.verdict = Verdict::Trouble { reason: reason.clone(), pause: pause.max(least) };
+                self.verdict = Verdict::Blocked { reason: reason.clone(), pause: pause.max(least) };
                 match self.give_back().await {
                     Ok(until_ms) => {
                         let until_ms = until_ms.unwrap_or_default();
-                        WebError::Paused { host: name_of(url), until_ms, reason }
+                        WebError::BackedOff { host: name_of(url), until_ms, reason }
                     }
                     Err(error) => error.into(),
                 }

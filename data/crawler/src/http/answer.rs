@@ -64,7 +64,7 @@ pub enum WebError {
     Retryable(String),
     /// The host is left alone for a while, or the key has no units left today: put the job back until then.
     #[error("{host} is left alone for a while: {reason}")]
-    Paused {
+    BackedOff {
         /// The host, or what the quota is for.
         host: String,
         /// Until when, in Redis's time.
@@ -95,8 +95,8 @@ pub enum WebError {
 
 impl WebError {
     /// The time to wait for a place is over: a pause that ends at once.
-    pub(crate) fn turn_is_over() -> Self {
-        Self::Paused {
+    pub(crate) fn time_slice_is_over() -> Self {
+        Self::BackedOff {
             host: "the job".to_owned(),
             until_ms: 0,
             reason: "its turn is over, and others have theirs".to_owned(),

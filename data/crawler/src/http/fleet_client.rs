@@ -87,7 +87,7 @@ impl Web {
             hosts: Hosts::new(crawl, images.max_image_bytes),
             key: ApiKey::new(crawl),
             worker: worker.to_owned(),
-            pause: crawl.crawl_pause(),
+            pause: crawl.crawl_backoff(),
         };
         Self { inner: Arc::new(inner), waits_until: None }
     }
@@ -136,8 +136,8 @@ impl Web {
     pub async fn trouble(&self, url: &Url, reason: &str) -> WebError {
         let Inner { store, pause, worker, .. } = &*self.inner;
         let host = name_of(url);
-        match store.pause_source(&host, reason, *pause, worker).await {
-            Ok(until_ms) => WebError::Paused { host, until_ms, reason: reason.to_owned() },
+        match store.back_off(&host, reason, *pause, worker).await {
+            Ok(until_ms) => WebError::BackedOff { host, until_ms, reason: reason.to_owned() },
             Err(error) => error.into(),
         }
     }
@@ -184,7 +184,7 @@ impl Web {
         let mut place = match self.waits_until {
             Some(ends) => timeout_at(ends, self.inner.admissions.admit(url, limits))
                 .await
-                .map_err(|_| WebError::turn_is_over())??,
+                .map_err(|_| WebError::time_slice_is_over())??,
             None => self.inner.admissions.admit(url, limits).await?,
         };
         let hop = self.send(ask.kind, request, &mut place).await;

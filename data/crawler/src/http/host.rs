@@ -34,15 +34,15 @@ pub(super) struct Hosts {
 
 impl Hosts {
     pub(super) fn new(settings: &CrawlSettings, max_image_bytes: u64) -> Self {
-        let limits = |per_second: f64, at_once| Limits {
+        let limits = |per_second: f64, concurrency| Limits {
             min_interval: Duration::from_secs_f64(1.0 / per_second),
-            at_once,
+            concurrency,
             lease: LEASE,
         };
         Self {
-            web: limits(settings.crawl_web_per_second, settings.crawl_web_at_once),
-            api: limits(settings.crawl_api_per_second, settings.crawl_api_at_once),
-            image: limits(settings.crawl_image_per_second, settings.crawl_image_at_once),
+            web: limits(settings.crawl_web_per_second, settings.crawl_web_concurrency),
+            api: limits(settings.crawl_api_per_second, settings.crawl_api_concurrency),
+            image: limits(settings.crawl_image_per_second, settings.crawl_image_concurrency),
             max_image_bytes,
         }
     }

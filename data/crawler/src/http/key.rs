@@ -75,7 +75,7 @@ impl ApiKey {
         let today = pacific_day(store.now_ms().await?);
         match store.spend(&self.hash, &today, units, self.units_a_day).await? {
             Spending::Spent { .. } => Ok(()),
-            Spending::Exhausted { used, resets_at_ms } => Err(WebError::Paused {
+            Spending::Exhausted { used, resets_at_ms } => Err(WebError::BackedOff {
                 host: API.to_owned(),
                 until_ms: resets_at_ms,
                 reason: if used + u64::from(units) <= self.units_a_day {
@@ -98,7 +98,7 @@ impl ApiKey {
         };
         let until: Result<u64, StoreError> = exhausted.await;
         match until {
-            Ok(until_ms) => WebError::Paused {
+            Ok(until_ms) => WebError::BackedOff {
                 host: API.to_owned(),
                 until_ms,
                 reason: format!("it says that the quota of key {} is exceeded", self.hash),

@@ -17,7 +17,7 @@ use super::{Answer, WebError, robots_txt as rules};
 const FRESH: Duration = Duration::from_secs(24 * 3600);
 /// How long a site that does not say is not asked again.
 const UNREACHABLE: Duration = Duration::from_secs(60);
-/// Pause before looking whether another worker has fetched the file.
+/// Snooze before looking whether another worker has fetched the file.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Checks that `file`, of the host of `url`, lets us request it. Returns the least time between requests that the
@@ -83,7 +83,7 @@ pub(super) fn file_of(answer: Result<Answer, WebError>) -> Result<RobotsFile, We
             _ => silent(&answer),
         }),
         Err(WebError::NotFound(_) | WebError::Gone(_)) => Ok(RobotsFile::None),
-        Err(error @ (WebError::Paused { .. } | WebError::Store(_))) => Err(error),
+        Err(error @ (WebError::BackedOff { .. } | WebError::Store(_))) => Err(error),
         Err(error) => Ok(RobotsFile::Unreachable(error.to_string())),
     }
 }

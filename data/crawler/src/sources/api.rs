@@ -14,8 +14,8 @@ use super::context::{SourceContext, below};
 use crate::{
     error::CrawlError,
     http::{Answer, HostKind, WebError},
-    kept::RecordedEndpoint,
     listing::{Channel, Listing, Video},
+    recorded_response::Endpoint,
     youtube::{
         api::{
             self, ApiChannel, ApiError, ApiVideo, Broadcast, CHANNEL_PARTS, MOST_ITEMS, UPLOADS_PARTS,
@@ -111,7 +111,7 @@ impl ApiDraft {
         if context.plan.order == Order::Popular {
             listing.videos.sort_by_key(|video| std::cmp::Reverse(video.views.map(|views| views.value)));
             if self.more != More::Nothing {
-                listing.cut_short =
+                listing.truncated_reason =
                     Some(format!("the most popular of the latest {} uploads were taken", self.ids.len()));
             }
         }
@@ -165,7 +165,7 @@ async fn channel(context: SourceContext<'_>, channel: &ChannelRef) -> Result<Api
         },
     };
     let query = [("part", CHANNEL_PARTS), (name, value)];
-    let found = ask(context, "channels", &query, RecordedEndpoint::ApiChannels, api::channels).await?;
+    let found = ask(context, "channels", &query, Endpoint::ApiChannels, api::channels).await?;
     found.into_iter().next().ok_or_else(|| {
         CrawlError::item(FailureReason::Unavailable, format!("the Data API knows no channel {value}"))
     })
@@ -178,7 +178,7 @@ pub(super) async fn channels(
 ) -> Result<BTreeMap<ChannelId, Channel>, CrawlError> {
     let ids: Vec<&str> = ids.iter().map(ChannelId::as_str).collect();
     let query = [("part", CHANNEL_PARTS), ("id", &ids.join(",")), ("maxResults", "50")];
-    let found = ask(context, "channels", &query, RecordedEndpoint::ApiChannels, api::channels).await?;
+    let found = ask(context, "channels", &query, Endpoint::ApiChannels, api::channels).await?;
     let channel =
         |ApiChannel { id, title, subscribers, .. }| (id.clone(), Channel { id, title, subscribers });
     Ok(found.into_iter().map(|found: ApiChannel| channel(found)).collect())
@@ -193,7 +193,7 @@ async fn uploads(
     if let More::After(token) = more {
         query.push(("pageToken", token));
     }
-    match ask(context, "playlistItems", &query, RecordedEndpoint::ApiUploads, api::uploads_page).await {
+    match ask(context, "playlistItems", &query, Endpoint::ApiUploads, api::uploads_page).await {
         Ok(page) => Ok((page.video_ids, page.next_page_token.map_or(More::Nothing, More::After))),
         // The uploads of a channel that has none are not there.
         Err(CrawlError::Item(failure))
@@ -212,19 +212,19 @@ pub(super) async fn details(
 ) -> Result<Vec<ApiVideo>, CrawlError> {
     let ids: Vec<&str> = ids.iter().map(VideoId::as_str).collect();
     let query = [("part", VIDEO_PARTS), ("id", &ids.join(",")), ("maxResults", "50")];
-    ask(context, "videos", &query, RecordedEndpoint::ApiVideos, api::videos).await
+    ask(context, "videos", &query, Endpoint::ApiVideos, api::videos).await
 }
 
 async fn ask<T>(
     context: SourceContext<'_>,
     method: &str,
     query: &[(&str, &str)],
-    endpoint: RecordedEndpoint,
+    endpoint: Endpoint,
     read: fn(&Value) -> Result<T, SchemaDrift>,
 ) -> Result<T, CrawlError> {
     let mut url: Url = below(&context.plan.bases.api, &format!("youtube/v3/{method}"))?;
     url.query_pairs_mut().extend_pairs(query);
-    let answer = match context.turn.get(HostKind::Api { units: 1 }, &url, None).await {
+    let answer = match context.slice.get(HostKind::Api { units: 1 }, &url, None).await {
         Ok(answer) => answer,
         Err(WebError::NotFound(text)) => return Err(CrawlError::item(FailureReason::Unavailable, text)),
         Err(error) => return Err(error.into()),
@@ -238,13 +238,13 @@ async fn ask<T>(
 
 async fn faulty(
     context: SourceContext<'_>,
-    endpoint: RecordedEndpoint,
+    endpoint: Endpoint,
     answer: &Answer,
     error: &ApiError,
 ) -> CrawlError {
     match (error.class(), error) {
         (FaultClass::Drift, _) => context.recorder.drifted(endpoint, answer, error).await,
-        (FaultClass::Blocked, _) => context.turn.quota_exceeded().await,
+        (FaultClass::Blocked, _) => context.slice.quota_exceeded().await,
         (FaultClass::Transient, _) => CrawlError::retryable(error.to_string()),
         (FaultClass::Permanent, ApiError::NotFound(_)) => {
             CrawlError::item(FailureReason::Unavailable, error.to_string())

@@ -11,8 +11,8 @@ use url::Url;
 use crate::{
     error::CrawlError,
     http::Answer,
-    kept::{RecordedEndpoint, ResponseRecorder},
-    turn::Turn,
+    recorded_response::{Endpoint, ResponseRecorder},
+    time_slice::TimeSlice,
     youtube::faults::{Fault, FaultClass},
 };
 
@@ -20,7 +20,7 @@ use crate::{
 #[derive(Clone, Copy)]
 pub(crate) struct SourceContext<'a> {
     /// The turn within which it must be over.
-    pub(crate) turn: &'a Turn,
+    pub(crate) slice: &'a TimeSlice,
     /// Keeps what cannot be read.
     pub(crate) recorder: &'a ResponseRecorder<'a>,
     /// What is wanted.
@@ -31,16 +31,11 @@ pub(crate) struct SourceContext<'a> {
 
 impl SourceContext<'_> {
     /// What a fault of a page means for the job; an answer in a form that is not known is kept.
-    pub(super) async fn faulty(
-        self,
-        endpoint: RecordedEndpoint,
-        answer: &Answer,
-        fault: &Fault,
-    ) -> CrawlError {
+    pub(super) async fn faulty(self, endpoint: Endpoint, answer: &Answer, fault: &Fault) -> CrawlError {
         match fault.class() {
             FaultClass::Permanent => CrawlError::item(FailureReason::Unavailable, fault.to_string()),
             FaultClass::Transient => CrawlError::retryable(format!("{}: {fault}", answer.url)),
-            FaultClass::Blocked => self.turn.trouble(&answer.url, &fault.to_string()).await,
+            FaultClass::Blocked => self.slice.trouble(&answer.url, &fault.to_string()).await,
             FaultClass::Drift => self.recorder.drifted(endpoint, answer, fault).await,
         }
     }

@@ -35,7 +35,7 @@ impl ListDraft {
 
     /// Makes one request. Returns the listing once nothing is left to ask.
     pub(super) async fn step(&mut self, context: SourceContext<'_>) -> Result<Option<Listing>, CrawlError> {
-        if !context.turn.has_api_key() {
+        if !context.slice.has_api_key() {
             let videos = self.ids.iter().cloned().map(Video::named).collect();
             return Ok(Some(Listing { videos, ..Listing::default() }));
         }

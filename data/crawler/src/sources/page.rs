@@ -14,8 +14,8 @@ use super::context::{SourceContext, below};
 use crate::{
     error::CrawlError,
     http::{Answer, HostKind, WebError},
-    kept::RecordedEndpoint,
     listing::{Channel, Listing, Video},
+    recorded_response::Endpoint,
     youtube::{
         answer,
         channel::{self, VideoPage},
@@ -87,7 +87,7 @@ impl PageDraft {
         }
         if self.listing.videos.len() < enough && self.more.is_some() {
             let listed = self.listing.videos.len();
-            self.listing.cut_short =
+            self.listing.truncated_reason =
                 Some(format!("the site's list leads back to itself after {listed} videos"));
         }
         let channel = Some(known.clone());
@@ -96,7 +96,7 @@ impl PageDraft {
             listing.videos.sort_by_key(|video| std::cmp::Reverse(video.views.map(|views| views.value)));
             if self.more.is_some() {
                 let looked_at = listing.videos.len();
-                listing.cut_short =
+                listing.truncated_reason =
                     Some(format!("the most popular of the latest {looked_at} videos were taken"));
             }
         }
@@ -106,12 +106,12 @@ impl PageDraft {
 
     async fn first(&mut self, context: SourceContext<'_>) -> Result<(), CrawlError> {
         let url = videos_url(context, &self.channel)?;
-        let answer = context.turn.get(HostKind::Web, &url, None).await?;
+        let answer = context.slice.get(HostKind::Web, &url, None).await?;
         let page = answer::from_page(answer.status, &answer.bytes);
         let first = page.and_then(|page| channel::first_page(&page));
         let first = match first {
             Ok(first) => first,
-            Err(fault) => return Err(context.faulty(RecordedEndpoint::ChannelPage, &answer, &fault).await),
+            Err(fault) => return Err(context.faulty(Endpoint::ChannelPage, &answer, &fault).await),
         };
         if let Some(words) = first.empty {
             return Err(CrawlError::item(FailureReason::Unavailable, format!("it has no videos: {words}")));
@@ -125,7 +125,7 @@ impl PageDraft {
                 self.more = Some(token);
             }
             (Order::Newest | Order::Popular, _) => {
-                self.take(context, RecordedEndpoint::ChannelPage, &answer, first.page).await;
+                self.take(context, Endpoint::ChannelPage, &answer, first.page).await;
             }
         }
         let channel::Channel { id, title, subscribers, .. } = first.channel;
@@ -136,7 +136,7 @@ impl PageDraft {
     async fn more_videos(&mut self, context: SourceContext<'_>, token: &str) -> Result<(), CrawlError> {
         let url = below(&context.plan.bases.web, request::BROWSE_PATH)?;
         let body = request::continuation(token, &self.client_version);
-        let answer = match context.turn.post_json(HostKind::Web, &url, &body).await {
+        let answer = match context.slice.post_json(HostKind::Web, &url, &body).await {
             Ok(answer) => answer,
             Err(WebError::Refused(why)) if self.is_popular => {
                 return Err(CrawlError::item(
@@ -147,7 +147,7 @@ impl PageDraft {
                 ));
             }
             Err(WebError::Refused(why)) => {
-                self.listing.cut_short = Some(why);
+                self.listing.truncated_reason = Some(why);
                 self.more = None;
                 return Ok(());
             }
@@ -156,20 +156,20 @@ impl PageDraft {
         let page = answer::from_body(answer.status, &answer.bytes).and_then(|more| channel::next_page(&more));
         let page = match page {
             Ok(page) => page,
-            Err(fault) => return Err(context.faulty(RecordedEndpoint::MoreVideos, &answer, &fault).await),
+            Err(fault) => return Err(context.faulty(Endpoint::MoreVideos, &answer, &fault).await),
         };
         let is_first = self.is_popular && self.listing.videos.is_empty();
         if is_first && let Some(drift) = other_order(&page.items) {
-            return Err(context.recorder.drifted(RecordedEndpoint::MoreVideos, &answer, &drift).await);
+            return Err(context.recorder.drifted(Endpoint::MoreVideos, &answer, &drift).await);
         }
-        self.take(context, RecordedEndpoint::MoreVideos, &answer, page).await;
+        self.take(context, Endpoint::MoreVideos, &answer, page).await;
         Ok(())
     }
 
     async fn take(
         &mut self,
         context: SourceContext<'_>,
-        endpoint: RecordedEndpoint,
+        endpoint: Endpoint,
         answer: &Answer,
         page: VideoPage,
     ) {

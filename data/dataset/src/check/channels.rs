@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::{
     counts::differ_by_power_of_ten,
-    suspicions::{Reason, Suspicions},
+    warnings::{Reason, Warnings},
 };
 use crate::manifest::ManifestItem;
 
@@ -108,22 +108,22 @@ impl Channels {
     }
 
     /// Looks for channels whose rows contradict one another.
-    pub(super) fn suspect(&self, suspicions: &mut Suspicions) {
+    pub(super) fn suspect(&self, warnings: &mut Warnings) {
         let in_order: BTreeMap<&str, &ChannelSummary> =
             self.channels.iter().map(|(id, channel)| (&**id, channel)).collect();
         for (id, channel) in in_order {
             if channel.categories.len() > 1 {
                 let of = |(place, rows): &(u32, u64)| format!("{rows} {}", self.categories[*place as usize]);
                 let value = channel.categories.iter().map(of).collect::<Vec<_>>().join(", ");
-                suspicions.add_by_weight(Reason::ChannelInCategories, channel.rows as f64, id, value);
+                warnings.add_by_weight(Reason::ChannelInCategories, channel.rows as f64, id, value);
             }
-            channel.suspect_subscribers(id, suspicions);
+            channel.suspect_subscribers(id, warnings);
         }
     }
 }
 
 impl ChannelSummary {
-    fn suspect_subscribers(&self, id: &str, suspicions: &mut Suspicions) {
+    fn suspect_subscribers(&self, id: &str, warnings: &mut Warnings) {
         let (Some(least), Some(most)) = (self.subscribers.iter().min(), self.subscribers.iter().max()) else {
             return;
         };
@@ -132,13 +132,13 @@ impl ChannelSummary {
         }
         let ratio = *most as f64 / (*least).max(1) as f64;
         let value = format!("{least} to {most} subscribers in {} rows", self.rows);
-        suspicions.add_by_weight(Reason::SubscribersDiffer, ratio, id, value);
+        warnings.add_by_weight(Reason::SubscribersDiffer, ratio, id, value);
         let mut pairs = self.subscribers.iter().enumerate().flat_map(|(at, one)| {
             self.subscribers[at + 1..].iter().map(move |other| (*one.min(other), *one.max(other)))
         });
         if let Some((small, large)) = pairs.find(|(one, other)| differ_by_power_of_ten(*one, *other)) {
             let value = format!("{small} and {large} subscribers");
-            suspicions.add_by_weight(Reason::SubscribersDifferByPowerOfTen, ratio, id, value);
+            warnings.add_by_weight(Reason::SubscribersDifferByPowerOfTen, ratio, id, value);
         }
     }
 }
@@ -170,9 +170,9 @@ mod tests {
         let category =
             |category: &str, channels, rows| Category { category: category.to_owned(), channels, rows };
         assert_eq!(channels.categories(), [category("Food", 3, 4), category("Fitness", 1, 2)]);
-        let mut suspicions = Suspicions::default();
-        channels.suspect(&mut suspicions);
-        let found: Vec<(Reason, Vec<(String, String)>)> = suspicions
+        let mut warnings = Warnings::default();
+        channels.suspect(&mut warnings);
+        let found: Vec<(Reason, Vec<(String, String)>)> = warnings
             .into_list()
             .into_iter()
             .map(|s| (s.reason, s.examples.into_iter().map(|e| (e.item, e.value)).collect()))

@@ -1,19 +1,19 @@
 //! Views and subscribers of one row that look odd.
 
-use super::suspicions::{MANY_VIEWS, Reason, Suspicions};
+use super::warnings::{MANY_VIEWS, Reason, Warnings};
 use crate::manifest::ManifestItem;
 
 /// Looks at the counts of a row.
-pub(super) fn suspect(item: &ManifestItem, suspicions: &mut Suspicions) {
+pub(super) fn suspect(item: &ManifestItem, warnings: &mut Warnings) {
     let name = &item.item;
     match item.subscribers {
-        None => suspicions.add(Reason::SubscribersMissing, name, ""),
-        Some(0) => suspicions.add(Reason::SubscribersZero, name, views(item.views)),
+        None => warnings.add(Reason::SubscribersMissing, name, ""),
+        Some(0) => warnings.add(Reason::SubscribersZero, name, views(item.views)),
         Some(_) => {}
     }
     match item.views {
-        None => suspicions.add(Reason::ViewsMissing, name, ""),
-        Some(0) => suspicions.add(Reason::ViewsZero, name, subscribers(item.subscribers)),
+        None => warnings.add(Reason::ViewsMissing, name, ""),
+        Some(0) => warnings.add(Reason::ViewsZero, name, subscribers(item.subscribers)),
         Some(_) => {}
     }
     if let (Some(seen @ 1..), Some(subscribed @ 1..)) = (item.views, item.subscribers)
@@ -21,7 +21,7 @@ pub(super) fn suspect(item: &ManifestItem, suspicions: &mut Suspicions) {
     {
         let value = format!("{}, {}", views(item.views), subscribers(item.subscribers));
         let weight = seen as f64 / subscribed as f64;
-        suspicions.add_by_weight(Reason::ViewsBeyondSubscribers, weight, name, value);
+        warnings.add_by_weight(Reason::ViewsBeyondSubscribers, weight, name, value);
     }
 }
 
@@ -46,11 +46,11 @@ mod tests {
 
     fn reasons(views: Option<u64>, subscribers: Option<u64>) -> Vec<(Reason, String)> {
         let item = ManifestItem { views, subscribers, ..ManifestItem::named("x.jpg") };
-        let mut suspicions = Suspicions::default();
-        suspect(&item, &mut suspicions);
+        let mut warnings = Warnings::default();
+        suspect(&item, &mut warnings);
         let first =
-            |suspicion: super::super::Suspicion| (suspicion.reason, suspicion.examples[0].value.clone());
-        suspicions.into_list().into_iter().map(first).collect()
+            |suspicion: super::super::Warning| (suspicion.reason, suspicion.examples[0].value.clone());
+        warnings.into_list().into_iter().map(first).collect()
     }
 
     #[test]

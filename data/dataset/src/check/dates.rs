@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
 
 use super::{
     lenient_row::Columns,
-    suspicions::{Reason, Suspicions},
+    warnings::{Reason, Warnings},
 };
 
 /// How far the clock that a row was crawled by may be ahead of this machine's.
@@ -18,33 +18,33 @@ const CLOCKS: SignedDuration = SignedDuration::from_mins(5);
 const EARLIEST_ZONE: SignedDuration = SignedDuration::from_hours(14);
 
 /// Looks at the dates of a row.
-pub(super) fn suspect(name: &str, columns: &Columns, now: SystemTime, suspicions: &mut Suspicions) {
+pub(super) fn suspect(name: &str, columns: &Columns, now: SystemTime, warnings: &mut Warnings) {
     let now =
         Timestamp::try_from(now).unwrap_or(Timestamp::MAX).saturating_add(CLOCKS).unwrap_or(Timestamp::MAX);
     let mut read = |column: &str| {
         let text = columns.text(column)?;
         let moment = earliest(&text);
         if moment.is_none() {
-            suspicions.add(Reason::DateUnreadable, name, format!("{column} '{text}'"));
+            warnings.add(Reason::DateUnreadable, name, format!("{column} '{text}'"));
         }
         moment
     };
     let (published, crawled) = (read("published"), read("crawled_at"));
     if columns.text("crawled_at").is_none() {
-        suspicions.add(Reason::CrawledAtMissing, name, "");
+        warnings.add(Reason::CrawledAtMissing, name, "");
     }
     let text = |column: &str| columns.text(column).unwrap_or_default().into_owned();
     if published.is_some_and(|published| published > now) {
-        suspicions.add(Reason::PublishedInFuture, name, text("published"));
+        warnings.add(Reason::PublishedInFuture, name, text("published"));
     }
     if crawled.is_some_and(|crawled| crawled > now) {
-        suspicions.add(Reason::CrawledInFuture, name, text("crawled_at"));
+        warnings.add(Reason::CrawledInFuture, name, text("crawled_at"));
     }
     if let (Some(published), Some(crawled)) = (published, crawled)
         && published > crawled
     {
         let value = format!("published {}, crawled {}", text("published"), text("crawled_at"));
-        suspicions.add(Reason::PublishedAfterCrawled, name, value);
+        warnings.add(Reason::PublishedAfterCrawled, name, value);
     }
 }
 
@@ -92,9 +92,9 @@ mod tests {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_764_000_000);
         let check = |published: &str, crawled: &str, want: &[Reason]| {
             let row = format!("{{\"published\":{published},\"crawled_at\":{crawled}}}");
-            let mut suspicions = Suspicions::default();
-            suspect("x.jpg", &Columns::of(row.as_bytes()), now, &mut suspicions);
-            let found: Vec<Reason> = suspicions.into_list().into_iter().map(|found| found.reason).collect();
+            let mut warnings = Warnings::default();
+            suspect("x.jpg", &Columns::of(row.as_bytes()), now, &mut warnings);
+            let found: Vec<Reason> = warnings.into_list().into_iter().map(|found| found.reason).collect();
             assert_eq!(found, want, "{row}");
         };
         check("\"2025-11-24\"", "\"2025-11-24T15:00:00Z\"", &[]);

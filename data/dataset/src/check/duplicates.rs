@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 
 use serde::Serialize;
 
-use super::{images::Seen, near::Index, options::LISTED};
+use super::{images::Seen, near_duplicates::Index, options::LISTED};
 
 /// Pictures that look alike.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]

@@ -17,8 +17,8 @@ use super::{
     pictures::{LabelledThumbnail, small},
     problem::ItemProblem,
     rows::{Item, Rows},
-    suspicions::{Reason, Suspicions},
     tally::Tally,
+    warnings::{Reason, Warnings},
 };
 use crate::{
     files::{Files, ReadError},
@@ -72,7 +72,7 @@ impl Images {
             .buffered(cores);
         let mut images = Self::default();
         while let Some((at, item, looked)) = pictures.next().await {
-            let small = images.add(at, item, looked, &mut rows.suspicions);
+            let small = images.add(at, item, looked, &mut rows.warnings);
             if drawn.contains(&at) {
                 images.thumbnails.push(LabelledThumbnail {
                     video_id: item.video_id().to_owned(),
@@ -92,7 +92,7 @@ impl Images {
         at: u32,
         item: &Item,
         looked: Result<Looked, ItemFailure>,
-        suspicions: &mut Suspicions,
+        warnings: &mut Warnings,
     ) -> Option<Picture> {
         let looked = match looked {
             Ok(looked) => looked,
@@ -108,10 +108,10 @@ impl Images {
         {
             let value =
                 format!("the row says {}…, the file has {}…", expected.prefix(12), looked.digest.prefix(12));
-            suspicions.add(Reason::FileChanged, &item.name, value);
+            warnings.add(Reason::FileChanged, &item.name, value);
         }
         if looked.is_placeholder {
-            suspicions.add(Reason::Placeholder, &item.name, "");
+            warnings.add(Reason::Placeholder, &item.name, "");
         }
         self.seen.push(Seen { item: at, digest: looked.digest, hash: looked.hash });
         looked.small

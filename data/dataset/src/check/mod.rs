@@ -15,16 +15,16 @@ mod duplicates;
 mod images;
 mod labels;
 mod lenient_row;
-mod near;
+mod near_duplicates;
 mod options;
 pub mod pictures;
 mod problem;
 mod report;
 mod rows;
-mod suspicions;
 mod tally;
 #[cfg(test)]
 mod tests;
+mod warnings;
 
 pub use self::{
     channels::Category,
@@ -35,8 +35,8 @@ pub use self::{
     problem::ItemProblem,
     report::Inspection,
     rows::Approximate,
-    suspicions::{Example, Reason, Suspicion},
     tally::Occurrences,
+    warnings::{Example, Reason, Warning},
 };
 use self::{duplicates::Repeated, images::Images, rows::Rows};
 use crate::{
@@ -81,22 +81,22 @@ pub async fn inspect(
 
 /// Puts together what rows and images say.
 fn inspected(is_labelled: bool, rows: Rows, images: Images, look: &Look) -> Inspected {
-    let mut left_out = rows.left_out;
+    let mut skipped = rows.skipped;
     let mut usable = Vec::new();
     for (at, item) in rows.items.iter().enumerate() {
         match (images.unreadable.get(&(at as u32)), &item.label) {
-            (Some(reason), _) => left_out.add(&reason.to_string()),
+            (Some(reason), _) => skipped.add(&reason.to_string()),
             (None, Ok(label)) => usable.push(*label),
-            (None, Err(reason)) => left_out.add(reason),
+            (None, Err(reason)) => skipped.add(reason),
         }
     }
     let name = |at: u32| rows.items[at as usize].name.to_string();
     let Repeated { groups: equal_images, beyond_first: repeated_images, firsts } =
         duplicates::equal(&images.seen, name);
     let (near_images, near_repeats) = duplicates::near(firsts, name);
-    let mut suspicions = rows.suspicions;
-    suspicions.forgive(Reason::CrawledAtMissing, rows.items.len());
-    rows.channels.suspect(&mut suspicions);
+    let mut warnings = rows.warnings;
+    warnings.retract(Reason::CrawledAtMissing, rows.items.len());
+    rows.channels.suspect(&mut warnings);
     let mut problems = rows.problems;
     problems.extend(images.problems);
     let (labels, usable) = labels::distribution(look.target, usable);
@@ -118,9 +118,9 @@ fn inspected(is_labelled: bool, rows: Rows, images: Images, look: &Look) -> Insp
         variants: rows.variants.into_counts(),
         sources: rows.sources.into_counts(),
         approximate: rows.approximate,
-        suspicions: suspicions.into_list(),
+        warnings: warnings.into_list(),
         labels,
-        left_out: left_out.into_counts(),
+        skipped: skipped.into_counts(),
     };
     Inspected { report, labels: usable, thumbnails: images.thumbnails }
 }

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{
     channels::Category, duplicates::NearGroup, labels::Labels, problem::ItemProblem, rows::Approximate,
-    suspicions::Suspicion, tally::Occurrences,
+    tally::Occurrences, warnings::Warning,
 };
 
 /// What a dataset holds.
@@ -45,9 +45,9 @@ pub struct Inspection {
     /// Counts that are known to be approximate.
     pub approximate: Approximate,
     /// What looks odd, by reason.
-    pub suspicions: Vec<Suspicion>,
+    pub warnings: Vec<Warning>,
     /// The labels for one target.
     pub labels: Labels,
     /// What a run would leave out, by reason.
-    pub left_out: Vec<Occurrences>,
+    pub skipped: Vec<Occurrences>,
 }

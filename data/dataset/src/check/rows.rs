@@ -11,10 +11,10 @@ use super::{
     lenient_row::Columns,
     options::Look,
     problem::ItemProblem,
-    suspicions::{Reason, Suspicions},
     tally::Tally,
+    warnings::{Reason, Warnings},
 };
-use crate::{fingerprint_map::Ledger, imagefolder::Entry, manifest::ManifestItem};
+use crate::{digest_map::DigestMap, imagefolder::Entry, manifest::ManifestItem};
 
 /// What all rows say.
 pub(super) struct Rows {
@@ -29,11 +29,11 @@ pub(super) struct Rows {
     pub(super) approximate: Approximate,
     pub(super) variants: Tally,
     pub(super) sources: Tally,
-    pub(super) suspicions: Suspicions,
-    pub(super) left_out: Tally,
+    pub(super) warnings: Warnings,
+    pub(super) skipped: Tally,
     pub(super) files_without_row: Vec<String>,
     /// Files that some row names, usable or not.
-    named: Ledger<()>,
+    named: DigestMap<()>,
 }
 
 /// Rows whose counts their source abbreviated or rounded, and says so.
@@ -80,10 +80,10 @@ impl Rows {
             approximate: Approximate::default(),
             variants: Tally::default(),
             sources: Tally::default(),
-            suspicions: Suspicions::default(),
-            left_out: Tally::default(),
+            warnings: Warnings::default(),
+            skipped: Tally::default(),
             files_without_row: Vec::new(),
-            named: Ledger::default(),
+            named: DigestMap::default(),
         }
     }
 
@@ -97,7 +97,7 @@ impl Rows {
         match entry {
             Entry::Item(item) => self.add_item(&item, (!row.is_empty()).then_some(&columns)),
             Entry::Rejected(rejected) => {
-                self.left_out.add(&rejected.failure.reason.to_string());
+                self.skipped.add(&rejected.failure.reason.to_string());
                 let reason = rejected.failure.to_string();
                 self.problems.push(ItemProblem { item: rejected.item, reason });
             }
@@ -109,8 +109,8 @@ impl Rows {
         let mut sha256 = None;
         if let Some(columns) = columns {
             self.channels.add(item, columns.text("category").as_deref());
-            counts::suspect(item, &mut self.suspicions);
-            dates::suspect(&item.item, columns, self.look.now, &mut self.suspicions);
+            counts::suspect(item, &mut self.warnings);
+            dates::suspect(&item.item, columns, self.look.now, &mut self.warnings);
             self.approximate.views += u64::from(columns.is_true("views_approximate"));
             self.approximate.subscribers += u64::from(columns.is_true("subscribers_approximate"));
             for (column, tally) in [("thumbnail_variant", &mut self.variants), ("source", &mut self.sources)]
@@ -123,7 +123,7 @@ impl Rows {
                 sha256 = text.parse().ok();
                 if sha256.is_none() {
                     let value = format!("the row says '{text}', which is no SHA-256");
-                    self.suspicions.add(Reason::FileChanged, &item.item, value);
+                    self.warnings.add(Reason::FileChanged, &item.item, value);
                 }
             }
         }

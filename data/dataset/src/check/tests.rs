@@ -72,9 +72,9 @@ async fn what_is_wrong_is_counted_and_named() {
     let problems: Vec<&str> = found.problems.iter().map(|problem| problem.item.as_str()).collect();
     assert_eq!(problems, ["thumbnails/none.jpg", "thumbnails/bad.jpg"]);
     assert_eq!(found.duplicate_rows.len(), 1);
-    let left_out: Vec<(&str, u64)> =
-        found.left_out.iter().map(|count| (count.what.as_str(), count.items)).collect();
-    assert_eq!(left_out, [("missing", 1), ("subscribers are zero", 1), ("undecodable", 1)]);
+    let skipped: Vec<(&str, u64)> =
+        found.skipped.iter().map(|count| (count.what.as_str(), count.items)).collect();
+    assert_eq!(skipped, [("missing", 1), ("subscribers are zero", 1), ("undecodable", 1)]);
     assert_eq!(found.labels.items, 6);
     assert_eq!(found.labels.histogram.iter().map(|(_, items)| items).sum::<u64>(), 6);
     assert_eq!(found.labels.quantiles.len(), 9);
@@ -116,7 +116,7 @@ async fn what_looks_odd_is_named_with_its_value_and_is_no_problem() {
 
     assert_eq!(found.problems, []);
     let listed: Vec<(Reason, Vec<(&str, &str)>)> = found
-        .suspicions
+        .warnings
         .iter()
         .map(|suspicion| {
             assert_eq!(suspicion.found, suspicion.examples.len() as u64);
@@ -185,7 +185,7 @@ async fn pictures_that_look_alike_are_grouped_and_others_are_not() {
     assert_eq!(group.items, ["07-again.jpg", "07-cropped.jpg", "07-quality.jpg", "07-third.jpg"]);
     assert!((1..=MOST_FINE_BITS).contains(&group.bits), "{group:?}");
     assert_eq!((found.repeated_images, found.near_repeats), (1, 3));
-    assert!(found.rows == 0 && found.files_without_row.is_empty() && found.suspicions.is_empty());
+    assert!(found.rows == 0 && found.files_without_row.is_empty() && found.warnings.is_empty());
 }
 
 #[tokio::test]

@@ -26,7 +26,7 @@ use super::{
     error::{FilesError, ReadError},
     name::Listed,
 };
-use crate::fingerprint_map::Ledger;
+use crate::digest_map::DigestMap;
 
 /// Piece of a large file that is sent at once. A service takes at most 10,000, so a file may have 160 GB.
 const UPLOAD_PIECE_BYTES: usize = 16 << 20;
@@ -111,8 +111,8 @@ impl Bucket {
     }
 
     /// Returns the size of every file, without their names.
-    pub(super) async fn sizes(&self) -> Result<Ledger<u64>, FilesError> {
-        let mut sizes = Ledger::default();
+    pub(super) async fn sizes(&self) -> Result<DigestMap<u64>, FilesError> {
+        let mut sizes = DigestMap::default();
         self.visit(None, |name, bytes| {
             sizes.insert(&name, bytes);
         })

@@ -2,10 +2,10 @@
 //!
 //! Owns where they come from: a local folder is asked for each file, since asking costs what listing does;
 //! a bucket is listed once, since a thousand sizes come in one answer, and its names are kept as
-//! fingerprints (see [`crate::fingerprint_map`]).
+//! fingerprints (see [`crate::digest_map`]).
 
 use super::folder::Folder;
-use crate::fingerprint_map::Ledger;
+use crate::digest_map::DigestMap;
 
 /// The sizes of the files below one root.
 pub struct Sizes {
@@ -14,7 +14,7 @@ pub struct Sizes {
 
 enum Source {
     Asked(Folder),
-    Listed(Ledger<u64>),
+    Listed(DigestMap<u64>),
 }
 
 impl Sizes {
@@ -22,7 +22,7 @@ impl Sizes {
         Self { source: Source::Asked(folder) }
     }
 
-    pub(super) fn listed(sizes: Ledger<u64>) -> Self {
+    pub(super) fn listed(sizes: DigestMap<u64>) -> Self {
         Self { source: Source::Listed(sizes) }
     }
 

@@ -1,7 +1,7 @@
 //! The rows of a dataset's metadata, file after file.
 //!
 //! Owns what has to be remembered of all rows: which video ids and file names there were, and on which
-//! line. That is two entries of a [ledger](crate::fingerprint_map) a row, some 50 bytes; sizes of files in a bucket
+//! line. That is two entries of a [digests](crate::digest_map) a row, some 50 bytes; sizes of files in a bucket
 //! take another 28.
 
 use std::collections::VecDeque;
@@ -14,8 +14,8 @@ use super::{
     lines::{Line, Lines, MAX_LINE_BYTES},
 };
 use crate::{
+    digest_map::DigestMap,
     files::{Files, Listed, Sizes},
-    fingerprint_map::Ledger,
     manifest::ManifestItem,
     row::item_of,
 };
@@ -32,8 +32,8 @@ pub(super) struct Rows {
     metadata: VecDeque<Listed>,
     open: Option<Lines>,
     places: Places,
-    videos: Ledger<u32>,
-    names: Ledger<u32>,
+    videos: DigestMap<u32>,
+    names: DigestMap<u32>,
 }
 
 impl Rows {
@@ -44,8 +44,8 @@ impl Rows {
             metadata: metadata.into(),
             open: None,
             places: Places::default(),
-            videos: Ledger::default(),
-            names: Ledger::default(),
+            videos: DigestMap::default(),
+            names: DigestMap::default(),
         }
     }
 

@@ -78,7 +78,8 @@ const TABLE: &[(Of, Fault, Turns, Want)] = &[
 async fn every_spoiled_answer_becomes_what_it_should() {
     let world = World { channels: 1, odd_videos: false, ..World::default() };
     let site = YoutubeSite::start(world, Faults::none()).await;
-    let cluster = start(1, &[("SUBWATCH_CRAWL_ATTEMPTS", "2"), ("SUBWATCH_CRAWL_PAUSE_SECONDS", "1")]).await;
+    let cluster =
+        start(1, &[("SUBWATCH_CRAWL_ATTEMPTS", "2"), ("SUBWATCH_CRAWL_BACKOFF_SECONDS", "1")]).await;
     let mut wrong = Vec::new();
     for (number, (of, fault, turns, want)) in TABLE.iter().enumerate() {
         let channel = &site.channels()[0];
@@ -117,7 +118,8 @@ async fn an_order_that_is_not_kept_is_drift_and_a_list_without_end_is_cut_short(
         let more = [&pages[..], &["--order", order]].concat();
         let crawled = report(&cluster, &crawl(&cluster, &site, out, &[channel], &more), &[exit]).await;
         let item = &crawled["results"][0];
-        let said = item["error"].as_str().or(item["crawled"]["cut_short"].as_str()).unwrap_or_default();
+        let said =
+            item["error"].as_str().or(item["crawled"]["truncated_reason"].as_str()).unwrap_or_default();
         tests::say(&format!("Page: {fault:?}: {said}"));
         assert!(said.contains(want), "{crawled}");
     }
@@ -139,13 +141,13 @@ async fn said(cluster: &Cluster, crawled: &serde_json::Value) -> String {
         return format!("failed, {error}");
     }
     let id: SubmissionId = crawled["submission"].as_str().unwrap().parse().unwrap();
-    let marks = cluster.store.job_marks(id).await.unwrap();
+    let marks = cluster.store.job_statuses(id).await.unwrap();
     let mark = marks.values().next().unwrap();
     let mut said = format!("{} rows", item["crawled"]["thumbnails"]);
     if let Some(attempt) = mark.history.first() {
         said += &format!(", retried after {}", attempt.error);
     }
-    if let Some(pause) = cluster.submission(id).await.paused {
+    if let Some(pause) = cluster.submission(id).await.snoozed {
         said += &format!(", rested for {}", pause.reason);
     }
     said

@@ -19,8 +19,8 @@ use super::{contents, crawl, detach, report, rows, start};
 
 /// Hosts, with the settings of their limits: requests a second, and under way at once.
 const LIMITS: [(Host, &str, u32, &str, u32); 2] = [
-    (Host::Api, "SUBWATCH_CRAWL_API_PER_SECOND", 10, "SUBWATCH_CRAWL_API_AT_ONCE", 1),
-    (Host::Images, "SUBWATCH_CRAWL_IMAGE_PER_SECOND", 100, "SUBWATCH_CRAWL_IMAGE_AT_ONCE", 4),
+    (Host::Api, "SUBWATCH_CRAWL_API_PER_SECOND", 10, "SUBWATCH_CRAWL_API_CONCURRENCY", 1),
+    (Host::Images, "SUBWATCH_CRAWL_IMAGE_PER_SECOND", 100, "SUBWATCH_CRAWL_IMAGE_CONCURRENCY", 4),
 ];
 
 #[tokio::test]
@@ -37,8 +37,8 @@ async fn two_workers_keep_every_limit_and_one_killed_mid_crawl_changes_no_byte()
     let site = YoutubeSite::start(world, Faults::none()).await;
     let settings: Vec<(&str, String)> = LIMITS
         .iter()
-        .flat_map(|(_, rate, a_second, places, at_once)| {
-            [(*rate, a_second.to_string()), (*places, at_once.to_string())]
+        .flat_map(|(_, rate, a_second, places, concurrency)| {
+            [(*rate, a_second.to_string()), (*places, concurrency.to_string())]
         })
         .collect();
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -59,8 +59,8 @@ async fn two_workers_keep_every_limit_and_one_killed_mid_crawl_changes_no_byte()
         "{channels} channels × {videos} videos by 2 workers: {rows} rows, {} files in {seconds:.1} s",
         whole.len()
     ));
-    for (host, _, a_second, _, at_once) in LIMITS {
-        keeps(host, &first.of(host), a_second, at_once);
+    for (host, _, a_second, _, concurrency) in LIMITS {
+        keeps(host, &first.of(host), a_second, concurrency);
     }
 
     // The same once more, and one of the two is killed with channels half done.
@@ -111,8 +111,8 @@ async fn two_workers_keep_every_limit_and_one_killed_mid_crawl_changes_no_byte()
         held.len(),
         stored.len()
     ));
-    for (host, _, a_second, _, at_once) in LIMITS {
-        keeps(host, &second.of(host), a_second, at_once);
+    for (host, _, a_second, _, concurrency) in LIMITS {
+        keeps(host, &second.of(host), a_second, concurrency);
     }
     let found = contents(&cluster.folder().join("disturbed"));
     let differ: Vec<&String> =
@@ -123,18 +123,18 @@ async fn two_workers_keep_every_limit_and_one_killed_mid_crawl_changes_no_byte()
 }
 
 /// Fails where requests came faster, or more at once, than they may.
-fn keeps(host: Host, requests: &Requests, a_second: u32, at_once: u32) {
+fn keeps(host: Host, requests: &Requests, a_second: u32, concurrency: u32) {
     let arrivals = requests.0.iter().map(|request| request.arrived);
     let span = arrivals.clone().max().unwrap_or_default() - arrivals.min().unwrap_or_default();
     let (busiest, most) = (requests.most_within(Duration::from_secs(1)), requests.most_at_once());
     tests::say(&format!(
         "{host:?}: {} requests, {:.1} a second, {busiest} in the busiest second of {a_second} allowed; {most} at once of \
-         {at_once}",
+         {concurrency}",
         requests.count(),
         requests.count().saturating_sub(1) as f64 / span.as_secs_f64().max(1.0),
     ));
     assert!(busiest <= a_second as usize, "{host:?}: {busiest} requests within a second");
-    assert!(most <= at_once as usize, "{host:?}: {most} requests at once");
+    assert!(most <= concurrency as usize, "{host:?}: {most} requests at once");
 }
 
 /// The videos whose thumbnails a job has stored.

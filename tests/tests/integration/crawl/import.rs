@@ -41,8 +41,8 @@ async fn import(cluster: &Cluster, table: &str, codes: &[i32]) -> Value {
     cluster.json(&["crawl", "import", &table, "--images", &images, "--out", &out, "-o", "json"], codes).await
 }
 
-fn left_out(report: &Value) -> Vec<(u64, &str)> {
-    let rows = report["left_out"].as_array().unwrap();
+fn skipped(report: &Value) -> Vec<(u64, &str)> {
+    let rows = report["skipped"].as_array().unwrap();
     rows.iter().map(|row| (row["line"].as_u64().unwrap(), row["reason"].as_str().unwrap())).collect()
 }
 
@@ -67,7 +67,7 @@ async fn tables_and_pictures_make_a_dataset_and_what_cannot_be_used_is_named() {
     let report = import(&cluster, "2019 헬스.csv", &[3]).await;
     assert_eq!((&report["rows"], &report["imported"]), (&11.into(), &3.into()), "{report}");
     let part = report["part"].as_str().unwrap().to_owned();
-    for ((line, reason), (want_line, want)) in left_out(&report).into_iter().zip([
+    for ((line, reason), (want_line, want)) in skipped(&report).into_iter().zip([
         (5, "there is no image 'nofile00001.jpg'"),
         (6, "placeholder.jpg"),
         (7, "truncated01.jpg: undecodable: no JPEG that can be decoded"),
@@ -79,9 +79,9 @@ async fn tables_and_pictures_make_a_dataset_and_what_cannot_be_used_is_named() {
     ]) {
         assert!(line == want_line && reason.contains(want), "{line}: {reason}; {want_line}: {want}");
     }
-    assert_eq!(left_out(&report).len(), 8);
+    assert_eq!(skipped(&report).len(), 8);
     if cluster.folder().join("pictures/placeholder.jpg").exists() {
-        assert!(left_out(&report)[1].1.contains("the grey picture that stands for a missing thumbnail"));
+        assert!(skipped(&report)[1].1.contains("the grey picture that stands for a missing thumbnail"));
     }
 
     let dataset = cluster.folder().join("set");
@@ -108,7 +108,7 @@ async fn tables_and_pictures_make_a_dataset_and_what_cannot_be_used_is_named() {
         .concat();
     write("more.jsonl", &lines);
     let more = import(&cluster, "more.jsonl", &[0]).await;
-    assert_eq!((&more["imported"], &more["left_out"]), (&4.into(), &json!([])));
+    assert_eq!((&more["imported"], &more["skipped"]), (&4.into(), &json!([])));
     assert_ne!(more["part"], part);
     let mended: String = table.lines().take(3).map(|line| format!("{line}\n")).collect();
     write("2019 헬스.csv", &mended);
@@ -122,7 +122,7 @@ async fn tables_and_pictures_make_a_dataset_and_what_cannot_be_used_is_named() {
     let path = dataset.display().to_string();
     let checked = cluster.json(&["dataset", "check", &path, "-o", "json"], &[0]).await;
     assert_eq!((&checked["rows"], &checked["images"]), (&6.into(), &6.into()), "{checked}");
-    assert_eq!((&checked["problems"], &checked["left_out"]), (&json!([]), &json!([])));
+    assert_eq!((&checked["problems"], &checked["skipped"]), (&json!([]), &json!([])));
     assert_eq!(checked["files_without_row"], json!(["thumbnails/video000005.jpg"]));
     assert_eq!(checked["approximate"], json!({"views": 6, "subscribers": 2}));
     assert_eq!(checked["sources"], json!([{"what": "import", "items": 6}]));

@@ -24,7 +24,7 @@ async fn start(workers: usize, more: &[(&str, &str)]) -> Cluster {
         ("SUBWATCH_CRAWL_WEB_PER_SECOND", "1000"),
         ("SUBWATCH_CRAWL_API_PER_SECOND", "1000"),
         ("SUBWATCH_CRAWL_IMAGE_PER_SECOND", "1000"),
-        ("SUBWATCH_CRAWL_PAUSE_SECONDS", "2"),
+        ("SUBWATCH_CRAWL_BACKOFF_SECONDS", "2"),
     ];
     settings.extend(more);
     let settings: Vec<(&str, String)> =

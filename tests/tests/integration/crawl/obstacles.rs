@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use common::{
     ids::SubmissionId,
-    store::{MarkState, State},
+    store::{JobState, State},
 };
 use tests::{
     cluster::eventually,
@@ -83,10 +83,10 @@ async fn a_site_that_has_had_enough_is_left_alone_and_costs_no_attempt() {
         let submission = cluster.submission(id).await;
         tests::say(&format!(
             "{what}: rested for “{}”, then done",
-            submission.paused.map_or_else(String::new, |pause| pause.reason)
+            submission.snoozed.map_or_else(String::new, |pause| pause.reason)
         ));
-        for mark in cluster.store.job_marks(id).await.unwrap().values() {
-            assert!(mark.history.is_empty() && mark.state == MarkState::Done, "{what}: {mark:?}");
+        for mark in cluster.store.job_statuses(id).await.unwrap().values() {
+            assert!(mark.history.is_empty() && mark.state == JobState::Done, "{what}: {mark:?}");
         }
     }
     assert_eq!(cluster.store.dead_letters().await.unwrap(), 0);
@@ -98,14 +98,14 @@ async fn an_operator_ends_the_pause_of_a_host_and_its_jobs_go_on() {
     let site = YoutubeSite::start(World { channels: 2, ..World::default() }, Faults::none()).await;
     let rule = Rule::to(Host::Images, Fault::TooManyRequests(RetryAfter::Unsaid));
     site.faults().add(rule);
-    let long = [("SUBWATCH_CRAWL_PAUSE_SECONDS", "3600"), ("SUBWATCH_SWEEP_AFTER_SECONDS", "1")];
+    let long = [("SUBWATCH_CRAWL_BACKOFF_SECONDS", "3600"), ("SUBWATCH_RESCUE_AFTER_SECONDS", "1")];
     let cluster = start(1, &long).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
     let id =
         detach(&cluster, &crawl(&cluster, &site, "set", &channels, &["--videos-per-channel", "5"])).await;
     eventually("every job rests", || async {
-        let marks = cluster.store.job_marks(id).await.unwrap();
-        marks.len() == 2 && marks.values().all(|mark| mark.state == MarkState::Paused)
+        let marks = cluster.store.job_statuses(id).await.unwrap();
+        marks.len() == 2 && marks.values().all(|mark| mark.state == JobState::Snoozed)
     })
     .await;
     let host = format!("localhost:{}", site.port());
@@ -125,7 +125,7 @@ async fn an_operator_ends_the_pause_of_a_host_and_its_jobs_go_on() {
     let ended = cluster.ended(id).await;
     assert_eq!((ended.succeeded, ended.failed), (2, 0), "{ended:?}");
     let status = cluster.json(&["status", "-o", "json"], &[0]).await;
-    assert_eq!(status["paused_sources"], serde_json::json!([]), "{status}");
+    assert_eq!(status["host_backoffs"], serde_json::json!([]), "{status}");
     // The copies that rest would come back in ten minutes, and have no effect.
     cluster.vhost.delete_queue("subwatch.delay.10m").await;
     cluster.finish().await;
@@ -135,7 +135,7 @@ async fn an_operator_ends_the_pause_of_a_host_and_its_jobs_go_on() {
 async fn a_channel_that_takes_several_turns_is_never_asked_twice_for_the_same() {
     let site = YoutubeSite::start(World { channels: 2, ..World::default() }, Faults::none()).await;
     // A turn takes a third of the time limit.
-    let slowly = [("SUBWATCH_JOB_LIMIT_SECONDS", "6"), ("SUBWATCH_CRAWL_IMAGE_PER_SECOND", "8")];
+    let slowly = [("SUBWATCH_JOB_TIMEOUT_SECONDS", "6"), ("SUBWATCH_CRAWL_IMAGE_PER_SECOND", "8")];
     let cluster = start(2, &slowly).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
     let crawled = report(&cluster, &crawl(&cluster, &site, "set", &channels, &[]), &[0]).await;
@@ -145,9 +145,9 @@ async fn a_channel_that_takes_several_turns_is_never_asked_twice_for_the_same() 
     assert!(twice.is_empty(), "{twice:?}");
     assert!(requests.of(Host::Images).most_within(Duration::from_secs(1)) <= 9);
     let id: SubmissionId = crawled["submission"].as_str().unwrap().parse().unwrap();
-    let reason = cluster.submission(id).await.paused.unwrap().reason;
+    let reason = cluster.submission(id).await.snoozed.unwrap().reason;
     assert!(reason.contains("its turn is over"), "{reason}");
-    let marks = cluster.store.job_marks(id).await.unwrap();
+    let marks = cluster.store.job_statuses(id).await.unwrap();
     assert!(marks.values().all(|mark| mark.history.is_empty() && mark.crashes == 0), "{marks:?}");
     tests::say(&format!("{} thumbnails at 8 a second in turns of 2 s", crawled["thumbnails"]));
     cluster.finish().await;
@@ -168,7 +168,7 @@ async fn a_source_that_fails_every_attempt_is_discarded_and_crawled_when_it_is_r
     site.faults().clear();
     let id = crawled["submission"].as_str().unwrap();
     let before = site.requests().count();
-    let requeued = cluster.json(&["dead", "requeue", "--submission", id, "-o", "json"], &[0]).await;
+    let requeued = cluster.json(&["dead-letters", "requeue", "--submission", id, "-o", "json"], &[0]).await;
     assert_eq!(requeued["done"], 2, "{requeued}");
     let ended = cluster.ended(id.parse().unwrap()).await;
     assert_eq!((ended.succeeded, ended.failed), (2, 0), "{ended:?}");
@@ -197,7 +197,7 @@ async fn a_host_that_is_away_costs_no_row_that_was_there_and_none_that_is_requeu
     assert!(error.contains("10 of 10 thumbnails are not there yet"), "{error}");
     site.faults().clear();
     let id = lost["submission"].as_str().unwrap();
-    cluster.json(&["dead", "requeue", "--submission", id, "-o", "json"], &[0]).await;
+    cluster.json(&["dead-letters", "requeue", "--submission", id, "-o", "json"], &[0]).await;
     let ended = cluster.ended(id.parse().unwrap()).await;
     assert_eq!((ended.succeeded, ended.thumbnails), (1, 10), "{ended:?}");
 
@@ -207,7 +207,7 @@ async fn a_host_that_is_away_costs_no_row_that_was_there_and_none_that_is_requeu
     let crawled = report(&cluster, &ten("nine"), &[0]).await;
     let crawled = &crawled["results"][0]["crawled"];
     assert_eq!(
-        (&crawled["thumbnails"], &crawled["left_out"]["thumbnail unavailable"]),
+        (&crawled["thumbnails"], &crawled["skipped"]["thumbnail unavailable"]),
         (&9.into(), &1.into())
     );
     cluster.finish().await;
@@ -244,21 +244,21 @@ async fn a_quota_that_is_used_up_puts_everything_to_rest_until_it_is_renewed() {
     let id =
         detach(&cluster, &crawl(&cluster, &site, "set", &channels, &["--videos-per-channel", "4"])).await;
     eventually("every job rests or is done", || async {
-        let marks = cluster.store.job_marks(id).await.unwrap();
+        let marks = cluster.store.job_statuses(id).await.unwrap();
         marks.len() == 6
-            && marks.values().all(|mark| [MarkState::Paused, MarkState::Done].contains(&mark.state))
+            && marks.values().all(|mark| [JobState::Snoozed, JobState::Done].contains(&mark.state))
     })
     .await;
     let view = cluster.json(&["status", &id.to_string(), "-o", "json"], &[0]).await;
     let (now_ms, until_ms) =
-        (cluster.store.now_ms().await.unwrap(), view["paused"]["until_ms"].as_u64().unwrap());
+        (cluster.store.now_ms().await.unwrap(), view["snoozed"]["until_ms"].as_u64().unwrap());
     assert!(until_ms > now_ms && until_ms <= now_ms + 25 * 3_600_000, "{view}");
-    assert!(view["paused"]["reason"].as_str().unwrap().contains("quota of key"), "{view}");
-    let marks = cluster.store.job_marks(id).await.unwrap();
+    assert!(view["snoozed"]["reason"].as_str().unwrap().contains("quota of key"), "{view}");
+    let marks = cluster.store.job_statuses(id).await.unwrap();
     assert!(marks.values().all(|mark| mark.history.is_empty()), "{marks:?}");
     let status = cluster.json(&["status", "-o", "json"], &[0]).await;
     assert_eq!(status["quotas"][0]["refused"], true, "{status}");
-    tests::say(&format!("quota: {} units used, {}", site.units_used(KEY), view["paused"]));
+    tests::say(&format!("quota: {} units used, {}", site.units_used(KEY), view["snoozed"]));
     assert_eq!(cluster.submission(id).await.state, State::Running);
     cluster.cli(&["cancel", &id.to_string()]).await;
     // The copies that rest would come back in ten minutes, and be dropped.

@@ -103,7 +103,7 @@ async fn pages_are_read_only_where_that_is_asked_for_and_robots_allow_it() {
     let pages = [&pages[..], &["--read-pages"]].concat();
     let newest = report(&cluster, &crawl(&cluster, &site, "pages", &channels, &pages), &[0]).await;
     for item in newest["results"].as_array().unwrap() {
-        assert!(item["crawled"]["cut_short"].as_str().unwrap().contains("robots.txt"), "{item}");
+        assert!(item["crawled"]["truncated_reason"].as_str().unwrap().contains("robots.txt"), "{item}");
     }
     let rows_of_pages = rows(&cluster.folder().join("pages"));
     assert!(rows_of_pages.values().all(|row| row["source"] == "page" && row.get("published").is_none()));

@@ -1,4 +1,4 @@
-//! What comes from outside is bounded, and steers nobody's terminal.
+//! What comes from outside is bounded, and is_control_or_bidi nobody's terminal.
 
 use std::{
     fs,
@@ -125,7 +125,7 @@ async fn names_from_datasets_do_not_steer_a_terminal() {
     let hostile = "a\x1b[2J\x1b]0;owned\x07\u{9b}31m\u{202e}\nforged.jpg";
     fs::write(folder.join(hostile), "no image").unwrap();
     let folder = folder.display().to_string();
-    let is_bad = |c: char| common::harmless::steers(c) && c != '\n';
+    let is_bad = |c: char| common::terminal_escape::is_control_or_bidi(c) && c != '\n';
     for arguments in
         [vec!["embed", &folder], vec!["embed", &folder, "-o", "json"], vec!["dataset", "check", &folder]]
     {
