@@ -7,13 +7,13 @@ export WORKERS THREADS ITEMS ROWS SCHEDULES SEED RECONNECTS ROLLS
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install what is missing on this Debian machine, and libtorch into .local
+setup: ## install what the programs need on this Debian machine, and libtorch into .local
 	@deploy/local/setup.sh
 
 build: setup ## build the programs, target/release/subwatch and target/release/subwatch-worker
-	@cargo build --release --workspace
+	@deploy/local/build.sh
 
-test: ## run all tests over a private RabbitMQ and Redis
+test: ## install what the tests need, and run all of them over a private RabbitMQ and Redis
 	@deploy/local/test.sh $(ARGS)
 
 test-next: ## run the integration tests over RabbitMQ 4.0 and Redis 8.0 from Debian 13

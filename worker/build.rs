@@ -13,6 +13,6 @@ fn main() {
     match folder.as_ref().and_then(|folder| folder.canonicalize().ok()) {
         // DT_RPATH rather than DT_RUNPATH, since libtorch's own libraries look for one another, too.
         Some(folder) => println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags,-rpath,{}", folder.display()),
-        None => panic!("libtorch is not in {folder:?}: run `make setup`, or set LIBTORCH to its folder"),
+        None => panic!("there is no libtorch in {folder:?}: run `make setup`, or set LIBTORCH to its folder"),
     }
 }

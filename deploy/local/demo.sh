@@ -5,8 +5,8 @@
 #
 #   WORKERS=2 THREADS=1 demo.sh
 #
-# Fetches nothing: without SUBWATCH_MODEL_WEIGHTS it takes pretrained weights that an earlier run has cached,
-# or else random ones, and says which.
+# Without SUBWATCH_MODEL_WEIGHTS it takes torchvision's pretrained weights if they can be downloaded within a minute,
+# or else random ones, and says which. They stay in the cache of the worker.
 
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 . "$scripts/processes.sh"
@@ -14,21 +14,25 @@
 
 channels=16
 videos=40
+weights_url=https://download.pytorch.org/models/resnet34-b627a593.pth
 subwatch=target/release/subwatch
 
 choose_weights() {
-    # The worker names a file it has fetched by its hash and by the last part of its address.
-    local cached=${SUBWATCH_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/subwatch}/b627a593-resnet34-b627a593.pth
     weights_note="as SUBWATCH_MODEL_WEIGHTS says"
     if [[ -n ${SUBWATCH_MODEL_WEIGHTS:-} ]]; then return; fi
-    if [[ -s $cached ]]; then
-        export SUBWATCH_MODEL_WEIGHTS=$cached
-        weights_note="torchvision's IMAGENET1K_V1, found in the cache"
+    local file=$home/weights
+    say "looking for pretrained weights, for a minute at most"
+    if run_foreground "$scripts/weights.sh" "$weights_url" >"$file" 2>"$file.log"; then
+        SUBWATCH_MODEL_WEIGHTS=$(<"$file")
+        weights_note="torchvision's IMAGENET1K_V1"
     else
-        export SUBWATCH_MODEL_WEIGHTS=random:0
-        weights_note="no pretrained weights were given, so figures show the system working, not what a pretrained
-             backbone would predict; set SUBWATCH_MODEL_WEIGHTS=… to a .pth or .safetensors file"
+        SUBWATCH_MODEL_WEIGHTS=random:0
+        weights_note="random, because the pretrained weights could not be downloaded
+             ($(tail -n 1 "$file.log" | sed 's/^error: //')); the figures show that the system works, not what
+             a pretrained backbone predicts. Set SUBWATCH_MODEL_WEIGHTS to a .pth or .safetensors file"
     fi
+    export SUBWATCH_MODEL_WEIGHTS
+    say "weights: $SUBWATCH_MODEL_WEIGHTS, $weights_note"
 }
 
 # Starts the site and sets `site` to its address, and the crawl's settings to what such a site can bear.
@@ -56,7 +60,7 @@ step() {
 
 print_summary() {
     heading "the demo went through; what came out"
-    "$python" - "$home" "$SUBWATCH_MODEL_WEIGHTS" "$weights_note" "$workers" <<'PY'
+    "$python" -I - "$home" "$SUBWATCH_MODEL_WEIGHTS" "$weights_note" "$workers" <<'PY'
 import json, pathlib, sys
 
 home, weights, note, workers = pathlib.Path(sys.argv[1]), *sys.argv[2:]
@@ -97,7 +101,7 @@ clean_up() {
 leave_cleanly
 
 "$scripts/setup.sh"
-build
+build youtube_site
 heading "1/7 servers, a site, a coordinator and $workers worker(s) of the demo's own"
 stop_programs
 stop_processes 0 site

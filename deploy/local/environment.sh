@@ -9,7 +9,13 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"
 scripts=$root/deploy/local
 state=$root/.local
-python=$state/venv/bin/python
+# The version of libtorch that the crate `tch` requires, as pip calls it.
+torch=torch==2.11.0
+# The machine's own: of Python, everything but the tests needs the standard library alone.
+python=/usr/bin/python3
+[[ -x $python ]] || python=python3
+# Test programs in Python and what they import; see `setup.sh tests`.
+test_venv=$state/test-venv
 
 # A shell that was open while Rust was installed does not know it yet.
 command -v cargo >/dev/null || PATH=$PATH:${CARGO_HOME:-${HOME:-}/.cargo}/bin

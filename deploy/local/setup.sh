@@ -1,18 +1,27 @@
 #!/usr/bin/env bash
-# Brings a Debian or Ubuntu machine to where `make build` works: packages, and libtorch in .local/venv.
+# Brings a Debian or Ubuntu machine to where `make build` works: packages, and libtorch in .local/libtorch.
 #
-# Does again only what is missing, so a second run takes a moment. Package managers are asked the ordinary
-# way and follow the user's own configuration. The packages of RabbitMQ and Redis are installed without
-# letting them start as services of the machine: the project runs private ones.
+#   setup.sh          what the programs need
+#   setup.sh tests    what their tests need besides: a browser, and Python packages in .local/test-venv
+#
+# Does again only what is missing, so a second run takes a moment. Package managers are called the ordinary way and
+# follow the user's own configuration. The packages of RabbitMQ and Redis are installed without letting them start as
+# services of the machine: the project runs private ones. If LIBTORCH names a libtorch, that one is used.
 
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
-packages=(ca-certificates cmake curl g++ gcc make nasm openssl pkg-config python3-venv rabbitmq-server redis-server)
-# The browser that rankings are read with. Elsewhere Chromium has other names, and may need snap.
-. /etc/os-release 2>/dev/null || ID=''
-[[ ${ID:-} != debian ]] || packages+=(chromium chromium-driver)
-requirements=(torch==2.11.0 torchvision==0.26.0 numpy pillow "moto[server]==5.2.5" kubernetes-validate==1.37.0)
-stamp=$state/venv.stamp
+[[ $# == 0 || "$*" == tests ]] || fail "usage: setup.sh [tests]"
+for_tests=${1:-}
+
+packages=(ca-certificates cmake curl g++ gcc make nasm python3-venv rabbitmq-server redis-server)
+if [[ -n $for_tests ]]; then
+    packages+=(openssl)
+    # The browser that rankings are read with. Elsewhere Chromium has other names, and may need snap.
+    . /etc/os-release 2>/dev/null || ID=''
+    [[ ${ID:-} != debian ]] || packages+=(chromium chromium-driver)
+fi
+requirements=("$torch" torchvision==0.26.0 numpy pillow "moto[server]==5.2.5" kubernetes-validate==1.37.0)
+stamp=$state/test-venv.stamp
 
 policy=/usr/sbin/policy-rc.d
 policy_mark='# Put here by subwatch while it installs packages; safe to remove.'
@@ -72,10 +81,9 @@ restore_policy() {
 
 # Whether the venv was finished and still holds the wanted versions. The stamp is written last, so a venv
 # whose making was interrupted has none. Metadata is read, which is much quicker than importing torch.
-venv_is_complete() {
-    [[ -x $python && -e $state/libtorch/lib/libtorch_cpu.so && -r $stamp ]] || return 1
-    [[ $(<"$stamp") == "${requirements[*]}" ]] || return 1
-    "$python" - "${requirements[@]}" <<'PY' 2>/dev/null
+test_venv_is_complete() {
+    [[ -x $test_venv/bin/python && -r $stamp && $(<"$stamp") == "${requirements[*]}" ]] || return 1
+    "$test_venv/bin/python" - "${requirements[@]}" <<'PY' 2>/dev/null
 import sys
 from importlib.metadata import version
 for requirement in sys.argv[1:]:
@@ -86,22 +94,19 @@ for requirement in sys.argv[1:]:
 PY
 }
 
-make_venv() {
-    heading "installing torch and torchvision into .local/venv"
+make_test_venv() {
+    heading "installing the tests' Python packages into .local/test-venv"
     say "On x86-64 this fetches about 3 GB and fills 5 GB unless pip is configured for CPU builds; it takes minutes."
-    local system_python=/usr/bin/python3
-    [[ -x $system_python ]] || system_python=python3
-    rm -rf "$stamp" "$state/venv"
-    run_foreground env -u PYTHONHOME -u PYTHONPATH "$system_python" -m venv "$state/venv" ||
-        fail "$system_python could not make the virtual environment .local/venv"
-    run_foreground "$python" -m pip install "${requirements[@]}" ||
-        fail "pip could not install ${requirements[*]} into .local/venv: see its message above, then run this again"
-    run_foreground "$python" -c 'import torch, torchvision' || fail "torch was installed but cannot be imported"
-    # The build finds libtorch by this link, and the programs do when they run.
-    local libraries=("$state"/venv/lib/python3*/site-packages/torch)
-    ln -sfn "${libraries[0]#"$state/"}" "$state/libtorch"
+    rm -rf "$stamp" "$test_venv"
+    run_foreground env -u PYTHONHOME -u PYTHONPATH "$python" -m venv "$test_venv" ||
+        fail "$python could not make the virtual environment .local/test-venv"
+    run_foreground "$test_venv/bin/python" -m pip install "${requirements[@]}" ||
+        fail "pip could not install ${requirements[*]} into .local/test-venv: see its message above, then run this again"
+    run_foreground "$test_venv/bin/python" -c 'import torch, torchvision' ||
+        fail "torch was installed but cannot be imported"
     printf '%s\n' "${requirements[*]}" >"$stamp"
-    venv_is_complete || fail "pip did not install ${requirements[*]} as asked: see what '$python -m pip list' says"
+    test_venv_is_complete || fail "pip did not install ${requirements[*]} as asked: see what" \
+        "'$test_venv/bin/python -m pip list' says"
 }
 
 policy_is_ours=
@@ -116,7 +121,10 @@ command -v cargo >/dev/null || fail "there is no cargo. Install Rust with rustup
 restore_policy
 missing=$(missing_packages)
 [[ -z $missing ]] || install_packages "${missing% }"
-venv_is_complete || make_venv
-command -v chromedriver >/dev/null ||
-    say "There is no chromedriver on the PATH: reading rankings, and the tests of that, need one and its Chromium."
+[[ -n ${LIBTORCH:-} ]] || run_foreground "$scripts/libtorch.sh" "$state/libtorch" || exit 1
+if [[ -n $for_tests ]]; then
+    test_venv_is_complete || make_test_venv
+    command -v chromedriver >/dev/null ||
+        say "There is no chromedriver on the PATH: reading rankings, and the tests of that, need one and its Chromium."
+fi
 say "set-up is complete"

@@ -53,7 +53,7 @@ clean_up() {
 }
 leave_cleanly
 
-"$scripts/setup.sh"
+"$scripts/setup.sh" tests
 # What checks the manifests; without it those tests say aloud what they skip.
 "$scripts/debian13.sh" unpack kustomize docker-compose || say "the manifests are not checked without these programs"
 heading "building"

@@ -1,7 +1,8 @@
 //! What the integration tests share: servers, virtual hosts, processes and the cluster they make.
 //!
 //! Owns no product code and no stand-ins for its servers: RabbitMQ, Redis and libtorch are real. Only the site
-//! that datasets are crawled from is one of our own, [`youtube_site`], since tests reach no other.
+//! that datasets are crawled from is one of our own, [`youtube_site`], since tests reach no other; it is a package of
+//! its own, which the demo builds without the rest.
 
 pub mod amqp_relay;
 pub mod broker_admin;
@@ -13,7 +14,8 @@ pub mod process;
 pub mod python;
 pub mod real_data;
 pub mod site;
-pub mod youtube_site;
+
+pub use youtube_site;
 
 /// Prints a line that is seen even when the test passes: what it measured, or what it could not check.
 pub fn say(line: &str) {

@@ -1,4 +1,4 @@
-//! The Python side of the tests: torchvision and Pillow in the project's own virtual environment.
+//! The Python side of the tests: torchvision and Pillow in a virtual environment of the tests.
 
 use std::{
     path::{Path, PathBuf},
@@ -24,8 +24,8 @@ pub fn reference(arguments: &[&str]) {
 /// # Panics
 /// When there is no virtual environment, or the script fails.
 pub fn run(script: &str, arguments: &[&str]) -> String {
-    let python = project().join(".local/venv/bin/python");
-    assert!(python.exists(), "{} is not there: run `make setup`", python.display());
+    let python = project().join(".local/test-venv/bin/python");
+    assert!(python.exists(), "{} is missing: run `make test`, which installs it", python.display());
     let output = Command::new(python)
         .arg(project().join("tests/python").join(script))
         .args(arguments)

@@ -16,9 +16,8 @@ fn check(files: &[(&str, &str)]) -> (bool, String) {
 }
 
 fn check_folder(root: &Path) -> (bool, String) {
-    let python = project().join(".local/venv/bin/python");
     let script = project().join("deploy/local/modules.py");
-    let output = Command::new(python).arg(script).arg(root).output().unwrap();
+    let output = Command::new("python3").arg(script).arg(root).output().unwrap();
     (output.status.success(), String::from_utf8(output.stdout).unwrap())
 }
 

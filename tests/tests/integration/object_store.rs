@@ -28,7 +28,7 @@ struct S3 {
 impl S3 {
     async fn start(log: &Path) -> Self {
         let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = Command::new(project().join(".local/venv/bin/moto_server"));
+        let mut command = Command::new(project().join(".local/test-venv/bin/moto_server"));
         command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdin(Stdio::null());
         let process = Process::start(command, log.to_path_buf());
         let s3 =
@@ -50,7 +50,7 @@ impl S3 {
         const SCRIPT: &str = "import boto3, sys; \
             body = boto3.client('s3', endpoint_url=sys.argv[1]).get_object(Bucket='bucket', Key=sys.argv[2])['Body']; \
             sys.stdout.buffer.write(body.read())";
-        let mut command = Command::new(project().join(".local/venv/bin/python"));
+        let mut command = Command::new(project().join(".local/test-venv/bin/python"));
         command.args(["-c", SCRIPT, &self.endpoint, key]).envs(CREDENTIALS);
         let output = command.output().await.unwrap();
         assert!(output.status.success(), "{key}: {}", String::from_utf8_lossy(&output.stderr));

@@ -4,11 +4,8 @@ use std::time::Duration;
 
 use futures::future::join_all;
 
-use super::{get, site, videos_tab};
-use crate::{
-    cluster::eventually,
-    youtube_site::{Fault, Host, Rule, World},
-};
+use super::{eventually, get, site, videos_tab};
+use crate::{Fault, Host, Rule, World};
 
 #[tokio::test]
 async fn requests_are_counted_by_host_path_and_channel() {

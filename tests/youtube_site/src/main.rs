@@ -4,11 +4,11 @@ use std::{fmt::Write as _, io::Write, net::SocketAddr, path::PathBuf, time::Dura
 
 use anyhow::Context;
 use clap::Parser;
-use tests::youtube_site::{Faults, KEY, World, YoutubeSite};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
+use youtube_site::{Faults, KEY, World, YoutubeSite};
 
 /// Serves a seeded world of channels and videos in the shapes of YouTube.
 #[derive(Parser)]

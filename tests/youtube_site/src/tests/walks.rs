@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{
     browse, client, follow, get, initial_data, more_items, order_token, post, selected_grid, site, videos_tab,
 };
-use crate::youtube_site::{
+use crate::{
     Angles, Channel, Fault, HeaderLayout, InitialData, ItemLayout, Kind, Order, PAGE_ITEMS, Rule, World,
     YoutubeSite,
 };

@@ -7,7 +7,7 @@ use images::picture::Picture;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 
 use super::{client, get, site};
-use crate::youtube_site::{Fault, Missing, Rule, Turns, Video, World, YoutubeSite};
+use crate::{Fault, Missing, Rule, Turns, Video, World, YoutubeSite};
 
 const VARIANTS: [(&str, u32, u32); 5] = [
     ("maxresdefault", 1280, 720),

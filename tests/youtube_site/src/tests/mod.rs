@@ -6,8 +6,12 @@ mod api;
 mod blocked;
 mod counting;
 mod images;
+#[path = "../../../src/real_data.rs"]
+mod real_data;
 mod recorded;
 mod walks;
+
+use std::time::{Duration, Instant};
 
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
@@ -25,6 +29,15 @@ fn client() -> Client {
 
 async fn get(site: &YoutubeSite, path: &str) -> Response {
     client().get(site.base().join(path).unwrap()).send().await.unwrap()
+}
+
+/// Waits until `condition` holds, for ten seconds at most.
+async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+    let since = Instant::now();
+    while !condition().await {
+        assert!(since.elapsed() < Duration::from_secs(10), "{what}: still not so after ten seconds");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 async fn post(site: &YoutubeSite, path: &str, fields: Value) -> Response {

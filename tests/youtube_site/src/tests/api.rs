@@ -4,7 +4,7 @@ use reqwest::header::{ETAG, IF_NONE_MATCH};
 use serde_json::Value;
 
 use super::{client, get, site};
-use crate::youtube_site::{Fault, Host, KEY, Kind, Rule, World, YoutubeSite};
+use crate::{Fault, Host, KEY, Kind, Rule, World, YoutubeSite};
 
 async fn call(site: &YoutubeSite, method: &str, query: &str) -> (u16, Value) {
     let response = get(site, &format!("/youtube/v3/{method}?key={KEY}&{query}")).await;

@@ -64,7 +64,7 @@ impl Channel {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::youtube_site::channel::Kind;
+    use crate::channel::Kind;
 
     #[test]
     fn the_same_settings_give_the_same_world_and_another_seed_another() {

@@ -12,7 +12,7 @@ use super::{
     browse, client, get, initial_data, item, more_items, order_token, post, selected_grid, site, tokens,
     videos_tab,
 };
-use crate::youtube_site::{Fault, Host, KEY, RetryAfter, Rule, Turns, Wall, World, YoutubeSite};
+use crate::{Fault, Host, KEY, RetryAfter, Rule, Turns, Wall, World, YoutubeSite};
 
 fn page(site: &YoutubeSite) -> String {
     format!("/channel/{}/videos", site.channels()[0].id)
