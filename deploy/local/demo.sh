@@ -37,7 +37,7 @@ choose_weights() {
 
 # Starts the site and sets `site` to its address, and the crawl's settings to what such a site can bear.
 start_site() {
-    start_process site target/release/youtube-site --channels "$channels" --videos "$videos" --list "$home/channels.csv"
+    start_process site target/release/fake-site --channels "$channels" --videos "$videos" --list "$home/channels.csv"
     await site 30 grep -q '^http' "$logs/site.log" || exit 1
     site=$(head -n 1 "$logs/site.log")
     export SUBWATCH_FETCH_ALLOW=127.0.0.1,localhost SUBWATCH_YOUTUBE_API_KEY=site-key
@@ -101,7 +101,7 @@ clean_up() {
 leave_cleanly
 
 "$scripts/setup.sh"
-build youtube_site
+build fake_site
 heading "1/7 servers, a site, a coordinator and $workers worker(s) of the demo's own"
 stop_programs
 stop_processes 0 site

@@ -26,8 +26,8 @@ CRATES = {
     "crawler": ("data/crawler/src", ("common", "images", "dataset")),
     "worker": ("worker/src", ("common", "images", "dataset", "crawler")),
     "coordinator": ("coordinator/src", ("common", "images", "dataset", "crawler")),
-    "youtube_site": ("tests/youtube_site/src", ("dataset",)),
-    "tests": ("tests/src", ("common", "images", "dataset", "crawler", "worker", "coordinator", "youtube_site")),
+    "fake_site": ("tests/fake_site/src", ("dataset",)),
+    "tests": ("tests/src", ("common", "images", "dataset", "crawler", "worker", "coordinator", "fake_site")),
 }
 
 # Third-party crates, and the modules that may name them, with everything below those.
@@ -226,7 +226,7 @@ def complaints(modules, graph):
     for path, module in modules.items():
         for party, doors in DOORS.items():
             is_door = any(f"{name(path)}::".startswith(f"{door}::") for door in doors)
-            if path[0] not in ("tests", "youtube_site") and not is_door and module.names(party):
+            if path[0] not in ("tests", "fake_site") and not is_door and module.names(party):
                 yield f"{name(path)} names {party}: only {' and '.join(doors)} may"
 
 

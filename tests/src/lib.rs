@@ -1,7 +1,7 @@
 //! What the integration tests share: servers, virtual hosts, processes and the cluster they make.
 //!
 //! Owns no product code and no stand-ins for its servers: RabbitMQ, Redis and libtorch are real. Only the site
-//! that datasets are crawled from is one of our own, [`youtube_site`], since tests reach no other; it is a package of
+//! that datasets are crawled from is one of our own, [`fake_site`], since tests reach no other; it is a package of
 //! its own, which the demo builds without the rest.
 
 pub mod amqp_relay;
@@ -15,7 +15,7 @@ pub mod python;
 pub mod real_data;
 pub mod site;
 
-pub use youtube_site;
+pub use fake_site;
 
 /// Prints a line that is seen even when the test passes: what it measured, or what it could not check.
 pub fn say(line: &str) {

@@ -4,9 +4,9 @@ use std::{path::Path, process::Stdio};
 
 use tests::{
     cluster::{Cluster, eventually},
+    fake_site::{FakeSite, Faults, Host, KEY, World},
     process::Process,
     python::project,
-    youtube_site::{Faults, Host, KEY, World, YoutubeSite},
 };
 use tokio::process::Command;
 
@@ -134,7 +134,7 @@ async fn a_crawl_writes_into_a_bucket_and_the_second_asks_only_whether_it_change
     let folder = tempfile::tempdir().unwrap();
     let s3 = S3::start(&folder.path().join("s3.log")).await;
     let world = World { channels: 2, videos_per_channel: 12, ..World::default() };
-    let site = YoutubeSite::start(world, Faults::none()).await;
+    let site = FakeSite::start(world, Faults::none()).await;
     let unhurried = [
         ("SUBWATCH_FETCH_ALLOW", "127.0.0.1"),
         ("SUBWATCH_YOUTUBE_API_KEY", KEY),

@@ -3,7 +3,7 @@
 use common::ids::SubmissionId;
 use tests::{
     cluster::Cluster,
-    youtube_site::{Channel, Fault, Faults, Host, RetryAfter, Rule, Turns, Wall, World, YoutubeSite},
+    fake_site::{Channel, FakeSite, Fault, Faults, Host, RetryAfter, Rule, Turns, Wall, World},
 };
 
 use super::{crawl, report, start};
@@ -77,7 +77,7 @@ const TABLE: &[(Of, Fault, Turns, Want)] = &[
 #[tokio::test]
 async fn every_spoiled_answer_becomes_what_it_should() {
     let world = World { channels: 1, odd_videos: false, ..World::default() };
-    let site = YoutubeSite::start(world, Faults::none()).await;
+    let site = FakeSite::start(world, Faults::none()).await;
     let cluster =
         start(1, &[("SUBWATCH_CRAWL_ATTEMPTS", "2"), ("SUBWATCH_CRAWL_BACKOFF_SECONDS", "1")]).await;
     let mut wrong = Vec::new();
@@ -104,7 +104,7 @@ async fn an_order_that_is_not_kept_is_drift_and_a_list_without_end_is_cut_short(
     // What follows a channel's page is read only where robots may.
     let open = || Rule::at("/robots.txt", Fault::NotFound);
     let world = World { channels: 1, videos_per_channel: 70, odd_videos: false, ..World::default() };
-    let site = YoutubeSite::start(world, Faults::of([open()])).await;
+    let site = FakeSite::start(world, Faults::of([open()])).await;
     let cluster = start(1, &[("SUBWATCH_CRAWL_ATTEMPTS", "1")]).await;
     let channel = &site.channels()[0];
     let pages = ["--source", "page", "--read-pages", "--videos-per-channel", "60"];

@@ -12,7 +12,7 @@ use serde_json::Value;
 use tests::{
     cluster::{Cluster, eventually},
     environment::number,
-    youtube_site::{Channel, Faults, Host, Requests, World, YoutubeSite},
+    fake_site::{Channel, FakeSite, Faults, Host, Requests, World},
 };
 
 use super::{contents, crawl, detach, report, rows, start};
@@ -34,7 +34,7 @@ async fn two_workers_keep_every_limit_and_one_killed_mid_crawl_changes_no_byte()
         latency: Duration::from_millis(25),
         ..World::default()
     };
-    let site = YoutubeSite::start(world, Faults::none()).await;
+    let site = FakeSite::start(world, Faults::none()).await;
     let settings: Vec<(&str, String)> = LIMITS
         .iter()
         .flat_map(|(_, rate, a_second, places, concurrency)| {

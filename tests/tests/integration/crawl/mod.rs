@@ -13,7 +13,7 @@ use common::ids::SubmissionId;
 use serde_json::Value;
 use tests::{
     cluster::Cluster,
-    youtube_site::{Channel, KEY, Kind, Order, YoutubeSite},
+    fake_site::{Channel, FakeSite, KEY, Kind, Order},
 };
 
 /// A fleet that may ask the site as fast as it likes.
@@ -33,13 +33,7 @@ async fn start(workers: usize, more: &[(&str, &str)]) -> Cluster {
 }
 
 /// The arguments of a crawl of these channels into a dataset of the cluster.
-fn crawl(
-    cluster: &Cluster,
-    site: &YoutubeSite,
-    out: &str,
-    channels: &[&Channel],
-    more: &[&str],
-) -> Vec<String> {
+fn crawl(cluster: &Cluster, site: &FakeSite, out: &str, channels: &[&Channel], more: &[&str]) -> Vec<String> {
     // As with the real site, thumbnails lie at a host of their own.
     let (base, images) = (site.base().to_string(), format!("http://localhost:{}/", site.port()));
     let mut arguments: Vec<String> = ["crawl", "--out"].map(str::to_owned).to_vec();

@@ -8,14 +8,14 @@ use common::{
 };
 use tests::{
     cluster::eventually,
-    youtube_site::{Channel, Fault, Faults, Host, KEY, RetryAfter, Rule, Turns, Wall, World, YoutubeSite},
+    fake_site::{Channel, FakeSite, Fault, Faults, Host, KEY, RetryAfter, Rule, Turns, Wall, World},
 };
 
 use super::{crawl, detach, report, rows, start};
 
 #[tokio::test]
 async fn what_is_in_a_form_that_nobody_knows_fails_alone_and_is_kept_for_replay() {
-    let site = YoutubeSite::start(World { channels: 4, ..World::default() }, Faults::none()).await;
+    let site = FakeSite::start(World { channels: 4, ..World::default() }, Faults::none()).await;
     let cluster = start(1, &[]).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
     site.faults().add(Rule::of_channel(&channels[0].id, Fault::SchemaDrift));
@@ -54,7 +54,7 @@ async fn what_is_in_a_form_that_nobody_knows_fails_alone_and_is_kept_for_replay(
 
 #[tokio::test]
 async fn a_site_that_has_had_enough_is_left_alone_and_costs_no_attempt() {
-    let site = YoutubeSite::start(World { channels: 4, ..World::default() }, Faults::none()).await;
+    let site = FakeSite::start(World { channels: 4, ..World::default() }, Faults::none()).await;
     let cluster = start(2, &[("SUBWATCH_CRAWL_ATTEMPTS", "1")]).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
     let first = |rule: Rule| rule.in_turns(Turns::First(1));
@@ -95,7 +95,7 @@ async fn a_site_that_has_had_enough_is_left_alone_and_costs_no_attempt() {
 
 #[tokio::test]
 async fn an_operator_ends_the_pause_of_a_host_and_its_jobs_go_on() {
-    let site = YoutubeSite::start(World { channels: 2, ..World::default() }, Faults::none()).await;
+    let site = FakeSite::start(World { channels: 2, ..World::default() }, Faults::none()).await;
     let rule = Rule::to(Host::Images, Fault::TooManyRequests(RetryAfter::Unsaid));
     site.faults().add(rule);
     let long = [("SUBWATCH_CRAWL_BACKOFF_SECONDS", "3600"), ("SUBWATCH_RESCUE_AFTER_SECONDS", "1")];
@@ -133,7 +133,7 @@ async fn an_operator_ends_the_pause_of_a_host_and_its_jobs_go_on() {
 
 #[tokio::test]
 async fn a_channel_that_takes_several_turns_is_never_asked_twice_for_the_same() {
-    let site = YoutubeSite::start(World { channels: 2, ..World::default() }, Faults::none()).await;
+    let site = FakeSite::start(World { channels: 2, ..World::default() }, Faults::none()).await;
     // A turn takes a third of the time limit.
     let slowly = [("SUBWATCH_JOB_TIMEOUT_SECONDS", "6"), ("SUBWATCH_CRAWL_IMAGE_PER_SECOND", "8")];
     let cluster = start(2, &slowly).await;
@@ -155,7 +155,7 @@ async fn a_channel_that_takes_several_turns_is_never_asked_twice_for_the_same() 
 
 #[tokio::test]
 async fn a_source_that_fails_every_attempt_is_discarded_and_crawled_when_it_is_requeued() {
-    let site = YoutubeSite::start(World { channels: 2, ..World::default() }, Faults::none()).await;
+    let site = FakeSite::start(World { channels: 2, ..World::default() }, Faults::none()).await;
     site.faults().add(Rule::at("/youtube/v3/videos", Fault::Reset));
     let cluster = start(1, &[("SUBWATCH_CRAWL_ATTEMPTS", "2")]).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
@@ -181,7 +181,7 @@ async fn a_source_that_fails_every_attempt_is_discarded_and_crawled_when_it_is_r
 #[tokio::test]
 async fn a_host_that_is_away_costs_no_row_that_was_there_and_none_that_is_requeued() {
     let world = World { channels: 1, odd_videos: false, ..World::default() };
-    let site = YoutubeSite::start(world, Faults::none()).await;
+    let site = FakeSite::start(world, Faults::none()).await;
     let cluster = start(1, &[("SUBWATCH_CRAWL_ATTEMPTS", "2")]).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
     let ten = |out: &str| crawl(&cluster, &site, out, &channels, &["--videos-per-channel", "10"]);
@@ -215,7 +215,7 @@ async fn a_host_that_is_away_costs_no_row_that_was_there_and_none_that_is_requeu
 
 #[tokio::test]
 async fn a_dataset_whose_folders_lead_outside_is_not_written_to() {
-    let site = YoutubeSite::start(World { channels: 1, ..World::default() }, Faults::none()).await;
+    let site = FakeSite::start(World { channels: 1, ..World::default() }, Faults::none()).await;
     let cluster = start(1, &[]).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
     let outside = tempfile::tempdir().unwrap();
@@ -238,7 +238,7 @@ async fn a_dataset_whose_folders_lead_outside_is_not_written_to() {
 
 #[tokio::test]
 async fn a_quota_that_is_used_up_puts_everything_to_rest_until_it_is_renewed() {
-    let site = YoutubeSite::start(World { channels: 6, units: 7, ..World::default() }, Faults::none()).await;
+    let site = FakeSite::start(World { channels: 6, units: 7, ..World::default() }, Faults::none()).await;
     let cluster = start(2, &[]).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
     let id =

@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 use tests::{
     cluster::{Cluster, eventually},
-    youtube_site::{Channel, Fault, Faults, Host, KOREAN_CATEGORIES, Rule, World, YoutubeSite},
+    fake_site::{Channel, FakeSite, Fault, Faults, Host, KOREAN_CATEGORIES, Rule, World},
 };
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -32,14 +32,14 @@ const FITTING: [(&str, &str); 3] = [
 const NOBODY: u32 = 65_534;
 
 /// Ids of the channels of a category, as the site ranks them.
-fn ranked<'a>(site: &'a YoutubeSite, category: &str, top: usize) -> Vec<&'a str> {
+fn ranked<'a>(site: &'a FakeSite, category: &str, top: usize) -> Vec<&'a str> {
     let mut channels: Vec<&Channel> =
         site.channels().iter().filter(|channel| channel.category == category).collect();
     channels.sort_by_key(|channel| Reverse(channel.subscribers));
     channels.into_iter().take(top).map(|channel| channel.id.as_str()).collect()
 }
 
-fn address(site: &YoutubeSite) -> String {
+fn address(site: &FakeSite) -> String {
     format!("{}ranking/{{category}}", site.base())
 }
 
@@ -95,7 +95,7 @@ async fn the_channels_that_rank_first_in_two_categories_are_crawled() {
         script_delay: Duration::from_millis(1500),
         ..World::default()
     };
-    let site = YoutubeSite::start(world, Faults::none()).await;
+    let site = FakeSite::start(world, Faults::none()).await;
     let contact = ("SUBWATCH_CRAWL_CONTACT", "https://example.org/crawler");
     let cluster = start(2, &[&FITTING[..], &[contact]].concat()).await;
     let address = address(&site);
@@ -126,7 +126,7 @@ async fn the_channels_that_rank_first_in_two_categories_are_crawled() {
 #[tokio::test]
 async fn a_ranking_is_printed_as_a_list_that_a_crawl_takes() {
     let site =
-        YoutubeSite::start(World { channels: 15, videos_per_channel: 5, ..World::default() }, Faults::none())
+        FakeSite::start(World { channels: 15, videos_per_channel: 5, ..World::default() }, Faults::none())
             .await;
     let cluster = start(2, &[]).await;
     let address = address(&site);
@@ -170,7 +170,7 @@ async fn a_ranking_is_printed_as_a_list_that_a_crawl_takes() {
 #[tokio::test]
 async fn the_crawl_of_2020_takes_its_categories_from_a_ranking() {
     let site =
-        YoutubeSite::start(World { channels: 15, videos_per_channel: 5, ..World::default() }, Faults::none())
+        FakeSite::start(World { channels: 15, videos_per_channel: 5, ..World::default() }, Faults::none())
             .await;
     let cluster = start(2, &FITTING).await;
     let address = address(&site);
@@ -179,7 +179,7 @@ async fn the_crawl_of_2020_takes_its_categories_from_a_ranking() {
     report(&cluster, &arguments, &[0]).await;
     let first = |category| (ranked(&site, category, 1)[0].to_owned(), category);
     let spelt: BTreeMap<&str, &str> =
-        tests::youtube_site::CATEGORIES.into_iter().zip(KOREAN_CATEGORIES).collect();
+        tests::fake_site::CATEGORIES.into_iter().zip(KOREAN_CATEGORIES).collect();
     let expected: BTreeMap<String, String> =
         spelt.iter().map(|(category, korean)| (first(category).0, (*korean).to_owned())).collect();
     assert_eq!(categories(&cluster.folder().join("set")), expected);
@@ -196,7 +196,7 @@ async fn the_crawl_of_2020_takes_its_categories_from_a_ranking() {
 
 #[tokio::test]
 async fn a_ranking_that_is_not_understood_fails_with_what_was_there() {
-    let site = YoutubeSite::start(World { channels: 15, ..World::default() }, Faults::none()).await;
+    let site = FakeSite::start(World { channels: 15, ..World::default() }, Faults::none()).await;
     let cluster = start(0, &FITTING).await;
     let address = address(&site);
     let games = ["--ranking", &address, "--category", "games"];
@@ -263,7 +263,7 @@ async fn a_ranking_that_is_not_understood_fails_with_what_was_there() {
 #[tokio::test]
 async fn a_ranking_is_read_only_where_that_is_asked_for_and_robots_allow_it() {
     let disallowed = Rule::at("/robots.txt", Fault::RankingsDisallowed);
-    let site = YoutubeSite::start(World { channels: 15, ..World::default() }, Faults::of([disallowed])).await;
+    let site = FakeSite::start(World { channels: 15, ..World::default() }, Faults::of([disallowed])).await;
     let cluster = start(0, &FITTING).await;
     let address = address(&site);
     let games = ["--ranking", &address, "--category", "games"];
@@ -294,7 +294,7 @@ async fn a_ranking_is_read_only_where_that_is_asked_for_and_robots_allow_it() {
 #[tokio::test]
 async fn the_browser_ends_with_the_command_however_that_ends() {
     let world = World { channels: 15, script_delay: Duration::from_secs(3600), ..World::default() };
-    let site = YoutubeSite::start(world, Faults::none()).await;
+    let site = FakeSite::start(world, Faults::none()).await;
     let cluster = start(0, &FITTING).await;
     let address = address(&site);
     let folder = temporary(&cluster);
@@ -325,7 +325,7 @@ async fn the_browser_ends_with_the_command_however_that_ends() {
 
 #[tokio::test]
 async fn a_driver_that_runs_already_is_used_and_its_session_is_closed() {
-    let site = YoutubeSite::start(World { channels: 15, ..World::default() }, Faults::none()).await;
+    let site = FakeSite::start(World { channels: 15, ..World::default() }, Faults::none()).await;
     let cluster = start(0, &FITTING).await;
     let folder = tempfile::tempdir().unwrap();
     let mut driver = Command::new("chromedriver");

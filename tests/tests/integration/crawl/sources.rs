@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use common::digest::Digest;
 use serde_json::Value;
-use tests::youtube_site::{Channel, Fault, Faults, Host, KEY, Order, Rule, World, YoutubeSite};
+use tests::fake_site::{Channel, FakeSite, Fault, Faults, Host, KEY, Order, Rule, World};
 
 use super::{contents, crawl, report, rows, start, takeable};
 
 #[tokio::test]
 async fn a_whole_dataset_comes_from_the_data_api_and_a_second_crawl_asks_only_whether_it_changed() {
-    let site = YoutubeSite::start(World { channels: 6, ..World::default() }, Faults::none()).await;
+    let site = FakeSite::start(World { channels: 6, ..World::default() }, Faults::none()).await;
     let cluster = start(2, &[]).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
     let arguments =
@@ -82,7 +82,7 @@ async fn a_whole_dataset_comes_from_the_data_api_and_a_second_crawl_asks_only_wh
 #[tokio::test]
 async fn pages_are_read_only_where_that_is_asked_for_and_robots_allow_it() {
     let site =
-        YoutubeSite::start(World { channels: 4, videos_per_channel: 70, ..World::default() }, Faults::none())
+        FakeSite::start(World { channels: 4, videos_per_channel: 70, ..World::default() }, Faults::none())
             .await;
     let cluster = start(2, &[]).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
@@ -127,7 +127,7 @@ async fn a_whole_dataset_comes_from_pages_where_the_site_lets_robots_read_all_of
     // A site without a robots.txt.
     let open = Rule::at("/robots.txt", Fault::NotFound);
     let world = World { channels: 6, videos_per_channel: 70, ..World::default() };
-    let site = YoutubeSite::start(world, Faults::of([open])).await;
+    let site = FakeSite::start(world, Faults::of([open])).await;
     let cluster = start(2, &[]).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
     for (order, listed) in [("popular", Order::Popular), ("newest", Order::Latest)] {
@@ -153,7 +153,7 @@ async fn a_whole_dataset_comes_from_pages_where_the_site_lets_robots_read_all_of
 
 #[tokio::test]
 async fn lists_say_what_is_known_of_their_videos_and_twins_are_told_apart() {
-    let site = YoutubeSite::start(World { channels: 3, ..World::default() }, Faults::none()).await;
+    let site = FakeSite::start(World { channels: 3, ..World::default() }, Faults::none()).await;
     let cluster = start(1, &[]).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
     let wanted: Vec<String> =
@@ -181,7 +181,7 @@ async fn lists_say_what_is_known_of_their_videos_and_twins_are_told_apart() {
 
 #[tokio::test]
 async fn a_crawled_dataset_is_embedded_trained_on_and_predicted() {
-    let site = YoutubeSite::start(World { channels: 6, ..World::default() }, Faults::none()).await;
+    let site = FakeSite::start(World { channels: 6, ..World::default() }, Faults::none()).await;
     let cluster = start(2, &[]).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
     let crawled = report(&cluster, &crawl(&cluster, &site, "set", &channels, &[]), &[0]).await;

@@ -4,15 +4,15 @@ use std::{fmt::Write as _, io::Write, net::SocketAddr, path::PathBuf, time::Dura
 
 use anyhow::Context;
 use clap::Parser;
+use fake_site::{FakeSite, Faults, KEY, World};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
 };
-use youtube_site::{Faults, KEY, World, YoutubeSite};
 
 /// Serves a seeded world of channels and videos in the shapes of YouTube.
 #[derive(Parser)]
-#[command(name = "youtube-site")]
+#[command(name = "fake-site")]
 struct Arguments {
     /// What the world follows from.
     #[arg(long, default_value_t = 1)]
@@ -57,7 +57,7 @@ async fn main() -> anyhow::Result<()> {
         latency: Duration::from_millis(arguments.latency_ms),
         ..World::default()
     };
-    let site = YoutubeSite::serve(listener, world, Faults::none());
+    let site = FakeSite::serve(listener, world, Faults::none());
     if let Some(file) = &arguments.list {
         let mut list = "handle,category\n".to_owned();
         for channel in site.channels() {

@@ -12,9 +12,9 @@ use super::{
     browse, client, get, initial_data, item, more_items, order_token, post, selected_grid, site, tokens,
     videos_tab,
 };
-use crate::{Fault, Host, KEY, RetryAfter, Rule, Turns, Wall, World, YoutubeSite};
+use crate::{FakeSite, Fault, Host, KEY, RetryAfter, Rule, Turns, Wall, World};
 
-fn page(site: &YoutubeSite) -> String {
+fn page(site: &FakeSite) -> String {
     format!("/channel/{}/videos", site.channels()[0].id)
 }
 

@@ -58,13 +58,13 @@ pub use self::{
 
 /// A running site.
 #[derive(Debug)]
-pub struct YoutubeSite {
+pub struct FakeSite {
     address: SocketAddr,
     site: Arc<Site>,
     server: AbortOnDropHandle<()>,
 }
 
-impl YoutubeSite {
+impl FakeSite {
     /// Starts a site on loopback, at a port that is free.
     ///
     /// # Panics

@@ -16,10 +16,10 @@ use std::time::{Duration, Instant};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 
-use super::{Channel, Faults, Rule, World, YoutubeSite};
+use super::{Channel, FakeSite, Faults, Rule, World};
 
-async fn site(world: World, rules: impl IntoIterator<Item = Rule>) -> YoutubeSite {
-    YoutubeSite::start(world, Faults::of(rules)).await
+async fn site(world: World, rules: impl IntoIterator<Item = Rule>) -> FakeSite {
+    FakeSite::start(world, Faults::of(rules)).await
 }
 
 fn client() -> Client {
@@ -27,7 +27,7 @@ fn client() -> Client {
     Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap()
 }
 
-async fn get(site: &YoutubeSite, path: &str) -> Response {
+async fn get(site: &FakeSite, path: &str) -> Response {
     client().get(site.base().join(path).unwrap()).send().await.unwrap()
 }
 
@@ -40,7 +40,7 @@ async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     }
 }
 
-async fn post(site: &YoutubeSite, path: &str, fields: Value) -> Response {
+async fn post(site: &FakeSite, path: &str, fields: Value) -> Response {
     let mut body = json!({"context": {"client": {
         "hl": "en", "gl": "US", "clientName": "WEB", "clientVersion": "2.20260519.10.00",
     }}});
@@ -48,13 +48,13 @@ async fn post(site: &YoutubeSite, path: &str, fields: Value) -> Response {
     client().post(site.base().join(path).unwrap()).json(&body).send().await.unwrap()
 }
 
-async fn browse(site: &YoutubeSite, fields: Value) -> Value {
+async fn browse(site: &FakeSite, fields: Value) -> Value {
     let response = post(site, "/youtubei/v1/browse?prettyPrint=false", fields).await;
     assert_eq!(response.status(), 200);
     response.json().await.unwrap()
 }
 
-async fn videos_tab(site: &YoutubeSite, channel: &Channel) -> Value {
+async fn videos_tab(site: &FakeSite, channel: &Channel) -> Value {
     browse(site, json!({"browseId": channel.id, "params": "EgZ2aWRlb3PyBgQKAjoA"})).await
 }
 
@@ -129,7 +129,7 @@ fn item(value: &Value) -> Option<(String, String)> {
 }
 
 /// Follows a list to its end.
-async fn follow(site: &YoutubeSite, first: &[Value]) -> Vec<(String, String)> {
+async fn follow(site: &FakeSite, first: &[Value]) -> Vec<(String, String)> {
     let mut found: Vec<_> = first.iter().filter_map(item).collect();
     let mut next = tokens(first.last().unwrap());
     while let Some(token) = next.pop() {

@@ -8,15 +8,15 @@ use super::{
     browse, client, follow, get, initial_data, more_items, order_token, post, selected_grid, site, videos_tab,
 };
 use crate::{
-    Angles, Channel, Fault, HeaderLayout, InitialData, ItemLayout, Kind, Order, PAGE_ITEMS, Rule, World,
-    YoutubeSite,
+    Angles, Channel, FakeSite, Fault, HeaderLayout, InitialData, ItemLayout, Kind, Order, PAGE_ITEMS, Rule,
+    World,
 };
 
 fn truth(channel: &Channel, order: Order) -> Vec<(String, String)> {
     channel.listed(order).iter().map(|video| (video.id.clone(), video.title.clone())).collect()
 }
 
-async fn page(site: &YoutubeSite, channel: &Channel) -> String {
+async fn page(site: &FakeSite, channel: &Channel) -> String {
     let response = get(site, &format!("/{}/videos?view=0&sort=p", channel.handle)).await;
     assert_eq!(response.status(), 200);
     response.text().await.unwrap()

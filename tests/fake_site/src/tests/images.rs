@@ -7,7 +7,7 @@ use images::picture::Picture;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 
 use super::{client, get, site};
-use crate::{Fault, Missing, Rule, Turns, Video, World, YoutubeSite};
+use crate::{FakeSite, Fault, Missing, Rule, Turns, Video, World};
 
 const VARIANTS: [(&str, u32, u32); 5] = [
     ("maxresdefault", 1280, 720),
@@ -21,7 +21,7 @@ fn path(video: &Video, file: &str) -> String {
     format!("/vi/{}/{file}.jpg", video.id)
 }
 
-async fn file(site: &YoutubeSite, path: &str) -> Vec<u8> {
+async fn file(site: &FakeSite, path: &str) -> Vec<u8> {
     let response = get(site, path).await;
     assert_eq!(
         (response.status().as_u16(), &response.headers()[CONTENT_TYPE]),

@@ -4,20 +4,20 @@ use reqwest::header::{ETAG, IF_NONE_MATCH};
 use serde_json::Value;
 
 use super::{client, get, site};
-use crate::{Fault, Host, KEY, Kind, Rule, World, YoutubeSite};
+use crate::{FakeSite, Fault, Host, KEY, Kind, Rule, World};
 
-async fn call(site: &YoutubeSite, method: &str, query: &str) -> (u16, Value) {
+async fn call(site: &FakeSite, method: &str, query: &str) -> (u16, Value) {
     let response = get(site, &format!("/youtube/v3/{method}?key={KEY}&{query}")).await;
     (response.status().as_u16(), response.json().await.unwrap())
 }
 
-async fn list(site: &YoutubeSite, method: &str, query: &str) -> Value {
+async fn list(site: &FakeSite, method: &str, query: &str) -> Value {
     let (status, body) = call(site, method, query).await;
     assert_eq!(status, 200, "{body}");
     body
 }
 
-async fn refusal(site: &YoutubeSite, path: &str) -> (u16, String) {
+async fn refusal(site: &FakeSite, path: &str) -> (u16, String) {
     let response = get(site, path).await;
     let status = response.status().as_u16();
     let body: Value = response.json().await.unwrap();
