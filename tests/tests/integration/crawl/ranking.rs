@@ -179,7 +179,7 @@ async fn the_crawl_of_2020_takes_its_categories_from_a_ranking() {
     report(&cluster, &arguments, &[0]).await;
     let first = |category| (ranked(&site, category, 1)[0].to_owned(), category);
     let spelt: BTreeMap<&str, &str> =
-        tests::fake_site::CATEGORIES.into_iter().zip(KOREAN_CATEGORIES).collect();
+        tests::CATEGORIES.into_iter().zip(KOREAN_CATEGORIES).collect();
     let expected: BTreeMap<String, String> =
         spelt.iter().map(|(category, korean)| (first(category).0, (*korean).to_owned())).collect();
     assert_eq!(categories(&cluster.folder().join("set")), expected);
