@@ -21,6 +21,9 @@ mod journal;
 mod pages;
 mod picture;
 mod quota;
+#[cfg(test)]
+#[path = "../../src/real_data.rs"]
+pub mod real_data;
 mod refusals;
 mod resources;
 mod routes;

@@ -6,8 +6,6 @@ mod api;
 mod blocked;
 mod counting;
 mod images;
-#[path = "../../../src/real_data.rs"]
-mod real_data;
 mod recorded;
 mod walks;
 

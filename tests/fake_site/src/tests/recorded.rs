@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, fs, path::Path};
 
 use serde_json::{Value, json};
 
-use super::{browse, more_items, real_data::real_data, selected_grid, site, tokens, videos_tab};
+use super::{browse, more_items, selected_grid, site, tokens, videos_tab};
+use crate::real_data::real_data;
 use crate::{Fault, Rule, World};
 
 /// Where the recorded first answers hold an item, and where the others do.

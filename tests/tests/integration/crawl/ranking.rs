@@ -12,7 +12,7 @@ use std::{
 use serde_json::Value;
 use tests::{
     cluster::{Cluster, eventually},
-    fake_site::{Channel, FakeSite, Fault, Faults, Host, KOREAN_CATEGORIES, Rule, World},
+    fake_site::{CATEGORIES, Channel, FakeSite, Fault, Faults, Host, KOREAN_CATEGORIES, Rule, World},
 };
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
@@ -178,8 +178,7 @@ async fn the_crawl_of_2020_takes_its_categories_from_a_ranking() {
     let arguments = crawl(&cluster, &site, "set", &[], &[&preset[..], &["--ranking", &address]].concat());
     report(&cluster, &arguments, &[0]).await;
     let first = |category| (ranked(&site, category, 1)[0].to_owned(), category);
-    let spelt: BTreeMap<&str, &str> =
-        tests::CATEGORIES.into_iter().zip(KOREAN_CATEGORIES).collect();
+    let spelt: BTreeMap<&str, &str> = CATEGORIES.into_iter().zip(KOREAN_CATEGORIES).collect();
     let expected: BTreeMap<String, String> =
         spelt.iter().map(|(category, korean)| (first(category).0, (*korean).to_owned())).collect();
     assert_eq!(categories(&cluster.folder().join("set")), expected);
