@@ -17,16 +17,15 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    BrokerConfig, BrokerError,
+    BrokerConfig, BrokerError, PublishError,
     confirms::{Current, Publication, PublisherTask, Session},
     connection::{Endpoint, ReconnectPolicy},
     dead_letter::DeadLetterInfo,
     message::Message,
-    publish_error::PublishError,
 };
 use crate::{
     job::envelope::Envelope,
-    topology::{DEAD, DelayTier, Route},
+    topology::{DEAD, DEAD_ROUTING_KEY, DelayTier, Route},
 };
 
 /// How long a question about a queue may take.
@@ -95,7 +94,7 @@ impl Publisher {
     /// # Errors
     /// See [`PublishError`].
     pub async fn dead_letter(&self, message: &Message, note: &DeadLetterInfo) -> Result<(), PublishError> {
-        self.send(message.dead(note), DEAD.to_owned(), "dead.v1".to_owned()).await
+        self.send(message.dead(note), DEAD.to_owned(), DEAD_ROUTING_KEY.to_owned()).await
     }
 
     /// Hands a job that was not received over to the dead.

@@ -5,6 +5,9 @@
 //! Invariants: every queue is a durable quorum queue with a length, so that `reject-publish` can fire;
 //! every dead-lettering is at-least-once, which needs `reject-publish` and a bound target; a delay tier
 //! keeps the routing key it was given, so the job comes back under its own route.
+//!
+//! `route` says where a job is published and which queue it waits in, `tier` how long it rests before it comes back,
+//! and `declaration` what the broker is asked to declare for that. The queue of dead letters is below.
 
 mod declaration;
 mod delay_tier;
@@ -13,7 +16,7 @@ mod route;
 pub(crate) use self::declaration::delay_arguments;
 use self::declaration::{MAX_QUEUE_BYTES, arguments};
 pub use self::{
-    declaration::{Argument, Binding, DEAD, Exchange, ExchangeKind, JOBS, Queue},
+    declaration::{Argument, Binding, DEAD, DEAD_ROUTING_KEY, Exchange, ExchangeKind, JOBS, Queue},
     delay_tier::DelayTier,
     route::Route,
 };
@@ -37,7 +40,7 @@ pub fn exchanges() -> Vec<Exchange> {
 #[must_use]
 pub fn queues() -> Vec<Queue> {
     let mut queues = vec![dead_queue()];
-    queues.extend([Route::Embed, Route::Predict, Route::Interactive, Route::Crawl].iter().map(Route::queue));
+    queues.extend(Route::all(&[]).iter().map(Route::queue));
     queues.extend(DelayTier::ALL.map(DelayTier::queue));
     queues
 }
@@ -46,7 +49,7 @@ pub fn queues() -> Vec<Queue> {
 #[must_use]
 pub fn dead_queue() -> Queue {
     Queue {
-        name: format!("{DEAD}.v1"),
+        name: format!("subwatch.{DEAD_ROUTING_KEY}"),
         arguments: arguments(MAX_QUEUE_BYTES, DEAD_DELIVERY_LIMIT, None),
         bindings: vec![Binding { exchange: DEAD.to_owned(), routing_key: String::new() }],
     }

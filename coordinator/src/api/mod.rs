@@ -1,12 +1,15 @@
 //! The words of the HTTP API: what requests and answers hold, in JSON.
 //!
-//! Shared by the server (`server::http`) and the command line ([`crate::cli`]), which is its client.
-//! Owns the shapes, which grow additively, and the table of [`routes`].
+//! Shared by the server (`server::http`) and the command line ([`crate::cli`]), which is its client. Owns the shapes,
+//! which grow additively, and the table of [`routes`]. Query, body and answer of a route are in the file of its area:
+//! `submissions` (with images and items), `crawl` (the request of one), `jobs`, `runs`, `dead_letters`, `similarity`,
+//! and `system` (workers, status, spaces, doctor). `paging` is what all lists share, and `access` the scopes of tokens.
 
 mod access;
 mod crawl;
 mod dead_letters;
 mod jobs;
+mod paging;
 pub mod routes;
 mod runs;
 mod similarity;
@@ -18,34 +21,31 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     access::Scope,
     crawl::{CrawlChannel, CrawlRequest},
-    dead_letters::{DeadLetterFilter, DeadLetterOutcome, DeadLetterSelection, DeadLetterView, Refused},
+    dead_letters::{
+        DeadLetterFilter, DeadLetterOutcome, DeadLetterParams, DeadLetterSelection, DeadLetterView, Refused,
+    },
     jobs::{AttemptErrorView, JobStage, JobView, SnoozeView},
+    paging::{Page, Paging},
     runs::{
         EpochReport, HeadView, RawReport, RunRequest, RunView, SampleView, Skipped, SplitCounts, TestReport,
         TestedView,
     },
-    similarity::{NeighbourView, SimilarView},
+    similarity::{NeighbourView, SimilarParams, SimilarView},
     submissions::{
-        EmbeddingView, FetchRequest, ItemState, ItemView, StoredImage, SubmissionRequest, SubmissionView,
-        UploadedImage,
+        EmbeddingView, EmbeddingsParams, FetchRequest, ItemState, ItemView, ResultsParams, StoredImage,
+        SubmissionRequest, SubmissionView, UploadedImage,
     },
     system::{
-        DoctorCheck, DoctorView, HostBackoffView, QueueView, QuotaView, SpaceView, StatusView, Verdict,
-        WorkerView, WorkersView,
+        DoctorCheck, DoctorView, DropParams, HostBackoffView, QueueView, QuotaView, SpaceView, StatusView,
+        Verdict, WorkerView, WorkersView,
     },
 };
 
 pub(crate) use self::runs::number_or_null;
 
-/// A page of a list.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Page<T> {
-    /// The entries.
-    pub items: Vec<T>,
-    /// Give it as `cursor` for the next page; absent on the last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
-}
+/// Header of a request to submit: sent again under the same key, it is the same submission
+/// (draft-ietf-httpapi-idempotency-key-header).
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// An RFC 9457 problem.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -2,6 +2,11 @@
 //!
 //! Owns commands, what they print and how they exit. Does not own the work. Data goes to standard output,
 //! everything else to standard error.
+//!
+//! Each command is a file or a folder of its name; `cancel`, `jobs`, `runs`, `spaces` and `workers` are small ones,
+//! `train` is also `resume`. What they share: `client` (calls of the API), `arguments`, `images` (files, patterns,
+//! standard input and URLs that are uploaded), `follow` and `progress` (waiting), `output` and `json_array` (printing)
+//! and `exit`.
 
 mod arguments;
 mod cancel;
@@ -156,7 +161,7 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
         Command::Resume(arguments) => train::resume(&client, output, arguments).await,
         Command::DeadLetters(command) => dead_letters::run(&client, output, command).await,
         Command::Export(command) => export::run(&client, output, command).await,
-        Command::Dataset(command) => dataset::run(output, command).await,
+        Command::Dataset(command) => dataset::run(&settings.images, output, command).await,
         Command::Doctor => doctor::run(&client, output, &loaded).await,
         Command::Token(command) => token::run(output, &command),
         Command::Config(command) => config::run(output, &command, &loaded),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clap::Args;
-use common::digest::Digest;
+use common::{digest::Digest, job::outcome::FailureReason};
 use serde::Serialize;
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
     },
     output::{self, Format, plain, table},
 };
-use crate::api::{NeighbourView, SubmissionRequest, SubmissionView};
+use crate::api::{NeighbourView, SimilarParams, SubmissionRequest, SubmissionView};
 
 #[derive(Args)]
 pub(super) struct SimilarArguments {
@@ -24,7 +24,7 @@ pub(super) struct SimilarArguments {
     #[arg(value_name = "PATH|VIDEO_ID", allow_hyphen_values = true)]
     image: String,
     /// Neighbours to find.
-    #[arg(short, default_value_t = 10, allow_negative_numbers = true)]
+    #[arg(short, default_value_t = SimilarParams::NEIGHBOURS, allow_negative_numbers = true)]
     k: usize,
     /// Space to search; the one that workers use where none is named.
     #[arg(long)]
@@ -46,13 +46,11 @@ pub(super) async fn run(
     arguments: SimilarArguments,
 ) -> Result<Exit, CliError> {
     let SimilarArguments { image, k, space } = arguments;
-    let view = match source(&image)? {
-        Some(source) => {
-            let sha256 = embed(client, &source).await?;
-            client.similar("sha256", &sha256.to_string(), k, space.as_deref()).await?
-        }
-        None => client.similar("video_id", &image, k, space.as_deref()).await?,
+    let (sha256, video_id) = match source(&image)? {
+        Some(source) => (Some(embed(client, &source).await?), None),
+        None => (None, Some(image.clone())),
     };
+    let view = client.similar(&SimilarParams { sha256, video_id, space, k: Some(k) }).await?;
     let report = SimilarReport {
         query: image,
         space: view.space.to_string(),
@@ -87,7 +85,8 @@ fn source(argument: &str) -> Result<Option<ImageSource>, CliError> {
 /// Has one image embedded, before the batches.
 async fn embed(client: &Client, source: &ImageSource) -> Result<Digest, CliError> {
     let failed = |(item, reason): (String, String)| {
-        let exit = if reason.starts_with("missing:") { Exit::NotFound } else { Exit::Failed };
+        let is_missing = reason.starts_with(&format!("{}:", FailureReason::Missing));
+        let exit = if is_missing { Exit::NotFound } else { Exit::Failed };
         CliError::new(exit, format!("{}: {}", plain(&item), plain(&reason)))
     };
     let image = upload(client, source).await?.map_err(failed)?;

@@ -6,7 +6,11 @@
 use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
 
 use common::{
-    job::{discard::DiscardReason, envelope::Envelope, outcome::EXPIRED},
+    job::{
+        discard::DiscardReason,
+        envelope::Envelope,
+        outcome::{CLOSED, EXPIRED},
+    },
     store::Heartbeat,
 };
 use futures::FutureExt;
@@ -49,7 +53,7 @@ async fn send_heartbeats(job: JobRecord<'_>) -> Outcome {
         tokio::time::sleep(HEARTBEAT_EVERY).await;
         match job.touch().await {
             Ok(Heartbeat::Open) => {}
-            Ok(Heartbeat::Closed) => return Outcome::Ignored("its submission is closed"),
+            Ok(Heartbeat::Closed) => return Outcome::Ignored(CLOSED),
             Ok(Heartbeat::Expired) => return Outcome::discard(DiscardReason::Expired, EXPIRED),
             Err(error) => tracing::debug!(%job, %error, "a heartbeat of the job was lost"),
         }

@@ -15,7 +15,7 @@ use url::Url;
 use super::connection::Connection;
 use crate::{
     api::{
-        Page, Problem,
+        IDEMPOTENCY_KEY, Page, Paging, Problem,
         routes::{self, Route},
     },
     cli::exit::{CliError, Exit},
@@ -71,7 +71,7 @@ impl Transport {
         id: SubmissionId,
         cursor: Option<&str>,
     ) -> Result<Page<T>, CliError> {
-        self.send(self.request(route, &[&id.to_string()]).query(&[("cursor", cursor)])).await
+        self.send(self.request(route, &[&id.to_string()]).query(&Paging::at(cursor))).await
     }
 
     /// A request of a route, with `names` for the segments of its path that vary.
@@ -119,7 +119,7 @@ impl Transport {
 /// A request that is carried out once, however often it is sent under the same `key`.
 pub(super) fn keyed(request: RequestBuilder, key: Option<&str>) -> RequestBuilder {
     match key {
-        Some(key) => request.header("idempotency-key", key),
+        Some(key) => request.header(IDEMPOTENCY_KEY, key),
         None => request,
     }
 }

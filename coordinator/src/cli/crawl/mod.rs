@@ -2,6 +2,9 @@
 //!
 //! Owns the arguments of a crawl and how it is waited for. Does not own reading sites, which workers do; only
 //! rankings, which name the channels, are read here.
+//!
+//! `request` makes a request of the arguments and `report` prints what became of a crawl; `import`, `ranking` and
+//! `replay` are commands below this one.
 
 mod import;
 mod ranking;
@@ -151,7 +154,9 @@ pub(super) async fn run(
     match arguments.command {
         Some(CrawlCommand::Replay { files }) => return replay::run(format, &files),
         Some(CrawlCommand::Resume { host }) => return resume(client, format, &host).await,
-        Some(CrawlCommand::Import(arguments)) => return import::run(format, arguments).await,
+        Some(CrawlCommand::Import(arguments)) => {
+            return import::run(&settings.images, format, arguments).await;
+        }
         Some(CrawlCommand::Ranking(arguments)) => return ranking::run(settings, format, arguments).await,
         None => {}
     }

@@ -1,10 +1,15 @@
 //! The HTTP API.
 //!
 //! Owns limits, access control and the form of errors, and is the only module of the coordinator that names `axum`.
-//! Does not own the table of routes, which the client shares ([`crate::api::routes`]), nor what an operation does:
-//! a handler reads the request, calls the operation and answers with what that returns.
-//! Invariants: where it asks for no tokens it listens on loopback only; every error is an RFC 9457 problem
-//! that shows no internals; everything that a client sends is bounded, in bytes and in time.
+//! Does not own the table of routes, which the client shares ([`crate::api::routes`]), nor what an operation does: a
+//! handler reads the request, calls the operation and answers with what that returns. Invariants: where it asks for no
+//! tokens it listens on loopback only; every error is an RFC 9457 problem that shows no internals; everything that a
+//! client sends is bounded, in bytes and in time.
+//!
+//! A request passes `limits` (its path and headers), then `auth` (its token; without tokens, `browser_guard`).
+//! `extract` reads what it carries, `trace_context` its `traceparent`. Handlers are in the file of their path:
+//! `submissions`, `runs`, `uploads` (`/v1/images`), `similarity`, `dead_letters`, and `system` for the rest. `problem`
+//! makes answers of errors.
 
 mod auth;
 mod browser_guard;
@@ -14,17 +19,16 @@ mod limits;
 mod problem;
 mod runs;
 mod similarity;
-mod state;
 mod submissions;
 mod system;
 mod trace_context;
 mod uploads;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, FromRef},
     handler::Handler,
     http::StatusCode,
     middleware,
@@ -36,16 +40,45 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::timeout::TimeoutLayer;
 
+pub(crate) use self::auth::Access;
 use self::problem::not_found;
-pub(crate) use self::{auth::Access, state::ApiState};
-use crate::api::routes::{self, Method, Route};
+use crate::{
+    api::routes::{self, Method, Route},
+    server::{context::Context, similarity::SimilarityIndex, uploads::Uploads},
+};
 
-/// Largest JSON body: a predict request with ten thousand images.
+/// Largest JSON body: a predict request with as many images as [`crate::api::SubmissionRequest::MAX_IMAGES`] allows.
 const MAX_JSON_BYTES: usize = 4 << 20;
 /// What the API's connections may cost.
 const BOUNDS: Bounds = Bounds { connections: 1024, head: Duration::from_secs(30) };
 /// How long a request may take.
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
+
+/// What the handlers work with; each extracts the part that it needs. Clones share it.
+#[derive(Clone)]
+pub(crate) struct ApiState {
+    pub(crate) context: Arc<Context>,
+    pub(crate) similarity: Arc<SimilarityIndex>,
+    pub(crate) uploads: Arc<Uploads>,
+}
+
+impl FromRef<ApiState> for Arc<Context> {
+    fn from_ref(state: &ApiState) -> Self {
+        state.context.clone()
+    }
+}
+
+impl FromRef<ApiState> for Arc<SimilarityIndex> {
+    fn from_ref(state: &ApiState) -> Self {
+        state.similarity.clone()
+    }
+}
+
+impl FromRef<ApiState> for Arc<Uploads> {
+    fn from_ref(state: &ApiState) -> Self {
+        state.uploads.clone()
+    }
+}
 
 /// Checks that an address may be listened on.
 ///

@@ -6,11 +6,10 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use serde::Deserialize;
 
 use super::{extract::Params, problem::Failure};
 use crate::{
-    api::{DoctorView, HostBackoffView, SpaceView, StatusView, WorkersView},
+    api::{DoctorView, DropParams, HostBackoffView, SpaceView, StatusView, WorkersView},
     server::{context::Context, doctor, host_backoffs, similarity::SimilarityIndex, spaces, status},
 };
 
@@ -31,13 +30,6 @@ pub(super) async fn end_backoff(
     Path(host): Path<String>,
 ) -> Result<Json<HostBackoffView>, Failure> {
     Ok(Json(host_backoffs::resume(&context.store, &host).await?))
-}
-
-/// Whether a space may be dropped while workers embed into it.
-#[derive(Deserialize)]
-pub(super) struct DropParams {
-    #[serde(default)]
-    force: bool,
 }
 
 pub(super) async fn drop_space(

@@ -10,7 +10,7 @@ use common::{
     store::{State, StoreError},
 };
 
-use super::{error::SubmissionError, prepare, publish, rescue};
+use super::{SubmissionError, prepare, publish, rescue};
 use crate::server::context::Context;
 
 /// Snooze before a submission is tried again when the store or the broker did not serve.

@@ -5,7 +5,7 @@ use common::{
     store::{AttemptError, JobStatus},
 };
 
-use super::layout::layout;
+use super::manifest::layout;
 use crate::{
     api::{AttemptErrorView, JobStage, JobView, Page, SnoozeView},
     server::{context::Context, error::RequestError, lookup},

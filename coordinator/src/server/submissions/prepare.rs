@@ -21,10 +21,9 @@ use dataset::{
 use url::Url;
 
 use super::{
+    SubmissionError,
     crawl::CrawlSpec,
-    error::SubmissionError,
-    layout::{Layout, rejected_folder},
-    manifest::ManifestWriter,
+    manifest::{Layout, ManifestWriter, rejected_folder},
     spec::{EmbedSpec, NamedImage, PredictSpec, read_spec},
 };
 use crate::server::context::Context;
@@ -38,10 +37,8 @@ const CHECK_MODEL_EVERY: u64 = 16_384;
 /// When the dataset or the artifacts folder cannot be used, the store does not serve, or the coordinator
 /// stops.
 pub(super) async fn prepare(context: &Context, submission: &Submission) -> Result<(), SubmissionError> {
-    if submission.kind == SubmissionKind::Crawl {
-        return prepare_crawl(context, submission).await;
-    }
     let (dataset, images) = match submission.kind {
+        SubmissionKind::Crawl => return prepare_crawl(context, submission).await,
         SubmissionKind::Embed => {
             let EmbedSpec { dataset, images } = read_spec(submission)?;
             (dataset, images)
@@ -50,7 +47,7 @@ pub(super) async fn prepare(context: &Context, submission: &Submission) -> Resul
             let PredictSpec { dataset, images, .. } = read_spec(submission)?;
             (dataset, images)
         }
-        SubmissionKind::Train | SubmissionKind::Crawl => {
+        SubmissionKind::Train => {
             return Err(SubmissionError::Failed("a run has no items of its own".to_owned()));
         }
     };

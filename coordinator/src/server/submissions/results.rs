@@ -11,7 +11,7 @@ use common::{
 use dataset::{files::parts, manifest::ManifestItem, target::Target};
 
 use super::{
-    layout::{Layout, layout},
+    manifest::{Layout, layout},
     view,
 };
 use crate::{
@@ -144,5 +144,6 @@ fn item_view(item: String, result: Option<ItemResult>, target: Option<Target>) -
         Some(ItemResult::Failed(failure)) => {
             ItemView { state: ItemState::Failed, error: Some(failure.to_string()), ..row }
         }
+        Some(ItemResult::Other(other)) => ItemView { state: ItemState::Other(other.state), ..row },
     }
 }

@@ -15,18 +15,14 @@ use images::{decode, missing_thumbnail::is_placeholder, perceptual_hash::Percept
 use super::{
     options::Look,
     pictures::{LabelledThumbnail, small},
-    problem::ItemProblem,
     rows::{Item, Rows},
     tally::Tally,
-    warnings::{Reason, Warnings},
+    warnings::{ItemProblem, Reason, Warnings},
 };
 use crate::{
     files::{Files, ReadError},
     split::epoch_order,
 };
-
-/// Largest image file that is read.
-const MAX_IMAGE_BYTES: u64 = 32 << 20;
 
 /// What the images of a dataset are.
 #[derive(Default)]
@@ -63,11 +59,12 @@ impl Images {
     pub(super) async fn of(files: &Files, rows: &mut Rows, look: &Look, progress: impl Fn(u64, u64)) -> Self {
         let total = rows.items.len() as u64;
         let drawn = draw(look, rows.items.len() as u32);
+        let limit = look.max_image_bytes;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let mut pictures = stream::iter((0_u32..).zip(&rows.items))
             .map(|(at, item)| {
                 let keep = drawn.contains(&at);
-                async move { (at, item, look_at(files, &item.name, keep).await) }
+                async move { (at, item, look_at(files, &item.name, limit, keep).await) }
             })
             .buffered(cores);
         let mut images = Self::default();
@@ -97,8 +94,8 @@ impl Images {
         let looked = match looked {
             Ok(looked) => looked,
             Err(failure) => {
-                self.unreadable.insert(at, failure.reason);
                 self.problems.push(ItemProblem { item: item.name.to_string(), reason: failure.to_string() });
+                self.unreadable.insert(at, failure.reason);
                 return None;
             }
         };
@@ -126,8 +123,8 @@ fn draw(look: &Look, items: u32) -> BTreeSet<u32> {
     }
 }
 
-async fn look_at(files: &Files, name: &str, keep: bool) -> Result<Looked, ItemFailure> {
-    let bytes = files.read(name, MAX_IMAGE_BYTES).await.map_err(|error| unread(&error))?;
+async fn look_at(files: &Files, name: &str, limit: u64, keep: bool) -> Result<Looked, ItemFailure> {
+    let bytes = files.read(name, limit).await.map_err(|error| unread(&error))?;
     let looking = tokio::task::spawn_blocking(move || {
         let picture = decode::decode(&bytes)?;
         Ok(Looked {

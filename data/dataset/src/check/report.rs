@@ -3,8 +3,12 @@
 use serde::Serialize;
 
 use super::{
-    channels::Category, duplicates::NearGroup, labels::Labels, problem::ItemProblem, rows::Approximate,
-    tally::Occurrences, warnings::Warning,
+    channels::Category,
+    duplicates::NearGroup,
+    labels::Labels,
+    rows::Approximate,
+    tally::Occurrences,
+    warnings::{ItemProblem, Warning},
 };
 
 /// What a dataset holds.

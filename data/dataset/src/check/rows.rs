@@ -10,9 +10,8 @@ use super::{
     counts, dates,
     lenient_row::Columns,
     options::Look,
-    problem::ItemProblem,
     tally::Tally,
-    warnings::{Reason, Warnings},
+    warnings::{ItemProblem, Reason, Warnings},
 };
 use crate::{digest_map::DigestMap, imagefolder::Entry, manifest::ManifestItem};
 
