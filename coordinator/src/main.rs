@@ -7,9 +7,9 @@ use coordinator::cli::{Arguments, run};
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime = tokio::runtime::Runtime::new().expect("the process may start threads");
+    let runtime = tokio::runtime::Runtime::new().expect("the process can start threads");
     let exit = runtime.block_on(run(arguments));
-    // A download or a prompt on another thread must not hold the process.
+    // Do not wait for blocking reads on other threads, such as one of standard input.
     runtime.shutdown_background();
     exit.into()
 }

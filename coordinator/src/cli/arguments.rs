@@ -2,34 +2,32 @@
 
 use clap::Args;
 
-/// How a command waits for what it submitted.
+/// Whether and how long a command waits for its submission.
 #[derive(Args, Clone, Default)]
-pub(super) struct Waiting {
-    /// Print the id and return at once.
+pub(super) struct WaitArguments {
+    /// Print the submission ID and return without waiting.
     #[arg(long)]
     pub(super) detach: bool,
-    /// Give up waiting after this long; the work goes on.
+    /// Stop waiting after SECONDS; the jobs keep running.
     #[arg(long, value_name = "SECONDS")]
     pub(super) wait_timeout: Option<u64>,
 }
 
-/// How a command submits.
 #[derive(Args, Clone)]
-pub(super) struct Submitting {
-    /// A word of one's own for this request: sent again under it, it is not carried out twice.
+pub(super) struct IdempotencyArguments {
+    /// Key of your choice; repeating a request with it returns the first submission.
     #[arg(long, value_name = "KEY")]
     pub(super) idempotency_key: Option<String>,
 }
 
-/// How long a command lets its jobs take.
 #[derive(Args, Clone)]
-pub(super) struct Deadline {
-    /// Discard what is not done after this long.
+pub(super) struct DeadlineArguments {
+    /// Discard jobs that are unfinished after SECONDS.
     #[arg(long, value_name = "SECONDS")]
     pub(super) deadline: Option<u64>,
 }
 
-/// Makes a local folder's path absolute, since the coordinator may run elsewhere; a URL passes.
+/// Makes a path absolute, since the coordinator may run in another folder. URLs are left unchanged.
 pub(super) fn dataset_argument(text: &str) -> String {
     let path = std::path::Path::new(text);
     let absolute = path.canonicalize().or_else(|_| std::path::absolute(path));

@@ -1,4 +1,4 @@
-//! `subwatch cancel`: stopping a submission or a run.
+//! `subwatch cancel`.
 
 use clap::Args;
 use common::{ids::SubmissionId, store::SubmissionKind};
@@ -6,13 +6,13 @@ use common::{ids::SubmissionId, store::SubmissionKind};
 use super::{
     client::Client,
     exit::{CliError, Exit},
-    output::{self, Format, word},
+    output::{self, Format, json_name},
 };
 use crate::api::SubmissionView;
 
 #[derive(Args)]
 pub(super) struct CancelArguments {
-    /// A submission or run.
+    /// Submission or run.
     id: SubmissionId,
 }
 
@@ -32,5 +32,5 @@ fn text(view: &SubmissionView) -> String {
             format!("; {} of {} items were resolved", view.succeeded + view.failed, view.items)
         }
     };
-    format!("{} {} is cancelled{resolved}", word(&view.kind), view.submission)
+    format!("cancelled {} ({}){resolved}", view.submission, json_name(&view.kind))
 }

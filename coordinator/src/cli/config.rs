@@ -1,7 +1,7 @@
-//! `subwatch config`: the settings in force, and where each comes from.
+//! `subwatch config`.
 
 use clap::Subcommand;
-use common::config::{Loaded, Setting, Settings};
+use common::config::{Loaded, Setting, SettingGroup, SettingReference, Settings};
 
 use super::{
     exit::{CliError, Exit},
@@ -10,10 +10,16 @@ use super::{
 
 #[derive(Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Show every setting with its value and where it comes from; secrets are hidden.
+    /// Show every setting with its value and source; secrets are hidden.
     Show,
-    /// List the environment variables that are settings, one a line.
+    /// List the environment variables of all settings, one per line.
     Keys,
+    /// Describe every setting with its default.
+    Reference {
+        /// Print Markdown, as in deploy/SETTINGS.md.
+        #[arg(long)]
+        markdown: bool,
+    },
 }
 
 pub(super) fn run(format: Format, command: &ConfigCommand, loaded: &Loaded) -> Result<Exit, CliError> {
@@ -22,6 +28,12 @@ pub(super) fn run(format: Format, command: &ConfigCommand, loaded: &Loaded) -> R
             output::print(&Settings::environment_keys().join("\n"))?;
         }
         (ConfigCommand::Keys, Format::Json) => output::print_json(format, &Settings::environment_keys())?,
+        (ConfigCommand::Reference { markdown: true }, _) => {
+            output::print(markdown(&Settings::reference()).trim_end())?
+        }
+        (ConfigCommand::Reference { markdown: false }, _) => {
+            output::print_values(format, &Settings::reference(), reference)?;
+        }
         (ConfigCommand::Show, _) => {
             let settings = loaded.describe();
             output::print_values(format, &settings, |settings| text(settings, &loaded.unknown))?;
@@ -31,7 +43,7 @@ pub(super) fn run(format: Format, command: &ConfigCommand, loaded: &Loaded) -> R
 }
 
 fn text(settings: &[Setting], unknown: &[String]) -> String {
-    let mut rows = table(&["setting", "value", "from"]);
+    let mut rows = table(&["setting", "value", "source"]);
     for setting in settings {
         let value = match &setting.value {
             serde_json::Value::Null => "–".to_owned(),
@@ -42,7 +54,53 @@ fn text(settings: &[Setting], unknown: &[String]) -> String {
     }
     let mut text = rows.trim_fmt();
     for variable in unknown {
-        text.push_str(&format!("\n{} is set, but is no setting: is it misspelt?", plain(variable)));
+        text.push_str(&format!("\n{} is not a setting; is it misspelt?", plain(variable)));
     }
     text
+}
+
+fn reference(groups: &[SettingGroup]) -> String {
+    let tables = groups.iter().map(|group| {
+        let mut rows = table(&["variable", "default", "description"]);
+        for setting in &group.settings {
+            let SettingReference { variable, default, description } = setting;
+            rows.add_row(vec![
+                variable.as_str(),
+                default.as_deref().unwrap_or("–"),
+                &description.replace('`', ""),
+            ]);
+        }
+        format!("{}\n{}", group.title, rows.trim_fmt())
+    });
+    tables.collect::<Vec<_>>().join("\n\n")
+}
+
+fn markdown(groups: &[SettingGroup]) -> String {
+    let mut text = "# Settings\n\n\
+        Every setting is an environment variable, a key of the TOML file that `SUBWATCH_CONFIG` names, and in part a \
+        flag. Flags override the environment, and the environment overrides the file. `subwatch config show` prints \
+        the values in effect and their sources. `subwatch config reference --markdown` generates this page.\n"
+        .to_owned();
+    for SettingGroup { title, settings } in groups {
+        text.push_str(&format!(
+            "\n## {title}\n\n| variable | default | description |\n| --- | --- | --- |\n"
+        ));
+        for SettingReference { variable, default, description } in settings {
+            let default = default.as_ref().map_or_else(|| "–".to_owned(), |default| format!("`{default}`"));
+            text.push_str(&format!("| `{variable}` | {default} | {description} |\n"));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_settings_page_is_up_to_date() {
+        let page = include_str!("../../../deploy/SETTINGS.md");
+        let is_current = page == markdown(&Settings::reference());
+        assert!(is_current, "run `subwatch config reference --markdown >deploy/SETTINGS.md`");
+    }
 }

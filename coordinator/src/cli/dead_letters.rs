@@ -1,4 +1,4 @@
-//! `subwatch dead-letters`: discarded jobs, and what to do with them.
+//! `subwatch dead-letters`.
 
 use clap::{Args, Subcommand};
 use common::job::kind::Kind;
@@ -6,40 +6,41 @@ use common::job::kind::Kind;
 use super::{
     client::{Client, Pages},
     exit::{CliError, Exit},
-    output::{self, Format, plain, table, time_text},
+    output::{self, Format, counted, plain, table, time_text},
 };
 use crate::api::{
     DeadLetterFilter, DeadLetterOutcome, DeadLetterSelection, DeadLetterView,
     routes::{self, Route},
 };
 
-/// Letters that a table lists.
+/// Most dead letters in a table.
 const LISTED: usize = 40;
+const NO_MATCH: &str = "no matching dead letters; `subwatch dead-letters list` shows all";
 
 #[derive(Subcommand)]
 pub(super) enum DeadLetterCommand {
-    /// List discarded jobs, oldest first.
+    /// List dead letters, oldest first.
     List(FilterArguments),
-    /// Show one with its history and its payload.
+    /// Show a dead letter with its attempts, errors and payload.
     Show {
-        /// Its id.
+        /// ID of the dead letter.
         id: String,
     },
-    /// Give discarded jobs another life; what they failed is taken back. The run of a training job is resumed.
+    /// Requeue dead letters: their failed items are pending again, and the run of a training job is resumed.
     Requeue(SelectionArguments),
-    /// Forget discarded jobs; what they failed stays failed.
+    /// Delete dead letters; their items stay failed.
     Purge(SelectionArguments),
 }
 
 #[derive(Args)]
 pub(super) struct FilterArguments {
-    /// Only jobs of this kind: embed, predict, train-epoch.
+    /// Select jobs of this kind: embed, train-epoch, predict or crawl.
     #[arg(long)]
     kind: Option<Kind>,
-    /// Only jobs discarded for this reason: poison, attempts, expired, failed, rejected, …
+    /// Select jobs discarded for this reason: attempts, expired, poison, failed, rejected, …
     #[arg(long)]
     reason: Option<String>,
-    /// Only jobs of this submission or run.
+    /// Select jobs of this submission or run.
     #[arg(long)]
     submission: Option<String>,
 }
@@ -56,12 +57,12 @@ impl FilterArguments {
 
 #[derive(Args)]
 pub(super) struct SelectionArguments {
-    /// Ids of dead letters.
+    /// IDs of dead letters.
     #[arg(conflicts_with_all = ["kind", "reason", "submission", "all"])]
     ids: Vec<String>,
     #[command(flatten)]
     filter: FilterArguments,
-    /// All of them.
+    /// Select all dead letters.
     #[arg(long, conflicts_with_all = ["kind", "reason", "submission"])]
     all: bool,
 }
@@ -70,8 +71,8 @@ impl SelectionArguments {
     fn selection(self) -> Result<DeadLetterSelection, CliError> {
         let filter = Some(self.filter.filter()).filter(|filter| *filter != DeadLetterFilter::default());
         if self.ids.is_empty() && filter.is_none() && !self.all {
-            let which = "say which: ids, --kind, --reason, --submission or --all";
-            return Err(CliError::new(Exit::Usage, which));
+            let message = "select dead letters by ID, --kind, --reason, --submission or --all";
+            return Err(CliError::new(Exit::Usage, message));
         }
         Ok(DeadLetterSelection { ids: self.ids, filter, all: self.all, cursor: None })
     }
@@ -89,10 +90,10 @@ pub(super) async fn run(
             Ok(Exit::Done)
         }
         DeadLetterCommand::Requeue(selection) => {
-            settle(client, format, routes::REQUEUE_DEAD_LETTERS, selection.selection()?).await
+            process(client, format, routes::REQUEUE_DEAD_LETTERS, selection.selection()?).await
         }
         DeadLetterCommand::Purge(selection) => {
-            settle(client, format, routes::PURGE_DEAD_LETTERS, selection.selection()?).await
+            process(client, format, routes::PURGE_DEAD_LETTERS, selection.selection()?).await
         }
     }
 }
@@ -121,7 +122,7 @@ async fn list(client: &Client, format: Format, filter: &DeadLetterFilter) -> Res
 
 fn list_text(filter: &DeadLetterFilter, letters: &[DeadLetterView]) -> String {
     if letters.is_empty() && *filter != DeadLetterFilter::default() {
-        return "no dead letters like that; `subwatch dead-letters list` shows all".to_owned();
+        return NO_MATCH.to_owned();
     }
     if letters.is_empty() {
         return "no dead letters".to_owned();
@@ -138,7 +139,7 @@ fn list_text(filter: &DeadLetterFilter, letters: &[DeadLetterView]) -> String {
             plain(&letter.error),
         ]);
     }
-    let more = if letters.len() > LISTED { "\n… and more: use -o jsonl" } else { "" };
+    let more = if letters.len() > LISTED { "\n… and others: use -o jsonl" } else { "" };
     format!("{}{more}", rows.trim_fmt())
 }
 
@@ -155,19 +156,19 @@ fn letter_text(letter: &DeadLetterView) -> String {
         format!("reason      {}", plain(&letter.reason)),
         format!("error       {}", plain(&letter.error)),
         format!("discarded   {}", time_text(letter.recorded_ms)),
-        format!("attempts    {}, requeued {} times before", letter.attempts, letter.generation),
+        format!("attempts    {}, after {}", letter.attempts, counted(letter.generation.into(), "requeue")),
         format!("worker      {}", or_none(&letter.worker)),
-        format!("origin      {}", or_none(&letter.origin)),
+        format!("queue       {}", or_none(&letter.queue)),
     ];
-    for mishap in &letter.history {
-        let before = letter.recorded_ms.saturating_sub(mishap.at_ms) as f64 / 1e3;
-        lines.push(format!("  {before:.1} s before, {}: {}", or_none(&mishap.worker), plain(&mishap.error)));
+    for failed in &letter.attempt_errors {
+        let before = letter.recorded_ms.saturating_sub(failed.at_ms) as f64 / 1e3;
+        lines.push(format!("  {before:.1} s before, {}: {}", or_none(&failed.worker), plain(&failed.error)));
     }
     lines.push(format!("payload     {}", or_none(&letter.payload)));
     lines.join("\n")
 }
 
-async fn settle(
+async fn process(
     client: &Client,
     format: Format,
     route: Route,
@@ -176,7 +177,7 @@ async fn settle(
     let mut total = DeadLetterOutcome::default();
     loop {
         let outcome = client.record_dead_letter(route, &selection).await?;
-        total.done += outcome.done;
+        total.processed += outcome.processed;
         total.restored_items += outcome.restored_items;
         total.refused.extend(outcome.refused);
         selection.cursor = outcome.next;
@@ -184,26 +185,27 @@ async fn settle(
             break;
         }
     }
-    if total.done == 0 && total.refused.is_empty() && !selection.all {
-        let none = "no dead letters like that; `subwatch dead-letters list` shows all";
-        return Err(CliError::new(Exit::NotFound, none));
+    if total.processed == 0 && total.refused.is_empty() && !selection.all {
+        return Err(CliError::new(Exit::NotFound, NO_MATCH));
     }
     output::print_value(format, &total, |total| outcome_text(route, total))?;
     Ok(if total.refused.is_empty() { Exit::Done } else { Exit::FailedItems })
 }
 
 fn outcome_text(route: Route, outcome: &DeadLetterOutcome) -> String {
+    let letters = counted(outcome.processed, "dead letter");
     let mut lines = match route {
         routes::REQUEUE_DEAD_LETTERS => {
-            vec![format!("{} requeued; {} items are no longer failed", outcome.done, outcome.restored_items)]
+            let items = counted(outcome.restored_items, "item");
+            vec![format!("requeued {letters}, with {items} that had failed")]
         }
-        _ => vec![format!("{} purged", outcome.done)],
+        _ => vec![format!("purged {letters}")],
     };
     for refused in outcome.refused.iter().take(LISTED) {
-        lines.push(format!("  {} stays: {}", plain(&refused.id), plain(&refused.reason)));
+        lines.push(format!("  {} was not: {}", plain(&refused.id), plain(&refused.reason)));
     }
     if outcome.refused.len() > LISTED {
-        lines.push(format!("  … and {} more stay: use -o json", outcome.refused.len() - LISTED));
+        lines.push(format!("  … and {} more were not: use -o json", outcome.refused.len() - LISTED));
     }
     lines.join("\n")
 }

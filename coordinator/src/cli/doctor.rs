@@ -1,4 +1,4 @@
-//! `subwatch doctor`: whether everything the system depends on is as it should be, and what to do if not.
+//! `subwatch doctor`: the coordinator's checks, or checks from this machine if it cannot be reached.
 
 use std::time::Duration;
 
@@ -12,44 +12,43 @@ use super::{
     exit::{CliError, Exit},
     output::{self, Format, plain},
 };
-use crate::api::{DoctorCheck, Verdict};
+use crate::api::{CheckStatus, DoctorCheck};
 
-/// How long a server may take to accept a connection.
-const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(client: &Client, format: Format, loaded: &Loaded) -> Result<Exit, CliError> {
     let mut checks = vec![check_settings(loaded)];
     let mut failed = Exit::Failed;
     match client.doctor().await {
         Ok(view) => {
-            let detail = format!("answers at {}", loaded.settings.api.url);
-            checks.push(DoctorCheck::new("coordinator", Verdict::Good, detail));
+            let detail = format!("reachable at {}", loaded.settings.api.url);
+            checks.push(DoctorCheck::new("coordinator", CheckStatus::Ok, detail));
             checks.extend(view.checks);
         }
-        // It is there, and does not talk to us.
+        // The coordinator runs, so its own checks of RabbitMQ and Redis count, not ours.
         Err(error) if error.exit == Exit::NotAllowed => {
-            checks.push(DoctorCheck::new("coordinator", Verdict::Bad, error.message));
+            checks.push(DoctorCheck::new("coordinator", CheckStatus::Error, error.message));
             failed = error.exit;
         }
         Err(error) => {
-            checks.push(DoctorCheck::new("coordinator", Verdict::Bad, error.message));
-            // What it would depend on, as far as this machine can tell.
+            checks.push(DoctorCheck::new("coordinator", CheckStatus::Error, error.message));
+            // This may be why the coordinator is down.
             let settings = &loaded.settings;
             checks.push(check_server("RabbitMQ", settings.broker.amqp_url.expose_secret(), 5672).await);
             checks.push(check_server("Redis", settings.store.redis_url.expose_secret(), 6379).await);
         }
     }
     output::print_values(format, &checks, text)?;
-    let bad = checks.iter().any(|check| check.verdict == Verdict::Bad);
+    let bad = checks.iter().any(|check| check.status == CheckStatus::Error);
     Ok(if bad { failed } else { Exit::Done })
 }
 
 fn check_settings(loaded: &Loaded) -> DoctorCheck {
     if loaded.unknown.is_empty() {
-        return DoctorCheck::new("settings", Verdict::Good, "read; `subwatch config show` lists them");
+        return DoctorCheck::new("settings", CheckStatus::Ok, "valid; `subwatch config show` lists them");
     }
     let unknown = loaded.unknown.join(", ");
-    DoctorCheck::new("settings", Verdict::Doubtful, format!("no setting, perhaps misspelt: {unknown}"))
+    DoctorCheck::new("settings", CheckStatus::Warning, format!("unknown, perhaps misspelt: {unknown}"))
 }
 
 async fn check_server(name: &str, url: &str, default_port: u16) -> DoctorCheck {
@@ -57,22 +56,28 @@ async fn check_server(name: &str, url: &str, default_port: u16) -> DoctorCheck {
         .ok()
         .and_then(|url| Some(format!("{}:{}", url.host_str()?, url.port().unwrap_or(default_port))));
     let Some(address) = address else {
-        return DoctorCheck::new(name, Verdict::Bad, "its setting is no URL");
+        return DoctorCheck::new(name, CheckStatus::Error, "the setting is not a valid URL");
     };
-    match tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(&address)).await {
-        Ok(Ok(_)) => DoctorCheck::new(name, Verdict::Good, format!("accepts connections at {address}")),
-        Ok(Err(error)) => DoctorCheck::new(name, Verdict::Bad, format!("nothing at {address}: {error}")),
-        Err(_) => DoctorCheck::new(name, Verdict::Bad, format!("{address} does not answer")),
+    match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(&address)).await {
+        Ok(Ok(_)) => DoctorCheck::new(name, CheckStatus::Ok, format!("accepts connections at {address}")),
+        Ok(Err(error)) => {
+            DoctorCheck::new(name, CheckStatus::Error, format!("cannot connect to {address}: {error}"))
+        }
+        Err(_) => DoctorCheck::new(
+            name,
+            CheckStatus::Error,
+            format!("no response from {address} within {} s", CONNECT_TIMEOUT.as_secs()),
+        ),
     }
 }
 
 fn text(checks: &[DoctorCheck]) -> String {
     let width = checks.iter().map(|check| check.name.chars().count()).max().unwrap_or(0);
     let line = |check: &DoctorCheck| {
-        let mark = match check.verdict {
-            Verdict::Good => "✓",
-            Verdict::Doubtful => "!",
-            Verdict::Bad => "✗",
+        let mark = match check.status {
+            CheckStatus::Ok => "✓",
+            CheckStatus::Warning => "!",
+            CheckStatus::Error => "✗",
         };
         format!("{mark} {:width$}  {}", check.name, plain(&check.detail))
     };
@@ -84,16 +89,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_checks_read_well() {
+    fn checks_are_aligned_and_marked() {
         let checks = [
-            DoctorCheck::new("Redis", Verdict::Good, "version 7.0.15, 12 MB in use"),
-            DoctorCheck::new("dead letters", Verdict::Doubtful, "3 jobs were discarded"),
-            DoctorCheck::new("workers", Verdict::Bad, "no live worker does embed jobs"),
+            DoctorCheck::new("Redis", CheckStatus::Ok, "version 7.0.15, 12 MB in use"),
+            DoctorCheck::new("dead letters", CheckStatus::Warning, "3 jobs were discarded"),
+            DoctorCheck::new("workers", CheckStatus::Error, "no live worker consumes embed jobs"),
         ];
         insta::assert_snapshot!(text(&checks), @r"
         ✓ Redis         version 7.0.15, 12 MB in use
         ! dead letters  3 jobs were discarded
-        ✗ workers       no live worker does embed jobs
+        ✗ workers       no live worker consumes embed jobs
         ");
     }
 }

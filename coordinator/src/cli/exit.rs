@@ -1,29 +1,26 @@
-//! How commands end.
+//! Exit codes, and the error that ends a command.
 
 use std::{fmt, process::ExitCode};
 
 use common::{config::ConfigError, store::State};
 
-/// The exit codes, part of the command line's contract.
+/// Exit codes. Scripts rely on them; `deploy/README.md` lists them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Exit {
-    /// Done.
     Done = 0,
-    /// It failed.
     Failed = 1,
-    /// The arguments are wrong.
+    /// The arguments are invalid.
     Usage = 2,
-    /// It finished, and some items failed.
+    /// The command finished, but some items failed.
     FailedItems = 3,
-    /// It is not allowed.
+    /// The access token is missing, unknown or lacks the scope.
     NotAllowed = 4,
-    /// What was named is not there.
     NotFound = 5,
-    /// Waiting took too long; the work goes on.
+    /// `--wait-timeout` expired; the jobs keep running.
     TimedOut = 6,
-    /// The settings are wrong.
+    /// The settings are invalid.
     BadConfig = 64,
-    /// Ctrl-C.
+    /// Ctrl-C while waiting; the jobs keep running.
     Interrupted = 130,
 }
 
@@ -34,7 +31,7 @@ impl From<Exit> for ExitCode {
 }
 
 impl From<State> for Exit {
-    /// How a command ends whose submission or run is in this state.
+    /// Returns the exit code of a command whose submission or run is in this state.
     fn from(state: State) -> Self {
         match state {
             State::Succeeded | State::Preparing | State::Running => Self::Done,
@@ -44,7 +41,7 @@ impl From<State> for Exit {
     }
 }
 
-/// One line for a person, and the exit code.
+/// The error that ends a command: one line, and the exit code.
 #[derive(Debug)]
 pub(super) struct CliError {
     pub(super) message: String,

@@ -1,7 +1,7 @@
-//! Following what was submitted to its end: detach or wait, with progress.
+//! Waits for a submission or run, and shows its progress.
 //!
-//! Owns polling and its patience, and what is said of progress. Interrupted or out of patience, the work goes on,
-//! and the user is told how to look at it. Does not own how an end is reported: each command has a report.
+//! Owns polling, the wait timeout and the progress text. If the wait ends early, the jobs keep running and the
+//! error says how to check on them. Does not own reports: each command prints its own.
 
 use std::time::{Duration, Instant};
 
@@ -12,29 +12,29 @@ use common::{
 use serde::Serialize;
 
 use super::{
-    arguments::Waiting,
+    arguments::WaitArguments,
     client::Client,
     exit::{CliError, Exit},
     output::{self, Format, digits, plain, time_text},
     progress::{Progress, ProgressDisplay},
-    workers::without_workers,
+    workers::missing_workers_hint,
 };
 use crate::api::{RunView, SubmissionView};
 
-/// Polling starts fast, for what is over in a moment, and slows down.
-const POLL_FIRST: Duration = Duration::from_millis(20);
-const POLL_AT_MOST: Duration = Duration::from_millis(250);
-/// How long nothing happens until the reason is looked for, and how often it is.
-const STILL: Duration = Duration::from_secs(3);
+/// Polling starts fast, so that short jobs return quickly, and slows down.
+const MIN_POLL_INTERVAL: Duration = Duration::from_millis(20);
+const MAX_POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// Time without progress after which, and interval at which, it is checked whether workers are running.
+const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(3);
 
-/// Something that goes on at the coordinator: a submission or a run.
-pub(super) trait Followed: Serialize + Sized {
+/// A submission or a run, as the coordinator reports it.
+pub(super) trait Tracked: Serialize + Sized {
     fn id(&self) -> SubmissionId;
     fn progress(&self) -> Progress;
-    async fn look(client: &Client, id: SubmissionId) -> Result<Self, CliError>;
+    async fn fetch(client: &Client, id: SubmissionId) -> Result<Self, CliError>;
 }
 
-impl Followed for SubmissionView {
+impl Tracked for SubmissionView {
     fn id(&self) -> SubmissionId {
         self.submission
     }
@@ -45,12 +45,12 @@ impl Followed for SubmissionView {
         Progress { fraction, text: progress_text(self), ended: self.state.is_terminal() }
     }
 
-    async fn look(client: &Client, id: SubmissionId) -> Result<Self, CliError> {
+    async fn fetch(client: &Client, id: SubmissionId) -> Result<Self, CliError> {
         client.submission(id).await
     }
 }
 
-impl Followed for RunView {
+impl Tracked for RunView {
     fn id(&self) -> SubmissionId {
         self.run
     }
@@ -59,99 +59,102 @@ impl Followed for RunView {
         Progress { fraction: self.fraction, text: self.progress.clone(), ended: self.state.is_terminal() }
     }
 
-    async fn look(client: &Client, id: SubmissionId) -> Result<Self, CliError> {
+    async fn fetch(client: &Client, id: SubmissionId) -> Result<Self, CliError> {
         client.run(id).await
     }
 }
 
-/// Waits for the end of what was just submitted and returns it as it was last seen; or, if the user detaches, prints
-/// its id and returns `None`.
-pub(super) async fn follow<T: Followed>(
+/// Waits until a submission or run has ended and returns its last state; with `--detach`, prints its ID and returns
+/// `None`.
+pub(super) async fn follow<T: Tracked>(
     client: &Client,
     format: Format,
     submitted: T,
-    waiting: &Waiting,
+    arguments: &WaitArguments,
 ) -> Result<Option<T>, CliError> {
-    if waiting.detach {
+    if arguments.detach {
         output::print_value(format, &submitted, |submitted| submitted.id().to_string())?;
         return Ok(None);
     }
-    wait(client, submitted.id(), waiting.wait_timeout).await.map(Some)
+    wait(client, submitted.id(), arguments.wait_timeout).await.map(Some)
 }
 
-/// Waits for an end and returns what was seen last.
-pub(super) async fn wait<T: Followed>(
+/// Waits until a submission or run has ended and returns its last state.
+pub(super) async fn wait<T: Tracked>(
     client: &Client,
     id: SubmissionId,
-    limit_seconds: Option<u64>,
+    timeout_seconds: Option<u64>,
 ) -> Result<T, CliError> {
-    let began = Instant::now();
-    let mut shown = ProgressDisplay::new();
-    let mut poll = POLL_FIRST;
-    let mut stalls = StallWatch::new();
+    let start = Instant::now();
+    let mut display = ProgressDisplay::new();
+    let mut interval = MIN_POLL_INTERVAL;
+    let mut stalls = StallDetector::new();
     loop {
-        let go_on = format!("the work goes on; look at it with `subwatch status {id}`");
-        let seen = match T::look(client, id).await {
-            Ok(seen) => seen,
+        let keep_running = format!("the jobs keep running: see `subwatch status {id}`");
+        let view = match T::fetch(client, id).await {
+            Ok(view) => view,
             Err(error) => {
-                shown.clear();
-                return Err(CliError::new(error.exit, format!("{}; {go_on}", error.message)));
+                display.clear();
+                return Err(CliError::new(error.exit, format!("{}; {keep_running}", error.message)));
             }
         };
-        let mut progress = seen.progress();
+        let mut progress = view.progress();
         if let Some(reason) = stalls.reason(client, &progress).await {
             progress.text = format!("{}; {reason}", progress.text);
         }
-        shown.show(&progress);
+        display.show(&progress);
         if progress.ended {
-            shown.clear();
-            return Ok(seen);
+            display.clear();
+            return Ok(view);
         }
-        if limit_seconds.is_some_and(|limit| began.elapsed() >= Duration::from_secs(limit)) {
-            shown.clear();
-            return Err(CliError::new(Exit::TimedOut, format!("not done yet ({}); {go_on}", progress.text)));
+        if let Some(timeout) = timeout_seconds
+            && start.elapsed() >= Duration::from_secs(timeout)
+        {
+            display.clear();
+            let message = format!("unfinished after {timeout} s ({}); {keep_running}", progress.text);
+            return Err(CliError::new(Exit::TimedOut, message));
         }
         tokio::select! {
-            () = tokio::time::sleep(poll) => poll = (poll * 3 / 2).min(POLL_AT_MOST),
+            () = tokio::time::sleep(interval) => interval = (interval * 3 / 2).min(MAX_POLL_INTERVAL),
             _ = tokio::signal::ctrl_c() => {
-                shown.clear();
-                return Err(CliError::new(Exit::Interrupted, go_on));
+                display.clear();
+                return Err(CliError::new(Exit::Interrupted, format!("interrupted; {keep_running}")));
             }
         }
     }
 }
 
-/// The error of a submission that could not be carried out, if it has one.
+/// Returns the error of a submission that failed as a whole.
 pub(super) fn require_no_error(view: &SubmissionView) -> Result<(), CliError> {
     view.error.as_ref().map_or(Ok(()), |error| Err(CliError::failed(plain(error))))
 }
 
-/// How far a submission is, in a few words.
+/// Describes the progress of a submission on one line.
 pub(super) fn progress_text(view: &SubmissionView) -> String {
     let (done, items) = (view.succeeded + view.failed, view.items);
     match (view.kind, view.state) {
         (SubmissionKind::Crawl, State::Preparing) => "preparing the crawl".to_owned(),
         (SubmissionKind::Crawl, _) => {
-            let snoozed = view.snoozed.as_ref().map(|pause| {
-                format!("; snoozed until {}: {}", time_text(pause.until_ms), plain(&pause.reason))
+            let snoozed = view.snoozed.as_ref().map(|snooze| {
+                format!("; snoozed until {}: {}", time_text(snooze.until_ms), plain(&snooze.reason))
             });
             let thumbnails = view.thumbnails.unwrap_or(0);
             format!("{done} of {items} channels, {thumbnails} thumbnails{}", snoozed.unwrap_or_default())
         }
         (_, State::Preparing) => "reading the dataset".to_owned(),
-        _ => format!("{done} of {items} images, {} a second", digits(view.items_per_second)),
+        _ => format!("{done} of {items} images, {} images/s", digits(view.items_per_second)),
     }
 }
 
-/// Notices that nothing happens, and why.
-struct StallWatch {
+/// Notices that a submission makes no progress, and finds out why.
+struct StallDetector {
     fraction: f64,
-    /// When something happened last, or the reason was looked for.
+    /// Time of the last progress or check.
     since: Instant,
     reason: Option<&'static str>,
 }
 
-impl StallWatch {
+impl StallDetector {
     fn new() -> Self {
         Self { fraction: 0.0, since: Instant::now(), reason: None }
     }
@@ -159,8 +162,8 @@ impl StallWatch {
     async fn reason(&mut self, client: &Client, progress: &Progress) -> Option<&'static str> {
         if progress.ended || progress.fraction > self.fraction {
             *self = Self { fraction: progress.fraction, ..Self::new() };
-        } else if self.since.elapsed() >= STILL {
-            self.reason = without_workers(client).await;
+        } else if self.since.elapsed() >= STALL_CHECK_INTERVAL {
+            self.reason = missing_workers_hint(client).await;
             self.since = Instant::now();
         }
         self.reason
@@ -173,7 +176,7 @@ mod tests {
     use crate::api::SnoozeView;
 
     #[test]
-    fn progress_counts_channels_and_thumbnails_and_says_why_nothing_moves() {
+    fn crawl_progress_counts_channels_and_thumbnails_and_names_the_snooze() {
         let mut view = SubmissionView {
             submission: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
             kind: SubmissionKind::Crawl,

@@ -1,4 +1,4 @@
-//! `subwatch jobs`: the jobs of a submission, or of all that are going on.
+//! `subwatch jobs`.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ use common::{
 use super::{
     client::Client,
     exit::{CliError, Exit},
-    output::{self, Format, plain, table, time_text},
+    output::{self, Format, counted, plain, table, time_text},
 };
 use crate::api::{JobStage, JobView};
 
-/// Jobs that a table lists.
+/// Most jobs in a table.
 const LISTED: usize = 40;
 
 #[derive(Args)]
 pub(super) struct JobsArguments {
-    /// A submission or run; all that are going on where none is given.
+    /// Submission or run [default: all that are unfinished].
     id: Option<SubmissionId>,
 }
 
@@ -28,9 +28,9 @@ pub(super) async fn run(client: &Client, format: Format, arguments: JobsArgument
     let ids = match arguments.id {
         Some(id) => vec![id],
         None => {
-            let going_on = |state: State| !state.is_terminal();
+            let unfinished = |state: State| !state.is_terminal();
             let submissions = client.status().await?.submissions;
-            submissions.iter().filter(|view| going_on(view.state)).map(|view| view.submission).collect()
+            submissions.iter().filter(|view| unfinished(view.state)).map(|view| view.submission).collect()
         }
     };
     let mut jobs = Vec::new();
@@ -43,18 +43,19 @@ pub(super) async fn run(client: &Client, format: Format, arguments: JobsArgument
 
 fn jobs_text(jobs: &[JobView]) -> String {
     if jobs.is_empty() {
-        return "no jobs: nothing is going on".to_owned();
+        return "no jobs".to_owned();
     }
     let mut counts = BTreeMap::<String, usize>::new();
     for job in jobs {
         *counts.entry(job.state.to_string()).or_default() += 1;
     }
     let counts: Vec<String> = counts.iter().map(|(state, jobs)| format!("{jobs} {state}")).collect();
-    let summary = format!("{} jobs: {}", jobs.len(), counts.join(", "));
-    let mut rows = table(&["submission", "job›", "state", "items›", "crashes›", "seconds ago›", "worker"]);
-    let open: Vec<&JobView> =
+    let mut summary = format!("{}: {}", counted(jobs.len() as u64, "job"), counts.join(", "));
+    let mut rows =
+        table(&["submission", "job›", "state", "items›", "crashes›", "heartbeat, s ago›", "worker"]);
+    let unfinished: Vec<&JobView> =
         jobs.iter().filter(|job| job.state != JobStage::Marked(JobState::Done)).collect();
-    for job in open.iter().take(LISTED) {
+    for job in unfinished.iter().take(LISTED) {
         rows.add_row(vec![
             job.submission.to_string(),
             plain(&job.job),
@@ -65,20 +66,16 @@ fn jobs_text(jobs: &[JobView]) -> String {
             plain(job.worker.as_deref().unwrap_or("–")),
         ]);
     }
-    let mut summary = summary;
-    if let Some(snoozed) =
-        open.iter().filter_map(|job| job.snoozed.as_ref()).max_by_key(|pause| pause.until_ms)
-    {
-        summary.push_str(&format!(
-            "\npaused until {}: {}",
-            time_text(snoozed.until_ms),
-            plain(&snoozed.reason)
-        ));
+    let last_snooze =
+        unfinished.iter().filter_map(|job| job.snoozed.as_ref()).max_by_key(|snooze| snooze.until_ms);
+    if let Some(snooze) = last_snooze {
+        let (until, reason) = (time_text(snooze.until_ms), plain(&snooze.reason));
+        summary.push_str(&format!("\nsnoozed until {until}: {reason}"));
     }
-    match open.len() {
+    match unfinished.len() {
         0 => summary,
-        open if open > LISTED => {
-            format!("{summary}\n{}\n… and {} more: use -o jsonl", rows.trim_fmt(), open - LISTED)
+        count if count > LISTED => {
+            format!("{summary}\n{}\n… and {} more: use -o jsonl", rows.trim_fmt(), count - LISTED)
         }
         _ => format!("{summary}\n{}", rows.trim_fmt()),
     }

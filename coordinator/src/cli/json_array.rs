@@ -1,23 +1,23 @@
-//! JSON arrays whose elements are printed as they come, so that none is kept.
+//! Streams JSON arrays: each element is printed when it arrives, and none is kept in memory.
 //!
-//! Owns the text around and between elements, which is that of `serde_json` for the whole value, except that
-//! characters which steer a terminal are escaped. `serde::ser::SerializeSeq` does not fit: what comes next is awaited,
-//! which no `Serialize` inside another value can do, and a sequence that is begun borrows its serializer.
+//! The output is that of `serde_json` for the whole value, with control and bidirectional characters escaped.
+//! `serde::ser::SerializeSeq` does not fit: a started sequence borrows its serializer, and a `Serialize` inside
+//! another value cannot await the next element.
 
 use common::terminal_escape::escaped_json;
 use serde::Serialize;
 
 use super::output::Format;
 
-/// An array that is being printed.
+/// An array of which some elements are printed.
 pub(super) struct JsonArray {
-    /// The indentation of the line that the array begins on; nothing where all is one line.
+    /// Indentation of the line that the array begins on; `None` if the output is a single line.
     indent: Option<usize>,
     empty: bool,
 }
 
 impl JsonArray {
-    /// Begins an array in `format`, `depth` levels deep.
+    /// Starts an array that is nested in `depth` other values.
     pub(super) fn new(format: Format, depth: usize) -> Self {
         let indent = match format {
             Format::Jsonl => None,
@@ -26,7 +26,7 @@ impl JsonArray {
         Self { indent, empty: true }
     }
 
-    /// Returns the text of the next element, with what comes before it.
+    /// Returns the text of the next element, with the bracket or comma before it.
     pub(super) fn element(&mut self, value: &impl Serialize) -> String {
         let before = if std::mem::replace(&mut self.empty, false) { '[' } else { ',' };
         let Some(indent) = self.indent else {
@@ -34,13 +34,13 @@ impl JsonArray {
             return format!("{before}{}", escaped_json(&text));
         };
         let start = format!("\n{:width$}", "", width = indent + 2);
-        // A line's end inside a string is written as \n, so those that are left are the printer's own.
+        // Newlines inside strings are escaped, so the remaining ones separate lines of the output.
         let text = serde_json::to_string_pretty(value).expect("a view is plain data");
         let text = escaped_json(&text).replace('\n', &start);
         format!("{before}{start}{text}")
     }
 
-    /// Returns the text of the end.
+    /// Returns the text that closes the array.
     pub(super) fn end(&self) -> String {
         match self.indent {
             _ if self.empty => "[]".to_owned(),
@@ -50,7 +50,7 @@ impl JsonArray {
     }
 }
 
-/// A value with a field that is such an array.
+/// A value with a field that is a streamed array.
 pub(super) struct JsonArrayField {
     /// The text before the array.
     pub(super) before: String,
@@ -59,7 +59,7 @@ pub(super) struct JsonArrayField {
 }
 
 impl JsonArrayField {
-    /// Begins `value`, whose own `field` is an empty array.
+    /// Starts `value`, in which `field` must be an empty array.
     pub(super) fn new(format: Format, value: &impl Serialize, field: &str) -> Self {
         let (text, key) = match format {
             Format::Jsonl => (serde_json::to_string(value), format!("\"{field}\":")),
@@ -71,7 +71,7 @@ impl JsonArrayField {
         Self { before: format!("{before}{key}"), array: JsonArray::new(format, 1), after: after.to_owned() }
     }
 
-    /// Returns the text of the end.
+    /// Returns the text that closes the array and the value.
     pub(super) fn end(&self) -> String {
         self.array.end() + &self.after
     }
@@ -90,9 +90,9 @@ mod tests {
     }
 
     #[test]
-    fn the_text_is_that_of_the_whole_array() {
-        let some = vec![json!({"a": [1, {"b": "x\ny"}], "c": {}}), json!(2), json!([])];
-        for elements in [Vec::new(), some[..1].to_vec(), some] {
+    fn output_equals_that_of_the_whole_array() {
+        let all = vec![json!({"a": [1, {"b": "x\ny"}], "c": {}}), json!(2), json!([])];
+        for elements in [Vec::new(), all[..1].to_vec(), all] {
             let whole = Value::Array(elements.clone());
             assert_eq!(printed(Format::Jsonl, 0, &elements), serde_json::to_string(&whole).unwrap());
             assert_eq!(printed(Format::Json, 0, &elements), serde_json::to_string_pretty(&whole).unwrap());

@@ -1,12 +1,10 @@
-//! The command line: a client of the HTTP API, and the way to start the server.
+//! The command line: a client of the HTTP API; `subwatch serve` starts the server.
 //!
-//! Owns commands, what they print and how they exit. Does not own the work. Data goes to standard output,
-//! everything else to standard error.
+//! Owns the commands, their output and their exit codes. Data goes to standard output, everything else to
+//! standard error.
 //!
-//! Each command is a file or a folder of its name; `cancel`, `jobs`, `runs`, `spaces` and `workers` are small ones,
-//! `train` is also `resume`. What they share: `client` (calls of the API), `arguments`, `images` (files, patterns,
-//! standard input and URLs that are uploaded), `follow` and `progress` (waiting), `output` and `json_array` (printing)
-//! and `exit`.
+//! Each command has a file or folder of its name. They share `client` (API calls), `arguments`, `images` (uploads),
+//! `follow` and `progress` (waiting), `output` and `json_array` (printing) and `exit`.
 
 mod arguments;
 mod cancel;
@@ -44,7 +42,7 @@ pub use self::exit::Exit;
 use self::{client::Client, exit::CliError, output::Format};
 use crate::server::serve;
 
-/// Predicts how YouTube thumbnails will do, with jobs on a fleet of workers.
+/// Predicts from YouTube thumbnails how their videos will do, and finds similar thumbnails.
 ///
 /// Start the system with `make up`, then try:
 ///
@@ -62,58 +60,58 @@ pub struct Arguments {
     command: Command,
 }
 
-/// Flags of every command.
+/// Flags that every command accepts.
 #[derive(Args)]
 struct Global {
-    /// Address of the coordinator [setting: SUBWATCH_URL] [default: http://127.0.0.1:8470].
+    /// URL of the coordinator [env: SUBWATCH_URL] [default: http://127.0.0.1:8470].
     #[arg(long, global = true)]
     url: Option<String>,
-    /// Form of what is printed.
+    /// Output format.
     #[arg(short, long, global = true, value_enum, default_value = "table")]
     output: Format,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run the coordinator: HTTP API, tracking, training runs.
+    /// Run the coordinator.
     Serve,
     /// Crawl channels or videos into a dataset.
     Crawl(Box<crawl::CrawlArguments>),
-    /// Embed every image of a dataset.
+    /// Embed the images of a dataset.
     Embed(embed::EmbedArguments),
-    /// Train a head on a dataset, embedding it first where needed.
+    /// Train a model on a dataset, embedding its images first if needed.
     Train(train::TrainArguments),
-    /// Predict how images will do.
+    /// Predict from thumbnails how their videos will do.
     Predict(predict::PredictArguments),
-    /// Find the embedded images most similar to one.
+    /// Find the embedded images that are most similar to an image.
     Similar(similar::SimilarArguments),
     /// List training runs.
     Runs(runs::RunsArguments),
-    /// List the jobs of a submission, or of all that are going on.
+    /// List the jobs of a submission, or of all unfinished submissions.
     Jobs(jobs::JobsArguments),
     /// List workers.
     Workers,
-    /// List or drop spaces of embeddings.
+    /// List or drop embedding spaces.
     #[command(subcommand)]
     Spaces(spaces::SpacesCommand),
-    /// Stop a submission or a run.
+    /// Cancel a submission or run.
     Cancel(cancel::CancelArguments),
-    /// Go on with a run that failed, from its last checkpoint.
+    /// Resume a failed run from its last checkpoint.
     Resume(train::ResumeArguments),
-    /// Look at discarded jobs, and give them another life.
+    /// List, requeue or purge dead letters: jobs that were discarded.
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetterCommand),
-    /// Write embeddings, splits, predictions or weights for other programs.
+    /// Export embeddings, splits, predictions or weights.
     #[command(subcommand)]
     Export(export::ExportCommand),
-    /// Show the system, or one submission or run.
+    /// Show the status of the system, a submission or a run.
     Status(status::StatusArguments),
-    /// Make and look at datasets.
+    /// Generate a sample dataset, or check a dataset.
     #[command(subcommand)]
     Dataset(dataset::DatasetCommand),
-    /// Check that everything the system depends on is as it should be.
+    /// Check RabbitMQ, Redis, storage, workers and settings.
     Doctor,
-    /// Make access tokens.
+    /// Create access tokens.
     #[command(subcommand)]
     Token(token::TokenCommand),
     /// Show the settings.
@@ -121,12 +119,12 @@ enum Command {
     Config(config::ConfigCommand),
 }
 
-/// Runs a command to its end and says how to exit.
+/// Runs a command, and prints its error if it fails.
 pub async fn run(arguments: Arguments) -> Exit {
     match execute(arguments).await {
         Ok(exit) => exit,
         Err(error) => {
-            output::complain(&error.message);
+            output::print_error(&error.message);
             error.exit
         }
     }
@@ -175,14 +173,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_command_line_is_well_formed() {
+    fn command_line_is_well_formed() {
         Arguments::command().debug_assert();
     }
 
     #[test]
-    fn training_defaults_are_those_of_the_api() {
+    fn training_defaults_match_the_api() {
         let arguments = Arguments::parse_from(["subwatch", "train", "DATASET"]);
-        let Command::Train(arguments) = arguments.command else { panic!("another command") };
+        let Command::Train(arguments) = arguments.command else { panic!("not the train command") };
         let dataset = arguments::dataset_argument("DATASET");
         let default = crate::api::RunRequest { dataset, ..Default::default() };
         assert_eq!(arguments.request(), default);

@@ -1,7 +1,7 @@
-//! What commands print: tables for people, JSON for programs.
+//! Output of commands: tables, or JSON for programs.
 //!
-//! Owns the only writes to standard output and standard error of the command line. Invariant: nothing that
-//! it writes there as text is_control_or_bidi a terminal.
+//! Owns all writes of the command line to standard output and standard error. Invariant: control and
+//! bidirectional characters never reach a terminal unescaped.
 
 use std::{
     io::{Write, stderr, stdout},
@@ -15,35 +15,34 @@ use serde::Serialize;
 
 use super::exit::CliError;
 
-/// Form of the data on standard output.
+/// Format of the data on standard output.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub(super) enum Format {
-    /// For people.
+    /// Text and tables.
     Table,
-    /// One indented JSON value.
+    /// Indented JSON.
     Json,
-    /// One JSON value a line.
+    /// JSON Lines: one value per line.
     Jsonl,
 }
 
-/// Prints text and a line's end.
+/// Prints text and a newline.
 pub(super) fn print(text: &str) -> Result<(), CliError> {
-    print_bytes(format!("{}\n", lines(text)).as_bytes())
+    print_bytes(format!("{}\n", plain_lines(text)).as_bytes())
 }
 
-/// Prints bytes as they are.
+/// Prints bytes without escaping them.
 pub(super) fn print_bytes(bytes: &[u8]) -> Result<(), CliError> {
     let mut out = stdout().lock();
-    // A reader that stopped reading, such as `head`, wants no more and no complaint.
+    // A reader such as `head` may close the pipe early, which is not an error.
     match out.write_all(bytes).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(CliError::failed(format!("standard output cannot be written: {error}")))
+            Err(CliError::failed(format!("cannot write to standard output: {error}")))
         }
         _ => Ok(()),
     }
 }
 
-/// Prints one value as JSON.
 pub(super) fn print_json(format: Format, value: &impl Serialize) -> Result<(), CliError> {
     let text = match format {
         Format::Jsonl => serde_json::to_string(value),
@@ -52,7 +51,7 @@ pub(super) fn print_json(format: Format, value: &impl Serialize) -> Result<(), C
     print_bytes(format!("{}\n", escaped_json(&text.expect("a view is plain data"))).as_bytes())
 }
 
-/// Prints one value: as text for people, as JSON for programs.
+/// Prints one value: as text, or as JSON.
 pub(super) fn print_value<T: Serialize>(
     format: Format,
     value: &T,
@@ -64,7 +63,7 @@ pub(super) fn print_value<T: Serialize>(
     }
 }
 
-/// Prints values: as one text for people, as one array, or one a line.
+/// Prints values: as text, as a JSON array, or one per line.
 pub(super) fn print_values<T: Serialize>(
     format: Format,
     values: &[T],
@@ -77,26 +76,26 @@ pub(super) fn print_values<T: Serialize>(
     }
 }
 
-/// Says something to a person.
+/// Prints a note to standard error.
 pub(super) fn note(text: &str) {
-    // Nothing can be done where even standard error is closed.
-    let _ = writeln!(stderr().lock(), "{}", lines(text));
+    // If standard error is closed, there is nowhere left to report it.
+    let _ = writeln!(stderr().lock(), "{}", plain_lines(text));
 }
 
-/// Says what went wrong, as the last word of a command.
-pub(super) fn complain(text: &str) {
+/// Prints the error that ends a command.
+pub(super) fn print_error(text: &str) {
     note(&format!("subwatch: {}", plain(text)));
 }
 
-/// Makes an empty table with these headings; columns whose heading ends with `›` are aligned right.
+/// Returns an empty table. A heading that ends with `›` aligns its column to the right.
 pub(super) fn table(headings: &[&str]) -> Table {
     let mut table = Table::new();
     table
         .load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()))
         .set_header(headings.iter().map(|h| h.trim_end_matches('›')));
-    for (at, heading) in headings.iter().enumerate() {
+    for (index, heading) in headings.iter().enumerate() {
         if heading.ends_with('›')
-            && let Some(column) = table.column_mut(at)
+            && let Some(column) = table.column_mut(index)
         {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -104,12 +103,12 @@ pub(super) fn table(headings: &[&str]) -> Table {
     table
 }
 
-/// A table's cell with a number that has about four significant digits.
+/// A table cell with a number of about four significant digits.
 pub(super) fn number(value: f64) -> Cell {
     Cell::new(digits(value))
 }
 
-/// About four significant digits, with thousands separated.
+/// Formats a number with about four significant digits and separators between thousands.
 pub(super) fn digits(value: f64) -> String {
     if value == 0.0 {
         return "0".to_owned();
@@ -124,8 +123,8 @@ pub(super) fn digits(value: f64) -> String {
     if size >= 1000.0 {
         let whole = format!("{size:.0}");
         let mut grouped = String::new();
-        for (at, digit) in whole.chars().enumerate() {
-            if at > 0 && (whole.len() - at).is_multiple_of(3) {
+        for (index, digit) in whole.chars().enumerate() {
+            if index > 0 && (whole.len() - index).is_multiple_of(3) {
                 grouped.push(',');
             }
             grouped.push(digit);
@@ -144,26 +143,32 @@ pub(super) fn digits(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-/// A point in time, given in milliseconds since the Unix epoch, as a person reads it.
+/// A count and its noun, in the plural unless the count is one.
+pub(super) fn counted(count: u64, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}
+
+/// Formats milliseconds since the Unix epoch as an RFC 3339 time.
 pub(super) fn time_text(unix_ms: u64) -> String {
-    // The last second that has four digits for its year; a worker may claim any.
+    // 9999-12-31T23:59:59Z, the last second that can be formatted; a worker may report any time.
     const LAST: Duration = Duration::from_secs(253_402_300_799);
     humantime::format_rfc3339_seconds(UNIX_EPOCH + Duration::from_millis(unix_ms).min(LAST)).to_string()
 }
 
-/// The word that the API has for a value, such as a state.
-pub(super) fn word(value: &impl Serialize) -> String {
+/// Returns the JSON string of an enum value such as a state.
+pub(super) fn json_name(value: &impl Serialize) -> String {
     let value = serde_json::to_value(value).expect("a view is plain data");
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// Text from outside as a person may see it within a line: what is_control_or_bidi a terminal is replaced.
+/// Makes untrusted text safe to print within a line: control and bidirectional characters are replaced.
 pub(super) fn plain(text: &str) -> String {
     text.chars().map(|c| if is_control_or_bidi(c) { '\u{fffd}' } else { c }).collect()
 }
 
-/// Whole lines as a person may see them, whatever was forgotten on the way here.
-fn lines(text: &str) -> String {
+/// Like [`plain`], but keeps newlines. Applied to all text as a second line of defence.
+fn plain_lines(text: &str) -> String {
     text.chars().map(|c| if is_control_or_bidi(c) && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
 
@@ -173,7 +178,7 @@ mod tests {
 
     #[test]
     fn numbers_have_about_four_digits() {
-        for (value, want) in [
+        for (value, expected) in [
             (0.012_345, "0.0123"),
             (1.234_56, "1.235"),
             (98.765_4, "98.77"),
@@ -185,7 +190,7 @@ mod tests {
             (f64::INFINITY, "–"),
             (f64::NAN, "–"),
         ] {
-            assert_eq!(digits(value), want);
+            assert_eq!(digits(value), expected);
         }
     }
 
@@ -193,6 +198,6 @@ mod tests {
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(plain("a\x1b[2Jb\n"), "a\u{fffd}[2Jb\u{fffd}");
         assert_eq!(plain("\u{9b}31m\u{202e}é"), "\u{fffd}31m\u{fffd}é");
-        assert_eq!(lines("a\x1b]0;x\x07\r\nb"), "a\u{fffd}]0;x\u{fffd}\u{fffd}\nb");
+        assert_eq!(plain_lines("a\x1b]0;x\x07\r\nb"), "a\u{fffd}]0;x\u{fffd}\u{fffd}\nb");
     }
 }

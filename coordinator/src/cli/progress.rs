@@ -1,4 +1,4 @@
-//! Progress on standard error: a bar on a terminal and a line now and then elsewhere.
+//! Progress on standard error: a bar on a terminal, otherwise a line every few seconds.
 
 use std::{
     io::{IsTerminal, stderr},
@@ -9,15 +9,12 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output;
 
-/// How often a line is printed where there is no terminal.
-const LINE_EVERY: Duration = Duration::from_secs(5);
-/// How far something is.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
+
 pub(super) struct Progress {
     /// From 0 to 1.
     pub(super) fraction: f64,
-    /// In a few words.
     pub(super) text: String,
-    /// Whether nothing more will happen.
     pub(super) ended: bool,
 }
 
@@ -31,7 +28,7 @@ impl ProgressDisplay {
         if stderr().is_terminal() {
             let style = ProgressStyle::with_template("{bar:32} {percent:>3}% {elapsed_precise} {msg}");
             let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr());
-            Self::Bar(bar.with_style(style.expect("the template is right").progress_chars("█▉░")))
+            Self::Bar(bar.with_style(style.expect("the template is valid").progress_chars("█▉░")))
         } else {
             Self::Lines { last: Instant::now(), text: String::new() }
         }
@@ -43,7 +40,7 @@ impl ProgressDisplay {
                 bar.set_position((progress.fraction.clamp(0.0, 1.0) * 1000.0) as u64);
                 bar.set_message(output::plain(&progress.text));
             }
-            Self::Lines { last, text } if last.elapsed() >= LINE_EVERY && *text != progress.text => {
+            Self::Lines { last, text } if last.elapsed() >= LINE_INTERVAL && *text != progress.text => {
                 output::note(&progress.text);
                 *last = Instant::now();
                 text.clone_from(&progress.text);

@@ -1,4 +1,4 @@
-//! `subwatch runs`: the newest training runs.
+//! `subwatch runs`.
 
 use clap::Args;
 
@@ -11,8 +11,8 @@ use crate::api::RunView;
 
 #[derive(Args)]
 pub(super) struct RunsArguments {
-    /// Runs to list, the newest first.
-    #[arg(long, default_value_t = 20)]
+    /// List at most N runs, newest first.
+    #[arg(long, value_name = "N", default_value_t = 20)]
     limit: usize,
 }
 
@@ -24,7 +24,7 @@ pub(super) async fn run(client: &Client, format: Format, arguments: RunsArgument
 
 fn runs_text(runs: &[RunView]) -> String {
     if runs.is_empty() {
-        return "no run yet: train one with `subwatch train DATASET`".to_owned();
+        return "no runs yet: start one with `subwatch train DATASET`".to_owned();
     }
     let mut rows =
         table(&["run", "state", "target", "dataset", "images›", "test MSE›", "÷ baseline›", "seconds›"]);

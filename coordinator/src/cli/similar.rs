@@ -11,27 +11,26 @@ use super::{
     exit::{CliError, Exit},
     follow::{require_no_error, wait},
     images::{
-        given::{self, Given, ImageSource},
+        argument::{self, ImageArgument, ImageSource},
         upload::upload,
     },
-    output::{self, Format, plain, table},
+    output::{self, Format, counted, plain, table},
 };
 use crate::api::{NeighbourView, SimilarParams, SubmissionRequest, SubmissionView};
 
 #[derive(Args)]
 pub(super) struct SimilarArguments {
-    /// An image file of this machine, `-` for standard input, a URL, or the id of an embedded video.
-    #[arg(value_name = "PATH|VIDEO_ID", allow_hyphen_values = true)]
+    /// Image file, `-` for standard input, URL of an image, or ID of an embedded video.
+    #[arg(value_name = "IMAGE|VIDEO_ID", allow_hyphen_values = true)]
     image: String,
-    /// Neighbours to find.
-    #[arg(short, default_value_t = SimilarParams::NEIGHBOURS, allow_negative_numbers = true)]
+    /// Find the K nearest images.
+    #[arg(short, value_name = "K", default_value_t = SimilarParams::NEIGHBOURS, allow_negative_numbers = true)]
     k: usize,
-    /// Space to search; the one that workers use where none is named.
+    /// Embedding space to search [default: that of the workers].
     #[arg(long)]
     space: Option<String>,
 }
 
-/// What `similar` prints as JSON.
 #[derive(Serialize)]
 struct SimilarReport {
     query: String,
@@ -67,22 +66,22 @@ pub(super) async fn run(
     Ok(Exit::Done)
 }
 
-/// The image named, unless it is a video's id: something that looks like a path is one.
+/// Returns the image to search with, or `None` if the argument is a video ID. What looks like a path is a path.
 fn source(argument: &str) -> Result<Option<ImageSource>, CliError> {
     let is_id = !argument.contains(['/', '.', ':']) && argument != "-" && !Path::new(argument).exists();
     if is_id {
         return Ok(None);
     }
-    match given::read_arguments(&[argument.to_owned()])?.as_slice() {
-        [Given::Image(source)] => Ok(Some(source.clone())),
-        [Given::Folder(_) | Given::Dataset(_)] => {
-            Err(CliError::new(Exit::Usage, format!("'{argument}' is no image: name one file")))
+    match argument::parse_arguments(&[argument.to_owned()])?.as_slice() {
+        [ImageArgument::Image(source)] => Ok(Some(source.clone())),
+        [ImageArgument::Folder(_) | ImageArgument::Dataset(_)] => {
+            Err(CliError::new(Exit::Usage, format!("'{argument}' is a folder or dataset: name one image")))
         }
-        _ => Err(CliError::new(Exit::Usage, format!("'{argument}' is not one image"))),
+        _ => Err(CliError::new(Exit::Usage, format!("'{argument}' matches several files: name one image"))),
     }
 }
 
-/// Has one image embedded, before the batches.
+/// Embeds one image. A submission of single images is processed before datasets.
 async fn embed(client: &Client, source: &ImageSource) -> Result<Digest, CliError> {
     let failed = |(item, reason): (String, String)| {
         let is_missing = reason.starts_with(&format!("{}:", FailureReason::Missing));
@@ -112,7 +111,8 @@ fn text(report: &SimilarReport) -> String {
             plain(&neighbour.item),
         ]);
     }
-    let heading = format!("nearest to {} among {} embedded images", plain(&report.query), report.compared);
+    let compared = counted(report.compared, "embedded image");
+    let heading = format!("nearest neighbours of {} among {compared}", plain(&report.query));
     format!("{heading}\n{}", neighbours.trim_fmt())
 }
 
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn the_report_keeps_its_json_shape() {
+    fn report_keeps_its_json_shape() {
         insta::assert_json_snapshot!(example(), @r#"
         {
           "query": "a.jpg",
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn what_looks_like_a_path_is_one() {
+    fn only_an_argument_unlike_a_path_is_a_video_id() {
         assert_eq!(source("dQw4w9WgXcQ").unwrap(), None);
         assert_eq!(source("none.jpg").unwrap(), Some(ImageSource::File("none.jpg".into())));
         assert_eq!(source("-").unwrap(), Some(ImageSource::Stdin));

@@ -1,23 +1,23 @@
-//! `subwatch spaces`: listing and dropping spaces of embeddings.
+//! `subwatch spaces`.
 
 use clap::Subcommand;
 
 use super::{
     client::Client,
     exit::{CliError, Exit},
-    output::{self, Format, plain, table},
+    output::{self, Format, counted, plain, table},
 };
 use crate::api::SpaceView;
 
 #[derive(Subcommand)]
 pub(super) enum SpacesCommand {
-    /// List the spaces of embeddings.
+    /// List embedding spaces.
     List,
-    /// Drop a space with its embeddings; they would have to be computed again.
+    /// Drop a space and its embeddings; images must be embedded again afterwards.
     Drop {
-        /// The space's name.
+        /// Name of the space.
         space: String,
-        /// Drop it although live workers embed into it.
+        /// Drop the space even if live workers embed into it.
         #[arg(long)]
         force: bool,
     },
@@ -29,7 +29,7 @@ pub(super) async fn run(client: &Client, format: Format, command: SpacesCommand)
         SpacesCommand::Drop { space, force } => {
             let dropped = client.drop_space(&space, force).await?;
             output::print_value(format, &dropped, |dropped| {
-                format!("dropped {} with {} embeddings", plain(&dropped.space), dropped.embeddings)
+                format!("dropped {} with {}", plain(&dropped.space), counted(dropped.embeddings, "embedding"))
             })?;
         }
     }
@@ -38,15 +38,15 @@ pub(super) async fn run(client: &Client, format: Format, command: SpacesCommand)
 
 fn spaces_text(spaces: &[SpaceView]) -> String {
     if spaces.is_empty() {
-        return "no space yet: nothing is embedded".to_owned();
+        return "no embedding spaces: no image has been embedded yet".to_owned();
     }
-    let mut rows = table(&["space", "embeddings›", "live workers›", "registered"]);
+    let mut rows = table(&["space", "embeddings›", "live workers›", "registered by"]);
     for space in spaces {
         rows.add_row(vec![
             plain(&space.space),
             space.embeddings.to_string(),
             space.workers.to_string(),
-            plain(&space.registered),
+            plain(&space.registered_by),
         ]);
     }
     rows.trim_fmt()

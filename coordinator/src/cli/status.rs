@@ -7,16 +7,15 @@ use super::{
     client::Client,
     crawl, embed,
     exit::{CliError, Exit},
-    output::{self, Format, plain, table, time_text, word},
+    output::{self, Format, counted, json_name, plain, table, time_text},
     train,
-    workers::{without_workers, workers_text},
+    workers::{missing_workers_hint, workers_text},
 };
 use crate::api::{StatusView, SubmissionView};
 
 #[derive(Args)]
 pub(super) struct StatusArguments {
-    /// The id of a submission or run, or a run by the name `latest` or `best`; the whole system where none is
-    /// given.
+    /// ID of a submission or run, or the run `latest` or `best` [default: the whole system].
     id: Option<String>,
 }
 
@@ -38,9 +37,9 @@ pub(super) async fn run(
 async fn show_one(client: &Client, format: Format, id: SubmissionId) -> Result<(), CliError> {
     let view = client.submission(id).await?;
     if !view.state.is_terminal()
-        && let Some(reason) = without_workers(client).await
+        && let Some(hint) = missing_workers_hint(client).await
     {
-        output::note(reason);
+        output::note(hint);
     }
     match view.kind {
         SubmissionKind::Train => train::report::print(format, &client.run(id).await?),
@@ -50,53 +49,54 @@ async fn show_one(client: &Client, format: Format, id: SubmissionId) -> Result<(
 }
 
 fn text(status: &StatusView) -> String {
-    let mut queues = table(&["queue", "jobs waiting›"]);
+    let mut queues = table(&["queue", "ready jobs›"]);
     for queue in &status.queues {
         queues.add_row(vec![
             plain(&queue.queue),
             queue.ready.map_or_else(|| "not declared yet".to_owned(), |ready| ready.to_string()),
         ]);
     }
-    let mut submissions = table(&["newest", "kind", "state", "items›", "failed›", "seconds›"]);
+    let mut submissions = table(&["submission", "kind", "state", "items›", "failed›", "seconds›"]);
     for view in &status.submissions {
         submissions.add_row(submission_row(view));
     }
-    let crawling: String = sources(status).iter().map(|line| format!("\n{line}")).collect();
+    let hosts: String = hosts_and_quotas(status).iter().map(|line| format!("\n{line}")).collect();
     format!(
-        "coordinator {}, {} dead letters{crawling}\n\n{}\n\n{}\n\n{}",
+        "coordinator {}, {}{hosts}\n\n{}\n\n{}\n\n{}",
         plain(&status.version),
-        status.dead_letters,
+        counted(status.dead_letters, "dead letter"),
         workers_text(&status.workers),
         queues.trim_fmt(),
         submissions.trim_fmt()
     )
 }
 
-/// What crawls have to wait for, and what they have spent.
-fn sources(status: &StatusView) -> Vec<String> {
-    let backoffs = status.host_backoffs.iter().map(|source| {
-        let (host, reason, until) = (plain(&source.host), plain(&source.reason), time_text(source.until_ms));
-        let now = if source.probing { "is asked again now" } else { "is left alone" };
-        format!("{host} {now}, until {until}: {reason}")
+/// Hosts in back-off, and the quota of each Data API key.
+fn hosts_and_quotas(status: &StatusView) -> Vec<String> {
+    let backoffs = status.host_backoffs.iter().map(|backoff| {
+        let (host, reason, until) =
+            (plain(&backoff.host), plain(&backoff.reason), time_text(backoff.until_ms));
+        let probing = if backoff.probing { ", probing now" } else { "" };
+        format!("{host}: in back-off until {until}{probing}: {reason}")
     });
-    let spent = status.quotas.iter().map(|quota| {
-        let refused = if quota.refused { ", and is refused" } else { "" };
+    let quotas = status.quotas.iter().map(|quota| {
+        let refused = if quota.refused { ", refused by the API" } else { "" };
         format!(
-            "key {} of the Data API has spent {} of {} units{refused}; they are renewed at {}",
+            "Data API key {}: {} of {} units used{refused}; resets at {}",
             plain(&quota.key_hash),
             quota.used,
             quota.limit,
             time_text(quota.resets_at_ms)
         )
     });
-    backoffs.chain(spent).collect()
+    backoffs.chain(quotas).collect()
 }
 
 fn submission_row(view: &SubmissionView) -> Vec<String> {
     vec![
         view.submission.to_string(),
-        word(&view.kind),
-        word(&view.state),
+        json_name(&view.kind),
+        json_name(&view.state),
         view.items.to_string(),
         view.failed.to_string(),
         format!("{:.1}", view.elapsed_seconds),

@@ -1,4 +1,4 @@
-//! `subwatch token`: access tokens for the API.
+//! `subwatch token`.
 
 use clap::{Subcommand, ValueEnum, builder::PossibleValue};
 use secrecy::ExposeSecret;
@@ -12,12 +12,12 @@ use crate::{api::Scope, server::tokens::NewToken};
 
 #[derive(Subcommand)]
 pub(super) enum TokenCommand {
-    /// Make a token: it is printed once, on standard output, and the line for SUBWATCH_TOKENS_FILE on standard error.
+    /// Create a token; prints it to standard output and its line for SUBWATCH_TOKENS_FILE to standard error.
     New {
-        /// Whose it is; the coordinator logs it.
+        /// Name of the holder; appears in the coordinator's log.
         #[arg(long)]
         name: String,
-        /// What its holder may do; each includes those before it.
+        /// Access to grant; each scope includes those before it.
         #[arg(long, value_enum)]
         scope: Scope,
     },
@@ -30,17 +30,16 @@ impl ValueEnum for Scope {
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
         let help = match self {
-            Self::Read => "Look at everything",
-            Self::Submit => "Submit work, upload images and cancel",
-            Self::Admin => "Destroy what cannot be had back",
+            Self::Read => "Read everything",
+            Self::Submit => "Submit, upload images, cancel and resume",
+            Self::Admin => "Requeue or purge dead letters, drop spaces, end back-offs",
         };
         Some(PossibleValue::new(self.name()).help(help))
     }
 }
 
-/// What `token new` prints for programs.
 #[derive(Serialize)]
-struct Made<'a> {
+struct NewTokenOutput<'a> {
     name: &'a str,
     scope: String,
     token: &'a str,
@@ -49,19 +48,17 @@ struct Made<'a> {
 
 pub(super) fn run(format: Format, command: &TokenCommand) -> Result<Exit, CliError> {
     let TokenCommand::New { name, scope } = command;
-    let made = NewToken::random(name, *scope).map_err(|what| CliError::new(Exit::Usage, what))?;
-    let (token, line) = (made.secret.expose_secret(), made.token.to_string());
+    let new = NewToken::random(name, *scope).map_err(|message| CliError::new(Exit::Usage, message))?;
+    let (token, line) = (new.secret.expose_secret(), new.token.to_string());
     match format {
         Format::Table => {
             output::print(token)?;
-            output::note(
-                "the token above is shown once and kept nowhere; its holder sets SUBWATCH_TOKEN to it",
-            );
-            output::note("line for the coordinator's SUBWATCH_TOKENS_FILE:");
+            output::note("this token is shown only once: set SUBWATCH_TOKEN to it");
+            output::note("add this line to the coordinator's SUBWATCH_TOKENS_FILE:");
             output::note(&line);
         }
         Format::Json | Format::Jsonl => {
-            output::print_json(format, &Made { name, scope: scope.to_string(), token, line })?;
+            output::print_json(format, &NewTokenOutput { name, scope: scope.to_string(), token, line })?;
         }
     }
     Ok(Exit::Done)

@@ -1,4 +1,4 @@
-//! `subwatch workers`: who consumes jobs, and what to do where no worker is there.
+//! `subwatch workers`.
 
 use common::job::kind::Kind;
 
@@ -9,27 +9,35 @@ use super::{
 };
 use crate::api::WorkerView;
 
-const NO_WORKER: &str = "no worker is running: start one with `make up` or `subwatch-worker`";
+const NO_WORKERS: &str = "no workers are running: start one with `make up` or `subwatch-worker`";
 
 pub(super) async fn run(client: &Client, format: Format) -> Result<Exit, CliError> {
     output::print_values(format, &client.workers().await?.workers, workers_text)?;
     Ok(Exit::Done)
 }
 
-/// What to tell someone whose work does not go on because no worker is there.
-pub(super) async fn without_workers(client: &Client) -> Option<&'static str> {
-    // Whoever waits hears of other troubles where they matter.
+/// Returns a hint if jobs make no progress because no worker is live.
+pub(super) async fn missing_workers_hint(client: &Client) -> Option<&'static str> {
+    // An unreachable coordinator is reported by the caller's own requests.
     let workers = client.workers().await.ok()?.workers;
-    workers.iter().all(WorkerView::is_lost).then_some(NO_WORKER)
+    workers.iter().all(WorkerView::is_lost).then_some(NO_WORKERS)
 }
 
-/// A table of workers, or what to do where there is none.
 pub(super) fn workers_text(workers: &[WorkerView]) -> String {
     if workers.is_empty() {
-        return NO_WORKER.to_owned();
+        return NO_WORKERS.to_owned();
     }
-    let mut rows =
-        table(&["worker", "instance", "state", "version", "kinds", "device", "holds›", "finished›", "since"]);
+    let mut rows = table(&[
+        "worker",
+        "instance",
+        "state",
+        "version",
+        "kinds",
+        "device",
+        "in flight›",
+        "finished›",
+        "started",
+    ]);
     let count = |jobs: Option<u64>| jobs.map_or_else(|| "–".to_owned(), |jobs| jobs.to_string());
     for worker in workers {
         let kinds: Vec<&str> = Kind::ALL

@@ -17,7 +17,7 @@ use crate::api::{
     DeadLetterFilter, DeadLetterOutcome, DeadLetterParams, DeadLetterSelection, DeadLetterView, DoctorView,
     DropParams, EmbeddingView, EmbeddingsParams, FetchRequest, HeadView, HostBackoffView, ItemView, JobView,
     Page, Paging, ResultsParams, RunRequest, RunView, SampleView, SimilarParams, SimilarView, SpaceView,
-    StatusView, StoredImage, SubmissionRequest, SubmissionView, TestedView, WorkersView,
+    StatusView, StoredImage, SubmissionRequest, SubmissionView, TestPredictionView, WorkersView,
     routes::{self, Route},
 };
 
@@ -150,7 +150,7 @@ impl Client {
         &self,
         run: SubmissionId,
         cursor: Option<&str>,
-    ) -> Result<Page<TestedView>, CliError> {
+    ) -> Result<Page<TestPredictionView>, CliError> {
         self.api.page(routes::PREDICTIONS, run, cursor).await
     }
 

@@ -1,10 +1,8 @@
-//! `subwatch crawl`: channels and videos into a dataset, by jobs on the fleet; and what of crawling needs no fleet.
+//! `subwatch crawl`: submits crawls, and runs the crawl commands that need no workers.
 //!
-//! Owns the arguments of a crawl and how it is waited for. Does not own reading sites, which workers do; only
-//! rankings, which name the channels, are read here.
+//! Workers read the sites. Only rankings, which name the channels to crawl, are read on this machine.
 //!
-//! `request` makes a request of the arguments and `report` prints what became of a crawl; `import`, `ranking` and
-//! `replay` are commands below this one.
+//! `request` makes the request, `report` prints the result; `import`, `ranking` and `replay` are subcommands.
 
 mod import;
 mod ranking;
@@ -23,7 +21,7 @@ use url::Url;
 
 pub(super) use self::report::show;
 use super::{
-    arguments::{Deadline, Submitting, Waiting},
+    arguments::{DeadlineArguments, IdempotencyArguments, WaitArguments},
     client::Client,
     exit::{CliError, Exit},
     follow::follow,
@@ -31,9 +29,9 @@ use super::{
 };
 use crate::api::SubmissionRequest;
 
-/// What reading pages means, said whenever it is asked for.
-const PAGE_READING: &str = "reading pages: YouTube's terms restrict reading its pages with programs; robots.txt and rates are kept to, \
-     the rest is your responsibility";
+/// Printed whenever `--read-pages` is used.
+const PAGE_READING_NOTE: &str = "reading pages: YouTube's terms restrict automated access to its pages; subwatch obeys robots.txt \
+     and its rate limits, the rest is your responsibility";
 
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
@@ -43,84 +41,82 @@ pub(super) struct CrawlArguments {
     #[command(flatten)]
     crawl: Crawl,
     #[command(flatten)]
-    submitting: Submitting,
+    idempotency: IdempotencyArguments,
     #[command(flatten)]
-    deadline: Deadline,
+    deadline: DeadlineArguments,
     #[command(flatten)]
-    waiting: Waiting,
+    wait: WaitArguments,
 }
 
 #[derive(Subcommand)]
 enum CrawlCommand {
-    /// Read answers that a crawl kept, without asking any site, and say what is in them.
+    /// Parse recorded responses again, offline.
     Replay {
-        /// Kept answers: files below `crawl/` in the artifacts folder.
+        /// Recorded responses: files under crawl/ in SUBWATCH_ARTIFACTS.
         #[arg(required = true)]
         files: Vec<PathBuf>,
     },
-    /// Let crawls ask a host again that they leave alone, as `subwatch status` shows it.
+    /// End the back-off of a host early.
     Resume {
-        /// The host, with its port if it has one.
+        /// Host, with its port if it has one, as `subwatch status` shows it.
         host: String,
     },
-    /// Make a part of a dataset of a table and a folder of thumbnails that are there already.
+    /// Import a table of videos and a folder of thumbnails into a dataset.
     Import(import::ImportArguments),
-    /// Print the channels that a page ranks first in a category, as a list that --channels takes.
+    /// Print the top channels of rankings, as CSV for --channels.
     Ranking(ranking::RankingArguments),
 }
 
-/// What to crawl, and how.
 #[derive(Args)]
 struct Crawl {
-    /// The dataset to write, as the coordinator sees it; made where it is not there.
+    /// Dataset to write, as the coordinator sees it; created if it does not exist.
     #[arg(long, value_name = "DATASET", required = true)]
     out: Option<String>,
-    /// Where listings come from: the Data API, pages of the site, or a list of videos [default: api, or list with
-    /// --videos].
+    /// Source of videos and counts: api (YouTube Data API), page (web pages) or list (the videos you name) [default:
+    /// api, or list with --videos].
     #[arg(long)]
     source: Option<Source>,
-    /// A category: its channels as @handles, UC… ids or URLs, separated by commas; or, with --ranking, its name
-    /// alone, for the first channels of its ranking.
+    /// Category and its channels, as @handles, UC… IDs, URLs or files, separated by commas; with --ranking, only its
+    /// name.
     #[arg(long = "category", value_name = "NAME[=CHANNEL,…]")]
     categories: Vec<String>,
     #[command(flatten)]
     ranking: ranking::RankingFlags,
-    /// Channels without a category; also files that name one a line, as CSV or as JSON lines, where a column
-    /// `category` may name it.
+    /// Channels without a category, or files that list channels: one per line, CSV, or JSON Lines, with an optional
+    /// column `category`.
     #[arg(long, value_name = "FILE|CHANNEL", num_args = 1..)]
     channels: Vec<String>,
-    /// Videos by id or URL, separated by commas; also files that name one a line, as CSV or as JSON lines. One that
-    /// begins with a dash as --videos=-ID.
+    /// Videos, as IDs or URLs separated by commas, or files that list videos: one per line, CSV, or JSON Lines. Write
+    /// --videos=-ID if an ID begins with a dash.
     #[arg(long, value_name = "FILE|VIDEO", num_args = 1..)]
     videos: Vec<String>,
-    /// Videos taken of a channel, at most [default: 40].
+    /// Take at most N videos of each channel [default: 40].
     #[arg(long, value_name = "N")]
     videos_per_channel: Option<u32>,
-    /// Which videos of a channel are taken first: popular or newest [default: newest].
+    /// Take the newest or the most popular videos of a channel: newest or popular [default: newest].
     #[arg(long)]
     order: Option<Order>,
-    /// Settings of a known crawl; those that are given beside it win.
+    /// Use the settings of a known crawl; other flags override them.
     #[arg(long, value_enum)]
     preset: Option<Preset>,
-    /// Read pages of sites, which their terms may restrict; the source `page` and --ranking need it.
+    /// Allow reading web pages, which a site's terms may restrict; needed for `--source page` and --ranking.
     #[arg(long, action = ArgAction::SetTrue)]
     read_pages: bool,
-    /// Where the Data API stands, if not at Google's.
+    /// Base URL of the Data API [default: https://www.googleapis.com/].
     #[arg(long, value_name = "URL")]
     api_base: Option<Url>,
-    /// Where the site stands, if not at YouTube's.
+    /// Base URL of the site [default: https://www.youtube.com/].
     #[arg(long, value_name = "URL")]
     web_base: Option<Url>,
-    /// Where thumbnails lie, if not at YouTube's.
+    /// Base URL of thumbnails [default: https://i.ytimg.com/].
     #[arg(long, value_name = "URL")]
     image_base: Option<Url>,
 }
 
-/// A known crawl.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 enum Preset {
-    /// The 40 most popular videos of the 20 channels that --ranking names first in each of 먹방, 여행, 게임, 정치
-    /// and 뷰티, as the sub-watch project took them in 2020; channels or categories that are given win.
+    /// The 40 most popular videos of the top 20 channels of --ranking in the categories 먹방, 여행, 게임, 정치 and
+    /// 뷰티, as the sub-watch project crawled them in 2020; --category and --channels replace the categories.
     #[value(name = "sub-watch-2020")]
     SubWatch2020,
 }
@@ -161,8 +157,8 @@ pub(super) async fn run(
         None => {}
     }
     let draft = arguments.crawl.draft(arguments.deadline.deadline)?;
-    if draft.request.page_reading {
-        output::note(PAGE_READING);
+    if draft.request.read_pages {
+        output::note(PAGE_READING_NOTE);
     }
     let ranked = match &draft.rankings {
         Some(rankings) => ranking::read(rankings, settings).await?,
@@ -170,24 +166,23 @@ pub(super) async fn run(
     };
     let request = draft.complete(ranked);
     let request = SubmissionRequest::Crawl(Box::new(request));
-    let view = client.submit(&request, arguments.submitting.idempotency_key.as_deref()).await?;
-    let Some(view) = follow(client, format, view, &arguments.waiting).await? else { return Ok(Exit::Done) };
+    let view = client.submit(&request, arguments.idempotency.idempotency_key.as_deref()).await?;
+    let Some(view) = follow(client, format, view, &arguments.wait).await? else { return Ok(Exit::Done) };
     let exit = view.state.into();
     show(client, format, view).await?;
     Ok(exit)
 }
 
 async fn resume(client: &Client, format: Format, host: &str) -> Result<Exit, CliError> {
-    let source = client.end_backoff(host).await?;
+    let backoff = client.end_backoff(host).await?;
     match format {
         Format::Table => output::print(&format!(
-            "{} may be asked again; it would have been left alone until {}: {}\njobs that rest for it are taken up within half \
-             a minute",
-            plain(&source.host),
-            time_text(source.until_ms),
-            plain(&source.reason)
+            "ended the back-off of {}, which would have lasted until {}: {}\nsnoozed jobs continue within 30 seconds",
+            plain(&backoff.host),
+            time_text(backoff.until_ms),
+            plain(&backoff.reason)
         ))?,
-        Format::Json | Format::Jsonl => output::print_json(format, &source)?,
+        Format::Json | Format::Jsonl => output::print_json(format, &backoff)?,
     }
     Ok(Exit::Done)
 }

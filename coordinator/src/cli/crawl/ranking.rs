@@ -1,48 +1,45 @@
-//! `subwatch crawl ranking`, and the arguments that name rankings.
+//! `subwatch crawl ranking`, and the ranking flags of `subwatch crawl`.
 //!
-//! Owns how errors of reading rankings end a command. Does not own reading them (see [`crawler::ranking`]).
+//! [`crawler::ranking`] reads the rankings.
 
 use clap::{ArgAction, Args};
 use common::config::Settings;
-use crawler::ranking::{Address, Ranked, RankingError, Rankings, TOP, csv_of};
+use crawler::ranking::{RankedChannel, RankingError, Rankings, TOP, UrlTemplate, csv_of};
 
 use crate::cli::{
     exit::{CliError, Exit},
     output::{self, Format, plain},
 };
 
-/// Most channels taken of a ranking.
-const MOST: i64 = 1_000;
+const MAX_TOP: i64 = 1_000;
 
-/// Which rankings, for commands that need none.
+/// Ranking flags of `subwatch crawl`, where rankings are optional.
 #[derive(Args, Default)]
 pub(super) struct RankingFlags {
-    /// Pages that rank the channels of a category, as a URL with {category} in it; read with a browser.
+    /// Web page that ranks the channels of a category, as a URL with {category}; read with a headless browser.
     #[arg(long, value_name = "URL")]
-    pub(super) ranking: Option<Address>,
-    /// Channels taken of a ranking, at most [default: 20].
-    #[arg(long, value_name = "N", requires = "ranking", value_parser = clap::value_parser!(u32).range(1..=MOST))]
+    pub(super) ranking: Option<UrlTemplate>,
+    /// Take the top N channels of each ranking [default: 20].
+    #[arg(long, value_name = "N", requires = "ranking", value_parser = clap::value_parser!(u32).range(1..=MAX_TOP))]
     pub(super) top: Option<u32>,
 }
 
-/// `subwatch crawl ranking`.
 #[derive(Args)]
 pub(super) struct RankingArguments {
-    /// Pages that rank the channels of a category, as a URL with {category} in it.
+    /// Web page that ranks the channels of a category, as a URL with {category}.
     #[arg(long, value_name = "URL")]
-    ranking: Address,
-    /// A category, as the URL wants it.
+    ranking: UrlTemplate,
+    /// Category, as it appears in the URL.
     #[arg(long = "category", value_name = "NAME", required = true)]
     categories: Vec<String>,
-    /// Channels taken of a ranking, at most.
-    #[arg(long, value_name = "N", default_value_t = TOP, value_parser = clap::value_parser!(u32).range(1..=MOST))]
+    /// Take the top N channels of each ranking.
+    #[arg(long, value_name = "N", default_value_t = TOP, value_parser = clap::value_parser!(u32).range(1..=MAX_TOP))]
     top: u32,
-    /// Read pages of the site, which its terms may restrict.
+    /// Allow reading the page, which the site's terms may restrict; required.
     #[arg(long, action = ArgAction::SetTrue)]
     read_pages: bool,
 }
 
-/// Prints rankings: as CSV that `--channels` takes, or as JSON.
 pub(super) async fn run(
     settings: &Settings,
     format: Format,
@@ -54,22 +51,22 @@ pub(super) async fn run(
     match format {
         Format::Table => output::print_bytes(&csv_of(&ranked))?,
         Format::Json => output::print_json(format, &ranked)?,
-        Format::Jsonl => ranked.iter().try_for_each(|one| output::print_json(format, one))?,
+        Format::Jsonl => ranked.iter().try_for_each(|channel| output::print_json(format, channel))?,
     }
     Ok(Exit::Done)
 }
 
-/// Reads rankings, and notes how that gets on.
-pub(super) async fn read(rankings: &Rankings, settings: &Settings) -> Result<Vec<Ranked>, CliError> {
+/// Reads rankings, with progress on standard error.
+pub(super) async fn read(rankings: &Rankings, settings: &Settings) -> Result<Vec<RankedChannel>, CliError> {
     Ok(rankings.read(settings, |line| output::note(&plain(line))).await?)
 }
 
 impl From<RankingError> for CliError {
     fn from(error: RankingError) -> Self {
         match error {
-            RankingError::Usage(what) => Self::new(Exit::Usage, plain(&what)),
+            RankingError::Usage(message) => Self::new(Exit::Usage, plain(&message)),
             RankingError::Settings(error) => error.into(),
-            RankingError::Failed(what) => Self::failed(what),
+            RankingError::Failed(message) => Self::failed(message),
             RankingError::Interrupted => Self::new(Exit::Interrupted, error.to_string()),
         }
     }

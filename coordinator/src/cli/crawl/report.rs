@@ -1,4 +1,4 @@
-//! What became of a crawl.
+//! Report of a crawl.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,10 +15,9 @@ use crate::{
     },
 };
 
-/// Items that a table lists of those that succeeded, and of those that failed.
+/// Most succeeded items, and most failed items, in the text.
 const LISTED: usize = 20;
 
-/// A crawl with its items, in their order.
 #[derive(Serialize)]
 pub(super) struct CrawlReport {
     #[serde(flatten)]
@@ -26,7 +25,7 @@ pub(super) struct CrawlReport {
     pub(super) results: Vec<ItemView>,
 }
 
-/// Prints what became of a crawl so far.
+/// Prints a crawl with all its items.
 pub(in crate::cli) async fn show(
     client: &Client,
     format: Format,
@@ -55,11 +54,11 @@ impl CrawlReport {
         };
         let mut lines = vec![
             format!("submission  {}, {}", view.submission, view.state),
-            format!("crawled     {} of {} channels and slices", view.succeeded, view.items),
+            format!("crawled     {} of {} channels or video lists", view.succeeded, view.items),
             format!(
-                "thumbnails  {}, {} of them unchanged since an earlier crawl",
+                "thumbnails  {}, {} unchanged since an earlier crawl",
                 view.thumbnails.unwrap_or(0),
-                sum(|crawled| crawled.kept)
+                sum(|crawled| crawled.unchanged)
             ),
         ];
         let mut skipped = BTreeMap::<&str, u64>::new();
@@ -69,20 +68,20 @@ impl CrawlReport {
         if !skipped.is_empty() {
             let reasons: Vec<String> =
                 skipped.iter().map(|(reason, videos)| format!("{videos} {}", plain(reason))).collect();
-            lines.push(format!("left out    {}", reasons.join(", ")));
+            lines.push(format!("skipped     {}", reasons.join(", ")));
         }
-        let truncated_reason: BTreeSet<&str> =
+        let truncated: BTreeSet<&str> =
             crawled.iter().filter_map(|(_, crawled)| crawled.truncated_reason.as_deref()).collect();
-        lines.extend(truncated_reason.iter().map(|why| format!("cut short   {}", plain(why))));
+        lines.extend(truncated.iter().map(|reason| format!("truncated   {}", plain(reason))));
         lines.push(format!("time        {:.1} s", view.elapsed_seconds));
         if !crawled.is_empty() {
-            let mut rows = table(&["channel", "videos›", "thumbnails›", "unchanged›", "part"]);
+            let mut rows = table(&["channel", "videos›", "thumbnails›", "unchanged›", "metadata"]);
             for (item, crawled) in crawled.iter().take(LISTED) {
                 rows.add_row(vec![
                     plain(&item.item),
                     crawled.videos.to_string(),
                     crawled.thumbnails.to_string(),
-                    crawled.kept.to_string(),
+                    crawled.unchanged.to_string(),
                     plain(&crawled.part),
                 ]);
             }
@@ -117,7 +116,7 @@ mod tests {
     use crate::api::ItemState;
 
     #[test]
-    fn the_report_reads_well() {
+    fn report_counts_skipped_videos_and_names_failed_channels() {
         let item = |item: &str, crawled: Option<Crawled>, error: Option<&str>| ItemView {
             item: item.to_owned(),
             state: if error.is_some() { ItemState::Failed } else { ItemState::Crawled },
@@ -132,7 +131,7 @@ mod tests {
             channel_id: Some("UCTwECeGqMZee77BjdoYtI2Q".to_owned()),
             videos: 40,
             thumbnails: 38,
-            kept: 3,
+            unchanged: 3,
             truncated_reason: None,
             skipped: [("live".to_owned(), 1), ("no thumbnail".to_owned(), 1)].into(),
         };
@@ -155,12 +154,12 @@ mod tests {
         let results = vec![item("@one", Some(crawled), None), item("@two", None, Some(gone))];
         insta::assert_snapshot!(CrawlReport { view, results }.text(), @r"
         submission  01890a5d-ac96-774b-bcce-b302099a8057, completed with errors
-        crawled     1 of 2 channels and slices
-        thumbnails  38, 3 of them unchanged since an earlier crawl
-        left out    1 live, 1 no thumbnail
+        crawled     1 of 2 channels or video lists
+        thumbnails  38, 3 unchanged since an earlier crawl
+        skipped     1 live, 1 no thumbnail
         time        41.0 s
         ─────────────────────────────────────────────────────────────────────────────────────
-         channel   videos   thumbnails   unchanged   part
+         channel   videos   thumbnails   unchanged   metadata
         ═════════════════════════════════════════════════════════════════════════════════════
          @one          40           38           3   metadata/UCTwECeGqMZee77BjdoYtI2Q.jsonl
         ─────────────────────────────────────────────────────────────────────────────────────

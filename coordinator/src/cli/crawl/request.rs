@@ -1,13 +1,13 @@
-//! From the arguments of a crawl to its request.
+//! Builds the request of a crawl from its arguments.
 //!
-//! Owns what files and flags name, and which rankings have to be read to complete it. Does not own reading them,
-//! nor whether the request can be carried out: the coordinator says.
+//! Reads the files that list channels and videos, and says which rankings complete the request. Does not read
+//! rankings; the coordinator validates the request.
 
 use std::{collections::HashSet, path::Path};
 
 use common::job::crawl::Source;
 use crawler::{
-    ranking::{Ranked, Rankings},
+    ranking::{RankedChannel, Rankings},
     youtube::{
         ids::{ChannelRef, Reference},
         named_list::{self, ListEntry, ListFormat},
@@ -24,46 +24,42 @@ use crate::{
     },
 };
 
-/// Largest list that is read.
-const LARGEST_LIST: u64 = 64 << 20;
+const MAX_LIST_BYTES: u64 = 64 << 20;
 
-/// The request of a crawl, which rankings may have to complete.
+/// The request of a crawl, before the channels of rankings are added.
 #[derive(Debug)]
 pub(super) struct RequestDraft {
-    /// The request, with the channels that are named.
     pub(super) request: CrawlRequest,
-    /// What names the others.
     pub(super) rankings: Option<Rankings>,
 }
 
 impl RequestDraft {
-    /// Returns the request with the channels of rankings, unless they are named already.
-    pub(super) fn complete(self, ranked: Vec<Ranked>) -> CrawlRequest {
+    /// Returns the request with the ranked channels that it does not name already.
+    pub(super) fn complete(self, ranked: Vec<RankedChannel>) -> CrawlRequest {
         let mut request = self.request;
         let url =
             |name: &str| name.parse().map_or_else(|_| name.to_owned(), |channel: ChannelRef| channel.url());
-        let named: HashSet<String> = request.channels.iter().map(|one| url(&one.channel)).collect();
-        let others = ranked.into_iter().filter(|one| !named.contains(&url(&one.channel)));
-        request
-            .channels
-            .extend(others.map(|one| CrawlChannel { channel: one.channel, category: Some(one.category) }));
+        let named: HashSet<String> = request.channels.iter().map(|named| url(&named.channel)).collect();
+        let others = ranked.into_iter().filter(|ranked| !named.contains(&url(&ranked.channel)));
+        request.channels.extend(
+            others.map(|other| CrawlChannel { channel: other.channel, category: Some(other.category) }),
+        );
         request
     }
 }
 
 impl Crawl {
-    /// Returns what these arguments ask for.
+    /// Returns the request, and the rankings that complete it.
     ///
     /// # Errors
-    /// When a file cannot be read, something it names is neither a channel nor a video, or a category has no
-    /// channels.
+    /// If a file cannot be read or names something other than channels or videos, or a category has no channels.
     pub(super) fn draft(self, deadline_seconds: Option<u64>) -> Result<RequestDraft, CliError> {
         let mut channels = Vec::new();
-        let mut by_ranking = Vec::new();
+        let mut ranked_categories = Vec::new();
         for category in &self.categories {
             match category.split_once('=') {
-                Some((name, given)) => channels.extend(of_category(category, name, given)?),
-                None => by_ranking.push(category.clone()),
+                Some((name, list)) => channels.extend(category_channels(category, name, list)?),
+                None => ranked_categories.push(category.clone()),
             }
         }
         for ListEntry { reference, category, .. } in entries(&self.channels)? {
@@ -72,7 +68,7 @@ impl Crawl {
                     channels.push(CrawlChannel { channel: channel.name(), category });
                 }
                 Reference::Video(video) => {
-                    return Err(usage(format!("{video} is a video: name it with --videos")));
+                    return Err(usage(format!("--channels: {video} is a video; use --videos")));
                 }
             }
         }
@@ -85,8 +81,8 @@ impl Crawl {
         let preset = self.preset;
         let is_named = !self.categories.is_empty() || !channels.is_empty() || !videos.is_empty();
         let preset_categories = preset.filter(|_| !is_named).map(Preset::categories).unwrap_or_default();
-        by_ranking.extend(preset_categories.iter().map(|name| (*name).to_owned()));
-        let rankings = rankings(self.ranking, self.read_pages, source, by_ranking, preset_categories)?;
+        ranked_categories.extend(preset_categories.iter().map(|name| (*name).to_owned()));
+        let rankings = rankings(self.ranking, self.read_pages, source, ranked_categories, preset_categories)?;
         let defaults = CrawlRequest::into_dataset(dataset_argument(&self.out.unwrap_or_default()));
         let request = CrawlRequest {
             source,
@@ -97,8 +93,8 @@ impl Crawl {
                 .unwrap_or(defaults.videos_per_channel),
             channels,
             videos,
-            // The consent that rankings want as well is not meant for workers that read no pages.
-            page_reading: self.read_pages && (source == Source::Page || rankings.is_none()),
+            // --read-pages given for a ranking, which is read here, does not let workers read pages.
+            read_pages: self.read_pages && (source == Source::Page || rankings.is_none()),
             api_base: self.api_base,
             web_base: self.web_base,
             image_base: self.image_base,
@@ -109,79 +105,78 @@ impl Crawl {
     }
 }
 
-/// Says which rankings are to be read for these categories, of which some may be the preset's.
+/// Returns the rankings of these categories. `preset_categories` are those that come from a preset.
 fn rankings(
     flags: RankingFlags,
     read_pages: bool,
     source: Source,
     categories: Vec<String>,
-    of_preset: &[&str],
+    preset_categories: &[&str],
 ) -> Result<Option<Rankings>, CliError> {
     match flags.ranking {
         Some(_) if source == Source::List => {
-            Err(usage("--ranking names channels, and the source 'list' takes videos".to_owned()))
+            Err(usage("--ranking names channels, but the source 'list' takes videos".to_owned()))
         }
-        Some(_) if categories.is_empty() => Err(usage(
-            "--ranking is given, but no category to read there: name one with --category NAME".to_owned(),
-        )),
+        Some(_) if categories.is_empty() => {
+            Err(usage("--ranking needs a category: add --category NAME".to_owned()))
+        }
         Some(address) => {
             Rankings::new(address, categories, flags.top, read_pages).map(Some).map_err(CliError::from)
         }
-        None if !of_preset.is_empty() => Err(usage(format!(
-            "the preset takes the first channels of {} as a page ranks them, and the page of 2020 is gone: name \
-             one with --ranking 'https://…/{{category}}', or channels with --category NAME=CHANNEL,CHANNEL or \
-             --channels",
-            of_preset.join(", ")
+        None if !preset_categories.is_empty() => Err(usage(format!(
+            "the preset needs a ranking of {}, and the one of 2020 no longer exists: give another with --ranking \
+             'https://…/{{category}}', or name channels with --category NAME=CHANNEL,… or --channels",
+            preset_categories.join(", ")
         ))),
-        None => categories.first().map_or(Ok(None), |name| Err(without_channels(name))),
+        None => categories.first().map_or(Ok(None), |name| Err(missing_channels(name))),
     }
 }
 
-/// Reads the channels of a category; a file may stand for some.
-fn of_category(text: &str, name: &str, channels: &str) -> Result<Vec<CrawlChannel>, CliError> {
+/// Reads the channels of a category, from `argument`, which is `name=channels`.
+fn category_channels(argument: &str, name: &str, channels: &str) -> Result<Vec<CrawlChannel>, CliError> {
     let name = name.trim();
     if name.is_empty() || channels.trim().is_empty() {
-        return Err(usage(format!("--category is '{}': give it as NAME=CHANNEL,CHANNEL", plain(text))));
+        return Err(usage(format!("--category '{}' must be NAME=CHANNEL,…", plain(argument))));
     }
-    let of_category = |ListEntry { reference, .. }: ListEntry| match reference {
+    let channel = |ListEntry { reference, .. }: ListEntry| match reference {
         Reference::Channel(channel) => {
             Ok(CrawlChannel { channel: channel.name(), category: Some(name.to_owned()) })
         }
         Reference::Video(video) => Err(usage(format!("--category {name}: {video} is a video"))),
     };
-    entries(&[channels.to_owned()])?.into_iter().map(of_category).collect()
+    entries(&[channels.to_owned()])?.into_iter().map(channel).collect()
 }
 
-fn without_channels(name: &str) -> CliError {
+fn missing_channels(name: &str) -> CliError {
     let name = plain(name);
     usage(format!(
-        "--category is '{name}': give its channels as NAME=CHANNEL,CHANNEL, or a page that ranks them with --ranking \
+        "--category '{name}' has no channels: name them as NAME=CHANNEL,…, or give a ranking with --ranking \
          'https://…/{{category}}'"
     ))
 }
 
-/// Reads names that are given themselves, separated by commas, or by the files that hold them.
-fn entries(given: &[String]) -> Result<Vec<ListEntry>, CliError> {
-    let mut found = Vec::new();
-    for text in given {
-        let path = Path::new(text);
+/// Reads channels or videos: each argument is a file, or names separated by commas.
+fn entries(arguments: &[String]) -> Result<Vec<ListEntry>, CliError> {
+    let mut entries = Vec::new();
+    for argument in arguments {
+        let path = Path::new(argument);
         if path.is_file() {
-            found.extend(of_file(path)?);
+            entries.extend(read_file(path)?);
             continue;
         }
-        for name in text.split(',').map(str::trim).filter(|name| !name.is_empty()) {
-            let reference = name.parse().map_err(|error| usage(format!("{error}, and no file")))?;
-            found.push(ListEntry { line: 1, reference, category: None });
+        for name in argument.split(',').map(str::trim).filter(|name| !name.is_empty()) {
+            let reference = name.parse().map_err(|error| usage(format!("{error}, and not a file")))?;
+            entries.push(ListEntry { line: 1, reference, category: None });
         }
     }
-    Ok(found)
+    Ok(entries)
 }
 
-fn of_file(path: &Path) -> Result<Vec<ListEntry>, CliError> {
+fn read_file(path: &Path) -> Result<Vec<ListEntry>, CliError> {
     let shown = path.display();
-    let unreadable = |error: std::io::Error| CliError::failed(format!("{shown} cannot be read: {error}"));
-    if path.metadata().map_err(unreadable)?.len() > LARGEST_LIST {
-        return Err(usage(format!("{shown} is larger than {} MiB", LARGEST_LIST >> 20)));
+    let unreadable = |error: std::io::Error| CliError::failed(format!("cannot read {shown}: {error}"));
+    if path.metadata().map_err(unreadable)?.len() > MAX_LIST_BYTES {
+        return Err(usage(format!("{shown} is larger than {} MiB", MAX_LIST_BYTES >> 20)));
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
     let entries = named_list::read(&text, ListFormat::of_name(&path.to_string_lossy()));
@@ -198,7 +193,7 @@ mod tests {
     use common::job::crawl::Order;
 
     use super::*;
-    use crawler::ranking::Address;
+    use crawler::ranking::UrlTemplate;
 
     #[derive(Parser)]
     struct Only {
@@ -223,48 +218,52 @@ mod tests {
     const RANKING: [&str; 3] = ["--ranking", "https://example.org/{category}", "--read-pages"];
 
     #[test]
-    fn channels_come_with_and_without_a_category_and_from_files() {
+    fn channels_come_from_arguments_and_files() {
         let file = tempfile::NamedTempFile::with_suffix(".csv").unwrap();
         std::fs::write(&file, "category,handle\nFood,@three\n,@four\n").unwrap();
         let path = file.path().to_str().unwrap();
-        let asked = request(&["--category", "Fitness=@one, youtube.com/@two", "--channels", path]).unwrap();
+        let request = request(&["--category", "Fitness=@one, youtube.com/@two", "--channels", path]).unwrap();
         let (fitness, food) = (Some("Fitness"), Some("Food"));
         let named = [("@one", fitness), ("@two", fitness), ("@three", food), ("@four", None)];
-        assert_eq!(channels(&asked), named);
-        let asked = request(&["--category", &format!("Fitness={path}")]).unwrap();
-        assert_eq!(channels(&asked), [("@three", fitness), ("@four", fitness)], "what is said wins");
-        assert_eq!((asked.source, asked.videos_per_channel), (Source::Api, 40));
+        assert_eq!(channels(&request), named);
+        let request = request(&["--category", &format!("Fitness={path}")]).unwrap();
+        assert_eq!(
+            channels(&request),
+            [("@three", fitness), ("@four", fitness)],
+            "--category overrides the file"
+        );
+        assert_eq!((request.source, request.videos_per_channel), (Source::Api, 40));
     }
 
     #[test]
-    fn videos_are_a_list() {
-        let asked = request(&["--videos", "dQw4w9WgXcQ,https://youtu.be/BD-LB23rRBE"]).unwrap();
-        assert_eq!((asked.source, asked.videos.len()), (Source::List, 2));
+    fn videos_select_the_list_source() {
+        let request = request(&["--videos", "dQw4w9WgXcQ,https://youtu.be/BD-LB23rRBE"]).unwrap();
+        assert_eq!((request.source, request.videos.len()), (Source::List, 2));
     }
 
     #[test]
-    fn a_preset_gives_way_to_what_is_said() {
+    fn flags_override_a_preset() {
         let preset = ["--channels", "@one", "--preset", "sub-watch-2020"];
-        let asked = request(&preset).unwrap();
-        assert_eq!((asked.order, asked.videos_per_channel), (Order::Popular, 40));
-        let asked = request(&[&preset[..], &["--videos-per-channel", "5"]].concat()).unwrap();
-        assert_eq!((asked.order, asked.videos_per_channel), (Order::Popular, 5));
+        let request = request(&preset).unwrap();
+        assert_eq!((request.order, request.videos_per_channel), (Order::Popular, 40));
+        let request = request(&[&preset[..], &["--videos-per-channel", "5"]].concat()).unwrap();
+        assert_eq!((request.order, request.videos_per_channel), (Order::Popular, 5));
     }
 
     #[test]
-    fn a_category_without_channels_is_ranked() {
+    fn category_without_channels_is_read_from_the_ranking() {
         let ranked = |arguments: &[&str]| draft(&[&RANKING[..], arguments].concat()).unwrap();
         let both = ranked(&["--category", "games", "--category", "Fitness=@one", "--top", "5"]);
-        let address: Address = RANKING[1].parse().unwrap();
+        let address: UrlTemplate = RANKING[1].parse().unwrap();
         let rankings = |names: &[&str], top| {
             let names = names.iter().map(|name| (*name).to_owned()).collect();
             Some(Rankings::new(address.clone(), names, top, true).unwrap())
         };
         assert_eq!(both.rankings, rankings(&["games"], Some(5)));
         assert_eq!(channels(&both.request), [("@one", Some("Fitness"))]);
-        assert!(!both.request.page_reading, "workers are let read no pages for the sake of a ranking");
+        assert!(!both.request.read_pages, "a ranking does not let workers read pages");
         let pages = ranked(&["--category", "games", "--source", "page"]);
-        assert!(pages.request.page_reading);
+        assert!(pages.request.read_pages);
 
         let preset = ranked(&["--preset", "sub-watch-2020"]);
         assert_eq!(preset.rankings, rankings(&["먹방", "여행", "게임", "정치", "뷰티"], Some(20)));
@@ -273,30 +272,36 @@ mod tests {
     }
 
     #[test]
-    fn a_channel_that_is_named_keeps_its_category() {
+    fn named_channel_keeps_its_category_over_that_of_a_ranking() {
         let draft = draft(&[&RANKING[..], &["--category", "games", "--category", "Fitness=@one"]].concat());
-        let ranked = |rank, channel| Ranked::new("games", rank, channel);
+        let ranked = |rank, channel| RankedChannel::new("games", rank, channel);
         let request = draft.unwrap().complete(vec![ranked(1, "@two"), ranked(2, "@one")]);
         assert_eq!(channels(&request), [("@one", Some("Fitness")), ("@two", Some("games"))]);
     }
 
     #[test]
-    fn what_names_nothing_says_so() {
-        let check = |arguments: &[&str], want: &str| {
+    fn invalid_arguments_are_explained() {
+        let check = |arguments: &[&str], expected: &str| {
             let error = request(arguments).unwrap_err();
-            assert!(error.contains(want), "{error}");
+            assert!(error.contains(expected), "{error}");
         };
-        check(&["--category", "@one"], "NAME=CHANNEL,CHANNEL, or a page that ranks them with --ranking");
-        check(&["--category", "games="], "give it as NAME=CHANNEL,CHANNEL");
+        check(
+            &["--category", "@one"],
+            "has no channels: name them as NAME=CHANNEL,…, or give a ranking with --ranking",
+        );
+        check(&["--category", "games="], "must be NAME=CHANNEL,…");
         check(&["--category", "games", "--top", "5"], "--ranking <URL>");
         check(&["--preset", "sub-watch-2020"], "먹방, 여행, 게임, 정치, 뷰티");
-        check(&["--preset", "sub-watch-2020"], "the page of 2020 is gone: name one with --ranking");
-        check(&RANKING, "name one with --category NAME");
+        check(
+            &["--preset", "sub-watch-2020"],
+            "the one of 2020 no longer exists: give another with --ranking",
+        );
+        check(&RANKING, "add --category NAME");
         check(&[&RANKING[..], &["--category", "games", "--top", "0"]].concat(), "1..=1000");
         check(&[&RANKING[..2], &["--category", "games"]].concat(), "say --read-pages");
         check(&[&RANKING[..], &["--videos", "dQw4w9WgXcQ"]].concat(), "takes videos");
-        check(&["--channels", "/no/such/file"], "and no file");
-        check(&["--channels", "dQw4w9WgXcQ"], "name it with --videos");
+        check(&["--channels", "/no/such/file"], "and not a file");
+        check(&["--channels", "dQw4w9WgXcQ"], "is a video; use --videos");
         check(&["--videos", "@one"], "a channel where a video is wanted");
     }
 }

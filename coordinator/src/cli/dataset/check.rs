@@ -1,7 +1,6 @@
-//! `subwatch dataset check`: what a dataset holds, and pictures of it.
+//! `subwatch dataset check`: a report of a dataset, and plots of it.
 //!
-//! Owns where pictures are written: nowhere unless a folder is named. Does not own what is looked at (see
-//! [`dataset::check`]).
+//! [`dataset::check`] does the inspection; this module writes the plots.
 
 use std::{
     path::{Path, PathBuf},
@@ -28,33 +27,33 @@ use crate::cli::{
 
 #[derive(Args)]
 pub(in crate::cli) struct CheckArguments {
-    /// A folder of this machine, or an s3:// URL.
+    /// Dataset: a folder on this machine or an s3:// URL.
     dataset: String,
-    /// What a run would predict: views-per-subscriber, views or subscribers.
+    /// Target to report labels for: views-per-subscriber, views or subscribers.
     #[arg(long, default_value_t = Target::ViewsPerSubscriber)]
     target: Target,
-    /// Look at the rows alone, and not into every image.
+    /// Check only the rows, without reading images.
     #[arg(long)]
     rows_only: bool,
-    /// Folder to write pictures to, made where it is not there: labels.png, how labels are distributed, and
-    /// thumbnails.png, some thumbnails with their labels.
+    /// Write plots to DIR: labels.png, a histogram of the labels, and thumbnails.png, random thumbnails with their
+    /// labels.
     #[arg(long, value_name = "DIR")]
-    pictures: Option<PathBuf>,
-    /// Thumbnails in that picture.
-    #[arg(long, default_value_t = 25, value_parser = clap::value_parser!(u32).range(1..=500), requires = "pictures")]
+    plots: Option<PathBuf>,
+    /// Number of thumbnails in thumbnails.png, at most 500.
+    #[arg(long, value_name = "N", default_value_t = 25, requires = "plots")]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=500))]
     thumbnails: u32,
-    /// The same seed draws the same thumbnails.
-    #[arg(long, default_value_t = 0, requires = "pictures")]
+    /// Random seed; the same seed selects the same thumbnails.
+    #[arg(long, default_value_t = 0, requires = "plots")]
     seed: u64,
 }
 
-/// What is printed as JSON.
 #[derive(Serialize)]
-struct PrintedCheck<'a> {
+struct CheckReport<'a> {
     #[serde(flatten)]
     inspection: &'a Inspection,
     /// Files that were written.
-    pictures: Vec<PathBuf>,
+    plots: Vec<PathBuf>,
 }
 
 pub(super) async fn run(
@@ -62,13 +61,13 @@ pub(super) async fn run(
     max_image_bytes: u64,
     arguments: CheckArguments,
 ) -> Result<Exit, CliError> {
-    let CheckArguments { dataset, target, rows_only, pictures, thumbnails, seed } = arguments;
+    let CheckArguments { dataset, target, rows_only, plots, thumbnails, seed } = arguments;
     let files = open(&dataset)?;
     let look = Look {
         target,
         images: !rows_only,
         max_image_bytes,
-        thumbnails: if pictures.is_some() { thumbnails } else { 0 },
+        thumbnails: if plots.is_some() { thumbnails } else { 0 },
         seed,
         now: SystemTime::now(),
     };
@@ -82,40 +81,39 @@ pub(super) async fn run(
         CliError::new(exit, plain(&error.to_string()))
     })?;
     bar.finish_and_clear();
-    let pictures = match pictures {
-        Some(folder) => write_pictures(&folder, &dataset, target, &found)?,
+    let plots = match plots {
+        Some(folder) => write_plots(&folder, &dataset, target, &found)?,
         None => Vec::new(),
     };
     let inspection = &found.report;
     match format {
-        Format::Table => output::print(&text::of(inspection, !rows_only, &pictures))?,
-        Format::Json | Format::Jsonl => output::print_json(format, &PrintedCheck { inspection, pictures })?,
+        Format::Table => output::print(&text::report(inspection, !rows_only, &plots))?,
+        Format::Json | Format::Jsonl => output::print_json(format, &CheckReport { inspection, plots })?,
     }
-    let flawed = !inspection.problems.is_empty() || !inspection.duplicate_rows.is_empty();
-    Ok(if flawed { Exit::FailedItems } else { Exit::Done })
+    let has_problems = !inspection.problems.is_empty() || !inspection.duplicate_rows.is_empty();
+    Ok(if has_problems { Exit::FailedItems } else { Exit::Done })
 }
 
 fn open(dataset: &str) -> Result<Files, CliError> {
-    let usage = |what: String| CliError::new(Exit::Usage, what);
+    let usage = |message: String| CliError::new(Exit::Usage, message);
     let url = if dataset.contains("://") {
-        Url::parse(dataset).map_err(|error| usage(format!("'{dataset}' is no URL: {error}")))?
+        Url::parse(dataset).map_err(|error| usage(format!("'{dataset}' is not a valid URL: {error}")))?
     } else {
-        let missing = |error| CliError::new(Exit::NotFound, format!("there is no folder {dataset}: {error}"));
+        let missing = |error| CliError::new(Exit::NotFound, format!("cannot open folder {dataset}: {error}"));
         let folder = Path::new(dataset).canonicalize().map_err(missing)?;
-        Url::from_directory_path(&folder).map_err(|()| usage(format!("'{dataset}' makes no URL")))?
+        Url::from_directory_path(&folder).map_err(|()| usage(format!("'{dataset}' is not a valid path")))?
     };
     Files::open(&url).map_err(|error| usage(error.to_string()))
 }
 
-/// Writes the pictures and returns their paths.
-fn write_pictures(
+/// Writes the plots and returns their paths.
+fn write_plots(
     folder: &Path,
     dataset: &str,
     target: Target,
     found: &Inspected,
 ) -> Result<Vec<PathBuf>, CliError> {
-    let failed =
-        |path: &Path, error| CliError::failed(format!("{} cannot be written: {error}", path.display()));
+    let failed = |path: &Path, error| CliError::failed(format!("cannot write {}: {error}", path.display()));
     std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;
     let mut drawn = vec![("labels.png", pictures::histogram(target, &found.labels))];
     if !found.thumbnails.is_empty() {
@@ -130,9 +128,7 @@ fn write_pictures(
     if let (Ok(inner), Ok(outer)) = (folder.canonicalize(), Path::new(dataset).canonicalize())
         && inner.starts_with(outer)
     {
-        output::note(
-            "the pictures lie in the dataset itself, and are from now on images of it like any other",
-        );
+        output::note("warning: the plots are inside the dataset, which now contains them as images");
     }
     Ok(written)
 }

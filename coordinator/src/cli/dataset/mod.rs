@@ -1,4 +1,4 @@
-//! `subwatch dataset`: datasets on this machine, without the system.
+//! `subwatch dataset`: commands that run on this machine, without a coordinator.
 
 mod check;
 mod text;
@@ -14,23 +14,23 @@ use serde_json::json;
 use self::check::CheckArguments;
 use super::{
     exit::{CliError, Exit},
-    output::{self, Format},
+    output::{self, Format, counted},
 };
 
 #[derive(Subcommand)]
 pub(super) enum DatasetCommand {
-    /// Make a dataset of drawn thumbnails, whose views follow from what can be seen in them.
+    /// Generate a sample dataset of drawn thumbnails, whose views depend on what they show.
     Sample {
-        /// Folder to make; one that holds something else is left alone.
+        /// Folder to write; it must be empty or not exist.
         folder: PathBuf,
-        /// Thumbnails.
-        #[arg(long, default_value_t = 600)]
+        /// Number of thumbnails.
+        #[arg(long, value_name = "N", default_value_t = 600)]
         count: u32,
-        /// The same seed makes the same thumbnails.
+        /// Random seed; the same seed draws the same thumbnails.
         #[arg(long, default_value_t = 0)]
         seed: u64,
     },
-    /// Say what a dataset holds, what is wrong with it, and what a run would leave out.
+    /// Check a dataset: report its contents, its problems, and what a run would skip.
     Check(CheckArguments),
 }
 
@@ -47,14 +47,16 @@ pub(super) async fn run(
 
 async fn sample(format: Format, folder: PathBuf, count: u32, seed: u64) -> Result<Exit, CliError> {
     let bar = ProgressBar::with_draw_target(Some(u64::from(count)), ProgressDrawTarget::stderr());
-    let (shown, target) = (bar.clone(), folder.clone());
+    let (progress, target) = (bar.clone(), folder.clone());
     let drawing =
-        tokio::task::spawn_blocking(move || sample::generate(&target, count, seed, |_| shown.inc(1)));
+        tokio::task::spawn_blocking(move || sample::generate(&target, count, seed, |_| progress.inc(1)));
     let drawn = drawing.await.map_err(|error| CliError::failed(format!("drawing failed: {error}")))?;
     bar.finish_and_clear();
     drawn.map_err(|error| CliError::failed(error.to_string()))?;
     match format {
-        Format::Table => output::print(&format!("{count} thumbnails in {}", folder.display()))?,
+        Format::Table => {
+            output::print(&format!("wrote {} to {}", counted(count.into(), "thumbnail"), folder.display()))?
+        }
         Format::Json | Format::Jsonl => {
             output::print_json(format, &json!({"dataset": folder, "items": count, "seed": seed}))?;
         }

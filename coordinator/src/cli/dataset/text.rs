@@ -1,25 +1,23 @@
-//! The report of `subwatch dataset check`, for people.
-//!
-//! Owns its order and what is left to `-o json`. A section stands there only when there is something to say.
+//! The text report of `subwatch dataset check`. Empty sections are omitted; `-o json` prints all of it.
 
 use std::path::PathBuf;
 
 use dataset::check::{Inspection, Occurrences, Warning};
 
-use crate::cli::output::{digits, number, plain, table};
+use crate::cli::output::{counted, digits, number, plain, table};
 
-/// Problems, duplicate rows and categories that are listed.
+/// Most problems, duplicate rows and categories listed.
 const LISTED: usize = 20;
-/// Groups of images, and files, that are listed.
+/// Most groups of duplicate images, and files without a row, listed.
 const GROUPS: usize = 5;
-/// Examples of a suspicion, members of a group, sizes.
+/// Most examples of a warning, images of a group, and image sizes listed.
 const EXAMPLES: usize = 3;
-/// Width of the longest bar of the histogram.
-const BAR: u64 = 40;
+/// Width of the longest bar of the histogram, in characters.
+const BAR_WIDTH: u64 = 40;
 
-pub(super) fn of(found: &Inspection, images: bool, pictures: &[PathBuf]) -> String {
+pub(super) fn report(found: &Inspection, images: bool, plots: &[PathBuf]) -> String {
     let mut lines = overview(found, images);
-    lines.extend(repeated(found));
+    lines.extend(duplicate_images(found));
     lines.extend(skipped(found));
     lines.extend(unusable(found));
     lines.extend(warnings(&found.warnings));
@@ -27,22 +25,22 @@ pub(super) fn of(found: &Inspection, images: bool, pictures: &[PathBuf]) -> Stri
         lines.push(categories(found));
     }
     if found.labels.items > 0 {
-        lines.push(format!("labels      {} of {}", found.labels.items, found.labels.target));
+        lines.push(format!("labels      {}, {}", found.labels.items, found.labels.target));
         lines.push(quantiles(found));
         lines.push(histogram(found));
     }
-    for path in pictures {
-        lines.push(format!("picture     {}", plain(&path.display().to_string())));
+    for path in plots {
+        lines.push(format!("plot        {}", plain(&path.display().to_string())));
     }
     lines.join("\n")
 }
 
 fn overview(found: &Inspection, images: bool) -> Vec<String> {
-    let rows = if found.rows > 0 { found.rows.to_string() } else { "no metadata".to_owned() };
+    let rows = if found.rows > 0 { found.rows.to_string() } else { "none".to_owned() };
     let mut lines = vec![format!("rows        {rows}")];
-    lines.push(format!("items       {} of {} channels", found.items, found.channels));
+    lines.push(format!("items       {} from {}", found.items, counted(found.channels, "channel")));
     if images {
-        lines.push(format!("images      {} readable{}", found.images, counts("; ", &found.sizes)));
+        lines.push(format!("images      {} decoded{}", found.images, counts("; ", &found.sizes)));
     }
     if !found.variants.is_empty() {
         lines.push(format!("variants    {}", counts("", &found.variants)));
@@ -53,35 +51,41 @@ fn overview(found: &Inspection, images: bool) -> Vec<String> {
     let approximate = found.approximate;
     if approximate.views + approximate.subscribers > 0 {
         lines.push(format!(
-            "approximate views of {} rows, subscribers of {}",
-            approximate.views, approximate.subscribers
+            "approximate views in {}, subscribers in {}",
+            counted(approximate.views, "row"),
+            counted(approximate.subscribers, "row")
         ));
     }
     if !found.files_without_row.is_empty() {
         lines.push(format!(
-            "no row      {} images that no row names: {}",
-            found.files_without_row.len(),
-            some(&found.files_without_row, found.files_without_row.len(), GROUPS)
+            "no row      {}: {}",
+            counted(found.files_without_row.len() as u64, "image"),
+            first_names(&found.files_without_row, found.files_without_row.len(), GROUPS)
         ));
     }
     lines
 }
 
-fn repeated(found: &Inspection) -> Vec<String> {
+fn duplicate_images(found: &Inspection) -> Vec<String> {
     let mut lines = Vec::new();
     if found.repeated_images > 0 {
-        lines.push(format!("repeated    {} with the bytes of another image", found.repeated_images));
+        lines.push(format!(
+            "identical   {} to another, byte for byte",
+            counted(found.repeated_images, "image")
+        ));
         let groups = found.equal_images.iter().take(GROUPS);
-        lines.extend(groups.map(|group| format!("  {}", some(group, group.len(), EXAMPLES))));
+        lines.extend(groups.map(|group| format!("  {}", first_names(group, group.len(), EXAMPLES))));
         lines.extend(further(found.equal_images.len(), GROUPS));
     }
     if found.near_repeats > 0 {
         lines.push(format!(
-            "alike       {} with the looks of another image: saved again, resized or slightly cropped",
-            found.near_repeats
+            "similar     {} to another: re-encoded, resized or slightly cropped",
+            counted(found.near_repeats, "image")
         ));
         let groups = found.near_images.iter().take(GROUPS);
-        lines.extend(groups.map(|group| format!("  {}", some(&group.items, group.items.len(), EXAMPLES))));
+        lines.extend(
+            groups.map(|group| format!("  {}", first_names(&group.items, group.items.len(), EXAMPLES))),
+        );
         lines.extend(further(found.near_images.len(), GROUPS));
     }
     lines
@@ -89,7 +93,7 @@ fn repeated(found: &Inspection) -> Vec<String> {
 
 fn skipped(found: &Inspection) -> Vec<String> {
     let mut lines =
-        vec![format!("left out    {} by a run for {}", total(&found.skipped), found.labels.target)];
+        vec![format!("skipped     {} by a run for {}", total(&found.skipped), found.labels.target)];
     lines.extend(found.skipped.iter().map(|count| format!("  {:>6}  {}", count.items, plain(&count.what))));
     lines
 }
@@ -99,12 +103,17 @@ fn unusable(found: &Inspection) -> Vec<String> {
     if !found.problems.is_empty() {
         lines.push(format!("problems    {}", found.problems.len()));
         let problems = found.problems.iter().take(LISTED);
-        lines.extend(problems.map(|at| format!("  {}: {}", plain(&at.item), plain(&at.reason))));
+        lines.extend(
+            problems.map(|problem| format!("  {}: {}", plain(&problem.item), plain(&problem.reason))),
+        );
         lines.extend(further(found.problems.len(), LISTED));
     }
     if !found.duplicate_rows.is_empty() {
         let rows = found.duplicate_rows.len();
-        lines.push(format!("duplicates  {rows} rows: the dataset is refused until each stands once"));
+        lines.push(format!(
+            "duplicates  {}; a run refuses the dataset",
+            counted(rows as u64, "duplicate row")
+        ));
         lines.extend(found.duplicate_rows.iter().take(LISTED).map(|row| format!("  {}", plain(row))));
         lines.extend(further(rows, LISTED));
     }
@@ -114,22 +123,23 @@ fn unusable(found: &Inspection) -> Vec<String> {
 fn warnings(warnings: &[Warning]) -> Vec<String> {
     let mut lines = Vec::new();
     if !warnings.is_empty() {
-        lines.push("looks odd   and is taken as it is, where the target has a label".to_owned());
+        lines.push("warnings    suspicious, but kept".to_owned());
     }
-    for suspicion in warnings {
-        lines.push(format!("  {:>6}  {}", suspicion.found, suspicion.means));
-        if suspicion.examples.iter().all(|example| example.value.is_empty()) {
-            let items: Vec<String> = suspicion.examples.iter().map(|example| example.item.clone()).collect();
-            lines.push(format!("          {}", some(&items, suspicion.found as usize, EXAMPLES)));
+    for warning in warnings {
+        lines.push(format!("  {:>6}  {}", warning.found, warning.means));
+        if warning.examples.iter().all(|example| example.value.is_empty()) {
+            let items: Vec<String> = warning.examples.iter().map(|example| example.item.clone()).collect();
+            lines.push(format!("          {}", first_names(&items, warning.found as usize, EXAMPLES)));
             continue;
         }
-        let examples = suspicion.examples.iter().take(EXAMPLES);
-        lines.extend(examples.map(|at| {
-            let value = if at.value.is_empty() { String::new() } else { format!(": {}", plain(&at.value)) };
-            format!("          {}{value}", plain(&at.item))
+        let examples = warning.examples.iter().take(EXAMPLES);
+        lines.extend(examples.map(|example| {
+            let value = plain(&example.value);
+            let value = if value.is_empty() { value } else { format!(": {value}") };
+            format!("          {}{value}", plain(&example.item))
         }));
-        if suspicion.found as usize > EXAMPLES {
-            lines.push(format!("          … and {} more", suspicion.found as usize - EXAMPLES));
+        if warning.found as usize > EXAMPLES {
+            lines.push(format!("          … and {} more", warning.found as usize - EXAMPLES));
         }
     }
     lines
@@ -151,25 +161,25 @@ fn total(counts: &[Occurrences]) -> u64 {
     counts.iter().map(|count| count.items).sum()
 }
 
-/// The most frequent of some counts, behind `before` if there are any.
-fn counts(before: &str, counts: &[Occurrences]) -> String {
+/// The most frequent of some counts, with a prefix if there are any.
+fn counts(prefix: &str, counts: &[Occurrences]) -> String {
     let of = |count: &Occurrences| format!("{} of {}", count.items, plain(&count.what));
     let mut shown: Vec<String> = counts.iter().take(EXAMPLES).map(of).collect();
     if counts.len() > EXAMPLES {
         shown.push(format!("{} of others", total(&counts[EXAMPLES..])));
     }
-    if shown.is_empty() { String::new() } else { format!("{before}{}", shown.join(", ")) }
+    if shown.is_empty() { String::new() } else { format!("{prefix}{}", shown.join(", ")) }
 }
 
-/// The first of some names, of `all` there are.
-fn some(names: &[String], all: usize, most: usize) -> String {
-    let shown = names.iter().take(most).map(|name| plain(name)).collect::<Vec<_>>().join(", ");
-    if all > most { format!("{shown} and {} more", all - most) } else { shown }
+/// The first `limit` of `total` names.
+fn first_names(names: &[String], total: usize, limit: usize) -> String {
+    let shown = names.iter().take(limit).map(|name| plain(name)).collect::<Vec<_>>().join(", ");
+    if total > limit { format!("{shown} and {} more", total - limit) } else { shown }
 }
 
-/// The line that stands for what is not listed.
-fn further(all: usize, listed: usize) -> Option<String> {
-    (all > listed).then(|| format!("  … and {} more: use -o json", all - listed))
+/// The line that counts what is not listed.
+fn further(total: usize, listed: usize) -> Option<String> {
+    (total > listed).then(|| format!("  … and {} more: use -o json", total - listed))
 }
 
 fn quantiles(found: &Inspection) -> String {
@@ -183,7 +193,7 @@ fn quantiles(found: &Inspection) -> String {
 fn histogram(found: &Inspection) -> String {
     let most = found.labels.histogram.iter().map(|(_, items)| *items).max().unwrap_or(1).max(1);
     let line = |(edge, items): &(f64, u64)| {
-        let bar = "█".repeat((items * BAR).div_ceil(most) as usize);
+        let bar = "█".repeat((items * BAR_WIDTH).div_ceil(most) as usize);
         format!("{:>12} │{bar} {items}", digits(*edge))
     };
     found.labels.histogram.iter().map(line).collect::<Vec<_>>().join("\n")

@@ -1,13 +1,11 @@
 //! `subwatch embed`.
-//!
-//! Owns arguments and request. Does not own waiting (`follow`).
 
 pub(super) mod report;
 
 use clap::Args;
 
 use super::{
-    arguments::{Deadline, Submitting, Waiting, dataset_argument},
+    arguments::{DeadlineArguments, IdempotencyArguments, WaitArguments, dataset_argument},
     client::Client,
     exit::{CliError, Exit},
     follow::follow,
@@ -17,14 +15,14 @@ use crate::api::SubmissionRequest;
 
 #[derive(Args)]
 pub(super) struct EmbedArguments {
-    /// A folder with images, and metadata.jsonl where there are rows; as the coordinator sees it.
+    /// Dataset folder or s3:// URL, as the coordinator sees it.
     dataset: String,
     #[command(flatten)]
-    submitting: Submitting,
+    idempotency: IdempotencyArguments,
     #[command(flatten)]
-    deadline: Deadline,
+    deadline: DeadlineArguments,
     #[command(flatten)]
-    waiting: Waiting,
+    wait: WaitArguments,
 }
 
 pub(super) async fn run(
@@ -37,8 +35,8 @@ pub(super) async fn run(
         images: Vec::new(),
         deadline_seconds: arguments.deadline.deadline,
     };
-    let view = client.submit(&request, arguments.submitting.idempotency_key.as_deref()).await?;
-    let Some(view) = follow(client, format, view, &arguments.waiting).await? else { return Ok(Exit::Done) };
+    let view = client.submit(&request, arguments.idempotency.idempotency_key.as_deref()).await?;
+    let Some(view) = follow(client, format, view, &arguments.wait).await? else { return Ok(Exit::Done) };
     let exit = view.state.into();
     report::print(client, format, view).await?;
     Ok(exit)

@@ -1,4 +1,4 @@
-//! What became of a submission whose items are images.
+//! Report of an embed or predict submission.
 
 use common::{
     ids::SubmissionId,
@@ -17,10 +17,9 @@ use crate::{
     },
 };
 
-/// Failures that a table lists.
+/// Most failures in the text.
 const LISTED: usize = 10;
 
-/// What `embed` prints as JSON.
 #[derive(Serialize)]
 struct EmbedReport {
     submission: SubmissionId,
@@ -32,7 +31,7 @@ struct EmbedReport {
     cached: u64,
     elapsed_seconds: f64,
     items_per_second: f64,
-    /// Always empty here: there may be any number of them, so they are printed as they come.
+    /// Placeholder: failures are streamed, since there may be millions.
     failures: [ReportedFailure; 0],
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -44,7 +43,7 @@ struct ReportedFailure {
     reason: String,
 }
 
-/// Prints what became of a submission, with its failures.
+/// Prints a submission with its failures.
 pub(in crate::cli) async fn print(
     client: &Client,
     format: Format,
@@ -65,25 +64,24 @@ pub(in crate::cli) async fn print(
         }
         return output::print(&table(&view, &first));
     }
-    let mut printed = JsonArrayField::new(format, &json(view), "failures");
-    output::print_bytes(printed.before.as_bytes())?;
+    let mut json = JsonArrayField::new(format, &json(view), "failures");
+    output::print_bytes(json.before.as_bytes())?;
     while let Some(page) = next_page().await? {
-        let text: String = page.iter().map(|failure| printed.array.element(failure)).collect();
+        let text: String = page.iter().map(|failure| json.array.element(failure)).collect();
         output::print_bytes(text.as_bytes())?;
     }
-    output::print(&printed.end())
+    output::print(&json.end())
 }
 
-/// Returns the failures of a submission, page by page.
 fn failures(
     client: &Client,
     id: SubmissionId,
 ) -> Pages<impl AsyncFnMut(Option<String>) -> Result<Page<ReportedFailure>, CliError>> {
     Pages::new(async move |cursor: Option<String>| {
         let page = client.results(id, cursor.as_deref(), true).await?;
-        let reported =
+        let failure =
             |item: ItemView| ReportedFailure { reason: item.error.unwrap_or_default(), item: item.item };
-        Ok(Page { items: page.items.into_iter().map(reported).collect(), next: page.next })
+        Ok(Page { items: page.items.into_iter().map(failure).collect(), next: page.next })
     })
 }
 
@@ -104,18 +102,11 @@ fn json(view: SubmissionView) -> EmbedReport {
 }
 
 fn table(view: &SubmissionView, failures: &[ReportedFailure]) -> String {
-    let done = if view.kind == SubmissionKind::Predict { "predicted" } else { "embedded" };
+    let verb = if view.kind == SubmissionKind::Predict { "predicted" } else { "embedded" };
     let mut lines = vec![
         format!("submission  {}, {}", view.submission, view.state),
-        format!(
-            "images      {} of {} {done}, {} of them from the cache",
-            view.succeeded, view.items, view.cached
-        ),
-        format!(
-            "time        {:.1} s, {} images a second",
-            view.elapsed_seconds,
-            digits(view.items_per_second)
-        ),
+        format!("images      {} of {} {verb}, {} from the cache", view.succeeded, view.items, view.cached),
+        format!("time        {:.1} s, {} images/s", view.elapsed_seconds, digits(view.items_per_second)),
     ];
     if view.failed > 0 {
         lines.push(format!("failed      {}", view.failed));
@@ -137,7 +128,7 @@ mod tests {
     fn example() -> (SubmissionView, Vec<ReportedFailure>) {
         let failure = |n: u32| ReportedFailure {
             item: format!("{n}.jpg"),
-            reason: "empty: the file has no bytes".to_owned(),
+            reason: "empty: the file has 0 bytes".to_owned(),
         };
         let view = SubmissionView {
             submission: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
@@ -165,7 +156,7 @@ mod tests {
     }
 
     #[test]
-    fn the_report_keeps_its_json_shape() {
+    fn report_keeps_its_json_shape() {
         insta::assert_snapshot!(printed(Format::Json), @r#"
         {
           "submission": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -180,11 +171,11 @@ mod tests {
           "failures": [
             {
               "item": "1.jpg",
-              "reason": "empty: the file has no bytes"
+              "reason": "empty: the file has 0 bytes"
             },
             {
               "item": "2.jpg",
-              "reason": "empty: the file has no bytes"
+              "reason": "empty: the file has 0 bytes"
             }
           ]
         }
@@ -192,22 +183,22 @@ mod tests {
     }
 
     #[test]
-    fn the_report_on_one_line_says_the_same() {
+    fn json_lines_report_equals_the_json_report() {
         let value = |format| serde_json::from_str::<serde_json::Value>(&printed(format)).unwrap();
         assert_eq!(value(Format::Jsonl), value(Format::Json));
         assert_eq!(printed(Format::Jsonl).lines().count(), 1);
     }
 
     #[test]
-    fn the_report_reads_well() {
+    fn report_names_failures_and_cached_images() {
         let (view, failures) = example();
         insta::assert_snapshot!(table(&view, &failures), @r"
         submission  01890a5d-ac96-774b-bcce-b302099a8057, completed with errors
-        images      3198 of 3200 embedded, 64 of them from the cache
-        time        40.0 s, 80.00 images a second
+        images      3198 of 3200 embedded, 64 from the cache
+        time        40.0 s, 80.00 images/s
         failed      2
-          1.jpg: empty: the file has no bytes
-          2.jpg: empty: the file has no bytes
+          1.jpg: empty: the file has 0 bytes
+          2.jpg: empty: the file has 0 bytes
         ");
     }
 }

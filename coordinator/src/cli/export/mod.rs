@@ -1,7 +1,7 @@
 //! `subwatch export`: embeddings, splits, predictions and weights for other programs.
 //!
-//! Owns the forms: JSON lines, NumPy's `.npy`, safetensors. A file appears whole or not at all; standard
-//! output is written page by page.
+//! Owns the formats: JSON Lines, NumPy's `.npy`, safetensors. Files appear complete or not at all; standard output
+//! is written page by page.
 
 mod sink;
 
@@ -29,51 +29,50 @@ use crate::api::{EmbeddingView, HeadView, Page, SubmissionRequest, SubmissionVie
 
 #[derive(Subcommand)]
 pub(super) enum ExportCommand {
-    /// Write the embeddings of a dataset, computing those that are missing.
+    /// Export the embeddings of a dataset, computing missing ones.
     ///
-    /// One JSON object a line, {item, sha256, embedding}; or, where --out ends with .npy, a matrix of f16 in
-    /// NumPy's format, with the items' names beside it in a file that ends with .items.jsonl.
+    /// Writes one JSON object per line, {item, sha256, embedding}. If --out ends with .npy, writes an f16 matrix in
+    /// NumPy's format, and {item, sha256} of its rows to a file that ends with .items.jsonl.
     Embeddings {
-        /// A dataset, as the coordinator sees it.
+        /// Dataset folder or s3:// URL, as the coordinator sees it.
         dataset: String,
-        /// Space of the embeddings; the one that workers use where none is named.
+        /// Embedding space [default: that of the workers].
         #[arg(long)]
         space: Option<String>,
         #[command(flatten)]
-        out: Out,
+        out: OutArguments,
     },
-    /// Write which side of the split each sample of a run is on: {item, split, sha256, label} a line.
+    /// Export the split of a run: one {item, split, sha256, label} per line.
     Split {
-        /// A run's id, `latest` or `best`.
+        /// Run ID, `latest` or `best`.
         run: String,
         #[command(flatten)]
-        out: Out,
+        out: OutArguments,
     },
-    /// Write predictions: a run's on its test split, {item, prediction, label, target} a line, or those of a
-    /// predict submission.
+    /// Export predictions: those of a run on its test split, one {item, prediction, label, target} per line, or those
+    /// of a predict submission.
     Predictions {
-        /// A run's id, `latest` or `best`; or a predict submission's id.
+        /// Run ID, `latest`, `best`, or ID of a predict submission.
         id: String,
         #[command(flatten)]
-        out: Out,
+        out: OutArguments,
     },
-    /// Write a run's head as safetensors: `fc.weight` [1, 512] and `fc.bias` [1], f32.
+    /// Export the head of a run as safetensors: `fc.weight` [1, 512] and `fc.bias` [1], f32.
     ///
-    /// `fc.weight · embedding + fc.bias` is the target in transformed units: the standardisation of features
-    /// and target is folded in.
+    /// `fc.weight · embedding + fc.bias` is the target in transformed units; the standardisation of features and
+    /// target is folded into the weights.
     Weights {
-        /// A run's id, `latest` or `best`.
+        /// Run ID, `latest` or `best`.
         run: String,
-        /// File to write, or an s3:// URL.
+        /// File or s3:// URL to write.
         #[arg(long)]
         out: String,
     },
 }
 
-/// Where an export goes.
 #[derive(Args)]
-pub(super) struct Out {
-    /// File to write, or an s3:// URL; standard output where nothing is said.
+pub(super) struct OutArguments {
+    /// File or s3:// URL to write [default: standard output].
     #[arg(long)]
     out: Option<String>,
 }
@@ -95,7 +94,7 @@ pub(super) async fn run(client: &Client, format: Format, command: ExportCommand)
     }
 }
 
-/// Writes the entries of all pages, one a line, or as one array where `-o json` is asked for.
+/// Writes the entries of all pages, one per line, or as one array with `-o json`.
 async fn lines<T: Serialize>(
     out: Option<&str>,
     format: Format,
@@ -103,7 +102,7 @@ async fn lines<T: Serialize>(
 ) -> Result<Exit, CliError> {
     let mut sink = Sink::open(out)?;
     let mut array = JsonArray::new(format, 0);
-    let mut written = 0;
+    let mut count = 0;
     let mut pages = Pages::new(page);
     while let Some(items) = pages.next().await? {
         if format == Format::Json {
@@ -111,20 +110,19 @@ async fn lines<T: Serialize>(
         } else {
             items.iter().try_for_each(|item| sink.write_line(item))?;
         }
-        written += items.len();
+        count += items.len();
     }
     if format == Format::Json {
         sink.write(format!("{}\n", array.end()).as_bytes())?;
     }
     sink.finish().await?;
-    note_written(written, out);
+    note_written(count, "entries", out);
     Ok(Exit::Done)
 }
 
-/// Says what a file holds now; who reads standard output sees it.
-fn note_written(lines: usize, out: Option<&str>) {
+fn note_written(count: usize, unit: &str, out: Option<&str>) {
     if let Some(out) = out.filter(|out| *out != "-") {
-        output::note(&format!("{lines} entries in {}", plain(out)));
+        output::note(&format!("wrote {count} {unit} to {}", plain(out)));
     }
 }
 
@@ -185,10 +183,10 @@ async fn embeddings(
         names.finish().await?;
     }
     sink.finish().await?;
-    note_written(rows, out);
+    note_written(rows, "embeddings", out);
     if view.failed > 0 {
         output::note(&format!(
-            "{} of {} images have no embedding; see `subwatch status {submitted}`",
+            "no embedding for {} of {} images; see `subwatch status {submitted}`",
             view.failed, view.items
         ));
         return Ok(Exit::FailedItems);
@@ -199,7 +197,7 @@ async fn embeddings(
 fn row(line: &EmbeddingView) -> Result<Vec<u8>, CliError> {
     if line.embedding.len() != DIMENSIONS {
         return Err(CliError::failed(format!(
-            "the embedding of '{}' has {} numbers, not {DIMENSIONS}",
+            "the embedding of '{}' has {} dimensions, expected {DIMENSIONS}",
             plain(&line.item),
             line.embedding.len()
         )));
@@ -207,8 +205,8 @@ fn row(line: &EmbeddingView) -> Result<Vec<u8>, CliError> {
     Ok(Embedding::from_f32(&line.embedding).to_bytes())
 }
 
-/// The header of NumPy's format 1.0 for `rows` × 512 little-endian f16, always 128 bytes long
-/// (numpy.lib.format).
+/// Returns the header of NumPy's format 1.0 (numpy.lib.format) for `rows` × 512 little-endian f16. It has 128 bytes
+/// for any number of rows, so it can be replaced when all rows are written.
 fn npy_header(rows: usize) -> Vec<u8> {
     const BYTES: usize = 128;
     let shape = format!("{{'descr': '<f2', 'fortran_order': False, 'shape': ({rows}, {DIMENSIONS}), }}");
@@ -222,7 +220,7 @@ async fn weights(head: &HeadView, out: &str) -> Result<Exit, CliError> {
     let mut sink = Sink::open(Some(out))?;
     sink.write(&safetensors(head).map_err(|error| CliError::failed(error.to_string()))?)?;
     sink.finish().await?;
-    output::note(&format!("run {}: sha256 {} of weight and bias, in {out}", head.run, head.weights_sha256));
+    output::note(&format!("wrote the weights of run {} to {out}, sha256 {}", head.run, head.weights_sha256));
     Ok(Exit::Done)
 }
 
@@ -253,7 +251,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn npy_headers_have_one_length_and_an_end() {
+    fn npy_header_has_the_same_length_for_any_number_of_rows() {
         for rows in [0, 7, 123_456_789] {
             let header = npy_header(rows);
             assert_eq!((header.len(), header.last()), (128, Some(&b'\n')));

@@ -1,4 +1,4 @@
-//! Where an export goes: standard output, a file, or an object store.
+//! The destination of an export: standard output, a file, or an object store.
 
 use std::{
     io::{BufWriter, Seek, SeekFrom, Write},
@@ -15,7 +15,7 @@ use crate::cli::{
     output,
 };
 
-/// A destination. What is not standard output appears when it is finished.
+/// A destination. Files and objects appear when [`Sink::finish`] succeeds.
 pub(super) struct Sink {
     writer: Writer,
     destination: Destination,
@@ -35,15 +35,16 @@ enum Destination {
 impl Sink {
     /// Opens a destination: a path, an `s3://` URL, or standard output.
     pub(super) fn open(out: Option<&str>) -> Result<Self, CliError> {
-        let usage = |what: String| CliError::new(Exit::Usage, what);
+        let usage = |message: String| CliError::new(Exit::Usage, message);
         let Some(out) = out.filter(|out| *out != "-") else {
             return Ok(Self { writer: Writer::Stdout, destination: Destination::Stdout });
         };
         let (destination, folder) = if out.contains("://") {
-            let url = Url::parse(out).map_err(|error| usage(format!("'{out}' is no URL: {error}")))?;
+            let url =
+                Url::parse(out).map_err(|error| usage(format!("'{out}' is not a valid URL: {error}")))?;
             let name = url.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default();
             if name.is_empty() {
-                return Err(usage(format!("'{out}' names no file")));
+                return Err(usage(format!("'{out}' does not name a file")));
             }
             let folder = url.join("./").map_err(|error| usage(error.to_string()))?;
             Files::open(&folder).map_err(|error| usage(error.to_string()))?;
@@ -54,9 +55,8 @@ impl Sink {
             let folder = parent.unwrap_or(Path::new(".")).to_path_buf();
             (Destination::File(path), folder)
         };
-        let file = NamedTempFile::new_in(&folder).map_err(|error| {
-            CliError::failed(format!("{} cannot be written to: {error}", folder.display()))
-        })?;
+        let file = NamedTempFile::new_in(&folder)
+            .map_err(|error| CliError::failed(format!("cannot write to {}: {error}", folder.display())))?;
         Ok(Self { writer: Writer::File(BufWriter::new(file)), destination })
     }
 
@@ -67,29 +67,26 @@ impl Sink {
         }
     }
 
-    /// Writes one JSON value and a line's end.
+    /// Writes one JSON value and a newline.
     pub(super) fn write_line(&mut self, value: &impl Serialize) -> Result<(), CliError> {
         let mut line = serde_json::to_vec(value).expect("a view is plain data");
         line.push(b'\n');
         self.write(&line)
     }
 
-    /// Writes over the beginning; only files have one.
+    /// Overwrites the start of the file. Not possible for standard output.
     pub(super) fn write_start(&mut self, bytes: &[u8]) -> Result<(), CliError> {
-        let Writer::File(file) = &mut self.writer else {
-            unreachable!("standard output has no beginning to go back to")
-        };
+        let Writer::File(file) = &mut self.writer else { unreachable!("standard output cannot be rewound") };
         file.seek(SeekFrom::Start(0)).and_then(|_| file.write_all(bytes)).map_err(|error| failed(&error))
     }
 
-    /// Makes what was written appear.
     pub(super) async fn finish(self) -> Result<(), CliError> {
         let Writer::File(file) = self.writer else { return Ok(()) };
         let file = file.into_inner().map_err(|error| failed(error.error()))?;
         match self.destination {
             Destination::Stdout => Ok(()),
             Destination::File(path) => {
-                // A temporary file is its maker's alone; an export is read by others.
+                // Temporary files are readable only by their owner; exports are meant for others, too.
                 let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
                 file.as_file().set_permissions(readable).map_err(|error| failed(&error))?;
                 file.persist(&path).map(drop).map_err(|error| failed(&error.error))
@@ -104,5 +101,5 @@ impl Sink {
 }
 
 fn failed(error: &std::io::Error) -> CliError {
-    CliError::failed(format!("the export cannot be written: {error}"))
+    CliError::failed(format!("cannot write the export: {error}"))
 }

@@ -1,7 +1,6 @@
-//! Images that commands are given: files, folders and patterns of this machine, standard input, URLs.
+//! Images as command-line arguments: files, folders and patterns of this machine, standard input, URLs.
 //!
-//! Owns what an argument means (`given`) and how its bytes reach the coordinator (`upload`). One that cannot be read
-//! fails alone.
+//! Parses the arguments and uploads the images. An image that cannot be read fails without failing the others.
 
-pub(super) mod given;
+pub(super) mod argument;
 pub(super) mod upload;

@@ -1,4 +1,4 @@
-//! How the bytes of images reach the coordinator.
+//! Uploads images to the coordinator.
 
 use std::{
     io::{self, Read, stdin},
@@ -8,7 +8,7 @@ use std::{
 use common::job::outcome::{FailureReason, ItemFailure};
 use futures::{StreamExt, stream};
 
-use super::given::ImageSource;
+use super::argument::ImageSource;
 use crate::{
     api::UploadedImage,
     cli::{
@@ -17,41 +17,34 @@ use crate::{
     },
 };
 
-/// Images sent at once.
-const UPLOADS: usize = 4;
+const CONCURRENT_UPLOADS: usize = 4;
 
-/// An image that reached the coordinator, or the item and what is wrong with it.
+/// An uploaded image, or the item's name and its error.
 pub(in crate::cli) type Upload = Result<UploadedImage, (String, String)>;
 
-/// Brings images to the coordinator, several at a time, in their order. The inner error is an image's own.
-///
-/// # Errors
-/// When the coordinator cannot be reached.
+/// Uploads images concurrently and returns the results in the order of `sources`. The outer error fails all of them,
+/// the inner one a single image.
 pub(in crate::cli) async fn upload_all(
     client: &Client,
     sources: &[ImageSource],
-    sent: impl Fn(usize),
+    on_progress: impl Fn(usize),
 ) -> Result<Vec<Upload>, CliError> {
-    let mut uploads = stream::iter(sources).map(|source| upload(client, source)).buffered(UPLOADS);
+    let mut uploads = stream::iter(sources).map(|source| upload(client, source)).buffered(CONCURRENT_UPLOADS);
     let mut uploaded = Vec::with_capacity(sources.len());
-    while let Some(one) = uploads.next().await {
-        uploaded.push(one?);
-        sent(uploaded.len());
+    while let Some(upload) = uploads.next().await {
+        uploaded.push(upload?);
+        on_progress(uploaded.len());
     }
     Ok(uploaded)
 }
 
-/// Brings one image to the coordinator.
-///
-/// # Errors
-/// When the coordinator cannot be reached.
 pub(in crate::cli) async fn upload(client: &Client, source: &ImageSource) -> Result<Upload, CliError> {
     let item = source.name();
     let limit = client.max_image_bytes;
     let stored = match source {
         ImageSource::Url(url) => match client.fetch_image(url).await {
             Ok(stored) => stored,
-            // What is wrong with the URL concerns this image alone.
+            // A bad URL fails only its image.
             Err(error) if [Exit::NotAllowed, Exit::Usage].contains(&error.exit) => {
                 return Ok(Err((item, error.message)));
             }
@@ -75,7 +68,7 @@ pub(in crate::cli) async fn upload(client: &Client, source: &ImageSource) -> Res
 async fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, ItemFailure> {
     let metadata = tokio::fs::metadata(path).await.map_err(|error| missing(&error))?;
     if !metadata.is_file() {
-        return Err(ItemFailure::new(FailureReason::Undecodable, "it is neither a file nor a folder"));
+        return Err(ItemFailure::new(FailureReason::Undecodable, "not a regular file"));
     }
     require_size(metadata.len(), limit)?;
     tokio::fs::read(path).await.map_err(|error| missing(&error))
@@ -95,9 +88,9 @@ fn missing(error: &io::Error) -> ItemFailure {
 fn require_size(bytes: u64, limit: u64) -> Result<(), ItemFailure> {
     let failure = |reason, detail: String| Err(ItemFailure::new(reason, detail));
     match bytes {
-        0 => failure(FailureReason::Empty, "there are no bytes".to_owned()),
+        0 => failure(FailureReason::Empty, "0 bytes".to_owned()),
         bytes if bytes > limit => {
-            failure(FailureReason::TooLarge, format!("over the limit of {limit} bytes"))
+            failure(FailureReason::TooLarge, format!("exceeds the limit of {limit} bytes"))
         }
         _ => Ok(()),
     }

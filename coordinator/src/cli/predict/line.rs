@@ -92,7 +92,7 @@ mod tests {
                 prediction: 1.25,
                 target: "views-per-subscriber".to_owned(),
             },
-            PredictionLine::failed("b.jpg", "empty: the file has no bytes"),
+            PredictionLine::failed("b.jpg", "empty: the file has 0 bytes"),
         ]
     }
 
@@ -103,7 +103,7 @@ mod tests {
             lines.lines().collect::<Vec<_>>(),
             [
                 r#"{"item":"a.jpg","prediction":1.25,"target":"views-per-subscriber"}"#,
-                r#"{"item":"b.jpg","error":"empty: the file has no bytes"}"#
+                r#"{"item":"b.jpg","error":"empty: the file has 0 bytes"}"#
             ]
         );
     }
@@ -111,12 +111,12 @@ mod tests {
     #[test]
     fn the_table_reads_well() {
         insta::assert_snapshot!(text(&example()), @r"
-        ──────────────────────────────────────
-         image           views per subscriber
-        ══════════════════════════════════════
-         a.jpg                          1.250
-         b.jpg   empty: the file has no bytes
-        ──────────────────────────────────────
+        ─────────────────────────────────────
+         image          views per subscriber
+        ═════════════════════════════════════
+         a.jpg                         1.250
+         b.jpg   empty: the file has 0 bytes
+        ─────────────────────────────────────
         ");
     }
 }

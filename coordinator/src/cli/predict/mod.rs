@@ -1,6 +1,6 @@
 //! `subwatch predict`.
 //!
-//! Owns arguments and the order of things: submit all, wait for all, print all in the order of the arguments.
+//! Submits all arguments, waits for all submissions, then prints all items in the order of the arguments.
 
 pub(super) mod line;
 mod print;
@@ -14,30 +14,29 @@ use self::{
     submit::{PredictPart, PredictRequest, Submitter},
 };
 use super::{
-    arguments::{Deadline, Submitting, Waiting, dataset_argument},
+    arguments::{DeadlineArguments, IdempotencyArguments, WaitArguments, dataset_argument},
     client::Client,
     exit::{CliError, Exit},
     follow::{follow, require_no_error},
-    images::given::{self, Given},
+    images::argument::{self, ImageArgument},
     output::{self, Format},
 };
 
 #[derive(Args)]
 pub(super) struct PredictArguments {
-    /// The run to predict with: an id, `latest` for the newest that succeeded, or `best` for the one with the
-    /// least test error beside its baseline.
+    /// Run to predict with: its ID, `latest` (the newest that succeeded) or `best` (the lowest test MSE ÷ baseline MSE).
     #[arg(long, default_value = "latest")]
     run: String,
-    /// Image files, patterns and folders of this machine, `-` for standard input, http(s) URLs of images,
-    /// s3:// URLs of datasets.
+    /// Image files, folders, quoted patterns, `-` for standard input, http(s):// URLs of images, or s3:// URLs of
+    /// datasets.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
     #[command(flatten)]
-    submitting: Submitting,
+    idempotency: IdempotencyArguments,
     #[command(flatten)]
-    deadline: Deadline,
+    deadline: DeadlineArguments,
     #[command(flatten)]
-    waiting: Waiting,
+    wait: WaitArguments,
 }
 
 pub(super) async fn run(
@@ -45,51 +44,51 @@ pub(super) async fn run(
     format: Format,
     arguments: PredictArguments,
 ) -> Result<Exit, CliError> {
-    let given = given::read_arguments(&arguments.paths)?;
-    // The items of several arguments need to be told apart.
-    let several = given.len() > 1;
+    let images = argument::parse_arguments(&arguments.paths)?;
+    // With several arguments, item names are prefixed with the name of their folder or dataset.
+    let several = images.len() > 1;
     let mut submitter = Submitter::new(
         client,
         PredictRequest {
             run: &arguments.run,
             deadline_seconds: arguments.deadline.deadline,
-            idempotency_key: arguments.submitting.idempotency_key.as_deref(),
+            idempotency_key: arguments.idempotency.idempotency_key.as_deref(),
         },
     );
     let mut sources = Vec::new();
-    for given in given {
-        let (name, dataset, folder) = match given {
-            Given::Image(source) => {
+    for image in images {
+        let (name, dataset, folder) = match image {
+            ImageArgument::Image(source) => {
                 sources.push(source);
                 continue;
             }
-            Given::Folder(folder) => {
+            ImageArgument::Folder(folder) => {
                 let name = folder.display().to_string();
                 (name.clone(), dataset_argument(&name), Some(folder))
             }
-            Given::Dataset(url) => (url.clone(), url, None),
+            ImageArgument::Dataset(url) => (url.clone(), url, None),
         };
-        submitter.send(&std::mem::take(&mut sources)).await?;
+        submitter.images(&std::mem::take(&mut sources)).await?;
         let prefix = if several { format!("{}/", name.trim_end_matches('/')) } else { String::new() };
         match (submitter.dataset(dataset, prefix).await, folder) {
             (Ok(()), _) => {}
-            // A folder that the coordinator cannot read is sent to it, image by image.
+            // The images of a folder that the coordinator cannot read are uploaded.
             (Err(error), Some(folder)) if [Exit::NotAllowed, Exit::NotFound].contains(&error.exit) => {
                 client.named_run(&arguments.run).await?;
-                output::note(&format!("sending the images of {name}: {}", error.message));
-                sources = given::images_below(&folder)?;
+                output::note(&format!("uploading the images of {name}: {}", error.message));
+                sources = argument::images_in(&folder)?;
             }
             (Err(error), _) => return Err(error),
         }
     }
-    submitter.send(&sources).await?;
+    submitter.images(&sources).await?;
     let mut parts = submitter.parts;
     note_run(client, &arguments.run, &parts).await?;
 
-    let detach = arguments.waiting.detach;
+    let detach = arguments.wait.detach;
     for part in &mut parts {
         let Some(view) = part.submission.take() else { continue };
-        part.submission = follow(client, format, view, &arguments.waiting).await?;
+        part.submission = follow(client, format, view, &arguments.wait).await?;
         let Some(view) = &part.submission else { continue };
         require_no_error(view)?;
         if view.state == State::Cancelled {
@@ -106,12 +105,12 @@ pub(super) async fn run(
     printer.finish()
 }
 
-/// Says which run predicts, where the user named none by its id.
+/// Prints which run is used, unless the user named it by its ID.
 async fn note_run(client: &Client, name: &str, parts: &[PredictPart]) -> Result<(), CliError> {
     let run = parts.iter().find_map(|part| part.submission.as_ref()?.run);
     if let Some(run) = run.filter(|run| run.to_string() != name) {
         let dataset = client.run(run).await?.request.dataset;
-        output::note(&format!("predicting with the {name} run, {run}, trained on {dataset}"));
+        output::note(&format!("using the {name} run, {run}, trained on {dataset}"));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! ThumbnailDownloader the arguments of `predict` to the coordinator, in as few submissions as their order allows.
+//! Submits the arguments of `predict`, in as few submissions as their order allows.
 
 use super::line::PredictionLine;
 use crate::{
@@ -7,31 +7,30 @@ use crate::{
         client::Client,
         exit::CliError,
         images::{
-            given::ImageSource,
+            argument::ImageSource,
             upload::{self, Upload},
         },
         progress::{Progress, ProgressDisplay},
     },
 };
 
-/// What became of some of the arguments: one submission at most.
+/// Consecutive arguments that share at most one submission.
 pub(super) struct PredictPart {
-    /// Nothing where no image reached the coordinator.
+    /// `None` if no image was uploaded.
     pub(super) submission: Option<SubmissionView>,
-    /// What stands before the names of its items.
+    /// Prefix of the item names.
     pub(super) prefix: String,
-    /// Images that did not reach the coordinator, with their places among those named.
+    /// Images that could not be uploaded, with their positions among the images of this part.
     pub(super) unsent: Vec<(usize, PredictionLine)>,
 }
 
-/// What all submissions of one command have in common.
+/// What all submissions of one command share.
 pub(super) struct PredictRequest<'a> {
     pub(super) run: &'a str,
     pub(super) deadline_seconds: Option<u64>,
     pub(super) idempotency_key: Option<&'a str>,
 }
 
-/// Submits arguments in their order.
 pub(super) struct Submitter<'a> {
     client: &'a Client,
     request: PredictRequest<'a>,
@@ -50,14 +49,14 @@ impl<'a> Submitter<'a> {
         Ok(())
     }
 
-    /// Brings images to the coordinator and submits them.
-    pub(super) async fn send(&mut self, sources: &[ImageSource]) -> Result<(), CliError> {
+    /// Uploads and submits images.
+    pub(super) async fn images(&mut self, sources: &[ImageSource]) -> Result<(), CliError> {
         for sources in sources.chunks(SubmissionRequest::MAX_IMAGES) {
             let (mut images, mut unsent) = (Vec::new(), Vec::new());
-            for (at, upload) in upload_all(self.client, sources).await?.into_iter().enumerate() {
+            for (position, upload) in upload_all(self.client, sources).await?.into_iter().enumerate() {
                 match upload {
                     Ok(image) => images.push(image),
-                    Err((item, error)) => unsent.push((at, PredictionLine::failed(item, error))),
+                    Err((item, error)) => unsent.push((position, PredictionLine::failed(item, error))),
                 }
             }
             let submission = if images.is_empty() { None } else { Some(self.submit(None, images).await?) };
@@ -77,7 +76,7 @@ impl<'a> Submitter<'a> {
             images,
             deadline_seconds: self.request.deadline_seconds,
         };
-        // Each submission of one command needs a key of its own.
+        // Each submission of a command needs its own key.
         let nth = self.parts.iter().filter(|part| part.submission.is_some()).count();
         let key = self.request.idempotency_key;
         let key = key.map(|key| if nth == 0 { key.to_owned() } else { format!("{key}/{nth}") });
@@ -85,18 +84,18 @@ impl<'a> Submitter<'a> {
     }
 }
 
-/// Sends images, showing how far it is.
+/// Uploads images with a progress display.
 async fn upload_all(client: &Client, sources: &[ImageSource]) -> Result<Vec<Upload>, CliError> {
-    let mut shown = ProgressDisplay::new();
-    let sent = std::cell::RefCell::new(&mut shown);
+    let mut display = ProgressDisplay::new();
+    let cell = std::cell::RefCell::new(&mut display);
     let uploads = upload::upload_all(client, sources, |count| {
-        sent.borrow_mut().show(&Progress {
+        cell.borrow_mut().show(&Progress {
             fraction: count as f64 / sources.len() as f64,
-            text: format!("{count} of {} images sent", sources.len()),
+            text: format!("{count} of {} images uploaded", sources.len()),
             ended: false,
         });
     })
     .await;
-    shown.clear();
+    display.clear();
     uploads
 }

@@ -1,6 +1,4 @@
 //! `subwatch train` and `subwatch resume`.
-//!
-//! Owns arguments and request. Does not own waiting (`follow`).
 
 pub(super) mod report;
 
@@ -12,7 +10,7 @@ use dataset::{
 };
 
 use super::{
-    arguments::{Submitting, Waiting, dataset_argument},
+    arguments::{IdempotencyArguments, WaitArguments, dataset_argument},
     client::Client,
     exit::{CliError, Exit},
     follow::follow,
@@ -22,44 +20,44 @@ use crate::api::{RunRequest, RunView};
 
 #[derive(Args)]
 pub(super) struct TrainArguments {
-    /// A folder with images and metadata.jsonl, as the coordinator sees it.
+    /// Dataset folder or s3:// URL, as the coordinator sees it; it needs metadata.
     dataset: String,
-    /// What to predict: views-per-subscriber, views or subscribers.
+    /// Target to predict: views-per-subscriber, views or subscribers.
     #[arg(long, default_value_t = Target::ViewsPerSubscriber)]
     target: Target,
-    /// How the target is transformed before training: log1p or none.
+    /// Transform of the target: log1p or none.
     #[arg(long, default_value_t = Transform::Log1p)]
     transform: Transform,
-    /// Passes over the training split.
+    /// Number of epochs.
     #[arg(long, default_value_t = 10)]
     epochs: u32,
-    /// Samples in one step, over all workers.
+    /// Samples per step, over all workers.
     #[arg(long, default_value_t = 50)]
     batch_size: u32,
-    /// Adam's learning rate.
+    /// Learning rate of Adam.
     #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
     learning_rate: f64,
-    /// Seed of the split and of the order of samples.
+    /// Seed of the split and of the sample order.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// What stays together in the 60/20/20 split: video or channel.
+    /// Keep all rows of a video, or of a channel, in one part of the 60/20/20 split: video or channel.
     #[arg(long, default_value_t = SplitBy::Video)]
     split_by: SplitBy,
-    /// Leaves of the tree that gradients are added along; part of what decides the weights' bits.
+    /// Partial gradients per step, summed along a fixed tree; at most this many workers share a step.
     #[arg(long, default_value_t = 16)]
     leaves: u32,
     #[command(flatten)]
-    submitting: Submitting,
+    idempotency: IdempotencyArguments,
     #[command(flatten)]
-    waiting: Waiting,
+    wait: WaitArguments,
 }
 
 #[derive(Args)]
 pub(super) struct ResumeArguments {
-    /// The id of a run that failed.
+    /// ID of the failed run.
     run: SubmissionId,
     #[command(flatten)]
-    waiting: Waiting,
+    wait: WaitArguments,
 }
 
 impl TrainArguments {
@@ -84,8 +82,8 @@ pub(super) async fn run(
     arguments: TrainArguments,
 ) -> Result<Exit, CliError> {
     let view =
-        client.submit_run(&arguments.request(), arguments.submitting.idempotency_key.as_deref()).await?;
-    finish(client, format, view, &arguments.waiting).await
+        client.submit_run(&arguments.request(), arguments.idempotency.idempotency_key.as_deref()).await?;
+    finish(client, format, view, &arguments.wait).await
 }
 
 pub(super) async fn resume(
@@ -94,12 +92,17 @@ pub(super) async fn resume(
     arguments: ResumeArguments,
 ) -> Result<Exit, CliError> {
     let view = client.resume_run(arguments.run).await?;
-    finish(client, format, view, &arguments.waiting).await
+    finish(client, format, view, &arguments.wait).await
 }
 
-/// Waits for a run's end, if that is wanted, and prints it.
-async fn finish(client: &Client, format: Format, view: RunView, waiting: &Waiting) -> Result<Exit, CliError> {
-    let Some(view) = follow(client, format, view, waiting).await? else { return Ok(Exit::Done) };
+/// Waits for a run, unless detached, and prints its report.
+async fn finish(
+    client: &Client,
+    format: Format,
+    view: RunView,
+    wait: &WaitArguments,
+) -> Result<Exit, CliError> {
+    let Some(view) = follow(client, format, view, wait).await? else { return Ok(Exit::Done) };
     report::print(format, &view)?;
     if view.state == State::Cancelled {
         return Err(CliError::failed(format!("run {} was cancelled", view.run)));

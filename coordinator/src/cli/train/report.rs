@@ -1,4 +1,4 @@
-//! What became of a run.
+//! Report of a training run.
 
 use common::{digest::Digest, ids::SubmissionId, store::State};
 use serde::Serialize;
@@ -11,7 +11,6 @@ use crate::{
     },
 };
 
-/// What `train` prints as JSON.
 #[derive(Serialize)]
 struct TrainReport<'a> {
     run: SubmissionId,
@@ -28,7 +27,6 @@ struct TrainReport<'a> {
     error: Option<&'a str>,
 }
 
-/// Prints a run.
 pub(in crate::cli) fn print(format: Format, view: &RunView) -> Result<(), CliError> {
     if format != Format::Table {
         return output::print_json(format, &report(view));
@@ -66,14 +64,14 @@ fn text(view: &RunView) -> String {
         ));
     }
     for skipped in &view.skipped {
-        parts.push(format!("left out  {}: {}", skipped.items, plain(&skipped.reason)));
+        parts.push(format!("skipped   {}: {}", skipped.items, plain(&skipped.reason)));
     }
     if !view.epochs.is_empty() {
         parts.push(epochs(view));
     }
     match (&view.test, view.state) {
         (Some(test), _) => parts.push(metrics(test)),
-        (None, State::Cancelled) => parts.push(format!("cancelled at: {}", plain(&view.progress))),
+        (None, State::Cancelled) => parts.push(format!("cancelled at {}", plain(&view.progress))),
         (None, _) => parts.push(format!("progress  {}", plain(&view.progress))),
     }
     if let Some(weights) = view.weights_sha256 {
@@ -86,7 +84,7 @@ fn text(view: &RunView) -> String {
 fn epochs(view: &RunView) -> String {
     let mut epochs = table(&["epoch›", "train MSE›", "valid MSE›", "seconds›", ""]);
     for epoch in &view.epochs {
-        let best = if view.best_epoch == Some(epoch.epoch) { "← best, kept" } else { "" };
+        let best = if view.best_epoch == Some(epoch.epoch) { "← best" } else { "" };
         epochs.add_row(vec![
             epoch.epoch.into(),
             number(epoch.train_mse),
@@ -99,7 +97,7 @@ fn epochs(view: &RunView) -> String {
 }
 
 fn metrics(test: &TestReport) -> String {
-    let mut metrics = table(&["test split", "this run›", "predicting the mean›", "ratio›"]);
+    let mut metrics = table(&["test split", "this run›", "baseline (mean)›", "ratio›"]);
     let mut row = |name: &str, mse: f64, baseline: f64| {
         let ratio = if baseline > 0.0 { mse / baseline } else { f64::NAN };
         metrics.add_row(vec![name.into(), number(mse), number(baseline), number(ratio)]);
@@ -148,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn the_report_keeps_its_json_shape() {
+    fn report_keeps_its_json_shape() {
         insta::assert_json_snapshot!(report(&example()), @r#"
         {
           "run": "01890a5d-ac96-774b-bcce-b302099a8057",
@@ -193,23 +191,23 @@ mod tests {
     }
 
     #[test]
-    fn the_report_reads_well() {
+    fn report_compares_the_test_error_with_the_baseline() {
         insta::assert_snapshot!(text(&example()), @r"
         run       01890a5d-ac96-774b-bcce-b302099a8057
         target    views-per-subscriber, transform log1p
         split     1920 train, 640 valid, 640 test, by video
-        left out  3: subscribers are zero
-        ────────────────────────────────────────────────────────
+        skipped   3: subscribers are zero
+        ──────────────────────────────────────────────────
          epoch   train MSE   valid MSE   seconds
-        ════════════════════════════════════════════════════════
-             1       1.500       1.250    0.2500   ← best, kept
-        ────────────────────────────────────────────────────────
-        ──────────────────────────────────────────────────────────────────
-         test split               this run   predicting the mean    ratio
-        ══════════════════════════════════════════════════════════════════
-         MSE, transformed units     0.5000                 2.000   0.2500
-         MSE, raw units              1,500                 3,000   0.5000
-        ──────────────────────────────────────────────────────────────────
+        ══════════════════════════════════════════════════
+             1       1.500       1.250    0.2500   ← best
+        ──────────────────────────────────────────────────
+        ──────────────────────────────────────────────────────────────
+         test split               this run   baseline (mean)    ratio
+        ══════════════════════════════════════════════════════════════
+         MSE, transformed units     0.5000             2.000   0.2500
+         MSE, raw units              1,500             3,000   0.5000
+        ──────────────────────────────────────────────────────────────
         MAE 0.2500 transformed, 12.50 raw · R² 0.7500 · Spearman 0.8750
         weights   sha256 abababababababababababababababababababababababababababababababab
         time      2.5 s

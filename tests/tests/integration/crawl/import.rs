@@ -68,12 +68,12 @@ async fn tables_and_pictures_make_a_dataset_and_what_cannot_be_used_is_named() {
     assert_eq!((&report["rows"], &report["imported"]), (&11.into(), &3.into()), "{report}");
     let part = report["part"].as_str().unwrap().to_owned();
     for ((line, reason), (want_line, want)) in skipped(&report).into_iter().zip([
-        (5, "there is no image 'nofile00001.jpg'"),
+        (5, "image 'nofile00001.jpg' not found in"),
         (6, "placeholder.jpg"),
-        (7, "truncated01.jpg: undecodable: no JPEG that can be decoded"),
-        (8, "notpicture1.jpg: undecodable: the bytes are no JPEG, PNG"),
+        (7, "truncated01.jpg: undecodable: the JPEG cannot be decoded"),
+        (8, "notpicture1.jpg: undecodable: the file is not a JPEG, PNG"),
         (9, "views: "),
-        (10, "'../outside001.jpg' is no name of a file below the folder"),
+        (10, "'../outside001.jpg' is outside the folder"),
         (11, "the video video000000 stands in an earlier row"),
         (12, "3 cells where the line of names has 8"),
     ]) {
@@ -139,10 +139,10 @@ async fn a_table_without_a_usable_row_changes_nothing() {
     fs::write(cluster.folder().join("names.csv"), "name,views\nvideo000001,1\n").unwrap();
     let at = |name: &str| cluster.folder().join(name).display().to_string();
     for (table, images, code, want) in [
-        ("bad.csv", "pictures", 1, "line 2: there is no image 'nofile00001.jpg'"),
+        ("bad.csv", "pictures", 1, "line 2: image 'nofile00001.jpg' not found in"),
         ("names.csv", "pictures", 2, "no column names videos or files"),
-        ("absent.csv", "pictures", 5, "absent.csv cannot be read"),
-        ("bad.csv", "nowhere", 5, "there is no folder"),
+        ("absent.csv", "pictures", 5, "absent.csv: No such file"),
+        ("bad.csv", "nowhere", 5, "nowhere does not exist"),
     ] {
         let arguments = ["crawl", "import", &at(table), "--images", &at(images), "--out", &at("empty")];
         let ended = cluster.cli(&arguments).await;

@@ -189,7 +189,7 @@ async fn the_crawl_of_2020_takes_its_categories_from_a_ranking() {
     let output = cluster.cli(&without).await;
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("the page of 2020 is gone: name one with --ranking"), "{said}");
+    assert!(said.contains("the one of 2020 no longer exists: give another with --ranking"), "{said}");
     cluster.finish().await;
 }
 
