@@ -1,10 +1,9 @@
-//! Image bytes to RGB pixels, as Pillow's `Image.open(…).convert("RGB")` gives them.
+//! Decodes image files to RGB pixels, like Pillow's `Image.open(…).convert("RGB")`.
 //!
-//! Owns the choice of decoder by magic bytes, the limits on declared sizes, and the conversions of colour
-//! spaces. JPEG goes through libjpeg-turbo, statically linked so that every machine decodes the same
-//! pixels; everything else through the `image` crate. EXIF orientation is ignored, as torchvision's loader
-//! does. Invariants: the same bytes give the same pixels, whatever was decoded before; a picture over the limit is
-//! refused before it is decoded; no input panics.
+//! The decoder is chosen by magic bytes: JPEG goes through libjpeg-turbo, statically linked so that every machine
+//! decodes the same pixels; all other formats go through the `image` crate. EXIF orientation is ignored, as in
+//! torchvision's loader. Invariants: the same bytes give the same pixels, whatever was decoded before; an image over
+//! the size limit is rejected before its pixels are decoded; no input causes a panic.
 
 use std::{borrow::Cow, io::Cursor};
 
@@ -14,59 +13,59 @@ use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat};
 
 use crate::picture::Picture;
 
-/// What names of image files end with, after the point, in any case.
-pub const FILE_ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "gif", "bmp"];
-/// Most pixels a picture may declare.
+/// Extensions of image files, in lower case.
+pub const FILE_EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "gif", "bmp"];
+/// Maximum pixels an image header may declare.
 pub const MAX_PIXELS: u64 = 50_000_000;
-/// Widest or highest a picture may be.
+/// Maximum width and height in pixels.
 const MAX_SIDE: u32 = 65_535;
-/// Scans after which a progressive JPEG is taken for a decompression bomb.
+/// A progressive JPEG with more scans is rejected as a decompression bomb.
 const MAX_SCANS: u32 = 500;
 
-/// Decodes a picture; of an animation, the first frame.
+/// Decodes an image; of an animation, the first frame.
 ///
 /// # Errors
-/// When there are no bytes, the bytes are no picture, or the picture is over the limit.
+/// `Empty`, `Undecodable` or `TooLarge`.
 pub fn decode(bytes: &[u8]) -> Result<Picture, ItemFailure> {
     if bytes.is_empty() {
-        return Err(ItemFailure::new(FailureReason::Empty, "the file has no bytes"));
+        return Err(ItemFailure::new(FailureReason::Empty, "the file has 0 bytes"));
     }
     if bytes.starts_with(&[0xff, 0xd8, 0xff]) { decode_jpeg(bytes) } else { decode_other(bytes) }
 }
 
-/// Decodes with a fresh decompressor: one that is used again keeps the Huffman and quantisation tables of
-/// its last JPEG, and a JPEG without its own (a frame of Motion JPEG) would be decoded with those instead of
-/// the standard ones. Making one takes under a microsecond.
+/// Decodes a JPEG with a new decompressor, which takes under a microsecond to create. A reused one keeps the
+/// Huffman and quantisation tables of its last JPEG and applies them to a JPEG without tables (a frame of Motion
+/// JPEG), instead of the standard ones.
 fn decode_jpeg(bytes: &[u8]) -> Result<Picture, ItemFailure> {
     let mut decompressor = new_decompressor().map_err(|error| undecodable("JPEG", &error))?;
     let header = decompressor.read_header(bytes).map_err(|error| match error {
-        // What turbojpeg says of a file that ends before its size.
-        turbojpeg::Error::IntegerOverflow(_) => undecodable("JPEG", &"its header is incomplete"),
+        // turbojpeg's error for a file that ends before its dimensions.
+        turbojpeg::Error::IntegerOverflow(_) => undecodable("JPEG", &"the header is incomplete"),
         error => undecodable("JPEG", &error),
     })?;
     let (width, height) = (header.width, header.height);
     require_size(width as u64, height as u64)?;
-    let inks = matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK);
-    let (format, channels) = if inks { (PixelFormat::CMYK, 4) } else { (PixelFormat::RGB, 3) };
+    let is_cmyk = matches!(header.colorspace, Colorspace::CMYK | Colorspace::YCCK);
+    let (format, channels) = if is_cmyk { (PixelFormat::CMYK, 4) } else { (PixelFormat::RGB, 3) };
     let mut pixels = vec![0; width * height * channels];
     let image = Image { pixels: pixels.as_mut_slice(), width, pitch: width * channels, height, format };
     match decompressor.decompress(bytes, image) {
         Ok(()) => {}
-        // libjpeg calls damaged data a warning and goes on; so does Pillow, but for a file that ends early.
-        Err(turbojpeg::Error::TurboJpegError(message)) if is_tolerable(&message) => {}
+        // libjpeg reports damaged data as a warning and continues. So does Pillow, except for a truncated file.
+        Err(turbojpeg::Error::TurboJpegError(message)) if is_damage_warning(&message) => {}
         Err(error) => return Err(undecodable("JPEG", &error)),
     }
-    let rgb = if inks { inks_to_rgb(&pixels, is_adobe(bytes)) } else { pixels };
+    let rgb = if is_cmyk { cmyk_to_rgb(&pixels, has_adobe_marker(bytes)) } else { pixels };
     Ok(Picture { width: width as u32, height: height as u32, rgb })
 }
 
-/// Reads the width and height of a JPEG from its header; whether the rest is whole shows only when it is decoded.
+/// Reads width and height from a JPEG's header. The rest of the file is not checked.
 ///
 /// # Errors
-/// What is wrong with the header.
+/// When the header cannot be parsed; the text is libjpeg-turbo's.
 pub fn jpeg_size(bytes: &[u8]) -> Result<(u32, u32), String> {
     let header = turbojpeg::read_header(bytes).map_err(|error| error.to_string())?;
-    // JPEG has 16 bits for each.
+    // JPEG stores both as 16 bits.
     Ok((header.width as u32, header.height as u32))
 }
 
@@ -76,8 +75,8 @@ fn new_decompressor() -> turbojpeg::Result<Decompressor> {
     Ok(decompressor)
 }
 
-/// Whether libjpeg's message is one of its warnings about damaged, but complete, data.
-fn is_tolerable(message: &str) -> bool {
+/// Whether libjpeg's message is a warning about data that is damaged, but not truncated.
+fn is_damage_warning(message: &str) -> bool {
     const WARNINGS: [&str; 4] = [
         "Corrupt JPEG data: ",
         "Invalid SOS parameters for sequential JPEG",
@@ -88,43 +87,43 @@ fn is_tolerable(message: &str) -> bool {
     !truncated && WARNINGS.iter().any(|warning| message.contains(warning))
 }
 
-/// Inverts the inks of an Adobe JPEG and mixes them, with the integer arithmetic of Pillow's `cmyk2rgb`.
-fn inks_to_rgb(inks: &[u8], adobe: bool) -> Vec<u8> {
-    let read = |ink: u8| u32::from(if adobe { 255 - ink } else { ink });
+/// Converts CMYK to RGB with the integer arithmetic of Pillow's `cmyk2rgb`. Adobe JPEGs store CMYK inverted.
+fn cmyk_to_rgb(cmyk: &[u8], is_adobe: bool) -> Vec<u8> {
+    let read = |ink: u8| u32::from(if is_adobe { 255 - ink } else { ink });
     let multiply = |a: u32, b: u32| {
         let product = a * b + 128;
         ((product >> 8) + product) >> 8
     };
-    inks.as_chunks::<4>()
+    cmyk.as_chunks::<4>()
         .0
         .iter()
         .flat_map(|[cyan, magenta, yellow, black]| {
-            let light = 255 - read(*black);
-            [*cyan, *magenta, *yellow].map(|ink| light.saturating_sub(multiply(read(ink), light)) as u8)
+            let white = 255 - read(*black);
+            [*cyan, *magenta, *yellow].map(|ink| white.saturating_sub(multiply(read(ink), white)) as u8)
         })
         .collect()
 }
 
-/// Whether a JPEG carries Adobe's APP14 marker, whose inks are stored inverted.
-fn is_adobe(bytes: &[u8]) -> bool {
-    let mut at = 2;
-    while let Some(&[0xff, marker, high, low]) = bytes.get(at..at + 4).and_then(|s| s.first_chunk::<4>()) {
+/// Whether a JPEG has Adobe's APP14 segment.
+fn has_adobe_marker(bytes: &[u8]) -> bool {
+    let mut offset = 2;
+    while let Some(&[0xff, marker, high, low]) = bytes.get(offset..offset + 4).and_then(|s| s.first_chunk::<4>()) {
         let length = usize::from(u16::from_be_bytes([high, low]));
         match marker {
-            0xee => return bytes.get(at + 4..).is_some_and(|segment| segment.starts_with(b"Adobe")),
+            0xee => return bytes.get(offset + 4..).is_some_and(|segment| segment.starts_with(b"Adobe")),
             0xda => return false,
-            _ => at += 2 + length,
+            _ => offset += 2 + length,
         }
     }
     false
 }
 
 fn decode_other(bytes: &[u8]) -> Result<Picture, ItemFailure> {
-    let bytes = &*without_blending(bytes);
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().expect("memory can be read");
+    let bytes = &*without_first_frame_blending(bytes);
+    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().expect("reading from memory cannot fail");
     let Some(format) = reader.format() else {
         let detail =
-            format!("the bytes are no JPEG, PNG, WebP, GIF or BMP; they begin with {}", beginning(bytes));
+            format!("the file is not a JPEG, PNG, WebP, GIF or BMP; it starts with {}", first_bytes(bytes));
         return Err(ItemFailure::new(FailureReason::Undecodable, detail));
     };
     let name = format!("{format:?}").to_uppercase();
@@ -145,10 +144,10 @@ fn decode_other(bytes: &[u8]) -> Result<Picture, ItemFailure> {
     Ok(Picture { width, height, rgb: to_rgb(decoded) })
 }
 
-/// Lets the first frame of an animated WebP replace the empty canvas instead of blending into it, as
-/// libwebp does: pixels that are not seen keep their colours.
-fn without_blending(bytes: &[u8]) -> Cow<'_, [u8]> {
-    /// Chunks begin behind `RIFF`, a length and `WEBP`; a frame's flags are the last of its 16 bytes.
+/// Sets "do not blend" on the first frame of an animated WebP, so that transparent pixels keep their colours, as in
+/// libwebp.
+fn without_first_frame_blending(bytes: &[u8]) -> Cow<'_, [u8]> {
+    /// Chunks start after `RIFF`, a length and `WEBP`; the flags are the last of a frame header's 16 bytes.
     const FIRST_CHUNK: usize = 12;
     const CHUNK_HEADER: usize = 8;
     const FLAGS: usize = 15;
@@ -156,24 +155,24 @@ fn without_blending(bytes: &[u8]) -> Cow<'_, [u8]> {
     if !bytes.starts_with(b"RIFF") {
         return Cow::Borrowed(bytes);
     }
-    let mut at = FIRST_CHUNK;
-    while let Some((header, _)) = bytes.get(at..).and_then(|rest| rest.split_first_chunk::<CHUNK_HEADER>()) {
+    let mut offset = FIRST_CHUNK;
+    while let Some((header, _)) = bytes.get(offset..).and_then(|rest| rest.split_first_chunk::<CHUNK_HEADER>()) {
         let (name, length) = header.split_at(4);
         if name == b"ANMF" {
             let mut bytes = bytes.to_vec();
-            if let Some(flags) = bytes.get_mut(at + CHUNK_HEADER + FLAGS) {
+            if let Some(flags) = bytes.get_mut(offset + CHUNK_HEADER + FLAGS) {
                 *flags |= DO_NOT_BLEND;
             }
             return Cow::Owned(bytes);
         }
         let length = length.try_into().map_or(0, u32::from_le_bytes) as usize;
-        at += CHUNK_HEADER + length.next_multiple_of(2);
+        offset += CHUNK_HEADER + length.next_multiple_of(2);
     }
     Cow::Borrowed(bytes)
 }
 
-/// Drops alpha as it stands and keeps the high byte of 16-bit colours, as Pillow does. 16-bit grey is
-/// clipped at 255 there (mode `I;16` to `RGB`), and so it is here.
+/// Converts to 8-bit RGB as Pillow does: alpha is dropped without compositing, 16-bit colours keep their high byte,
+/// and 16-bit grey (mode `I;16`) is clipped at 255.
 fn to_rgb(image: DynamicImage) -> Vec<u8> {
     match image {
         DynamicImage::ImageLuma16(grey) => {
@@ -197,11 +196,11 @@ fn to_rgb(image: DynamicImage) -> Vec<u8> {
 
 fn require_size(width: u64, height: u64) -> Result<(), ItemFailure> {
     if width == 0 || height == 0 {
-        return Err(ItemFailure::new(FailureReason::Undecodable, format!("the picture is {width}×{height}")));
+        return Err(ItemFailure::new(FailureReason::Undecodable, format!("the image is {width}×{height}")));
     }
     if width * height > MAX_PIXELS || width.max(height) > u64::from(MAX_SIDE) {
         let detail = format!(
-            "the picture is {width}×{height}, over the limit of {} megapixels",
+            "the image is {width}×{height}, over the limit of {} megapixels",
             MAX_PIXELS / 1_000_000
         );
         return Err(ItemFailure::new(FailureReason::TooLarge, detail));
@@ -210,10 +209,10 @@ fn require_size(width: u64, height: u64) -> Result<(), ItemFailure> {
 }
 
 fn undecodable(format: &str, error: &dyn std::fmt::Display) -> ItemFailure {
-    ItemFailure::new(FailureReason::Undecodable, format!("no {format} that can be decoded: {error}"))
+    ItemFailure::new(FailureReason::Undecodable, format!("the {format} cannot be decoded: {error}"))
 }
 
-fn beginning(bytes: &[u8]) -> String {
+fn first_bytes(bytes: &[u8]) -> String {
     bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(" ")
 }
 
@@ -265,8 +264,8 @@ mod tests {
             assert_eq!(failure.reason, reason, "{failure}");
             assert!(failure.detail.contains(detail), "{failure}");
         };
-        check(b"", FailureReason::Empty, "no bytes");
-        check(b"<!doctype html>", FailureReason::Undecodable, "they begin with 3c 21 64 6f");
+        check(b"", FailureReason::Empty, "0 bytes");
+        check(b"<!doctype html>", FailureReason::Undecodable, "it starts with 3c 21 64 6f");
         check(b"\xff\xd8\xff", FailureReason::Undecodable, "JPEG");
         let whole = jpeg(64, 64);
         check(&whole[..whole.len() / 2], FailureReason::Undecodable, "remature end");
@@ -275,29 +274,29 @@ mod tests {
     }
 
     #[test]
-    fn a_bomb_is_refused_before_it_is_decoded() {
+    fn decompression_bomb_is_rejected_before_it_is_decoded() {
         let mut bytes = jpeg(64, 64);
-        // Height and width follow the SOF0 marker's length and precision.
+        // Height and width follow the length and precision of the SOF0 segment.
         let sof = bytes.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
         bytes[sof + 5..sof + 9].copy_from_slice(&[0x80, 0x00, 0x80, 0x00]);
         assert_eq!(decode(&bytes).unwrap_err().reason, FailureReason::TooLarge);
     }
 
-    /// Cuts the segments with `marker` out of a JPEG's header.
+    /// Removes the segments with `marker` from a JPEG's header.
     fn without_segments(jpeg: &[u8], marker: u8) -> Vec<u8> {
-        let (mut kept, mut rest) = (jpeg[..2].to_vec(), &jpeg[2..]);
+        let (mut stripped, mut rest) = (jpeg[..2].to_vec(), &jpeg[2..]);
         while rest[1] != 0xda {
             let (segment, after) = rest.split_at(2 + usize::from(u16::from_be_bytes([rest[2], rest[3]])));
             if segment[1] != marker {
-                kept.extend_from_slice(segment);
+                stripped.extend_from_slice(segment);
             }
             rest = after;
         }
-        [&kept, rest].concat()
+        [&stripped, rest].concat()
     }
 
     #[test]
-    fn no_table_of_one_jpeg_reaches_the_next() {
+    fn jpeg_tables_do_not_leak_into_the_next_decode() {
         const HUFFMAN_TABLES: u8 = 0xc4;
         const QUANTISATION_TABLES: u8 = 0xdb;
         let with_standard_tables = jpeg(64, 64);
@@ -326,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_does_not_spoil_the_next_picture() {
+    fn failed_decode_does_not_affect_the_next() {
         let whole = jpeg(64, 64);
         let before = decode(&whole).unwrap();
         assert!(decode(&whole[..100]).is_err());

@@ -15,7 +15,7 @@ mod rows;
 use std::{collections::VecDeque, vec};
 
 use bytes::Bytes;
-use images::decode::FILE_ENDINGS;
+use images::decode::FILE_EXTENSIONS;
 
 use self::rows::Rows;
 pub use self::{
@@ -116,7 +116,7 @@ impl Dataset {
 
 pub(crate) fn is_image(name: &str) -> bool {
     name.rsplit_once('.')
-        .is_some_and(|(_, extension)| FILE_ENDINGS.contains(&extension.to_lowercase().as_str()))
+        .is_some_and(|(_, extension)| FILE_EXTENSIONS.contains(&extension.to_lowercase().as_str()))
 }
 
 #[cfg(test)]

@@ -46,9 +46,9 @@ async fn what_is_in_a_form_that_nobody_knows_fails_alone_and_is_kept_for_replay(
     let replayed = cluster.json(&replay, &[3]).await;
     assert_eq!(site.requests().count(), requests, "nothing is asked");
     for one in replayed.as_array().unwrap() {
-        assert_eq!(one["error"], one["why"], "the same parser says the same: {one}");
+        assert_eq!(one["error"], one["original_error"], "the same parser reports the same error: {one}");
     }
-    assert_eq!(cluster.store.dead_letters().await.unwrap(), 0);
+    assert_eq!(cluster.store.dead_letter_count().await.unwrap(), 0);
     cluster.finish().await;
 }
 
@@ -89,7 +89,7 @@ async fn a_site_that_has_had_enough_is_left_alone_and_costs_no_attempt() {
             assert!(mark.history.is_empty() && mark.state == JobState::Done, "{what}: {mark:?}");
         }
     }
-    assert_eq!(cluster.store.dead_letters().await.unwrap(), 0);
+    assert_eq!(cluster.store.dead_letter_count().await.unwrap(), 0);
     cluster.finish().await;
 }
 
@@ -111,7 +111,7 @@ async fn an_operator_ends_the_pause_of_a_host_and_its_jobs_go_on() {
     let host = format!("localhost:{}", site.port());
     let status = cluster.cli(&["status"]).await;
     let status = String::from_utf8_lossy(&status.stdout).into_owned();
-    assert!(status.contains(&format!("{host} is left alone, until ")), "{status}");
+    assert!(status.contains(&format!("{host}: in back-off until ")), "{status}");
 
     let other = cluster.cli(&["crawl", "resume", "other.example"]).await;
     assert_eq!(other.status.code(), Some(5), "{}", String::from_utf8_lossy(&other.stderr));
@@ -161,7 +161,7 @@ async fn a_source_that_fails_every_attempt_is_discarded_and_crawled_when_it_is_r
     let channels: Vec<&Channel> = site.channels().iter().collect();
     let crawled = report(&cluster, &crawl(&cluster, &site, "set", &channels, &[]), &[3]).await;
     assert_eq!(
-        (&crawled["failed"], cluster.store.dead_letters().await.unwrap()),
+        (&crawled["failed"], cluster.store.dead_letter_count().await.unwrap()),
         (&2.into(), 2),
         "{crawled}"
     );
@@ -169,7 +169,7 @@ async fn a_source_that_fails_every_attempt_is_discarded_and_crawled_when_it_is_r
     let id = crawled["submission"].as_str().unwrap();
     let before = site.requests().count();
     let requeued = cluster.json(&["dead-letters", "requeue", "--submission", id, "-o", "json"], &[0]).await;
-    assert_eq!(requeued["done"], 2, "{requeued}");
+    assert_eq!(requeued["processed"], 2, "{requeued}");
     let ended = cluster.ended(id.parse().unwrap()).await;
     assert_eq!((ended.succeeded, ended.failed), (2, 0), "{ended:?}");
     let after = site.requests_after(before);
@@ -230,7 +230,7 @@ async fn a_dataset_whose_folders_lead_outside_is_not_written_to() {
         )
         .await;
         let error = crawled["results"][0]["error"].as_str().unwrap();
-        assert!(error.starts_with("refused: ") && error.contains("leads outside its dataset"), "{error}");
+        assert!(error.starts_with("refused: ") && error.contains("it points outside the dataset"), "{error}");
     }
     assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
     cluster.finish().await;
