@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use documented::{Documented, DocumentedFields};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -11,19 +12,19 @@ use super::{
     secret,
 };
 
-/// The coordinator's API: its address and its access tokens.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Coordinator API: address and access tokens.
+#[derive(Clone, Debug, Serialize, Deserialize, Documented, DocumentedFields)]
 #[serde(default)]
 pub struct ApiSettings {
-    /// Where the coordinator listens and the command line connects. Default `http://127.0.0.1:8470`.
+    /// URL that the coordinator listens on and the command line connects to.
     pub url: Url,
-    /// File of the access tokens that the coordinator's API asks for, one `NAME SCOPE SHA256` a line; it is
-    /// read again when it changes. Default: none, and then the API listens on loopback only.
+    /// File of access tokens that the coordinator accepts, one `NAME SCOPE SHA256` a line; re-read when it
+    /// changes. If unset, the API listens on loopback only and accepts every request.
     pub tokens_file: Option<PathBuf>,
-    /// The access token that the command line sends. Default: none.
+    /// Access token that the command line sends.
     #[serde(serialize_with = "secret::hidden")]
     pub token: Option<SecretString>,
-    /// File that holds `token`. Give one of the two.
+    /// File that contains the access token, instead of `SUBWATCH_TOKEN`.
     pub token_file: Option<PathBuf>,
 }
 

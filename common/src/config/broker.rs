@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use documented::{Documented, DocumentedFields};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -12,19 +13,19 @@ use super::{
 };
 use crate::ca_certificates::CaCertificates;
 
-/// RabbitMQ: its URL, and whom its certificate is checked against.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// RabbitMQ, version 3.10 or later.
+#[derive(Clone, Debug, Serialize, Deserialize, Documented, DocumentedFields)]
 #[serde(default)]
 pub struct BrokerSettings {
-    /// RabbitMQ, as `amqp://user:password@host:port/vhost`. Default `amqp://guest:guest@127.0.0.1:5672/%2f`.
+    /// URL of RabbitMQ: `amqp[s]://USER:PASSWORD@HOST:PORT/VHOST`.
     #[serde(serialize_with = "secret::without_password")]
     pub amqp_url: SecretString,
-    /// File that holds `amqp_url`, for secrets that are mounted as files. Give one of the two.
+    /// File that contains the URL, instead of `SUBWATCH_AMQP_URL`.
     pub amqp_url_file: Option<PathBuf>,
-    /// PEM file of the ca_certificates whose signature RabbitMQ's certificate must bear, over `amqps://`.
-    /// Default: those of the system.
+    /// PEM file of CA certificates to verify RabbitMQ's certificate with, for `amqps://`. If unset, the
+    /// system's certificates.
     pub amqp_ca_file: Option<PathBuf>,
-    /// What `amqp_ca_file` holds.
+    /// The certificates of `amqp_ca_file`.
     #[serde(skip)]
     pub amqp_ca_certificates: Option<CaCertificates>,
 }

@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use documented::{Documented, DocumentedFields};
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -11,33 +12,32 @@ use super::{
     secret,
 };
 
-/// Requests of crawls, and the YouTube Data API.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Crawling: rate limits and the YouTube Data API.
+#[derive(Clone, Debug, Serialize, Deserialize, Documented, DocumentedFields)]
 #[serde(default)]
 pub struct CrawlSettings {
-    /// Requests a second to a host whose pages are crawled, over all workers together. Default 1.
+    /// Requests per second to a host of web pages, over all workers.
     pub crawl_web_per_second: f64,
-    /// Such requests under way at once. Default 1.
+    /// Concurrent requests to a host of web pages, over all workers.
     pub crawl_web_concurrency: u32,
-    /// Requests a second to the Data API, over all workers together. Default 10.
+    /// Requests per second to the Data API, over all workers.
     pub crawl_api_per_second: f64,
-    /// Such requests under way at once. Default 1.
+    /// Concurrent requests to the Data API, over all workers.
     pub crawl_api_concurrency: u32,
-    /// Requests a second to a host of thumbnails, over all workers together. Default 1.
+    /// Requests per second to a host of thumbnails, over all workers.
     pub crawl_image_per_second: f64,
-    /// Such requests under way at once. Default 4.
+    /// Concurrent requests to a host of thumbnails, over all workers.
     pub crawl_image_concurrency: u32,
-    /// How long a host that has had enough of us is left alone, in seconds. Default 3600.
+    /// How long to back off from a host after it answers 429 without `Retry-After`, or a captcha, in seconds.
     pub crawl_backoff_seconds: u64,
-    /// Where a site finds who crawls it, as an http URL or `mailto:ADDRESS`; it is part of the user agent.
-    /// Default: none.
+    /// `http(s):` or `mailto:` URL in the user agent, where sites find who crawls them.
     pub crawl_contact: Option<Url>,
-    /// Key of the YouTube Data API. Default: none.
+    /// Key of the YouTube Data API.
     #[serde(serialize_with = "secret::hidden")]
     pub youtube_api_key: Option<SecretString>,
-    /// File that holds `youtube_api_key`. Give one of the two.
+    /// File that contains the key, instead of `SUBWATCH_YOUTUBE_API_KEY`.
     pub youtube_api_key_file: Option<PathBuf>,
-    /// Units of the Data API that the key may spend in a day, which ends at midnight Pacific time. Default 10000.
+    /// Data API units that the key may spend per day, until midnight Pacific time.
     pub youtube_quota_units: u64,
 }
 

@@ -1,16 +1,17 @@
 //! Where datasets and what the coordinator writes are kept.
 
+use documented::{Documented, DocumentedFields};
 use serde::{Deserialize, Serialize};
 
-/// Folders and buckets that the coordinator reads and writes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Storage: datasets and artifacts.
+#[derive(Clone, Debug, Serialize, Deserialize, Documented, DocumentedFields)]
 #[serde(default)]
 pub struct DataSettings {
-    /// Folders that server-side paths may lie in, separated by `:`; also `s3://BUCKET/PREFIX`. Default: the
-    /// folder the coordinator was started in.
+    /// Folders and `s3://BUCKET/PREFIX` URLs that the coordinator may read datasets from and crawl into,
+    /// separated by `:`. If unset, the folder that the coordinator was started in.
     pub dataset_roots: Option<String>,
-    /// Folder for manifests and what runs leave, read by the workers too; also `s3://BUCKET/PREFIX`.
-    /// Default `.subwatch` in the folder the coordinator was started in.
+    /// Folder or `s3://BUCKET/PREFIX` URL for manifests and the files of runs; workers must be able to read
+    /// it.
     pub artifacts: String,
 }
 

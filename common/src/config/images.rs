@@ -2,22 +2,24 @@
 
 use std::time::Duration;
 
+use documented::{Documented, DocumentedFields};
 use serde::{Deserialize, Serialize};
 
 use super::error::{ConfigError, fail};
 
-/// Images: where they may come from, and the limits on single files and on uploads.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Images: sources and limits.
+#[derive(Clone, Debug, Serialize, Deserialize, Documented, DocumentedFields)]
 #[serde(default)]
 pub struct ImageSettings {
-    /// Hosts that images may be fetched from though their addresses are not public, separated by commas.
-    /// Default: none.
+    /// Comma-separated hosts with private addresses that images may be fetched from, and that may receive the
+    /// Data API's key.
     pub fetch_allow: String,
-    /// Largest image file, in bytes. Default 32 MiB.
+    /// Largest image file, in bytes.
     pub max_image_bytes: u64,
-    /// How long an uploaded image is kept, in seconds. Default 1 day.
+    /// How long an uploaded image is kept, in seconds.
     pub upload_ttl_seconds: u64,
-    /// Bytes that uploaded images may take up together; more are refused until some have expired. Default 4 GiB.
+    /// Total size of the uploaded images in Redis, in bytes. Uploads beyond it are refused until others
+    /// expire.
     pub max_upload_bytes: u64,
 }
 

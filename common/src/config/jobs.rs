@@ -2,31 +2,33 @@
 
 use std::time::Duration;
 
+use documented::{Documented, DocumentedFields};
 use serde::{Deserialize, Serialize};
 
 use super::error::{ConfigError, fail};
 use crate::job::{args::MAX_CHUNK_ITEMS, kind::Kind};
 
-/// Jobs and the submissions that they are part of.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Jobs and submissions.
+#[derive(Clone, Debug, Serialize, Deserialize, Documented, DocumentedFields)]
 #[serde(default)]
 pub struct JobSettings {
-    /// Items in one embed or predict job. Default 64; at most 1024.
+    /// Items per embed or predict job, at most 1024.
     pub chunk_items: u32,
-    /// Attempts an embed job gets before it is dead-lettered for an error that might pass. Default 5.
+    /// Attempts of an embed job before it is discarded.
     pub embed_attempts: u32,
-    /// Attempts a predict job gets. Default 5.
+    /// Attempts of a predict job before it is discarded.
     pub predict_attempts: u32,
-    /// Attempts a training job gets before its run fails. Default 5.
+    /// Attempts of a train-epoch job before its run fails.
     pub train_attempts: u32,
-    /// Attempts a crawl job gets; waiting for a source that is paused is none. Default 5.
+    /// Attempts of a crawl job before it is discarded. Waiting for a host that is backed off is not an
+    /// attempt.
     pub crawl_attempts: u32,
-    /// Submissions and runs that may be going on at once; more are refused until some have ended. Default 1000.
+    /// Largest number of unfinished submissions and runs. More are refused with status 429.
     pub max_active: u64,
-    /// How long a finished submission is kept, in seconds. Default 30 days. Runs are kept.
+    /// How long a finished submission is kept, in seconds. Runs are kept forever.
     pub retention_seconds: u64,
-    /// How long a job may stay untouched, with nothing left in its queue, before it is published again,
-    /// in seconds. Default 30.
+    /// How long a job may go without a heartbeat while its queue is empty before it is published again, in
+    /// seconds.
     pub rescue_after_seconds: u64,
 }
 

@@ -310,7 +310,7 @@ mod tests {
         let (amqps, rediss) = ("amqps://me:hunter2@rabbit", "rediss://:hunter2@redis");
         check(
             &[("SUBWATCH_AMQP_URL", amqps), ("SUBWATCH_AMQP_CA_FILE", &file)],
-            "it must be a PEM file of certificates (it holds no certificate)",
+            "it must be a PEM file of certificates (the file contains no certificate)",
         );
         check(
             &[("SUBWATCH_REDIS_URL", rediss), ("SUBWATCH_REDIS_CA_FILE", "/no/such/file")],

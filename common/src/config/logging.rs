@@ -2,20 +2,21 @@
 
 use std::net::SocketAddr;
 
+use documented::{Documented, DocumentedFields};
 use serde::{Deserialize, Serialize};
 
 use super::error::{ConfigError, fail};
 
-/// Logs and probes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Logs and health probes.
+#[derive(Clone, Debug, Serialize, Deserialize, Documented, DocumentedFields)]
 #[serde(default)]
 pub struct LoggingSettings {
-    /// Where `/healthz` and `/readyz` are served beside the API, as `IP:PORT`; there is nothing else, so
-    /// any address may be given. Default: nowhere.
+    /// `IP:PORT` that serves `/healthz` and `/readyz` and nothing else. If unset, a worker has no probes and
+    /// the coordinator serves them on its API only.
     pub health_address: Option<SocketAddr>,
-    /// What is logged, as a `tracing` filter. Default `info,lapin=off`: lapin dumps whole messages.
+    /// Log filter, as `tracing` directives. `lapin=off` because lapin logs whole messages.
     pub log: String,
-    /// Log form: `auto` (human on a terminal, JSON otherwise), `human` or `json`. Default `auto`.
+    /// Log format: `human`, `json`, or `auto` (human on a terminal, JSON otherwise).
     pub log_format: String,
 }
 

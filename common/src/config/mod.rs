@@ -25,6 +25,7 @@ mod layers;
 mod logging;
 mod model;
 mod ranking;
+mod reference;
 mod secret;
 mod settings;
 mod store;
@@ -42,6 +43,7 @@ pub use self::{
     logging::LoggingSettings,
     model::{ModelSettings, Precision, PrecisionChoice},
     ranking::RankingSettings,
+    reference::{SettingGroup, SettingReference},
     settings::Settings,
     store::StoreSettings,
     worker::WorkerSettings,

@@ -2,26 +2,27 @@
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
+use documented::{Documented, DocumentedFields};
 use serde::{Deserialize, Serialize};
 
 use super::error::{ConfigError, PREFIX, fail};
 
-/// The backbone and the image decoder of a worker.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Model: weights, precision and threads of a worker.
+#[derive(Clone, Debug, Serialize, Deserialize, Documented, DocumentedFields)]
 #[serde(default)]
 pub struct ModelSettings {
-    /// Backbone weights: a path to `.pth` or `.safetensors`, an https URL, or `random:SEED`.
-    /// Default: torchvision's IMAGENET1K_V1.
+    /// Backbone weights: a `.pth` or `.safetensors` file, an https URL, or `random:SEED`. If unset,
+    /// torchvision's IMAGENET1K_V1 is downloaded.
     pub model_weights: Option<String>,
-    /// Precision of the backbone: `auto`, `fp32` or `bf16`. Default `auto`.
+    /// Precision of the backbone: `fp32`, `bf16`, or `auto` (bf16 if the device is fast at it).
     pub model_precision: String,
-    /// Device of the backbone: `auto`, `cpu` or `cuda:N`. Default `auto`.
+    /// Device of the backbone: `cpu`, `cuda:N`, or `auto` (a GPU if there is one).
     pub model_device: String,
-    /// Compute threads of the backbone. Default: one per core.
+    /// Compute threads of the backbone. If unset, one per core.
     pub model_threads: Option<usize>,
-    /// Folder for downloaded weights. Default `$XDG_CACHE_HOME/subwatch` or `~/.cache/subwatch`.
+    /// Folder for downloaded weights. If unset, `$XDG_CACHE_HOME/subwatch` or `~/.cache/subwatch`.
     pub cache_dir: Option<PathBuf>,
-    /// Threads that decode images. Default: one per core.
+    /// Threads that decode images. If unset, one per core.
     pub decode_threads: Option<usize>,
 }
 

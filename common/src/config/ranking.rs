@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use documented::{Documented, DocumentedFields};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -10,21 +11,21 @@ use super::{
     secret,
 };
 
-/// The browser that reads rankings, and what their pages look like.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Rankings: the browser that reads them, and their page layout.
+#[derive(Clone, Debug, Serialize, Deserialize, Documented, DocumentedFields)]
 #[serde(default)]
 pub struct RankingSettings {
-    /// A WebDriver of Chromium that runs already, as an http URL; rankings are read with it. Default: none, and
-    /// then `chromedriver` is started while it is needed.
+    /// URL of a running Chromium WebDriver to read rankings with. If unset, `chromedriver` is started for the
+    /// duration of the command.
     pub ranking_webdriver: Option<Url>,
-    /// CSS selector of the rows of a ranking, in the order of their ranks. Default `table tbody tr`.
+    /// CSS selector of the rows of a ranking, best rank first.
     pub ranking_rows: String,
-    /// CSS selector of the links of such a row; the first that names a channel counts. Default `a[href]`.
+    /// CSS selector of the links in a row. The first link to a channel counts.
     pub ranking_link: String,
-    /// CSS selector of what is there once a ranking is complete. Default: none, and then a ranking is complete
-    /// when it has had rows, and the same number of them, for a second.
+    /// CSS selector of an element that appears once the ranking is complete. If unset, a ranking is complete
+    /// when its number of rows has not changed for a second.
     pub ranking_ready: Option<String>,
-    /// How long a ranking may take to load, and then to be complete, in seconds. Default 30.
+    /// How long to wait for the page to load, and then for the ranking to be complete, in seconds.
     pub ranking_wait_seconds: u64,
 }
 

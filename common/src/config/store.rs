@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use documented::{Documented, DocumentedFields};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -12,22 +13,22 @@ use super::{
 };
 use crate::ca_certificates::CaCertificates;
 
-/// Redis: its URL, whom its certificate is checked against, and the prefix of its keys.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Redis, version 7 or later.
+#[derive(Clone, Debug, Serialize, Deserialize, Documented, DocumentedFields)]
 #[serde(default)]
 pub struct StoreSettings {
-    /// Redis, as `redis://user:password@host:port/database`. Default `redis://127.0.0.1:6379/0`.
+    /// URL of Redis: `redis[s]://USER:PASSWORD@HOST:PORT/DATABASE`.
     #[serde(serialize_with = "secret::without_password")]
     pub redis_url: SecretString,
-    /// File that holds `redis_url`. Give one of the two.
+    /// File that contains the URL, instead of `SUBWATCH_REDIS_URL`.
     pub redis_url_file: Option<PathBuf>,
-    /// PEM file of the ca_certificates whose signature Redis's certificate must bear, over `rediss://`.
-    /// Default: those of the system.
+    /// PEM file of CA certificates to verify Redis's certificate with, for `rediss://`. If unset, the
+    /// system's certificates.
     pub redis_ca_file: Option<PathBuf>,
-    /// What `redis_ca_file` holds.
+    /// The certificates of `redis_ca_file`.
     #[serde(skip)]
     pub redis_ca_certificates: Option<CaCertificates>,
-    /// What every Redis key begins with. Default `subwatch:`.
+    /// Prefix of every Redis key.
     pub redis_key_prefix: String,
 }
 

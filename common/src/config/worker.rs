@@ -2,20 +2,20 @@
 
 use std::time::Duration;
 
+use documented::{Documented, DocumentedFields};
 use serde::{Deserialize, Serialize};
 
 use super::error::{ConfigError, fail};
 
-/// A worker's consuming and its end.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+/// Workers: concurrency and time limits.
+#[derive(Clone, Debug, Serialize, Deserialize, Documented, DocumentedFields)]
 #[serde(default)]
 pub struct WorkerSettings {
-    /// Jobs a worker holds at once, per queue. Default 4.
+    /// Jobs that a worker runs concurrently, per queue.
     pub prefetch: u16,
-    /// How long a worker finishes what it holds after SIGTERM before it releases it, in seconds. Default 30.
+    /// How long a worker finishes its jobs in flight after SIGTERM before it releases them, in seconds.
     pub shutdown_grace_seconds: u64,
-    /// Longest a worker may work on one job, in seconds: what takes longer hangs, and the worker ends itself.
-    /// Default 300.
+    /// Time limit of a job, in seconds. A job beyond it is stuck: its worker releases the others and exits.
     pub job_timeout_seconds: u64,
 }
 
