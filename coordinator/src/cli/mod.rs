@@ -156,7 +156,7 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
         Command::Resume(arguments) => train::resume(&client, output, arguments).await,
         Command::Dead(command) => dead::run(&client, output, command).await,
         Command::Export(command) => export::run(&client, output, command).await,
-        Command::Dataset(command) => dataset::run(output, command).await,
+        Command::Dataset(command) => dataset::run(&settings.images, output, command).await,
         Command::Doctor => doctor::run(&client, output, &loaded).await,
         Command::Token(command) => token::run(output, &command),
         Command::Config(command) => config::run(output, &command, &loaded),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use clap::Args;
-use common::digest::Digest;
+use common::{config::ImageSettings, digest::Digest};
 use crawler::{
     import::{BadRow, ImportRow, TableColumns, read_table},
     youtube::named_list::ListFormat,
@@ -24,8 +24,6 @@ use crate::cli::{
 
 /// Largest table.
 const LARGEST_TABLE: u64 = 256 << 20;
-/// Largest image file.
-const LARGEST_IMAGE: u64 = 32 << 20;
 /// Endings of image files, in the order in which they are looked for.
 const ENDINGS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 /// Rows left out that a table lists.
@@ -64,7 +62,11 @@ struct LeftOutRow {
     reason: String,
 }
 
-pub(super) async fn run(format: Format, arguments: ImportArguments) -> Result<Exit, CliError> {
+pub(super) async fn run(
+    settings: &ImageSettings,
+    format: Format,
+    arguments: ImportArguments,
+) -> Result<Exit, CliError> {
     let ImportArguments { table, images, out } = arguments;
     let rows = read(&table)?;
     if !images.is_dir() {
@@ -83,7 +85,7 @@ pub(super) async fn run(format: Format, arguments: ImportArguments) -> Result<Ex
     for row in rows {
         let brought = match row {
             Ok(row) => {
-                let line = bring_in(&files, &images, &row).await;
+                let line = bring_in(&files, &images, &row, settings.max_image_bytes).await;
                 with_views += usize::from(line.is_ok() && row.columns.known.views.is_some());
                 with_subscribers += usize::from(line.is_ok() && row.columns.known.subscribers.is_some());
                 line.map_err(|reason| LeftOutRow { line: row.line, reason })
@@ -132,13 +134,13 @@ fn read(table: &Path) -> Result<Vec<Result<ImportRow, BadRow>>, CliError> {
     rows.map_err(|error| CliError::new(Exit::Usage, plain(&format!("{shown}: {error}"))))
 }
 
-/// Copies a row's thumbnail into the dataset and returns the row's line.
-async fn bring_in(files: &Files, images: &Path, row: &ImportRow) -> Result<String, String> {
+/// Copies a row's thumbnail of at most `limit` bytes into the dataset and returns the row's line.
+async fn bring_in(files: &Files, images: &Path, row: &ImportRow, limit: u64) -> Result<String, String> {
     let path = image_of(images, row)?;
     let shown = path.display();
     let size = path.metadata().map_err(|error| format!("{shown} cannot be read: {error}"))?.len();
-    if size > LARGEST_IMAGE {
-        return Err(format!("{shown} has {size} bytes, over the limit of {LARGEST_IMAGE}"));
+    if size > limit {
+        return Err(format!("{shown} has {size} bytes, over the limit of {limit}"));
     }
     let bytes = tokio::fs::read(&path).await.map_err(|error| format!("{shown} cannot be read: {error}"))?;
     if images::missing_thumbnail::is_placeholder(&bytes) {

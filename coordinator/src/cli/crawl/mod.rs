@@ -151,7 +151,9 @@ pub(super) async fn run(
     match arguments.command {
         Some(CrawlCommand::Replay { files }) => return replay::run(format, &files),
         Some(CrawlCommand::Resume { host }) => return resume(client, format, &host).await,
-        Some(CrawlCommand::Import(arguments)) => return import::run(format, arguments).await,
+        Some(CrawlCommand::Import(arguments)) => {
+            return import::run(&settings.images, format, arguments).await;
+        }
         Some(CrawlCommand::Ranking(arguments)) => return ranking::run(settings, format, arguments).await,
         None => {}
     }

@@ -57,12 +57,17 @@ struct PrintedCheck<'a> {
     pictures: Vec<PathBuf>,
 }
 
-pub(super) async fn run(format: Format, arguments: CheckArguments) -> Result<Exit, CliError> {
+pub(super) async fn run(
+    format: Format,
+    max_image_bytes: u64,
+    arguments: CheckArguments,
+) -> Result<Exit, CliError> {
     let CheckArguments { dataset, target, rows_only, pictures, thumbnails, seed } = arguments;
     let files = open(&dataset)?;
     let look = Look {
         target,
         images: !rows_only,
+        max_image_bytes,
         thumbnails: if pictures.is_some() { thumbnails } else { 0 },
         seed,
         now: SystemTime::now(),

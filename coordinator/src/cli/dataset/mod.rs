@@ -6,6 +6,7 @@ mod text;
 use std::path::PathBuf;
 
 use clap::Subcommand;
+use common::config::ImageSettings;
 use dataset::sample;
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde_json::json;
@@ -33,10 +34,14 @@ pub(super) enum DatasetCommand {
     Check(CheckArguments),
 }
 
-pub(super) async fn run(format: Format, command: DatasetCommand) -> Result<Exit, CliError> {
+pub(super) async fn run(
+    settings: &ImageSettings,
+    format: Format,
+    command: DatasetCommand,
+) -> Result<Exit, CliError> {
     match command {
         DatasetCommand::Sample { folder, count, seed } => sample(format, folder, count, seed).await,
-        DatasetCommand::Check(arguments) => check::run(format, arguments).await,
+        DatasetCommand::Check(arguments) => check::run(format, settings.max_image_bytes, arguments).await,
     }
 }
 

@@ -25,9 +25,6 @@ use crate::{
     split::epoch_order,
 };
 
-/// Largest image file that is read.
-const MAX_IMAGE_BYTES: u64 = 32 << 20;
-
 /// What the images of a dataset are.
 #[derive(Default)]
 pub(super) struct Images {
@@ -63,11 +60,12 @@ impl Images {
     pub(super) async fn of(files: &Files, rows: &mut Rows, look: &Look, progress: impl Fn(u64, u64)) -> Self {
         let total = rows.items.len() as u64;
         let drawn = draw(look, rows.items.len() as u32);
+        let limit = look.max_image_bytes;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let mut pictures = stream::iter((0_u32..).zip(&rows.items))
             .map(|(at, item)| {
                 let keep = drawn.contains(&at);
-                async move { (at, item, look_at(files, &item.name, keep).await) }
+                async move { (at, item, look_at(files, &item.name, limit, keep).await) }
             })
             .buffered(cores);
         let mut images = Self::default();
@@ -126,8 +124,8 @@ fn draw(look: &Look, items: u32) -> BTreeSet<u32> {
     }
 }
 
-async fn look_at(files: &Files, name: &str, keep: bool) -> Result<Looked, ItemFailure> {
-    let bytes = files.read(name, MAX_IMAGE_BYTES).await.map_err(|error| unread(&error))?;
+async fn look_at(files: &Files, name: &str, limit: u64, keep: bool) -> Result<Looked, ItemFailure> {
+    let bytes = files.read(name, limit).await.map_err(|error| unread(&error))?;
     let looking = tokio::task::spawn_blocking(move || {
         let picture = decode::decode(&bytes)?;
         Ok(Looked {

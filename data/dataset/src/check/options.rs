@@ -14,6 +14,8 @@ pub struct Look {
     pub target: Target,
     /// Whether to look into the images as well as at the rows.
     pub images: bool,
+    /// Largest image file that is read.
+    pub max_image_bytes: u64,
     /// Thumbnails to keep for a contact sheet, drawn at random.
     pub thumbnails: u32,
     /// The same seed draws the same thumbnails.

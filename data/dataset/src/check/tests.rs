@@ -17,7 +17,14 @@ use crate::{real_data::real_data, sample, target::Target};
 /// 2026-02-01, a month after the sample was "crawled".
 fn look() -> Look {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_769_904_000);
-    Look { target: Target::ViewsPerSubscriber, images: true, thumbnails: 0, seed: 0, now }
+    Look {
+        target: Target::ViewsPerSubscriber,
+        images: true,
+        max_image_bytes: 1 << 20,
+        thumbnails: 0,
+        seed: 0,
+        now,
+    }
 }
 
 async fn inspected(root: &Path, look: &Look) -> Inspected {
@@ -43,6 +50,17 @@ fn dataset(images: u32, rows: &[Value]) -> tempfile::TempDir {
     let lines: String = rows.iter().map(|row| format!("{row}\n")).collect();
     fs::write(folder.path().join("metadata.jsonl"), lines).unwrap();
     folder
+}
+
+#[tokio::test]
+async fn images_over_the_limit_are_problems() {
+    let folder = dataset(2, &[json!({"file_name": "0.jpg"}), json!({"file_name": "1.jpg"})]);
+    let sizes = [0, 1].map(|number| fs::metadata(folder.path().join(format!("{number}.jpg"))).unwrap().len());
+    let smaller = sizes[0].min(sizes[1]);
+    let found = inspected(folder.path(), &Look { max_image_bytes: smaller, ..look() }).await;
+    assert_ne!(sizes[0], sizes[1]);
+    assert_eq!((found.report.images, found.report.problems.len()), (1, 1));
+    assert!(found.report.problems[0].reason.contains("too-large"), "{:?}", found.report.problems);
 }
 
 #[tokio::test]
