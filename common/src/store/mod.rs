@@ -46,7 +46,7 @@ pub use self::{
     manners::{Admission, Lease, Limits, PausedSource, Verdict},
     quota::{QuotaDay, QuotaUse, Spending},
     robots::RobotsFile,
-    runs::{NodeFinish, Parameters},
+    runs::{NodeFinish, Parameters, RunDocument},
     server::ServerInfo,
     submissions::{NewSubmission, Opening, State, Submission, SubmissionKind},
     workers::{RegisteredWorker, WorkerRecord},

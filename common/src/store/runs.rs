@@ -39,6 +39,43 @@ pub enum NodeFinish {
     Conflict,
 }
 
+/// What is kept beside a run: JSON, but for samples and scaling, whose bytes the training protocol defines.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RunDocument {
+    /// Id of the submission that embeds the dataset.
+    Embed,
+    /// [`Sample`](crate::training::protocol::Sample)s, in the order of the splits.
+    Samples,
+    /// [`Scaling`](crate::training::protocol::Scaling) of the features.
+    Scaling,
+    /// [`RunPlan`](crate::training::protocol::RunPlan): what workers know of the run.
+    Plan,
+    /// What the run has come to, as the API shows it. It is written again as the run goes on.
+    Report,
+    /// What the coordinator knows of the run. It is written last, once everything is prepared.
+    Setup,
+    /// The state of the run after the epoch that ended last.
+    Checkpoint,
+    /// [`Head`](crate::training::protocol::Head): what the run has learnt.
+    Head,
+}
+
+impl RunDocument {
+    /// The end of its key.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Embed => "embed",
+            Self::Samples => "samples",
+            Self::Scaling => "scaling",
+            Self::Plan => "plan",
+            Self::Report => "report",
+            Self::Setup => "setup",
+            Self::Checkpoint => "checkpoint",
+            Self::Head => "head",
+        }
+    }
+}
+
 impl Store {
     /// Publishes the next version of the parameters; answers to the version before are forgotten.
     ///
@@ -127,18 +164,18 @@ impl Store {
         Ok((current == Some(version)).then(|| answered.collect()))
     }
 
-    /// Keeps a document of the run (`plan`, `checkpoint`, `report`, `head`) as JSON.
+    /// Keeps a document of the run as JSON.
     ///
     /// # Errors
     /// When Redis does not serve, or this coordinator was replaced.
     pub async fn put_document(
         &self,
         run: SubmissionId,
-        name: &str,
-        document: &impl Serialize,
+        document: RunDocument,
+        value: &impl Serialize,
     ) -> Result<(), StoreError> {
-        let json = serde_json::to_vec(document).expect("a document is plain data");
-        self.put_blob(run, name, &json).await
+        let json = serde_json::to_vec(value).expect("a document is plain data");
+        self.put_blob(run, document, &json).await
     }
 
     /// Returns a document of the run.
@@ -148,31 +185,40 @@ impl Store {
     pub async fn document<T: DeserializeOwned>(
         &self,
         run: SubmissionId,
-        name: &str,
+        document: RunDocument,
     ) -> Result<Option<T>, StoreError> {
-        let key = self.keys.of_submission(run, name);
-        let json = self.blob(run, name).await?;
+        let key = self.keys.of_submission(run, document.name());
+        let json = self.blob(run, document).await?;
         json.map(|json| serde_json::from_slice(&json).map_err(|error| StoreError::corrupt(&key, &error)))
             .transpose()
     }
 
-    /// Keeps bytes beside the run, such as its samples.
+    /// Keeps the bytes of a document.
     ///
     /// # Errors
     /// When Redis does not serve, or this coordinator was replaced.
-    pub async fn put_blob(&self, run: SubmissionId, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    pub async fn put_blob(
+        &self,
+        run: SubmissionId,
+        document: RunDocument,
+        bytes: &[u8],
+    ) -> Result<(), StoreError> {
         let mut call = PUT_BLOB.key(self.keys.submission(run));
-        call.key(self.keys.of_submission(run, name)).arg(self.token()).arg(bytes);
+        call.key(self.keys.of_submission(run, document.name())).arg(self.token()).arg(bytes);
         self.invoke_fenced(&call).await.map(drop)
     }
 
-    /// Returns bytes kept beside the run.
+    /// Returns the bytes of a document.
     ///
     /// # Errors
     /// When Redis does not serve.
-    pub async fn blob(&self, run: SubmissionId, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    pub async fn blob(
+        &self,
+        run: SubmissionId,
+        document: RunDocument,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         let mut command = redis::cmd("GET");
-        command.arg(self.keys.of_submission(run, name));
+        command.arg(self.keys.of_submission(run, document.name()));
         Ok(command.query_async(&mut self.connection.clone()).await?)
     }
 
@@ -182,7 +228,7 @@ impl Store {
     /// When Redis does not serve, or this coordinator was replaced.
     pub async fn forget_run_state(&self, run: SubmissionId) -> Result<(), StoreError> {
         let mut call = FORGET.key(self.keys.submission(run));
-        for what in ["parameters", "nodes", "jobs", "checkpoint"] {
+        for what in ["parameters", "nodes", "jobs", RunDocument::Checkpoint.name()] {
             call.key(self.keys.of_submission(run, what));
         }
         call.arg(self.token());

@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use common::{
     ids::SubmissionId,
     job::outcome::{FailureReason, ItemResult},
-    store::{State, Submission, SubmissionKind},
+    store::{RunDocument, State, Submission, SubmissionKind},
 };
 use serde_json::Value;
 
@@ -70,7 +70,7 @@ async fn inspect_run(system: &System, run: &Submission, undisturbed: &str, count
     if run.state != State::Succeeded {
         return system.violated(format!("run {id} is {}: {:?}", run.state, run.error));
     }
-    let report: Option<Value> = system.store.document(id, "report").await.expect("Redis answers");
+    let report: Option<Value> = system.store.document(id, RunDocument::Report).await.expect("Redis answers");
     let weights = report.as_ref().and_then(|report| report["weights_sha256"].as_str());
     if weights == Some(undisturbed) {
         count.equal_hashes += 1;

@@ -11,7 +11,7 @@ use common::{
     },
     store::{
         Claim, Company, DeadLetter, DeadPlace, Finish, Holder, JobRef, JobState, MarkState, NewSubmission,
-        NodeFinish, Opening, Parameters, Requeue, Start, State, Store, StoreConfig, StoreError,
+        NodeFinish, Opening, Parameters, Requeue, RunDocument, Start, State, Store, StoreConfig, StoreError,
         SubmissionKind, Touch,
     },
     training::tree::Node,
@@ -364,7 +364,7 @@ async fn one_coordinator_leads_and_what_a_replaced_one_writes_has_no_effect() {
     assert_eq!(store.acquire_lease(first, ttl).await.unwrap(), Some(token), "renewed");
     let old = store.with_token(token);
     assert!(old.take_over(id).await.unwrap());
-    old.put_document(id, "checkpoint", &1).await.unwrap();
+    old.put_document(id, RunDocument::Checkpoint, &1).await.unwrap();
 
     tests::cluster::eventually("the lease runs out", || async {
         store.acquire_lease(second, Duration::from_secs(60)).await.unwrap().is_some()
@@ -376,16 +376,16 @@ async fn one_coordinator_leads_and_what_a_replaced_one_writes_has_no_effect() {
     assert!(new.take_over(id).await.unwrap());
 
     let parameters = Parameters { version: 9, bytes: vec![0; 4] };
-    assert!(matches!(old.put_document(id, "checkpoint", &2).await, Err(StoreError::Replaced)));
+    assert!(matches!(old.put_document(id, RunDocument::Checkpoint, &2).await, Err(StoreError::Replaced)));
     assert!(matches!(old.put_parameters(id, &parameters).await, Err(StoreError::Replaced)));
     assert!(matches!(old.set_published(id, 7).await, Err(StoreError::Replaced)));
     assert!(matches!(old.forget_run_state(id).await, Err(StoreError::Replaced)));
     assert!(matches!(old.take_over(id).await, Err(StoreError::Replaced)));
     let closed = old.close_submission(id, State::Succeeded, None, true).await;
     assert!(matches!(closed, Err(StoreError::Replaced)));
-    assert_eq!(store.document::<u32>(id, "checkpoint").await.unwrap(), Some(1));
+    assert_eq!(store.document::<u32>(id, RunDocument::Checkpoint).await.unwrap(), Some(1));
     assert_eq!(store.state(id).await.unwrap(), Some(State::Running));
-    new.put_document(id, "checkpoint", &3).await.unwrap();
+    new.put_document(id, RunDocument::Checkpoint, &3).await.unwrap();
     assert!(store.close_submission(id, State::Cancelled, None, true).await.unwrap(), "a user may cancel");
 }
 

@@ -6,6 +6,7 @@ use common::{
         envelope::Envelope,
         outcome::{FailureReason, ItemFailure, ItemResult},
     },
+    store::RunDocument,
     training::protocol::Head,
 };
 use dataset::target::Transform;
@@ -27,7 +28,7 @@ pub(super) async fn run(
     args: &PredictArgs,
     repeated: bool,
 ) -> Result<Outcome, JobError> {
-    let head: Option<Head> = worker.store.document(args.run, "head").await?;
+    let head: Option<Head> = worker.store.document(args.run, RunDocument::Head).await?;
     let head = head.ok_or_else(|| JobError::Permanent(format!("run {} has no head", args.run)))?;
     let pipeline = worker.pipeline()?;
     let space = pipeline.space();

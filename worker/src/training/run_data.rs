@@ -11,7 +11,7 @@ use common::{
     digest::Digest,
     embedding::Embedding,
     ids::SubmissionId,
-    store::Store,
+    store::{RunDocument, Store},
     training::protocol::{Phase, RunPlan, Sample, Scaling, decode_samples},
 };
 use dataset::split::epoch_order;
@@ -69,10 +69,11 @@ impl RunData {
     async fn load(store: &Store, run: SubmissionId) -> Result<Self, JobError> {
         let gone =
             |what: &str| JobError::Permanent(format!("the {what} of run {run} are gone or unreadable"));
-        let plan: RunPlan = store.document(run, "plan").await?.ok_or_else(|| gone("plan"))?;
-        let samples = store.blob(run, "samples").await?.and_then(|bytes| decode_samples(&bytes));
+        let plan: RunPlan = store.document(run, RunDocument::Plan).await?.ok_or_else(|| gone("plan"))?;
+        let samples = store.blob(run, RunDocument::Samples).await?.and_then(|bytes| decode_samples(&bytes));
         let samples = samples.ok_or_else(|| gone("samples"))?;
-        let scaling = store.blob(run, "scaling").await?.and_then(|bytes| Scaling::from_bytes(&bytes));
+        let scaling =
+            store.blob(run, RunDocument::Scaling).await?.and_then(|bytes| Scaling::from_bytes(&bytes));
         let scaling = scaling.ok_or_else(|| gone("feature scales"))?;
         if samples.len() != (plan.train + plan.valid + plan.test) as usize {
             return Err(gone("samples"));

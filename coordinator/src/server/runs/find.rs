@@ -2,7 +2,7 @@
 
 use common::{
     ids::SubmissionId,
-    store::{State, StoreError, Submission, SubmissionKind},
+    store::{RunDocument, State, StoreError, Submission, SubmissionKind},
 };
 use dataset::target::Target;
 
@@ -64,7 +64,7 @@ async fn choose(context: &Context, choice: Choice) -> Result<SubmissionId, Reque
 
 /// What a run shows of itself. One that is written in another way than here shows nothing, and hides no other.
 pub(super) async fn report(context: &Context, run: SubmissionId) -> Result<Option<RunReport>, StoreError> {
-    match context.store.document(run, "report").await {
+    match context.store.document(run, RunDocument::Report).await {
         Err(error @ StoreError::Corrupt { .. }) => {
             tracing::warn!(%run, %error, "the run's report cannot be read");
             Ok(None)

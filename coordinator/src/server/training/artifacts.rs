@@ -3,7 +3,7 @@
 //! Owns the files below `runs/<id>/` in the artifacts folder and how they are read back in pages. A run
 //! that is resumed writes the same again.
 
-use common::{ids::SubmissionId, training::protocol::Head};
+use common::{ids::SubmissionId, store::RunDocument, training::protocol::Head};
 use dataset::{files::parts, split::Side, target::Target};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use url::Url;
@@ -115,8 +115,8 @@ pub(crate) async fn tested(
 pub(crate) async fn head(context: &Context, run: SubmissionId) -> Result<HeadView, RequestError> {
     lookup::run(context, run).await?;
     let none = || RequestError::Conflict(format!("run {run} has no head yet"));
-    let head: Head = context.store.document(run, "head").await?.ok_or_else(none)?;
-    let setup: Setup = context.store.document(run, "setup").await?.ok_or_else(none)?;
+    let head: Head = context.store.document(run, RunDocument::Head).await?.ok_or_else(none)?;
+    let setup: Setup = context.store.document(run, RunDocument::Setup).await?.ok_or_else(none)?;
     Ok(HeadView {
         run,
         space: head.space.to_string(),

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::{
     ids::SubmissionId,
-    store::{State, StoreError, Submission},
+    store::{RunDocument, State, StoreError, Submission},
     training::protocol::{Phase, Scaling},
 };
 
@@ -86,8 +86,9 @@ async fn drive_once(context: &Context, run: SubmissionId) -> Result<(), RunError
 }
 
 async fn carry_out(context: &Context, run: &Submission, spec: &RunSpec) -> Result<(), RunError> {
-    let mut report: RunReport = context.store.document(run.id, "report").await?.unwrap_or_default();
-    let setup = match context.store.document::<Setup>(run.id, "setup").await? {
+    let mut report: RunReport =
+        context.store.document(run.id, RunDocument::Report).await?.unwrap_or_default();
+    let setup = match context.store.document::<Setup>(run.id, RunDocument::Setup).await? {
         Some(setup) => setup,
         None => prepare(context, run, spec, &mut report).await?,
     };
@@ -96,7 +97,7 @@ async fn carry_out(context: &Context, run: &Submission, spec: &RunSpec) -> Resul
 }
 
 async fn scaling(context: &Context, run: SubmissionId) -> Result<Scaling, RunError> {
-    let bytes = context.store.blob(run, "scaling").await?;
+    let bytes = context.store.blob(run, RunDocument::Scaling).await?;
     bytes
         .and_then(|bytes| Scaling::from_bytes(&bytes))
         .ok_or_else(|| RunError::Failed("its feature scaling is gone from the store".to_owned()))
@@ -113,7 +114,8 @@ async fn train(
     let passes = &mut Passes::new(context, run, &setup.plan);
     let run = run.id;
     let fresh = || Machine::new(spec.settings.epochs, spec.settings.learning_rate);
-    let mut machine: Machine = context.store.document(run, "checkpoint").await?.unwrap_or_else(fresh);
+    let mut machine: Machine =
+        context.store.document(run, RunDocument::Checkpoint).await?.unwrap_or_else(fresh);
     let mut epoch_began = Instant::now();
     let mut shown: Option<Instant> = None;
     loop {
@@ -127,7 +129,7 @@ async fn train(
             Phase::Valid => {
                 let predictions = passes.predictions(&work).await?;
                 machine.validated(&predictions, setup, epoch_began.elapsed().as_secs_f64())?;
-                context.store.put_document(run, "checkpoint", &machine).await?;
+                context.store.put_document(run, RunDocument::Checkpoint, &machine).await?;
                 tracing::info!(%run, epoch = work.epoch, valid_mse = machine.reports().last().map(|r| r.valid_mse),
                     "epoch done");
                 epoch_began = Instant::now();
@@ -140,7 +142,7 @@ async fn train(
                 artifacts::write_tested(context, run, &machine.predictions(&predictions, setup), setup)
                     .await?;
                 show(context, run, &mut report, &machine, setup).await?;
-                context.store.put_document(run, "head", &head).await?;
+                context.store.put_document(run, RunDocument::Head, &head).await?;
                 context.store.close_submission(run, State::Succeeded, None, true).await?;
                 return Ok(());
             }
@@ -159,5 +161,5 @@ async fn show(
     report.fraction = machine.fraction(&setup.plan);
     report.epochs = machine.reports().to_vec();
     report.best_epoch = machine.best_epoch();
-    Ok(context.store.put_document(run, "report", report).await?)
+    Ok(context.store.put_document(run, RunDocument::Report, report).await?)
 }

@@ -10,7 +10,7 @@ use common::{
     embedding::{Embedding, Space},
     ids::SubmissionId,
     job::outcome::ItemResult,
-    store::{State, Submission, SubmissionKind},
+    store::{RunDocument, State, Submission, SubmissionKind},
     training::protocol::encode_samples,
 };
 use dataset::{files::parts, manifest::ManifestItem};
@@ -71,11 +71,11 @@ pub(super) async fn prepare(
         embeddings(context, &space, page).await?;
     }
     let store = &context.store;
-    store.put_blob(run, "samples", &encode_samples(&samples)).await?;
-    store.put_blob(run, "scaling", &sum.finish().to_bytes()).await?;
-    store.put_document(run, "plan", plan).await?;
-    store.put_document(run, "report", report).await?;
-    store.put_document(run, "setup", &setup).await?;
+    store.put_blob(run, RunDocument::Samples, &encode_samples(&samples)).await?;
+    store.put_blob(run, RunDocument::Scaling, &sum.finish().to_bytes()).await?;
+    store.put_document(run, RunDocument::Plan, plan).await?;
+    store.put_document(run, RunDocument::Report, report).await?;
+    store.put_document(run, RunDocument::Setup, &setup).await?;
     Ok(setup)
 }
 
@@ -96,7 +96,7 @@ async fn embed(
     spec: &RunSpec,
     report: &mut RunReport,
 ) -> Result<Submission, RunError> {
-    let known: Option<SubmissionId> = context.store.document(run.id, "embed").await?;
+    let known: Option<SubmissionId> = context.store.document(run.id, RunDocument::Embed).await?;
     // One that failed, or is not kept any more, is no use to a run that was resumed; nor is one that a store
     // put back to an older state has forgotten.
     let known = match known {
@@ -111,7 +111,7 @@ async fn embed(
         None => {
             let embed_spec = EmbedSpec { dataset: Some(spec.dataset.clone()), images: Vec::new() };
             let id = SubmissionId::now();
-            context.store.put_document(run.id, "embed", &id).await?;
+            context.store.put_document(run.id, RunDocument::Embed, &id).await?;
             let traceparent = run.traceparent.clone();
             let terms = Terms { parent: Some(run.id), deadline: None, traceparent };
             submissions::create(context, id, SubmissionKind::Embed, &embed_spec, terms).await?;
@@ -149,7 +149,9 @@ async fn embedded(
             _ => format!("embedding {} of {} images", embed.succeeded + embed.failed, embed.items),
         };
         match embed.state {
-            State::Preparing | State::Running => context.store.put_document(run, "report", report).await?,
+            State::Preparing | State::Running => {
+                context.store.put_document(run, RunDocument::Report, report).await?
+            }
             State::Succeeded | State::CompletedWithErrors => return Ok(embed),
             State::Failed | State::Cancelled => {
                 let error = embed.error.unwrap_or_else(|| "its embed submission was cancelled".to_owned());
@@ -175,7 +177,7 @@ async fn space(context: &Context, run: SubmissionId, report: &mut RunReport) -> 
             return Ok(space);
         }
         "waiting for a worker with a model".clone_into(&mut report.progress);
-        context.store.put_document(run, "report", report).await?;
+        context.store.put_document(run, RunDocument::Report, report).await?;
         require_open(context, run).await?;
         tokio::select! {
             () = context.stop.cancelled() => return Err(RunError::Stopping),
