@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::jobs::MishapView;
+use super::{jobs::MishapView, paging::Paging};
 
 /// A dead letter: a line of `GET /v1/dead`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -67,6 +67,37 @@ impl DeadFilter {
         holds(&self.kind, letter.kind.as_deref())
             && holds(&self.reason, Some(&letter.reason))
             && holds(&self.submission, letter.submission.as_deref())
+    }
+}
+
+/// Query of `GET /v1/dead`: a [`DeadFilter`] and a [`Paging`] in one, since a query string has no structure.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct DeadParams {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    kind: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    submission: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    limit: Option<usize>,
+}
+
+impl DeadParams {
+    /// Makes the query of a page of the letters that `filter` accepts.
+    #[must_use]
+    pub fn new(filter: DeadFilter, paging: Paging) -> Self {
+        let (DeadFilter { kind, reason, submission }, Paging { cursor, limit }) = (filter, paging);
+        Self { kind, reason, submission, cursor, limit }
+    }
+
+    /// Returns the two halves of the query.
+    #[must_use]
+    pub fn into_parts(self) -> (DeadFilter, Paging) {
+        let Self { kind, reason, submission, cursor, limit } = self;
+        (DeadFilter { kind, reason, submission }, Paging { cursor, limit })
     }
 }
 

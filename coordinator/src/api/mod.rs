@@ -7,6 +7,7 @@ mod access;
 mod crawl;
 mod dead_letters;
 mod jobs;
+mod paging;
 pub mod routes;
 mod runs;
 mod similarity;
@@ -18,34 +19,29 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     access::Scope,
     crawl::{CrawlChannel, CrawlRequest},
-    dead_letters::{DeadFilter, DeadOutcome, DeadSelection, DeadView, Refused},
+    dead_letters::{DeadFilter, DeadOutcome, DeadParams, DeadSelection, DeadView, Refused},
     jobs::{JobStage, JobView, MishapView, PauseView},
+    paging::{Page, Paging},
     runs::{
         EpochReport, HeadView, LeftOut, RawReport, RunRequest, RunView, SampleView, SplitCounts, TestReport,
         TestedView,
     },
-    similarity::{NeighbourView, SimilarView},
+    similarity::{NeighbourView, SimilarParams, SimilarView},
     submissions::{
-        EmbeddingView, FetchRequest, ItemState, ItemView, StoredImage, SubmissionRequest, SubmissionView,
-        UploadedImage,
+        EmbeddingView, EmbeddingsParams, FetchRequest, ItemState, ItemView, ResultsParams, StoredImage,
+        SubmissionRequest, SubmissionView, UploadedImage,
     },
     system::{
-        DoctorCheck, DoctorView, PausedSourceView, QueueView, QuotaView, SpaceView, StatusView, Verdict,
-        WorkerView, WorkersView,
+        DoctorCheck, DoctorView, DropParams, PausedSourceView, QueueView, QuotaView, SpaceView, StatusView,
+        Verdict, WorkerView, WorkersView,
     },
 };
 
 pub(crate) use self::runs::number_or_null;
 
-/// A page of a list.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct Page<T> {
-    /// The entries.
-    pub items: Vec<T>,
-    /// Give it as `cursor` for the next page; absent on the last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub next: Option<String>,
-}
+/// Header of a request to submit: sent again under the same key, it is the same submission
+/// (draft-ietf-httpapi-idempotency-key-header).
+pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// An RFC 9457 problem.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -3,6 +3,28 @@
 use common::{digest::Digest, embedding::Space};
 use serde::{Deserialize, Serialize};
 
+/// Query of `GET /v1/similar`: an image by `sha256` or by `video_id`.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct SimilarParams {
+    /// SHA-256 of an embedded image.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<Digest>,
+    /// A video whose thumbnail is embedded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub video_id: Option<String>,
+    /// The space to compare in; the one in use where none is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub space: Option<String>,
+    /// Neighbours to find; [`Self::NEIGHBOURS`] where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub k: Option<usize>,
+}
+
+impl SimilarParams {
+    /// Neighbours where nothing else is asked for.
+    pub const NEIGHBOURS: usize = 10;
+}
+
 /// Answer of `GET /v1/similar`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SimilarView {

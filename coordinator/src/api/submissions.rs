@@ -131,6 +131,17 @@ impl fmt::Display for ItemState {
     }
 }
 
+/// Query of `GET /v1/submissions/{id}/results`.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct ResultsParams {
+    /// The `next` of the page before; absent for the first page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// Whether only items that failed are wanted.
+    #[serde(default)]
+    pub failed: bool,
+}
+
 /// One line of `GET /v1/submissions/{id}/results`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ItemView {
@@ -161,6 +172,17 @@ pub struct ItemView {
 pub struct FetchRequest {
     /// An http or https URL at a public address.
     pub url: String,
+}
+
+/// Query of `GET /v1/submissions/{id}/embeddings`.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct EmbeddingsParams {
+    /// The `next` of the page before; absent for the first page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+    /// The space of the embeddings; the one in use where none is named.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub space: Option<String>,
 }
 
 /// One line of `GET /v1/submissions/{id}/embeddings`.

@@ -135,6 +135,14 @@ pub struct SpaceView {
     pub registered: String,
 }
 
+/// Query of `DELETE /v1/spaces/{name}`.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct DropParams {
+    /// Whether the space is dropped though workers embed into it.
+    #[serde(default)]
+    pub force: bool,
+}
+
 /// Answer of `GET /v1/doctor`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DoctorView {

@@ -16,7 +16,7 @@ use super::{
     },
     output::{self, Format, plain, table},
 };
-use crate::api::{NeighbourView, SubmissionRequest, SubmissionView};
+use crate::api::{NeighbourView, SimilarParams, SubmissionRequest, SubmissionView};
 
 #[derive(Args)]
 pub(super) struct SimilarArguments {
@@ -24,7 +24,7 @@ pub(super) struct SimilarArguments {
     #[arg(value_name = "PATH|VIDEO_ID", allow_hyphen_values = true)]
     image: String,
     /// Neighbours to find.
-    #[arg(short, default_value_t = 10, allow_negative_numbers = true)]
+    #[arg(short, default_value_t = SimilarParams::NEIGHBOURS, allow_negative_numbers = true)]
     k: usize,
     /// Space to search; the one that workers use where none is named.
     #[arg(long)]
@@ -46,13 +46,11 @@ pub(super) async fn run(
     arguments: SimilarArguments,
 ) -> Result<Exit, CliError> {
     let SimilarArguments { image, k, space } = arguments;
-    let view = match source(&image)? {
-        Some(source) => {
-            let sha256 = embed(client, &source).await?;
-            client.similar("sha256", &sha256.to_string(), k, space.as_deref()).await?
-        }
-        None => client.similar("video_id", &image, k, space.as_deref()).await?,
+    let (sha256, video_id) = match source(&image)? {
+        Some(source) => (Some(embed(client, &source).await?), None),
+        None => (None, Some(image.clone())),
     };
+    let view = client.similar(&SimilarParams { sha256, video_id, space, k: Some(k) }).await?;
     let report = SimilarReport {
         query: image,
         space: view.space.to_string(),

@@ -14,14 +14,12 @@ pub(super) use self::pages::Pages;
 use self::transport::{Transport, keyed};
 use super::exit::CliError;
 use crate::api::{
-    DeadFilter, DeadOutcome, DeadSelection, DeadView, DoctorView, EmbeddingView, FetchRequest, HeadView,
-    ItemView, JobView, Page, PausedSourceView, RunRequest, RunView, SampleView, SimilarView, SpaceView,
-    StatusView, StoredImage, SubmissionRequest, SubmissionView, TestedView, WorkersView,
+    DeadFilter, DeadOutcome, DeadParams, DeadSelection, DeadView, DoctorView, DropParams, EmbeddingView,
+    EmbeddingsParams, FetchRequest, HeadView, ItemView, JobView, Page, Paging, PausedSourceView,
+    ResultsParams, RunRequest, RunView, SampleView, SimilarParams, SimilarView, SpaceView, StatusView,
+    StoredImage, SubmissionRequest, SubmissionView, TestedView, WorkersView,
     routes::{self, Route},
 };
-
-/// Entries of a list asked for at once.
-const PAGE: usize = 100;
 
 /// A client of one coordinator.
 pub(super) struct Client {
@@ -55,8 +53,8 @@ impl Client {
         cursor: Option<&str>,
         failed_only: bool,
     ) -> Result<Page<ItemView>, CliError> {
-        let request = self.api.request(routes::RESULTS, &[&id.to_string()]).query(&[("failed", failed_only)]);
-        self.api.send(request.query(&[("cursor", cursor)])).await
+        let params = ResultsParams { cursor: cursor.map(str::to_owned), failed: failed_only };
+        self.api.send(self.api.request(routes::RESULTS, &[&id.to_string()]).query(&params)).await
     }
 
     pub(super) async fn embeddings(
@@ -65,9 +63,8 @@ impl Client {
         cursor: Option<&str>,
         space: Option<&str>,
     ) -> Result<Page<EmbeddingView>, CliError> {
-        let mut query: Vec<(&str, &str)> = cursor.map(|cursor| ("cursor", cursor)).into_iter().collect();
-        query.extend(space.map(|space| ("space", space)));
-        self.api.send(self.api.request(routes::EMBEDDINGS, &[&id.to_string()]).query(&query)).await
+        let params = EmbeddingsParams { cursor: cursor.map(str::to_owned), space: space.map(str::to_owned) };
+        self.api.send(self.api.request(routes::EMBEDDINGS, &[&id.to_string()]).query(&params)).await
     }
 
     pub(super) async fn jobs(&self, id: SubmissionId) -> Result<Vec<JobView>, CliError> {
@@ -98,8 +95,9 @@ impl Client {
         filter: &DeadFilter,
         cursor: Option<&str>,
     ) -> Result<Page<DeadView>, CliError> {
-        let request = self.api.request(routes::LIST_DEAD, &[]).query(filter);
-        self.api.send(request.query(&[("limit", PAGE)]).query(&[("cursor", cursor)])).await
+        let paging = Paging { limit: Some(Paging::MOST), ..Paging::at(cursor) };
+        let params = DeadParams::new(filter.clone(), paging);
+        self.api.send(self.api.request(routes::LIST_DEAD, &[]).query(&params)).await
     }
 
     pub(super) async fn dead_letter(&self, id: &str) -> Result<DeadView, CliError> {
@@ -121,18 +119,17 @@ impl Client {
 
     /// Returns the newest `limit` runs.
     pub(super) async fn runs(&self, limit: usize) -> Result<Vec<RunView>, CliError> {
+        let mut pages = Pages::new(async |cursor: Option<String>| {
+            let paging = Paging { cursor, limit: Some(limit.min(Paging::MOST)) };
+            self.api.send(self.api.request(routes::LIST_RUNS, &[]).query(&paging)).await
+        });
         let mut runs = Vec::new();
-        let mut cursor: Option<String> = None;
-        while runs.len() < limit {
-            let page_size = (limit - runs.len()).min(PAGE);
-            let request = self.api.request(routes::LIST_RUNS, &[]).query(&[("limit", page_size)]);
-            let page: Page<RunView> = self.api.send(request.query(&[("cursor", cursor)])).await?;
-            runs.extend(page.items);
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
-            }
+        while runs.len() < limit
+            && let Some(page) = pages.next().await?
+        {
+            runs.extend(page);
         }
+        runs.truncate(limit);
         Ok(runs)
     }
 
@@ -161,18 +158,9 @@ impl Client {
         self.api.get(routes::HEAD, &[&run.to_string()]).await
     }
 
-    /// Finds the `k` images nearest to the one whose `field` (`sha256` or `video_id`) is `value`.
-    pub(super) async fn similar(
-        &self,
-        field: &str,
-        value: &str,
-        k: usize,
-        space: Option<&str>,
-    ) -> Result<SimilarView, CliError> {
-        let k = k.to_string();
-        let mut query = vec![(field, value), ("k", &k)];
-        query.extend(space.map(|space| ("space", space)));
-        self.api.send(self.api.request(routes::SIMILAR, &[]).query(&query)).await
+    /// Finds the images nearest to one.
+    pub(super) async fn similar(&self, params: &SimilarParams) -> Result<SimilarView, CliError> {
+        self.api.send(self.api.request(routes::SIMILAR, &[]).query(params)).await
     }
 
     /// Ends the pause of a host that crawls leave alone.
@@ -190,7 +178,7 @@ impl Client {
 
     pub(super) async fn drop_space(&self, space: &str, force: bool) -> Result<SpaceView, CliError> {
         let request = self.api.request(routes::DROP_SPACE, &[space]);
-        self.api.send(request.query(&[("force", force)])).await
+        self.api.send(request.query(&DropParams { force })).await
     }
 
     pub(super) async fn doctor(&self) -> Result<DoctorView, CliError> {

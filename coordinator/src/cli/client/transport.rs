@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use super::connection::Connection;
 use crate::{
     api::{
-        Page, Problem,
+        IDEMPOTENCY_KEY, Page, Paging, Problem,
         routes::{self, Route},
     },
     cli::exit::{CliError, Exit},
@@ -70,7 +70,7 @@ impl Transport {
         id: SubmissionId,
         cursor: Option<&str>,
     ) -> Result<Page<T>, CliError> {
-        self.send(self.request(route, &[&id.to_string()]).query(&[("cursor", cursor)])).await
+        self.send(self.request(route, &[&id.to_string()]).query(&Paging::at(cursor))).await
     }
 
     /// A request of a route, with `names` for the segments of its path that vary.
@@ -120,7 +120,7 @@ impl Transport {
 /// A request that is carried out once, however often it is sent under the same `key`.
 pub(super) fn keyed(request: RequestBuilder, key: Option<&str>) -> RequestBuilder {
     match key {
-        Some(key) => request.header("idempotency-key", key),
+        Some(key) => request.header(IDEMPOTENCY_KEY, key),
         None => request,
     }
 }

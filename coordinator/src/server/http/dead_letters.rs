@@ -6,42 +6,25 @@ use axum::{
     Json as JsonBody,
     extract::{Path, State},
 };
-use serde::Deserialize;
 
 use super::{
     extract::{Json, Params},
     problem::Failure,
 };
 use crate::{
-    api::{DeadFilter, DeadOutcome, DeadSelection, DeadView, Page},
+    api::{DeadOutcome, DeadParams, DeadSelection, DeadView, Page},
     server::{
         context::Context,
         dead_letters::{self, Action},
     },
 };
 
-/// Letters of a page where nothing else is asked for, and at most.
-const PAGE: usize = 20;
-const PAGE_AT_MOST: usize = 100;
-
-/// Which letters are wanted.
-#[derive(Deserialize)]
-pub(super) struct DeadParams {
-    kind: Option<String>,
-    reason: Option<String>,
-    submission: Option<String>,
-    cursor: Option<String>,
-    limit: Option<usize>,
-}
-
 pub(super) async fn list(
     State(context): State<Arc<Context>>,
     Params(params): Params<DeadParams>,
 ) -> Result<JsonBody<Page<DeadView>>, Failure> {
-    let DeadParams { kind, reason, submission, cursor, limit } = params;
-    let filter = DeadFilter { kind, reason, submission };
-    let limit = limit.unwrap_or(PAGE).clamp(1, PAGE_AT_MOST);
-    Ok(JsonBody(dead_letters::list(&context, &filter, cursor.as_deref(), limit).await?))
+    let (filter, paging) = params.into_parts();
+    Ok(JsonBody(dead_letters::list(&context, &filter, paging.cursor(), paging.limit()).await?))
 }
 
 pub(super) async fn get(

@@ -5,34 +5,13 @@ use axum::{
     http::{HeaderName, StatusCode, header::LOCATION, request::Parts},
 };
 use common::ids::SubmissionId;
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 
 use super::{problem::Failure, trace_context::traceparent};
 use crate::{
-    api::routes::Route,
+    api::{IDEMPOTENCY_KEY, routes::Route},
     server::submissions::{Caller, IdempotencyKey},
 };
-
-/// Entries of a page where nothing else is asked for, and at most.
-const PAGE: usize = 20;
-const PAGE_AT_MOST: usize = 100;
-
-/// How a list is paged.
-#[derive(Deserialize)]
-pub(super) struct Paging {
-    cursor: Option<String>,
-    limit: Option<usize>,
-}
-
-impl Paging {
-    pub(super) fn cursor(&self) -> Option<&str> {
-        self.cursor.as_deref()
-    }
-
-    pub(super) fn limit(&self) -> usize {
-        self.limit.unwrap_or(PAGE).clamp(1, PAGE_AT_MOST)
-    }
-}
 
 /// A JSON body.
 pub(super) struct Json<T>(pub(super) T);
@@ -52,15 +31,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
-/// The headers of a request to submit: its `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header), and its
-/// trace context.
+/// The headers of a request to submit: its idempotency key, and its trace context.
 pub(super) struct CallerHeaders(pub(super) Caller);
 
 impl<S: Send + Sync> FromRequestParts<S> for CallerHeaders {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
-        let key = parts.headers.get("idempotency-key");
+        let key = parts.headers.get(IDEMPOTENCY_KEY);
         let key = key.map(|value| IdempotencyKey::new(value.to_str().unwrap_or_default())).transpose()?;
         Ok(Self(Caller { key, traceparent: traceparent(&parts.headers) }))
     }

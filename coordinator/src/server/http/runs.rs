@@ -10,11 +10,11 @@ use axum::{
 };
 
 use super::{
-    extract::{CallerHeaders, Id, Json, Paging, Params, location},
+    extract::{CallerHeaders, Id, Json, Params, location},
     problem::Failure,
 };
 use crate::{
-    api::{HeadView, Page, RunRequest, RunView, SampleView, TestedView, routes},
+    api::{HeadView, Page, Paging, RunRequest, RunView, SampleView, TestedView, routes},
     server::{context::Context, runs, training},
 };
 

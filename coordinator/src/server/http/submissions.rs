@@ -3,24 +3,18 @@
 use std::sync::Arc;
 
 use axum::{Json as JsonBody, extract::State, http::StatusCode, response::IntoResponse};
-use serde::Deserialize;
 
 use super::{
-    extract::{CallerHeaders, Id, Json, Paging, Params, location},
+    extract::{CallerHeaders, Id, Json, Params, location},
     problem::Failure,
 };
 use crate::{
-    api::{EmbeddingView, ItemView, JobView, Page, SubmissionRequest, SubmissionView, routes},
+    api::{
+        EmbeddingView, EmbeddingsParams, ItemView, JobView, Page, Paging, ResultsParams, SubmissionRequest,
+        SubmissionView, routes,
+    },
     server::{context::Context, submissions},
 };
-
-/// Which results are wanted.
-#[derive(Deserialize)]
-pub(super) struct ResultsParams {
-    cursor: Option<String>,
-    #[serde(default)]
-    failed: bool,
-}
 
 pub(super) async fn create(
     State(context): State<Arc<Context>>,
@@ -51,13 +45,6 @@ pub(super) async fn results(
     Params(params): Params<ResultsParams>,
 ) -> Result<JsonBody<Page<ItemView>>, Failure> {
     Ok(JsonBody(submissions::results(&context, id, params.cursor.as_deref(), params.failed).await?))
-}
-
-/// Which embeddings are wanted.
-#[derive(Deserialize)]
-pub(super) struct EmbeddingsParams {
-    cursor: Option<String>,
-    space: Option<String>,
 }
 
 pub(super) async fn embeddings(

@@ -6,11 +6,10 @@ use axum::{
     Json,
     extract::{Path, State},
 };
-use serde::Deserialize;
 
 use super::{extract::Params, problem::Failure};
 use crate::{
-    api::{DoctorView, PausedSourceView, SpaceView, StatusView, WorkersView},
+    api::{DoctorView, DropParams, PausedSourceView, SpaceView, StatusView, WorkersView},
     server::{context::Context, doctor, paused_hosts, similarity::SimilarityIndex, spaces, status},
 };
 
@@ -31,13 +30,6 @@ pub(super) async fn resume_source(
     Path(host): Path<String>,
 ) -> Result<Json<PausedSourceView>, Failure> {
     Ok(Json(paused_hosts::resume(&context.store, &host).await?))
-}
-
-/// Whether a space may be dropped while workers embed into it.
-#[derive(Deserialize)]
-pub(super) struct DropParams {
-    #[serde(default)]
-    force: bool,
 }
 
 pub(super) async fn drop_space(
