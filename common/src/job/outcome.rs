@@ -2,6 +2,7 @@
 //!
 //! Owns the result of one item and the taxonomy of its failures; does not own how results are stored
 //! (see [`crate::store`]).
+//! Invariant: a result or a failure that a newer worker wrote is read, with the words that this version does not know.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -36,6 +37,35 @@ pub enum ItemResult {
     Crawled(Crawled),
     /// The item failed alone; its neighbours are not affected.
     Failed(ItemFailure),
+    /// A result of another version.
+    #[serde(untagged)]
+    Other(OtherResult),
+}
+
+/// A result whose state this version does not know.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(try_from = "Tag")]
+pub struct OtherResult {
+    /// The word for it.
+    pub state: String,
+}
+
+/// The state of any result.
+#[derive(Deserialize)]
+struct Tag {
+    state: String,
+}
+
+impl TryFrom<Tag> for OtherResult {
+    type Error = String;
+
+    /// Refuses the states that are known, so that a broken result is not taken for one of another version.
+    fn try_from(Tag { state }: Tag) -> Result<Self, String> {
+        match state.as_str() {
+            "embedded" | "predicted" | "crawled" | "failed" => Err(format!("the result '{state}' is broken")),
+            _ => Ok(Self { state }),
+        }
+    }
 }
 
 impl ItemResult {
@@ -101,7 +131,7 @@ impl fmt::Display for ItemFailure {
 impl std::error::Error for ItemFailure {}
 
 /// The classes of item failure.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureReason {
     /// The file is not there.
@@ -132,6 +162,9 @@ pub enum FailureReason {
     Duplicate,
     /// The job was discarded before the item was resolved; the detail says why.
     Discarded,
+    /// A class of another version.
+    #[serde(untagged)]
+    Other(String),
 }
 
 impl fmt::Display for FailureReason {
@@ -150,6 +183,22 @@ mod tests {
         let json = serde_json::to_string(&failed).unwrap();
         assert_eq!(json, r#"{"state":"failed","reason":"too-large","detail":"60 megapixels"}"#);
         assert_eq!(serde_json::from_str::<ItemResult>(&json).unwrap(), failed);
+    }
+
+    #[test]
+    fn results_of_other_versions_are_read() {
+        let read = |json: &str| serde_json::from_str::<ItemResult>(json);
+        let failed = read(r#"{"state":"failed","reason":"too-blue","detail":"all of it"}"#).unwrap();
+        let ItemResult::Failed(failure) = &failed else { panic!("{failed:?}") };
+        assert_eq!(failure.reason, FailureReason::Other("too-blue".to_owned()));
+        assert_eq!((failed.is_failed(), failure.to_string().as_str()), (true, "too-blue: all of it"));
+        let other = read(r#"{"state":"danced","steps":3}"#).unwrap();
+        assert_eq!(other, ItemResult::Other(OtherResult { state: "danced".to_owned() }));
+        for broken in
+            [r#"{"state":"embedded"}"#, r#"{"state":"predicted","cached":true}"#, r#"{"state":"failed"}"#]
+        {
+            assert!(read(broken).is_err(), "{broken}");
+        }
     }
 
     #[test]

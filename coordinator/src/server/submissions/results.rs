@@ -144,5 +144,6 @@ fn item_view(item: String, result: Option<ItemResult>, target: Option<Target>) -
         Some(ItemResult::Failed(failure)) => {
             ItemView { state: ItemState::Failed, error: Some(failure.to_string()), ..row }
         }
+        Some(ItemResult::Other(other)) => ItemView { state: ItemState::Other(other.state), ..row },
     }
 }

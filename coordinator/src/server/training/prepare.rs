@@ -214,7 +214,7 @@ async fn labelled_items(
                     Err(reason) => reasons.push(reason),
                 },
                 Some(ItemResult::Failed(failure)) => reasons.push(failure.reason.to_string()),
-                Some(ItemResult::Predicted { .. } | ItemResult::Crawled(_)) | None => {
+                Some(ItemResult::Predicted { .. } | ItemResult::Crawled(_) | ItemResult::Other(_)) | None => {
                     reasons.push("not embedded".to_owned());
                 }
             }

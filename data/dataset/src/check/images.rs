@@ -95,8 +95,8 @@ impl Images {
         let looked = match looked {
             Ok(looked) => looked,
             Err(failure) => {
-                self.unreadable.insert(at, failure.reason);
                 self.problems.push(ItemProblem { item: item.name.to_string(), reason: failure.to_string() });
+                self.unreadable.insert(at, failure.reason);
                 return None;
             }
         };
