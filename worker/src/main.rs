@@ -1,5 +1,7 @@
 //! `subwatch-worker`: consumes embed, train-epoch, predict and crawl jobs.
 
+use std::sync::LazyLock;
+
 use clap::Parser;
 use common::{
     config::{ConfigError, Loaded, Settings},
@@ -14,15 +16,17 @@ const FAILED: u8 = 1;
 const BAD_CONFIG: u8 = 64;
 
 /// Job kinds of a worker that is told none: those that it is built for.
-const KINDS: &str =
-    if cfg!(feature = "model") { "embed,train-epoch,predict,crawl" } else { "train-epoch,crawl" };
+static KINDS: LazyLock<String> = LazyLock::new(|| {
+    let built_for = |kind: &Kind| cfg!(feature = "model") || !kind.needs_model();
+    Kind::ALL.into_iter().filter(built_for).map(Kind::name).collect::<Vec<_>>().join(",")
+});
 
 /// Consumes subwatch jobs from RabbitMQ, runs ResNet34, writes results to Redis.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
     /// Job kinds to consume.
-    #[arg(long, value_delimiter = ',', default_value = KINDS)]
+    #[arg(long, value_delimiter = ',', default_value = KINDS.as_str())]
     kinds: Vec<Kind>,
     /// Device of the model: auto, cpu or cuda:N [setting: SUBWATCH_MODEL_DEVICE].
     #[arg(long)]

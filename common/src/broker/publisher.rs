@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     job::envelope::Envelope,
-    topology::{DEAD, Route, Tier},
+    topology::{DEAD, DEAD_ROUTING_KEY, Route, Tier},
 };
 
 /// How long a question about a queue may take.
@@ -95,7 +95,7 @@ impl Publisher {
     /// # Errors
     /// See [`PublishError`].
     pub async fn dead_letter(&self, message: &Message, note: &DeadNote) -> Result<(), PublishError> {
-        self.send(message.dead(note), DEAD.to_owned(), "dead.v1".to_owned()).await
+        self.send(message.dead(note), DEAD.to_owned(), DEAD_ROUTING_KEY.to_owned()).await
     }
 
     /// Hands a job that was not received over to the dead.

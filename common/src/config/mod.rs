@@ -33,7 +33,7 @@ pub use self::{
     images::ImageSettings,
     jobs::JobSettings,
     layers::{Loaded, Setting},
-    model::ModelSettings,
+    model::{ModelSettings, Precision, PrecisionChoice},
     ranking::RankingSettings,
     settings::Settings,
     store::StoreSettings,

@@ -1,6 +1,6 @@
 //! How a worker computes: the backbone, and the decoding of what it is given.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
@@ -43,10 +43,16 @@ impl ModelSettings {
         if self.model_threads == Some(0) || self.decode_threads == Some(0) {
             return fail("model_threads or decode_threads", &0, "at least 1");
         }
-        if !["auto", "fp32", "bf16"].contains(&self.model_precision.as_str()) {
-            return fail("model_precision", &self.model_precision, "auto, fp32 or bf16");
-        }
-        Ok(())
+        self.precision().map(drop)
+    }
+
+    /// Precision of the backbone.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn precision(&self) -> Result<PrecisionChoice, ConfigError> {
+        let text = &self.model_precision;
+        text.parse().map_err(|want: String| ConfigError::invalid("model_precision", text, &want))
     }
 
     /// Folder for downloaded weights.
@@ -64,5 +70,58 @@ impl ModelSettings {
             .ok_or_else(|| {
                 ConfigError::general(format!("no folder for downloaded weights: set {PREFIX}_CACHE_DIR"))
             })
+    }
+}
+
+/// A precision, as it is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PrecisionChoice {
+    /// bf16 where the device computes it fast, else fp32.
+    Auto,
+    /// This one.
+    Exactly(Precision),
+}
+
+impl FromStr for PrecisionChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "fp32" => Ok(Self::Exactly(Precision::Fp32)),
+            "bf16" => Ok(Self::Exactly(Precision::Bf16)),
+            _ => Err("auto, fp32 or bf16".to_owned()),
+        }
+    }
+}
+
+/// What convolutions compute in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Precision {
+    /// 32-bit floats.
+    Fp32,
+    /// bfloat16 inputs and weights.
+    Bf16,
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fp32 => "fp32",
+            Self::Bf16 => "bf16",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn precisions_are_parsed() {
+        for precision in [Precision::Fp32, Precision::Bf16] {
+            assert_eq!(precision.to_string().parse(), Ok(PrecisionChoice::Exactly(precision)));
+        }
+        assert!("fp64".parse::<PrecisionChoice>().is_err());
     }
 }

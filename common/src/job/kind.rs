@@ -34,6 +34,15 @@ impl Kind {
             Self::Crawl => "crawl",
         }
     }
+
+    /// Whether its jobs need the backbone.
+    #[must_use]
+    pub fn needs_model(self) -> bool {
+        match self {
+            Self::Embed | Self::Predict => true,
+            Self::TrainEpoch | Self::Crawl => false,
+        }
+    }
 }
 
 impl fmt::Display for Kind {

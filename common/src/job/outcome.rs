@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
+/// What is said of a job whose submission has ended.
+pub const CLOSED: &str = "its submission is closed";
 /// What is said of a job whose deadline has passed.
 pub const EXPIRED: &str = "the deadline of its submission has passed";
 

@@ -49,7 +49,7 @@ pub use self::{
     runs::{NodeFinish, Parameters, RunDocument},
     server::ServerInfo,
     submissions::{NewSubmission, Opening, State, Submission, SubmissionKind},
-    workers::{RegisteredWorker, WorkerRecord},
+    workers::{RegisteredWorker, WorkerRecord, WorkerState},
 };
 use crate::certificate_authorities::Authorities;
 

@@ -2,17 +2,15 @@
 //!
 //! Owns the heartbeats; a worker that stopped beating is shown as lost for a day, then forgotten.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Store, StoreError};
 use crate::{embedding::Space, ids::BootId, job::kind::Kind, training::protocol::Fingerprint};
 
-/// Silence after which a worker counts as lost.
-const LOST_AFTER_MS: u64 = 15_000;
-/// Silence after which it is forgotten.
-const FORGOTTEN_AFTER_MS: u64 = 24 * 3_600_000;
+/// Silence after which a worker is forgotten.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// What a worker says of itself with every heartbeat. It grows additively: workers and coordinators of
 /// neighbouring versions read each other's.
@@ -52,6 +50,11 @@ pub struct WorkerRecord {
 }
 
 impl WorkerRecord {
+    /// Silence after which a worker counts as lost: three heartbeats.
+    pub const LOST_AFTER: Duration = Self::BEAT_EVERY.saturating_mul(3);
+    /// How often a worker beats.
+    pub const BEAT_EVERY: Duration = Duration::from_secs(5);
+
     /// Whether it consumes jobs of `kind`.
     #[must_use]
     pub fn consumes(&self, kind: Kind) -> bool {
@@ -70,21 +73,42 @@ pub struct RegisteredWorker {
     /// What it said last.
     #[serde(flatten)]
     pub record: WorkerRecord,
-    /// `live`, `draining` or `lost`.
-    pub state: String,
+    /// Whether it lives and takes jobs.
+    pub state: WorkerState,
+}
+
+/// Whether a worker lives and takes jobs.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WorkerState {
+    /// Its heartbeat is recent and it takes jobs.
+    Live,
+    /// It finishes what it holds and takes nothing more.
+    Draining,
+    /// Its heartbeat stopped without a farewell.
+    Lost,
+    /// A state of another version.
+    #[serde(untagged)]
+    Other(String),
+}
+
+impl fmt::Display for WorkerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.serialize(f)
+    }
 }
 
 impl RegisteredWorker {
     /// Whether its heartbeat is recent and it takes jobs.
     #[must_use]
     pub fn is_live(&self) -> bool {
-        self.state == "live"
+        self.state == WorkerState::Live
     }
 
     /// Whether its heartbeat stopped without a farewell.
     #[must_use]
     pub fn is_lost(&self) -> bool {
-        self.state == "lost"
+        self.state == WorkerState::Lost
     }
 }
 
@@ -129,25 +153,25 @@ impl Store {
                     continue;
                 }
             };
-            let silent_ms = now_ms.saturating_sub(record.seen_ms);
-            if silent_ms > FORGOTTEN_AFTER_MS {
+            let silence = Duration::from_millis(now_ms.saturating_sub(record.seen_ms));
+            if silence > FORGOTTEN_AFTER {
                 self.sign_off(record.boot).await?;
                 continue;
             }
-            views.push(RegisteredWorker { state: state(&record, silent_ms).to_owned(), record });
+            views.push(RegisteredWorker { state: state(&record, silence), record });
         }
         views.sort_by_key(|view| (view.record.started_ms, view.record.boot));
         Ok(views)
     }
 }
 
-fn state(record: &WorkerRecord, silent_ms: u64) -> &'static str {
-    if silent_ms > LOST_AFTER_MS {
-        "lost"
+fn state(record: &WorkerRecord, silence: Duration) -> WorkerState {
+    if silence > WorkerRecord::LOST_AFTER {
+        WorkerState::Lost
     } else if record.draining {
-        "draining"
+        WorkerState::Draining
     } else {
-        "live"
+        WorkerState::Live
     }
 }
 
@@ -174,8 +198,11 @@ mod tests {
     fn silence_outweighs_what_was_said_last() {
         let record: WorkerRecord = serde_json::from_str(OLDER).unwrap();
         let draining = WorkerRecord { draining: true, ..record.clone() };
-        assert_eq!(state(&record, 0), "live");
-        assert_eq!(state(&draining, LOST_AFTER_MS), "draining");
-        assert_eq!(state(&draining, LOST_AFTER_MS + 1), "lost");
+        let check = |record: &WorkerRecord, silence: Duration, want: &str| {
+            assert_eq!(state(record, silence).to_string(), want);
+        };
+        check(&record, Duration::ZERO, "live");
+        check(&draining, WorkerRecord::LOST_AFTER, "draining");
+        check(&draining, WorkerRecord::LOST_AFTER + Duration::from_millis(1), "lost");
     }
 }

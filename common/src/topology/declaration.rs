@@ -4,6 +4,8 @@
 pub const JOBS: &str = "subwatch.jobs";
 /// The exchange discarded jobs are published to, by workers and by the broker.
 pub const DEAD: &str = "subwatch.dead";
+/// The routing key that workers give discarded jobs; their exchange is a fanout, so it is for people.
+pub const DEAD_ROUTING_KEY: &str = "dead.v1";
 
 /// Bytes a queue of waiting jobs, or of dead ones, may hold: over a million jobs of usual size.
 pub(super) const MAX_QUEUE_BYTES: i64 = 1 << 30;

@@ -13,7 +13,7 @@ mod tier;
 pub(crate) use self::declaration::delay_arguments;
 use self::declaration::{MAX_QUEUE_BYTES, arguments};
 pub use self::{
-    declaration::{Argument, Binding, DEAD, Exchange, ExchangeKind, JOBS, Queue},
+    declaration::{Argument, Binding, DEAD, DEAD_ROUTING_KEY, Exchange, ExchangeKind, JOBS, Queue},
     route::Route,
     tier::Tier,
 };
@@ -37,7 +37,7 @@ pub fn exchanges() -> Vec<Exchange> {
 #[must_use]
 pub fn queues() -> Vec<Queue> {
     let mut queues = vec![dead_queue()];
-    queues.extend([Route::Embed, Route::Predict, Route::Interactive, Route::Crawl].iter().map(Route::queue));
+    queues.extend(Route::all(&[]).iter().map(Route::queue));
     queues.extend(Tier::ALL.map(Tier::queue));
     queues
 }
@@ -46,7 +46,7 @@ pub fn queues() -> Vec<Queue> {
 #[must_use]
 pub fn dead_queue() -> Queue {
     Queue {
-        name: format!("{DEAD}.v1"),
+        name: format!("subwatch.{DEAD_ROUTING_KEY}"),
         arguments: arguments(MAX_QUEUE_BYTES, DEAD_DELIVERY_LIMIT, None),
         bindings: vec![Binding { exchange: DEAD.to_owned(), routing_key: String::new() }],
     }

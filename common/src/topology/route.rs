@@ -19,6 +19,15 @@ pub enum Route {
 }
 
 impl Route {
+    /// Returns every route, with one of training for each of `fingerprints`.
+    #[must_use]
+    pub fn all(fingerprints: &[Fingerprint]) -> Vec<Self> {
+        let mut routes = vec![Self::Embed, Self::Predict, Self::Interactive];
+        routes.extend(fingerprints.iter().cloned().map(Self::Train));
+        routes.push(Self::Crawl);
+        routes
+    }
+
     /// Returns the exchange.
     #[must_use]
     pub fn exchange(&self) -> &'static str {
@@ -82,6 +91,8 @@ fn routing_word(fingerprint: &Fingerprint) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -110,6 +121,14 @@ mod tests {
         }
         let key = |text: &str| Route::Train(Fingerprint(text.to_owned())).routing_key();
         assert_ne!(key("a.b"), key("a.c"));
+    }
+
+    #[test]
+    fn some_kind_of_worker_consumes_each_route() {
+        let fingerprints = ["f", "g"].map(|text| Fingerprint(text.to_owned()));
+        let consumed: HashSet<Route> = Route::for_kinds(&Kind::ALL, &fingerprints).into_iter().collect();
+        assert_eq!(consumed, Route::all(&fingerprints).into_iter().collect());
+        assert_eq!(consumed.len(), Route::all(&fingerprints).len());
     }
 
     #[test]

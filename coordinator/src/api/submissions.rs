@@ -49,6 +49,11 @@ pub enum SubmissionRequest {
     Crawl(Box<CrawlRequest>),
 }
 
+impl SubmissionRequest {
+    /// Most images of one request.
+    pub const MAX_IMAGES: usize = 10_000;
+}
+
 fn latest() -> String {
     "latest".to_owned()
 }

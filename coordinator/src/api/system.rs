@@ -1,6 +1,6 @@
 //! The system as a whole.
 
-use common::{embedding::Space, ids::BootId, training::protocol::Fingerprint};
+use common::{embedding::Space, ids::BootId, store::WorkerState, training::protocol::Fingerprint};
 use serde::{Deserialize, Serialize};
 
 use super::SubmissionView;
@@ -45,15 +45,15 @@ pub struct WorkerView {
     /// Its last heartbeat, in milliseconds since 1970.
     #[serde(default)]
     pub seen_ms: u64,
-    /// `live`, `draining` or `lost`.
-    pub state: String,
+    /// Whether it lives and takes jobs.
+    pub state: WorkerState,
 }
 
 impl WorkerView {
     /// Whether its heartbeat stopped without a farewell.
     #[must_use]
     pub fn is_lost(&self) -> bool {
-        self.state == "lost"
+        self.state == WorkerState::Lost
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use clap::Args;
-use common::digest::Digest;
+use common::{digest::Digest, job::outcome::FailureReason};
 use serde::Serialize;
 
 use super::{
@@ -85,7 +85,8 @@ fn source(argument: &str) -> Result<Option<ImageSource>, CliError> {
 /// Has one image embedded, before the batches.
 async fn embed(client: &Client, source: &ImageSource) -> Result<Digest, CliError> {
     let failed = |(item, reason): (String, String)| {
-        let exit = if reason.starts_with("missing:") { Exit::NotFound } else { Exit::Failed };
+        let is_missing = reason.starts_with(&format!("{}:", FailureReason::Missing));
+        let exit = if is_missing { Exit::NotFound } else { Exit::Failed };
         CliError::new(exit, format!("{}: {}", plain(&item), plain(&reason)))
     };
     let image = upload(client, source).await?.map_err(failed)?;

@@ -40,7 +40,7 @@ pub(super) fn workers_text(workers: &[WorkerView]) -> String {
         rows.add_row(vec![
             plain(&worker.name),
             worker.boot.to_string(),
-            plain(&worker.state),
+            plain(&worker.state.to_string()),
             plain(&worker.version),
             kinds.join(" "),
             plain(worker.device.as_deref().unwrap_or("none")),

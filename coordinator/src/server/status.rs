@@ -27,9 +27,8 @@ pub(crate) async fn workers(context: &Context) -> Result<WorkersView, RequestErr
 /// When the store does not serve.
 pub(crate) async fn status(context: &Context) -> Result<StatusView, RequestError> {
     let store = &context.store;
-    let train = Route::Train(head_fingerprint());
     let mut queues = Vec::new();
-    for route in [Route::Embed, Route::Predict, Route::Interactive, train, Route::Crawl] {
+    for route in Route::all(&[head_fingerprint()]) {
         let queue = route.queue_name();
         let ready = context.publisher.queue_depth(&queue).await;
         queues.push(QueueView { queue, ready });

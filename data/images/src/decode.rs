@@ -14,6 +14,8 @@ use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat};
 
 use crate::picture::Picture;
 
+/// What names of image files end with, after the point, in any case.
+pub const FILE_ENDINGS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "gif", "bmp"];
 /// Most pixels a picture may declare.
 pub const MAX_PIXELS: u64 = 50_000_000;
 /// Widest or highest a picture may be.

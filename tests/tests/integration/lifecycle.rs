@@ -224,7 +224,7 @@ async fn probe(worker: &Process) -> (u16, String) {
 
 async fn states(cluster: &Cluster) -> Vec<String> {
     let workers: Vec<RegisteredWorker> = cluster.store.workers().await.unwrap();
-    let mut states: Vec<String> = workers.into_iter().map(|worker| worker.state).collect();
+    let mut states: Vec<String> = workers.iter().map(|worker| worker.state.to_string()).collect();
     states.sort();
     states
 }

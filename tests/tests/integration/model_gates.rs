@@ -5,6 +5,7 @@
 
 use std::{fs, path::PathBuf, str::FromStr};
 
+use common::config::Precision;
 use dataset::sample;
 use images::{
     decode, picture,
@@ -13,7 +14,7 @@ use images::{
 use tests::{python::reference, real_data::real_data};
 use worker::{
     inference::Model,
-    model::{Backbone, ModelConfig, Precision, StateDict, WeightsSource},
+    model::{Backbone, ModelConfig, StateDict, WeightsSource},
 };
 
 const DIMENSIONS: usize = 512;

@@ -4,6 +4,7 @@
 //! left out.
 
 use common::{
+    config::Precision,
     digest::Digest,
     embedding::{DIMENSIONS, Embedding, Space},
 };
@@ -13,7 +14,7 @@ use tch::{Device, Kind, TchError, Tensor};
 use super::{
     architecture::{self, Layer, NORM_EPSILON},
     error::ModelError,
-    precision::Precision,
+    precision,
     state_dict::StateDict,
 };
 
@@ -52,7 +53,7 @@ impl Backbone {
     /// # Errors
     /// When libtorch fails.
     pub(crate) fn new(state: &StateDict, precision: Precision, device: Device) -> Result<Self, ModelError> {
-        let kind = precision.kind();
+        let kind = precision::kind(precision);
         let fold = |layer: &Layer| Convolution::fold(state, layer, kind, device);
         let mut blocks = Vec::new();
         for block in architecture::blocks() {

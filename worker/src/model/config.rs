@@ -4,9 +4,9 @@
 
 use std::{path::PathBuf, str::FromStr};
 
-use common::config::{ConfigError, ModelSettings};
+use common::config::{ConfigError, ModelSettings, PrecisionChoice};
 
-use super::{device::DeviceChoice, precision::PrecisionChoice, weights::WeightsSource};
+use super::{device::DeviceChoice, weights::WeightsSource};
 
 /// Which model to load, and where it runs.
 #[derive(Clone, Debug)]
@@ -34,13 +34,10 @@ impl ModelConfig {
         };
         let weights =
             settings.model_weights.as_ref().map_or_else(|| Ok(WeightsSource::default()), parse_weights)?;
-        let precision = settings.model_precision.parse();
         let device = settings.model_device.parse();
         Ok(Self {
             weights,
-            precision: precision.map_err(|what: String| {
-                ConfigError::invalid("model_precision", &settings.model_precision, &what)
-            })?,
+            precision: settings.precision()?,
             device: device.map_err(|what: String| {
                 ConfigError::invalid("model_device", &settings.model_device, &what)
             })?,

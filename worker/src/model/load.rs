@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use images::preprocess::{Pixels, SIDE};
 
-use super::{backbone::Backbone, config::ModelConfig, error::ModelError};
+use super::{backbone::Backbone, config::ModelConfig, error::ModelError, precision};
 
 /// Most images in one batch.
 pub const BATCH: usize = 32;
@@ -19,7 +19,7 @@ pub fn load(config: &ModelConfig) -> Result<Backbone, ModelError> {
     if let Some(threads) = config.threads {
         tch::set_num_threads(threads as i32);
     }
-    let precision = config.precision.resolve(device);
+    let precision = precision::resolve(config.precision, device);
     let began = Instant::now();
     let weights = config.weights.load(&config.cache_dir)?;
     let backbone = Backbone::new(&weights, precision, device)?;

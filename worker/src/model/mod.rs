@@ -31,7 +31,6 @@ pub use self::{
     device::DeviceChoice,
     error::ModelError,
     load::{BATCH, load, threads},
-    precision::{Precision, PrecisionChoice},
     pth::PthError,
     state_dict::{StateDict, Tensor},
     weights::WeightsSource,

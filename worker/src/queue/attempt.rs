@@ -6,7 +6,11 @@
 use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
 
 use common::{
-    job::{discard::DiscardReason, envelope::Envelope, outcome::EXPIRED},
+    job::{
+        discard::DiscardReason,
+        envelope::Envelope,
+        outcome::{CLOSED, EXPIRED},
+    },
     store::Touch,
 };
 use futures::FutureExt;
@@ -49,7 +53,7 @@ async fn keep_touching(job: JobRecord<'_>) -> Outcome {
         tokio::time::sleep(TOUCH_EVERY).await;
         match job.touch().await {
             Ok(Touch::Held) => {}
-            Ok(Touch::Closed) => return Outcome::WithoutEffect("its submission is closed"),
+            Ok(Touch::Closed) => return Outcome::WithoutEffect(CLOSED),
             Ok(Touch::Expired) => return Outcome::discard(DiscardReason::Expired, EXPIRED),
             Err(error) => tracing::debug!(%job, %error, "a heartbeat of the job was lost"),
         }

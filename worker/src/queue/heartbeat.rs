@@ -10,8 +10,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::counts::JobCounts;
 
-/// How often a worker shows that it lives; a third of the silence after which it counts as lost.
-const BEAT_EVERY: Duration = Duration::from_secs(5);
 /// Longest that signing off may take.
 const SIGN_OFF_LIMIT: Duration = Duration::from_secs(2);
 
@@ -39,7 +37,7 @@ pub async fn beat(
             }
             tokio::select! {
                 () = draining.cancelled(), if !drains => {}
-                () = tokio::time::sleep(BEAT_EVERY) => {}
+                () = tokio::time::sleep(WorkerRecord::BEAT_EVERY) => {}
             }
         };
         if stop.run_until_cancelled(beat).await.is_none() {

@@ -112,7 +112,7 @@ async fn load_model(
 ) -> anyhow::Result<Option<Model>> {
     use anyhow::Context as _;
 
-    if !kinds.iter().any(|kind| matches!(kind, Kind::Embed | Kind::Predict)) {
+    if !kinds.iter().any(|kind| kind.needs_model()) {
         return Ok(None);
     }
     let config = ModelConfig::from_settings(settings)?;

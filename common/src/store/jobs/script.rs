@@ -2,7 +2,7 @@
 
 use redis::Script;
 
-use crate::ids::SubmissionId;
+use crate::{ids::SubmissionId, job::outcome::CLOSED};
 
 /// Which job: by its submission, its name there (see [`JobArgs::name`]), and its generation.
 ///
@@ -32,7 +32,7 @@ pub(in crate::store) fn no_effect(verdict: &str) -> &'static str {
         "finished" | "repeated" => "it is finished already",
         "stale" => "it is of another generation or version",
         "orphaned" => "its submission is gone",
-        "closed" => "its submission is closed",
+        "closed" => CLOSED,
         _ => "the store says so",
     }
 }

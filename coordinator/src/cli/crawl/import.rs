@@ -12,7 +12,7 @@ use crawler::{
     youtube::named_list::ListFormat,
 };
 use dataset::{files::Files, imagefolder::MAX_ROW_BYTES, row::Row};
-use images::decode;
+use images::decode::{self, FILE_ENDINGS};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
 use url::Url;
@@ -24,8 +24,6 @@ use crate::cli::{
 
 /// Largest table.
 const LARGEST_TABLE: u64 = 256 << 20;
-/// Endings of image files, in the order in which they are looked for.
-const ENDINGS: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 /// Rows left out that a table lists.
 const LISTED: usize = 20;
 
@@ -175,11 +173,11 @@ fn image_of(images: &Path, row: &ImportRow) -> Result<PathBuf, String> {
             vec![images.join(file), images.join(name)]
         }
         Some(file) => return Err(format!("'{file}' is no name of a file below the folder")),
-        None => ENDINGS.iter().map(|ending| images.join(format!("{video}.{ending}"))).collect(),
+        None => FILE_ENDINGS.iter().map(|ending| images.join(format!("{video}.{ending}"))).collect(),
     };
     let has_ending = |path: &PathBuf| {
         let ending = path.extension().map(|ending| ending.to_string_lossy().to_lowercase());
-        ending.is_some_and(|ending| ENDINGS.contains(&ending.as_str()))
+        ending.is_some_and(|ending| FILE_ENDINGS.contains(&ending.as_str()))
     };
     let found = named.into_iter().find(|path| path.is_file() && has_ending(path));
     found.ok_or_else(|| {

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::{
     api::{ItemView, SubmissionView},
     cli::{
-        client::Client,
+        client::{Client, Pages},
         exit::CliError,
         follow::{progress_text, require_no_error},
         output::{self, Format, plain, table},
@@ -35,16 +35,9 @@ pub(in crate::cli) async fn show(
     if format == Format::Table {
         require_no_error(&view)?;
     }
-    let mut results = Vec::new();
-    let mut cursor = None;
-    loop {
-        let page = client.results(view.submission, cursor.as_deref(), false).await?;
-        results.extend(page.items);
-        cursor = page.next;
-        if cursor.is_none() {
-            break;
-        }
-    }
+    let id = view.submission;
+    let pages = Pages::new(async |cursor: Option<String>| client.results(id, cursor.as_deref(), false).await);
+    let results = pages.all().await?;
     let report = CrawlReport { view, results };
     match format {
         Format::Table => output::print(&report.text()),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use images::decode::FILE_ENDINGS;
 use url::Url;
 use walkdir::WalkDir;
 
@@ -12,8 +13,6 @@ use crate::cli::{
 
 /// Most files and folders looked at in a folder whose images are uploaded.
 const MOST_ENTRIES: usize = 1_000_000;
-/// Endings of image files, for folders that are uploaded.
-const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "gif", "bmp"];
 
 /// What an argument means.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -102,7 +101,7 @@ fn of_path(path: PathBuf) -> Given {
 pub(in crate::cli) fn images_below(folder: &Path) -> Result<Vec<ImageSource>, CliError> {
     let is_image = |path: &Path| {
         let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        EXTENSIONS.contains(&extension.to_lowercase().as_str()) && path.is_file()
+        FILE_ENDINGS.contains(&extension.to_lowercase().as_str()) && path.is_file()
     };
     let mut images = Vec::new();
     for (looked_at, entry) in WalkDir::new(folder).sort_by_file_name().into_iter().enumerate() {

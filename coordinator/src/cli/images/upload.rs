@@ -1,10 +1,11 @@
 //! How the bytes of images reach the coordinator.
 
 use std::{
-    io::{Read, stdin},
+    io::{self, Read, stdin},
     path::Path,
 };
 
+use common::job::outcome::{FailureReason, ItemFailure};
 use futures::{StreamExt, stream};
 
 use super::given::ImageSource;
@@ -58,39 +59,46 @@ pub(in crate::cli) async fn upload(client: &Client, source: &ImageSource) -> Res
         },
         ImageSource::File(path) => match read_file(path, limit).await {
             Ok(bytes) => client.upload(bytes).await?,
-            Err(error) => return Ok(Err((item, error))),
+            Err(failure) => return Ok(Err((item, failure.to_string()))),
         },
         ImageSource::Stdin => {
             let reading = tokio::task::spawn_blocking(move || read_stdin(limit));
             match reading.await.expect("reading does not panic") {
                 Ok(bytes) => client.upload(bytes).await?,
-                Err(error) => return Ok(Err((item, error))),
+                Err(failure) => return Ok(Err((item, failure.to_string()))),
             }
         }
     };
     Ok(Ok(UploadedImage { item, sha256: stored.sha256 }))
 }
 
-async fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
-    let metadata = tokio::fs::metadata(path).await.map_err(|error| format!("missing: {error}"))?;
+async fn read_file(path: &Path, limit: u64) -> Result<Vec<u8>, ItemFailure> {
+    let metadata = tokio::fs::metadata(path).await.map_err(|error| missing(&error))?;
     if !metadata.is_file() {
-        return Err("undecodable: it is neither a file nor a folder".to_owned());
+        return Err(ItemFailure::new(FailureReason::Undecodable, "it is neither a file nor a folder"));
     }
     require_size(metadata.len(), limit)?;
-    tokio::fs::read(path).await.map_err(|error| format!("missing: {error}"))
+    tokio::fs::read(path).await.map_err(|error| missing(&error))
 }
 
-fn read_stdin(limit: u64) -> Result<Vec<u8>, String> {
+fn read_stdin(limit: u64) -> Result<Vec<u8>, ItemFailure> {
     let mut bytes = Vec::new();
-    stdin().lock().take(limit + 1).read_to_end(&mut bytes).map_err(|error| format!("missing: {error}"))?;
+    stdin().lock().take(limit + 1).read_to_end(&mut bytes).map_err(|error| missing(&error))?;
     require_size(bytes.len() as u64, limit)?;
     Ok(bytes)
 }
 
-fn require_size(bytes: u64, limit: u64) -> Result<(), String> {
+fn missing(error: &io::Error) -> ItemFailure {
+    ItemFailure::new(FailureReason::Missing, error.to_string())
+}
+
+fn require_size(bytes: u64, limit: u64) -> Result<(), ItemFailure> {
+    let failure = |reason, detail: String| Err(ItemFailure::new(reason, detail));
     match bytes {
-        0 => Err("empty: there are no bytes".to_owned()),
-        bytes if bytes > limit => Err(format!("too-large: over the limit of {limit} bytes")),
+        0 => failure(FailureReason::Empty, "there are no bytes".to_owned()),
+        bytes if bytes > limit => {
+            failure(FailureReason::TooLarge, format!("over the limit of {limit} bytes"))
+        }
         _ => Ok(()),
     }
 }

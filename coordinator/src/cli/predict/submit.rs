@@ -14,9 +14,6 @@ use crate::{
     },
 };
 
-/// Most images of one submission.
-const IMAGES_AT_ONCE: usize = 10_000;
-
 /// What became of some of the arguments: one submission at most.
 pub(super) struct PredictPart {
     /// Nothing where no image reached the coordinator.
@@ -55,7 +52,7 @@ impl<'a> Submitter<'a> {
 
     /// Brings images to the coordinator and submits them.
     pub(super) async fn send(&mut self, sources: &[ImageSource]) -> Result<(), CliError> {
-        for sources in sources.chunks(IMAGES_AT_ONCE) {
+        for sources in sources.chunks(SubmissionRequest::MAX_IMAGES) {
             let (mut images, mut unsent) = (Vec::new(), Vec::new());
             for (at, upload) in upload_all(self.client, sources).await?.into_iter().enumerate() {
                 match upload {

@@ -40,7 +40,7 @@ use self::problem::not_found;
 pub(crate) use self::{auth::Access, state::ApiState};
 use crate::api::routes::{self, Method, Route};
 
-/// Largest JSON body: a predict request with ten thousand images.
+/// Largest JSON body: a predict request with as many images as [`crate::api::SubmissionRequest::MAX_IMAGES`] allows.
 const MAX_JSON_BYTES: usize = 4 << 20;
 /// What the API's connections may cost.
 const BOUNDS: Bounds = Bounds { connections: 1024, head: Duration::from_secs(30) };

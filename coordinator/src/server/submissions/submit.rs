@@ -24,8 +24,6 @@ use crate::{
     server::{context::Context, error::RequestError, runs},
 };
 
-/// Most images in one request.
-const MAX_IMAGES: usize = 10_000;
 /// Longest deadline: 30 days.
 const MAX_DEADLINE_SECONDS: u64 = 30 * 24 * 3600;
 
@@ -160,9 +158,10 @@ fn items(
     if dataset.is_some() != images.is_empty() {
         return Err(RequestError::Invalid("give either a dataset or images".to_owned()));
     }
-    if images.len() > MAX_IMAGES {
+    if images.len() > SubmissionRequest::MAX_IMAGES {
+        let limit = SubmissionRequest::MAX_IMAGES;
         let images = images.len();
-        let detail = format!("{images} images are over the limit of {MAX_IMAGES}: submit a dataset");
+        let detail = format!("{images} images are over the limit of {limit}: submit a dataset");
         return Err(RequestError::Invalid(detail));
     }
     let dataset = dataset.map(|dataset| context.roots.resolve(dataset)).transpose()?;

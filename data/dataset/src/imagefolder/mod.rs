@@ -15,6 +15,7 @@ mod rows;
 use std::{collections::VecDeque, vec};
 
 use bytes::Bytes;
+use images::decode::FILE_ENDINGS;
 
 use self::rows::Rows;
 pub use self::{
@@ -25,9 +26,6 @@ use crate::{
     files::{Files, Listed},
     manifest::ManifestItem,
 };
-
-/// Names that end like this are images.
-const EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "gif", "bmp"];
 
 /// A dataset that is being read, in the order of its rows, or by name where there are none.
 pub struct Dataset {
@@ -118,7 +116,7 @@ impl Dataset {
 
 pub(crate) fn is_image(name: &str) -> bool {
     name.rsplit_once('.')
-        .is_some_and(|(_, extension)| EXTENSIONS.contains(&extension.to_lowercase().as_str()))
+        .is_some_and(|(_, extension)| FILE_ENDINGS.contains(&extension.to_lowercase().as_str()))
 }
 
 #[cfg(test)]
