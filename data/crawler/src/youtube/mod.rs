@@ -13,12 +13,10 @@ pub mod counts;
 pub mod faults;
 pub mod ids;
 pub mod items;
-#[cfg(test)]
-mod layouts;
 pub mod named_list;
 mod node;
 pub mod order;
-#[cfg(test)]
-pub(crate) mod recorded;
 pub mod request;
+#[cfg(test)]
+mod tests;
 pub mod thumbnail;

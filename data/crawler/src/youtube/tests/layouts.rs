@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{
+use crate::youtube::{
     channel::{FirstPage, Resolved, VideoPage, first_page, next_page, resolved},
     counts::Count,
     faults::{Fault, FaultClass},

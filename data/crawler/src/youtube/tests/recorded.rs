@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{
+use crate::youtube::{
     answer,
     channel::{Channel, FirstPage, Resolved, VideoPage, first_page, next_page, resolved},
     chips::Orders,
