@@ -10,12 +10,9 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 
-use super::{
-    header::{
-        ATTEMPT, DEADLINE_MS, GENERATION, MAX_ATTEMPTS, MAX_HEADER_BYTES, TRACEPARENT, long_string,
-        short_string,
-    },
-    message::{Message, PERSISTENT, invalid},
+use super::message::{
+    ATTEMPT, DEADLINE_MS, GENERATION, MAX_ATTEMPTS, MAX_HEADER_BYTES, Message, PERSISTENT, TRACEPARENT,
+    invalid, long_string, short_string,
 };
 use crate::job::envelope::{Envelope, EnvelopeError};
 
@@ -83,7 +80,7 @@ pub(super) mod tests {
     use lapin::types::ShortString;
     use proptest::prelude::*;
 
-    use super::{super::header::JOB_HEADERS, *};
+    use super::{super::message::JOB_HEADERS, *};
     use crate::{
         ids::{JobId, SubmissionId},
         job::{

@@ -16,11 +16,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    BrokerError,
+    BrokerError, PublishError,
     connection::{Endpoint, Patience, Purpose, rest_after},
     link::Link,
     message::Message,
-    publish_error::PublishError,
     returns::{Answer, Key, Returns},
 };
 

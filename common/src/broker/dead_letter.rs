@@ -8,9 +8,8 @@ use lapin::{
     types::{AMQPValue, FieldTable},
 };
 
-use super::{
-    header::{DEAD_ERROR, DEAD_ORIGIN, DEAD_REASON, DEAD_WORKER, JOB_HEADERS, as_text, long_string},
-    message::{Message, PERSISTENT},
+use super::message::{
+    DEAD_ERROR, DEAD_ORIGIN, DEAD_REASON, DEAD_WORKER, JOB_HEADERS, Message, PERSISTENT, as_text, long_string,
 };
 use crate::job::{discard::DiscardReason, envelope::MAX_BODY_BYTES};
 
@@ -123,7 +122,7 @@ mod tests {
     use lapin::types::ShortString;
     use proptest::prelude::*;
 
-    use super::{super::header::MAX_HEADER_BYTES, *};
+    use super::{super::message::MAX_HEADER_BYTES, *};
     use crate::{broker::codec::tests::example, job::envelope::Envelope};
 
     fn any_value() -> impl Strategy<Value = AMQPValue> {

@@ -1,13 +1,29 @@
-//! An AMQP message as it travels: properties and a body, whether or not they are a job.
+//! An AMQP message as it travels: properties, headers and a body, whether or not they are a job.
+//!
+//! Owns the names of headers, and the values that other programs' clients may write. Does not own what they say of a job
+//! (see `codec`). Invariant: no header written or taken over is longer than [`MAX_HEADER_BYTES`], so a header frame
+//! always fits.
 
 use lapin::{
     BasicProperties,
     types::{AMQPValue, ShortString},
 };
 
-use super::header::{ATTEMPT, as_number, as_text, prefix};
 use crate::job::envelope::EnvelopeError;
 
+pub(super) const ATTEMPT: &str = "subwatch-attempt";
+pub(super) const MAX_ATTEMPTS: &str = "subwatch-max-attempts";
+pub(super) const GENERATION: &str = "subwatch-generation";
+pub(super) const DEADLINE_MS: &str = "subwatch-deadline-ms";
+pub(super) const TRACEPARENT: &str = "traceparent";
+pub(super) const DEAD_REASON: &str = "subwatch-dead-reason";
+pub(super) const DEAD_ERROR: &str = "subwatch-dead-error";
+pub(super) const DEAD_WORKER: &str = "subwatch-dead-worker";
+pub(super) const DEAD_ORIGIN: &str = "subwatch-dead-origin";
+/// The headers a dead letter keeps of the job it was.
+pub(super) const JOB_HEADERS: [&str; 5] = [ATTEMPT, MAX_ATTEMPTS, GENERATION, DEADLINE_MS, TRACEPARENT];
+/// Longest text written to, or taken over from, one header.
+pub(super) const MAX_HEADER_BYTES: usize = 2048;
 /// Kept on disk by the broker.
 pub(super) const PERSISTENT: u8 = 2;
 
@@ -86,4 +102,40 @@ pub(super) fn invalid(name: &'static str, value: Option<&AMQPValue>) -> Envelope
     let value =
         value.map_or_else(|| "missing".to_owned(), |value| prefix(&format!("{value:?}"), 100).to_owned());
     EnvelopeError::InvalidHeader { name, value }
+}
+
+/// Any AMQP integer: other programs' clients choose the width by the value.
+pub(super) fn as_number(value: &AMQPValue) -> Option<i64> {
+    match *value {
+        AMQPValue::ShortShortInt(number) => Some(number.into()),
+        AMQPValue::ShortShortUInt(number) => Some(number.into()),
+        AMQPValue::ShortInt(number) => Some(number.into()),
+        AMQPValue::ShortUInt(number) => Some(number.into()),
+        AMQPValue::LongInt(number) => Some(number.into()),
+        AMQPValue::LongUInt(number) => Some(number.into()),
+        AMQPValue::LongLongInt(number) => Some(number),
+        _ => None,
+    }
+}
+
+pub(super) fn as_text(value: &AMQPValue) -> Option<String> {
+    let text = match value {
+        AMQPValue::LongString(text) => std::str::from_utf8(text.as_bytes()).ok()?,
+        AMQPValue::ShortString(text) => text.as_str(),
+        _ => return None,
+    };
+    (text.len() <= MAX_HEADER_BYTES).then(|| text.to_owned())
+}
+
+pub(super) fn long_string(text: &str) -> AMQPValue {
+    AMQPValue::LongString(prefix(text, MAX_HEADER_BYTES).into())
+}
+
+pub(super) fn short_string(text: &str) -> ShortString {
+    prefix(text, lapin::types::MAX_SHORT_STRING_LENGTH).into()
+}
+
+pub(super) fn prefix(text: &str, bytes: usize) -> &str {
+    let end = (0..=bytes.min(text.len())).rev().find(|end| text.is_char_boundary(*end));
+    &text[..end.unwrap_or(0)]
 }

@@ -17,12 +17,11 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    BrokerConfig, BrokerError,
+    BrokerConfig, BrokerError, PublishError,
     confirms::{Current, Desk, Publication, Session},
     connection::{Endpoint, Patience},
     dead_letter::DeadNote,
     message::Message,
-    publish_error::PublishError,
 };
 use crate::{
     job::envelope::Envelope,

@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread,
     time::{Duration, Instant},
@@ -17,7 +17,6 @@ use common::embedding::{Embedding, Space};
 use images::preprocess::Pixels;
 use tokio::sync::{mpsc, oneshot};
 
-use super::stopwatch::Stopwatch;
 use crate::model::BATCH;
 
 /// How long a batch waits for announced images.
@@ -144,5 +143,52 @@ impl Announcement {
 impl Drop for Announcement {
     fn drop(&mut self) {
         self.announced.fetch_sub(self.left, Ordering::Relaxed);
+    }
+}
+
+/// A stopwatch that one thread starts and stops and others read. Clones share it.
+#[derive(Clone)]
+pub(super) struct Stopwatch {
+    epoch: Instant,
+    /// Milliseconds from `epoch` to the start, plus one; 0 while stopped.
+    started: Arc<AtomicU64>,
+}
+
+impl Stopwatch {
+    pub(super) fn new() -> Self {
+        Self { epoch: Instant::now(), started: Arc::default() }
+    }
+
+    pub(super) fn start(&self) {
+        self.started.store(self.elapsed_ms() + 1, Ordering::Relaxed);
+    }
+
+    pub(super) fn stop(&self) {
+        self.started.store(0, Ordering::Relaxed);
+    }
+
+    /// Returns how long it has been running; nothing while it is stopped.
+    pub(super) fn running(&self) -> Option<Duration> {
+        let started_ms = self.started.load(Ordering::Relaxed).checked_sub(1)?;
+        Some(Duration::from_millis(self.elapsed_ms().saturating_sub(started_ms)))
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        self.epoch.elapsed().as_millis() as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_runs_between_start_and_stop() {
+        let stopwatch = Stopwatch::new();
+        assert_eq!(stopwatch.running(), None);
+        stopwatch.start();
+        assert!(stopwatch.clone().running().is_some());
+        stopwatch.stop();
+        assert_eq!(stopwatch.running(), None);
     }
 }

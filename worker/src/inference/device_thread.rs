@@ -9,10 +9,7 @@ use std::{
     thread,
 };
 
-use super::{
-    batcher::{self, EmbedError, Embedder, Request},
-    stopwatch::Stopwatch,
-};
+use super::batcher::{self, EmbedError, Embedder, Request, Stopwatch};
 use crate::model::{self, Backbone, ModelConfig, ModelError};
 
 /// A loaded model.

@@ -10,7 +10,6 @@ mod batcher;
 mod device_thread;
 mod pipeline;
 mod reading;
-mod stopwatch;
 
 pub use self::{
     batcher::{Announcement, EmbedError, Embedder},

@@ -5,14 +5,12 @@
 //! Invariants: one thread owns each device; weights have torchvision's names; whatever changes an
 //! embedding's bits on one machine changes the name of its [space](common::embedding::Space).
 //!
-//! `load` follows a `config` to a `backbone`. Weights: `weights` names their sources, `fetch`, `random` and `weights_file`
+//! `load` makes a `backbone` of the settings. Weights: `weights` names their sources, `fetch`, `random` and `weights_file`
 //! are those sources, `pth` and `safetensors_file` the file formats, `state_dict` what they all return, and
-//! `architecture` what ResNet34 consists of. Device: `device`, `cuda` and `precision`.
+//! `architecture` what ResNet34 consists of. Device: `device` and `precision`.
 
 mod architecture;
 mod backbone;
-mod config;
-mod cuda;
 mod device;
 mod error;
 mod fetch;
@@ -27,10 +25,9 @@ mod weights_file;
 
 pub use self::{
     backbone::{Backbone, KERNEL_VERSION},
-    config::ModelConfig,
     device::DeviceChoice,
     error::ModelError,
-    load::{BATCH, load, threads},
+    load::{BATCH, ModelConfig, load, threads},
     pth::PthError,
     state_dict::{StateDict, Tensor},
     weights::WeightsSource,

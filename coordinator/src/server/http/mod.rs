@@ -14,17 +14,16 @@ mod limits;
 mod problem;
 mod runs;
 mod similarity;
-mod state;
 mod submissions;
 mod system;
 mod trace_context;
 mod uploads;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::DefaultBodyLimit,
+    extract::{DefaultBodyLimit, FromRef},
     handler::Handler,
     http::StatusCode,
     middleware,
@@ -36,9 +35,12 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::timeout::TimeoutLayer;
 
+pub(crate) use self::auth::Access;
 use self::problem::not_found;
-pub(crate) use self::{auth::Access, state::ApiState};
-use crate::api::routes::{self, Method, Route};
+use crate::{
+    api::routes::{self, Method, Route},
+    server::{context::Context, similarity::SimilarityIndex, uploads::Uploads},
+};
 
 /// Largest JSON body: a predict request with as many images as [`crate::api::SubmissionRequest::MAX_IMAGES`] allows.
 const MAX_JSON_BYTES: usize = 4 << 20;
@@ -46,6 +48,32 @@ const MAX_JSON_BYTES: usize = 4 << 20;
 const BOUNDS: Bounds = Bounds { connections: 1024, head: Duration::from_secs(30) };
 /// How long a request may take.
 const REQUEST_LIMIT: Duration = Duration::from_secs(60);
+
+/// What the handlers work with; each extracts the part that it needs. Clones share it.
+#[derive(Clone)]
+pub(crate) struct ApiState {
+    pub(crate) context: Arc<Context>,
+    pub(crate) similarity: Arc<SimilarityIndex>,
+    pub(crate) uploads: Arc<Uploads>,
+}
+
+impl FromRef<ApiState> for Arc<Context> {
+    fn from_ref(state: &ApiState) -> Self {
+        state.context.clone()
+    }
+}
+
+impl FromRef<ApiState> for Arc<SimilarityIndex> {
+    fn from_ref(state: &ApiState) -> Self {
+        state.similarity.clone()
+    }
+}
+
+impl FromRef<ApiState> for Arc<Uploads> {
+    fn from_ref(state: &ApiState) -> Self {
+        state.uploads.clone()
+    }
+}
 
 /// Checks that an address may be listened on.
 ///

@@ -10,7 +10,7 @@ use common::{
     store::{State, StoreError},
 };
 
-use super::{error::SubmissionError, prepare, publish, sweep};
+use super::{SubmissionError, prepare, publish, sweep};
 use crate::server::context::Context;
 
 /// Pause before a submission is tried again when the store or the broker did not serve.

@@ -5,7 +5,7 @@ use common::{
     store::{JobStatus, Mishap},
 };
 
-use super::layout::layout;
+use super::manifest::layout;
 use crate::{
     api::{JobStage, JobView, MishapView, Page, PauseView},
     server::{context::Context, error::RequestError, lookup},

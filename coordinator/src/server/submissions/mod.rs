@@ -7,7 +7,7 @@
 //!    coordinator that leads, which may be another one ([`crate::server::leadership`]).
 //! 2. `drive` is what the leader does for it: it reads the record and takes the step of its state, again and
 //!    again until the end.
-//! 3. `prepare` writes the manifest (`manifest`, laid out as `layout` says) and opens the submission: `running`.
+//! 3. `prepare` writes the `manifest` and opens the submission: `running`.
 //! 4. `publish` turns each part of the manifest into a job and puts it into the queue.
 //! 5. `sweep` watches until the end: it publishes lost jobs again and discards expired ones. Workers resolve the
 //!    items meanwhile, and the last resolved item closes the submission, in the script that resolves it.
@@ -18,12 +18,9 @@
 //! and the admission.
 
 mod admission;
-mod cancel;
 mod crawl;
 mod drive;
-mod error;
 mod jobs;
-mod layout;
 mod manifest;
 mod prepare;
 mod publish;
@@ -33,15 +30,39 @@ mod submit;
 mod sweep;
 mod view;
 
+use common::store::StoreError;
+
 pub(crate) use self::{
     admission::{Caller, IdempotencyKey},
-    cancel::cancel,
     drive::drive,
     jobs::jobs,
-    layout::layout,
+    manifest::layout,
     publish::Jobs,
     results::{embeddings, results},
     spec::EmbedSpec,
-    submit::{Checked, Terms, create, submit, submit_checked},
+    submit::{Checked, Terms, cancel, create, submit, submit_checked},
     view::{get, list, view},
 };
+
+/// Why a submission does not go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SubmissionError {
+    /// It cannot be carried out; the text is for its submitter.
+    #[error("{0}")]
+    Failed(String),
+    /// The store does not serve.
+    #[error(transparent)]
+    Store(StoreError),
+    /// This coordinator is ending, or another one leads.
+    #[error("the coordinator is stopping")]
+    Stopping,
+}
+
+impl From<StoreError> for SubmissionError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Replaced => Self::Stopping,
+            error => Self::Store(error),
+        }
+    }
+}

@@ -21,10 +21,9 @@ use dataset::{
 use url::Url;
 
 use super::{
+    SubmissionError,
     crawl::CrawlSpec,
-    error::SubmissionError,
-    layout::{Layout, rejected_folder},
-    manifest::ManifestWriter,
+    manifest::{Layout, ManifestWriter, rejected_folder},
     spec::{EmbedSpec, NamedImage, PredictSpec, read_spec},
 };
 use crate::server::context::Context;

@@ -20,9 +20,9 @@ use common::{
 use futures::{StreamExt, stream};
 
 use super::{
+    SubmissionError,
     crawl::CrawlSpec,
-    error::SubmissionError,
-    layout::{Layout, layout},
+    manifest::{Layout, layout},
     spec::{PredictSpec, read_spec},
 };
 use crate::server::context::Context;

@@ -11,7 +11,7 @@ use common::{
 use dataset::{files::parts, manifest::ManifestItem, target::Target};
 
 use super::{
-    layout::{Layout, layout},
+    manifest::{Layout, layout},
     view,
 };
 use crate::{

@@ -6,7 +6,7 @@ use common::{digest::Digest, ids::SubmissionId, store::Submission};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::error::SubmissionError;
+use super::SubmissionError;
 use crate::api::UploadedImage;
 
 /// An embed submission.

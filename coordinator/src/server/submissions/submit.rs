@@ -1,4 +1,4 @@
-//! Submitting: from a request to a record that the leader finds.
+//! Submitting, from a request to a record that the leader finds; and stopping what was submitted.
 //!
 //! Owns what requests for embed, predict and crawl submissions are accepted, and the one place where a
 //! submission or run is recorded. Writing the record wakes the coordinator that leads; what happens next is in
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::{
     ids::SubmissionId,
-    store::{NewSubmission, StoreError, SubmissionKind},
+    store::{NewSubmission, State, StoreError, SubmissionKind},
 };
 use serde::Serialize;
 use url::Url;
@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     api::{CrawlRequest, SubmissionRequest, SubmissionView, UploadedImage},
-    server::{context::Context, error::RequestError, runs},
+    server::{context::Context, error::RequestError, lookup, runs},
 };
 
 /// Longest deadline: 30 days.
@@ -166,4 +166,18 @@ fn items(
     }
     let dataset = dataset.map(|dataset| context.roots.resolve(dataset)).transpose()?;
     Ok((dataset, images.iter().map(NamedImage::from).collect()))
+}
+
+/// Stops a submission or run: nothing more is published, and what is queued is dropped as it is met.
+///
+/// # Errors
+/// When there is none with this id, it has ended already, or the store does not serve.
+pub(crate) async fn cancel(context: &Context, id: SubmissionId) -> Result<SubmissionView, RequestError> {
+    let submission = lookup::submission(context, id).await?;
+    let keep = submission.kind == SubmissionKind::Train;
+    if !context.store.close_submission(id, State::Cancelled, None, keep).await? {
+        let state = lookup::submission(context, id).await?.state;
+        return Err(RequestError::Conflict(format!("{id} has ended already: it is {state}")));
+    }
+    view::get(context, id).await
 }

@@ -13,7 +13,7 @@ use common::{
     store::{JobStatus, MarkState, State, Submission},
 };
 
-use super::{error::SubmissionError, publish::Jobs};
+use super::{SubmissionError, publish::Jobs};
 use crate::server::context::Context;
 
 /// How often a watcher reads the record though no doorbell rang.

@@ -215,7 +215,7 @@ mod tests {
     use dataset::target::{Target, Transform};
 
     use super::*;
-    use crate::server::training::target_scale::TargetScale;
+    use crate::server::training::setup::TargetScale;
 
     fn setup() -> Setup {
         Setup {

@@ -23,7 +23,6 @@ mod pass;
 mod prepare;
 mod setup;
 mod submit;
-mod target_scale;
 
 pub(crate) use self::{
     artifacts::{head, samples, tested},

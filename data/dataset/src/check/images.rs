@@ -15,9 +15,8 @@ use images::{decode, missing_thumbnail::is_placeholder, perceptual_hash::Percept
 use super::{
     options::Look,
     pictures::{LabelledThumbnail, small},
-    problem::ItemProblem,
     rows::{Item, Rows},
-    suspicions::{Reason, Suspicions},
+    suspicions::{ItemProblem, Reason, Suspicions},
     tally::Tally,
 };
 use crate::{

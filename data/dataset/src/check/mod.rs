@@ -18,7 +18,6 @@ mod lenient_row;
 mod near;
 mod options;
 pub mod pictures;
-mod problem;
 mod report;
 mod rows;
 mod suspicions;
@@ -32,10 +31,9 @@ pub use self::{
     labels::Labels,
     options::{LISTED, Look},
     pictures::LabelledThumbnail,
-    problem::ItemProblem,
     report::Inspection,
     rows::Approximate,
-    suspicions::{Example, Reason, Suspicion},
+    suspicions::{Example, ItemProblem, Reason, Suspicion},
     tally::Occurrences,
 };
 use self::{duplicates::Repeated, images::Images, rows::Rows};

@@ -3,8 +3,12 @@
 use serde::Serialize;
 
 use super::{
-    channels::Category, duplicates::NearGroup, labels::Labels, problem::ItemProblem, rows::Approximate,
-    suspicions::Suspicion, tally::Occurrences,
+    channels::Category,
+    duplicates::NearGroup,
+    labels::Labels,
+    rows::Approximate,
+    suspicions::{ItemProblem, Suspicion},
+    tally::Occurrences,
 };
 
 /// What a dataset holds.

@@ -10,8 +10,7 @@ use super::{
     counts, dates,
     lenient_row::Columns,
     options::Look,
-    problem::ItemProblem,
-    suspicions::{Reason, Suspicions},
+    suspicions::{ItemProblem, Reason, Suspicions},
     tally::Tally,
 };
 use crate::{fingerprint_map::Ledger, imagefolder::Entry, manifest::ManifestItem};

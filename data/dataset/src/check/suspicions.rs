@@ -1,6 +1,6 @@
-//! What looks odd, by reason, with examples.
+//! What is found: problems, which cannot be used, and suspicions, by reason, with examples.
 //!
-//! Owns the reasons and which examples are kept. Invariant: memory does not grow with what is suspected.
+//! Owns the reasons of suspicions and which examples are kept. Invariant: memory does not grow with what is suspected.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,15 @@ use super::options::LISTED;
 /// two are over it, by channels of one and of two subscribers; the median is 2.8 and the 99th percentile 2,550.
 /// What is over it is either a channel that had hardly begun or a count that was read wrongly.
 pub(super) const MANY_VIEWS: u64 = 10_000;
+
+/// Something that cannot be used.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
+pub struct ItemProblem {
+    /// The row or the image.
+    pub item: String,
+    /// What is wrong with it.
+    pub reason: String,
+}
 
 /// Why something looks odd.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]

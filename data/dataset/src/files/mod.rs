@@ -12,7 +12,6 @@ mod folder;
 mod name;
 pub mod parts;
 pub mod roots;
-mod sizes;
 
 use std::path::Path;
 
@@ -25,8 +24,9 @@ pub use self::{
     content::Content,
     error::{FilesError, ReadError},
     name::{Listed, is_confined},
-    sizes::Sizes,
 };
+
+use crate::fingerprint_map::Ledger;
 
 /// The schemes of roots.
 pub const SCHEMES: [&str; 2] = ["file", "s3"];
@@ -139,8 +139,8 @@ impl Files {
     /// When a bucket cannot be listed.
     pub async fn sizes(&self) -> Result<Sizes, FilesError> {
         Ok(match &self.root {
-            Root::Folder(folder) => Sizes::asking(folder.clone()),
-            Root::Bucket(bucket) => Sizes::listed(bucket.sizes().await?),
+            Root::Folder(folder) => Sizes { source: Source::Asked(folder.clone()) },
+            Root::Bucket(bucket) => Sizes { source: Source::Listed(bucket.sizes().await?) },
         })
     }
 
@@ -165,6 +165,29 @@ impl Files {
         match &self.root {
             Root::Folder(folder) => folder.write_file(name, from).await,
             Root::Bucket(bucket) => bucket.write_file(name, from).await,
+        }
+    }
+}
+
+/// The sizes of the files below one root, told a page of names at a time.
+///
+/// A local folder is asked for each file, since asking costs what listing does; a bucket is listed once, since a
+/// thousand sizes come in one answer, and its names are kept as fingerprints (see [`crate::fingerprint_map`]).
+pub struct Sizes {
+    source: Source,
+}
+
+enum Source {
+    Asked(Folder),
+    Listed(Ledger<u64>),
+}
+
+impl Sizes {
+    /// Returns the sizes of the files of these names; nothing for one that is not there.
+    pub async fn of(&self, names: Vec<String>) -> Vec<Option<u64>> {
+        match &self.source {
+            Source::Asked(folder) => folder.sizes(names).await,
+            Source::Listed(sizes) => names.iter().map(|name| sizes.get(name)).collect(),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use crate::real_data::real_data;
 use crate::youtube::{
     answer,
     channel::{Channel, FirstPage, Resolved, VideoPage, first_page, next_page, resolved},
@@ -12,7 +13,6 @@ use crate::youtube::{
     node::JsonNode,
     order::is_nearly_sorted,
 };
-use crate::real_data::real_data;
 
 fn recorded(name: &str) -> Option<Value> {
     let folder = real_data(&format!("did not read the recorded {name}"))?;
