@@ -1,4 +1,4 @@
-//! Submissions, their items and their jobs.
+//! Submissions: what they ask for, the images uploaded for them, and the results and embeddings of their items.
 
 use std::fmt;
 

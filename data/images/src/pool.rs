@@ -1,24 +1,24 @@
-//! A bound on how many images are decoded at once.
+//! A bound on how much work keeps the CPU busy at once: decoding images, and computing gradients of runs.
 //!
-//! Owns the semaphore; whoever waits for it holds nothing else.
+//! Owns a semaphore; the threads are tokio's. Whoever waits for it holds nothing else.
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-/// A pool of threads for work that keeps a core busy.
+/// Runs work that keeps a core busy, on threads of tokio that may block, and only so much of it at once.
 pub struct CpuPool {
     threads: Arc<Semaphore>,
 }
 
 impl CpuPool {
-    /// Makes a pool of `threads` threads.
+    /// Makes a pool that runs up to `threads` pieces of work at once.
     #[must_use]
     pub fn new(threads: usize) -> Self {
         Self { threads: Arc::new(Semaphore::new(threads)) }
     }
 
-    /// Runs `work` on a thread of the pool. Not cancelled when the caller goes away.
+    /// Runs `work` once a place is free. Not cancelled when the caller goes away.
     ///
     /// # Panics
     /// When `work` does.

@@ -37,10 +37,8 @@ const LOOK_EVERY: u64 = 16_384;
 /// When the dataset or the artifacts folder cannot be used, the store does not serve, or the coordinator
 /// stops.
 pub(super) async fn prepare(context: &Context, submission: &Submission) -> Result<(), SubmissionError> {
-    if submission.kind == SubmissionKind::Crawl {
-        return prepare_crawl(context, submission).await;
-    }
     let (dataset, images) = match submission.kind {
+        SubmissionKind::Crawl => return prepare_crawl(context, submission).await,
         SubmissionKind::Embed => {
             let EmbedSpec { dataset, images } = read_spec(submission)?;
             (dataset, images)
@@ -49,7 +47,7 @@ pub(super) async fn prepare(context: &Context, submission: &Submission) -> Resul
             let PredictSpec { dataset, images, .. } = read_spec(submission)?;
             (dataset, images)
         }
-        SubmissionKind::Train | SubmissionKind::Crawl => {
+        SubmissionKind::Train => {
             return Err(SubmissionError::Failed("a run has no items of its own".to_owned()));
         }
     };

@@ -90,7 +90,9 @@ impl<'a> Jobs<'a> {
                 let CrawlSpec { plan, .. } = read_spec(submission)?;
                 (Kind::Crawl, Route::Crawl, What::Crawl(plan))
             }
-            SubmissionKind::Embed | SubmissionKind::Train => {
+            // A run has no manifest: its passes make its jobs.
+            SubmissionKind::Train => return Err(lost()),
+            SubmissionKind::Embed => {
                 let is_uploaded = layout.dataset.is_none();
                 let route = if is_uploaded && is_small { Route::Interactive } else { Route::Embed };
                 (Kind::Embed, route, What::Embed)

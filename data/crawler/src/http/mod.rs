@@ -1,4 +1,6 @@
-//! Every HTTP request to a server that is not part of this system; the only module that names `reqwest`.
+//! HTTP requests to servers that are not part of this system: those of crawls and rankings, for images that users name by
+//! URL, and for weights. The only module of this crate that names `reqwest`; the other door to it is the command line's
+//! client of the API. Object stores are reached by `dataset::files`, with a client of their own.
 //!
 //! [`Web`] makes the requests of crawl jobs. Before each, `admission` waits until the rate limits that the whole fleet
 //! shares allow it (kept in [`common::store`]), `robots` checks it against the host's `robots.txt`, and `key` adds the
