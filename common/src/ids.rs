@@ -1,9 +1,8 @@
 //! Identifiers: which submission or run, which job, which process.
 //!
-//! Owns the newtypes and how they are derived; does not own what they refer to.
-//! Invariant: a [`JobId`] is a pure function of its submission, its kind and its name there (see
-//! [`JobArgs::name`](crate::job::args::JobArgs::name)), so a coordinator that publishes the same work twice publishes the
-//! same job.
+//! Owns the newtypes and how they are derived; does not own what they refer to. Invariant: a [`JobId`] is a pure
+//! function of its submission, its kind and its name there (see [`JobArgs::name`](crate::job::args::JobArgs::name)), so
+//! a coordinator that publishes the same work twice publishes the same job.
 
 use std::{
     fmt,

@@ -1,7 +1,7 @@
 //! An AMQP message as it travels: properties, headers and a body, whether or not they are a job.
 //!
-//! Owns the names of headers, and the values that other programs' clients may write. Does not own what they say of a job
-//! (see `codec`). Invariant: no header written or taken over is longer than [`MAX_HEADER_BYTES`], so a header frame
+//! Owns the names of headers, and the values that other programs' clients may write. Does not own what they say of a
+//! job (see `codec`). Invariant: no header written or taken over is longer than [`MAX_HEADER_BYTES`], so a header frame
 //! always fits.
 
 use lapin::{

@@ -1,12 +1,19 @@
 //! The broker: jobs in flight, over RabbitMQ.
 //!
-//! Owns connections, publishing, consuming and the declaration of the [topology](crate::topology), and
-//! is the only module that names the `lapin` crate. Does not own what a job means, when it is retried or
-//! how its result is stored.
-//! Invariants: delivery is at least once; publishing and consuming have a connection each, since a
-//! blocked publisher would stop acknowledgements too; every connect declares the topology and sets the
-//! prefetch anew; a lost connection is replaced here, never by lapin's own recovery; the password is
-//! never printed.
+//! Owns connections, publishing, consuming and the declaration of the [topology](crate::topology), and is the only
+//! module that names the `lapin` crate. Does not own what a job means, when it is retried or how its result is stored.
+//! Invariants: delivery is at least once; publishing and consuming have a connection each, since a blocked publisher
+//! would stop acknowledgements too; every connect declares the topology and sets the prefetch anew; a lost connection
+//! is replaced here, never by lapin's own recovery; the password is never printed.
+//!
+//! - Connections: `connection` opens one and declares the topology over it, `link` knows when it is lost, and
+//!   `self_test` probes at start that the broker does what the job protocol needs.
+//! - Publishing: `publisher` is the handle, `confirms` the task behind it, which pairs confirms with publishes, and
+//!   `returns` finds out which of them no queue took.
+//! - Consuming: `consumer` makes one stream of several queues, `delivery` is a received message until its
+//!   acknowledgement.
+//! - Messages: `message` holds properties, headers and body, `codec` makes a job of it and back, and `dead_letter` the
+//!   message that hands a discarded job over.
 
 mod codec;
 mod confirms;

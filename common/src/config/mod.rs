@@ -6,6 +6,12 @@
 //!
 //! A key `amqp_url` is the field of that name, the environment variable `SUBWATCH_AMQP_URL` and the line
 //! `amqp_url = "…"` of the TOML file that `SUBWATCH_CONFIG` names.
+//!
+//! `settings` composes the concerns: `api` (address and tokens), `broker`, `store`, `data` (folders and buckets),
+//! `images` (limits on files and uploads), `jobs` (splitting, attempts, retention), `worker` (prefetch, time limits),
+//! `model`, `crawl`, `ranking` and `telemetry`. `layers` reads them from flags, environment and file, and knows where
+//! each value came from; `secret` and `authorities` read what is in files of their own, and `error` names a setting as
+//! the user knows it.
 
 mod api;
 mod authorities;

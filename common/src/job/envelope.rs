@@ -1,7 +1,7 @@
 //! The frame around a job's arguments: who asked, which attempt, until when.
 //!
-//! Owns the envelope, the text of its `type` and its JSON body. How the rest of it becomes properties and headers of AMQP
-//! is in `broker/codec.rs`. Invariant: a body is at most [`MAX_BODY_BYTES`].
+//! Owns the envelope, the text of its `type` and its JSON body. How the rest of it becomes properties and headers of
+//! AMQP is in `broker/codec.rs`. Invariant: a body is at most [`MAX_BODY_BYTES`].
 
 use super::{args::JobArgs, kind::Kind};
 use crate::ids::{JobId, SubmissionId};

@@ -1,8 +1,8 @@
 //! What became of an item: the words workers write and the coordinator reads.
 //!
-//! Owns the result of one item and the taxonomy of its failures; does not own how results are stored
-//! (see [`crate::store`]).
-//! Invariant: a result or a failure that a newer worker wrote is read, with the words that this version does not know.
+//! Owns the result of one item and the taxonomy of its failures; does not own how results are stored (see
+//! [`crate::store`]). Invariant: a result or a failure that a newer worker wrote is read, with the words that this
+//! version does not know.
 
 use std::{collections::BTreeMap, fmt};
 

@@ -1,9 +1,16 @@
 //! The store: results, embeddings and run state in Redis, the one source of truth.
 //!
-//! Owns every Redis key and script, and is the only module that names the `redis` crate. Does not own
-//! what the values mean to a job or a run.
-//! Invariants: whatever must change together changes in one Lua script over keys of one hash tag; time
-//! inside the store is Redis's own; pub/sub is only a doorbell, so every waiter also reads on a timer.
+//! Owns every Redis key and script, and is the only module that names the `redis` crate. Does not own what the values
+//! mean to a job or a run. Invariants: whatever must change together changes in one Lua script over keys of one hash
+//! tag; time inside the store is Redis's own; pub/sub is only a doorbell, so every waiter also reads on a timer.
+//!
+//! - The layout: `keys` names every key, and `scripts/` holds the Lua scripts, which the modules here include by name.
+//! - Work: `submissions` (records, index, results), `jobs` (marks, outcomes, pauses), `dead_letters`, `runs`
+//!   (parameters, answers of nodes, documents), `idempotency` and `doorbell`.
+//! - Images: `images` (uploads), `embeddings`, `spaces` (all embeddings of one space) and `catalogue` (which video an
+//!   image shows).
+//! - Crawls: `crawl` (what a job brought in so far), `manners` (rate limits and pauses of hosts), `quota` and `robots`.
+//! - Processes: `lease` (which coordinator leads), `workers` (the register) and `server` (Redis itself).
 
 mod catalogue;
 mod crawl;

@@ -5,6 +5,9 @@
 //! Invariants: every queue is a durable quorum queue with a length, so that `reject-publish` can fire;
 //! every dead-lettering is at-least-once, which needs `reject-publish` and a bound target; a delay tier
 //! keeps the routing key it was given, so the job comes back under its own route.
+//!
+//! `route` says where a job is published and which queue it waits in, `tier` how long it rests before it comes back,
+//! and `declaration` what the broker is asked to declare for that. The queue of dead letters is below.
 
 mod declaration;
 mod route;

@@ -1,7 +1,9 @@
 //! The words of the HTTP API: what requests and answers hold, in JSON.
 //!
-//! Shared by the server (`server::http`) and the command line ([`crate::cli`]), which is its client.
-//! Owns the shapes, which grow additively, and the table of [`routes`].
+//! Shared by the server (`server::http`) and the command line ([`crate::cli`]), which is its client. Owns the shapes,
+//! which grow additively, and the table of [`routes`]. Query, body and answer of a route are in the file of its area:
+//! `submissions` (with images and items), `crawl` (the request of one), `jobs`, `runs`, `dead_letters`, `similarity`,
+//! and `system` (workers, status, spaces, doctor). `paging` is what all lists share, and `access` the scopes of tokens.
 
 mod access;
 mod crawl;

@@ -2,6 +2,11 @@
 //!
 //! Owns commands, what they print and how they exit. Does not own the work. Data goes to standard output,
 //! everything else to standard error.
+//!
+//! Each command is a file or a folder of its name; `cancel`, `jobs`, `runs`, `spaces` and `workers` are small ones,
+//! `train` is also `resume`. What they share: `client` (calls of the API), `arguments`, `images` (files, patterns,
+//! standard input and URLs that are uploaded), `follow` and `progress` (waiting), `output` and `json_array` (printing)
+//! and `exit`.
 
 mod arguments;
 mod cancel;

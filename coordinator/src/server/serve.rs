@@ -1,7 +1,7 @@
 //! `subwatch serve`: the composition root of the coordinator.
 //!
-//! Owns the order in which things start and stop: bind the addresses, so that a second coordinator fails at once; connect;
-//! take up what was left; answer requests; drain.
+//! Owns the order in which things start and stop: bind the addresses, so that one that is taken fails at once;
+//! connect; take up what was left; answer requests; drain.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 

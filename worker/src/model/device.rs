@@ -1,8 +1,8 @@
 //! Which device the model runs on, and CUDA's part of libtorch, which is loaded at run time.
 //!
 //! Linking `libtorch_cuda` would cost every CPU worker a second and a gigabyte at start, and linkers drop it where
-//! nothing names a symbol of it; so one binary serves both, and opens it here when a GPU is wanted. That is a foreign call,
-//! the only one of this program besides the `_exit` of its `main`.
+//! nothing names a symbol of it; so one binary serves both, and opens it here when a GPU is wanted. That is a foreign
+//! call, the only one of this program besides the `_exit` of its `main`.
 
 use std::{path::PathBuf, str::FromStr};
 

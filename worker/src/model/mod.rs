@@ -5,9 +5,9 @@
 //! Invariants: one thread owns each device; weights have torchvision's names; whatever changes an
 //! embedding's bits on one machine changes the name of its [space](common::embedding::Space).
 //!
-//! `load` makes a `backbone` of the settings. Weights: `weights` names their sources, `fetch`, `random` and `weights_file`
-//! are those sources, `pth` and `safetensors_file` the file formats, `state_dict` what they all return, and
-//! `architecture` what ResNet34 consists of. Device: `device` and `precision`.
+//! `load` makes a `backbone` of the settings. Weights: `weights` names their sources, `fetch`, `random` and
+//! `weights_file` are those sources, `pth` and `safetensors_file` the file formats, `state_dict` what they all return,
+//! and `architecture` what ResNet34 consists of. Device: `device` and `precision`.
 
 mod architecture;
 mod backbone;

@@ -1,8 +1,8 @@
 //! The command line's side of the HTTP API.
 //!
 //! Owns the calls, each with the types that it sends and gets. Does not own how a request travels and what an answer
-//! that is not a success means (`transport`), nor the way to the coordinator (`connection`). With its children, the
-//! only door to `reqwest` in this crate.
+//! that is not a success means (`transport`), nor the way to the coordinator (`connection`), nor going through the
+//! pages of a list (`pages`). With its children, the only door to `reqwest` in this crate.
 
 mod connection;
 mod pages;

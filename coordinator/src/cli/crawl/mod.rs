@@ -2,6 +2,9 @@
 //!
 //! Owns the arguments of a crawl and how it is waited for. Does not own reading sites, which workers do; only
 //! rankings, which name the channels, are read here.
+//!
+//! `request` makes a request of the arguments and `report` prints what became of a crawl; `import`, `ranking` and
+//! `replay` are commands below this one.
 
 mod import;
 mod ranking;

@@ -1,9 +1,8 @@
 //! Access control of the API.
 //!
 //! Owns how a request shows that it may. Does not own which scope a route needs (see [`crate::api::routes`]), nor
-//! tokens (see `tokens`).
-//! Invariant: what a handler answers though the table does not name it, and a method that a path of the table does not
-//! have, need `admin`. To be told that there is nothing at a path takes `read`.
+//! tokens (see `tokens`). Invariant: what a handler answers though the table does not name it, and a method that a path
+//! of the table does not have, need `admin`. To be told that there is nothing at a path takes `read`.
 
 use std::{fmt, sync::Arc};
 

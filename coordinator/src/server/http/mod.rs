@@ -1,10 +1,15 @@
 //! The HTTP API.
 //!
 //! Owns limits, access control and the form of errors, and is the only module of the coordinator that names `axum`.
-//! Does not own the table of routes, which the client shares ([`crate::api::routes`]), nor what an operation does:
-//! a handler reads the request, calls the operation and answers with what that returns.
-//! Invariants: where it asks for no tokens it listens on loopback only; every error is an RFC 9457 problem
-//! that shows no internals; everything that a client sends is bounded, in bytes and in time.
+//! Does not own the table of routes, which the client shares ([`crate::api::routes`]), nor what an operation does: a
+//! handler reads the request, calls the operation and answers with what that returns. Invariants: where it asks for no
+//! tokens it listens on loopback only; every error is an RFC 9457 problem that shows no internals; everything that a
+//! client sends is bounded, in bytes and in time.
+//!
+//! A request passes `limits` (its path and headers), then `auth` (its token; without tokens, `browser_guard`).
+//! `extract` reads what it carries, `trace_context` its `traceparent`. Handlers are in the file of their path:
+//! `submissions`, `runs`, `uploads` (`/v1/images`), `similarity`, `dead_letters`, and `system` for the rest. `problem`
+//! makes answers of errors.
 
 mod auth;
 mod browser_guard;

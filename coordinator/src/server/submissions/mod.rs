@@ -2,10 +2,10 @@
 //!
 //! Owns their way from a request to jobs in the queue and back to results:
 //!
-//! 1. `submit` checks the request and `admission` lets it in once, if there is room. Its id is put on the list of active
-//!    submissions first, so that it is found even if this process dies; then the record is written in the state `preparing`
-//!    and its doorbell is rung, in one script. That wakes the coordinator that leads, which may be another one
-//!    ([`crate::server::leadership`]).
+//! 1. `submit` checks the request and `admission` lets it in once, if there is room. Its id is put on the list of
+//!    active submissions first, so that it is found even if this process dies; then the record is written in the state
+//!    `preparing` and its doorbell is rung, in one script. That wakes the coordinator that leads, which may be another
+//!    one ([`crate::server::leadership`]).
 //! 2. `drive` is what the leader does for it: it reads the record and takes the step of its state, again and
 //!    again until the end.
 //! 3. `prepare` writes the `manifest` and opens the submission: `running`.

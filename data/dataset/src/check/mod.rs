@@ -7,6 +7,14 @@
 //! Rows are read one after another, then images, as many at once as there are cores. What is kept of an item is
 //! its name, its label and its hashes, some 400 bytes; and the small pictures of a contact sheet, if one is
 //! wanted.
+//!
+//! - Rows: `rows` reads them one after another, `lenient_row` the columns that no item needs, `counts` and `dates`
+//!   judge one row, and `channels` all rows of a channel.
+//! - Images: `images` looks into each once; `duplicates` finds those that repeat another, by `near` where they only
+//!   look alike.
+//! - What is found: `suspicions` holds problems and suspicions, `tally` counts occurrences, `labels` says how labels
+//!   are distributed, and `report` is all of it.
+//! - `options` says what to look at, and `pictures` draws labels and thumbnails.
 
 mod channels;
 mod counts;

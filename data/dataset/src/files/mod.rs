@@ -3,6 +3,10 @@
 //! Owns the way from a URL to bytes. A root is a local folder (`file://`) or a bucket, or a part of one
 //! (`s3://`); another scheme is refused by name. Invariants: no name leads outside its root; sizes are
 //! bounded before anything is read; a file is written whole or not at all.
+//!
+//! `folder` and `bucket` are the two kinds of root (`bucket_proxy`: which way to an object store is taken), `content`
+//! is a file that is read piece by piece, `parts` reads and writes files of JSON lines, and `roots` says which folders
+//! a user may name.
 
 mod bucket;
 mod bucket_proxy;
