@@ -176,7 +176,7 @@ impl Files {
 /// The sizes of the files below one root, told a page of names at a time.
 ///
 /// A local folder is asked for each file, since asking costs what listing does; a bucket is listed once, since a
-/// thousand sizes come in one answer, and its names are kept as fingerprints (see [`crate::fingerprint_map`]).
+/// thousand sizes come in one answer, and its names are kept as fingerprints (see `fingerprint_map`).
 pub struct Sizes {
     source: Source,
 }
