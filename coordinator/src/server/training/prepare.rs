@@ -150,7 +150,7 @@ async fn embedded(
         };
         match embed.state {
             State::Preparing | State::Running => {
-                context.store.put_document(run, RunDocument::Report, report).await?
+                context.store.put_document(run, RunDocument::Report, report).await?;
             }
             State::Succeeded | State::CompletedWithErrors => return Ok(embed),
             State::Failed | State::Cancelled => {
