@@ -10,29 +10,27 @@ use common::{
     terminal_escape::escaped,
 };
 
-/// Exit code of a worker that did not end as it should.
 const FAILED: u8 = 1;
-/// Exit code of a configuration that cannot be used.
 const BAD_CONFIG: u8 = 64;
 
-/// Job kinds of a worker that is told none: those that it is built for.
+/// Default job kinds: all that this build supports.
 static KINDS: LazyLock<String> = LazyLock::new(|| {
-    let built_for = |kind: &Kind| cfg!(feature = "model") || !kind.needs_model();
-    Kind::ALL.into_iter().filter(built_for).map(Kind::name).collect::<Vec<_>>().join(",")
+    let supported = |kind: &Kind| cfg!(feature = "model") || !kind.needs_model();
+    Kind::ALL.into_iter().filter(supported).map(Kind::name).collect::<Vec<_>>().join(",")
 });
 
-/// Consumes subwatch jobs from RabbitMQ, runs ResNet34, writes results to Redis.
+/// Consumes subwatch jobs from RabbitMQ, runs ResNet34, and writes results to Redis.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
-    /// Job kinds to consume.
+    /// Job kinds to consume, separated by commas.
     #[arg(long, value_delimiter = ',', default_value = KINDS.as_str())]
     kinds: Vec<Kind>,
-    /// Device of the model: auto, cpu or cuda:N [setting: SUBWATCH_MODEL_DEVICE].
+    /// Device of the model: auto, cpu or cuda:N [env: SUBWATCH_MODEL_DEVICE] [default: auto].
     #[arg(long)]
     device: Option<String>,
-    /// Compute threads of the model [setting: SUBWATCH_MODEL_THREADS].
-    #[arg(long)]
+    /// Compute threads of the model [env: SUBWATCH_MODEL_THREADS] [default: one per core].
+    #[arg(long, value_name = "N")]
     threads: Option<usize>,
 }
 
@@ -42,18 +40,18 @@ fn main() {
         Ok(settings) => settings,
         Err(error) => fail(&error, BAD_CONFIG),
     };
-    let runtime = tokio::runtime::Runtime::new().expect("the process may start threads");
+    let runtime = tokio::runtime::Runtime::new().expect("the process can start threads");
     match runtime.block_on(worker::run::run(settings, arguments.kinds)) {
-        Ok(()) => leave(0),
+        Ok(()) => exit(0),
         Err(error) => fail(&format!("{error:#}"), FAILED),
     }
 }
 
-/// Ends the process and leaves out the exit handlers of its libraries: a thread may be inside libtorch, and
-/// they would tear down what it uses, or wait for it for ever.
-#[expect(unsafe_code, reason = "the standard library ends a process by its exit handlers only")]
-fn leave(code: u8) -> ! {
-    // SAFETY: `_exit` takes a number, touches no memory of ours and does not return.
+/// Exits without running the exit handlers of libraries. A thread may still be inside libtorch, whose handlers would
+/// free memory that it uses, or wait for it forever.
+#[expect(unsafe_code, reason = "the standard library always runs exit handlers")]
+fn exit(code: u8) -> ! {
+    // SAFETY: `_exit` takes an integer, accesses no memory and does not return.
     unsafe { libc::_exit(code.into()) }
 }
 
@@ -66,8 +64,8 @@ fn configure(arguments: &Arguments) -> Result<Settings, ConfigError> {
     Ok(loaded.settings)
 }
 
-#[expect(clippy::print_stderr, reason = "the last word of a program that ends, whatever the log filter")]
+#[expect(clippy::print_stderr, reason = "the final error is printed whatever the log filter")]
 fn fail(error: &dyn std::fmt::Display, code: u8) -> ! {
     eprintln!("subwatch-worker: {}", escaped(&error.to_string()));
-    leave(code)
+    exit(code)
 }

@@ -176,7 +176,7 @@ async fn process(
 ) -> Result<Exit, CliError> {
     let mut total = DeadLetterOutcome::default();
     loop {
-        let outcome = client.record_dead_letter(route, &selection).await?;
+        let outcome = client.process_dead_letters(route, &selection).await?;
         total.processed += outcome.processed;
         total.restored_items += outcome.restored_items;
         total.refused.extend(outcome.refused);

@@ -24,7 +24,7 @@ pub(super) struct SimilarArguments {
     #[arg(value_name = "IMAGE|VIDEO_ID", allow_hyphen_values = true)]
     image: String,
     /// Find the K nearest images.
-    #[arg(short, value_name = "K", default_value_t = SimilarParams::NEIGHBOURS, allow_negative_numbers = true)]
+    #[arg(short, value_name = "K", default_value_t = SimilarParams::DEFAULT_K, allow_negative_numbers = true)]
     k: usize,
     /// Embedding space to search [default: that of the workers].
     #[arg(long)]

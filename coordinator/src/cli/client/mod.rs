@@ -1,8 +1,7 @@
-//! The command line's side of the HTTP API.
+//! The client of the HTTP API: one method per call.
 //!
-//! Owns the calls, each with the types that it sends and gets. Does not own how a request travels and what an answer
-//! that is not a success means (`transport`), nor the way to the coordinator (`connection`), nor going through the
-//! pages of a list (`pages`). With its children, the only door to `reqwest` in this crate.
+//! `transport` sends requests and turns problem responses into errors; `connection` chooses a proxy and explains failed
+//! connections; `pages` walks paged lists. Only this module uses `reqwest`.
 
 mod connection;
 mod pages;
@@ -21,10 +20,9 @@ use crate::api::{
     routes::{self, Route},
 };
 
-/// A client of one coordinator.
 pub(super) struct Client {
     api: Transport,
-    /// Largest image that is uploaded.
+    /// Limit for uploaded images.
     pub(super) max_image_bytes: u64,
 }
 
@@ -34,7 +32,7 @@ impl Client {
         Ok(Self { api, max_image_bytes: settings.images.max_image_bytes })
     }
 
-    /// Submits; sent again under the same `key`, it is the same submission.
+    /// Creates a submission, or returns the first one that was created with the idempotency key `key`.
     pub(super) async fn submit(
         &self,
         request: &SubmissionRequest,
@@ -77,7 +75,7 @@ impl Client {
         self.api.send(self.api.request(routes::CANCEL, &[&id.to_string()])).await
     }
 
-    /// Likewise, a run.
+    /// Creates a run, or returns the first one that was created with the idempotency key `key`.
     pub(super) async fn submit_run(
         &self,
         request: &RunRequest,
@@ -95,7 +93,7 @@ impl Client {
         filter: &DeadLetterFilter,
         cursor: Option<&str>,
     ) -> Result<Page<DeadLetterView>, CliError> {
-        let paging = Paging { limit: Some(Paging::MOST), ..Paging::at(cursor) };
+        let paging = Paging { limit: Some(Paging::MAX_LIMIT), ..Paging::at(cursor) };
         let params = DeadLetterParams::new(filter.clone(), paging);
         self.api.send(self.api.request(routes::LIST_DEAD_LETTERS, &[]).query(&params)).await
     }
@@ -104,8 +102,8 @@ impl Client {
         self.api.get(routes::DEAD_LETTER, &[id]).await
     }
 
-    /// Requeues or purges dead letters, as `route` says.
-    pub(super) async fn record_dead_letter(
+    /// Requeues or purges dead letters, depending on `route`.
+    pub(super) async fn process_dead_letters(
         &self,
         route: Route,
         selection: &DeadLetterSelection,
@@ -120,7 +118,7 @@ impl Client {
     /// Returns the newest `limit` runs.
     pub(super) async fn runs(&self, limit: usize) -> Result<Vec<RunView>, CliError> {
         let mut pages = Pages::new(async |cursor: Option<String>| {
-            let paging = Paging { cursor, limit: Some(limit.min(Paging::MOST)) };
+            let paging = Paging { cursor, limit: Some(limit.min(Paging::MAX_LIMIT)) };
             self.api.send(self.api.request(routes::LIST_RUNS, &[]).query(&paging)).await
         });
         let mut runs = Vec::new();
@@ -133,7 +131,7 @@ impl Client {
         Ok(runs)
     }
 
-    /// Returns the run that `name` names: an id, `latest` or `best`.
+    /// Returns the run with an ID, or the run `latest` or `best`.
     pub(super) async fn named_run(&self, name: &str) -> Result<RunView, CliError> {
         self.api.get(routes::RUN, &[name]).await
     }
@@ -158,12 +156,10 @@ impl Client {
         self.api.get(routes::HEAD, &[&run.to_string()]).await
     }
 
-    /// Finds the images nearest to one.
     pub(super) async fn similar(&self, params: &SimilarParams) -> Result<SimilarView, CliError> {
         self.api.send(self.api.request(routes::SIMILAR, &[]).query(params)).await
     }
 
-    /// Ends the pause of a host that crawls leave alone.
     pub(super) async fn end_backoff(&self, host: &str) -> Result<HostBackoffView, CliError> {
         self.api.send(self.api.request(routes::END_HOST_BACKOFF, &[host])).await
     }
@@ -185,7 +181,7 @@ impl Client {
         self.api.get(routes::DOCTOR, &[]).await
     }
 
-    /// Has the coordinator fetch an image.
+    /// Makes the coordinator download an image.
     pub(super) async fn fetch_image(&self, url: &str) -> Result<StoredImage, CliError> {
         let request = FetchRequest { url: url.to_owned() };
         self.api.send(self.api.request(routes::FETCH_IMAGE, &[]).json(&request)).await

@@ -1,8 +1,8 @@
-//! Lists that the API answers page by page.
+//! Lists that the API returns in pages.
 
 use crate::{api::Page, cli::exit::CliError};
 
-/// The pages of a list, asked for one after another.
+/// The pages of a list, requested one after another.
 pub(in crate::cli) struct Pages<Fetch> {
     fetch: Fetch,
     cursor: Option<String>,
@@ -10,7 +10,7 @@ pub(in crate::cli) struct Pages<Fetch> {
 }
 
 impl<Item, Fetch: AsyncFnMut(Option<String>) -> Result<Page<Item>, CliError>> Pages<Fetch> {
-    /// Makes the list whose page after a cursor `fetch` returns.
+    /// `fetch` requests the page after a cursor.
     pub(in crate::cli) fn new(fetch: Fetch) -> Self {
         Self { fetch, cursor: None, ended: false }
     }
@@ -26,7 +26,6 @@ impl<Item, Fetch: AsyncFnMut(Option<String>) -> Result<Page<Item>, CliError>> Pa
         Ok(Some(page.items))
     }
 
-    /// Returns the items of all pages.
     pub(in crate::cli) async fn all(mut self) -> Result<Vec<Item>, CliError> {
         let mut all = Vec::new();
         while let Some(items) = self.next().await? {

@@ -1,4 +1,4 @@
-//! How requests travel: the token, the pages of a list, and what an answer that is not a success means.
+//! Sends requests with the access token, and turns problem responses into errors with exit codes.
 
 use std::time::Duration;
 
@@ -21,16 +21,13 @@ use crate::{
     cli::exit::{CliError, Exit},
 };
 
-/// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a request may take.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Sends requests to one coordinator.
 pub(super) struct Transport {
     http: reqwest::Client,
     connection: Connection,
-    /// Whether it sends a token.
     has_token: bool,
 }
 
@@ -39,17 +36,18 @@ impl Transport {
         let mut headers = HeaderMap::new();
         if let Some(token) = &settings.token {
             let unusable = |_| {
-                let what = "SUBWATCH_TOKEN holds what is no token: a line's end or another control character is in it";
-                CliError::new(Exit::BadConfig, what)
+                let message =
+                    "SUBWATCH_TOKEN is not a token: it contains a line break or another control character";
+                CliError::new(Exit::BadConfig, message)
             };
             let mut value =
                 HeaderValue::from_str(&format!("Bearer {}", token.expose_secret())).map_err(unusable)?;
             value.set_sensitive(true);
             headers.insert(AUTHORIZATION, value);
         }
-        // Another part of the program may have chosen a provider already; either will do.
+        // Fails if a provider is installed already, which is fine.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        // The API redirects nobody, and a token must not follow whoever does.
+        // The API never redirects, and the token must not be sent elsewhere.
         let http = reqwest::Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
             .timeout(REQUEST_TIMEOUT)
@@ -57,12 +55,17 @@ impl Transport {
             .default_headers(headers);
         let connection = Connection::new(settings.url.clone());
         let http = connection.apply(http).build();
-        let http = http.map_err(|error| CliError::failed(format!("no HTTP client: {error}")))?;
+        let http =
+            http.map_err(|error| CliError::failed(format!("cannot create an HTTP client: {error}")))?;
         Ok(Self { http, connection, has_token: settings.token.is_some() })
     }
 
-    pub(super) async fn get<T: DeserializeOwned>(&self, route: Route, names: &[&str]) -> Result<T, CliError> {
-        self.send(self.request(route, names)).await
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        route: Route,
+        parameters: &[&str],
+    ) -> Result<T, CliError> {
+        self.send(self.request(route, parameters)).await
     }
 
     pub(super) async fn page<T: DeserializeOwned>(
@@ -74,38 +77,40 @@ impl Transport {
         self.send(self.request(route, &[&id.to_string()]).query(&Paging::at(cursor))).await
     }
 
-    /// A request of a route, with `names` for the segments of its path that vary.
-    pub(super) fn request(&self, route: Route, names: &[&str]) -> RequestBuilder {
+    /// Builds a request of a route; `parameters` replace those of its path.
+    pub(super) fn request(&self, route: Route, parameters: &[&str]) -> RequestBuilder {
         let method = match route.method {
             routes::Method::Get => Method::GET,
             routes::Method::Post => Method::POST,
             routes::Method::Delete => Method::DELETE,
         };
-        self.http.request(method, url_of(self.connection.base(), route, names))
+        self.http.request(method, url_of(self.connection.base(), route, parameters))
     }
 
     pub(super) async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CliError> {
-        let answer = request.send().await.map_err(|error| self.unreachable(&error))?;
-        let status = answer.status();
-        let body = answer.bytes().await.map_err(|error| self.unreachable(&error))?;
+        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let status = response.status();
+        let body = response.bytes().await.map_err(|error| self.unreachable(&error))?;
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|error| {
-                CliError::failed(format!("{} answers in another form: {error}", self.connection.base()))
+                CliError::failed(format!("unexpected response from {}: {error}", self.connection.base()))
             });
         }
         if status == StatusCode::UNAUTHORIZED {
-            return Err(self.no_access());
+            return Err(self.unauthorized());
         }
-        Err(refusal(status, &body))
+        Err(problem_error(status, &body))
     }
 
-    fn no_access(&self) -> CliError {
-        let (base, ask) = (self.connection.base(), "whoever runs it makes one with `subwatch token new`");
+    fn unauthorized(&self) -> CliError {
+        let (base, hint) = (self.connection.base(), "create one with `subwatch token new`");
         let detail = if self.has_token {
-            format!("the coordinator at {base} does not know the token of SUBWATCH_TOKEN: use another; {ask}")
+            format!(
+                "the coordinator at {base} does not accept the token in SUBWATCH_TOKEN: use another, or {hint}"
+            )
         } else {
             format!(
-                "the coordinator at {base} asks for an access token: set SUBWATCH_TOKEN or SUBWATCH_TOKEN_FILE; {ask}"
+                "the coordinator at {base} requires an access token: set SUBWATCH_TOKEN or SUBWATCH_TOKEN_FILE, or {hint}"
             )
         };
         CliError::new(Exit::NotAllowed, detail)
@@ -116,7 +121,7 @@ impl Transport {
     }
 }
 
-/// A request that is carried out once, however often it is sent under the same `key`.
+/// Adds an idempotency key, with which a repeated request has no further effect.
 pub(super) fn keyed(request: RequestBuilder, key: Option<&str>) -> RequestBuilder {
     match key {
         Some(key) => request.header(IDEMPOTENCY_KEY, key),
@@ -124,19 +129,19 @@ pub(super) fn keyed(request: RequestBuilder, key: Option<&str>) -> RequestBuilde
     }
 }
 
-/// The URL of a route at the coordinator's address, of which path, query and fragment are ignored.
-fn url_of(base: &Url, route: Route, names: &[&str]) -> Url {
+/// Returns the URL of a route. Path, query and fragment of `base` are ignored.
+fn url_of(base: &Url, route: Route, parameters: &[&str]) -> Url {
     let mut url = base.clone();
-    url.path_segments_mut().expect("an http URL has a path").clear().extend(route.segments(names));
+    url.path_segments_mut().expect("an http URL has a path").clear().extend(route.segments(parameters));
     url.set_query(None);
     url.set_fragment(None);
     url
 }
 
-fn refusal(status: StatusCode, body: &[u8]) -> CliError {
+fn problem_error(status: StatusCode, body: &[u8]) -> CliError {
     let problem: Option<Problem> = serde_json::from_slice(body).ok();
     let detail =
-        problem.map_or_else(|| format!("the coordinator answers {status}"), |problem| problem.detail);
+        problem.map_or_else(|| format!("the coordinator responded with {status}"), |problem| problem.detail);
     let exit = match status {
         StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => Exit::NotAllowed,
         StatusCode::NOT_FOUND => Exit::NotFound,
@@ -151,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn path_and_query_of_the_address_are_not_sent() {
+    fn path_and_query_of_the_base_url_are_ignored() {
         for base in ["http://h:1", "http://h:1/", "http://h:1/?limit=5#x", "http://h:1/ui/?limit=5"] {
             let url = url_of(&Url::parse(base).unwrap(), routes::RUN, &["a/b"]);
             assert_eq!(url.as_str(), "http://h:1/v1/runs/a%2Fb", "{base}");
@@ -159,15 +164,20 @@ mod tests {
     }
 
     #[test]
-    fn refusals_become_exit_codes() {
+    fn problems_become_exit_codes() {
         let check = |status: StatusCode, body: &[u8], exit: Exit, message: &str| {
-            let error = refusal(status, body);
+            let error = problem_error(status, body);
             assert_eq!((error.exit, error.message.as_str()), (exit, message));
         };
         let problem = br#"{"type":"/problems/x","title":"X","status":403,"detail":"not there"}"#;
         check(StatusCode::FORBIDDEN, problem, Exit::NotAllowed, "not there");
         check(StatusCode::NOT_FOUND, problem, Exit::NotFound, "not there");
         check(StatusCode::UNPROCESSABLE_ENTITY, problem, Exit::Usage, "not there");
-        check(StatusCode::BAD_GATEWAY, b"<html>", Exit::Failed, "the coordinator answers 502 Bad Gateway");
+        check(
+            StatusCode::BAD_GATEWAY,
+            b"<html>",
+            Exit::Failed,
+            "the coordinator responded with 502 Bad Gateway",
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! What is printed of one image.
+//! The output line of one image.
 
 use common::ids::SubmissionId;
 use serde::Serialize;
@@ -12,7 +12,6 @@ use crate::{
     },
 };
 
-/// One line of what `predict` prints.
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(in crate::cli) enum PredictionLine {
@@ -25,37 +24,37 @@ impl PredictionLine {
         Self::Failed { item: item.into(), error: error.into() }
     }
 
-    /// The line with `prefix` before the item's name.
-    pub(super) fn below(mut self, prefix: &str) -> Self {
+    /// Prepends `prefix` to the item's name.
+    pub(super) fn with_prefix(mut self, prefix: &str) -> Self {
         let (Self::Predicted { item, .. } | Self::Failed { item, .. }) = &mut self;
         item.insert_str(0, prefix);
         self
     }
 
-    fn of(view: ItemView) -> Self {
+    fn from_view(view: ItemView) -> Self {
         match (view.prediction, view.target) {
             (Some(prediction), Some(target)) => {
                 Self::Predicted { item: view.item, prediction, target: target.to_string() }
             }
-            (Some(_), None) => Self::failed(view.item, "the run that predicted it is gone"),
-            (None, _) => {
-                Self::failed(view.item, view.error.unwrap_or_else(|| format!("the item is {}", view.state)))
-            }
+            (Some(_), None) => Self::failed(view.item, "the run that predicted it no longer exists"),
+            (None, _) => Self::failed(
+                view.item,
+                view.error.unwrap_or_else(|| format!("not predicted: the item is {}", view.state)),
+            ),
         }
     }
 }
 
-/// Returns a page of what became of the items of a predict submission.
+/// Returns a page of the results of a predict submission.
 pub(in crate::cli) async fn results(
     client: &Client,
     id: SubmissionId,
     cursor: Option<String>,
 ) -> Result<Page<PredictionLine>, CliError> {
     let page = client.results(id, cursor.as_deref(), false).await?;
-    Ok(Page { items: page.items.into_iter().map(PredictionLine::of).collect(), next: page.next })
+    Ok(Page { items: page.items.into_iter().map(PredictionLine::from_view).collect(), next: page.next })
 }
 
-/// Returns the table of some lines.
 pub(super) fn text(lines: &[PredictionLine]) -> String {
     let target = lines.iter().find_map(|line| match line {
         PredictionLine::Predicted { target, .. } => Some(target.replace('-', " ")),
@@ -76,7 +75,6 @@ pub(super) fn text(lines: &[PredictionLine]) -> String {
     predictions.trim_fmt()
 }
 
-/// Returns a line as JSON.
 pub(super) fn json_line(line: &PredictionLine) -> String {
     serde_json::to_string(line).expect("a view is plain data") + "\n"
 }
@@ -109,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_reads_well() {
+    fn table_names_the_target_and_the_errors() {
         insta::assert_snapshot!(text(&example()), @r"
         ─────────────────────────────────────
          image          views per subscriber

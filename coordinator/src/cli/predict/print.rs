@@ -1,4 +1,4 @@
-//! Printing predictions in the order in which their images were named.
+//! Prints predictions in the order of the arguments.
 
 use super::{
     line::{PredictionLine, json_line, results, text},
@@ -11,23 +11,22 @@ use crate::cli::{
     output::{self, Format},
 };
 
-/// Prints the items of a part in the order they were named in; without a submission that has ended, only those that
-/// did not reach the coordinator.
+/// Prints the items of a part in order. Without a finished submission, prints only images that could not be uploaded.
 pub(super) async fn part(client: &Client, part: PredictPart, printer: &mut Printer) -> Result<(), CliError> {
     let mut unsent = part.unsent.into_iter().peekable();
-    let mut at = 0;
+    let mut position = 0;
     if let Some(view) = &part.submission {
         let id = view.submission;
         let mut pages = Pages::new(async |cursor| results(client, id, cursor).await);
         while let Some(page) = pages.next().await? {
             let mut lines = Vec::with_capacity(page.len());
             for line in page {
-                while let Some((_, line)) = unsent.next_if(|(place, _)| *place == at) {
+                while let Some((_, line)) = unsent.next_if(|(unsent, _)| *unsent == position) {
                     lines.push(line);
-                    at += 1;
+                    position += 1;
                 }
-                lines.push(line.below(&part.prefix));
-                at += 1;
+                lines.push(line.with_prefix(&part.prefix));
+                position += 1;
             }
             printer.add(lines)?;
         }
@@ -35,7 +34,7 @@ pub(super) async fn part(client: &Client, part: PredictPart, printer: &mut Print
     printer.add(unsent.map(|(_, line)| line).collect())
 }
 
-/// Prints lines: as they come for programs, as one table for people.
+/// Prints JSON line by line, and tables at the end.
 pub(super) struct Printer {
     format: Format,
     array: JsonArray,

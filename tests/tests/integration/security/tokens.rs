@@ -139,8 +139,8 @@ async fn the_command_line_sends_its_token_and_says_what_to_do_without() {
         assert!(stderr.contains(want), "{arguments:?}: {stderr}");
         assert!(code == 0 || stderr.lines().count() <= 1, "{stderr}");
     };
-    check(&["status"], &[], 4, "asks for an access token: set SUBWATCH_TOKEN or SUBWATCH_TOKEN_FILE").await;
-    check(&["status"], &[("SUBWATCH_TOKEN", "hunter2")], 4, "does not know the token of SUBWATCH_TOKEN")
+    check(&["status"], &[], 4, "requires an access token: set SUBWATCH_TOKEN or SUBWATCH_TOKEN_FILE").await;
+    check(&["status"], &[("SUBWATCH_TOKEN", "hunter2")], 4, "does not accept the token in SUBWATCH_TOKEN")
         .await;
     check(&["doctor"], &[], 4, "").await;
     check(&["status"], &[("SUBWATCH_TOKEN", &tokens.read)], 0, "").await;
@@ -154,7 +154,7 @@ async fn the_command_line_sends_its_token_and_says_what_to_do_without() {
     check(&["spaces", "drop", "x"], &[("SUBWATCH_TOKEN_FILE", &file)], 5, "there is no space").await;
     let both = [("SUBWATCH_TOKEN", "x"), ("SUBWATCH_TOKEN_FILE", &file)];
     check(&["status"], &both, 64, "it must be absent where SUBWATCH_TOKEN is given").await;
-    check(&["status"], &[("SUBWATCH_TOKEN", "two\nlines")], 64, "SUBWATCH_TOKEN holds what is no token")
+    check(&["status"], &[("SUBWATCH_TOKEN", "two\nlines")], 64, "SUBWATCH_TOKEN is not a token")
         .await;
     check(&["status"], &[("SUBWATCH_TOKEN_FILE", "/no/such/file")], 64, "SUBWATCH_TOKEN_FILE is").await;
     let shown = cluster.cli_with(&["config", "show"], &[("SUBWATCH_TOKEN", "hunter2")]).await;
