@@ -1,35 +1,32 @@
-//! A bound on the bytes that are held in memory at once.
+//! A limit on the bytes in memory at a time.
 //!
-//! Owns the semaphore; whoever waits for it holds nothing else.
+//! To avoid deadlock, acquire only one permit at a time.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What the budget is counted in.
+/// Granularity of the budget.
 const UNIT_BYTES: u64 = 1024;
 
 /// A budget of bytes. Clones share it.
 #[derive(Clone, Debug)]
 pub struct ByteBudget {
     units: Arc<Semaphore>,
-    all: u32,
+    total_units: u32,
 }
 
 impl ByteBudget {
-    /// Makes a budget of `bytes`, at most 4 TiB.
+    /// Makes a budget of `bytes`, capped at 4 TiB.
     #[must_use]
     pub fn new(bytes: u64) -> Self {
-        let all = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
-        Self { units: Arc::new(Semaphore::new(all as usize)), all }
+        let total_units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX);
+        Self { units: Arc::new(Semaphore::new(total_units as usize)), total_units }
     }
 
-    /// Waits until `bytes` fit; what is larger than the whole budget waits for all of it.
-    ///
-    /// # Panics
-    /// Never: the semaphore is not closed.
+    /// Waits until `bytes` fit. A request larger than the whole budget takes all of it.
     pub async fn acquire(&self, bytes: u64) -> OwnedSemaphorePermit {
-        let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX).min(self.all);
+        let units = u32::try_from(bytes.div_ceil(UNIT_BYTES)).unwrap_or(u32::MAX).min(self.total_units);
         self.units.clone().acquire_many_owned(units).await.expect("the semaphore is never closed")
     }
 }
@@ -39,7 +36,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn memory_is_bounded_and_given_back() {
+    async fn dropped_permits_return_to_the_budget() {
         let budget = ByteBudget::new(8 << 20);
         let all = budget.acquire(u64::MAX).await;
         assert_eq!(budget.units.available_permits(), 0);

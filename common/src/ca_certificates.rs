@@ -1,7 +1,6 @@
-//! Certificate ca_certificates of one's own, for servers whose certificates no public authority signs.
+//! Private CA certificates for TLS connections to RabbitMQ and Redis.
 //!
-//! Owns reading them. Where they are given, they are the only ones trusted: a certificate that a public
-//! authority was talked into does not pass for a server of ours.
+//! If set, they replace the system's: a certificate that a public CA issued by mistake is not accepted.
 
 use std::{fmt, fs, path::Path, sync::Arc};
 
@@ -11,14 +10,14 @@ use rustls::{
     pki_types::{CertificateDer, pem::PemObject},
 };
 
-/// The certificates of a PEM file. Clones share them.
+/// The CA certificates of a PEM file. Clones share them.
 #[derive(Clone)]
 pub struct CaCertificates {
     pem: Arc<[u8]>,
     roots: Arc<RootCertStore>,
 }
 
-/// Written by hand: certificates would be dumped byte by byte.
+/// Written by hand: the derived impl would dump every certificate byte by byte.
 impl fmt::Debug for CaCertificates {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CaCertificates").field("certificates", &self.roots.len()).finish()
@@ -29,7 +28,7 @@ impl CaCertificates {
     /// Reads a PEM file.
     ///
     /// # Errors
-    /// When it cannot be read, or holds no certificate, or one that is none of an authority.
+    /// If it cannot be read, contains no certificate, or contains a malformed one.
     pub fn read(path: &Path) -> Result<Self, String> {
         Self::parse(&fs::read(path).map_err(|error| error.to_string())?)
     }
@@ -37,25 +36,25 @@ impl CaCertificates {
     fn parse(pem: &[u8]) -> Result<Self, String> {
         let mut roots = RootCertStore::empty();
         for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|error| format!("it is malformed: {error}"))?;
-            roots.add(certificate).map_err(|error| format!("a certificate in it is malformed: {error}"))?;
+            let certificate = certificate.map_err(|error| format!("malformed PEM: {error}"))?;
+            roots.add(certificate).map_err(|error| format!("malformed certificate: {error}"))?;
         }
         if roots.is_empty() {
-            return Err("it holds no certificate".to_owned());
+            return Err("the file contains no certificate".to_owned());
         }
         Ok(Self { pem: pem.into(), roots: Arc::new(roots) })
     }
 
-    /// The file's bytes.
+    /// The bytes of the PEM file.
     pub(crate) fn pem(&self) -> &[u8] {
         &self.pem
     }
 
-    /// What a client that trusts these alone is configured with.
-    pub(crate) fn client(&self) -> ClientConfig {
+    /// A TLS client configuration that trusts only these CAs.
+    pub(crate) fn client_config(&self) -> ClientConfig {
         ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
             .with_safe_default_protocol_versions()
-            .expect("ring speaks the default versions")
+            .expect("ring supports the default TLS versions")
             .with_root_certificates(self.roots.clone())
             .with_no_client_auth()
     }
@@ -66,19 +65,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_holds_no_certificate_is_refused() {
+    fn files_without_valid_certificates_are_rejected() {
         let check = |pem: &str, want: &str| {
             let error = CaCertificates::parse(pem.as_bytes()).unwrap_err();
             assert!(error.contains(want), "{error}");
         };
-        check("", "it holds no certificate");
-        check("hello", "it holds no certificate");
-        check("-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n", "it holds no certificate");
-        check("-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n", "it is malformed");
+        check("", "the file contains no certificate");
+        check("hello", "the file contains no certificate");
         check(
-            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
-            "a certificate in it is malformed",
+            "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+            "the file contains no certificate",
         );
+        check("-----BEGIN CERTIFICATE-----\n!!!\n-----END CERTIFICATE-----\n", "malformed PEM");
+        check("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "malformed certificate");
         let missing = CaCertificates::read(Path::new("/no/such/file")).unwrap_err();
         assert!(missing.contains("No such file"), "{missing}");
     }

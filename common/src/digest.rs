@@ -1,15 +1,14 @@
-//! SHA-256 digests: the names of images, weights files and results.
+//! SHA-256 digests, which identify images, weights files and results.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-/// The SHA-256 of some bytes: an image file, a weights file. Written as 64 hexadecimal digits.
+/// A SHA-256 digest, written as 64 lowercase hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest(pub [u8; 32]);
 
 impl Digest {
-    /// Computes the digest of `bytes`.
     #[must_use]
     pub fn of(bytes: &[u8]) -> Self {
         use sha2::Digest as _;

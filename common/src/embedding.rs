@@ -1,16 +1,14 @@
-//! The embedding of one image: 512 half-precision numbers.
-//!
-//! Owns the stored form (little-endian f16, 1,024 bytes); does not own where it is stored.
+//! The embedding of one image: 512 half-precision numbers, stored as 1,024 bytes of little-endian f16.
 
 use std::fmt;
 
 use half::f16;
 use serde::{Deserialize, Serialize};
 
-/// Numbers in an embedding: ResNet34's features after average pooling.
+/// Length of an embedding: ResNet34's features after average pooling.
 pub const DIMENSIONS: usize = 512;
 
-/// One image's features.
+/// One image's features, f16.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Embedding(Box<[f16; DIMENSIONS]>);
 
@@ -18,7 +16,7 @@ impl Embedding {
     /// Rounds `features` to half precision.
     ///
     /// # Panics
-    /// When there are not [`DIMENSIONS`] of them.
+    /// If `features` does not have [`DIMENSIONS`] values.
     #[must_use]
     pub fn from_f32(features: &[f32]) -> Self {
         assert_eq!(features.len(), DIMENSIONS, "an embedding has {DIMENSIONS} numbers");
@@ -29,7 +27,7 @@ impl Embedding {
         Self(values)
     }
 
-    /// Reads the stored form; nothing when the length is wrong.
+    /// Decodes the stored bytes; `None` if the length is wrong.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         if bytes.len() != DIMENSIONS * 2 {
@@ -42,21 +40,20 @@ impl Embedding {
         Some(Self(values))
     }
 
-    /// Returns the stored form: 1,024 bytes.
+    /// Encodes as 1,024 bytes of little-endian f16.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         self.0.iter().flat_map(|value| value.to_le_bytes()).collect()
     }
 
-    /// Widens to single precision.
     #[must_use]
     pub fn to_f32(&self) -> [f32; DIMENSIONS] {
         self.0.map(f16::to_f32)
     }
 }
 
-/// Names what made a set of embeddings: backbone weights hash, preprocessing version, kernel version,
-/// precision and device class. Embeddings of different spaces are never compared.
+/// An embedding space: names the backbone weights hash, preprocessing version, kernel version, precision and
+/// device class that computed an embedding. Embeddings of different spaces are never compared.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Space(pub String);
@@ -72,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn stored_form_round_trips() {
+    fn stored_bytes_round_trip() {
         let features: Vec<f32> = (0..DIMENSIONS).map(|i| i as f32 / 7.0).collect();
         let embedding = Embedding::from_f32(&features);
         assert_eq!(Embedding::from_bytes(&embedding.to_bytes()), Some(embedding.clone()));

@@ -1,9 +1,8 @@
-//! `/healthz` and `/readyz` for whoever runs the processes, such as a Kubernetes probe.
+//! `/healthz` and `/readyz`, for Kubernetes probes and other supervisors.
 //!
-//! Owns a listener that serves these two and nothing else, so it may be reachable from anywhere. Does not
-//! own what the two mean to a program: those are checks it hands over once it has started. Liveness asks
-//! whether a new process would do better, readiness whether this one can work now; a server that is away
-//! makes a program unready and leaves it alive.
+//! Owns a listener that serves only these two paths, so it may be reachable from anywhere. The checks behind
+//! them belong to each program. Liveness means that a restart would not help; readiness means that the
+//! program can work now. While RabbitMQ or Redis is unavailable a program is alive but not ready.
 
 use std::{
     convert::Infallible,
@@ -25,13 +24,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::listener::{self, Bounds};
 
-/// A probe asks in one piece, now and then; whoever holds a connection longer makes room for it.
+/// Probes send one small request now and then, so slow clients are disconnected early.
 const BOUNDS: Bounds = Bounds { connections: 32, head: Duration::from_secs(5) };
 
-/// Says whether all is well, or what is not.
+/// Returns `Ok` or a description of the problem, which becomes the response body.
 pub type Check = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
-/// How a program is. Clones share it.
+/// A program's readiness and liveness checks. Clones share them.
 #[derive(Clone, Default)]
 pub struct Health {
     ready: Arc<OnceLock<Check>>,
@@ -39,10 +38,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Listens on `address` and serves until `stop`.
-    ///
-    /// # Errors
-    /// When the address cannot be listened on.
+    /// Binds `address`, serves in the background until `stop`, and returns the bound address.
     pub async fn serve(&self, address: SocketAddr, stop: CancellationToken) -> io::Result<SocketAddr> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
@@ -55,18 +51,18 @@ impl Health {
         Ok(address)
     }
 
-    /// Ends the start: from now on `check` says whether the program is ready.
-    pub fn started(&self, check: Check) {
-        // A second start would be a second program in this process; the first one's check stays.
+    /// Sets the readiness check. Until then `/readyz` answers 503 `starting`.
+    pub fn set_readiness_check(&self, check: Check) {
+        // A second call means a second program in one process, as in tests: the first check stays.
         let _ = self.ready.set(check);
     }
 
-    /// From now on `check` says whether the program should go on; without one, whoever answers does.
-    pub fn watched(&self, check: Check) {
+    /// Sets the liveness check. Without one, `/healthz` always answers 200.
+    pub fn set_liveness_check(&self, check: Check) {
         let _ = self.alive.set(check);
     }
 
-    /// Answers a probe. hyper leaves the body out of the answer to a HEAD.
+    // HEAD needs no case of its own: hyper drops the body.
     async fn answer(&self, method: &Method, path: &str) -> Response<String> {
         let mut response = Response::new(String::new());
         let (status, text) = match path {
@@ -101,10 +97,10 @@ impl Health {
     }
 }
 
-fn answer(well: &str, checked: Result<(), String>) -> (StatusCode, String) {
+fn answer(healthy: &str, checked: Result<(), String>) -> (StatusCode, String) {
     match checked {
-        Ok(()) => (StatusCode::OK, format!("{well}\n")),
-        Err(what) => (StatusCode::SERVICE_UNAVAILABLE, format!("{what}\n")),
+        Ok(()) => (StatusCode::OK, format!("{healthy}\n")),
+        Err(problem) => (StatusCode::SERVICE_UNAVAILABLE, format!("{problem}\n")),
     }
 }
 
@@ -112,8 +108,8 @@ fn answer(well: &str, checked: Result<(), String>) -> (StatusCode, String) {
 mod tests {
     use super::*;
 
-    fn saying(answer: Result<(), &'static str>) -> Check {
-        Box::new(move || Box::pin(async move { answer.map_err(str::to_owned) }))
+    fn check_returning(result: Result<(), &'static str>) -> Check {
+        Box::new(move || Box::pin(async move { result.map_err(str::to_owned) }))
     }
 
     async fn get(health: Health, path: &str) -> (StatusCode, String) {
@@ -122,27 +118,27 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn readiness_is_starting_then_what_the_check_says() {
+    async fn readiness_is_starting_until_a_check_is_set() {
         let health = Health::default();
         assert_eq!(health.ready().await, Err("starting".to_owned()));
-        health.started(saying(Err("Redis does not serve")));
+        health.set_readiness_check(check_returning(Err("Redis is unavailable")));
         assert_eq!(get(health, "/readyz").await.0, StatusCode::SERVICE_UNAVAILABLE);
         let health = Health::default();
-        health.started(saying(Ok(())));
+        health.set_readiness_check(check_returning(Ok(())));
         assert_eq!(get(health, "/readyz").await, (StatusCode::OK, "ready\n".to_owned()));
     }
 
     #[tokio::test]
-    async fn who_answers_is_alive_unless_the_check_says_otherwise() {
+    async fn a_program_is_alive_unless_its_liveness_check_fails() {
         let health = Health::default();
         assert_eq!(get(health.clone(), "/healthz").await, (StatusCode::OK, "ok\n".to_owned()));
-        health.watched(saying(Err("the model is stuck")));
+        health.set_liveness_check(check_returning(Err("the model is stuck")));
         let want = (StatusCode::SERVICE_UNAVAILABLE, "the model is stuck\n".to_owned());
         assert_eq!(get(health, "/healthz").await, want);
     }
 
     #[tokio::test]
-    async fn nothing_but_the_two_probes_is_served() {
+    async fn other_paths_and_methods_are_rejected() {
         let health = Health::default();
         assert_eq!(get(health.clone(), "/").await.0, StatusCode::NOT_FOUND);
         assert_eq!(get(health.clone(), "/healthz/").await.0, StatusCode::NOT_FOUND);

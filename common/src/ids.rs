@@ -1,8 +1,7 @@
-//! Identifiers: which submission or run, which job, which process.
+//! IDs of submissions, jobs and worker instances.
 //!
-//! Owns the newtypes and how they are derived; does not own what they refer to. Invariant: a [`JobId`] is a pure
-//! function of its submission, its kind and its name there (see [`JobArgs::name`](crate::job::args::JobArgs::name)), so
-//! a coordinator that publishes the same work twice publishes the same job.
+//! Invariant: a [`JobId`] is a pure function of the job's submission, kind and
+//! [name](crate::job::args::JobArgs::name), so a coordinator that publishes the same work twice publishes the same job.
 
 use std::{
     fmt,
@@ -13,10 +12,10 @@ use std::{
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-/// A text is no id.
+/// The text is not a UUID.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("no id like 01890a5d-ac96-774b-bcce-b302099a8057")]
-pub struct NoId;
+#[error("not a UUID such as 01890a5d-ac96-774b-bcce-b302099a8057")]
+pub struct InvalidId;
 
 macro_rules! uuid_newtype {
     ($(#[$doc:meta])* $name:ident) => {
@@ -38,56 +37,54 @@ macro_rules! uuid_newtype {
         }
 
         impl FromStr for $name {
-            type Err = NoId;
+            type Err = InvalidId;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                text.parse().map(Self).map_err(|_| NoId)
+                text.parse().map(Self).map_err(|_| InvalidId)
             }
         }
     };
 }
 
 uuid_newtype! {
-    /// Identifies a submission (UUIDv7, so ids sort by creation time). A train run is a submission too.
+    /// Identifies a submission (UUIDv7, so IDs sort by creation time). A training run is a submission too.
     SubmissionId
 }
 
 uuid_newtype! {
-    /// Identifies a job: UUIDv5 of its submission, kind and index, the same over retries.
+    /// Identifies a job: UUIDv5 of its submission, kind and index, the same for every attempt.
     JobId
 }
 
 uuid_newtype! {
-    /// Identifies one life of one process (UUIDv4): a restarted worker has a new one.
+    /// Identifies one run of a process (UUIDv4): a restarted worker has a new instance ID.
     InstanceId
 }
 
 impl SubmissionId {
-    /// Makes a new id from the current time.
     #[must_use]
     pub fn now() -> Self {
         Self(Uuid::now_v7())
     }
 
-    /// How long ago it was made, as far as the clocks of its maker and of this machine agree; nothing when it
-    /// holds no time, or one to come.
+    /// Time since the ID was made, by this machine's clock; `None` if the ID contains no timestamp or a future
+    /// one. The ID may come from a machine with a different clock.
     #[must_use]
     pub fn age(&self) -> Option<Duration> {
         let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
-        let made = SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanos))?;
-        made.elapsed().ok()
+        let created = SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanos))?;
+        created.elapsed().ok()
     }
 }
 
 impl JobId {
-    /// Derives an id from `name`, which must be unique within `submission`.
+    /// Derives an ID from `name`, which must be unique within `submission`.
     pub(crate) fn from_name(submission: SubmissionId, name: &str) -> Self {
         Self(Uuid::new_v5(&submission.0, name.as_bytes()))
     }
 }
 
 impl InstanceId {
-    /// Makes a random id for this life of the process.
     #[must_use]
     pub fn random() -> Self {
         Self(Uuid::new_v4())

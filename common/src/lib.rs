@@ -1,7 +1,6 @@
-//! What coordinator and worker share: the words of the job queue, the broker, the store, the
-//! configuration and the telemetry.
+//! What coordinator and worker share: job types, the broker client, the store, configuration and logging.
 //!
-//! Owns every name that crosses a process boundary. Does not know libtorch, the API or image files.
+//! Owns every name that crosses a process boundary. Does not know libtorch, the HTTP API or image files.
 
 pub mod broker;
 pub mod byte_budget;

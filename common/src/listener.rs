@@ -1,7 +1,6 @@
-//! Connections: accepting them, and bounding what one may cost before a request is whole.
+//! An HTTP/1 listener with limits on connections and request headers.
 //!
-//! Owns the number of connections, the size and the time of a request's head, and the end of them all. Does
-//! not own what a request asks for.
+//! Owns accepting connections, the limits and the graceful shutdown. The service handles the requests.
 
 use std::{error::Error, io, sync::Arc, time::Duration};
 
@@ -21,23 +20,23 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Largest head of a request.
+/// Largest request line and headers.
 const MAX_HEAD_BYTES: usize = 64 << 10;
-/// Pause after a connection could not be accepted, as when file descriptors have run out.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
-/// How long open requests may go on after the end was asked for.
+/// Wait after a failed accept, for example when the process is out of file descriptors.
+const ACCEPT_RETRY_WAIT: Duration = Duration::from_millis(200);
+/// How long open requests may take to finish after shutdown began.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
 
-/// What the connections of a listener may cost.
+/// Limits of a listener.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Bounds {
-    /// Most connections at once; more wait to be accepted.
+    /// At most this many concurrent connections; more wait to be accepted.
     pub connections: usize,
-    /// How long the head of a request may take to arrive: one that trickles in holds a connection.
+    /// How long a request's headers may take to arrive, so that slow clients do not block connections.
     pub head: Duration,
 }
 
-/// Serves until `stop`, then lets open requests end.
+/// Serves until `stop`, then waits up to 5 s for open requests to finish.
 pub async fn serve<S, B>(listener: TcpListener, service: S, bounds: Bounds, stop: CancellationToken)
 where
     S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
@@ -47,10 +46,10 @@ where
 {
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new()).header_read_timeout(bounds.head).max_buf_size(MAX_HEAD_BYTES);
-    let room = Arc::new(Semaphore::new(bounds.connections));
+    let slots = Arc::new(Semaphore::new(bounds.connections));
     let open = GracefulShutdown::new();
     loop {
-        let permit = room.clone().acquire_owned();
+        let permit = slots.clone().acquire_owned();
         let accepted = tokio::select! {
             accepted = async { (permit.await, accept(&listener).await) } => accepted,
             () = stop.cancelled() => break,
@@ -58,14 +57,14 @@ where
         let (Ok(permit), stream) = accepted else { unreachable!("the semaphore is never closed") };
         let connection = open.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
         tokio::spawn(async move {
-            // A connection that breaks off concerns only its client.
+            // A broken connection is the client's problem, not worth a log line.
             let _ = connection.await;
             drop(permit);
         });
     }
     drop(listener);
     if tokio::time::timeout(DRAIN_LIMIT, open.shutdown()).await.is_err() {
-        tracing::warn!("open requests were cut off after {DRAIN_LIMIT:?}");
+        tracing::warn!("closed connections whose requests did not finish within {DRAIN_LIMIT:?}");
     }
 }
 
@@ -73,17 +72,17 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => return stream,
-            Err(error) if is_the_clients(&error) => {}
+            Err(error) if is_client_error(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "a connection cannot be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+                tracing::warn!(%error, "failed to accept a connection");
+                tokio::time::sleep(ACCEPT_RETRY_WAIT).await;
             }
         }
     }
 }
 
-/// Whether a client went away before it was accepted.
-fn is_the_clients(error: &io::Error) -> bool {
+/// Whether the client disconnected before it was accepted.
+fn is_client_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }

@@ -1,8 +1,8 @@
-//! Logging: human lines on a terminal, JSON otherwise, always on standard error.
+//! Logging: readable lines on a terminal, JSON otherwise, always on standard error.
 //!
-//! Owns the subscriber and the form of its lines; does not own what is logged. Standard output is left to
-//! data. Invariant: an event is one line, and nothing in it is_control_or_bidi a terminal, whatever text of users, files
-//! and servers its message and its fields hold.
+//! Owns the subscriber and the format of its lines. Standard output is reserved for data.
+//! Invariant: an event is one line without control or bidirectional characters, whatever text from users,
+//! files and servers its message and fields contain.
 
 use std::{
     fmt::{self, Debug, Write as _},
@@ -25,21 +25,19 @@ use crate::{
     terminal_escape::{EscapingWriter, escaped_json},
 };
 
-/// The form of log lines.
 #[derive(Clone, Copy)]
-enum Form {
-    /// For people, with colours unless NO_COLOR is set.
+enum LogFormat {
+    /// Readable lines, with colours unless NO_COLOR is set.
     Coloured,
-    /// For people, without colours.
+    /// Readable lines without colours.
     Plain,
-    /// For programs.
     Json,
 }
 
-/// Installs the process-wide subscriber, and warns of variables that are no setting.
+/// Installs the process-wide subscriber, and warns about `SUBWATCH_…` variables that name no setting.
 ///
 /// # Errors
-/// When the filter does not parse.
+/// If the setting `log` is not a valid filter.
 pub fn install(loaded: &Loaded) -> Result<(), ConfigError> {
     let settings = &loaded.settings.logging;
     let filter = EnvFilter::builder().parse(&settings.log).map_err(|error| {
@@ -49,36 +47,38 @@ pub fn install(loaded: &Loaded) -> Result<(), ConfigError> {
             &format!("a filter such as info or common=debug ({error})"),
         )
     })?;
-    let form = match (settings.log_format.as_str(), stderr().is_terminal()) {
-        ("json", _) | ("auto", false) => Form::Json,
-        (_, true) => Form::Coloured,
-        (_, false) => Form::Plain,
+    let format = match (settings.log_format.as_str(), stderr().is_terminal()) {
+        ("json", _) | ("auto", false) => LogFormat::Json,
+        (_, true) => LogFormat::Coloured,
+        (_, false) => LogFormat::Plain,
     };
-    // A second installation (several programs in one test process) keeps the first subscriber.
-    let _ = tracing::subscriber::set_global_default(subscriber(form, filter, stderr));
+    // Fails if tests run several programs in one process: the first subscriber stays.
+    let _ = tracing::subscriber::set_global_default(subscriber(format, filter, stderr));
     for variable in &loaded.unknown {
-        tracing::warn!("{variable} is set, but is no setting: is it misspelt?");
+        tracing::warn!("{variable} is set but does not name a setting; check the spelling");
     }
     Ok(())
 }
 
-fn subscriber<W>(form: Form, filter: EnvFilter, writer: W) -> Box<dyn Subscriber + Send + Sync>
+fn subscriber<W>(format: LogFormat, filter: EnvFilter, writer: W) -> Box<dyn Subscriber + Send + Sync>
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     let human = || format::debug_fn(write_field).delimited(" ");
-    match form {
-        Form::Coloured => Box::new(builder.with_target(false).fmt_fields(human()).finish()),
-        Form::Plain => Box::new(builder.with_target(false).with_ansi(false).fmt_fields(human()).finish()),
-        Form::Json => {
+    match format {
+        LogFormat::Coloured => Box::new(builder.with_target(false).fmt_fields(human()).finish()),
+        LogFormat::Plain => {
+            Box::new(builder.with_target(false).with_ansi(false).fmt_fields(human()).finish())
+        }
+        LogFormat::Json => {
             let line = JsonLine(format::json().flatten_event(true));
             Box::new(builder.fmt_fields(JsonFields::new()).event_format(line).finish())
         }
     }
 }
 
-/// Writes a field for people. The library's own way lets text pass that is recorded with `%`.
+/// Writes a field with its value escaped: tracing-subscriber's default leaves `%` values unescaped.
 fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt::Result {
     let coloured = writer.has_ansi_escapes();
     match field.name() {
@@ -89,7 +89,7 @@ fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt
     write!(EscapingWriter(writer), "{value:?}")
 }
 
-/// The library's JSON, with what JSON need not escape escaped as well.
+/// tracing-subscriber's JSON format, which also escapes the control and bidi characters that JSON allows.
 struct JsonLine(Format<Json>);
 
 impl<S, N> FormatEvent<S, N> for JsonLine
@@ -116,12 +116,12 @@ mod tests {
     use super::*;
     use crate::terminal_escape::is_control_or_bidi;
 
-    /// What the events of `log` look like in a form.
-    fn logged(form: Form, log: impl FnOnce()) -> String {
+    /// Returns the text that the events of `log` produce in a format.
+    fn logged(format: LogFormat, log: impl FnOnce()) -> String {
         let written = Arc::new(Mutex::new(Vec::new()));
         let buffer = written.clone();
         let writer = move || Buffer(buffer.clone());
-        tracing::subscriber::with_default(subscriber(form, EnvFilter::new("info"), writer), log);
+        tracing::subscriber::with_default(subscriber(format, EnvFilter::new("info"), writer), log);
         let written = written.lock().unwrap().clone();
         String::from_utf8(written).unwrap()
     }
@@ -139,25 +139,26 @@ mod tests {
         }
     }
 
-    /// Text as an attacker would name a file.
+    /// A file name that an attacker might choose.
     const HOSTILE: &str = "a\x1b[2J\x1b]0;owned\x07\n2026-01-01 ERROR forged\r\u{9b}31m\u{7f}\u{202e}z";
 
     fn log_hostile_text() {
         let error = std::io::Error::other(HOSTILE);
         let span = tracing::info_span!("span", item = %HOSTILE);
         let _entered = span.enter();
-        tracing::info!(item = %HOSTILE, quoted = ?HOSTILE, plain = HOSTILE, error = &error as &dyn std::error::Error, "{HOSTILE}");
+        let error: &dyn std::error::Error = &error;
+        tracing::info!(item = %HOSTILE, quoted = ?HOSTILE, plain = HOSTILE, error, "{HOSTILE}");
     }
 
     #[test]
-    fn nothing_that_is_logged_steers_a_terminal_or_forges_a_line() {
-        for form in [Form::Plain, Form::Json, Form::Coloured] {
-            let text = logged(form, log_hostile_text);
+    fn hostile_text_cannot_control_the_terminal_or_forge_a_line() {
+        for format in [LogFormat::Plain, LogFormat::Json, LogFormat::Coloured] {
+            let text = logged(format, log_hostile_text);
             assert_eq!(text.matches('\n').count(), 1, "{text:?}");
             assert!(text.ends_with('\n') && !text.contains("\x1b[2J") && !text.contains("\x1b]"), "{text:?}");
-            // Colours are the formatter's own.
+            // The formatter itself writes colours.
             let is_bad = |c: char| {
-                is_control_or_bidi(c) && c != '\n' && !(matches!(form, Form::Coloured) && c == '\x1b')
+                is_control_or_bidi(c) && c != '\n' && !(matches!(format, LogFormat::Coloured) && c == '\x1b')
             };
             assert!(!text.contains(is_bad), "{text:?}");
             assert!(text.contains("forged"), "{text:?}");
@@ -165,18 +166,18 @@ mod tests {
     }
 
     #[test]
-    fn lines_keep_their_form() {
+    fn lines_keep_their_format() {
         let log = || tracing::warn!(attempt = 3, item = %"a b.jpg", "cannot be read");
-        let plain = logged(Form::Plain, log);
+        let plain = logged(LogFormat::Plain, log);
         assert!(plain.trim_end().ends_with(" WARN cannot be read attempt=3 item=a b.jpg"), "{plain}");
-        let json: serde_json::Value = serde_json::from_str(&logged(Form::Json, log)).unwrap();
+        let json: serde_json::Value = serde_json::from_str(&logged(LogFormat::Json, log)).unwrap();
         assert_eq!(json["message"], "cannot be read");
         assert_eq!((&json["attempt"], &json["item"]), (&3.into(), &"a b.jpg".into()));
     }
 
     #[test]
-    fn json_means_what_was_logged() {
-        let line = logged(Form::Json, || tracing::info!(item = %HOSTILE, "read"));
+    fn json_values_round_trip() {
+        let line = logged(LogFormat::Json, || tracing::info!(item = %HOSTILE, "read"));
         let json: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(json["item"], HOSTILE);
     }

@@ -1,25 +1,22 @@
-//! Which requests may go through a proxy that the environment names (`HTTPS_PROXY`, `ALL_PROXY`, `HTTP_PROXY`).
+//! Which requests may go through a proxy from the environment (`HTTPS_PROXY`, `ALL_PROXY`, `HTTP_PROXY`).
 //!
-//! Owns the rule for every client that carries a secret. A proxy gets https only, as an encrypted tunnel: whatever
-//! else it is sent, it can read and change. This machine is always reached directly, whatever `NO_PROXY` says.
+//! The rule for every client that sends secrets: only https goes through a proxy, as an encrypted tunnel, since
+//! a proxy can read and change plain HTTP. Loopback is always reached directly, whatever `NO_PROXY` says.
 
 use url::{Host, Url};
 
-/// Whether a request to `url` may go through a proxy.
 #[must_use]
 pub fn may_carry(url: &Url) -> bool {
     url.scheme() == "https" && url.host().is_some() && !is_loopback(url)
 }
 
-/// Whether a URL leads to this machine.
 #[must_use]
 pub fn is_loopback(url: &Url) -> bool {
-    url.host().is_some_and(|host| is_this_machine(&host))
+    url.host().is_some_and(|host| is_loopback_host(&host))
 }
 
-/// Whether a host is loopback: its addresses, the unspecified ones that lead there, and the names that RFC 6761
-/// reserves for it.
-fn is_this_machine(host: &Host<&str>) -> bool {
+/// Includes the unspecified addresses, which connect to loopback, and the names that RFC 6761 reserves for it.
+fn is_loopback_host(host: &Host<&str>) -> bool {
     match host {
         Host::Domain(name) => {
             let name = name.strip_suffix('.').unwrap_or(name);
@@ -38,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_proxy_gets_https_to_other_machines_only() {
+    fn only_https_to_other_machines_may_use_a_proxy() {
         let check = |url: &str, want: bool| assert_eq!(may_carry(&Url::parse(url).unwrap()), want, "{url}");
         for host in [
             "localhost",

@@ -1,32 +1,30 @@
-//! Signals: how an operator ends a process.
-//!
-//! Owns the translation from signals to tokens; does not own what is drained or released.
+//! Graceful shutdown: translates SIGTERM and SIGINT into cancellation tokens.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-/// What the operator has asked for so far.
+/// The shutdown requested so far. Clones share the tokens.
 #[derive(Clone, Debug, Default)]
 pub struct Shutdown {
-    /// Cancelled by the first SIGTERM or SIGINT: begin nothing new, finish what is held.
+    /// Cancelled by the first SIGTERM or SIGINT: take no new work, finish what is in flight.
     pub stop: CancellationToken,
-    /// Cancelled by the second: end at once.
+    /// Cancelled by the second signal: exit immediately.
     pub now: CancellationToken,
 }
 
-/// Listens for SIGTERM and SIGINT for the rest of the process. Must be called within a tokio runtime.
+/// Handles SIGTERM and SIGINT for the rest of the process. Must be called within a tokio runtime.
 #[must_use]
 pub fn on_signal() -> Shutdown {
     let shutdown = Shutdown::default();
     let Shutdown { stop, now } = shutdown.clone();
-    let mut terminate = signal(SignalKind::terminate()).expect("SIGTERM can be listened for");
-    let mut interrupt = signal(SignalKind::interrupt()).expect("SIGINT can be listened for");
+    let mut terminate = signal(SignalKind::terminate()).expect("a SIGTERM handler can be installed");
+    let mut interrupt = signal(SignalKind::interrupt()).expect("a SIGINT handler can be installed");
     tokio::spawn(async move {
         let first = next(&mut terminate, &mut interrupt).await;
-        tracing::info!("{first}: draining; another one ends at once");
+        tracing::info!("received {first}: shutting down gracefully; send it again to exit immediately");
         stop.cancel();
         let second = next(&mut terminate, &mut interrupt).await;
-        tracing::warn!("{second} while draining: ending at once");
+        tracing::warn!("received {second} during the graceful shutdown: exiting immediately");
         now.cancel();
     });
     shutdown

@@ -1,19 +1,18 @@
-//! Text from outside, made harmless before people see it.
+//! Escaping of untrusted text before it is printed or logged.
 //!
-//! Owns which characters steer a terminal or the order in which text is read, and one way to show them.
-//! Escapes move the cursor, rename windows or answer for the user; a line's end forges a line of its own;
-//! overrides of direction show `gpj.exe` as something else.
+//! Owns the set of dangerous characters. Terminal escapes can move the cursor, rename windows or type for the
+//! user; a line break forges a line; bidi overrides disguise text: `gpj.exe` can look like `exe.jpg`.
 
 use std::fmt::{self, Write};
 
-/// Whether a character is_control_or_bidi what shows it instead of being shown: C0 and C1 controls, separators of lines
-/// and paragraphs, and what changes the direction of text (Unicode standard annex 9).
+/// Whether a character is a C0 or C1 control, a line or paragraph separator, or a bidirectional formatting
+/// character (Unicode Standard Annex 9).
 #[must_use]
 pub fn is_control_or_bidi(character: char) -> bool {
     character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Writes what passes through with such characters as Rust's escapes, such as `\u{1b}` and `\n`.
+/// A writer that replaces control and bidi characters with Rust escapes such as `\u{1b}` and `\n`.
 pub struct EscapingWriter<W>(pub W);
 
 impl<W: Write> Write for EscapingWriter<W> {
@@ -30,23 +29,23 @@ impl<W: Write> Write for EscapingWriter<W> {
     }
 }
 
-/// Returns text with such characters as Rust's escapes.
+/// Replaces control and bidi characters with Rust escapes.
 #[must_use]
 pub fn escaped(text: &str) -> String {
-    let mut escaping = EscapingWriter(String::with_capacity(text.len()));
-    escaping.write_str(text).expect("a string takes all text");
-    escaping.0
+    let mut writer = EscapingWriter(String::with_capacity(text.len()));
+    writer.write_str(text).expect("writing to a string cannot fail");
+    writer.0
 }
 
-/// Returns JSON that means the same, with such characters as JSON's escapes: serde_json leaves those above
-/// 0x1f as they are. They can stand in strings only, but for the ends of lines between values, which stay.
+/// Replaces control and bidi characters in JSON with JSON escapes: serde_json escapes only those up to 0x1f.
+/// Such characters occur only inside strings, except for line breaks between values, which stay.
 #[must_use]
 pub fn escaped_json(json: &str) -> String {
     let mut escaped = String::with_capacity(json.len());
     for character in json.chars() {
         if is_control_or_bidi(character) && character != '\n' {
-            // None of them is above the basic plane, so one unit is enough.
-            write!(escaped, "\\u{:04x}", character as u32).expect("a string takes all text");
+            // All of them are in the basic multilingual plane, so one UTF-16 unit is enough.
+            write!(escaped, "\\u{:04x}", character as u32).expect("writing to a string cannot fail");
         } else {
             escaped.push(character);
         }
@@ -59,7 +58,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_steers_is_escaped_and_the_rest_is_left() {
+    fn control_and_bidi_characters_are_escaped() {
         let check = |text: &str, want: &str| assert_eq!(escaped(text), want);
         check("title – 제목 🎉", "title – 제목 🎉");
         check("a\nb\r\tc", r"a\nb\r\tc");
@@ -70,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn escaped_json_means_the_same() {
+    fn escaped_json_parses_to_the_same_value() {
         let text = "a\x1b\n\u{9b}\u{7f}\u{202e}é";
         let json = serde_json::to_string_pretty(&[text]).unwrap();
         let escaped = escaped_json(&json);

@@ -92,7 +92,7 @@ impl Endpoint {
         }
         uri.query.heartbeat = uri.query.heartbeat.or(Some(HEARTBEAT_SECONDS));
         let given = config.ca_certificates.as_ref().filter(|_| uri.scheme == AMQPScheme::AMQPS);
-        let connector = given.map(|ca_certificates| RustlsConnector::from(ca_certificates.client()));
+        let connector = given.map(|ca_certificates| RustlsConnector::from(ca_certificates.client_config()));
         Ok(Self { uri, connector, name: config.name.clone(), timeout: config.connect_timeout })
     }
 

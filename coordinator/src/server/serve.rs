@@ -1,7 +1,6 @@
 //! `subwatch serve`: the composition root of the coordinator.
 //!
-//! Owns the order in which things start and stop: bind the addresses, so that one that is taken fails at once;
-//! connect; take up what was left; answer requests; drain.
+//! Startup: bind, connect, start the background tasks, serve. Shutdown: finish requests, then background tasks.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -30,44 +29,45 @@ use super::{
     uploads::Uploads,
 };
 
-/// How long background work may take to end.
+/// How long background tasks may take to stop.
 const DRAIN_LIMIT: Duration = Duration::from_secs(10);
 
-/// Serves until SIGTERM or Ctrl-C, then drains; a second one ends it at once.
+/// Serves until SIGTERM or Ctrl-C, then shuts down gracefully; a second signal ends the process immediately.
 ///
 /// # Errors
-/// When the address cannot be bound or may not be, a folder cannot be used, or a server refuses us.
+/// If the address may not or cannot be bound, a folder is unusable, or RabbitMQ or Redis rejects the connection.
 pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let Shutdown { stop, now } = shutdown::on_signal();
     tokio::select! {
-        served = serve(settings, stop) => served,
-        () = now.cancelled() => bail!("ended before it had drained, as it was told; the next start takes up what is open"),
+        result = serve(settings, stop) => result,
+        () = now.cancelled() => bail!("ended before the graceful shutdown was complete: second signal received; work continues at the next start"),
     }
 }
 
 async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
     let access = match &settings.api.tokens_file {
         Some(path) => Access::Tokens(Arc::new(TokenFile::open(path)?)),
-        None => Access::ThisMachine,
+        None => Access::Loopback,
     };
     let listener = bind(&settings.api.url, &access).await?;
     let address = listener.local_addr()?;
     let health = Health::default();
     if let Some(address) = settings.logging.health_address {
-        health.serve(address, stop.clone()).await.with_context(|| {
-            format!("cannot listen on {address}, where SUBWATCH_HEALTH_ADDRESS wants the probes")
-        })?;
+        health
+            .serve(address, stop.clone())
+            .await
+            .with_context(|| format!("cannot listen on SUBWATCH_HEALTH_ADDRESS {address}"))?;
     }
     let context = tokio::select! {
         started = start(settings, stop.clone()) => started?,
         () = stop.cancelled() => return Ok(()),
     };
     let probed = context.clone();
-    health.started(Box::new(move || {
+    health.set_readiness_check(Box::new(move || {
         let context = probed.clone();
         Box::pin(async move { doctor::ready(&context).await.map_err(|error| error.to_string()) })
     }));
-    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "coordinator serves");
+    tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), "coordinator is listening");
     let images = &context.settings.images;
     let state = ApiState {
         similarity: Arc::new(SimilarityIndex::default()),
@@ -76,26 +76,25 @@ async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()
     };
     http::serve(listener, state, images.max_image_bytes as usize, access, stop).await;
     drain(&context.tracker).await;
-    tracing::info!("coordinator ended");
+    tracing::info!("coordinator stopped");
     Ok(())
 }
 
 async fn bind(url: &Url, access: &Access) -> anyhow::Result<TcpListener> {
     anyhow::ensure!(
         url.scheme() == "http",
-        "SUBWATCH_URL is {url}: the coordinator speaks http, and leaves https to a proxy before it"
+        "SUBWATCH_URL is {url}: the coordinator serves plain http; for https, put a TLS proxy in front of it"
     );
-    let addresses =
-        url.socket_addrs(|| Some(8470)).with_context(|| format!("no address for SUBWATCH_URL {url}"))?;
-    let address: SocketAddr =
-        *addresses.first().with_context(|| format!("no address for SUBWATCH_URL {url}"))?;
+    let unresolved = || format!("cannot resolve the host of SUBWATCH_URL {url}");
+    let addresses = url.socket_addrs(|| Some(8470)).with_context(unresolved)?;
+    let address: SocketAddr = *addresses.first().with_context(unresolved)?;
     http::check_bind(&address, access)?;
     TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}: is another coordinator running? set SUBWATCH_URL")
+        format!("cannot listen on {address}: is another coordinator running? SUBWATCH_URL sets the address")
     })
 }
 
-/// Connects to the servers and starts the background work.
+/// Connects to Redis and RabbitMQ and starts the background tasks.
 async fn start(settings: Settings, stop: CancellationToken) -> anyhow::Result<Arc<Context>> {
     let roots = dataset_roots(&settings.data)?;
     let artifacts = artifacts_folder(&settings.data)?;
@@ -109,9 +108,9 @@ async fn start(settings: Settings, stop: CancellationToken) -> anyhow::Result<Ar
         .trusting(settings.broker.amqp_ca_certificates.clone());
     let publisher = Publisher::connect(&broker).await?;
     let round_trip = probe(&broker).await?;
-    tracing::info!(?round_trip, "RabbitMQ delays, rejects and dead-letters as it must");
-    let hand_over = Subscription { queue: topology::dead_queue(), prefetch: dead_letters::PREFETCH };
-    let discarded = Consumer::connect(&broker, vec![hand_over], stop.clone()).await?;
+    tracing::info!(?round_trip, "RabbitMQ is usable: a test message was delayed, rejected and dead-lettered");
+    let dead_queue = Subscription { queue: topology::dead_queue(), prefetch: dead_letters::PREFETCH };
+    let discarded = Consumer::connect(&broker, vec![dead_queue], stop.clone()).await?;
     let context = Arc::new(Context {
         instance: InstanceId::random(),
         settings: Arc::new(settings),
@@ -133,35 +132,36 @@ async fn start(settings: Settings, stop: CancellationToken) -> anyhow::Result<Ar
     Ok(context)
 }
 
-/// Waits for the background work to end.
 async fn drain(tracker: &TaskTracker) {
     tracker.close();
     if tokio::time::timeout(DRAIN_LIMIT, tracker.wait()).await.is_err() {
         tracing::warn!(
-            "background work did not end in {DRAIN_LIMIT:?}; it is taken up again at the next start"
+            "background tasks did not stop within {DRAIN_LIMIT:?}; their work continues at the next start"
         );
     }
 }
 
 fn dataset_roots(settings: &DataSettings) -> anyhow::Result<DatasetRoots> {
-    let here = std::env::current_dir().context("the current folder is gone")?;
-    let roots = settings.dataset_roots.clone().unwrap_or_else(|| here.display().to_string());
+    let current = std::env::current_dir().context("cannot determine the current folder")?;
+    let roots = settings.dataset_roots.clone().unwrap_or_else(|| current.display().to_string());
     Ok(DatasetRoots::parse(&roots)?)
 }
 
 fn artifacts_folder(settings: &DataSettings) -> anyhow::Result<Url> {
     if settings.artifacts.contains("://") {
+        let invalid = || format!("invalid SUBWATCH_ARTIFACTS '{}'", settings.artifacts);
         let url = Url::parse(&format!("{}/", settings.artifacts.trim_end_matches('/')));
-        let url = url.with_context(|| format!("SUBWATCH_ARTIFACTS is '{}'", settings.artifacts))?;
-        Files::open(&url).with_context(|| format!("SUBWATCH_ARTIFACTS is '{}'", settings.artifacts))?;
+        let url = url.with_context(invalid)?;
+        Files::open(&url).with_context(invalid)?;
         return Ok(url);
     }
-    let folder =
-        std::path::absolute(&settings.artifacts).context("the artifacts folder has no absolute path")?;
+    let folder = std::path::absolute(&settings.artifacts).with_context(|| {
+        format!("cannot make SUBWATCH_ARTIFACTS '{}' an absolute path", settings.artifacts)
+    })?;
     std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot make the artifacts folder {}", folder.display()))?;
+        .with_context(|| format!("cannot create the artifacts folder {}", folder.display()))?;
     match Url::from_directory_path(&folder) {
         Ok(url) => Ok(url),
-        Err(()) => bail!("the artifacts folder {} makes no URL", folder.display()),
+        Err(()) => bail!("cannot write the artifacts folder {} as a URL", folder.display()),
     }
 }

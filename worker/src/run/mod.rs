@@ -49,8 +49,8 @@ pub async fn run(settings: Settings, kinds: Vec<Kind>) -> anyhow::Result<()> {
 
     let fatal = FatalSignal::new(consuming.clone());
     let counts = JobCounts::new(consumer.queues().map(str::to_owned));
-    health.started(probes::readiness(&worker, consumer.consuming()));
-    health.watched(probes::liveness(&worker, &counts, &fatal, &consumer, &ended));
+    health.set_readiness_check(probes::readiness(&worker, consumer.consuming()));
+    health.set_liveness_check(probes::liveness(&worker, &counts, &fatal, &consumer, &ended));
     let signed_off = CancellationToken::new();
     let heartbeat = tokio::spawn(heartbeat::beat(
         worker.store.clone(),

@@ -73,7 +73,7 @@ async fn a_server_that_cannot_be_trusted_ends_the_start_with_one_line() {
         assert!(!stderr.contains("guest:guest"), "{stderr}");
         // The tests' own variables are complained of.
         let complaints = stderr.lines().filter(|line| {
-            (line.contains("WARN") || line.contains("ERROR")) && !line.contains("is no setting")
+            (line.contains("WARN") || line.contains("ERROR")) && !line.contains("does not name a setting")
         });
         assert_eq!(complaints.count(), 0, "{stderr}");
     };
@@ -90,11 +90,11 @@ async fn a_server_that_cannot_be_trusted_ends_the_start_with_one_line() {
     let plain = Servers::from_environment().amqp_url.replace("amqp://", "amqps://");
     check(&[("SUBWATCH_AMQP_URL", &plain), (amqp_ca, ours)], 1, &["is not trusted", "corrupt message"]).await;
     let insecure = format!("{rediss}#insecure");
-    check(&[("SUBWATCH_REDIS_URL", &insecure), (redis_ca, ours)], 1, &["the Redis URL is not usable"]).await;
+    check(&[("SUBWATCH_REDIS_URL", &insecure), (redis_ca, ours)], 1, &["the Redis URL is invalid"]).await;
     // Files and URLs that do not go together.
     check(&[("SUBWATCH_AMQP_URL", amqps), (amqp_ca, "/no/such/file")], 64, &["No such file"]).await;
-    check(&[("SUBWATCH_AMQP_URL", amqps), (amqp_ca, &garbage)], 64, &["it holds no certificate"]).await;
-    check(&[("SUBWATCH_REDIS_URL", rediss), (redis_ca, &garbage)], 64, &["it holds no certificate"]).await;
+    check(&[("SUBWATCH_AMQP_URL", amqps), (amqp_ca, &garbage)], 64, &["the file contains no certificate"]).await;
+    check(&[("SUBWATCH_REDIS_URL", rediss), (redis_ca, &garbage)], 64, &["the file contains no certificate"]).await;
     check(&[(amqp_ca, ours)], 64, &["absent where SUBWATCH_AMQP_URL is not amqps://"]).await;
     check(&[(redis_ca, ours)], 64, &["absent where SUBWATCH_REDIS_URL is not rediss://"]).await;
 }
@@ -110,10 +110,10 @@ async fn passwords_are_not_printed_even_where_everything_is_logged() {
     for (settings, want) in [
         (vec![("SUBWATCH_AMQP_URL", amqp.as_str())], "refuses user 'guest'"),
         (vec![("SUBWATCH_AMQP_URL", amqps.as_str()), (amqp_ca, &servers.ca_file)], "refuses user 'guest'"),
-        (vec![("SUBWATCH_REDIS_URL", redis.as_str())], "Redis refuses the credentials"),
+        (vec![("SUBWATCH_REDIS_URL", redis.as_str())], "Redis rejected the credentials"),
         (
             vec![("SUBWATCH_REDIS_URL", rediss.as_str()), (redis_ca, &servers.ca_file)],
-            "Redis refuses the credentials",
+            "Redis rejected the credentials",
         ),
     ] {
         for log in ["trace", "lapin=trace"] {
