@@ -1,9 +1,8 @@
-//! The closed set of job kinds and the arguments each carries.
+//! The arguments of each job kind: the JSON body of a job's message.
 //!
-//! Owns the words that travel in a job's body; does not own how they are framed (see
-//! [`crate::job::envelope`]) or routed (see [`crate::topology`]).
-//! Invariant: arguments hold references, never pixels or tensors. They grow additively: unknown fields
-//! are ignored, new ones have defaults; a breaking change is a new version and a new queue.
+//! Framing is in [`crate::job::envelope`], routing in [`crate::topology`].
+//! Invariants: arguments contain references, never pixels or tensors. Changes are additive: unknown fields are
+//! ignored and new ones have defaults; a breaking change needs a new version and a new queue.
 
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -14,25 +13,20 @@ use crate::{
     training::{protocol::Phase, tree::Node},
 };
 
-/// Most items of one job.
+/// Most items in one job.
 pub const MAX_CHUNK_ITEMS: u32 = 1024;
 
 /// The arguments of one job, by kind. Serialised without a tag: the envelope's `type` names the kind.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(untagged)]
 pub enum JobArgs {
-    /// See [`Kind::Embed`].
     Embed(EmbedArgs),
-    /// See [`Kind::TrainEpoch`].
     TrainEpoch(TrainEpochArgs),
-    /// See [`Kind::Predict`].
     Predict(PredictArgs),
-    /// See [`Kind::Crawl`].
     Crawl(CrawlArgs),
 }
 
 impl JobArgs {
-    /// Returns the kind these arguments belong to.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self {
@@ -43,7 +37,7 @@ impl JobArgs {
         }
     }
 
-    /// Returns what singles the job out within its submission: the same for every try at the same work.
+    /// Returns the job's name, unique within its submission and the same for every attempt.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
@@ -54,29 +48,29 @@ impl JobArgs {
         }
     }
 
-    /// Checks that the fields are in range, whatever wrote them.
+    /// Checks the ranges of the fields, since any program may have published the message.
     ///
     /// # Errors
-    /// When one is not, saying which.
+    /// Names the first field that is out of range.
     pub fn check(&self) -> Result<(), String> {
         let Some(chunk) = self.chunk() else { return Ok(()) };
         if !(1..=MAX_CHUNK_ITEMS).contains(&chunk.items) {
             return Err(format!(
-                "chunk.items is {}: it must be between 1 and {MAX_CHUNK_ITEMS}",
+                "chunk.items is {}; it must be between 1 and {MAX_CHUNK_ITEMS}",
                 chunk.items
             ));
         }
         if chunk.first_item.checked_add(u64::from(chunk.items)).is_none() {
-            return Err(format!("chunk.first_item is {}, beyond what can be counted", chunk.first_item));
+            return Err(format!("chunk.first_item is {}, which is too large", chunk.first_item));
         }
-        let url = [Some(&chunk.part), chunk.dataset.as_ref()].into_iter().flatten();
-        match url.into_iter().find(|url| url.cannot_be_a_base()) {
-            Some(url) => Err(format!("'{url}' is no place in an object store")),
+        let mut urls = [Some(&chunk.part), chunk.dataset.as_ref()].into_iter().flatten();
+        match urls.find(|url| url.cannot_be_a_base()) {
+            Some(url) => Err(format!("'{url}' is not an object store URL")),
             None => Ok(()),
         }
     }
 
-    /// Returns the items these arguments are about; nothing for a training job.
+    /// Returns the job's items; `None` for a training job.
     #[must_use]
     pub fn chunk(&self) -> Option<&Chunk> {
         match self {
@@ -87,10 +81,6 @@ impl JobArgs {
         }
     }
 
-    /// Parses the JSON `body` of a job of `kind`.
-    ///
-    /// # Errors
-    /// When the body is not JSON or lacks a field that has no default.
     pub fn from_json(kind: Kind, body: &[u8]) -> Result<Self, serde_json::Error> {
         Ok(match kind {
             Kind::Embed => Self::Embed(serde_json::from_slice(body)?),
@@ -101,45 +91,40 @@ impl JobArgs {
     }
 }
 
-/// A run of consecutive items of a submission's manifest: one part of it.
+/// Consecutive items of a submission: one part of its manifest.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Chunk {
-    /// Where the manifest's part lies, in the object store.
+    /// URL of the manifest part, in the object store.
     pub part: Url,
-    /// The folder the items' names are relative to; absent when the images were uploaded and are read
-    /// from the store by their digest.
+    /// The folder that item names are relative to; absent for uploaded images, which are read from Redis by
+    /// digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dataset: Option<Url>,
-    /// Position of this chunk among the submission's chunks; names the job.
+    /// Index of this chunk within the submission; the job's name.
     pub index: u32,
     /// Submission-wide index of the first item.
     pub first_item: u64,
-    /// How many items the part holds.
+    /// Number of items in the part.
     pub items: u32,
 }
 
-/// Arguments of an embed job.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct EmbedArgs {
-    /// The images to embed.
     pub chunk: Chunk,
 }
 
-/// Arguments of a predict job.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct PredictArgs {
-    /// The images to score.
     pub chunk: Chunk,
-    /// The run whose head scores them.
+    /// The run whose head predicts.
     pub run: SubmissionId,
 }
 
-/// Arguments of a crawl job. Its chunk holds one item, and its dataset is the one that is written.
+/// Arguments of a crawl job. Its chunk has one item; its dataset is where the rows are written.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CrawlArgs {
-    /// The [channel or slice](crate::job::crawl::CrawlItem) to crawl.
+    /// The [`CrawlItem`](crate::job::crawl::CrawlItem) to crawl.
     pub chunk: Chunk,
-    /// How to crawl it.
     pub plan: Box<CrawlPlan>,
 }
 
@@ -147,13 +132,12 @@ pub struct CrawlArgs {
 /// samples are in the run's plan.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct TrainEpochArgs {
-    /// Which pass this is.
     pub phase: Phase,
     /// Epoch, from 1.
     pub epoch: u32,
     /// Step within the epoch, from 0; 0 in an evaluation.
     pub step: u32,
-    /// Parameter version the answer must be computed with.
+    /// Version of the parameters to compute with.
     pub version: u64,
     /// The part of the reduction tree to compute.
     pub node: Node,
@@ -176,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn fields_out_of_range_are_refused() {
+    fn fields_out_of_range_are_rejected() {
         let check = |part: &str, first_item: u64, items: u32, want: Result<(), &str>| {
             let chunk = Chunk { part: Url::parse(part).unwrap(), dataset: None, index: 0, first_item, items };
             let checked = JobArgs::Embed(EmbedArgs { chunk }).check();
@@ -189,7 +173,7 @@ mod tests {
         check("file:///m/0", 1 << 40, 1024, Ok(()));
         check("file:///m/0", 0, 0, Err("chunk.items is 0"));
         check("file:///m/0", 0, u32::MAX, Err("between 1 and 1024"));
-        check("file:///m/0", u64::MAX, 1, Err("beyond what can be counted"));
-        check("mailto:x", 0, 1, Err("'mailto:x' is no place"));
+        check("file:///m/0", u64::MAX, 1, Err("is too large"));
+        check("mailto:x", 0, 1, Err("'mailto:x' is not"));
     }
 }

@@ -1,34 +1,32 @@
-//! The words of a crawl: what is asked for, and what travels in its jobs.
+//! The plan and the items of a crawl, as they travel in its jobs.
 //!
-//! Owns the plan of a crawl and its items; does not own how a site is read, nor what it answers.
-//! Invariant: a plan holds no secret. The key of the Data API is a setting of the workers.
+//! How a site is read belongs to the crawler.
+//! Invariant: a plan contains no secret. The Data API key is a setting of the workers.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// Most videos that one item may ask for.
+/// Most videos in one item.
 pub const MAX_VIDEOS: u32 = 500;
 
-/// Where listings come from.
+/// The source of video listings.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Source {
-    /// YouTube's Data API v3, with the key of the workers.
+    /// YouTube's Data API v3, with the workers' key.
     #[default]
     Api,
-    /// The pages of the site, which whoever asks has to want expressly.
+    /// The pages of the site; the request must allow it with `page_reading`.
     Page,
-    /// No listing at all: the videos are named. Their counts come from the Data API where there is a key.
+    /// The submission lists the videos. Their counts come from the Data API if there is a key.
     List,
 }
 
 impl Source {
-    /// Every source.
     pub const ALL: [Self; 3] = [Self::Api, Self::Page, Self::List];
 
-    /// Returns the name used in rows, logs and on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -56,19 +54,18 @@ impl FromStr for Source {
     }
 }
 
-/// Which of a channel's videos are taken first.
+/// Order in which a channel's videos are taken.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
-    /// Those with the most views.
+    /// Most views first.
     Popular,
-    /// The newest.
+    /// Newest first.
     #[default]
     Newest,
 }
 
 impl Order {
-    /// Returns the name used on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -95,15 +92,15 @@ impl FromStr for Order {
     }
 }
 
-/// Where the sites stand.
+/// Base URLs of the sites; tests and mirrors replace them.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Bases {
-    /// The Data API, below which `youtube/v3/…` lies.
+    /// The Data API: the base of `youtube/v3/…`.
     pub api: Url,
-    /// The site of pages.
+    /// The site whose pages are read.
     pub web: Url,
-    /// The site of thumbnails, below which `vi/…` lies.
+    /// The thumbnail host: the base of `vi/…`.
     pub image: Url,
 }
 
@@ -118,46 +115,42 @@ impl Default for Bases {
     }
 }
 
-/// How a crawl is to be done: the same for all of its jobs.
+/// How to crawl; the same for all jobs of a submission.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CrawlPlan {
-    /// Where listings come from.
     pub source: Source,
-    /// Which videos are taken first.
     #[serde(default)]
     pub order: Order,
-    /// Videos taken of a channel, at most.
+    /// At most this many videos of each channel.
     pub videos_per_channel: u32,
-    /// Whether whoever asks wants pages of the site to be read.
+    /// Whether the request allows reading the site's pages.
     #[serde(default)]
     pub page_reading: bool,
-    /// Where the sites stand.
     #[serde(default)]
     pub bases: Bases,
 }
 
-/// What one crawl job is about.
+/// What one crawl job crawls.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum CrawlTarget {
-    /// A channel, by `@handle`, `UC…` id or URL.
+    /// A channel, by `@handle`, `UC…` ID or URL.
     Channel(String),
-    /// Videos, by id.
+    /// Videos, by ID.
     Videos(Vec<String>),
 }
 
-/// One item of a crawl, as it stands in a manifest. It reads as an item of a dataset as well.
+/// One item of a crawl manifest. It also parses as a dataset item.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CrawlItem {
-    /// What people call it.
+    /// Display name.
     pub item: String,
-    /// Always 0: there is no file.
+    /// Always 0: a crawl item has no file.
     #[serde(default)]
     pub bytes: u64,
-    /// The category that its rows bear.
+    /// Category of its rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
-    /// What to crawl.
     pub target: CrawlTarget,
 }
 
@@ -176,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn names_read_back() {
+    fn names_round_trip() {
         for source in Source::ALL {
             assert_eq!(source.name().parse(), Ok(source));
         }

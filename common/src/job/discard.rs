@@ -1,6 +1,6 @@
-//! Why a job is discarded: the class of reason that dead letters carry beside the error.
+//! The reasons for discarding a job, which dead letters contain beside the error.
 //!
-//! Invariant: a reason that this version does not know passes through unchanged.
+//! Invariant: unknown reasons, from RabbitMQ or another version, round-trip unchanged.
 
 use std::fmt;
 
@@ -9,25 +9,25 @@ use serde::{
     de::{IntoDeserializer, value::Error},
 };
 
-/// Why a job was discarded, by a worker, by the coordinator or by the broker.
+/// Why a worker, the coordinator or RabbitMQ discarded a job.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DiscardReason {
-    /// The message is no job.
+    /// The message is not a valid job.
     Rejected,
-    /// An error that another attempt would not mend.
+    /// A permanent error: retrying would not help.
     Failed,
-    /// It was out of attempts.
+    /// Its last attempt failed.
     Attempts,
-    /// Worker after worker died while it ran alone.
+    /// Several workers died while running it exclusively.
     Poison,
     /// Its deadline passed.
     Expired,
-    /// Two workers computed different bits for it.
+    /// Two workers computed different results, bit for bit.
     Conflict,
-    /// The broker delivered it too often.
+    /// It reached RabbitMQ's delivery limit.
     DeliveryLimit,
-    /// A word of the broker, or of another version.
+    /// A reason from RabbitMQ or another version.
     #[serde(untagged)]
     Other(String),
 }
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reasons_are_the_words_that_dead_letters_carry() {
+    fn reasons_round_trip_through_their_names() {
         let check = |text: &str, reason: DiscardReason| {
             assert_eq!(reason.to_string(), text);
             assert_eq!(DiscardReason::from(text), reason);

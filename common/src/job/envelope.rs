@@ -1,52 +1,46 @@
-//! The frame around a job's arguments: who asked, which attempt, until when.
+//! The envelope of a job: its IDs, attempt, deadline and arguments.
 //!
-//! Owns the envelope, the text of its `type` and its JSON body. How the rest of it becomes properties and headers of
-//! AMQP is in `broker/codec.rs`. Invariant: a body is at most [`MAX_BODY_BYTES`].
+//! Owns the message type and the JSON body; `broker` maps the rest to AMQP properties and headers.
+//! Invariant: a body is at most [`MAX_BODY_BYTES`].
 
 use super::{args::JobArgs, kind::Kind};
 use crate::ids::{JobId, SubmissionId};
 
-/// Largest body that is published or accepted.
+/// Largest body, published or received.
 pub const MAX_BODY_BYTES: usize = 256 * 1024;
 
-/// One job as it travels.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Envelope {
-    /// The job's id: AMQP `message_id`, the same over retries.
+    /// AMQP `message_id`; the same for every attempt.
     pub job: JobId,
-    /// The submission it belongs to: AMQP `correlation_id`.
+    /// AMQP `correlation_id`.
     pub submission: SubmissionId,
     /// Attempt, from 1.
     pub attempt: u32,
-    /// Attempts allowed.
     pub max_attempts: u32,
-    /// Rises when an operator requeues the job.
+    /// Increases whenever the job is requeued.
     pub generation: u32,
-    /// When the job expires, in milliseconds since the Unix epoch.
+    /// When the job expires, in ms since the Unix epoch.
     pub deadline_ms: Option<u64>,
-    /// W3C trace context of whoever submitted.
+    /// W3C trace context of the request that submitted it.
     pub traceparent: Option<String>,
-    /// What to do.
     pub args: JobArgs,
 }
 
 impl Envelope {
-    /// Returns the kind of the job.
     #[must_use]
     pub fn kind(&self) -> Kind {
         self.args.kind()
     }
 
-    /// Returns the AMQP `type`: kind and version.
+    /// Returns the AMQP `type`: kind and version, such as `embed.v1`.
     #[must_use]
     pub fn message_type(&self) -> String {
         format!("{}.v1", self.kind())
     }
 
-    /// Serialises the body.
-    ///
     /// # Errors
-    /// When it would be larger than [`MAX_BODY_BYTES`].
+    /// If the body would be larger than [`MAX_BODY_BYTES`].
     pub fn body(&self) -> Result<Vec<u8>, EnvelopeError> {
         let body = serde_json::to_vec(&self.args).expect("job arguments are plain data");
         if body.len() > MAX_BODY_BYTES {
@@ -55,19 +49,17 @@ impl Envelope {
         Ok(body)
     }
 
-    /// Parses the kind out of an AMQP `type`.
+    /// Parses an AMQP `type`.
     ///
     /// # Errors
-    /// When the kind or the version is not one this program knows.
+    /// If this version does not know the kind or its version.
     pub fn parse_type(message_type: &str) -> Result<Kind, EnvelopeError> {
         let unknown = || EnvelopeError::UnknownType(message_type.to_owned());
         message_type.strip_suffix(".v1").and_then(|kind| kind.parse().ok()).ok_or_else(unknown)
     }
 
-    /// Parses the body of a job of `kind`.
-    ///
     /// # Errors
-    /// When it is larger than [`MAX_BODY_BYTES`], no JSON, lacks a field, or a field is out of range.
+    /// If the body is larger than [`MAX_BODY_BYTES`] or not valid JSON, or a field is missing or out of range.
     pub fn parse_body(kind: Kind, body: &[u8]) -> Result<JobArgs, EnvelopeError> {
         if body.len() > MAX_BODY_BYTES {
             return Err(EnvelopeError::TooLarge { bytes: body.len() });
@@ -79,32 +71,19 @@ impl Envelope {
     }
 }
 
-/// Why bytes are not a job. Such a message is dead-lettered, never retried.
+/// Why a message is not a valid job. It is dead-lettered, not retried.
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum EnvelopeError {
-    /// The `type` names no kind and version known here.
     #[error("unknown job type '{0}'")]
     UnknownType(String),
-    /// A property or header is missing or has another form.
     #[error("{name} is missing or malformed: {value}")]
     InvalidHeader {
         /// The AMQP property or header.
         name: &'static str,
-        /// What stood there.
         value: String,
     },
-    /// The body is not the kind's arguments.
-    #[error("body is no {kind} job: {error}")]
-    InvalidBody {
-        /// The kind the type named.
-        kind: Kind,
-        /// What serde said.
-        error: String,
-    },
-    /// The body is over the limit.
-    #[error("body of {bytes} bytes is over the limit of {MAX_BODY_BYTES}")]
-    TooLarge {
-        /// Size found.
-        bytes: usize,
-    },
+    #[error("invalid body of a {kind} job: {error}")]
+    InvalidBody { kind: Kind, error: String },
+    #[error("the body has {bytes} bytes; the limit is {MAX_BODY_BYTES}")]
+    TooLarge { bytes: usize },
 }

@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{JobId, SubmissionId};
 
-/// What a job asks a worker to do.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
@@ -16,15 +15,13 @@ pub enum Kind {
     TrainEpoch,
     /// Predict the target of a chunk of images with a run's head.
     Predict,
-    /// Crawl one channel, or one slice of a list of videos, into a dataset.
+    /// Crawl one channel, or part of a list of videos, into a dataset.
     Crawl,
 }
 
 impl Kind {
-    /// Every kind.
     pub const ALL: [Self; 4] = [Self::Embed, Self::TrainEpoch, Self::Predict, Self::Crawl];
 
-    /// Returns the name used in queues, headers, logs and on the command line.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -35,7 +32,7 @@ impl Kind {
         }
     }
 
-    /// Whether its jobs need the backbone.
+    /// Whether jobs of this kind need the backbone.
     #[must_use]
     pub fn needs_model(self) -> bool {
         match self {
@@ -63,7 +60,7 @@ impl FromStr for Kind {
 }
 
 impl JobId {
-    /// Derives the id of the job of `kind` that `name` singles out within `submission`.
+    /// Derives the ID of the job called `name` of `kind` within `submission`.
     #[must_use]
     pub fn derive(submission: SubmissionId, kind: Kind, name: &str) -> Self {
         Self::from_name(submission, &format!("{kind}/{name}"))

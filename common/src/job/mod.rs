@@ -1,8 +1,8 @@
-//! What a job is: its kind, arguments and outcome, and the envelope it travels in.
+//! A job: its kind, arguments and envelope, and the outcome of its items.
 //!
-//! `kind` is the closed set of kinds, `args` what each of them carries, `crawl` the plan and the items of a crawl.
-//! `envelope` adds who asked, which attempt and until when. `outcome` is what became of an item, and `discard` why a
-//! whole job was given up.
+//! `kind` is the closed set of kinds; `args` has the arguments of each, `crawl` the plan and items of a crawl;
+//! `envelope` adds IDs, attempt and deadline. `outcome` is the result of an item, `discard` the reason for discarding
+//! a job.
 
 pub mod args;
 pub mod crawl;

@@ -1,8 +1,6 @@
-//! What became of an item: the words workers write and the coordinator reads.
+//! The result of one item and the classes of item failure. Workers write them, the coordinator reads them.
 //!
-//! Owns the result of one item and the taxonomy of its failures; does not own how results are stored (see
-//! [`crate::store`]). Invariant: a result or a failure that a newer worker wrote is read, with the words that this
-//! version does not know.
+//! Invariant: results with states or reasons of a newer version parse.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -10,49 +8,47 @@ use serde::{Deserialize, Serialize};
 
 use crate::digest::Digest;
 
-/// What is said of a job whose submission has ended.
-pub const CLOSED: &str = "its submission is closed";
-/// What is said of a job whose deadline has passed.
-pub const EXPIRED: &str = "the deadline of its submission has passed";
+/// Why the outcome of a job is ignored after its submission has ended.
+pub const CLOSED: &str = "the submission is closed";
+/// Error of a job that passed its deadline.
+pub const EXPIRED: &str = "the submission's deadline has passed";
 
 /// The result of one item of an embed, predict or crawl job.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum ItemResult {
-    /// The embedding of these bytes lies in the store.
+    /// The embedding of the image is stored.
     Embedded {
         /// SHA-256 of the image file.
         sha256: Digest,
-        /// Whether the embedding was there already.
+        /// Whether the embedding was already stored.
         cached: bool,
     },
-    /// The run's head scored the image.
+    /// The run's head made a prediction for the image.
     Predicted {
         /// SHA-256 of the image file.
         sha256: Digest,
-        /// Whether the embedding was there already.
+        /// Whether the embedding was already stored.
         cached: bool,
         /// The prediction in the target's raw units (views per subscriber, views or subscribers).
         prediction: f64,
     },
-    /// The channel, or the slice of a list, lies in the dataset.
+    /// The channel, or part of a video list, was added to the dataset.
     Crawled(Crawled),
-    /// The item failed alone; its neighbours are not affected.
+    /// The item failed. The job's other items are not affected.
     Failed(ItemFailure),
-    /// A result of another version.
+    /// A result of a newer version.
     #[serde(untagged)]
     Other(OtherResult),
 }
 
-/// A result whose state this version does not know.
+/// A result with an unknown state.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(try_from = "Tag")]
 pub struct OtherResult {
-    /// The word for it.
     pub state: String,
 }
 
-/// The state of any result.
 #[derive(Deserialize)]
 struct Tag {
     state: String,
@@ -61,10 +57,12 @@ struct Tag {
 impl TryFrom<Tag> for OtherResult {
     type Error = String;
 
-    /// Refuses the states that are known, so that a broken result is not taken for one of another version.
+    /// Rejects known states, so that a malformed result does not pass as one of a newer version.
     fn try_from(Tag { state }: Tag) -> Result<Self, String> {
         match state.as_str() {
-            "embedded" | "predicted" | "crawled" | "failed" => Err(format!("the result '{state}' is broken")),
+            "embedded" | "predicted" | "crawled" | "failed" => {
+                Err(format!("malformed result with the state '{state}'"))
+            }
             _ => Ok(Self { state }),
         }
     }
@@ -77,32 +75,31 @@ impl ItemResult {
         matches!(self, Self::Embedded { cached: true, .. } | Self::Predicted { cached: true, .. })
     }
 
-    /// Whether the item failed.
     #[must_use]
     pub fn is_failed(&self) -> bool {
         matches!(self, Self::Failed(_))
     }
 }
 
-/// What a crawl job brought in. Counts grow additively.
+/// What a crawl job added to the dataset. New counts are additive: they default to 0.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Crawled {
-    /// The part of the dataset's metadata that holds the rows.
+    /// The dataset's metadata part with the rows.
     pub part: String,
-    /// The channel; nothing for a slice of a list.
+    /// `None` for part of a video list.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub channel_id: Option<String>,
-    /// Videos the source listed.
+    /// Videos that the source listed.
     pub videos: u64,
-    /// Thumbnails that lie in the dataset, each with its row.
+    /// Thumbnails in the dataset, each with a row.
     pub thumbnails: u64,
-    /// Of these, the ones an earlier crawl had brought in and the site says are unchanged.
-    pub kept: u64,
-    /// Why there may be more videos than the source listed, where it does not just end.
+    /// Of the thumbnails, those stored by an earlier crawl and unchanged since.
+    pub unchanged: u64,
+    /// Why the listing is incomplete, if it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub truncated_reason: Option<String>,
-    /// Why videos have no row, by reason, with how many.
+    /// Number of videos without a row, by reason.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub skipped: BTreeMap<String, u64>,
 }
@@ -110,14 +107,12 @@ pub struct Crawled {
 /// Why an item failed. Displayed as `reason: detail`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ItemFailure {
-    /// The class of failure.
     pub reason: FailureReason,
-    /// What exactly was wrong, naming values.
+    /// The exact problem, with values.
     pub detail: String,
 }
 
 impl ItemFailure {
-    /// Makes a failure of class `reason` explained by `detail`.
     #[must_use]
     pub fn new(reason: FailureReason, detail: impl Into<String>) -> Self {
         Self { reason, detail: detail.into() }
@@ -136,35 +131,35 @@ impl std::error::Error for ItemFailure {}
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum FailureReason {
-    /// The file is not there.
+    /// The file does not exist.
     Missing,
-    /// The file is there but holds no bytes.
+    /// The file is empty.
     Empty,
     /// The file's size or bytes differ from the manifest's.
     Changed,
-    /// The file or the picture in it is larger than the limits allow.
+    /// The file or its image exceeds the size limits.
     TooLarge,
-    /// The bytes are no picture that can be decoded.
+    /// The file cannot be decoded as an image.
     Undecodable,
-    /// The metadata row is not usable.
+    /// The metadata row is invalid.
     InvalidRow,
-    /// The prediction is no finite number.
+    /// The prediction is NaN or infinite.
     NotFinite,
-    /// Every worker that ran the item's job alone died of it.
+    /// Several workers died while running the item's job exclusively.
     Poison,
-    /// The job's deadline passed before the item was resolved.
+    /// The deadline passed before the item was resolved.
     Expired,
-    /// The site answers in a form that this program does not know.
+    /// The site responded in an unknown format.
     SchemaDrift,
-    /// The channel or the videos are not there, or not for everybody.
+    /// The channel or video does not exist or is not public.
     Unavailable,
-    /// What was asked for may not be read: by the site's robots.txt, or for want of permission.
+    /// Reading it is forbidden by robots.txt or needs permission.
     Refused,
-    /// Another item of the submission is about the same.
+    /// Another item of the submission is the same channel or video.
     Duplicate,
-    /// The job was discarded before the item was resolved; the detail says why.
+    /// The job was discarded before the item was resolved; the detail contains the reason.
     Discarded,
-    /// A class of another version.
+    /// A reason of a newer version.
     #[serde(untagged)]
     Other(String),
 }
@@ -188,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn results_of_other_versions_are_read() {
+    fn results_of_newer_versions_parse() {
         let read = |json: &str| serde_json::from_str::<ItemResult>(json);
         let failed = read(r#"{"state":"failed","reason":"too-blue","detail":"all of it"}"#).unwrap();
         let ItemResult::Failed(failure) = &failed else { panic!("{failed:?}") };
@@ -196,15 +191,15 @@ mod tests {
         assert_eq!((failed.is_failed(), failure.to_string().as_str()), (true, "too-blue: all of it"));
         let other = read(r#"{"state":"danced","steps":3}"#).unwrap();
         assert_eq!(other, ItemResult::Other(OtherResult { state: "danced".to_owned() }));
-        for broken in
+        for malformed in
             [r#"{"state":"embedded"}"#, r#"{"state":"predicted","cached":true}"#, r#"{"state":"failed"}"#]
         {
-            assert!(read(broken).is_err(), "{broken}");
+            assert!(read(malformed).is_err(), "{malformed}");
         }
     }
 
     #[test]
-    fn failures_read_as_reason_and_detail() {
+    fn failures_display_reason_and_detail() {
         let failure = ItemFailure::new(FailureReason::InvalidRow, "views is negative");
         assert_eq!(failure.to_string(), "invalid-row: views is negative");
     }

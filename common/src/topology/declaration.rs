@@ -1,66 +1,55 @@
-//! What the broker is asked to declare: exchanges, and queues with their arguments and bindings.
+//! Declarations of exchanges, and of queues with their arguments and bindings.
 
-/// The exchange jobs are published to.
+/// The exchange that jobs are published to.
 pub const JOBS: &str = "subwatch.jobs";
-/// The exchange discarded jobs are published to, by workers and by the broker.
+/// The exchange that workers and RabbitMQ publish discarded jobs to.
 pub const DEAD: &str = "subwatch.dead";
-/// The routing key that workers give discarded jobs; their exchange is a fanout, so it is for people.
+/// The routing key of discarded jobs. The exchange is a fanout, so the key is only informative.
 pub const DEAD_ROUTING_KEY: &str = "dead.v1";
 
-/// Bytes a queue of waiting jobs, or of dead ones, may hold: over a million jobs of usual size.
+/// Length limit of a queue: over a million jobs of typical size.
 pub(super) const MAX_QUEUE_BYTES: i64 = 1 << 30;
-/// Requeues after which the broker itself discards a job: a backstop behind the poison rule. Never −1,
-/// with which RabbitMQ 3.10 drops a message at its first requeue; never absent, for which 4.x takes 20.
+/// Redeliveries after which RabbitMQ discards a job: a backstop behind the poison limit. Do not set −1, with which
+/// RabbitMQ 3.10 drops a message at its first requeue, and do not omit it: 4.x defaults to 20.
 pub(super) const DELIVERY_LIMIT: i64 = 50;
-/// How an exchange chooses among the queues bound to it.
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ExchangeKind {
-    /// By routing key.
     Topic,
-    /// All of them, whatever the routing key.
     Fanout,
 }
 
 /// A durable exchange.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Exchange {
-    /// Its name.
     pub name: String,
-    /// How it routes.
     pub kind: ExchangeKind,
 }
 
-/// The value of a queue argument.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Argument {
-    /// A string.
     Text(String),
-    /// A number.
     Number(i64),
 }
 
 /// A durable queue with its arguments and bindings.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Queue {
-    /// Its name.
     pub name: String,
-    /// The `x-…` arguments it is declared with. Declaring it again with others is an error.
+    /// The `x-…` arguments. RabbitMQ rejects redeclaring a queue with different ones.
     pub arguments: Vec<(&'static str, Argument)>,
-    /// What is routed to it.
     pub bindings: Vec<Binding>,
 }
 
-/// What is routed to a queue.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Binding {
-    /// From which exchange.
     pub exchange: String,
-    /// Under which routing key; empty for a fanout exchange.
+    /// Empty for a fanout exchange.
     pub routing_key: String,
 }
 
-/// Arguments of a queue that holds messages for `ttl_ms` and then hands them to the exchange `to`, under
-/// the routing key they came with.
+/// Arguments of a queue that delays messages by `ttl_ms`, then routes them to the exchange `to` with their
+/// original routing key.
 pub(crate) fn delay_arguments(ttl_ms: i64, to: &str, max_bytes: i64) -> Vec<(&'static str, Argument)> {
     let mut arguments = arguments(max_bytes, DELIVERY_LIMIT, Some(to));
     arguments.push(("x-message-ttl", Argument::Number(ttl_ms)));

@@ -1,37 +1,31 @@
-//! Delay tiers: queues that a job rests in before it comes back to its own.
+//! Delay tiers: queues whose TTL delays a job before it returns to its own queue.
 
 use std::{fmt, time::Duration};
 
 use super::declaration::{Binding, JOBS, MAX_QUEUE_BYTES, Queue, delay_arguments};
 
-/// How long a job rests before it comes back to its own queue.
+/// A delay before a job returns to its own queue.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum DelayTier {
-    /// One second.
     OneSecond,
-    /// Five seconds.
     FiveSeconds,
-    /// Thirty seconds.
     ThirtySeconds,
-    /// Two minutes.
     TwoMinutes,
-    /// Ten minutes.
     TenMinutes,
 }
 
 impl DelayTier {
-    /// Every tier, shortest first.
+    /// Shortest first.
     pub const ALL: [Self; 5] =
         [Self::OneSecond, Self::FiveSeconds, Self::ThirtySeconds, Self::TwoMinutes, Self::TenMinutes];
 
-    /// Returns the tier that a job rests in after its `attempt`-th attempt, counted from 1.
+    /// Returns the back-off after failed attempt `attempt`, counted from 1.
     #[must_use]
     pub fn after_attempt(attempt: u32) -> Self {
         let index = usize::try_from(attempt.saturating_sub(1)).unwrap_or(usize::MAX);
         Self::ALL[index.min(Self::ALL.len() - 1)]
     }
 
-    /// Returns how long a job rests here.
     #[must_use]
     pub fn delay(self) -> Duration {
         Duration::from_secs(match self {
@@ -43,20 +37,20 @@ impl DelayTier {
         })
     }
 
-    /// Returns the longest tier that is over before `wait` is; the shortest where none is.
+    /// Returns the longest tier of at most `wait`, or the shortest tier.
     #[must_use]
     pub fn within(wait: Duration) -> Self {
         Self::ALL.into_iter().rfind(|tier| tier.delay() <= wait).unwrap_or(Self::OneSecond)
     }
 
-    /// Returns the name of the tier's fanout exchange, which is its queue's name too.
+    /// Returns the name of the tier's fanout exchange and queue.
     #[must_use]
     pub fn name(self) -> String {
         format!("subwatch.delay.{self}")
     }
 
-    /// Returns the declaration of the tier's queue. Published to through its exchange only: the default
-    /// exchange would replace the routing key, and the job would come back under the tier's name.
+    /// Returns the tier's queue. Publish through its exchange only: the default exchange would replace the
+    /// routing key by the queue's name, and the job could not return to its own queue.
     #[must_use]
     pub fn queue(self) -> Queue {
         let ttl = i64::try_from(self.delay().as_millis()).expect("the tiers are minutes long");
@@ -85,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tiers_grow_and_end_at_the_longest() {
+    fn delays_grow_and_stay_at_the_longest() {
         assert!(DelayTier::ALL.windows(2).all(|pair| pair[0].delay() < pair[1].delay()));
         let check = |attempt, tier| assert_eq!(DelayTier::after_attempt(attempt), tier);
         check(0, DelayTier::OneSecond);
@@ -96,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn a_job_that_is_to_rest_for_a_while_never_oversleeps_by_more_than_a_second() {
+    fn delay_exceeds_the_requested_wait_by_at_most_a_second() {
         let check = |seconds, tier| assert_eq!(DelayTier::within(Duration::from_secs(seconds)), tier);
         check(0, DelayTier::OneSecond);
         check(4, DelayTier::OneSecond);

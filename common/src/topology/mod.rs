@@ -1,13 +1,12 @@
-//! The shape of the queues: exchanges, queues with their arguments, bindings, and the routes through them.
+//! The RabbitMQ topology: exchanges, queues with their arguments, bindings and routes.
 //!
-//! Owns every name and argument the broker holds for this program; does not own how they are declared
-//! (see [`crate::broker`]). It is pure data, the same on every connect and in every process.
-//! Invariants: every queue is a durable quorum queue with a length, so that `reject-publish` can fire;
-//! every dead-lettering is at-least-once, which needs `reject-publish` and a bound target; a delay tier
-//! keeps the routing key it was given, so the job comes back under its own route.
+//! Pure data, the same in every process; [`crate::broker`] declares it.
+//! Invariants: every queue is a durable quorum queue with a length limit and `reject-publish`; dead-lettering is
+//! at-least-once, which requires both of these and a bound target exchange; delay tiers keep the routing key, so
+//! a job returns to its own queue.
 //!
-//! `route` says where a job is published and which queue it waits in, `tier` how long it rests before it comes back,
-//! and `declaration` what the broker is asked to declare for that. The queue of dead letters is below.
+//! `route` has the routing keys and queues of jobs, `delay_tier` the delays between attempts, and `declaration` the
+//! arguments of queues and exchanges.
 
 mod declaration;
 mod delay_tier;
@@ -21,10 +20,10 @@ pub use self::{
     route::Route,
 };
 
-/// The same for dead letters, which go nowhere from their queue: more requeues than will ever happen.
+/// The delivery limit of the dead-letter queue, practically unlimited: beyond it RabbitMQ would drop messages.
 const DEAD_DELIVERY_LIMIT: i64 = 1_000_000_000;
 
-/// Returns the exchanges every process declares.
+/// Returns the exchanges that every process declares.
 #[must_use]
 pub fn exchanges() -> Vec<Exchange> {
     let mut exchanges = vec![
@@ -35,8 +34,8 @@ pub fn exchanges() -> Vec<Exchange> {
     exchanges
 }
 
-/// Returns the queues every process declares. Those of a fingerprint are declared by the workers that
-/// have it, so that a run without workers is refused when it is published, not silently kept.
+/// Returns the queues that every process declares. The queue of a fingerprint is declared only by its workers, so
+/// that publishing to a run without workers fails instead of queueing silently.
 #[must_use]
 pub fn queues() -> Vec<Queue> {
     let mut queues = vec![dead_queue()];
@@ -45,7 +44,6 @@ pub fn queues() -> Vec<Queue> {
     queues
 }
 
-/// Returns the queue of discarded jobs.
 #[must_use]
 pub fn dead_queue() -> Queue {
     Queue {
@@ -101,7 +99,7 @@ mod tests {
         for queue in queues() {
             assert!(queue.bindings.iter().all(|binding| known.contains(&binding.exchange)), "{}", queue.name);
             let Some(Argument::Text(target)) = argument(&queue, "x-dead-letter-exchange") else {
-                assert_eq!(queue, dead_queue(), "only dead letters go nowhere");
+                assert_eq!(queue, dead_queue(), "only the dead-letter queue has no dead-letter exchange");
                 continue;
             };
             assert!(known.contains(&target), "{}", queue.name);
@@ -109,7 +107,7 @@ mod tests {
             assert_eq!(
                 argument(&queue, "x-dead-letter-routing-key"),
                 None,
-                "{} keeps the job's own",
+                "{} keeps the job's routing key",
                 queue.name
             );
         }

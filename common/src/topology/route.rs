@@ -1,25 +1,22 @@
-//! Routes: where a job is published, and which queue it waits in.
+//! Routes: the routing key and queue of each kind of job.
 
 use super::declaration::{Binding, DEAD, DELIVERY_LIMIT, JOBS, MAX_QUEUE_BYTES, Queue, arguments};
 use crate::{digest::Digest, job::kind::Kind, training::protocol::Fingerprint};
 
-/// Where a job is published, and which queue it waits in.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Route {
-    /// Embed jobs.
     Embed,
-    /// Predict jobs of many images.
+    /// Predict jobs of larger submissions.
     Predict,
-    /// Predict and embed jobs of a few images that somebody is waiting for.
+    /// Predict and embed jobs of a few images, for users who wait for the result.
     Interactive,
-    /// Crawl jobs. Workers of versions that know none do not consume their queue.
     Crawl,
-    /// Jobs of a run bound to one numerics fingerprint.
+    /// Jobs of runs with this numerics fingerprint.
     Train(Fingerprint),
 }
 
 impl Route {
-    /// Returns every route, with one of training for each of `fingerprints`.
+    /// Returns every route, including one training route per fingerprint.
     #[must_use]
     pub fn all(fingerprints: &[Fingerprint]) -> Vec<Self> {
         let mut routes = vec![Self::Embed, Self::Predict, Self::Interactive];
@@ -28,13 +25,12 @@ impl Route {
         routes
     }
 
-    /// Returns the exchange.
     #[must_use]
     pub fn exchange(&self) -> &'static str {
         JOBS
     }
 
-    /// Returns the routing key: the queue's name without the program's.
+    /// Returns the queue's name without the prefix `subwatch.`.
     #[must_use]
     pub fn routing_key(&self) -> String {
         match self {
@@ -42,17 +38,15 @@ impl Route {
             Self::Predict => "predict.v1".to_owned(),
             Self::Interactive => "predict.interactive.v1".to_owned(),
             Self::Crawl => "crawl.v1".to_owned(),
-            Self::Train(fingerprint) => format!("train.{}.v1", routing_word(fingerprint)),
+            Self::Train(fingerprint) => format!("train.{}.v1", routing_key_word(fingerprint)),
         }
     }
 
-    /// Returns the name of the queue.
     #[must_use]
     pub fn queue_name(&self) -> String {
         format!("subwatch.{}", self.routing_key())
     }
 
-    /// Returns the queue's declaration.
     #[must_use]
     pub fn queue(&self) -> Queue {
         Queue {
@@ -62,7 +56,7 @@ impl Route {
         }
     }
 
-    /// Returns the queues a worker of `kinds` consumes, the ones somebody waits for first.
+    /// Returns the routes that a worker of `kinds` consumes, interactive ones first.
     #[must_use]
     pub fn for_kinds(kinds: &[Kind], fingerprints: &[Fingerprint]) -> Vec<Self> {
         let mut routes = Vec::new();
@@ -78,8 +72,8 @@ impl Route {
     }
 }
 
-/// A fingerprint as one word of a routing key: itself where that is a short plain word, else its digest.
-fn routing_word(fingerprint: &Fingerprint) -> String {
+/// Returns the fingerprint if it is valid as one word of a routing key, else its digest.
+fn routing_key_word(fingerprint: &Fingerprint) -> String {
     let text = &fingerprint.0;
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
     if (1..=64).contains(&text.len()) && text.bytes().all(plain) {
@@ -113,9 +107,9 @@ mod tests {
     }
 
     #[test]
-    fn odd_fingerprints_become_one_plain_word() {
-        for odd in ["a.b", "#", "*", "", "two words", &"x".repeat(300)] {
-            let key = Route::Train(Fingerprint(odd.to_owned())).routing_key();
+    fn unusual_fingerprints_become_one_routing_key_word() {
+        for unusual in ["a.b", "#", "*", "", "two words", &"x".repeat(300)] {
+            let key = Route::Train(Fingerprint(unusual.to_owned())).routing_key();
             assert_eq!(key.split('.').count(), 3, "{key}");
             assert!(key.len() < 100 && !key.contains(['#', '*', ' ']), "{key}");
         }
@@ -124,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn some_kind_of_worker_consumes_each_route() {
+    fn every_route_is_consumed_by_some_kind_of_worker() {
         let fingerprints = ["f", "g"].map(|text| Fingerprint(text.to_owned()));
         let consumed: HashSet<Route> = Route::for_kinds(&Kind::ALL, &fingerprints).into_iter().collect();
         assert_eq!(consumed, Route::all(&fingerprints).into_iter().collect());
@@ -132,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn workers_consume_what_their_kinds_need() {
+    fn workers_consume_the_queues_of_their_kinds() {
         let fingerprint = Fingerprint("f".to_owned());
         let routes = Route::for_kinds(&[Kind::Predict, Kind::TrainEpoch], std::slice::from_ref(&fingerprint));
         assert_eq!(routes, [Route::Interactive, Route::Predict, Route::Train(fingerprint)]);

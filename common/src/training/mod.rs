@@ -1,4 +1,4 @@
-//! The training protocol, and the tree that fixes the order of its sums.
+//! The training protocol and its reduction tree.
 
 pub mod protocol;
 pub mod tree;

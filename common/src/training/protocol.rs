@@ -1,8 +1,8 @@
-//! The training protocol: what a coordinator and its workers exchange about a run.
+//! The training protocol: what the coordinator and the workers of a run exchange through the store.
 //!
-//! Owns the run's plan, the layout of its samples, and the answers to its jobs, all as bytes in the
-//! store. Does not own the arithmetic that fills an answer (worker) or uses it (coordinator).
-//! Invariant: all numbers are little-endian and read back bit for bit.
+//! Owns the run's plan, the layout of its samples, and the results of its jobs. Workers compute gradients; the
+//! coordinator averages them and applies the optimizer.
+//! Invariant: all numbers are little-endian and round-trip bit for bit.
 
 use std::fmt;
 
@@ -14,40 +14,40 @@ use crate::{
     ids::SubmissionId,
 };
 
-/// Which pass over which part of the split a train-epoch job belongs to.
+/// The pass that a train-epoch job belongs to.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
-    /// A training step: answers with gradient sums.
+    /// A training step: the result is a gradient sum.
     Train,
-    /// Evaluation on the validation split: answers with predictions.
+    /// Evaluation on the validation split: the result is predictions.
     Valid,
-    /// Evaluation on the test split: answers with predictions.
+    /// Evaluation on the test split: the result is predictions.
     Test,
 }
 
-/// Numbers in a linear head: one weight per dimension, then the bias.
+/// Parameters of a linear head: one weight per dimension, then the bias.
 pub const HEAD_PARAMETERS: usize = DIMENSIONS + 1;
 
-/// The arithmetic of head gradients: scalar f32 in a fixed order, the same on every machine. A change of
-/// its bits is a new fingerprint.
+/// The fingerprint of head gradients: scalar f32 in a fixed order, the same on every machine. A change that
+/// alters the results needs a new fingerprint.
 #[must_use]
 pub fn head_fingerprint() -> Fingerprint {
     Fingerprint("head-f32-1".to_owned())
 }
 
-/// What a worker must know of a run to compute for it, beside the samples. Never changes once made.
+/// What a worker needs to know about a run, apart from its samples. Immutable.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RunPlan {
-    /// Where the embeddings are.
+    /// Space of the embeddings.
     pub space: Space,
-    /// Arithmetic of the gradients; names the run's queue.
+    /// Arithmetic of the gradients; part of the run's queue name.
     pub fingerprint: Fingerprint,
     /// Leaves of the reduction tree.
     pub leaves: u32,
-    /// Samples in a step, but for the last of an epoch.
+    /// Global batch size; the last step of an epoch may have fewer samples.
     pub batch_size: u32,
-    /// Seed of the order of samples.
+    /// Seed of the sample order.
     pub seed: u64,
     /// Samples of the training split: the first ones.
     pub train: u32,
@@ -64,7 +64,7 @@ impl RunPlan {
         self.train.div_ceil(self.batch_size)
     }
 
-    /// Positions, in the epoch's order, of the samples of step `step`.
+    /// Positions of the step's samples, in the epoch's order.
     #[must_use]
     pub fn step_range(&self, step: u32) -> std::ops::Range<usize> {
         let start = u64::from(step) * u64::from(self.batch_size);
@@ -72,7 +72,7 @@ impl RunPlan {
         start as usize..end as usize
     }
 
-    /// Samples that all nodes of one pass cover together.
+    /// Samples in one pass, over all nodes.
     #[must_use]
     pub fn pass_items(&self, phase: Phase, step: u32) -> usize {
         match phase {
@@ -83,19 +83,19 @@ impl RunPlan {
     }
 }
 
-/// One sample of a run: an image and its standardised target.
+/// One sample of a run.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Sample {
     /// SHA-256 of the image.
     pub sha256: Digest,
-    /// Transformed and standardised target.
+    /// Transformed, then standardised target.
     pub target: f32,
 }
 
 /// Bytes of one encoded sample.
 const SAMPLE_BYTES: usize = 36;
 
-/// Encodes samples: training, validation and test split one after the other, 36 bytes each.
+/// Encodes samples, 36 bytes each: the training split, then validation, then test.
 #[must_use]
 pub fn encode_samples(samples: &[Sample]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(samples.len() * SAMPLE_BYTES);
@@ -106,7 +106,7 @@ pub fn encode_samples(samples: &[Sample]) -> Vec<u8> {
     bytes
 }
 
-/// Decodes samples; nothing when the length is no multiple of a sample's.
+/// Decodes samples; `None` if the length is not a multiple of 36.
 #[must_use]
 pub fn decode_samples(bytes: &[u8]) -> Option<Vec<Sample>> {
     if !bytes.len().is_multiple_of(SAMPLE_BYTES) {
@@ -125,9 +125,9 @@ pub fn decode_samples(bytes: &[u8]) -> Option<Vec<Sample>> {
 /// How features are standardised: `(feature - mean) * scale`; a constant column has scale 0.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Scaling {
-    /// Mean of each feature over the training split.
+    /// Mean over the training split, by feature.
     pub mean: Vec<f32>,
-    /// One over its standard deviation, or 0.
+    /// 1 / standard deviation, or 0, by feature.
     pub scale: Vec<f32>,
 }
 
@@ -138,7 +138,7 @@ impl Scaling {
         encode_f32(self.mean.iter().chain(&self.scale))
     }
 
-    /// Decodes them; nothing when the length is wrong.
+    /// `None` if the length is wrong.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let mut mean = decode_f32(bytes).filter(|values| values.len() == 2 * DIMENSIONS)?;
@@ -147,23 +147,21 @@ impl Scaling {
     }
 }
 
-/// The sum of the gradients of some samples, and of their squared errors.
+/// Sums over some samples.
 #[derive(Clone, PartialEq, Debug)]
 pub struct GradientSum {
-    /// Sum over samples of the derivative of the squared error by each parameter.
+    /// Sum of the gradients of the squared error, [`HEAD_PARAMETERS`] values.
     pub gradient: Vec<f32>,
-    /// Sum over samples of the squared error.
+    /// Sum of the squared errors.
     pub squared_error: f64,
 }
 
 impl GradientSum {
-    /// Whether every number in it is finite.
     #[must_use]
     pub fn is_finite(&self) -> bool {
         self.squared_error.is_finite() && self.gradient.iter().all(|value| value.is_finite())
     }
 
-    /// The sum over no samples.
     #[must_use]
     pub fn zero() -> Self {
         Self { gradient: vec![0.0; HEAD_PARAMETERS], squared_error: 0.0 }
@@ -187,7 +185,7 @@ impl GradientSum {
         bytes
     }
 
-    /// Decodes it; nothing when the length is wrong.
+    /// `None` if the length is wrong.
     #[must_use]
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (gradient, squared_error) = bytes.split_last_chunk::<8>()?;
@@ -196,14 +194,13 @@ impl GradientSum {
     }
 }
 
-/// A trained head, with all standardisation folded in: its output is the transformed target.
+/// A trained head with the standardisation folded in: it maps an embedding to the transformed target.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Head {
-    /// The run that trained it.
     pub run: SubmissionId,
-    /// The space of the embeddings it takes.
+    /// Space of its input embeddings.
     pub space: Space,
-    /// What it predicts, such as `views-per-subscriber`.
+    /// The target, such as `views-per-subscriber`.
     pub target: String,
     /// The transform to invert, such as `log1p`.
     pub transform: String,
@@ -221,7 +218,7 @@ impl Head {
         Digest::of(&encode_f32(self.weight.iter().chain([&self.bias])))
     }
 
-    /// Applies the head: the transformed target of one embedding.
+    /// Predicts the transformed target of one embedding.
     #[must_use]
     pub fn apply(&self, features: &[f32]) -> f64 {
         let products = self.weight.iter().zip(features).map(|(w, x)| f64::from(*w) * f64::from(*x));
@@ -229,43 +226,34 @@ impl Head {
     }
 }
 
-/// Encodes numbers as little-endian f32.
 #[must_use]
 pub fn encode_f32<'a>(values: impl IntoIterator<Item = &'a f32>) -> Vec<u8> {
     values.into_iter().flat_map(|value| value.to_le_bytes()).collect()
 }
 
-/// Decodes little-endian f32; nothing when bytes are left over.
+/// `None` if the length is not a multiple of 4.
 #[must_use]
 pub fn decode_f32(bytes: &[u8]) -> Option<Vec<f32>> {
     let (values, rest) = bytes.as_chunks::<4>();
     rest.is_empty().then(|| values.iter().map(|value| f32::from_le_bytes(*value)).collect())
 }
 
-/// Serialises numbers as the hexadecimal digits of their bytes, so that they read back bit for bit.
+/// Serialises f32 as hexadecimal digits of their bytes, so that they round-trip bit for bit.
 pub mod hex_f32 {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    /// Writes the digits.
-    ///
-    /// # Errors
-    /// When the serializer fails.
     pub fn serialize<S: Serializer>(values: &[f32], serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&hex::encode(super::encode_f32(values)))
     }
 
-    /// Reads the digits.
-    ///
-    /// # Errors
-    /// When they are no digits, or bytes are left over.
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
         let text = String::deserialize(deserializer)?;
         let bytes = hex::decode(text).map_err(D::Error::custom)?;
-        super::decode_f32(&bytes).ok_or_else(|| D::Error::custom("bytes are left over"))
+        super::decode_f32(&bytes).ok_or_else(|| D::Error::custom("the length is not a multiple of 4 bytes"))
     }
 }
 
-/// Names the arithmetic that computes a gradient: workers with the same fingerprint agree bit for bit.
+/// Identifies the arithmetic of a gradient: workers with the same fingerprint compute the same bits.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(pub String);
@@ -309,7 +297,7 @@ mod tests {
         }
 
         #[test]
-        fn garbage_is_no_answer(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn invalid_bytes_are_rejected(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
             prop_assert_eq!(GradientSum::from_bytes(&bytes), None);
             prop_assert_eq!(Scaling::from_bytes(&bytes), None);
         }

@@ -1,30 +1,27 @@
-//! The fixed binary tree along which per-leaf sums are added.
+//! The fixed binary reduction tree along which per-leaf sums are added.
 //!
-//! Owns the shape of the tree, the cut of a step into leaves and the order of addition; does not own
-//! what is added. Floating-point addition is not associative, so the order is part of the result: it
-//! depends on the number of leaves alone, never on how many workers live or in which order they answer.
+//! Owns the shape of the tree, the partition of a step into leaves and the order of addition. Floating-point
+//! addition is not associative, so the order determines the result: it depends only on the number of leaves,
+//! never on the number of workers or the order of their results.
 
 use std::{collections::HashMap, fmt, ops::Range};
 
 use serde::{Deserialize, Serialize};
 
-/// A node of the tree: the half-open range of leaves below it. A range of one is a leaf.
+/// A node of the tree, as the half-open range of its leaves. A range of length one is a leaf.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Node {
-    /// First leaf.
     pub first: u32,
-    /// One past the last leaf.
     pub end: u32,
 }
 
 impl Node {
-    /// Returns the root over `leaves` leaves.
     #[must_use]
     pub fn root(leaves: u32) -> Self {
         Self { first: 0, end: leaves }
     }
 
-    /// Returns the two nodes below, or nothing for a leaf. The left one has the odd leaf less.
+    /// Returns the two children; `None` for a leaf. With an odd number of leaves, the right child has one more.
     #[must_use]
     pub fn children(self) -> Option<(Self, Self)> {
         let leaves = self.end - self.first;
@@ -34,7 +31,6 @@ impl Node {
         })
     }
 
-    /// Whether this node occurs in the tree over `leaves` leaves.
     #[must_use]
     pub fn is_in_tree_over(self, leaves: u32) -> bool {
         let mut node = Self::root(leaves);
@@ -49,10 +45,10 @@ impl Node {
         }
     }
 
-    /// Cuts the tree below this node level by level until there are at least `parts` nodes, or only
-    /// leaves are left. Together the nodes cover every leaf once, in order.
+    /// Splits this subtree level by level into at least `parts` nodes, or into its leaves if it has fewer.
+    /// Together the nodes cover every leaf once, in order.
     #[must_use]
-    pub fn cut(self, parts: usize) -> Vec<Self> {
+    pub fn split(self, parts: usize) -> Vec<Self> {
         let mut nodes = vec![self];
         while nodes.len() < parts {
             let next: Vec<Self> = nodes
@@ -70,9 +66,9 @@ impl Node {
         nodes
     }
 
-    /// Adds along the tree: leaves come from `leaf`, sums of whole subtrees from `known`.
+    /// Adds along the tree. Sums of whole subtrees come from `known`, other leaves from `leaf`.
     ///
-    /// Returns nothing when a leaf is neither known nor given.
+    /// Returns `None` if a leaf is neither in `known` nor returned by `leaf`.
     pub fn reduce<T: Clone>(
         self,
         known: &HashMap<Self, T>,
@@ -99,15 +95,15 @@ impl fmt::Display for Node {
     }
 }
 
-/// Returns the positions of `items` items that leaf `leaf` of `leaves` holds: `⌊i·n/L⌋ .. ⌊(i+1)·n/L⌋`.
-/// With more leaves than items some are empty.
+/// Returns the range of items that belongs to a leaf: `⌊i·n/L⌋ .. ⌊(i+1)·n/L⌋`. With more leaves than items,
+/// some ranges are empty.
 #[must_use]
 pub fn leaf_range(leaf: u32, leaves: u32, items: usize) -> Range<usize> {
     let bound = |i: u32| (u128::from(i) * items as u128 / u128::from(leaves)) as usize;
     bound(leaf)..bound(leaf + 1)
 }
 
-/// Returns the positions of `items` items that all leaves below `node` hold together.
+/// Returns the range of items that belongs to all leaves of `node`.
 #[must_use]
 pub fn node_range(node: Node, leaves: u32, items: usize) -> Range<usize> {
     leaf_range(node.first, leaves, items).start..leaf_range(node.end - 1, leaves, items).end
@@ -134,14 +130,14 @@ mod tests {
     }
 
     #[test]
-    fn cut_stops_at_the_leaves() {
-        assert_eq!(Node::root(3).cut(100).len(), 3);
-        assert_eq!(Node::root(16).cut(1), [Node::root(16)]);
-        assert_eq!(Node::root(16).cut(3).len(), 4);
+    fn split_stops_at_the_leaves() {
+        assert_eq!(Node::root(3).split(100).len(), 3);
+        assert_eq!(Node::root(16).split(1), [Node::root(16)]);
+        assert_eq!(Node::root(16).split(3).len(), 4);
     }
 
     #[test]
-    fn strangers_are_not_in_the_tree() {
+    fn other_ranges_are_not_nodes_of_the_tree() {
         assert!(Node { first: 8, end: 12 }.is_in_tree_over(16));
         assert!(!Node { first: 7, end: 12 }.is_in_tree_over(16));
         assert!(!Node { first: 0, end: 32 }.is_in_tree_over(16));
@@ -149,14 +145,14 @@ mod tests {
 
     proptest! {
         #[test]
-        fn sums_do_not_depend_on_the_cut_or_the_arrival_order(
+        fn sums_do_not_depend_on_the_split_or_the_arrival_order(
             values in prop::collection::vec(-1e3_f32..1e3, 1..70),
             parts in 1_usize..80,
             seed in any::<u64>(),
         ) {
             let root = Node::root(values.len() as u32);
             let whole = sum(&values, root, &HashMap::new()).unwrap();
-            let mut nodes = root.cut(parts);
+            let mut nodes = root.split(parts);
             let rotation = seed as usize % nodes.len();
             nodes.rotate_left(rotation);
             let mut known = HashMap::new();
@@ -169,9 +165,9 @@ mod tests {
         }
 
         #[test]
-        fn a_missing_part_gives_no_sum(leaves in 2_u32..64, parts in 2_usize..64) {
+        fn sum_is_none_while_a_part_is_missing(leaves in 2_u32..64, parts in 2_usize..64) {
             let root = Node::root(leaves);
-            let known: HashMap<Node, f32> = root.cut(parts).into_iter().skip(1).map(|node| (node, 1.0)).collect();
+            let known: HashMap<Node, f32> = root.split(parts).into_iter().skip(1).map(|node| (node, 1.0)).collect();
             prop_assert_eq!(root.reduce(&known, &mut |_| None, &|a, b| a + b), None);
         }
     }

@@ -95,7 +95,7 @@ impl<'a> Passes<'a> {
     async fn answers(&mut self, work: &Work) -> Result<HashMap<Node, Vec<u8>>, RunError> {
         let parameters = Parameters { version: work.version, bytes: encode_f32(&work.parameters) };
         self.context.store.put_parameters(self.run, &parameters).await?;
-        let mut missing = Node::root(self.plan.leaves).cut(self.live_workers().await?);
+        let mut missing = Node::root(self.plan.leaves).split(self.live_workers().await?);
         let mut answers = HashMap::new();
         let mut hedge_after = HEDGE_AFTER;
         loop {
