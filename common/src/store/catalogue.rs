@@ -1,36 +1,30 @@
-//! The catalogue: which video an embedded image of a dataset shows, for similarity search.
+//! The catalogue: which video an embedded dataset image belongs to, for similarity search.
 //!
-//! Owns the hashes `image:{…}` (by digest) and `video:{…}` (by video id). The last dataset to be embedded
-//! names an image. Uploaded images are not in it: they are their sender's own.
+//! Owns the hashes `image:{…}` (by digest) and `video:{…}` (by video ID). If several datasets contain an image, the
+//! dataset embedded last wins. Uploaded images are not included: they are private.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError};
 use crate::digest::Digest;
 
-/// Entries read or written in one round trip.
+/// Entries per round trip.
 const PAGE: usize = 1024;
 
-/// What an image shows.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct CatalogueEntry {
     /// File name relative to its dataset.
     pub item: String,
     /// URL of the dataset.
     pub dataset: String,
-    /// The video.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub video_id: Option<String>,
-    /// The video's channel: its name, or else its id.
+    /// The channel's name, or else its ID.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
 }
 
 impl Store {
-    /// Puts images into the catalogue; doing it twice changes nothing.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
     pub async fn put_catalogue(&self, entries: &[(Digest, CatalogueEntry)]) -> Result<(), StoreError> {
         for page in entries.chunks(PAGE) {
             let mut pipe = redis::pipe();
@@ -46,10 +40,7 @@ impl Store {
         Ok(())
     }
 
-    /// Returns what images show, in the order of `digests`; nothing for one that is in no dataset.
-    ///
-    /// # Errors
-    /// When Redis does not serve or an entry is not one.
+    /// Returns the entries in the order of `digests`; `None` for images outside all embedded datasets.
     pub async fn catalogue(&self, digests: &[Digest]) -> Result<Vec<Option<CatalogueEntry>>, StoreError> {
         let mut found = Vec::with_capacity(digests.len());
         for page in digests.chunks(PAGE) {
@@ -68,9 +59,6 @@ impl Store {
     }
 
     /// Returns the digest of a video's image.
-    ///
-    /// # Errors
-    /// When Redis does not serve or the digest is none.
     pub async fn video_image(&self, video: &str) -> Result<Option<Digest>, StoreError> {
         let key = self.keys.videos(video);
         let mut command = redis::cmd("HGET");
@@ -79,7 +67,7 @@ impl Store {
         bytes
             .map(|bytes| {
                 let digest: Result<[u8; 32], _> = bytes.try_into();
-                digest.map(Digest).map_err(|_| StoreError::corrupt(&key, &"no digest"))
+                digest.map(Digest).map_err(|_| StoreError::corrupt(&key, &"not a SHA-256 digest"))
             })
             .transpose()
     }

@@ -1,7 +1,7 @@
-//! What a crawl job brought in so far, and which job of a submission has which channel.
+//! The progress of crawl jobs, and which job of a submission crawls which channel.
 //!
-//! Owns the keys beside a submission that let a job go on where another worker left it; the meaning of what
-//! is kept belongs to the crawler. Invariant: everything is forgotten with the job, or a retention later.
+//! Owns the keys from which another worker resumes a job; the crawler defines the listings. Invariant: progress is
+//! deleted when the job is done, or expires after the submission's retention.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -11,63 +11,56 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{JobRef, Store, StoreError, jobs::job_script};
 use crate::{digest::Digest, ids::SubmissionId, job::outcome::ItemFailure};
 
-static KEEP: LazyLock<Script> = LazyLock::new(|| job_script(include_str!("scripts/keep_crawled.lua")));
+static SAVE: LazyLock<Script> = LazyLock::new(|| job_script(include_str!("scripts/save_crawled.lua")));
 static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/claim_channel.lua")));
-
 static NUMBER: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/number_recorded_response.lua")));
 
-/// The field of the listing, which no video's id equals.
+/// Hash field of the listing; it cannot be a video ID, which has 11 characters.
 const LISTING: &str = "listing";
 
-/// What became of one video's thumbnail.
+/// The outcome for one video's thumbnail.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ThumbnailRecord {
-    /// It lies in the dataset.
     Stored(Thumbnail),
-    /// There is none that can be used.
+    /// The video has no usable thumbnail.
     Skipped(ItemFailure),
 }
 
-/// A thumbnail that lies in the dataset.
+/// A thumbnail in the dataset.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Thumbnail {
     /// SHA-256 of the file.
     pub sha256: Digest,
-    /// Size of the file.
     pub bytes: u64,
-    /// The tag that the site gave it.
+    /// The site's `ETag`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
-    /// Which of the site's variants it is.
+    /// The site's name for the variant.
     pub variant: String,
-    /// Pixels, as it lies there.
+    /// In pixels, after cropping.
     pub width: u32,
-    /// Likewise.
+    /// In pixels, after cropping.
     pub height: u32,
-    /// What was cut out of the site's file: x, y, width and height; nothing where it was kept whole.
+    /// The area cropped from the site's file, as x, y, width and height in pixels; `None` if it was not cropped.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop: Option<[u32; 4]>,
-    /// Whether an earlier crawl had brought it in.
+    /// Whether an earlier crawl stored it and it has not changed since.
     #[serde(default)]
-    pub kept: bool,
+    pub unchanged: bool,
 }
 
-/// What a job brought in so far.
+/// The progress of a crawl job.
 #[derive(Clone, PartialEq, Debug)]
 pub struct CrawlProgress<Listing> {
-    /// The listing, as far as it is.
+    /// The listing so far.
     pub listing: Option<Listing>,
-    /// Thumbnails, by video id.
+    /// By video ID.
     pub thumbnails: HashMap<String, ThumbnailRecord>,
 }
 
 impl Store {
-    /// Returns what a job brought in so far.
-    ///
-    /// # Errors
-    /// When Redis does not serve, or what is kept is not readable.
     pub async fn crawl_progress<Listing: DeserializeOwned>(
         &self,
         submission: SubmissionId,
@@ -84,53 +77,44 @@ impl Store {
         Ok(CrawlProgress { listing, thumbnails })
     }
 
-    /// Keeps a job's listing. Returns whether the work still has a point.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
-    pub async fn keep_listing(&self, job: JobRef<'_>, listing: &impl Serialize) -> Result<bool, StoreError> {
-        self.keep_crawled(job, LISTING, listing, false).await
+    /// Saves a job's listing. Returns whether the job is still open.
+    pub async fn save_listing(&self, job: JobRef<'_>, listing: &impl Serialize) -> Result<bool, StoreError> {
+        self.save_crawled(job, LISTING, listing, false).await
     }
 
-    /// Keeps what became of one thumbnail, and counts it. Returns whether the work still has a point.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
-    pub async fn keep_thumbnail(
+    /// Saves the outcome of one thumbnail and counts a stored one. Returns whether the job is still open.
+    pub async fn save_thumbnail(
         &self,
         job: JobRef<'_>,
         video: &str,
         record: &ThumbnailRecord,
     ) -> Result<bool, StoreError> {
-        self.keep_crawled(job, video, record, matches!(record, ThumbnailRecord::Stored(_))).await
+        self.save_crawled(job, video, record, matches!(record, ThumbnailRecord::Stored(_))).await
     }
 
-    async fn keep_crawled(
+    async fn save_crawled(
         &self,
         job: JobRef<'_>,
         field: &str,
         value: &impl Serialize,
         counted: bool,
     ) -> Result<bool, StoreError> {
-        let verdict: String = KEEP
+        let verdict: String = SAVE
             .key(self.keys.submission(job.submission))
             .key(self.keys.crawled(job.submission, job.name))
             .key(self.keys.of_submission(job.submission, "jobs"))
             .arg(job.name)
             .arg(job.generation)
             .arg(field)
-            .arg(serde_json::to_string(value).expect("what is kept is plain data"))
+            .arg(serde_json::to_string(value).expect("progress is plain data"))
             .arg(u8::from(counted))
             .invoke_async(&mut self.connection.clone())
             .await?;
-        Ok(verdict == "kept")
+        Ok(verdict == "saved")
     }
 
-    /// Numbers an answer that is kept because it could not be read; nothing once a submission has `limit` of
-    /// them, or is gone.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Returns the number, from 1, for a response that is recorded because it could not be parsed; `None` if the
+    /// submission already has `limit` of them or no longer exists.
     pub async fn number_recorded_response(
         &self,
         submission: SubmissionId,
@@ -141,11 +125,8 @@ impl Store {
         Ok((number > 0).then_some(number))
     }
 
-    /// Claims a channel for a job of its submission. Returns the name of the job that has it: this one, or
-    /// the one that came first.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Claims a channel for a job of its submission. Returns the name of the job that holds the claim: this one or
+    /// an earlier one.
     pub async fn claim_channel(&self, job: JobRef<'_>, channel: &str) -> Result<String, StoreError> {
         Ok(CLAIM
             .key(self.keys.submission(job.submission))

@@ -1,7 +1,7 @@
-//! Dead letters: a record of every discarded job, and why.
+//! Dead letters: a record of every discarded job and the reason.
 //!
-//! Owns the records and their order. The items' failures are applied by [`Store::finish_job`], before the
-//! record's message is acknowledged.
+//! Owns the records and their order. [`Store::finish_job`] marks the job's unresolved items as failed, before the
+//! message is acknowledged.
 
 use std::sync::LazyLock;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{AttemptError, Store, StoreError};
 use crate::job::discard::DiscardReason;
 
-static FORGET: LazyLock<Script> =
+static DELETE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/delete_dead_letter.lua")));
 static RECORD: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/record_dead_letter.lua")));
@@ -19,52 +19,44 @@ static RECORD: LazyLock<Script> =
 /// A discarded job.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct DeadLetter {
-    /// Job id, or what stood in its place.
+    /// Job ID, or the malformed text in its place.
     pub id: String,
-    /// Submission id, or what stood in its place.
+    /// Submission ID, or the malformed text in its place.
     pub submission: Option<String>,
-    /// What singles the job out within its submission; nothing when it is no job.
+    /// The job's name within its submission; `None` if the message is not a valid job.
     #[serde(default)]
     pub job: Option<String>,
     /// Message type, such as `embed.v1`.
     pub message_type: Option<String>,
-    /// Why it was discarded.
     pub reason: DiscardReason,
-    /// The error behind the reason.
+    /// The last error.
     pub error: String,
-    /// Attempts made.
     pub attempts: u32,
-    /// How often an operator had requeued it.
+    /// How often it had been requeued.
     #[serde(default)]
     pub generation: u32,
-    /// What went wrong before, newest last.
+    /// Errors of earlier attempts, newest last.
     #[serde(default)]
     pub history: Vec<AttemptError>,
-    /// Who discarded it.
+    /// The worker that discarded it.
     pub worker: Option<String>,
-    /// The queue it came from.
+    /// The queue that it came from.
     pub origin: Option<String>,
-    /// Its body, as far as it is text.
+    /// The message's body, as text.
     pub body: String,
-    /// When it was recorded, in Redis's time.
     pub recorded_ms: u64,
 }
 
-/// A place in the order of dead letters: when, then which.
+/// A position in the order of dead letters: by time, then by ID.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct DeadLetterCursor {
-    /// When it was recorded, in Redis's time.
     pub recorded_ms: u64,
-    /// Its id.
     pub id: String,
 }
 
 impl Store {
-    /// Records a dead letter under its id, in place of an older one.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
-    pub async fn put_dead_letter(&self, letter: &DeadLetter) -> Result<(), StoreError> {
+    /// Records a dead letter. Replaces an older one with the same ID.
+    pub async fn record_dead_letter(&self, letter: &DeadLetter) -> Result<(), StoreError> {
         let letter = DeadLetter { recorded_ms: self.now_ms().await?, ..letter.clone() };
         let json = serde_json::to_string(&letter).expect("a dead letter is plain data");
         Ok(RECORD
@@ -77,18 +69,10 @@ impl Store {
             .await?)
     }
 
-    /// Returns how many dead letters are recorded.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
-    pub async fn dead_letters(&self) -> Result<u64, StoreError> {
+    pub async fn dead_letter_count(&self) -> Result<u64, StoreError> {
         Ok(redis::cmd("HLEN").arg(self.keys.dead_letters()).query_async(&mut self.connection.clone()).await?)
     }
 
-    /// Returns the dead letter recorded under `id`.
-    ///
-    /// # Errors
-    /// When Redis does not serve or the record is not one.
     pub async fn dead_letter(&self, id: &str) -> Result<Option<DeadLetter>, StoreError> {
         let key = self.keys.dead_letters();
         let mut command = redis::cmd("HGET");
@@ -98,10 +82,8 @@ impl Store {
             .transpose()
     }
 
-    /// Returns up to `limit` dead letters after `after`, oldest first, and where the next page begins.
-    ///
-    /// # Errors
-    /// When Redis does not serve or a record is not one.
+    /// Returns up to `limit` dead letters after `after`, oldest first, and the cursor of the next page if there may
+    /// be one.
     pub async fn dead_letter_page(
         &self,
         after: Option<&DeadLetterCursor>,
@@ -113,42 +95,38 @@ impl Store {
         loop {
             let mut page = redis::cmd("ZRANGE");
             page.arg(self.keys.dead_letter_order())
-                .arg(after.map_or(0, |place| place.recorded_ms))
+                .arg(after.map_or(0, |cursor| cursor.recorded_ms))
                 .arg("+inf");
             page.arg("BYSCORE").arg("LIMIT").arg(offset).arg(limit).arg("WITHSCORES");
-            let places: Vec<(String, f64)> = page.query_async(&mut connection).await?;
-            if places.is_empty() {
+            let entries: Vec<(String, f64)> = page.query_async(&mut connection).await?;
+            if entries.is_empty() {
                 return Ok((letters, None));
             }
-            offset += places.len();
-            for (id, score) in places {
-                let place = DeadLetterCursor { recorded_ms: score as u64, id };
-                if after.is_some_and(|after| place <= *after) {
+            offset += entries.len();
+            for (id, score) in entries {
+                let cursor = DeadLetterCursor { recorded_ms: score as u64, id };
+                if after.is_some_and(|after| cursor <= *after) {
                     continue;
                 }
                 let mut command = redis::cmd("HGET");
-                command.arg(&key).arg(&place.id);
+                command.arg(&key).arg(&cursor.id);
                 let json: Option<String> = command.query_async(&mut connection).await?;
                 let Some(json) = json else { continue };
                 letters.push(serde_json::from_str(&json).map_err(|error| StoreError::corrupt(&key, &error))?);
                 if letters.len() == limit {
-                    return Ok((letters, Some(place)));
+                    return Ok((letters, Some(cursor)));
                 }
             }
         }
     }
 
-    /// Forgets the dead letter at `place`; one that was recorded under its id since stays. Returns whether it
-    /// was there.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
-    pub async fn remove_dead_letter(&self, place: &DeadLetterCursor) -> Result<bool, StoreError> {
-        Ok(FORGET
+    /// Deletes the dead letter at `cursor`, unless a newer one has replaced it. Returns whether it was deleted.
+    pub async fn delete_dead_letter(&self, cursor: &DeadLetterCursor) -> Result<bool, StoreError> {
+        Ok(DELETE
             .key(self.keys.dead_letters())
             .key(self.keys.dead_letter_order())
-            .arg(&place.id)
-            .arg(place.recorded_ms)
+            .arg(&cursor.id)
+            .arg(cursor.recorded_ms)
             .invoke_async(&mut self.connection.clone())
             .await?)
     }

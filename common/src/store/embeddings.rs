@@ -1,6 +1,4 @@
-//! Embeddings: computed once per image and space, shared by embed, train and predict.
-//!
-//! Owns the hashes `emb:<space>:{…}`.
+//! The embedding cache, by image and space, shared by embed, train and predict jobs: the hashes `emb:<space>:{…}`.
 
 use super::{Store, StoreError};
 use crate::{
@@ -8,15 +6,12 @@ use crate::{
     embedding::{Embedding, Space},
 };
 
-/// Embeddings asked for in one round trip: about 1 MiB of reply.
+/// Embeddings per round trip: about 1 MiB.
 const PAGE: usize = 1024;
 
 impl Store {
-    /// Returns the stored embeddings of `digests` in `space`, in their order. One of the wrong length counts as
-    /// absent: it is computed again, and written over.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Returns the stored embeddings in the order of `digests`. One of the wrong length counts as absent, so that it
+    /// is recomputed and overwritten.
     pub async fn embeddings(
         &self,
         space: &Space,
@@ -33,7 +28,10 @@ impl Store {
                 let embedding = bytes.and_then(|bytes| {
                     let embedding = Embedding::from_bytes(&bytes);
                     if embedding.is_none() {
-                        tracing::warn!(%space, %digest, bytes = bytes.len(), "a stored embedding is none");
+                        tracing::warn!(
+                            %space, %digest, bytes = bytes.len(),
+                            "a stored embedding has the wrong length; it will be recomputed"
+                        );
                     }
                     embedding
                 });
@@ -43,10 +41,6 @@ impl Store {
         Ok(found)
     }
 
-    /// Stores embeddings in `space`; writing the same one twice changes nothing.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
     pub async fn put_embeddings(
         &self,
         space: &Space,

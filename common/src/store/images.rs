@@ -1,7 +1,7 @@
-//! Uploaded images: bytes a caller sent, kept by digest for a while.
+//! Uploaded images, stored by digest until they expire.
 //!
-//! Owns the keys `img:<sha>` and the account of how many bytes they are together; the HTTP API bounds the size of
-//! each. Invariant: room is taken before bytes are kept, and given back no sooner than they are gone.
+//! Owns the keys `img:<sha>` and the limit on their total size; the HTTP API limits the size of each image.
+//! Invariant: bytes are reserved before an image is stored, and released only after it has expired.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -10,15 +10,12 @@ use redis::Script;
 use super::{Store, StoreError};
 use crate::digest::Digest;
 
-static TAKE_ROOM: LazyLock<Script> =
+static RESERVE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/reserve_upload_bytes.lua")));
 
 impl Store {
-    /// Keeps `bytes` for `ttl` and returns their digest; nothing where all that are kept would then be more than
-    /// `limit` bytes.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Stores `bytes` for `ttl` and returns their digest, or `None` if all uploads together would exceed `limit`
+    /// bytes.
     pub async fn put_image(
         &self,
         bytes: &[u8],
@@ -26,7 +23,7 @@ impl Store {
         limit: u64,
     ) -> Result<Option<Digest>, StoreError> {
         let (digest, ttl_ms) = (Digest::of(bytes), ttl.as_millis() as u64);
-        let verdict: String = TAKE_ROOM
+        let verdict: String = RESERVE
             .key(self.keys.uploads())
             .key(self.keys.upload_sizes())
             .arg(digest.to_string())
@@ -44,18 +41,12 @@ impl Store {
         Ok(Some(digest))
     }
 
-    /// Returns the bytes of an uploaded image, unless it expired.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Returns the bytes of an uploaded image; `None` if it expired.
     pub async fn image(&self, digest: &Digest) -> Result<Option<Vec<u8>>, StoreError> {
         Ok(redis::cmd("GET").arg(self.keys.image(digest)).query_async(&mut self.connection.clone()).await?)
     }
 
-    /// Returns the size of an uploaded image in bytes; 0 when it is not there.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Returns the size of an uploaded image in bytes; 0 if it expired.
     pub async fn image_bytes(&self, digest: &Digest) -> Result<u64, StoreError> {
         Ok(redis::cmd("STRLEN")
             .arg(self.keys.image(digest))

@@ -1,21 +1,19 @@
-//! The names of the keys.
+//! The names of the Redis keys.
 //!
-//! Owns the layout; everything of one submission shares the hash tag `{<submission id>}`, so a script
-//! over it stays in one slot. A space's embeddings are spread over 4,096 buckets by the first three hexadecimal digits
-//! of their digests, each in a slot of its own.
+//! All keys of one submission share the hash tag `{<submission id>}`, so that one script can change them. The
+//! embeddings of a space are spread over 4,096 hashes (buckets) by the first three hexadecimal digits of the image's
+//! digest.
 
 use crate::{digest::Digest, embedding::Space, ids::SubmissionId};
 
-/// Buckets of a space.
+/// Buckets per space.
 pub const BUCKETS: usize = 4096;
 
-/// The bucket that holds a digest's embedding.
 #[must_use]
 pub fn bucket_of(digest: &Digest) -> usize {
     usize::from(digest.0[0]) << 4 | usize::from(digest.0[1] >> 4)
 }
 
-/// Makes key names under one prefix.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
     prefix: String,
@@ -30,12 +28,12 @@ impl Keys {
         format!("{}submission:{{{id}}}", self.prefix)
     }
 
-    /// A key beside the submission's own, such as its results.
-    pub(super) fn of_submission(&self, id: SubmissionId, what: &str) -> String {
-        format!("{}submission:{{{id}}}:{what}", self.prefix)
+    /// A further key of a submission, such as `results`.
+    pub(super) fn of_submission(&self, id: SubmissionId, part: &str) -> String {
+        format!("{}submission:{{{id}}}:{part}", self.prefix)
     }
 
-    /// What a crawl job brought in so far.
+    /// The progress of a crawl job.
     pub(super) fn crawled(&self, id: SubmissionId, job: &str) -> String {
         self.of_submission(id, &format!("crawled:{job}"))
     }
@@ -125,7 +123,7 @@ impl Keys {
     }
 
     pub(super) fn notifications(&self) -> String {
-        format!("{}doorbell", self.prefix)
+        format!("{}notifications", self.prefix)
     }
 }
 

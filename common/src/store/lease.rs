@@ -1,7 +1,7 @@
-//! The lease on leading: of several coordinators, one drives submissions and runs.
+//! The leader lease: of several coordinators, one drives submissions and runs.
 //!
-//! Owns the lease, its token, and the fence that the token raises around a submission. Invariant: what a
-//! coordinator that was replaced writes with an older token has no effect, however late it notices.
+//! Owns the lease and its fencing token, which the leader writes to each submission. Invariant: writes with an older
+//! token are rejected, so a replaced coordinator cannot change anything, however late it notices.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -14,17 +14,14 @@ static ACQUIRE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("sc
 static RELEASE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/release_lease.lua")));
 static TAKE_OVER: LazyLock<Script> = LazyLock::new(|| fenced_script(include_str!("scripts/take_over.lua")));
 
-/// A script that only the leading coordinator may run: its first argument is [`Store::token`].
+/// A script that only the leader may run. Its first argument is [`Store::token`].
 pub(super) fn fenced_script(script: &str) -> Script {
     Script::new(&format!("{}{script}", include_str!("scripts/fence.lua")))
 }
 
 impl Store {
-    /// Takes or renews the lease for `instance`, for `time_to_live`. Returns the token, which differs from an
-    /// earlier one if the lease was somebody else's in between; nothing when somebody else holds it.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Acquires or renews the lease for `time_to_live`. Returns its fencing token, which is new whenever the lease was
+    /// not held before; `None` if another instance holds the lease.
     pub async fn acquire_lease(
         &self,
         instance: InstanceId,
@@ -40,10 +37,7 @@ impl Store {
         Ok((token != 0).then_some(token))
     }
 
-    /// Gives the lease back, so that another need not wait for its end.
-    ///
-    /// # Errors
-    /// When Redis does not serve; the lease runs out by itself.
+    /// Releases the lease, so that another coordinator need not wait for it to expire.
     pub async fn release_lease(&self, instance: InstanceId) -> Result<(), StoreError> {
         Ok(RELEASE
             .key(self.keys.lease())
@@ -52,28 +46,23 @@ impl Store {
             .await?)
     }
 
-    /// Returns a handle whose writes carry `token` and fail once somebody with a newer one took over.
+    /// Returns a client whose writes fail with [`StoreError::Replaced`] once a newer token has taken over.
     #[must_use]
     pub fn with_token(&self, token: u64) -> Self {
         Self { token: Some(token), ..self.clone() }
     }
 
-    /// Raises the fence around a submission to this handle's token. Returns whether it is there.
-    ///
-    /// # Errors
-    /// When Redis does not serve, or this coordinator was replaced.
+    /// Fences a submission with this client's token. Returns whether the submission exists.
     pub async fn take_over(&self, id: SubmissionId) -> Result<bool, StoreError> {
         let mut call = TAKE_OVER.key(self.keys.submission(id));
         call.arg(self.token());
         Ok(self.invoke_fenced(&call).await? == "taken")
     }
 
-    /// The token as an argument of a [`fenced_script`].
     pub(super) fn token(&self) -> String {
         optional(self.token)
     }
 
-    /// Invokes a [`fenced_script`] and returns its verdict.
     pub(super) async fn invoke_fenced(&self, call: &ScriptInvocation<'_>) -> Result<String, StoreError> {
         let verdict: String = call.invoke_async(&mut self.connection.clone()).await?;
         if verdict == "fenced" { Err(StoreError::Replaced) } else { Ok(verdict) }

@@ -1,16 +1,19 @@
-//! The store: results, embeddings and run state in Redis, the one source of truth.
+//! The store: submissions, results, embeddings and run state in Redis, the single source of truth.
 //!
-//! Owns every Redis key and script, and is the only module that names the `redis` crate. Does not own what the values
-//! mean to a job or a run. Invariants: whatever must change together changes in one Lua script over keys of one hash
-//! tag; time inside the store is Redis's own; pub/sub is only a doorbell, so every waiter also reads on a timer.
+//! Owns every Redis key and script; no other module uses the `redis` crate.
+//! Invariants: values that must change together change in one Lua script over keys with one hash tag; all
+//! timestamps are Redis's own clock, in ms since the Unix epoch; pub/sub messages may be lost, so every waiter also
+//! polls on a timer.
 //!
-//! - The layout: `keys` names every key, and `scripts/` holds the Lua scripts, which the modules here include by name.
-//! - Work: `submissions` (records, index, results), `jobs` (marks, outcomes, pauses), `dead_letters`, `runs`
-//!   (parameters, answers of nodes, documents), `idempotency` and `doorbell`.
-//! - Images: `images` (uploads), `embeddings`, `spaces` (all embeddings of one space) and `catalogue` (which video an
-//!   image shows).
-//! - Crawls: `crawl` (what a job brought in so far), `manners` (rate limits and pauses of hosts), `quota` and `robots`.
-//! - Processes: `lease` (which coordinator leads), `workers` (the register) and `server` (Redis itself).
+//! Every operation fails with [`StoreError`] if Redis is unavailable or out of memory, and with
+//! [`StoreError::Corrupt`] if a stored value cannot be parsed. Doc comments name only other errors.
+//!
+//! - Layout: `keys` (every key), `scripts/` (the Lua scripts).
+//! - Work: `submissions` (records, indexes, results), `jobs` (job records), `dead_letters`, `runs` (parameters, node
+//!   results, documents), `idempotency` and `notifier`.
+//! - Images: `images` (uploads), `embeddings`, `spaces` (whole embedding spaces) and `catalogue` (videos of images).
+//! - Crawls: `crawl` (progress of jobs), `rate_limit` (rate limits and back-offs of hosts), `quota` and `robots`.
+//! - Processes: `lease` (the leader), `workers` (the register) and `server` (Redis itself).
 
 mod catalogue;
 mod crawl;
@@ -61,70 +64,59 @@ pub use self::{
 };
 use crate::ca_certificates::CaCertificates;
 
-/// How long a reply may take before the command counts as failed.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
-/// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Snooze between attempts to reach a server that is down at start.
-const RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// Interval between connection attempts at start-up.
+const CONNECT_RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Where the store is and how its keys begin.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
     /// Redis URL, with credentials.
     pub url: SecretString,
-    /// Who must vouch for Redis over `rediss://`; those of the system where none are given.
+    /// CAs to trust for `rediss://`; the system's if `None`.
     pub ca_certificates: Option<CaCertificates>,
-    /// What every key begins with.
+    /// Prefix of every key.
     pub key_prefix: String,
 }
 
-/// A handle on Redis. Clones share one connection, which reconnects by itself.
+/// A Redis client. Clones share one connection, which reconnects automatically.
 #[derive(Clone)]
 pub struct Store {
     connection: ConnectionManager,
     client: Client,
     keys: Keys,
-    /// The token of the lease that this handle's writes carry; none acts for a user.
+    /// Fencing token of the coordinator's lease; `None` for requests on behalf of a user.
     token: Option<u64>,
 }
 
-/// Why a store operation failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The URL is none.
-    #[error("the Redis URL is not usable: {0}")]
+    #[error("the Redis URL is invalid: {0}")]
     Url(String),
-    /// Redis's certificate is not signed by anybody this machine trusts, or not for this host.
+    /// Redis's TLS certificate is not signed by a trusted CA, or is for another host.
     #[error(
-        "Redis is not trusted: {0} (SUBWATCH_REDIS_CA_FILE names the file of an authority that vouches for it)"
+        "Redis's TLS certificate is not trusted: {0} (set SUBWATCH_REDIS_CA_FILE to the PEM file of its CA)"
     )]
     Untrusted(String),
-    /// Redis refuses the user or the password.
-    #[error("Redis refuses the credentials: {0}")]
+    #[error("Redis rejected the credentials: {0}")]
     Denied(String),
-    /// Redis is out of memory: the caller pauses, no item fails for it.
+    /// Redis reached `maxmemory`: callers wait and retry; no item fails.
     #[error("Redis is out of memory: {0}")]
     OutOfMemory(String),
-    /// Redis cannot be reached, or answers that it cannot serve now.
-    #[error("Redis does not serve: {0}")]
+    /// Redis is unreachable, or replied that it cannot serve now.
+    #[error("Redis is unavailable: {0}")]
     Unavailable(String),
-    /// Another coordinator leads: this one was replaced and must stop driving.
+    /// Another coordinator became the leader: this one must stop writing.
     #[error("another coordinator has taken over")]
     Replaced,
-    /// A value is not what this program writes.
-    #[error("{key} holds {what}")]
-    Corrupt {
-        /// The key.
-        key: String,
-        /// What is wrong with it.
-        what: String,
-    },
+    /// A stored value or a reply cannot be parsed.
+    #[error("invalid data in Redis at {key}: {problem}")]
+    Corrupt { key: String, problem: String },
 }
 
 impl StoreError {
-    /// Whether the same call may succeed later. To a program that has connected once, a refusal is an operator's
-    /// slip that passes.
+    /// Whether the same call may succeed later. `Denied` and `Untrusted` count: after a successful connection they
+    /// are usually an operator's mistake that will be corrected.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         match self {
@@ -133,8 +125,8 @@ impl StoreError {
         }
     }
 
-    fn corrupt(key: &str, what: &dyn Display) -> Self {
-        Self::Corrupt { key: key.to_owned(), what: what.to_string() }
+    fn corrupt(key: &str, problem: &dyn Display) -> Self {
+        Self::Corrupt { key: key.to_owned(), problem: problem.to_string() }
     }
 }
 
@@ -146,8 +138,8 @@ impl From<RedisError> for StoreError {
                 Self::Denied(text)
             }
             ErrorKind::InvalidClientConfig => Self::Url(text),
-            ErrorKind::Io if is_distrust(&error) => Self::Untrusted(text),
-            ErrorKind::UnexpectedReturnType | ErrorKind::Parse => Self::corrupt("a reply of Redis", &text),
+            ErrorKind::Io if is_tls_error(&error) => Self::Untrusted(text),
+            ErrorKind::UnexpectedReturnType | ErrorKind::Parse => Self::corrupt("(reply)", &text),
             _ if error.code() == Some("OOM") || text.contains("OOM command not allowed") => {
                 Self::OutOfMemory(text)
             }
@@ -157,20 +149,20 @@ impl From<RedisError> for StoreError {
     }
 }
 
-/// Whether TLS failed for what the other side is, which waiting does not mend: rustls calls it invalid data.
-fn is_distrust(error: &RedisError) -> bool {
+/// Whether the TLS handshake failed, which rustls reports as invalid data. Retrying would not help.
+fn is_tls_error(error: &RedisError) -> bool {
     let cause = error.source().and_then(|cause| cause.downcast_ref::<Arc<dyn Error + Send + Sync>>());
     let cause = cause.and_then(|cause| cause.downcast_ref::<io::Error>());
     cause.is_some_and(|cause| cause.kind() == io::ErrorKind::InvalidData)
 }
 
 impl Store {
-    /// Connects, waiting for a server that is down and saying so.
+    /// Connects. While Redis is unavailable, logs a warning and retries without limit.
     ///
     /// # Errors
-    /// When the URL is none, the server is not trusted or the credentials are refused: waiting would not help.
+    /// If the URL is invalid, the certificate is not trusted or the credentials are rejected.
     pub async fn connect(config: &StoreConfig) -> Result<Self, StoreError> {
-        // Another part of the program may have chosen a provider already; either will do.
+        // Fails if a provider is already installed, which serves as well.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let url = config.url.expose_secret();
         let client = match &config.ca_certificates {
@@ -181,22 +173,24 @@ impl Store {
             None => Client::open(url)?,
         };
         let address = client.get_connection_info().addr().to_string();
-        let mut waits = 0_u32;
+        let mut failures = 0_u32;
         let connection = loop {
             match Self::open(&client).await.map_err(StoreError::from) {
                 Ok(connection) => break connection,
                 Err(StoreError::Unavailable(error)) => {
-                    if waits.is_multiple_of(5) {
-                        tracing::warn!(%address, %error, "Redis is not reachable, probing again every {RETRY_PAUSE:?}");
+                    if failures.is_multiple_of(5) {
+                        tracing::warn!(
+                            %address, %error, "Redis is unavailable; retrying every {CONNECT_RETRY_INTERVAL:?}"
+                        );
                     }
-                    waits += 1;
-                    tokio::time::sleep(RETRY_PAUSE).await;
+                    failures += 1;
+                    tokio::time::sleep(CONNECT_RETRY_INTERVAL).await;
                 }
                 Err(error) => return Err(error),
             }
         };
-        if waits > 0 {
-            tracing::info!(%address, "Redis answers");
+        if failures > 0 {
+            tracing::info!(%address, "connected to Redis");
         }
         Ok(Self { connection, client, keys: Keys::new(&config.key_prefix), token: None })
     }
@@ -212,18 +206,11 @@ impl Store {
         ConnectionManager::new_with_config(client.clone(), settings).await
     }
 
-    /// Checks that Redis answers.
-    ///
-    /// # Errors
-    /// When it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         Ok(redis::cmd("PING").query_async(&mut self.connection.clone()).await?)
     }
 
-    /// Returns Redis's own time, in milliseconds since the Unix epoch.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Returns Redis's clock, in ms since the Unix epoch.
     pub async fn now_ms(&self) -> Result<u64, StoreError> {
         let (seconds, micros): (u64, u64) =
             redis::cmd("TIME").query_async(&mut self.connection.clone()).await?;

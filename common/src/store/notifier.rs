@@ -1,7 +1,7 @@
-//! Notifier: wake-ups over pub/sub when something about a submission changed.
+//! Notifications over pub/sub that a submission has changed.
 //!
-//! Owns the subscription and who waits in this process. A waiter carries no news and may be lost;
-//! whoever waits reads the store again, on every ring and on a timer.
+//! Owns the subscription and this process's waiters. A notification carries only the submission's ID and may be
+//! lost; a waiter reads the store after every notification and on a timer.
 
 use std::{
     collections::HashMap,
@@ -16,38 +16,37 @@ use tokio_util::sync::CancellationToken;
 use super::Store;
 use crate::ids::SubmissionId;
 
-/// Pause before subscribing again after the subscription was lost.
-const RESUBSCRIBE_PAUSE: Duration = Duration::from_millis(500);
+/// Wait before subscribing again after the connection was lost.
+const RESUBSCRIBE_WAIT: Duration = Duration::from_millis(500);
 
-/// What a waiter is of: one submission, or all that have no waiter of their own.
+/// One submission, or `None` for all submissions without a waiter.
 type Subject = Option<SubmissionId>;
 
-/// All notifier of this process. Clones share them.
+/// The waiters of this process. Clones share them.
 #[derive(Clone, Default)]
 pub struct Notifier {
     waiters: Arc<Mutex<HashMap<Subject, Vec<Weak<Notify>>>>>,
 }
 
-/// One waiter's waiter. Each waiter has its own, so that none takes a ring meant for another.
+/// Waits for notifications. Each waiter has its own [`Notify`], so waiters do not take each other's notifications.
 pub struct Waiter {
     notify: Arc<Notify>,
 }
 
 impl Waiter {
-    /// Waits for a ring, at most `limit`. A ring since the last wait counts. Cancel safe.
+    /// Waits for a notification, at most `limit`. One since the last wait counts. Cancel safe.
     pub async fn wait(&self, limit: Duration) {
         let _ = tokio::time::timeout(limit, self.notify.notified()).await;
     }
 }
 
 impl Notifier {
-    /// Returns a new waiter of `submission`.
     #[must_use]
     pub fn waiter(&self, submission: SubmissionId) -> Waiter {
         self.add(Some(submission))
     }
 
-    /// Returns a new waiter of the submissions that have none here, such as new ones.
+    /// Returns a waiter for submissions without a waiter in this process, such as new ones.
     #[must_use]
     pub fn new_submissions(&self) -> Waiter {
         self.add(None)
@@ -55,10 +54,10 @@ impl Notifier {
 
     fn add(&self, subject: Subject) -> Waiter {
         let mut waiters = self.waiters.lock().expect("no holder of this lock panics");
-        // Entries are added here alone, so forgetting those without a waiter here bounds the map.
-        waiters.retain(|_, bells| {
-            bells.retain(|bell| bell.strong_count() > 0);
-            !bells.is_empty()
+        // Dropped waiters are removed here: entries are added nowhere else, so this bounds the map.
+        waiters.retain(|_, of_subject| {
+            of_subject.retain(|waiter| waiter.strong_count() > 0);
+            !of_subject.is_empty()
         });
         let notify = Arc::new(Notify::new());
         waiters.entry(subject).or_default().push(Arc::downgrade(&notify));
@@ -67,29 +66,29 @@ impl Notifier {
 
     fn notify(&self, submission: SubmissionId) {
         let waiters = self.waiters.lock().expect("no holder of this lock panics");
-        let bells = |subject| -> Vec<Arc<Notify>> {
+        let live = |subject| -> Vec<Arc<Notify>> {
             waiters.get(&subject).into_iter().flatten().filter_map(Weak::upgrade).collect()
         };
-        let mut rung = bells(Some(submission));
-        if rung.is_empty() {
-            rung = bells(None);
+        let mut notified = live(Some(submission));
+        if notified.is_empty() {
+            notified = live(None);
         }
-        for notify in rung {
-            notify.notify_one();
+        for waiter in notified {
+            waiter.notify_one();
         }
     }
 }
 
 impl Store {
-    /// Listens for rings until `stop`, subscribing again whenever the subscription is lost.
+    /// Listens for notifications until `stop`, and subscribes again whenever the connection is lost.
     pub async fn listen(&self, notifier: &Notifier, stop: &CancellationToken) {
         while !stop.is_cancelled() {
             if let Err(error) = self.listen_once(notifier, stop).await {
-                tracing::warn!(%error, "the waiter subscription was lost, waiters fall back on their timers");
+                tracing::warn!(%error, "lost the subscription to notifications; polling until it is restored");
             }
             tokio::select! {
                 () = stop.cancelled() => {}
-                () = tokio::time::sleep(RESUBSCRIBE_PAUSE) => {}
+                () = tokio::time::sleep(RESUBSCRIBE_WAIT) => {}
             }
         }
     }
@@ -101,14 +100,14 @@ impl Store {
     ) -> Result<(), redis::RedisError> {
         let mut subscription = self.client.get_async_pubsub().await?;
         subscription.subscribe(self.keys.notifications()).await?;
-        let mut rings = subscription.on_message();
+        let mut messages = subscription.on_message();
         loop {
-            let ring = tokio::select! {
+            let message = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
-                ring = rings.next() => ring,
+                message = messages.next() => message,
             };
-            let Some(ring) = ring else { return Ok(()) };
-            if let Ok(submission) = ring.get_payload::<String>().unwrap_or_default().parse() {
+            let Some(message) = message else { return Ok(()) };
+            if let Ok(submission) = message.get_payload::<String>().unwrap_or_default().parse() {
                 notifier.notify(submission);
             }
         }
@@ -125,7 +124,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_waiter_of_a_submission_hears_each_ring() {
+    async fn each_notification_wakes_every_waiter_of_the_submission() {
         let (notifier, id) = (Notifier::default(), SubmissionId::now());
         let (new_submissions, other) = (notifier.new_submissions(), notifier.waiter(SubmissionId::now()));
         let waiters = [notifier.waiter(id), notifier.waiter(id), notifier.waiter(id)];
@@ -134,21 +133,21 @@ mod tests {
             for waiter in &waiters {
                 assert!(woke(waiter).await);
             }
-            assert!(!woke(&waiters[0]).await, "one ring wakes once");
+            assert!(!woke(&waiters[0]).await, "one notification wakes once");
         }
         assert!(!woke(&new_submissions).await && !woke(&other).await);
         drop(waiters);
         notifier.notify(id);
-        assert!(woke(&new_submissions).await, "nobody else waits for this submission");
+        assert!(woke(&new_submissions).await, "this submission has no waiter left");
     }
 
     #[test]
-    fn doorbells_without_waiters_are_forgotten() {
+    fn dropped_waiters_are_removed() {
         let notifier = Notifier::default();
         for _ in 0..100 {
             drop(notifier.waiter(SubmissionId::now()));
         }
-        let _kept = notifier.new_submissions();
+        let _waiter = notifier.new_submissions();
         assert_eq!(notifier.waiters.lock().unwrap().len(), 1);
     }
 }

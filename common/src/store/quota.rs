@@ -1,6 +1,6 @@
-//! The quota ledger: how many units each key of an API has spent today, over all workers together.
+//! API quotas: how many units each API key has spent today, over all workers.
 //!
-//! Owns the count. Does not know keys, only their hashes, nor when a day begins: the caller says.
+//! Stores only hashes of the keys. The caller determines when a day begins.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -11,58 +11,51 @@ use super::{Store, StoreError};
 
 static SPEND: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/spend_quota.lua")));
 
-/// A day, as the site counts them.
+/// A quota day of the site.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct QuotaDay {
-    /// Its date, as `YYYY-MM-DD`.
+    /// `YYYY-MM-DD`.
     pub date: String,
-    /// When it ends, in ms since the Unix epoch.
+    /// End of the day, in ms since the Unix epoch.
     pub resets_at_ms: u64,
 }
 
-/// What came of spending units.
+/// The result of spending units.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Spending {
-    /// They are spent.
     Spent {
-        /// Units spent today, these included.
+        /// Units spent today, including these.
         used: u64,
-        /// When the day ends.
+        /// End of the day.
         resets_at_ms: u64,
     },
-    /// There are not as many left today; none were spent.
+    /// Too few units are left today; none were spent.
     Exhausted {
         /// Units spent today.
         used: u64,
-        /// When the day ends; or when the site, which refuses the key, is asked again.
+        /// End of the day, or the time of the next try if the site refuses the key.
         resets_at_ms: u64,
     },
 }
 
-/// What a key has spent today.
+/// The quota of one key today.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct QuotaUse {
-    /// Hash of the key.
     #[serde(default)]
     pub key_hash: String,
-    /// The day, as `YYYY-MM-DD`.
+    /// `YYYY-MM-DD`.
     pub day: String,
-    /// Units spent.
     pub used: u64,
-    /// Units a day.
+    /// Units per day.
     pub limit: u64,
-    /// When the day ends, in ms since the Unix epoch.
     pub resets_at_ms: u64,
-    /// Whether the site itself refuses the key; it is asked again within an hour.
+    /// Whether the site itself refused the key; the key is tried again within an hour.
     pub refused: bool,
 }
 
 impl Store {
-    /// Spends `units` of the `limit` that a key has on `day`.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
-    pub async fn spend(
+    /// Spends `units` of a key's daily `limit`, or none if too few are left.
+    pub async fn spend_quota(
         &self,
         key_hash: &str,
         day: &QuotaDay,
@@ -72,11 +65,13 @@ impl Store {
         self.count_units(key_hash, day, units, limit, false).await
     }
 
-    /// Notes that the site refuses a key on `day`. Returns when it is asked again, in ms since the epoch.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
-    pub async fn exhaust(&self, key_hash: &str, day: &QuotaDay, limit: u64) -> Result<u64, StoreError> {
+    /// Records that the site refused a key on `day`. Returns when to try it again, in ms since the Unix epoch.
+    pub async fn record_quota_refusal(
+        &self,
+        key_hash: &str,
+        day: &QuotaDay,
+        limit: u64,
+    ) -> Result<u64, StoreError> {
         let (Spending::Spent { resets_at_ms, .. } | Spending::Exhausted { resets_at_ms, .. }) =
             self.count_units(key_hash, day, 0, limit, true).await?;
         Ok(resets_at_ms)
@@ -106,11 +101,8 @@ impl Store {
         })
     }
 
-    /// Returns what keys have spent in the days that are not over, by hash.
-    ///
-    /// # Errors
-    /// When Redis does not serve or an entry is not one.
-    pub async fn quota(&self) -> Result<Vec<QuotaUse>, StoreError> {
+    /// Returns the quotas of the current day, sorted by key hash.
+    pub async fn quota_usage(&self) -> Result<Vec<QuotaUse>, StoreError> {
         let key = self.keys.quotas();
         let now_ms = self.now_ms().await?;
         let entries: HashMap<String, String> =

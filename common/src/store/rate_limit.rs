@@ -1,9 +1,9 @@
-//! Manners: how the whole fleet behaves towards one host of the web.
+//! Rate limits per host, shared by all workers.
 //!
-//! Owns when a request may start, how many are under way, and the pause after a host has had enough of us.
-//! Does not own the requests, nor what a host's answer means. Invariants: everything about a host changes in
-//! one script over one key, in Redis's time; a place is given back when its request ends, or by itself when its
-//! lease runs out, so a process that dies takes none with it.
+//! Owns when a request may start, how many are in flight, and the back-off after a host blocked us. The caller sends
+//! the requests and interprets the responses. Invariants: the state of a host changes in one script over one key, by
+//! Redis's clock; a request slot is released when its request ends, or when its lease expires, so a process that dies
+//! blocks no slot for long.
 
 use std::{
     collections::HashMap,
@@ -17,108 +17,93 @@ use uuid::Uuid;
 
 use super::{Store, StoreError};
 
-/// Longest reason that is kept, in characters.
-const LONGEST_REASON: usize = 300;
+/// Longer reasons are truncated, in characters.
+const MAX_REASON_CHARS: usize = 300;
 
 static ADMIT: LazyLock<Script> = LazyLock::new(|| host_script(include_str!("scripts/admit.lua")));
 static FINISH: LazyLock<Script> = LazyLock::new(|| host_script(include_str!("scripts/finish_request.lua")));
-static RESUME: LazyLock<Script> = LazyLock::new(|| host_script(include_str!("scripts/end_backoff.lua")));
+static END_BACKOFF: LazyLock<Script> = LazyLock::new(|| host_script(include_str!("scripts/end_backoff.lua")));
 
 fn host_script(script: &str) -> Script {
     Script::new(&format!("{}{script}", include_str!("scripts/host.lua")))
 }
 
-/// How a host may be asked, over all workers together.
+/// Rate limit of a host, over all workers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limits {
-    /// Least time between the starts of two requests.
+    /// Minimum interval between two requests.
     ///
-    /// With one request at once, it counts from when the answer to the one before began, so that the host,
-    /// too, sees them no nearer; with several, from start to start.
+    /// With `concurrency` 1 it counts from the first byte of the previous response, so that network delays cannot
+    /// bring two requests closer together at the host; otherwise from start to start.
     pub min_interval: Duration,
-    /// Requests that may be under way at once. At least 1.
+    /// At most this many concurrent requests; at least 1.
     pub concurrency: u32,
-    /// How long a request may take before its place is given to another. Longer than any request takes.
+    /// How long a request may take before its slot is reused. Must exceed the duration of every request.
     pub lease: Duration,
 }
 
 /// Whether a request may start.
 #[derive(Debug)]
 pub enum Admission {
-    /// Now. The place must be given back by [`Store::finished`].
-    Go(Lease),
-    /// Not yet: ask again after this time.
+    /// Start now, and release the slot with [`Store::finish_request`].
+    Granted(Lease),
+    /// Try again after this time.
     Wait(Duration),
-    /// The host is left alone for a while.
-    BackedOff {
-        /// Until when, in Redis's time.
-        until_ms: u64,
-        /// Why.
-        reason: String,
-    },
+    /// No requests to the host until then.
+    BackedOff { until_ms: u64, reason: String },
 }
 
-/// The place of one request to a host.
+/// The slot of one request to a host.
 #[derive(Debug)]
 pub struct Lease {
     host: String,
     id: Uuid,
     holder: String,
     started_ms: u64,
-    answered: Option<Instant>,
+    response_began: Option<Instant>,
 }
 
 impl Lease {
-    /// The host.
     #[must_use]
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// When the request started, in Redis's time.
     #[must_use]
     pub fn started_ms(&self) -> u64 {
         self.started_ms
     }
 
-    /// Notes that the answer begins now.
-    pub fn answered(&mut self) {
-        self.answered = Some(Instant::now());
+    /// Records that the response begins now.
+    pub fn response_began(&mut self) {
+        self.response_began = Some(Instant::now());
     }
 }
 
-/// What the answer to a request says about our manners.
+/// What a response means for the host's rate limit.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Verdict {
-    /// Nothing: the host serves us.
+    /// The host responded normally. Ends the back-off if this request was its probe.
     Ok,
-    /// Nothing: the host does not serve, or the request was given up.
+    /// The host failed, or the request was cancelled. No effect on the rate limit.
     Failed,
-    /// It wants to be asked again after this time only.
+    /// The host asked for a delay before the next request.
     RetryAfter(Duration),
-    /// It has had enough of us.
-    Blocked {
-        /// Its words, or what it did.
-        reason: String,
-        /// How long it is left alone.
-        pause: Duration,
-    },
+    /// The host blocked us: back off.
+    Blocked { reason: String, backoff: Duration },
 }
 
-/// A host that is left alone.
+/// A back-off from a host.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HostBackoff {
-    /// The host.
     pub host: String,
-    /// Why.
     pub reason: String,
-    /// The worker whose request found out.
+    /// The worker whose request was blocked.
     pub by: String,
-    /// Since when, in Redis's time.
     pub since_ms: u64,
-    /// Until when, in Redis's time. Then one request tries whether it serves again.
+    /// End of the back-off; then one request probes the host.
     pub until_ms: u64,
-    /// Whether that time has come, and nobody has tried with success yet.
+    /// Whether that time has passed, but no probe has succeeded yet.
     pub probing: bool,
 }
 
@@ -136,10 +121,7 @@ struct Backoff {
 }
 
 impl Store {
-    /// Asks whether a request of `holder` to `host` may start now.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Returns whether a request of worker `holder` to `host` may start now.
     pub async fn admit(&self, host: &str, limits: Limits, holder: &str) -> Result<Admission, StoreError> {
         let id = Uuid::new_v4();
         let (verdict, number, reason): (String, u64, String) = ADMIT
@@ -152,50 +134,44 @@ impl Store {
             .invoke_async(&mut self.connection.clone())
             .await?;
         Ok(match verdict.as_str() {
-            "go" => Admission::Go(Lease {
+            "granted" => Admission::Granted(Lease {
                 host: host.to_owned(),
                 id,
                 holder: holder.to_owned(),
                 started_ms: number,
-                answered: None,
+                response_began: None,
             }),
             "wait" => Admission::Wait(Duration::from_millis(number)),
             _ => Admission::BackedOff { until_ms: number, reason },
         })
     }
 
-    /// Gives the place of a request back and keeps what its answer said; doing it twice changes nothing more.
-    /// Returns until when the host is backed_off, in Redis's time, if it is.
-    ///
-    /// # Errors
-    /// When Redis does not serve; the lease runs out by itself.
-    pub async fn finished(&self, lease: &Lease, verdict: &Verdict) -> Result<Option<u64>, StoreError> {
-        // Rounded down, the answer began no earlier than that.
-        let since_answer = lease.answered.map(|at| at.elapsed().as_millis().to_string()).unwrap_or_default();
-        self.judge(&lease.host, &lease.id.to_string(), &since_answer, verdict, &lease.holder).await
+    /// Releases the slot of a request and records the verdict on its response. Repeating it changes nothing. Returns
+    /// the end of the back-off, if the host is in one. If this fails, the lease expires.
+    pub async fn finish_request(&self, lease: &Lease, verdict: &Verdict) -> Result<Option<u64>, StoreError> {
+        // Rounding down can only make the interval longer, never shorter.
+        let since_response =
+            lease.response_began.map(|at| at.elapsed().as_millis().to_string()).unwrap_or_default();
+        self.record_verdict(&lease.host, &lease.id.to_string(), &since_response, verdict, &lease.holder).await
     }
 
-    /// Leaves a host alone for a while, for what `holder` found in an answer that was finished already.
-    /// Returns until when, in Redis's time.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Backs off from a host because of a response whose slot was already released. Returns the end of the back-off.
     pub async fn back_off(
         &self,
         host: &str,
         reason: &str,
-        pause: Duration,
+        backoff: Duration,
         holder: &str,
     ) -> Result<u64, StoreError> {
-        let trouble = Verdict::Blocked { reason: reason.to_owned(), pause };
-        Ok(self.judge(host, "", "", &trouble, holder).await?.unwrap_or_default())
+        let blocked = Verdict::Blocked { reason: reason.to_owned(), backoff };
+        Ok(self.record_verdict(host, "", "", &blocked, holder).await?.unwrap_or_default())
     }
 
-    async fn judge(
+    async fn record_verdict(
         &self,
         host: &str,
         lease: &str,
-        since_answer: &str,
+        since_response: &str,
         verdict: &Verdict,
         holder: &str,
     ) -> Result<Option<u64>, StoreError> {
@@ -203,14 +179,14 @@ impl Store {
             Verdict::Ok => ("ok", Duration::ZERO, ""),
             Verdict::Failed => ("failed", Duration::ZERO, ""),
             Verdict::RetryAfter(time) => ("retry-after", *time, ""),
-            Verdict::Blocked { reason, pause } => ("blocked", *pause, reason.as_str()),
+            Verdict::Blocked { reason, backoff } => ("blocked", *backoff, reason.as_str()),
         };
-        let reason: String = reason.chars().take(LONGEST_REASON).collect();
+        let reason: String = reason.chars().take(MAX_REASON_CHARS).collect();
         let until_ms: u64 = FINISH
             .key(self.keys.hosts())
             .arg(host)
             .arg(lease)
-            .arg(since_answer)
+            .arg(since_response)
             .arg(verdict)
             .arg(milliseconds(time))
             .arg(reason)
@@ -220,10 +196,7 @@ impl Store {
         Ok((until_ms > 0).then_some(until_ms))
     }
 
-    /// Returns the hosts that are left alone, by name.
-    ///
-    /// # Errors
-    /// When Redis does not serve or a host is not one.
+    /// Returns all back-offs, sorted by host.
     pub async fn backoffs(&self) -> Result<Vec<HostBackoff>, StoreError> {
         let key = self.keys.hosts();
         let now_ms = self.now_ms().await?;
@@ -246,18 +219,15 @@ impl Store {
         Ok(backed_off)
     }
 
-    /// Ends a host's pause at an operator's word. Returns whether it was backed_off.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Ends a host's back-off on behalf of an operator. Returns whether there was one.
     pub async fn end_backoff(&self, host: &str) -> Result<bool, StoreError> {
-        let mut call = RESUME.key(self.keys.hosts());
-        let backed_off: u64 = call.arg(host).invoke_async(&mut self.connection.clone()).await?;
-        Ok(backed_off == 1)
+        let mut call = END_BACKOFF.key(self.keys.hosts());
+        let ended: u64 = call.arg(host).invoke_async(&mut self.connection.clone()).await?;
+        Ok(ended == 1)
     }
 }
 
-/// Whole milliseconds, rounded up: no time comes out shorter than it should.
+/// Rounds up, so that intervals are never too short.
 fn milliseconds(time: Duration) -> u64 {
     time.as_micros().div_ceil(1000) as u64
 }

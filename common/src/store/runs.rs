@@ -1,7 +1,7 @@
-//! Run state: the parameters of the current version, the answers of its nodes, and the run's documents.
+//! Run state: the current parameters, the results of their nodes, and the run's documents.
 //!
-//! Owns the keys beside a run's submission; the bytes' meaning belongs to the training protocol.
-//! Invariant: answers to an older parameter version have no effect.
+//! The training protocol defines the bytes.
+//! Invariant: results for an older parameter version are ignored.
 
 use std::{collections::HashMap, sync::LazyLock};
 
@@ -16,52 +16,51 @@ static REOPEN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scr
 static PUT_PARAMETERS: LazyLock<Script> =
     LazyLock::new(|| fenced_script(include_str!("scripts/put_parameters.lua")));
 static PUT_BLOB: LazyLock<Script> = LazyLock::new(|| fenced_script(include_str!("scripts/put_blob.lua")));
-static FORGET: LazyLock<Script> =
+static DELETE: LazyLock<Script> =
     LazyLock::new(|| fenced_script(include_str!("scripts/delete_run_state.lua")));
 
 /// One version of a run's parameters.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Parameters {
-    /// Rises by one with every step and evaluation.
+    /// Increases by 1 with every step and evaluation.
     pub version: u64,
-    /// The parameters, little-endian f32.
+    /// Little-endian f32.
     pub bytes: Vec<u8>,
 }
 
-/// What came of handing over a node's answer.
+/// The verdict on a node's result.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum NodeFinish {
-    /// The answer counts.
     Applied,
-    /// It has no effect, for the reason given.
+    /// The result has no effect, for this reason.
     Ignored(&'static str),
-    /// Another worker answered with other bytes: the fingerprint is broken.
+    /// Another worker computed different bytes: the two do not share the arithmetic of their fingerprint.
     Conflict,
 }
 
-/// What is kept beside a run: JSON, but for samples and scaling, whose bytes the training protocol defines.
+/// A document of a run, stored as JSON, except for samples and scaling, whose bytes the training protocol defines.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RunDocument {
-    /// Id of the submission that embeds the dataset.
+    /// ID of the submission that embeds the dataset.
     Embed,
     /// [`Sample`](crate::training::protocol::Sample)s, in the order of the splits.
     Samples,
     /// [`Scaling`](crate::training::protocol::Scaling) of the features.
     Scaling,
-    /// [`RunPlan`](crate::training::protocol::RunPlan): what workers know of the run.
+    /// The [`RunPlan`](crate::training::protocol::RunPlan) for the workers.
     Plan,
-    /// What the run has come to, as the API shows it. It is written again as the run goes on.
+    /// The progress and metrics that the API shows. Rewritten as the run progresses.
     Report,
-    /// What the coordinator knows of the run. It is written last, once everything is prepared.
+    /// The coordinator's plan of the run. Written last, once everything is prepared.
     Setup,
-    /// The state of the run after the epoch that ended last.
+    /// The state of the run after the last complete epoch.
     Checkpoint,
-    /// [`Head`](crate::training::protocol::Head): what the run has learnt.
+    /// The trained [`Head`](crate::training::protocol::Head).
     Head,
 }
 
 impl RunDocument {
-    /// The end of its key.
+    /// The last part of its key.
     fn name(self) -> &'static str {
         match self {
             Self::Embed => "embed",
@@ -77,10 +76,10 @@ impl RunDocument {
 }
 
 impl Store {
-    /// Publishes the next version of the parameters; answers to the version before are forgotten.
+    /// Publishes the next version of the parameters and deletes the results of the previous one.
     ///
     /// # Errors
-    /// When Redis does not serve, or this coordinator was replaced.
+    /// [`StoreError::Replaced`] if another coordinator became the leader.
     pub async fn put_parameters(&self, run: SubmissionId, parameters: &Parameters) -> Result<(), StoreError> {
         let mut value = parameters.version.to_le_bytes().to_vec();
         value.extend_from_slice(&parameters.bytes);
@@ -93,10 +92,6 @@ impl Store {
         self.invoke_fenced(&call).await.map(drop)
     }
 
-    /// Returns the current version of the parameters.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
     pub async fn parameters(&self, run: SubmissionId) -> Result<Option<Parameters>, StoreError> {
         let key = self.keys.of_submission(run, "parameters");
         let value: Option<Vec<u8>> =
@@ -111,10 +106,7 @@ impl Store {
             .transpose()
     }
 
-    /// Hands over what was computed for `node` with parameter version `version`.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Stores the result of `node` for parameter version `version`.
     pub async fn finish_node(
         &self,
         run: SubmissionId,
@@ -142,12 +134,8 @@ impl Store {
         })
     }
 
-    /// Returns those answers to parameter version `version` that there are for `wanted`, which names at least one
-    /// node; nothing when that is not the current version: the store was put back to an older state, say, whose
-    /// answers must not be taken for these.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Returns the results available for `wanted` (at least one node) with parameter version `version`, or `None` if
+    /// that is not the current version, for example after Redis was restored from a backup.
     pub async fn nodes(
         &self,
         run: SubmissionId,
@@ -158,16 +146,16 @@ impl Store {
         let mut pipe = redis::pipe();
         pipe.atomic().hget(self.keys.submission(run), "version");
         pipe.cmd("HMGET").arg(self.keys.of_submission(run, "nodes")).arg(names);
-        let (current, answers): (Option<u64>, Vec<Option<Vec<u8>>>) =
+        let (current, results): (Option<u64>, Vec<Option<Vec<u8>>>) =
             pipe.query_async(&mut self.connection.clone()).await?;
-        let answered = wanted.iter().zip(answers).filter_map(|(node, bytes)| Some((*node, bytes?)));
-        Ok((current == Some(version)).then(|| answered.collect()))
+        let available = wanted.iter().zip(results).filter_map(|(node, bytes)| Some((*node, bytes?)));
+        Ok((current == Some(version)).then(|| available.collect()))
     }
 
-    /// Keeps a document of the run as JSON.
+    /// Stores a document of the run as JSON.
     ///
     /// # Errors
-    /// When Redis does not serve, or this coordinator was replaced.
+    /// [`StoreError::Replaced`] if another coordinator became the leader.
     pub async fn put_document(
         &self,
         run: SubmissionId,
@@ -178,10 +166,6 @@ impl Store {
         self.put_blob(run, document, &json).await
     }
 
-    /// Returns a document of the run.
-    ///
-    /// # Errors
-    /// When Redis does not serve or the document is not one.
     pub async fn document<T: DeserializeOwned>(
         &self,
         run: SubmissionId,
@@ -193,10 +177,10 @@ impl Store {
             .transpose()
     }
 
-    /// Keeps the bytes of a document.
+    /// Stores the bytes of a document of the run, such as its samples.
     ///
     /// # Errors
-    /// When Redis does not serve, or this coordinator was replaced.
+    /// [`StoreError::Replaced`] if another coordinator became the leader.
     pub async fn put_blob(
         &self,
         run: SubmissionId,
@@ -208,10 +192,6 @@ impl Store {
         self.invoke_fenced(&call).await.map(drop)
     }
 
-    /// Returns the bytes of a document.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
     pub async fn blob(
         &self,
         run: SubmissionId,
@@ -222,23 +202,20 @@ impl Store {
         Ok(command.query_async(&mut self.connection.clone()).await?)
     }
 
-    /// Forgets what only a run in progress needs.
+    /// Deletes the state that only a run in progress needs.
     ///
     /// # Errors
-    /// When Redis does not serve, or this coordinator was replaced.
+    /// [`StoreError::Replaced`] if another coordinator became the leader.
     pub async fn delete_run_state(&self, run: SubmissionId) -> Result<(), StoreError> {
-        let mut call = FORGET.key(self.keys.submission(run));
-        for what in ["parameters", "nodes", "jobs", RunDocument::Checkpoint.name()] {
-            call.key(self.keys.of_submission(run, what));
+        let mut call = DELETE.key(self.keys.submission(run));
+        for part in ["parameters", "nodes", "jobs", RunDocument::Checkpoint.name()] {
+            call.key(self.keys.of_submission(run, part));
         }
         call.arg(self.token());
         self.invoke_fenced(&call).await.map(drop)
     }
 
-    /// Opens a run that failed again, to go on from its last checkpoint. Returns whether it had failed.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Reopens a failed run, to continue from its last checkpoint. Returns `false` if the run had not failed.
     pub async fn reopen_run(&self, run: SubmissionId) -> Result<bool, StoreError> {
         Ok(REOPEN
             .key(self.keys.submission(run))

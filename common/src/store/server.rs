@@ -1,29 +1,24 @@
-//! What the Redis server says of itself, for `doctor`.
+//! The Redis server's version and settings, for `doctor`.
 
 use std::collections::HashMap;
 
 use super::{Store, StoreError};
 
-/// A server's version and the settings that decide whether results survive.
+/// A server's version and the settings that affect durability.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ServerInfo {
-    /// Version, such as `7.0.15`.
+    /// Such as `7.0.15`.
     pub version: String,
-    /// Whether writes go to an append-only file.
+    /// Whether the append-only file is enabled.
     pub append_only: bool,
-    /// What happens when memory is full: `noeviction` keeps everything.
+    /// `maxmemory-policy`; only `noeviction` never loses data.
     pub eviction: String,
-    /// Bytes in use.
     pub used_bytes: u64,
-    /// Bytes allowed; 0 for no limit.
+    /// `maxmemory`; 0 for no limit.
     pub limit_bytes: u64,
 }
 
 impl Store {
-    /// Asks the server about itself.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
     pub async fn server_info(&self) -> Result<ServerInfo, StoreError> {
         let text: String = redis::cmd("INFO").query_async(&mut self.connection.clone()).await?;
         let fields: HashMap<&str, &str> =

@@ -1,6 +1,6 @@
-//! The register of workers: who lives, what they consume and what they compute with.
+//! The register of workers: what each consumes and computes with, and its last heartbeat.
 //!
-//! Owns the heartbeats; a worker that stopped beating is shown as lost for a day, then forgotten.
+//! A worker without recent heartbeats is listed as lost for a day, then removed.
 
 use std::{collections::HashMap, fmt, time::Duration};
 
@@ -9,53 +9,49 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::{Store, StoreError};
 use crate::{embedding::Space, ids::InstanceId, job::kind::Kind, training::protocol::Fingerprint};
 
-/// Silence after which a worker is forgotten.
-const FORGOTTEN_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// Time since the last heartbeat after which a worker is removed.
+const REMOVED_AFTER: Duration = Duration::from_secs(24 * 3600);
 
-/// What a worker says of itself with every heartbeat. It grows additively: workers and coordinators of
-/// neighbouring versions read each other's.
+/// The contents of a heartbeat. Changes are additive: workers and coordinators of neighbouring versions read each
+/// other's records.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct WorkerRecord {
-    /// This life of the process.
     pub instance: InstanceId,
-    /// Host and process id, for people.
+    /// Display name: host and process ID.
     pub name: String,
-    /// Version of the program.
     pub version: String,
-    /// Kinds it consumes; those that only a later version knows are passed over.
+    /// Kinds it consumes. Kinds unknown to this version are ignored.
     #[serde(deserialize_with = "known_kinds")]
     pub kinds: Vec<Kind>,
-    /// Where its model runs: `cpu`, `cuda:0`; nothing without a model.
+    /// Device of its model, `cpu` or `cuda:0`; `None` without a model.
     pub device: Option<String>,
-    /// Compute threads of its model.
+    /// Compute threads of its model; `None` without a model.
     pub threads: Option<usize>,
-    /// Where its embeddings belong; nothing without a model.
+    /// Space of its embeddings; `None` without a model.
     pub space: Option<Space>,
-    /// Arithmetic it computes gradients with.
+    /// Fingerprints of the gradients it can compute.
     pub fingerprints: Vec<Fingerprint>,
-    /// When it started, in Redis's time.
     pub started_ms: u64,
-    /// Whether it finishes what it holds and takes nothing more.
+    /// Whether it takes no more jobs and finishes those in flight.
     #[serde(default)]
     pub draining: bool,
-    /// Jobs it holds; absent from a worker that does not say.
+    /// `None` if the worker's version does not report it.
     #[serde(default)]
     pub jobs_in_flight: Option<u64>,
-    /// Jobs it has finished with effect; absent from a worker that does not say.
+    /// Jobs whose outcome it applied; `None` if its version does not report it.
     #[serde(default)]
     pub jobs_finished: Option<u64>,
-    /// Its last heartbeat, in Redis's time.
+    /// Time of the last heartbeat.
     #[serde(default)]
     pub seen_ms: u64,
 }
 
 impl WorkerRecord {
-    /// Silence after which a worker counts as lost: three heartbeats.
-    pub const LOST_AFTER: Duration = Self::BEAT_EVERY.saturating_mul(3);
-    /// How often a worker beats.
-    pub const BEAT_EVERY: Duration = Duration::from_secs(5);
+    /// Time since the last heartbeat after which a worker counts as lost.
+    pub const LOST_AFTER: Duration = Self::HEARTBEAT_EVERY.saturating_mul(3);
+    /// Interval of a worker's heartbeats.
+    pub const HEARTBEAT_EVERY: Duration = Duration::from_secs(5);
 
-    /// Whether it consumes jobs of `kind`.
     #[must_use]
     pub fn consumes(&self, kind: Kind) -> bool {
         self.kinds.contains(&kind)
@@ -67,27 +63,23 @@ fn known_kinds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Kind>, 
     Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
-/// A worker as the register shows it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RegisteredWorker {
-    /// What it said last.
     #[serde(flatten)]
     pub record: WorkerRecord,
-    /// Whether it lives and takes jobs.
     pub state: WorkerState,
 }
 
-/// Whether a worker lives and takes jobs.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkerState {
-    /// Its heartbeat is recent and it takes jobs.
+    /// Its heartbeat is recent, and it takes jobs.
     Live,
-    /// It finishes what it holds and takes nothing more.
+    /// It takes no more jobs and finishes those in flight.
     Draining,
-    /// Its heartbeat stopped without a farewell.
+    /// Its heartbeat stopped without a clean shutdown.
     Lost,
-    /// A state of another version.
+    /// A state of a newer version.
     #[serde(untagged)]
     Other(String),
 }
@@ -99,13 +91,11 @@ impl fmt::Display for WorkerState {
 }
 
 impl RegisteredWorker {
-    /// Whether its heartbeat is recent and it takes jobs.
     #[must_use]
     pub fn is_live(&self) -> bool {
         self.state == WorkerState::Live
     }
 
-    /// Whether its heartbeat stopped without a farewell.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.state == WorkerState::Lost
@@ -113,11 +103,7 @@ impl RegisteredWorker {
 }
 
 impl Store {
-    /// Records a heartbeat.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
-    pub async fn beat(&self, record: &WorkerRecord) -> Result<(), StoreError> {
+    pub async fn record_heartbeat(&self, record: &WorkerRecord) -> Result<(), StoreError> {
         let record = WorkerRecord { seen_ms: self.now_ms().await?, ..record.clone() };
         let json = serde_json::to_string(&record).expect("a record is plain data");
         let mut command = redis::cmd("HSET");
@@ -125,43 +111,38 @@ impl Store {
         Ok(command.query_async(&mut self.connection.clone()).await?)
     }
 
-    /// Takes a worker that ends on purpose out of the register.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
-    pub async fn sign_off(&self, instance: InstanceId) -> Result<(), StoreError> {
+    /// Removes a worker after a clean shutdown.
+    pub async fn deregister_worker(&self, instance: InstanceId) -> Result<(), StoreError> {
         let mut command = redis::cmd("HDEL");
         command.arg(self.keys.workers()).arg(instance.to_string());
         Ok(command.query_async(&mut self.connection.clone()).await?)
     }
 
-    /// Returns the workers, oldest first, and forgets those silent for a day. A record that is none is left out.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Returns the workers, oldest first, and removes those without a heartbeat for a day. Unreadable records are
+    /// skipped.
     pub async fn workers(&self) -> Result<Vec<RegisteredWorker>, StoreError> {
         let key = self.keys.workers();
         let now_ms = self.now_ms().await?;
         let raw: HashMap<String, String> =
             redis::cmd("HGETALL").arg(&key).query_async(&mut self.connection.clone()).await?;
-        let mut views = Vec::with_capacity(raw.len());
+        let mut workers = Vec::with_capacity(raw.len());
         for (instance, json) in raw {
             let record: WorkerRecord = match serde_json::from_str(&json) {
                 Ok(record) => record,
                 Err(error) => {
-                    tracing::debug!(instance, %error, "the record of a worker cannot be read");
+                    tracing::debug!(instance, %error, "skipped the unreadable record of a worker");
                     continue;
                 }
             };
             let silence = Duration::from_millis(now_ms.saturating_sub(record.seen_ms));
-            if silence > FORGOTTEN_AFTER {
-                self.sign_off(record.instance).await?;
+            if silence > REMOVED_AFTER {
+                self.deregister_worker(record.instance).await?;
                 continue;
             }
-            views.push(RegisteredWorker { state: state(&record, silence), record });
+            workers.push(RegisteredWorker { state: state(&record, silence), record });
         }
-        views.sort_by_key(|view| (view.record.started_ms, view.record.instance));
-        Ok(views)
+        workers.sort_by_key(|worker| (worker.record.started_ms, worker.record.instance));
+        Ok(workers)
     }
 }
 
@@ -195,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn silence_outweighs_what_was_said_last() {
+    fn a_silent_worker_is_lost_even_if_it_was_draining() {
         let record: WorkerRecord = serde_json::from_str(OLDER).unwrap();
         let draining = WorkerRecord { draining: true, ..record.clone() };
         let check = |record: &WorkerRecord, silence: Duration, want: &str| {

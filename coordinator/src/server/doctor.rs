@@ -1,7 +1,6 @@
-//! Whether everything the system depends on is as it should be.
+//! The server-side checks of `subwatch doctor`, and the readiness probe.
 //!
-//! Owns the checks of `subwatch doctor` and of the readiness probe. Does not own what a client itself looks at
-//! (its settings, whether it reaches the coordinator).
+//! The client checks its own settings and its connection to the coordinator (see `cli::doctor`).
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -10,56 +9,53 @@ use common::{job::kind::Kind, store::RegisteredWorker};
 use dataset::files::Files;
 
 use super::{context::Context, error::RequestError};
-use crate::api::{DoctorCheck, DoctorView, Verdict};
+use crate::api::{CheckStatus, DoctorCheck, DoctorView};
 
-/// Longest a readiness check waits for the store.
+/// Timeout of the readiness probe's ping to Redis.
 const READY_LIMIT: Duration = Duration::from_secs(2);
 
-/// Looks at everything the system depends on.
-///
-/// # Errors
-/// When the store does not serve.
 pub(crate) async fn doctor(context: &Context) -> Result<DoctorView, RequestError> {
     let mut checks =
         vec![check_redis(context).await?, check_rabbitmq(context), check_artifacts(context).await];
     let workers = context.store.workers().await?;
     checks.push(check_workers(&workers));
     checks.push(check_spaces(&workers));
-    let dead = context.store.dead_letters().await?;
-    checks.push(match dead {
-        0 => DoctorCheck::new("dead letters", Verdict::Good, "none"),
-        dead => DoctorCheck::new("dead letters", Verdict::Doubtful, format!("{dead} jobs were discarded")),
-    });
+    let (status, detail) = match context.store.dead_letter_count().await? {
+        0 => (CheckStatus::Ok, "none".to_owned()),
+        1 => (CheckStatus::Warning, "1 job was discarded: see `subwatch dead-letters list`".to_owned()),
+        count => {
+            (CheckStatus::Warning, format!("{count} jobs were discarded: see `subwatch dead-letters list`"))
+        }
+    };
+    checks.push(DoctorCheck::new("dead letters", status, detail));
     Ok(DoctorView { checks })
 }
 
 async fn check_redis(context: &Context) -> Result<DoctorCheck, RequestError> {
     let info = context.store.server_info().await?;
-    let mut doubts = Vec::new();
+    let mut warnings = Vec::new();
     if !info.append_only {
-        doubts
-            .push("it keeps no append-only file, so a restart loses results: set appendonly yes".to_owned());
+        warnings.push("persistence is off, so a restart loses results: set `appendonly yes`".to_owned());
     }
     if info.eviction != "noeviction" && info.limit_bytes > 0 {
         let eviction = &info.eviction;
-        doubts
-            .push(format!("it drops keys when memory is full ({eviction}): set maxmemory-policy noeviction"));
+        warnings.push(format!(
+            "keys are evicted when memory is full ({eviction}): set `maxmemory-policy noeviction`"
+        ));
     }
-    let verdict = if doubts.is_empty() { Verdict::Good } else { Verdict::Doubtful };
+    let status = if warnings.is_empty() { CheckStatus::Ok } else { CheckStatus::Warning };
     let megabytes = info.used_bytes / 1_000_000;
-    let detail = std::iter::once(format!("version {}, {megabytes} MB in use", info.version)).chain(doubts);
-    Ok(DoctorCheck::new("Redis", verdict, detail.collect::<Vec<_>>().join("; ")))
+    let detail = std::iter::once(format!("version {}, {megabytes} MB in use", info.version)).chain(warnings);
+    Ok(DoctorCheck::new("Redis", status, detail.collect::<Vec<_>>().join("; ")))
 }
 
 fn check_rabbitmq(context: &Context) -> DoctorCheck {
     if context.publisher.is_connected() {
-        DoctorCheck::new("RabbitMQ", Verdict::Good, "connected; delays, rejects and dead-letters as it must")
+        let detail = "connected; at startup, a test message was delayed, rejected and dead-lettered";
+        DoctorCheck::new("RabbitMQ", CheckStatus::Ok, detail)
     } else {
-        DoctorCheck::new(
-            "RabbitMQ",
-            Verdict::Bad,
-            "not connected: is it running? the coordinator tries again",
-        )
+        let detail = "not connected: is RabbitMQ running? The coordinator keeps reconnecting.";
+        DoctorCheck::new("RabbitMQ", CheckStatus::Error, detail)
     }
 }
 
@@ -69,20 +65,19 @@ async fn check_artifacts(context: &Context) -> DoctorCheck {
         files.write("doctor", Bytes::from_static(b"written\n")).await.map_err(|error| error.to_string())
     };
     match written.await {
-        Ok(()) => DoctorCheck::new("artifacts", Verdict::Good, format!("{} is writable", context.artifacts)),
+        Ok(()) => {
+            DoctorCheck::new("artifacts", CheckStatus::Ok, format!("{} is writable", context.artifacts))
+        }
         Err(error) => {
             let detail = format!("{} is not writable: {error}", context.artifacts);
-            DoctorCheck::new("artifacts", Verdict::Bad, detail)
+            DoctorCheck::new("artifacts", CheckStatus::Error, detail)
         }
     }
 }
 
-/// Checks that broker and store serve.
-///
-/// # Errors
-/// When one of them does not.
+/// Readiness probe: pings Redis and checks the connection to RabbitMQ.
 pub(crate) async fn ready(context: &Context) -> Result<(), RequestError> {
-    let unavailable = |what: &str| RequestError::Unavailable(format!("{what} does not serve"));
+    let unavailable = |server: &str| RequestError::Unavailable(format!("{server} is unavailable"));
     match tokio::time::timeout(READY_LIMIT, context.store.ping()).await {
         Ok(Ok(())) => {}
         Ok(Err(_)) | Err(_) => return Err(unavailable("Redis")),
@@ -90,43 +85,46 @@ pub(crate) async fn ready(context: &Context) -> Result<(), RequestError> {
     if context.publisher.is_connected() { Ok(()) } else { Err(unavailable("RabbitMQ")) }
 }
 
-/// Every kind of job should have a live worker.
+/// Checks that each kind of job has a live worker.
 fn check_workers(workers: &[RegisteredWorker]) -> DoctorCheck {
     let live: Vec<&RegisteredWorker> = workers.iter().filter(|worker| worker.is_live()).collect();
     let lost = workers.iter().filter(|worker| worker.is_lost()).count();
-    let idle: Vec<&str> = Kind::ALL
+    let missing: Vec<&str> = Kind::ALL
         .into_iter()
         .filter(|kind| !live.iter().any(|worker| worker.record.consumes(*kind)))
         .map(Kind::name)
         .collect();
-    if !idle.is_empty() {
+    if !missing.is_empty() {
         let detail = format!(
-            "no live worker does {} jobs: start one with `make up` or `subwatch-worker`",
-            idle.join(", ")
+            "no live worker runs {} jobs: start one with `make up` or `subwatch-worker`",
+            missing.join(", ")
         );
-        return DoctorCheck::new("workers", Verdict::Bad, detail);
+        return DoctorCheck::new("workers", CheckStatus::Error, detail);
     }
     match lost {
-        0 => DoctorCheck::new("workers", Verdict::Good, format!("{} live", live.len())),
+        0 => DoctorCheck::new("workers", CheckStatus::Ok, format!("{} live", live.len())),
         lost => {
-            let detail = format!("{} live; {lost} stopped without signing off in the last day", live.len());
-            DoctorCheck::new("workers", Verdict::Doubtful, detail)
+            let detail =
+                format!("{} live; {lost} ended without a clean shutdown in the last day", live.len());
+            DoctorCheck::new("workers", CheckStatus::Warning, detail)
         }
     }
 }
 
-/// Workers that embed into different spaces cannot share embeddings, nor heads.
+/// Checks that live workers share one embedding space; otherwise they cannot share embeddings and heads.
 fn check_spaces(workers: &[RegisteredWorker]) -> DoctorCheck {
     let live = workers.iter().filter(|worker| worker.is_live());
     let spaces: BTreeSet<&str> =
         live.filter_map(|worker| worker.record.space.as_ref()).map(|space| space.0.as_str()).collect();
     let names = spaces.iter().copied().collect::<Vec<_>>().join(", ");
     match spaces.len() {
-        0 => DoctorCheck::new("embedding space", Verdict::Bad, "no live worker has a model"),
-        1 => DoctorCheck::new("embedding space", Verdict::Good, names),
+        0 => DoctorCheck::new("embedding space", CheckStatus::Error, "no live worker has a model"),
+        1 => DoctorCheck::new("embedding space", CheckStatus::Ok, names),
         _ => {
-            let detail = format!("live workers differ in weights, precision or device: {names}");
-            DoctorCheck::new("embedding space", Verdict::Doubtful, detail)
+            let detail = format!(
+                "live workers differ in weights, precision or device and do not share embeddings: {names}"
+            );
+            DoctorCheck::new("embedding space", CheckStatus::Warning, detail)
         }
     }
 }

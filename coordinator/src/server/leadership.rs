@@ -1,9 +1,11 @@
-//! Leading: of several coordinators, one drives every submission and run; all of them answer requests.
+//! Leader election: every coordinator answers requests, but only the leader drives submissions and runs.
 //!
-//! Owns the lease and the tasks that are driven under it. Invariants: nothing is tasks without the lease;
-//! once it may have run out, everything driven under it is stopped before it is taken again; whatever is
-//! stopped is taken up from the store, here or elsewhere. What a coordinator that was replaced still writes
-//! has no effect (see [`common::store::Store::with_token`]).
+//! Owns the lease and the tasks that run under it. Invariants:
+//!
+//! - Tasks run only while the lease is held. When it may have expired, all of them are stopped before this
+//!   coordinator acquires it again.
+//! - A stopped task loses nothing: the next leader continues from the state in the store.
+//! - Writes of a former leader are rejected by the fencing token (see [`common::store::Store::with_token`]).
 
 use std::{
     collections::HashMap,
@@ -18,131 +20,134 @@ use tokio::task::{self, JoinSet};
 
 use super::{context::Context, submissions, training};
 
-/// How long the lease lasts unless it is renewed: how long a coordinator that was killed is missed.
-const TIME_TO_LIVE: Duration = Duration::from_secs(5);
-/// How often it is renewed, or asked for.
-const RENEW_EVERY: Duration = Duration::from_secs(1);
-/// How long after its id the record of a submission may come: more than clocks differ.
-const RECORD_FOLLOWS: Duration = Duration::from_secs(3600);
-/// How long what is tasks may take to stop.
+/// Lease duration: how long it takes to replace a leader that was killed.
+const LEASE_TTL: Duration = Duration::from_secs(5);
+/// Interval between attempts to renew or acquire the lease.
+const RENEW_INTERVAL: Duration = Duration::from_secs(1);
+/// Age of an ID after which its missing record is not expected any more. IDs carry the clock of the coordinator that
+/// made them, so this is longer than clocks differ.
+const RECORD_TIMEOUT: Duration = Duration::from_secs(3600);
+/// How long tasks may take to stop before they are aborted.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
-/// Leads whenever nobody else does, until the coordinator stops.
+/// Runs as leader whenever the lease is free, until the coordinator stops.
 pub(crate) async fn run_leadership(context: &Context) {
     while !context.stop.is_cancelled() {
-        let asked = Instant::now();
-        match context.store.acquire_lease(context.instance, TIME_TO_LIVE).await {
-            Ok(Some(token)) => run_as_leader(context, token, asked).await,
+        let requested = Instant::now();
+        match context.store.acquire_lease(context.instance, LEASE_TTL).await {
+            Ok(Some(token)) => run_as_leader(context, token, requested).await,
             Ok(None) => {}
-            Err(error) => tracing::debug!(%error, "the lease cannot be asked for"),
+            Err(error) => tracing::debug!(%error, "cannot acquire the leader lease"),
         }
         tokio::select! {
             () = context.stop.cancelled() => {}
-            () = tokio::time::sleep(RENEW_EVERY) => {}
+            () = tokio::time::sleep(RENEW_INTERVAL) => {}
         }
     }
 }
 
-/// Drives everything that is active for as long as the lease is held, then gives it back.
-async fn run_as_leader(context: &Context, token: u64, asked: Instant) {
-    tracing::info!(token, "this coordinator leads");
-    let mut lease = Lease { token, renewed: asked };
+/// Drives all active submissions and runs while the lease is held, then releases it.
+async fn run_as_leader(context: &Context, token: u64, requested: Instant) {
+    tracing::info!(token, "this coordinator is the leader now");
+    let mut lease = Lease { token, renewed: requested };
     let mut tasks = LeaderTasks::new(context.leading(token, context.stop.child_token()));
     let new_submissions = context.notifier.new_submissions();
-    let why = loop {
+    let loss = loop {
         match tasks.start_active().await {
             Ok(()) => {}
-            Err(StoreError::Replaced) => break Some("another coordinator has taken over"),
-            Err(error) => tracing::warn!(%error, "active submissions cannot be looked up"),
+            Err(StoreError::Replaced) => break Some("another coordinator is the leader now"),
+            Err(error) => tracing::warn!(%error, "cannot list active submissions"),
         }
         tokio::select! {
             () = context.stop.cancelled() => break None,
-            () = tasks.ended() => {}
-            () = new_submissions.wait(lease.due_in()) => {}
+            () = tasks.task_ended() => {}
+            () = new_submissions.wait(lease.renewal_due_in()) => {}
         }
-        if !lease.keep(context).await {
-            break Some("the lease was lost");
+        if !lease.renew_if_due(context).await {
+            break Some("the leader lease was lost");
         }
     };
-    if let Some(why) = why {
-        tracing::warn!(token, "{why}: what is driven stops here and goes on wherever the lease is held");
+    if let Some(loss) = loss {
+        tracing::warn!(token, "{loss}: stopping this coordinator's tasks; the new leader continues them");
     }
     tasks.stop().await;
     if let Err(error) = context.store.release_lease(context.instance).await {
-        tracing::debug!(%error, "the lease was not given back; it runs out by itself");
+        tracing::debug!(%error, "the leader lease was not released; it expires automatically");
     }
 }
 
 /// The lease as its holder sees it.
 struct Lease {
     token: u64,
-    /// When the renewal that succeeded last was asked for: it holds from then on at least.
+    /// When the last successful renewal was requested. The lease is valid for at least `LEASE_TTL` from then.
     renewed: Instant,
 }
 
 impl Lease {
-    fn due_in(&self) -> Duration {
-        RENEW_EVERY.saturating_sub(self.renewed.elapsed())
+    fn renewal_due_in(&self) -> Duration {
+        RENEW_INTERVAL.saturating_sub(self.renewed.elapsed())
     }
 
-    /// Renews it if that is due. Returns whether it is still held.
-    async fn keep(&mut self, context: &Context) -> bool {
-        if !self.due_in().is_zero() {
+    /// Renews the lease if that is due. Returns whether the lease is still held.
+    async fn renew_if_due(&mut self, context: &Context) -> bool {
+        if !self.renewal_due_in().is_zero() {
             return true;
         }
-        let asked = Instant::now();
-        let renewing = context.store.acquire_lease(context.instance, TIME_TO_LIVE);
-        match tokio::time::timeout(TIME_TO_LIVE.saturating_sub(self.renewed.elapsed()), renewing).await {
-            Ok(Ok(renewed)) => {
-                self.renewed = asked;
-                renewed == Some(self.token)
+        let requested = Instant::now();
+        let renewal = context.store.acquire_lease(context.instance, LEASE_TTL);
+        match tokio::time::timeout(LEASE_TTL.saturating_sub(self.renewed.elapsed()), renewal).await {
+            Ok(Ok(token)) => {
+                self.renewed = requested;
+                token == Some(self.token)
             }
             Ok(Err(error)) => {
-                tracing::debug!(%error, "the lease was not renewed");
-                tokio::time::sleep(RENEW_EVERY / 10).await;
-                self.renewed.elapsed() < TIME_TO_LIVE
+                tracing::debug!(%error, "the leader lease was not renewed");
+                tokio::time::sleep(RENEW_INTERVAL / 10).await;
+                self.renewed.elapsed() < LEASE_TTL
             }
             Err(_) => false,
         }
     }
 }
 
-/// What is driven under one lease.
+/// The tasks that run under one lease, one per active submission or run.
 struct LeaderTasks {
     context: Context,
     tasks: JoinSet<()>,
-    known: HashMap<SubmissionId, task::Id>,
+    task_ids: HashMap<SubmissionId, task::Id>,
 }
 
 impl LeaderTasks {
     fn new(context: Context) -> Self {
-        Self { context, tasks: JoinSet::new(), known: HashMap::new() }
+        Self { context, tasks: JoinSet::new(), task_ids: HashMap::new() }
     }
 
-    /// Starts to drive what is active and not tasks yet.
+    /// Starts a task for each active submission or run that has none yet.
     async fn start_active(&mut self) -> Result<(), StoreError> {
         let active = self.context.store.active_submissions().await?;
         for id in active {
-            if self.known.contains_key(&id) {
+            if self.task_ids.contains_key(&id) {
                 continue;
             }
             let store = &self.context.store;
             let submission = match store.submission(id).await {
                 Err(error @ StoreError::Corrupt { .. }) => {
-                    tracing::debug!(submission = %id, %error, "left to a coordinator that can read it");
+                    // Another version of the coordinator wrote it, and drives it when it leads.
+                    tracing::debug!(submission = %id, %error, "skipping a submission that this version cannot read");
                     continue;
                 }
-                found => found?,
+                submission => submission?,
             };
             let Some(submission) = submission else {
-                // Its record follows at once, or never, because its maker died.
-                if id.age().is_some_and(|age| age > RECORD_FOLLOWS) {
+                // An ID becomes active just before its record is written. If the coordinator died in between, the
+                // record never comes.
+                if id.age().is_some_and(|age| age > RECORD_TIMEOUT) {
                     store.set_inactive(id).await?;
                 }
                 continue;
             };
             if let Some(run) = submission.parent {
-                // The run that made it looks after it, while it is going on.
+                // The run drives its own embed submission, until the run ends.
                 if store.state(run).await?.is_none_or(State::is_terminal) {
                     store.close_submission(id, State::Cancelled, None, false).await?;
                     store.set_inactive(id).await?;
@@ -150,7 +155,7 @@ impl LeaderTasks {
                 continue;
             }
             store.take_over(id).await?;
-            store.put_in_index(id, submission.kind).await?;
+            store.index_submission(id, submission.kind).await?;
             let context = self.context.clone();
             let task = self.tasks.spawn(async move {
                 match submission.kind {
@@ -160,29 +165,29 @@ impl LeaderTasks {
                     SubmissionKind::Train => training::drive(&context, id).await,
                 }
             });
-            self.known.insert(id, task.id());
+            self.task_ids.insert(id, task.id());
         }
         Ok(())
     }
 
-    /// Waits for the end of something tasks. Cancel safe.
-    async fn ended(&mut self) {
+    /// Waits until a task ends. Cancel safe.
+    async fn task_ended(&mut self) {
         let ended = match self.tasks.join_next_with_id().await {
             Some(Ok((task, ()))) => task,
             Some(Err(error)) => {
-                tracing::error!(%error, "driving a submission failed unexpectedly; it is taken up again");
+                tracing::error!(%error, "the task of a submission panicked; it is started again");
                 error.id()
             }
             None => std::future::pending().await,
         };
-        self.known.retain(|_, task| *task != ended);
+        self.task_ids.retain(|_, task| *task != ended);
     }
 
     async fn stop(mut self) {
         self.context.stop.cancel();
         let stopping = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(STOP_LIMIT, stopping).await.is_err() {
-            tracing::warn!("what was tasks did not stop in {STOP_LIMIT:?} and is cut off");
+            tracing::warn!("leader tasks did not stop within {STOP_LIMIT:?} and were aborted");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The system at a glance: workers, queues and the newest submissions.
+//! System status: workers, queues, back-offs, quotas and the newest submissions.
 
 use common::{
     store::{QuotaUse, RegisteredWorker, WorkerRecord},
@@ -9,22 +9,14 @@ use common::{
 use super::{context::Context, error::RequestError, host_backoffs, submissions};
 use crate::api::{QueueView, QuotaView, StatusView, WorkerView, WorkersView};
 
-/// Submissions that the status shows.
+/// Number of submissions that the status shows.
 const SUBMISSIONS: usize = 10;
 
-/// Returns the workers.
-///
-/// # Errors
-/// When the store does not serve.
 pub(crate) async fn workers(context: &Context) -> Result<WorkersView, RequestError> {
     let workers = context.store.workers().await?;
     Ok(WorkersView { workers: workers.into_iter().map(WorkerView::from).collect() })
 }
 
-/// Returns the state of the whole system.
-///
-/// # Errors
-/// When the store does not serve.
 pub(crate) async fn status(context: &Context) -> Result<StatusView, RequestError> {
     let store = &context.store;
     let mut queues = Vec::new();
@@ -39,9 +31,9 @@ pub(crate) async fn status(context: &Context) -> Result<StatusView, RequestError
         version: env!("CARGO_PKG_VERSION").to_owned(),
         workers: workers(context).await?.workers,
         queues,
-        dead_letters: store.dead_letters().await?,
+        dead_letters: store.dead_letter_count().await?,
         host_backoffs: host_backoffs::list(store).await?,
-        quotas: store.quota().await?.into_iter().map(QuotaView::from).collect(),
+        quotas: store.quota_usage().await?.into_iter().map(QuotaView::from).collect(),
         submissions: newest.iter().map(|submission| submissions::view(submission, now_ms)).collect(),
     })
 }
@@ -77,7 +69,7 @@ impl From<RegisteredWorker> for WorkerView {
             draining,
             jobs_in_flight,
             jobs_finished,
-            seen_ms,
+            last_heartbeat_ms: seen_ms,
             state,
         }
     }

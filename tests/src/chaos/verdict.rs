@@ -142,7 +142,7 @@ async fn inspect_dead_letters(system: &System, explained: &Explained) {
     for id in poisoned {
         found += u64::from(system.store.dead_letter(&id).await.expect("Redis answers").is_some());
     }
-    let letters = system.store.dead_letters().await.expect("Redis answers");
+    let letters = system.store.dead_letter_count().await.expect("Redis answers");
     if letters != found {
         system.violated(format!("{letters} dead letters, of which {found} are explained"));
     }

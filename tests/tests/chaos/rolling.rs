@@ -44,7 +44,7 @@ async fn rolling_restarts_dead_letter_nothing() {
     tokio::join!(working, system.meter(&done));
     assert!(runner::settle(&system).await, "{:?}", system.tally().violations);
     let count = verdict::inspect(&system, &load, &Explained::default(), &undisturbed).await;
-    let dead = system.store.dead_letters().await.expect("Redis answers");
+    let dead = system.store.dead_letter_count().await.expect("Redis answers");
     let tally = system.end().await;
     tests::say(&format!(
         "{rounds} rolling restarts of all workers ({} restarts, {held} deliveries held at their SIGTERMs, {} \

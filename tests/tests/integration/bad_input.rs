@@ -256,8 +256,8 @@ async fn programs_that_cannot_start_say_why_and_end() {
             1,
             "RabbitMQ",
         ),
-        ("subwatch", vec![("SUBWATCH_REDIS_URL", &no_user)], 1, "Redis refuses the credentials"),
-        ("subwatch", vec![("SUBWATCH_REDIS_URL", "nonsense")], 1, "the Redis URL is not usable"),
+        ("subwatch", vec![("SUBWATCH_REDIS_URL", &no_user)], 1, "Redis rejected the credentials"),
+        ("subwatch", vec![("SUBWATCH_REDIS_URL", "nonsense")], 1, "the Redis URL is invalid"),
         ("subwatch", vec![("SUBWATCH_URL", "http://0.0.0.0:0")], 1, "is not loopback"),
         (
             "subwatch",
@@ -326,7 +326,7 @@ async fn servers_that_are_down_at_start_are_waited_for() {
     command.env("SUBWATCH_LOG_FORMAT", "json").env("SUBWATCH_ARTIFACTS", folder.path().join("artifacts"));
     let mut waiting = tests::process::Process::start(command, folder.path().join("log"));
     tests::cluster::eventually("the coordinator says that it waits", || {
-        let says = waiting.log().contains("Redis is not reachable, probing again");
+        let says = waiting.log().contains("Redis is unavailable; retrying");
         async move { says }
     })
     .await;

@@ -75,7 +75,7 @@ async fn an_item_that_cannot_be_read_now_is_tried_again_and_holds_up_no_other() 
 
     let ended = cluster.ended(id).await;
     assert_eq!((ended.succeeded, ended.failed), (128, 0), "{ended:?}");
-    assert_eq!(cluster.store.dead_letters().await.unwrap(), 0);
+    assert_eq!(cluster.store.dead_letter_count().await.unwrap(), 0);
     cluster.finish().await;
 }
 
@@ -97,13 +97,13 @@ async fn a_job_out_of_attempts_is_explained_requeued_and_healed() {
     assert_eq!(letter["submission"], json!(id.to_string()));
     assert_eq!((&letter["job"], &letter["attempts"]), (&json!("0"), &json!(1)));
     assert!(letter["error"].as_str().unwrap().contains("attempt 1 of 1: 1 of 64 items"), "{letter}");
-    assert_eq!(letter["history"].as_array().map(Vec::len), Some(1), "{letter}");
+    assert_eq!(letter["attempt_errors"].as_array().map(Vec::len), Some(1), "{letter}");
     assert!(letter["payload"].as_str().unwrap().contains("\"first_item\":0"), "{letter}");
-    assert_eq!(letter["origin"], json!("subwatch.embed.v1"));
+    assert_eq!(letter["queue"], json!("subwatch.embed.v1"));
 
     unreadable.restore();
     let outcome = dead(&cluster, &["requeue", &letter_id]).await;
-    assert_eq!((&outcome["done"], &outcome["restored_items"]), (&json!(1), &json!(1)), "{outcome}");
+    assert_eq!((&outcome["processed"], &outcome["restored_items"]), (&json!(1), &json!(1)), "{outcome}");
     let ended = cluster.ended(id).await;
     assert_eq!((ended.state, ended.succeeded, ended.failed), (State::Succeeded, 128, 0), "{ended:?}");
     assert_eq!(dead(&cluster, &["list"]).await, json!([]));
@@ -142,7 +142,7 @@ async fn jobs_past_their_deadline_expire_whether_or_not_a_worker_meets_them() {
     cluster.add_worker();
     cluster.wait_for_workers(1).await;
     let outcome = dead(&cluster, &["requeue", "--submission", &unmet.to_string()]).await;
-    assert_eq!((&outcome["done"], &outcome["restored_items"]), (&json!(2), &json!(100)), "{outcome}");
+    assert_eq!((&outcome["processed"], &outcome["restored_items"]), (&json!(2), &json!(100)), "{outcome}");
     eventually("the requeued jobs are done", || async {
         cluster.submission(unmet).await.state == State::Succeeded
     })
@@ -158,8 +158,8 @@ async fn jobs_past_their_deadline_expire_whether_or_not_a_worker_meets_them() {
     let ended = cluster.ended(met).await;
     assert_eq!((ended.succeeded, ended.failed), (0, 100), "{ended:?}");
     let outcome = dead(&cluster, &["purge", "--all"]).await;
-    assert_eq!(outcome["done"], json!(2), "{outcome}");
-    assert_eq!(cluster.store.dead_letters().await.unwrap(), 0);
+    assert_eq!(outcome["processed"], json!(2), "{outcome}");
+    assert_eq!(cluster.store.dead_letter_count().await.unwrap(), 0);
     cluster.finish().await;
 }
 
@@ -168,9 +168,9 @@ async fn what_cannot_be_requeued_says_why() {
     let cluster = Cluster::start(1).await;
     let properties = json!({"message_id": "strange", "type": "dance.v1"});
     cluster.vhost.publish("subwatch.jobs", "embed.v1", properties, "{}").await;
-    eventually("it is recorded", || async { cluster.store.dead_letters().await.unwrap() == 1 }).await;
+    eventually("it is recorded", || async { cluster.store.dead_letter_count().await.unwrap() == 1 }).await;
     let refused = cluster.json(&["dead-letters", "requeue", "strange", "absent", "-o", "json"], &[3]).await;
-    assert_eq!(refused["done"], json!(0));
+    assert_eq!(refused["processed"], json!(0));
     let reasons: Vec<&str> =
         refused["refused"].as_array().unwrap().iter().map(|r| r["reason"].as_str().unwrap()).collect();
     assert!(reasons[0].contains("no job of this program"), "{reasons:?}");
@@ -179,7 +179,7 @@ async fn what_cannot_be_requeued_says_why() {
     let nothing = cluster.cli(&["dead-letters", "purge"]).await;
     assert_eq!(nothing.status.code(), Some(2));
     assert_eq!(cluster.cli(&["dead-letters", "show", "absent"]).await.status.code(), Some(5));
-    assert_eq!(dead(&cluster, &["purge", "strange"]).await["done"], json!(1));
+    assert_eq!(dead(&cluster, &["purge", "strange"]).await["processed"], json!(1));
     cluster.finish().await;
 }
 
@@ -214,7 +214,7 @@ async fn a_job_that_the_broker_counted_out_is_published_again_unless_it_killed_s
     cluster.workers[0].resume();
     let ended = cluster.ended(id).await;
     assert_eq!((ended.succeeded, ended.failed), (64, 0), "{ended:?}");
-    assert_eq!(cluster.store.dead_letters().await.unwrap(), 0);
+    assert_eq!(cluster.store.dead_letter_count().await.unwrap(), 0);
     cluster.finish().await;
 }
 
@@ -270,7 +270,7 @@ async fn a_run_that_lost_a_job_is_resumed_to_the_same_bits() {
     let letters = dead(&cluster, &["list", "--kind", "train-epoch"]).await;
     assert_eq!(letters.as_array().map(Vec::len), Some(1), "{letters}");
     let outcome = dead(&cluster, &["requeue", "--all"]).await;
-    assert_eq!(outcome["done"], json!(1), "{outcome}");
+    assert_eq!(outcome["processed"], json!(1), "{outcome}");
 
     let ended = cluster.ended(run).await;
     assert_eq!(ended.state, State::Succeeded, "{ended:?}");
@@ -297,11 +297,11 @@ async fn a_job_that_names_more_than_there_is_harms_nobody() {
             cluster.vhost.publish(exchange, "embed.v1", properties, body).await;
         }
     }
-    eventually("all four are recorded", || async { cluster.store.dead_letters().await.unwrap() == 4 }).await;
+    eventually("all four are recorded", || async { cluster.store.dead_letter_count().await.unwrap() == 4 }).await;
     let letter = dead(&cluster, &["show", &named("subwatch.jobs", 0).to_string()]).await;
     let error = letter["error"].as_str().unwrap();
     assert!(error.contains("chunk.items is 4294967295: it must be between 1 and 1024"), "{error}");
-    assert_eq!(dead(&cluster, &["purge", "--all"]).await["done"], json!(4));
+    assert_eq!(dead(&cluster, &["purge", "--all"]).await["processed"], json!(4));
     cluster.finish().await;
 }
 

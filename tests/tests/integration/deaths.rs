@@ -93,6 +93,6 @@ async fn a_job_that_kills_its_worker_is_blamed_alone() {
         };
         assert_eq!(failure.reason, common::job::outcome::FailureReason::Poison);
     }
-    assert_eq!(cluster.store.dead_letters().await.unwrap(), 1);
+    assert_eq!(cluster.store.dead_letter_count().await.unwrap(), 1);
     cluster.finish().await;
 }

@@ -73,7 +73,7 @@ async fn an_outcome_is_applied_once_and_the_last_one_closes_the_submission() {
     assert_eq!(finish("0", vec![(0, embedded(false)), (1, embedded(true))]).await, Finish::Applied);
     assert_eq!(
         finish("0", vec![(0, failed()), (1, failed())]).await,
-        Finish::Ignored("it is finished already")
+        Finish::Ignored("the job has already finished")
     );
     assert_eq!(store.state(id).await.unwrap(), Some(State::Running));
     assert_eq!(finish("1", vec![(2, failed()), (3, embedded(false))]).await, Finish::Applied);
@@ -84,7 +84,7 @@ async fn an_outcome_is_applied_once_and_the_last_one_closes_the_submission() {
     assert!(record.finished_ms.is_some());
     let results = store.results(id, 0, 4).await.unwrap();
     assert_eq!(results[0], Some(embedded(false)));
-    assert_eq!(finish("1", vec![(2, failed())]).await, Finish::Ignored("its submission is closed"));
+    assert_eq!(finish("1", vec![(2, failed())]).await, Finish::Ignored("the submission is closed"));
 }
 
 #[tokio::test]
@@ -105,7 +105,7 @@ async fn an_item_resolved_by_an_earlier_attempt_is_not_counted_again() {
 async fn a_job_of_a_submission_that_is_gone_has_no_effect() {
     let store = store().await;
     let id = SubmissionId::now();
-    let gone = "its submission is gone";
+    let gone = "the submission no longer exists";
     assert_eq!(
         store
             .start_job(job(id, "0"), holder(InstanceId::random()), false, Isolation::Shared, None)
@@ -149,7 +149,7 @@ async fn only_deaths_while_alone_make_a_job_poison() {
         "the verdict stands until it is recorded"
     );
     store.finish_job(job(id, "0"), JobEnd::Discarded, &[(0, failed()), (1, failed())]).await.unwrap();
-    assert_eq!(start(true, shared).await, Start::Skip("it is finished already"));
+    assert_eq!(start(true, shared).await, Start::Skip("the job has already finished"));
 }
 
 #[tokio::test]
@@ -181,12 +181,12 @@ async fn answers_to_an_older_version_have_no_effect_and_differing_ones_are_repor
         async move { store.finish_node(run, "job", version, node, bytes).await.unwrap() }
     };
     assert_eq!(answer(1, b"sum").await, NodeFinish::Applied);
-    assert_eq!(answer(1, b"sum").await, NodeFinish::Ignored("it is finished already"));
+    assert_eq!(answer(1, b"sum").await, NodeFinish::Ignored("the job has already finished"));
     assert_eq!(answer(1, b"mus").await, NodeFinish::Conflict);
     assert_eq!(store.nodes(run, 1, &[node]).await.unwrap().unwrap()[&node], b"sum");
     assert_eq!(store.nodes(run, 2, &[node]).await.unwrap(), None, "answers to another version are nobody's");
     put(2).await;
-    assert_eq!(answer(1, b"sum").await, NodeFinish::Ignored("it is of another generation or version"));
+    assert_eq!(answer(1, b"sum").await, NodeFinish::Ignored("the generation or parameter version is not the current one"));
     assert!(store.nodes(run, 2, &[node]).await.unwrap().unwrap().is_empty());
     assert_eq!(store.parameters(run).await.unwrap().unwrap().version, 2);
 }
@@ -244,7 +244,7 @@ async fn an_attempt_that_stops_half_way_keeps_what_it_resolved_and_why_it_stoppe
     store.finish_job(job(id, "0"), JobEnd::Done, &[(0, failed()), (1, failed())]).await.unwrap();
     let record = store.submission(id).await.unwrap().unwrap();
     assert_eq!((record.state, record.succeeded, record.failed), (State::CompletedWithErrors, 1, 1));
-    assert_eq!(suspend("late", Vec::new()).await, Finish::Ignored("its submission is closed"));
+    assert_eq!(suspend("late", Vec::new()).await, Finish::Ignored("the submission is closed"));
 }
 
 #[tokio::test]
@@ -276,7 +276,7 @@ async fn a_requeued_job_heals_what_its_death_failed_and_outlives_its_former_self
     assert_eq!((record.state, record.failed, record.jobs_finished), (State::Running, 1, 1));
     assert_eq!(record.finished_ms, None);
 
-    let stale = "it is of another generation or version";
+    let stale = "the generation or parameter version is not the current one";
     assert_eq!(
         store.start_job(job(id, "0"), holder(instance), true, Isolation::Shared, None).await.unwrap(),
         Start::Skip(stale)
@@ -305,7 +305,7 @@ async fn a_generation_that_was_never_given_out_changes_nothing() {
     let store = store().await;
     let id = submission(&store, SubmissionKind::Embed, 2).await;
     let later = JobRef { generation: 1, ..job(id, "0") };
-    let skipped = Start::Skip("it is of another generation or version");
+    let skipped = Start::Skip("the generation or parameter version is not the current one");
     let start = || store.start_job(later, holder(InstanceId::random()), false, Isolation::Shared, None);
     assert_eq!(start().await.unwrap(), skipped, "nothing is known of the job");
 
@@ -412,11 +412,11 @@ async fn a_key_belongs_to_one_request() {
     let (id, other) = (SubmissionId::now(), SubmissionId::now());
     let (request, another) = (Digest::of(b"embed a"), Digest::of(b"embed b"));
     assert_eq!(store.claimed_key("key", request).await.unwrap(), None);
-    assert_eq!(store.claim_key("key", request, id).await.unwrap(), Claim::Of(id));
-    assert_eq!(store.claim_key("key", request, other).await.unwrap(), Claim::Of(id));
+    assert_eq!(store.claim_key("key", request, id).await.unwrap(), Claim::Submission(id));
+    assert_eq!(store.claim_key("key", request, other).await.unwrap(), Claim::Submission(id));
     assert_eq!(store.claim_key("key", another, other).await.unwrap(), Claim::Conflict);
-    assert_eq!(store.claim_key("other", another, other).await.unwrap(), Claim::Of(other));
-    assert_eq!(store.claimed_key("key", request).await.unwrap(), Some(Claim::Of(id)));
+    assert_eq!(store.claim_key("other", another, other).await.unwrap(), Claim::Submission(other));
+    assert_eq!(store.claimed_key("key", request).await.unwrap(), Some(Claim::Submission(id)));
     assert_eq!(store.claimed_key("key", another).await.unwrap(), Some(Claim::Conflict));
 }
 
@@ -439,7 +439,7 @@ async fn dead_letters_are_read_in_pages_oldest_first() {
         recorded_ms: 0,
     };
     for id in ["e", "d", "c", "b", "a"] {
-        store.put_dead_letter(&letter(id)).await.unwrap();
+        store.record_dead_letter(&letter(id)).await.unwrap();
     }
     let (mut ids, mut after, mut pages) = (Vec::new(), None, 0);
     loop {
@@ -457,8 +457,8 @@ async fn dead_letters_are_read_in_pages_oldest_first() {
     let place = DeadLetterCursor { recorded_ms: letter.recorded_ms, id: letter.id.clone() };
     // One that died again since is another letter.
     let earlier = DeadLetterCursor { recorded_ms: letter.recorded_ms - 1, ..place.clone() };
-    assert!(!store.remove_dead_letter(&earlier).await.unwrap());
-    assert!(store.remove_dead_letter(&place).await.unwrap());
-    assert!(!store.remove_dead_letter(&place).await.unwrap());
-    assert_eq!(store.dead_letters().await.unwrap(), 4);
+    assert!(!store.delete_dead_letter(&earlier).await.unwrap());
+    assert!(store.delete_dead_letter(&place).await.unwrap());
+    assert!(!store.delete_dead_letter(&place).await.unwrap());
+    assert_eq!(store.dead_letter_count().await.unwrap(), 4);
 }

@@ -15,7 +15,7 @@ const SIGN_OFF_LIMIT: Duration = Duration::from_secs(2);
 
 /// Beats until `stop`, with what `counts` says, then signs off. Once `draining` is cancelled it says that
 /// too, at once.
-pub async fn beat(
+pub async fn record_heartbeat(
     store: Store,
     record: WorkerRecord,
     counts: JobCounts,
@@ -44,7 +44,7 @@ pub async fn beat(
             break;
         }
     }
-    match tokio::time::timeout(SIGN_OFF_LIMIT, store.sign_off(record.instance)).await {
+    match tokio::time::timeout(SIGN_OFF_LIMIT, store.deregister_worker(record.instance)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "signing off failed; the worker will be shown as lost"),
         Err(_) => tracing::warn!("signing off takes too long; the worker will be shown as lost"),
@@ -54,7 +54,7 @@ pub async fn beat(
 /// Beats, and registers the space again: it may have been dropped while this worker embeds into it.
 async fn show(store: &Store, record: &WorkerRecord) -> Result<(), StoreError> {
     if let Some(space) = &record.space {
-        store.register_space(space, &format!("by {}, version {}", record.name, record.version)).await?;
+        store.register_space(space, &format!("{}, version {}", record.name, record.version)).await?;
     }
-    store.beat(record).await
+    store.record_heartbeat(record).await
 }

@@ -1,4 +1,4 @@
-//! The end of an attempt: the scripts that apply what it resolved.
+//! The end of an attempt: applying its results.
 //!
 //! Invariant: an outcome is applied once per job and generation, however often the job is delivered.
 
@@ -19,12 +19,10 @@ static RECORD_FAILED_ATTEMPT: LazyLock<Script> =
     LazyLock::new(|| job_script(include_str!("../scripts/record_failed_attempt.lua")));
 static FINISH: LazyLock<Script> = LazyLock::new(|| job_script(include_str!("../scripts/finish_job.lua")));
 
-/// What came of applying an outcome.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Finish {
-    /// The outcome counts.
     Applied,
-    /// It has no effect, for the reason given; the job is acknowledged all the same.
+    /// The outcome has no effect, for this reason. The delivery is acknowledged all the same.
     Ignored(&'static str),
 }
 
@@ -33,22 +31,18 @@ pub enum Finish {
 pub enum JobEnd {
     /// A worker resolved its items.
     Done,
-    /// It was discarded.
     Discarded,
 }
 
 impl Store {
-    /// Ends an attempt that did not resolve every item: keeps `results` and why it stopped, and takes the
-    /// started mark back. The next attempt comes after `rest`.
-    ///
-    /// # Errors
-    /// When Redis does not serve; nothing was applied then, or all of it was.
+    /// Ends a failed attempt: stores `results` and the error, and makes the job `retryable`. The next attempt follows
+    /// after `delay`. After an error, either everything was applied or nothing; repeating it is safe.
     pub async fn record_failed_attempt(
         &self,
         job: JobRef<'_>,
         holder: Holder<'_>,
         error: &str,
-        rest: Duration,
+        delay: Duration,
         results: &[(u64, ItemResult)],
     ) -> Result<Finish, StoreError> {
         let mut call = RECORD_FAILED_ATTEMPT.prepare_invoke();
@@ -62,16 +56,14 @@ impl Store {
             .arg(error)
             .arg(self.keys.notifications())
             .arg(job.submission.to_string())
-            .arg(rest.as_millis() as u64);
+            .arg(delay.as_millis() as u64);
         push_results(&mut call, results);
         self.invoke_finish(&call).await
     }
 
-    /// Applies the results of a job: items (by submission-wide index), counters and the end mark together,
-    /// and closes the submission when it was the last job.
-    ///
-    /// # Errors
-    /// When Redis does not serve; nothing was applied then, or all of it was and the repeat has no effect.
+    /// Ends a job: applies item results (by submission-wide index), counters and the job's state together, and closes
+    /// the submission after its last job. After an error, either everything was applied or nothing; repeating it is
+    /// safe.
     pub async fn finish_job(
         &self,
         job: JobRef<'_>,
@@ -104,7 +96,7 @@ impl Store {
     }
 }
 
-/// Adds results to the call of a script that applies them.
+/// Appends the arguments that `apply_results` in `job.lua` reads.
 fn push_results(call: &mut ScriptInvocation<'_>, results: &[(u64, ItemResult)]) {
     for (index, result) in results {
         let class = match result {

@@ -1,8 +1,7 @@
-//! What workers write about jobs, and what others read of it; does not own the submission's record.
+//! Job records: the state of each job that a worker has received. Workers write them, the coordinator reads them.
 //!
-//! In the order of a job's life: `hold` (start, heartbeat, release, and the rule for poison), `pause` (rest for a
-//! source), `finish` (apply an outcome, or keep a half-done attempt) and `requeue`. `mark` is what is read of all that,
-//! and `script` what their Lua scripts have in common.
+//! Transitions: `start` (start, heartbeat, release, and the poison limit), `snooze`, `finish` (a job or a failed
+//! attempt) and `requeue`. `status` reads the records; `script` is what the Lua scripts share.
 
 mod finish;
 mod requeue;

@@ -1,4 +1,4 @@
-//! Requeueing: a dead job gets a new generation, and its submission is open again.
+//! Requeueing a discarded job under a new generation.
 
 use std::sync::LazyLock;
 
@@ -12,33 +12,26 @@ use crate::{
 
 static REQUEUE: LazyLock<Script> = LazyLock::new(|| job_script(include_str!("../scripts/requeue_job.lua")));
 
-/// What came of requeueing a job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Requeue {
-    /// It is to be published again.
+    /// The caller must publish it.
     Requeued {
-        /// Its new generation.
+        /// The new generation.
         generation: u32,
-        /// Failures that were taken back.
+        /// Items whose failure was removed.
         restored_items: u64,
     },
-    /// It is not dead: it was requeued already, or is worked on.
-    NotDiscarded {
-        /// Its generation.
-        generation: u32,
-    },
-    /// Its submission is gone.
+    /// The job is not discarded: it was already requeued, or is in progress.
+    NotDiscarded { generation: u32 },
+    /// Its submission no longer exists.
     Orphaned,
     /// Its submission failed or was cancelled.
     Closed,
 }
 
 impl Store {
-    /// Gives a dead job another life: the failures that its death caused are taken back, and its submission
-    /// is open again. The caller publishes it.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Requeues a discarded job: removes the failures of items that it left unresolved, and reopens its submission.
+    /// The caller publishes the job.
     pub async fn requeue_job(
         &self,
         submission: SubmissionId,

@@ -1,19 +1,16 @@
-//! What the scripts over a job's mark have in common: how they are made, which job they mean, and their verdicts.
+//! What the scripts on job records share: their prelude, the job that they change, and their verdicts.
 
 use redis::Script;
 
 use crate::{ids::SubmissionId, job::outcome::CLOSED};
 
-/// Which job: by its submission, its name there (see [`JobArgs::name`]), and its generation.
-///
-/// [`JobArgs::name`]: crate::job::args::JobArgs::name
+/// Refers to one generation of a job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct JobRef<'a> {
-    /// The submission.
     pub submission: SubmissionId,
-    /// What singles it out there.
+    /// See [`JobArgs::name`](crate::job::args::JobArgs::name).
     pub name: &'a str,
-    /// Rises when an operator requeues it.
+    /// Increases whenever the job is requeued.
     pub generation: u32,
 }
 
@@ -21,18 +18,18 @@ pub(in crate::store) fn job_script(script: &str) -> Script {
     Script::new(&format!("{}{script}", include_str!("../scripts/job.lua")))
 }
 
-/// A script's argument that may be absent: then it is empty.
+/// An optional argument of a script: empty if `None`.
 pub(in crate::store) fn optional(value: Option<impl ToString>) -> String {
     value.map(|value| value.to_string()).unwrap_or_default()
 }
 
-/// Words for why a delivery has no effect.
+/// Describes a verdict that means "no effect".
 pub(in crate::store) fn ignored_reason(verdict: &str) -> &'static str {
     match verdict {
-        "finished" | "repeated" => "it is finished already",
-        "stale" => "it is of another generation or version",
-        "orphaned" => "its submission is gone",
+        "finished" | "repeated" => "the job has already finished",
+        "stale" => "the generation or parameter version is not the current one",
+        "orphaned" => "the submission no longer exists",
         "closed" => CLOSED,
-        _ => "the store says so",
+        _ => "unknown verdict of the store",
     }
 }

@@ -1,4 +1,4 @@
-//! Pauses: a job waits for a source, which costs it no attempt.
+//! Snoozing: a job waits without spending an attempt.
 
 use std::sync::LazyLock;
 
@@ -18,25 +18,21 @@ static SNOOZE: LazyLock<Script> = LazyLock::new(|| job_script(include_str!("../s
 static WAKE: LazyLock<Script> =
     LazyLock::new(|| job_script(include_str!("../scripts/wake_snoozed_jobs.lua")));
 
-/// Why a job rests, which is no fault of its own.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Snooze {
-    /// When it is tried again at the earliest, in Redis's time.
+    /// The job does not run before this time.
     pub until_ms: u64,
-    /// What it waits for.
+    /// A snooze while a host is backed off starts with the host's name and a space.
     pub reason: String,
 }
 
 impl Store {
-    /// Ends an attempt that does not count: the job rests for a while, and its started mark is taken back.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Snoozes a job: ends the attempt without counting it.
     pub async fn snooze_job(
         &self,
         job: JobRef<'_>,
         instance: InstanceId,
-        pause: &Snooze,
+        snooze: &Snooze,
     ) -> Result<Finish, StoreError> {
         let mut call = SNOOZE.prepare_invoke();
         call.key(self.keys.submission(job.submission))
@@ -44,18 +40,15 @@ impl Store {
             .arg(job.name)
             .arg(job.generation)
             .arg(instance.to_string())
-            .arg(pause.until_ms)
-            .arg(&pause.reason)
+            .arg(snooze.until_ms)
+            .arg(&snooze.reason)
             .arg(self.keys.notifications())
             .arg(job.submission.to_string());
         self.invoke_finish(&call).await
     }
 
-    /// Ends the rest of the jobs of a submission that wait for `host`; they are missed then, and published again.
-    /// Returns how many did.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Wakes the jobs of a submission that are snoozed because of `host`: the rescuer publishes them again. Returns how
+    /// many there were.
     pub async fn wake_snoozed_jobs(&self, submission: SubmissionId, host: &str) -> Result<u64, StoreError> {
         let mut call = WAKE.prepare_invoke();
         call.key(self.keys.submission(submission))

@@ -1,6 +1,7 @@
-//! Holding a job: a worker starts it, shows that it works on it, and lets it go.
+//! Starting a job, sending its heartbeats, and releasing it.
 //!
-//! Invariant: a process that dies with a job leaves its started mark, by which the next one knows.
+//! Invariant: if a process dies during a job, the record stays in the state `started`, so that the next worker can
+//! count the crash.
 
 use std::sync::LazyLock;
 
@@ -12,7 +13,7 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// Crashes while alone after which a job is poison.
+/// Crashes during exclusive runs after which a job is poison.
 const POISON_LIMIT: u32 = 3;
 
 static START: LazyLock<Script> = LazyLock::new(|| job_script(include_str!("../scripts/start_job.lua")));
@@ -20,67 +21,60 @@ static RELEASE: LazyLock<Script> = LazyLock::new(|| job_script(include_str!("../
 static HEARTBEAT: LazyLock<Script> =
     LazyLock::new(|| job_script(include_str!("../scripts/heartbeat_job.lua")));
 
-/// The process that holds a job.
+/// The process that runs a job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Holder<'a> {
-    /// This life of the process.
     pub instance: InstanceId,
-    /// Its name, for people.
+    /// Display name of the worker.
     pub worker: &'a str,
 }
 
-/// What a worker may do with a job it received.
+/// What to do with a received job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Start {
-    /// Work on it beside others.
+    /// Run it; other jobs may be in flight.
     Run,
-    /// Work on it with nothing else in flight: an earlier process may have died of it.
+    /// Run it with no other job in flight: it may have crashed an earlier process.
     RunExclusive {
-        /// Processes that died while they held it.
+        /// Processes that died while it was in flight.
         crashes: u32,
     },
-    /// Discard it: every process that ran it alone died.
+    /// Discard it: it reached the limit of crashes during exclusive runs.
     Poison {
-        /// Processes that died while they held it.
+        /// Processes that died while it was in flight.
         crashes: u32,
     },
     /// Discard it: its deadline has passed.
     Expired,
-    /// Acknowledge it: it is finished, its submission is closed or gone, or its generation is over.
+    /// Acknowledge it without running it, for this reason.
     Skip(&'static str),
 }
 
-/// Whether a process works on other jobs beside this one.
+/// Whether a process may have other jobs in flight.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Isolation {
-    /// It does, or may.
     Shared,
-    /// It does not.
     Exclusive,
 }
 
-/// Whether the work on a job still has a point.
+/// Whether to continue a job.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Heartbeat {
-    /// It has.
     Open,
-    /// Its submission is closed or gone.
+    /// Its submission is closed or no longer exists.
     Closed,
     /// Its deadline has passed.
     Expired,
 }
 
 impl Store {
-    /// Marks a job as started by `holder` and says what to do with it.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Records that `holder` starts a job, and returns what to do with it.
     pub async fn start_job(
         &self,
         job: JobRef<'_>,
         holder: Holder<'_>,
         redelivered: bool,
-        company: Isolation,
+        isolation: Isolation,
         deadline_ms: Option<u64>,
     ) -> Result<Start, StoreError> {
         let (verdict, crashes): (String, u32) = START
@@ -91,7 +85,7 @@ impl Store {
             .arg(holder.instance.to_string())
             .arg(holder.worker)
             .arg(u8::from(redelivered))
-            .arg(u8::from(company == Isolation::Exclusive))
+            .arg(u8::from(isolation == Isolation::Exclusive))
             .arg(POISON_LIMIT)
             .arg(optional(deadline_ms))
             .invoke_async(&mut self.connection.clone())
@@ -105,10 +99,7 @@ impl Store {
         })
     }
 
-    /// Takes the started mark of `instance` back: the job is let go on purpose.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Makes a job of `instance` `available` again: the worker shuts down and gives it back.
     pub async fn release_job(&self, job: JobRef<'_>, instance: InstanceId) -> Result<(), StoreError> {
         let key = self.keys.of_submission(job.submission, "jobs");
         Ok(RELEASE
@@ -119,10 +110,7 @@ impl Store {
             .await?)
     }
 
-    /// Shows that `instance` still works on the job, and says whether that has a point.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Records that `instance` is still running the job, and returns whether to continue.
     pub async fn heartbeat_job(
         &self,
         job: JobRef<'_>,

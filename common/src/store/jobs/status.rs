@@ -1,4 +1,4 @@
-//! Marks: what the store knows of a job that a worker has received.
+//! The record of a job that a worker has received.
 
 use std::{collections::HashMap, fmt};
 
@@ -10,29 +10,28 @@ use crate::{
     store::{Store, StoreError},
 };
 
-/// Where a job is that a worker has received at least once.
+/// State of a job that a worker has received at least once.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobState {
-    /// A worker works on it.
+    /// A worker is running it.
     Started,
-    /// A worker holds it until it can run alone.
+    /// A worker will run it exclusively once its other jobs have finished.
     Waiting,
-    /// It waits for a source to be available again.
+    /// It waits for a host or for its next time slice, without spending an attempt.
     Snoozed,
-    /// It waits for its next attempt.
+    /// Its last attempt failed; it waits for the next one.
     Retryable,
     /// A worker gave it back when it shut down.
     Available,
-    /// An operator gave it another chance.
+    /// It was requeued and not started since.
     Requeued,
-    /// It is being discarded, since every worker that ran it alone died.
+    /// It reached the crash limit and is about to be discarded.
     Poisoned,
     /// A worker resolved its items.
     Done,
-    /// It was discarded.
     Discarded,
-    /// A state of another version.
+    /// A state of a newer version.
     #[serde(untagged)]
     Other(String),
 }
@@ -43,54 +42,48 @@ impl fmt::Display for JobState {
     }
 }
 
-/// One job's mark, as the rescuer reads it.
+/// The record of one job.
 #[derive(Clone, PartialEq, Eq, Debug, Deserialize)]
 pub struct JobStatus {
-    /// Where the job is.
     pub state: JobState,
-    /// Generation of the mark.
     #[serde(default)]
     pub generation: u32,
-    /// When a worker last showed that it holds the job, in Redis's time.
+    /// Time of the last change or heartbeat.
     #[serde(default)]
     pub heartbeat_ms: u64,
-    /// Until when it rests between two attempts, likewise.
+    /// Earliest time of the next attempt.
     #[serde(default)]
     pub not_before_ms: u64,
-    /// The process that started it last.
+    /// The process that last started it.
     #[serde(default)]
     pub instance: Option<InstanceId>,
-    /// The name of that process.
+    /// Display name of that process.
     #[serde(default)]
     pub worker: Option<String>,
-    /// Processes that died while they held it.
+    /// Processes that died while it was in flight.
     #[serde(default)]
     pub crashes: u32,
-    /// Those of them that held nothing else.
+    /// Processes, of these, that had no other job in flight.
     #[serde(default)]
     pub exclusive_crashes: u32,
-    /// Until when it rests, while it is paused.
     #[serde(default)]
     pub snoozed: Option<Snooze>,
-    /// What went wrong so far, newest last; the oldest are forgotten.
+    /// Errors of the last 20 failed attempts, newest last.
     #[serde(default)]
     pub history: Vec<AttemptError>,
 }
 
-/// One attempt at a job that came to nothing.
+/// The error of one attempt.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct AttemptError {
-    /// When, in Redis's time.
     pub at_ms: u64,
-    /// The worker that held the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
-    /// What went wrong.
     pub error: String,
 }
 
 impl JobStatus {
-    /// Makes the mark of a job in a state that nothing has happened to.
+    /// Makes a record without history.
     #[must_use]
     pub fn new(state: JobState) -> Self {
         Self {
@@ -107,7 +100,6 @@ impl JobStatus {
         }
     }
 
-    /// Whether nothing more will happen to the job.
     #[must_use]
     pub fn is_finished(&self) -> bool {
         matches!(self.state, JobState::Done | JobState::Discarded)
@@ -115,10 +107,7 @@ impl JobStatus {
 }
 
 impl Store {
-    /// Returns the mark of one job; nothing when it was never started.
-    ///
-    /// # Errors
-    /// When Redis does not serve or the mark is not one.
+    /// Returns the record of a job; `None` if it was never started.
     pub async fn job_status(
         &self,
         submission: SubmissionId,
@@ -132,10 +121,7 @@ impl Store {
             .transpose()
     }
 
-    /// Returns the marks of a submission's jobs, by name. A job without a mark was never started.
-    ///
-    /// # Errors
-    /// When Redis does not serve or a mark is not one.
+    /// Returns the job records of a submission, by job name. Jobs that were never started have none.
     pub async fn job_statuses(
         &self,
         submission: SubmissionId,

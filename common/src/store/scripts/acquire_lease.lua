@@ -1,10 +1,10 @@
--- Takes or renews the lease on leading.
+-- Acquires or renews the leader lease.
 --
 -- KEYS  lease, last token
 -- ARGV  instance id, time to live in ms
--- Returns the token for its holder, a new one at every change of hands; 0 when somebody else holds it.
+-- Returns the fencing token, which is new whenever the lease was free; 0 if another instance holds the lease.
 --
--- A token is at least the time in ms, so that a store put back to an older state hands out no token twice.
+-- A token is at least the current time in ms, so that tokens stay unique if Redis is restored from a backup.
 
 local holder = redis.call('GET', KEYS[1])
 if holder == ARGV[1] then

@@ -2,7 +2,7 @@
 --
 -- KEYS  submission, claims
 -- ARGV  channel id, job name
--- Returns the name of the job that has it: this one, or the one that came first
+-- Returns the name of the job that holds the claim: this one or an earlier one
 
 local holder = redis.call('HGET', KEYS[2], ARGV[1])
 if holder then return holder end

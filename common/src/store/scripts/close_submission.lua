@@ -1,7 +1,8 @@
--- Ends a submission from outside its jobs: a run that is through, a failure, a cancellation.
+-- Closes a submission other than by its last job: a finished run, a failure, a cancellation.
 --
 -- KEYS  submission, results, jobs
--- ARGV  lease token, end state, error text (may be empty), keep (0|1), notification channel, submission id
+-- ARGV  fencing token, final state, error (may be empty), keep without retention (0|1), notification channel,
+--       submission id
 -- Returns closed | not-open | fenced
 
 local submission = KEYS[1]

@@ -1,8 +1,8 @@
--- Records a submission, once: a repeat of the same request finds it and changes nothing.
+-- Records a submission. Does nothing if it exists.
 --
 -- KEYS  submission
 -- ARGV  notification channel, submission id, then fields and values
--- Returns 1 when it is new.
+-- Returns 1 if it is new, else 0
 
 if redis.call('EXISTS', KEYS[1]) == 1 then return 0 end
 local now = redis.call('TIME')

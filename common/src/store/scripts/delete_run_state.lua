@@ -1,7 +1,7 @@
--- Forgets what only a run in progress needs.
+-- Deletes the state that only a run in progress needs.
 --
--- KEYS  submission, then what to forget
--- ARGV  lease token
+-- KEYS  submission, then the keys to delete
+-- ARGV  fencing token
 -- Returns put | fenced
 
 if fenced(KEYS[1], ARGV[1]) then return 'fenced' end

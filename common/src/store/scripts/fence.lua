@@ -1,8 +1,8 @@
--- What the scripts that only the leading coordinator may run share; it precedes each of them.
+-- The prelude of the scripts that only the leader may run.
 --
--- A coordinator that takes a submission over writes the token of its lease beside it. Whoever comes with
--- an older one was replaced without knowing it, and changes nothing. No token, no fence: somebody acts on
--- behalf of a user.
+-- A coordinator that takes over a submission writes its fencing token to it. A coordinator with an older token has
+-- been replaced without noticing, and must not change anything. Requests on behalf of a user have no token and are not
+-- fenced.
 
 local function fenced(submission, token)
   if token == '' then return false end

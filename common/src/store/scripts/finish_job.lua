@@ -1,19 +1,19 @@
 -- Applies the outcome of one job of items, once.
 --
--- KEYS  submission, results, jobs, what a crawl job brought in
--- ARGV  job name, generation, end state (done|discarded), notification channel, submission id,
+-- KEYS  submission, results, jobs, progress of a crawl job
+-- ARGV  job name, generation, final state (done|discarded), notification channel, submission id,
 --       then for each item: index, class (succeeded|cached|failed), result JSON
 -- Returns applied | finished | stale | orphaned | closed
 --
--- Results, counters and the done mark change together. An item that has a result already (from an
--- earlier attempt) keeps it and is not counted again. The last job closes the submission, and the
--- retention starts then. What a job that is done brought in lies elsewhere now; a dead one may live again.
+-- Results, counters and the job's state change together. An item that already has a result, from an earlier attempt,
+-- keeps it and is not counted again. The last job closes the submission and starts its retention. The progress of a
+-- crawl is deleted only when the job is done: a discarded job may be requeued.
 
 local submission, results, jobs = KEYS[1], KEYS[2], KEYS[3]
 local name, generation, end_state = ARGV[1], tonumber(ARGV[2]), ARGV[3]
 
-local job, why = open_job(submission, jobs, name, generation)
-if not job then return why end
+local job, ignored = open_job(submission, jobs, name, generation)
+if not job then return ignored end
 local index = tonumber(name)
 if not index or index >= tonumber(redis.call('HGET', submission, 'jobs') or 0) then return 'orphaned' end
 

@@ -1,10 +1,10 @@
--- Hands over what a worker computed for one node of a training step or evaluation, once.
+-- Stores the result of one node of a training step or evaluation, once.
 --
 -- KEYS  submission, jobs, nodes
 -- ARGV  job name, parameter version, node, bytes, notification channel, submission id
 -- Returns applied | repeated | conflict | stale | orphaned | closed
 --
--- Duplicates must agree byte for byte; the first answer stands, and a differing one is reported.
+-- Duplicates must be identical, byte for byte: the first result is stored, and a different one is a conflict.
 
 local submission, jobs, nodes = KEYS[1], KEYS[2], KEYS[3]
 local state = redis.call('HGET', submission, 'state')

@@ -1,12 +1,12 @@
--- Ends a request to a host: gives its place back, and keeps what its answer says about our rate_limit.
+-- Ends a request to a host: releases its slot and records the verdict on its response.
 --
 -- KEYS  hosts
--- ARGV  host, lease id, ms since the answer began (empty: there was none), verdict, ms, reason, who asked;
---       verdict is ok | failed | retry-after (ms: how long) | blocked (ms: how long to pause, reason)
--- Returns until when the host is paused, in ms; 0 where it is not
+-- ARGV  host, lease id, ms since the response began (empty if there was none), verdict, ms, reason, worker;
+--       verdict is ok | failed | retry-after (after ms) | blocked (back off for ms, because of reason)
+-- Returns the end of the back-off in ms; 0 if the host is not backed off
 --
--- A lease that ran out has been given to another: what was learnt counts all the same. Only the request
--- that tries again ends a pause; one that started before the trouble proves nothing.
+-- The verdict counts even if the lease has expired. Only a successful probe ends a back-off: requests that started
+-- before the host blocked us prove nothing.
 
 local hosts = KEYS[1]
 local name, lease, verdict, ms = ARGV[1], ARGV[2], ARGV[4], tonumber(ARGV[5])

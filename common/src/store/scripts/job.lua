@@ -1,10 +1,10 @@
--- What the scripts over job marks share; it precedes each of them.
+-- The prelude of the scripts on job records.
 --
--- A mark is the JSON in the hash `jobs` under the job's name: state, generation, heartbeat_ms, instance, worker,
--- exclusive, crashes, exclusive_crashes, blamed (the instances that the crashes stand for, and whether each ran the job
--- alone), not_before_ms (until when it rests between two attempts), until when it is snoozed and why, and the
--- history of what went wrong, newest last. Its generation is the one that was given out last; messages of any
--- other have no effect. So one that a store put back to an older state does not know of changes nothing either.
+-- A job record is JSON in the hash `jobs`, under the job's name: state, generation, heartbeat_ms, instance, worker,
+-- exclusive, crashes, exclusive_crashes, blamed (instances counted as crashed -> whether they ran the job exclusively),
+-- not_before_ms (earliest next attempt), snoozed {until_ms, reason}, and history (errors of attempts, newest last).
+-- Messages of any generation but the current one have no effect. That includes newer generations, which exist if Redis
+-- was restored from a backup.
 
 local HISTORY = 20
 
@@ -18,7 +18,7 @@ local function read_job(jobs, name)
   return text and cjson.decode(text) or {crashes = 0, exclusive_crashes = 0}
 end
 
--- The mark of a job that is still to be done; or nothing, and why what is said of the job has no effect.
+-- Returns the record of an unfinished job, or nil and the verdict that explains why the call has no effect.
 local function open_job(submission, jobs, name, generation)
   local state = redis.call('HGET', submission, 'state')
   if not state then return nil, 'orphaned' end
@@ -34,27 +34,27 @@ local function write_job(jobs, name, job)
   redis.call('HSET', jobs, name, cjson.encode(job))
 end
 
-local function remember(job, worker, error)
+local function add_history(job, worker, error)
   local history = job.history or {}
   history[#history + 1] = {at_ms = now_ms(), worker = worker, error = error}
   while #history > HISTORY do table.remove(history, 1) end
   job.history = history
 end
 
--- A process that was taken for dead shows that it lives: it had only lost its connection to the broker.
-local function acquit(job, instance)
+-- Takes back the crash of an instance that is still alive: it had only lost its connection to RabbitMQ.
+local function retract_crash(job, instance)
   local exclusive = job.blamed and job.blamed[instance]
   if exclusive == nil then return false end
   job.blamed[instance] = nil
   if next(job.blamed) == nil then job.blamed = nil end
   job.crashes = job.crashes - 1
   if exclusive then job.exclusive_crashes = job.exclusive_crashes - 1 end
-  remember(job, nil, 'the worker that had held this job lives: it had lost its connection')
+  add_history(job, nil, 'the worker is alive after all: it had only lost its connection to RabbitMQ')
   return true
 end
 
--- Writes the results from ARGV[first] on (index, class, JSON) where there are none, and counts them.
--- Returns how many items failed in all.
+-- Stores and counts the results from ARGV[first] on (index, class, JSON), except for items that already have one.
+-- Returns the submission's number of failed items.
 local function apply_results(submission, results, first)
   local succeeded, cached, failed = 0, 0, 0
   for at = first, #ARGV, 3 do

@@ -1,8 +1,8 @@
--- Numbers an answer that a crawl keeps because it could not be read.
+-- Returns the next number for a response that is recorded because it could not be parsed.
 --
 -- KEYS  submission
--- ARGV  how many are kept at most
--- Returns its number from 1; 0 where it is one too many, or the submission is gone
+-- ARGV  limit
+-- Returns the number, from 1; 0 if the limit is reached or the submission does not exist
 
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 if tonumber(redis.call('HGET', KEYS[1], 'kept_answers') or 0) >= tonumber(ARGV[1]) then return 0 end

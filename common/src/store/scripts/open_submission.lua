@@ -1,7 +1,7 @@
 -- Opens a prepared submission for its jobs, unless it was closed while it was prepared.
 --
 -- KEYS  submission
--- ARGV  lease token, items, jobs, rejected items, manifest
+-- ARGV  fencing token, items, jobs, rejected items, manifest
 -- Returns opened | not-preparing | fenced
 
 if fenced(KEYS[1], ARGV[1]) then return 'fenced' end

@@ -1,7 +1,7 @@
--- Keeps bytes beside a submission.
+-- Stores bytes with a submission.
 --
 -- KEYS  submission, blob
--- ARGV  lease token, bytes
+-- ARGV  fencing token, bytes
 -- Returns put | fenced
 
 if fenced(KEYS[1], ARGV[1]) then return 'fenced' end

@@ -1,7 +1,7 @@
--- Publishes the next version of a run's parameters; answers to the version before are forgotten.
+-- Publishes the next version of a run's parameters and deletes the results of the previous one.
 --
 -- KEYS  submission, parameters, nodes
--- ARGV  lease token, version, bytes
+-- ARGV  fencing token, version, bytes
 -- Returns put | fenced
 
 if fenced(KEYS[1], ARGV[1]) then return 'fenced' end

@@ -1,4 +1,4 @@
--- Records a dead letter, in place of an older one of the same id.
+-- Records a dead letter. Replaces an older one with the same id.
 --
 -- KEYS  letters, order
 -- ARGV  id, letter JSON, time in ms

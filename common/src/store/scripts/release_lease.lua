@@ -1,4 +1,4 @@
--- Gives the lease back, if it is still held.
+-- Releases the leader lease, if this instance still holds it.
 --
 -- KEYS  lease
 -- ARGV  instance id

@@ -1,13 +1,13 @@
--- Opens a run that failed again, to go on from its checkpoint.
+-- Reopens a failed run, to continue from its checkpoint.
 --
 -- KEYS  submission, jobs, nodes
 -- ARGV  notification channel, submission id
--- Returns 1 when it had failed and is open now.
+-- Returns 1 if it was reopened, 0 if it had not failed
 
 if redis.call('HGET', KEYS[1], 'state') ~= 'failed' then return 0 end
 redis.call('HSET', KEYS[1], 'state', 'running')
 redis.call('HDEL', KEYS[1], 'error', 'finished_ms')
--- Its jobs come again under the same names, without their past.
+-- Its jobs are published again under the same names, without their old records.
 redis.call('DEL', KEYS[2], KEYS[3])
 redis.call('PUBLISH', ARGV[1], ARGV[2])
 return 1

@@ -1,11 +1,11 @@
--- Gives a dead job another life: a new generation, without the failures that its death caused.
+-- Requeues a discarded job under a new generation, and removes the failures of its unresolved items.
 --
 -- KEYS  submission, results, jobs
 -- ARGV  job name, first item, items, notification channel, submission id
--- Returns {verdict, generation, restored_items items}: requeued | not-discarded | orphaned | closed
+-- Returns {verdict, generation, restored items}; the verdict is requeued | not-discarded | orphaned | closed
 --
--- Only failures that stand for "never resolved" are taken back; an item that was found to be bad stays
--- failed. A submission that had ended for want of this job is open again, and is kept as long as it is.
+-- Only failures that mean "never resolved" are removed; a bad item stays failed. A submission that had finished is open
+-- again, and does not expire while it is open.
 
 local submission, results, jobs = KEYS[1], KEYS[2], KEYS[3]
 local name, first, items = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])

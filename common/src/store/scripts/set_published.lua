@@ -1,7 +1,7 @@
--- Remembers that the first jobs of a submission are published.
+-- Records that the first jobs of a submission are published.
 --
 -- KEYS  submission
--- ARGV  lease token, jobs
+-- ARGV  fencing token, number of jobs
 -- Returns put | fenced
 
 if fenced(KEYS[1], ARGV[1]) then return 'fenced' end

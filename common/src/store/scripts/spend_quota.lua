@@ -1,12 +1,12 @@
--- Takes units from what a key may spend in a day, unless it has not enough left.
+-- Spends units of a key's daily quota, or none if too few are left.
 --
 -- KEYS  quotas
--- ARGV  key hash, day (YYYY-MM-DD), when it ends in ms, units, units a day, exhausted (0|1)
--- Returns {spent | exhausted, used, when there are more in ms}
+-- ARGV  key hash, day (YYYY-MM-DD), end of the day in ms, units, units per day, refused by the site (0|1)
+-- Returns {spent | exhausted, used, when more units are available in ms}
 --
--- `exhausted` says that the site itself refuses the key, whatever is counted here. It is asked again after an hour:
--- its day may begin a little later than ours, and limits may be raised. A caller whose day is over already, because
--- it asked just before midnight, spends from the new one.
+-- If the site refuses the key, whatever the count here, the key is tried again after an hour: the site's day may begin
+-- later than ours, and its limit may be raised. A call for the previous day, made just before midnight, spends from the
+-- new day.
 
 local REFUSED_FOR_MS = 3600000
 
@@ -17,7 +17,7 @@ local units, limit = tonumber(ARGV[4]), tonumber(ARGV[5])
 local text = redis.call('HGET', quotas, key)
 local known = text and cjson.decode(text)
 if not known then
-  -- A new key: the days of keys that are no longer used are of no use either.
+  -- A new key is rare, so this is the time to delete the past days of keys that are no longer used.
   local all = redis.call('HGETALL', quotas)
   for at = 1, #all, 2 do
     if cjson.decode(all[at + 1]).day < day.day then redis.call('HDEL', quotas, all[at]) end

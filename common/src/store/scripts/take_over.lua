@@ -1,7 +1,7 @@
--- Takes a submission over for the coordinator that leads: from now on older tokens change nothing.
+-- Takes over a submission for the leader: from now on, writes with older tokens are rejected.
 --
 -- KEYS  submission
--- ARGV  lease token
+-- ARGV  fencing token
 -- Returns taken | gone | fenced
 
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'gone' end

@@ -1,4 +1,4 @@
-//! The indexes: which submissions and runs there are, and which of them a coordinator looks after.
+//! The indexes: all submissions, all runs, and the active submissions that the leader drives.
 
 use super::record::{Submission, SubmissionKind};
 use crate::{
@@ -7,16 +7,12 @@ use crate::{
 };
 
 impl Store {
-    /// Puts a submission into the index that [`Store::submissions`] reads, and a run into that of
-    /// [`Store::runs`]; doing it twice changes nothing. Whoever leads does it again for a maker that died, or a
-    /// store that was put back, in between.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
-    pub async fn put_in_index(&self, id: SubmissionId, kind: SubmissionKind) -> Result<(), StoreError> {
+    /// Adds a submission to the index of [`Store::submissions`], and a run to that of [`Store::runs`]. Repeating it
+    /// changes nothing: the leader does so, in case the creator died or Redis was restored from a backup.
+    pub async fn index_submission(&self, id: SubmissionId, kind: SubmissionKind) -> Result<(), StoreError> {
         let run = (kind == SubmissionKind::Train).then(|| self.keys.runs());
         for index in [self.keys.submissions()].into_iter().chain(run) {
-            // All scores are equal: ids sort by time, so an index is read in lexicographic order.
+            // All scores are 0: IDs sort by creation time, so the index is read in lexicographic order.
             let mut command = redis::cmd("ZADD");
             command.arg(index).arg(0).arg(id.to_string());
             command.query_async::<()>(&mut self.connection.clone()).await?;
@@ -24,18 +20,11 @@ impl Store {
         Ok(())
     }
 
-    /// Returns how many submissions a coordinator has to look after.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
-    pub async fn active_count(&self) -> Result<u64, StoreError> {
+    pub async fn active_submission_count(&self) -> Result<u64, StoreError> {
         Ok(redis::cmd("SCARD").arg(self.keys.active()).query_async(&mut self.connection.clone()).await?)
     }
 
-    /// Puts a submission on the list of those to look after, and wakes whoever does.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Makes a submission active and notifies the leader.
     pub async fn set_active(&self, id: SubmissionId) -> Result<(), StoreError> {
         let mut pipe = redis::pipe();
         pipe.sadd(self.keys.active(), id.to_string()).ignore();
@@ -43,10 +32,7 @@ impl Store {
         Ok(pipe.query_async(&mut self.connection.clone()).await?)
     }
 
-    /// Returns the submissions that a coordinator has to look after, oldest first.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Returns the active submissions, oldest first.
     pub async fn active_submissions(&self) -> Result<Vec<SubmissionId>, StoreError> {
         let key = self.keys.active();
         let ids: Vec<String> =
@@ -57,11 +43,7 @@ impl Store {
         Ok(ids)
     }
 
-    /// Takes a submission that reached its end off the list of those to look after. One that was opened
-    /// again meanwhile stays on it.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Makes a finished submission inactive. One that was reopened in the meantime stays active.
     pub async fn set_inactive(&self, id: SubmissionId) -> Result<(), StoreError> {
         let mut command = redis::cmd("SREM");
         command.arg(self.keys.active()).arg(id.to_string());
@@ -72,32 +54,26 @@ impl Store {
         }
     }
 
-    /// Returns up to `limit` submissions, newest first, older than `before`. Entries whose record has
-    /// expired leave the index on the way; a record of a kind that is not known here is left out.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Returns up to `limit` submissions older than `before`, newest first. Removes index entries whose record has
+    /// expired, and skips records of unknown kinds.
     pub async fn submissions(
         &self,
         before: Option<SubmissionId>,
         limit: usize,
     ) -> Result<Vec<Submission>, StoreError> {
-        self.listed(&self.keys.submissions(), before, limit).await
+        self.read_index(&self.keys.submissions(), before, limit).await
     }
 
-    /// Likewise, of the runs alone.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Like [`Store::submissions`], for runs only.
     pub async fn runs(
         &self,
         before: Option<SubmissionId>,
         limit: usize,
     ) -> Result<Vec<Submission>, StoreError> {
-        self.listed(&self.keys.runs(), before, limit).await
+        self.read_index(&self.keys.runs(), before, limit).await
     }
 
-    async fn listed(
+    async fn read_index(
         &self,
         index: &str,
         before: Option<SubmissionId>,
@@ -119,7 +95,9 @@ impl Store {
                     Ok(None) => {
                         redis::cmd("ZREM").arg(index).arg(text).query_async::<()>(&mut connection).await?;
                     }
-                    Err(error @ StoreError::Corrupt { .. }) => tracing::debug!(%error, "not listed"),
+                    Err(error @ StoreError::Corrupt { .. }) => {
+                        tracing::debug!(%error, "skipped an unreadable submission")
+                    }
                     Err(error) => return Err(error),
                 }
             }

@@ -1,10 +1,10 @@
-//! A submission's life: it is created, opened for its jobs, and closed from outside them.
+//! The lifecycle of a submission: created, opened for its jobs, closed.
 
 use std::{sync::LazyLock, time::Duration};
 
 use redis::Script;
 
-use super::record::{State, SubmissionKind, word};
+use super::record::{State, SubmissionKind, variant_name};
 use crate::{
     ids::SubmissionId,
     store::{Store, StoreError, lease::fenced_script},
@@ -20,51 +20,44 @@ static CLOSE: LazyLock<Script> =
 static SET_PUBLISHED: LazyLock<Script> =
     LazyLock::new(|| fenced_script(include_str!("../scripts/set_published.lua")));
 
-/// A submission to record.
 #[derive(Clone, Debug)]
 pub struct NewSubmission {
-    /// Its id.
     pub id: SubmissionId,
-    /// What kind of thing it asks for.
     pub kind: SubmissionKind,
-    /// The request, as its coordinator wants to read it again after a restart.
+    /// The request, for the coordinator after a restart.
     pub spec: serde_json::Value,
-    /// The run that made it for itself.
+    /// The run that created it, for its embeddings.
     pub parent: Option<SubmissionId>,
-    /// How long it is kept after its end.
+    /// How long to keep it after it has finished.
     pub retention: Duration,
-    /// How long its jobs may take, all together, before those left are discarded.
+    /// Time until its unfinished jobs are discarded.
     pub deadline: Option<Duration>,
     /// W3C trace context of the request, for its jobs.
     pub traceparent: Option<String>,
 }
 
-/// A prepared submission, ready for its jobs.
+/// The result of preparing a submission.
 #[derive(Clone, Debug)]
 pub struct Opening {
-    /// Items, the rejected ones included.
+    /// Number of items, including rejected ones.
     pub items: u64,
-    /// Jobs.
     pub jobs: u32,
-    /// How the items are laid out.
+    /// The layout of the items.
     pub manifest: serde_json::Value,
-    /// How many items failed already (see [`Store::reject_items`]).
+    /// Items that have already failed (see [`Store::reject_items`]).
     pub rejected: u64,
 }
 
 impl Store {
-    /// Records a submission in the state `preparing` and puts it in the index; one that is there already
-    /// stays as it is.
-    ///
-    /// # Errors
-    /// When Redis does not serve; the same call again completes it.
+    /// Records a submission in the state `preparing` and adds it to the index. An existing one stays as it is. After an
+    /// error, repeat it.
     pub async fn create_submission(&self, new: &NewSubmission) -> Result<(), StoreError> {
         let mut connection = self.connection.clone();
         let id = new.id.to_string();
-        // First of all, so that whoever leads finds it even if this process dies now.
+        // First, so that the leader finds the submission even if this process dies now.
         redis::cmd("SADD").arg(self.keys.active()).arg(&id).query_async::<()>(&mut connection).await?;
         let mut fields = vec![
-            ("kind", word(&new.kind)),
+            ("kind", variant_name(&new.kind)),
             ("state", State::Preparing.name()),
             ("spec", new.spec.to_string()),
             ("retention_ms", new.retention.as_millis().to_string()),
@@ -82,15 +75,12 @@ impl Store {
             .arg(&fields)
             .invoke_async::<()>(&mut connection)
             .await?;
-        // Only now: an entry without a record leaves the index.
-        self.put_in_index(new.id, new.kind).await
+        // Last, because index entries without a record are removed.
+        self.index_submission(new.id, new.kind).await
     }
 
-    /// Opens a prepared submission for its jobs, unless somebody closed it meanwhile. One without jobs is
-    /// closed at once by [`Store::close_submission`].
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Opens a prepared submission for its jobs, unless it was closed in the meantime. If it has no jobs, the caller
+    /// closes it with [`Store::close_submission`].
     pub async fn open_submission(&self, id: SubmissionId, opening: &Opening) -> Result<(), StoreError> {
         let mut connection = self.connection.clone();
         let mut call = OPEN.key(self.keys.submission(id));
@@ -101,7 +91,7 @@ impl Store {
             .arg(opening.manifest.to_string());
         let opened = self.invoke_fenced(&call).await? == "opened";
         if !opened && self.state(id).await? == Some(State::Cancelled) {
-            // Its retention began before these results were there.
+            // Its retention began before these results existed, so they would never expire.
             let mut command = redis::cmd("UNLINK");
             command.arg(self.keys.of_submission(id, "results"));
             command.query_async::<()>(&mut connection).await?;
@@ -109,29 +99,20 @@ impl Store {
         Ok(())
     }
 
-    /// Opens a run: it makes its jobs as it goes. One that is no longer `preparing` is left as it is.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Opens a run, whose jobs are created step by step. No effect unless it is `preparing`.
     pub async fn open_run(&self, run: SubmissionId) -> Result<(), StoreError> {
         OPEN_RUN.key(self.keys.submission(run)).invoke_async::<()>(&mut self.connection.clone()).await?;
         Ok(())
     }
 
-    /// Remembers that the first `jobs` jobs are published, so that a restart goes on from there.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Records that the first `jobs` jobs are published, so that a restart continues from there.
     pub async fn set_published(&self, id: SubmissionId, jobs: u32) -> Result<(), StoreError> {
         let mut call = SET_PUBLISHED.key(self.keys.submission(id));
         call.arg(self.token()).arg(jobs);
         self.invoke_fenced(&call).await.map(drop)
     }
 
-    /// Ends a submission from outside its jobs. Returns whether it was open.
-    ///
-    /// # Errors
-    /// When Redis does not serve.
+    /// Closes a submission other than by its last job. `keep` disables the retention. Returns whether it was open.
     pub async fn close_submission(
         &self,
         id: SubmissionId,

@@ -1,8 +1,7 @@
-//! Submissions: what users asked for, how far it is, and the results of its items.
+//! Submissions: their records, lifecycle, indexes and item results.
 //!
-//! Owns the submission's record and its index; does not own how jobs change it (see [`super::jobs`]). `record` is read
-//! anywhere, `lifecycle` creates, opens and closes it, `index` lists submissions and those that are active, and
-//! `results` holds what became of the items.
+//! `record` reads a submission, `lifecycle` creates, opens and closes it, `index` lists all and active submissions, and
+//! `results` reads item results. How jobs update a submission is in [`super::jobs`].
 
 mod index;
 mod lifecycle;

@@ -1,4 +1,4 @@
-//! A submission's record: what was asked for, and how far it is.
+//! The record of a submission: the request and its progress.
 
 use std::{collections::HashMap, fmt, str::FromStr};
 
@@ -9,47 +9,45 @@ use crate::{
     store::{Snooze, Store, StoreError},
 };
 
-/// What kind of thing was asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SubmissionKind {
     /// Embed a dataset.
     Embed,
-    /// Predict the target of images.
+    /// Predict the target for images.
     Predict,
-    /// Train a head: a run.
+    /// Train a head. Such a submission is a run.
     Train,
     /// Crawl channels and videos into a dataset.
     Crawl,
 }
 
-/// Where a submission stands.
+/// State of a submission.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Its manifest is being made; it has no jobs yet.
+    /// Its manifest is being written; it has no jobs yet.
     Preparing,
-    /// Its jobs are being published and worked on.
+    /// Its jobs are being published and run.
     Running,
     /// Every item succeeded.
     Succeeded,
     /// Every item is resolved, and some failed.
     CompletedWithErrors,
-    /// It could not be carried out; `error` says why.
+    /// It failed as a whole; see [`Submission::error`].
     Failed,
-    /// Someone stopped it.
+    /// A user cancelled it.
     Cancelled,
 }
 
 impl State {
-    /// Whether nothing more will happen.
     #[must_use]
     pub fn is_terminal(self) -> bool {
         !matches!(self, Self::Preparing | Self::Running)
     }
 
     pub(super) fn name(self) -> String {
-        word(&self)
+        variant_name(&self)
     }
 }
 
@@ -59,68 +57,51 @@ impl fmt::Display for State {
     }
 }
 
-/// A submission's record.
 #[derive(Clone, Debug)]
 pub struct Submission {
-    /// Its id.
     pub id: SubmissionId,
-    /// What kind of thing it asks for.
     pub kind: SubmissionKind,
-    /// Where it stands.
     pub state: State,
     /// The request.
     pub spec: serde_json::Value,
-    /// The run that made it for itself.
+    /// The run that created it, for its embeddings.
     pub parent: Option<SubmissionId>,
-    /// When it was made, in Redis's time.
     pub created_ms: u64,
-    /// When its unfinished jobs expire, in Redis's time.
+    /// When its unfinished jobs expire.
     pub deadline_ms: Option<u64>,
     /// W3C trace context of the request, for its jobs.
     pub traceparent: Option<String>,
-    /// When it reached its end, in Redis's time.
     pub finished_ms: Option<u64>,
-    /// Items, those rejected while preparing included.
+    /// Number of items, including those rejected during preparation.
     pub items: u64,
-    /// Items resolved well.
     pub succeeded: u64,
-    /// Items resolved well without running the model.
+    /// Succeeded items that did not need the model.
     pub cached: u64,
-    /// Items that failed.
     pub failed: u64,
-    /// Jobs.
     pub jobs: u32,
-    /// Jobs published so far.
     pub jobs_published: u32,
-    /// Jobs done or dead.
+    /// Jobs done or discarded.
     pub jobs_finished: u32,
-    /// Thumbnails that a crawl has stored so far.
+    /// Thumbnails stored by a crawl so far.
     pub thumbnails: u64,
-    /// Why and until when the job rests that was put to rest last.
+    /// The most recent snooze of one of its jobs.
     pub snoozed: Option<Snooze>,
-    /// How its items are laid out, as its coordinator wants to read it again; once it is open.
+    /// The layout of its items, for the coordinator; `None` while preparing.
     pub manifest: Option<serde_json::Value>,
-    /// Why it failed.
     pub error: Option<String>,
 }
 
 impl Store {
-    /// Returns where a submission stands; nothing when it is gone.
-    ///
-    /// # Errors
-    /// When Redis does not serve or the state is none.
+    /// Returns `None` if the submission does not exist.
     pub async fn state(&self, id: SubmissionId) -> Result<Option<State>, StoreError> {
         let key = self.keys.submission(id);
         let mut command = redis::cmd("HGET");
         command.arg(&key).arg("state");
         let text: Option<String> = command.query_async(&mut self.connection.clone()).await?;
-        text.map(|text| parse_word(&key, &text)).transpose()
+        text.map(|text| parse_name(&key, &text)).transpose()
     }
 
-    /// Returns a submission's record.
-    ///
-    /// # Errors
-    /// When Redis does not serve or the record is not one.
+    /// Returns `None` if the submission does not exist.
     pub async fn submission(&self, id: SubmissionId) -> Result<Option<Submission>, StoreError> {
         let key = self.keys.submission(id);
         let fields: HashMap<String, String> =
@@ -141,12 +122,12 @@ fn read_record(
         fields
             .get(name)
             .map(String::as_str)
-            .ok_or_else(|| StoreError::corrupt(key, &format!("no field '{name}'")))
+            .ok_or_else(|| StoreError::corrupt(key, &format!("the field '{name}' is missing")))
     };
     Ok(Submission {
         id,
-        kind: parse_word(key, text("kind")?)?,
-        state: parse_word(key, text("state")?)?,
+        kind: parse_name(key, text("kind")?)?,
+        state: parse_name(key, text("state")?)?,
         spec: serde_json::from_str(text("spec")?).map_err(|error| StoreError::corrupt(key, &error))?,
         parent: number(fields, "parent"),
         created_ms: number(fields, "created_ms").unwrap_or(0),
@@ -171,11 +152,11 @@ fn read_record(
 }
 
 /// The serde name of a unit variant.
-pub(super) fn word(value: &impl Serialize) -> String {
+pub(super) fn variant_name(value: &impl Serialize) -> String {
     let json = serde_json::to_value(value).expect("a unit variant is a string");
     json.as_str().expect("a unit variant is a string").to_owned()
 }
 
-fn parse_word<T: for<'de> Deserialize<'de>>(key: &str, text: &str) -> Result<T, StoreError> {
+fn parse_name<T: for<'de> Deserialize<'de>>(key: &str, text: &str) -> Result<T, StoreError> {
     serde_json::from_value(serde_json::Value::from(text)).map_err(|error| StoreError::corrupt(key, &error))
 }

@@ -1,4 +1,4 @@
-//! The results of a submission's items, by submission-wide index.
+//! Item results, by submission-wide index.
 
 use crate::{
     ids::SubmissionId,
@@ -7,11 +7,8 @@ use crate::{
 };
 
 impl Store {
-    /// Writes the results of items, by submission-wide index, that failed while their submission is prepared.
-    /// They are counted when it is opened.
-    ///
-    /// # Errors
-    /// When Redis does not serve; doing it again changes nothing.
+    /// Writes the results of items that failed during preparation. They are counted when the submission is opened.
+    /// Repeating it changes nothing.
     pub async fn reject_items(
         &self,
         id: SubmissionId,
@@ -29,10 +26,7 @@ impl Store {
         Ok(command.query_async(&mut self.connection.clone()).await?)
     }
 
-    /// Returns the results of the items `first .. first + count`; nothing for an unresolved one.
-    ///
-    /// # Errors
-    /// When Redis does not serve or a result is not one.
+    /// Returns the results of the items `first .. first + count`; `None` for unresolved items.
     pub async fn results(
         &self,
         id: SubmissionId,

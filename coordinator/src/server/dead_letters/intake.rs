@@ -1,7 +1,7 @@
-//! Takes discarded jobs out of the broker's hand-over queue and into the store.
+//! Consumes the broker's dead-letter queue and records its jobs in the store.
 //!
-//! Owns what a discarded job means: a record with its reason, a failure for each of its unresolved items,
-//! and the end of its run. Then the message is acknowledged, so the queue is normally empty.
+//! Owns the effects of a discard: a dead letter with its reason, a failure of each unresolved item, and, for a training
+//! job, the failure of its run. The message is acknowledged after that, so the queue is normally empty.
 
 use std::time::Duration;
 
@@ -19,40 +19,39 @@ use common::{
 
 use crate::server::{context::Context, submissions::Jobs};
 
-/// Dead letters taken at once.
 pub(crate) const PREFETCH: u16 = 16;
-/// Snooze before a dead letter that could not be recorded is tried again.
-const PAUSE: Duration = Duration::from_secs(2);
+/// Delay before recording a dead letter is tried again.
+const RETRY_DELAY: Duration = Duration::from_secs(2);
 
-/// Consumes the hand-over queue until the coordinator stops.
+/// Consumes the dead-letter queue until the coordinator stops.
 pub(crate) async fn consume(context: &Context, mut dead_letters: Consumer) {
     while let Some(delivery) = dead_letters.next().await {
         let letter = read_letter(&delivery);
         tracing::warn!(id = %letter.id, reason = %letter.reason, error = %letter.error, "job discarded");
         while let Err(error) = record(context, &delivery, &letter).await {
             if !error.is_retryable() {
-                // What the store holds of the job is no use, and must not hold up the letters behind it.
-                tracing::error!(id = %letter.id, %error, "the dead letter is recorded alone");
-                if context.store.put_dead_letter(&letter).await.is_ok() {
+                // The job's stored state is unreadable, which must not block the letters behind this one.
+                tracing::error!(id = %letter.id, %error, "cannot read the job's state: recording its dead letter only");
+                if context.store.record_dead_letter(&letter).await.is_ok() {
                     break;
                 }
             }
-            tracing::warn!(%error, "the dead letter waits for the store");
+            tracing::warn!(%error, "cannot record the dead letter; retrying in {RETRY_DELAY:?}");
             tokio::select! {
                 () = context.stop.cancelled() => return,
-                () = tokio::time::sleep(PAUSE) => {}
+                () = tokio::time::sleep(RETRY_DELAY) => {}
             }
         }
         if let Err(error) = delivery.ack().await {
-            tracing::debug!(%error, "the dead letter comes again, which changes nothing");
+            tracing::debug!(%error, "the dead letter was not acknowledged; its redelivery has no effect");
         }
     }
     dead_letters.closed().await;
 }
 
-/// Reads who discarded what, and why. What has no id is recorded under the digest of its bytes.
+/// Reads a dead letter from its message and headers. A message without ID gets the digest of its body as ID.
 fn read_letter(delivery: &Delivery) -> DeadLetter {
-    let (message, note) = (&delivery.message, delivery.message.dead_letter_info());
+    let (message, info) = (&delivery.message, delivery.message.dead_letter_info());
     let id = message.id().map_or_else(|| Digest::of(message.body()).prefix(32), str::to_owned);
     let job = delivery.job.as_ref().ok();
     DeadLetter {
@@ -60,44 +59,45 @@ fn read_letter(delivery: &Delivery) -> DeadLetter {
         submission: message.submission().map(str::to_owned),
         job: job.map(|job| job.args.name()),
         message_type: message.message_type().map(str::to_owned),
-        reason: note.reason,
-        error: note.error,
+        reason: info.reason,
+        error: info.error,
         attempts: message.attempt().unwrap_or(0),
         generation: job.map_or(0, |job| job.generation),
         history: Vec::new(),
-        worker: note.worker,
-        origin: note.origin,
+        worker: info.worker,
+        origin: info.origin,
         body: String::from_utf8_lossy(message.body()).into_owned(),
         recorded_ms: 0,
     }
 }
 
 async fn record(context: &Context, delivery: &Delivery, letter: &DeadLetter) -> Result<(), StoreError> {
-    let Ok(job) = &delivery.job else { return context.store.put_dead_letter(letter).await };
-    let mark = context.store.job_status(job.submission, &job.args.name()).await?;
-    let generation = mark.as_ref().map_or(0, |mark| mark.generation);
-    if generation != job.generation || mark.as_ref().is_some_and(JobStatus::is_finished) {
-        // A copy of a job that has ended, or was requeued since: its death changes nothing.
-        tracing::info!(job = %job.job, "the discarded job had an end already");
+    let Ok(job) = &delivery.job else { return context.store.record_dead_letter(letter).await };
+    let status = context.store.job_status(job.submission, &job.args.name()).await?;
+    let generation = status.as_ref().map_or(0, |status| status.generation);
+    if generation != job.generation || status.as_ref().is_some_and(JobStatus::is_finished) {
+        // A redelivered copy of a job that has finished or was requeued since.
+        tracing::info!(job = %job.job, "ignoring the discard of a job that has finished or was requeued");
         return Ok(());
     }
     if let JobArgs::TrainEpoch(args) = &job.args
         && context.store.parameters(job.submission).await?.is_none_or(|now| now.version != args.version)
     {
-        tracing::info!(job = %job.job, "the discarded job's step is over");
+        tracing::info!(job = %job.job, "ignoring the discard of a job of an earlier training step");
         return Ok(());
     }
-    let killed_nobody = mark.as_ref().is_none_or(|mark| mark.exclusive_crashes == 0);
-    if letter.reason == DiscardReason::DeliveryLimit && killed_nobody && publish_again(context, job).await? {
+    let suspect = status.as_ref().is_some_and(|status| status.exclusive_crashes > 0);
+    if letter.reason == DiscardReason::DeliveryLimit && !suspect && publish_again(context, job).await? {
         return Ok(());
     }
-    let letter = DeadLetter { history: mark.map_or_else(Vec::new, |mark| mark.history), ..letter.clone() };
-    context.store.put_dead_letter(&letter).await?;
+    let history = status.map_or_else(Vec::new, |status| status.history);
+    let letter = DeadLetter { history, ..letter.clone() };
+    context.store.record_dead_letter(&letter).await?;
     match job.args.chunk() {
         Some(chunk) => fail_items(context, job, chunk, &letter).await,
         None => {
             let error = format!(
-                "a training job was discarded ({}): {}; `subwatch resume {}` goes on from the last checkpoint",
+                "a training job was discarded ({}): {}; `subwatch resume {}` continues from the last checkpoint",
                 letter.reason, letter.error, job.submission
             );
             context.store.close_submission(job.submission, State::Failed, Some(&error), true).await.map(drop)
@@ -105,19 +105,19 @@ async fn record(context: &Context, delivery: &Delivery, letter: &DeadLetter) -> 
     }
 }
 
-/// Gives a job another chance that the broker discarded by its own count: workers judge a job by crashes
-/// while alone, and this one had none. The pass of a training job publishes it again by itself. Returns whether
-/// there is such a job.
+/// Publishes a job again that reached the broker's delivery limit but never crashed a worker that ran it
+/// exclusively, so it may be innocent. Training jobs are left to their pass, which republishes them. Returns
+/// whether the discard is handled: false if the submission does not have this job.
 async fn publish_again(context: &Context, job: &Envelope) -> Result<bool, StoreError> {
     let Some(chunk) = job.args.chunk() else { return Ok(true) };
     let Some(submission) = context.store.submission(job.submission).await? else { return Ok(true) };
     let Some(jobs) = jobs_with(context, &submission, chunk) else { return Ok(false) };
-    tracing::warn!(job = %job.job, "the broker discarded a job that killed nobody, publishing it again");
+    tracing::warn!(job = %job.job, "job reached the delivery limit without crashing a worker exclusively; publishing it again");
     let published = jobs.publish(context, chunk.index, job.generation).await;
     published.map(|()| true).map_err(|error| StoreError::Unavailable(error.to_string()))
 }
 
-/// The jobs of a submission, if the one that a message names is among them.
+/// Returns the jobs of a submission; `None` if `chunk` is not one of them.
 fn jobs_with<'a>(context: &Context, submission: &'a Submission, chunk: &Chunk) -> Option<Jobs<'a>> {
     Jobs::of(context, submission).ok().filter(|_| chunk.index < submission.jobs)
 }
@@ -135,12 +135,12 @@ async fn fail_items(
     };
     let failure = ItemFailure::new(reason, format!("{} (job {})", letter.error, job.job));
     let Some(submission) = context.store.submission(job.submission).await? else { return Ok(()) };
-    // The message may say anything; which items a job has is known here.
+    // The message is not trusted for the job's items: they are computed from the submission.
     let Some(jobs) = jobs_with(context, &submission, chunk) else { return Ok(()) };
     let results: Vec<(u64, ItemResult)> =
         jobs.items(chunk.index).map(|index| (index, ItemResult::Failed(failure.clone()))).collect();
     let name = chunk.index.to_string();
-    let dead = JobRef { submission: job.submission, name: &name, generation: job.generation };
-    context.store.finish_job(dead, JobEnd::Discarded, &results).await?;
+    let job = JobRef { submission: job.submission, name: &name, generation: job.generation };
+    context.store.finish_job(job, JobEnd::Discarded, &results).await?;
     Ok(())
 }

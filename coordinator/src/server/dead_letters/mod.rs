@@ -1,7 +1,7 @@
 //! Dead letters: jobs that were discarded.
 //!
-//! `intake` takes them out of the broker's hand-over queue into the store; `list` shows them; `process` requeues a
-//! selection (`requeue`) or purges it.
+//! `intake` moves them from the broker's dead-letter queue into the store; `list` shows them; `process` requeues (with
+//! `requeue`) or purges a selection.
 
 mod intake;
 mod list;

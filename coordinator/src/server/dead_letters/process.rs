@@ -1,37 +1,33 @@
 //! Requeues or purges a selection of dead letters.
 //!
-//! Owns what a selection means and how far one request goes; the cursor also says until when letters count, or a
-//! job that dies again while it is requeued would keep the command from ending.
+//! One request processes a bounded number of letters and returns a cursor. The cursor carries the time of the first
+//! request: letters recorded later are excluded, so the command ends even if requeued jobs are discarded again.
 
 use common::store::{DeadLetter, DeadLetterCursor};
 
 use super::{
-    list::{parse_place, place_text, unknown, view},
+    list::{format_cursor, parse_cursor, unknown, view},
     requeue::requeue,
 };
 use crate::{
     api::{DeadLetterFilter, DeadLetterOutcome, DeadLetterSelection, Refused},
-    server::{context::Context, error::RequestError},
+    server::{context::Context, error::RequestError, lookup},
 };
 
-/// Letters looked at by one request.
-const LETTERS: usize = 500;
-/// Ids in one request.
+/// Maximum number of letters that one request reads.
+const MAX_LETTERS: usize = 500;
+/// Maximum number of IDs in one request.
 const MAX_IDS: usize = 500;
 
-/// What is done with a letter.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Action {
-    /// Publish its job again under a new generation.
+    /// Publish the job again under a new generation, then delete the letter.
     Requeue,
-    /// Forget it.
+    /// Delete the letter.
     Purge,
 }
 
 /// Requeues or purges the selected letters; a large selection takes several requests.
-///
-/// # Errors
-/// When nothing is selected, the cursor is none, or the store does not serve.
 pub(crate) async fn process(
     context: &Context,
     action: Action,
@@ -44,19 +40,19 @@ pub(crate) async fn process(
         (true, None, true) => DeadLetterFilter::default(),
         _ => {
             return Err(RequestError::Invalid(
-                "say which dead letters: ids, or a filter by kind, reason or submission, or all".to_owned(),
+                "select dead letters by exactly one of `ids`, `filter` (kind, reason or submission) and `all`"
+                    .to_owned(),
             ));
         }
     };
     let store = &context.store;
-    let (until_ms, place) = match cursor.as_deref() {
-        Some(cursor) => parse_progress(cursor).map(|(until_ms, place)| (until_ms, Some(place)))?,
+    let (until_ms, position) = match cursor.as_deref() {
+        Some(cursor) => parse_progress(cursor).map(|(until_ms, position)| (until_ms, Some(position)))?,
         None => (store.now_ms().await?, None),
     };
-    let (letters, next) = store.dead_letter_page(place.as_ref(), LETTERS).await?;
-    // What dies again while it is requeued is for the next command, or this one would never end.
+    let (letters, next) = store.dead_letter_page(position.as_ref(), MAX_LETTERS).await?;
     let next = next.filter(|next| next.recorded_ms <= until_ms);
-    let next = next.map(|next| format!("{until_ms}/{}", place_text(&next)));
+    let next = next.map(|next| format!("{until_ms}/{}", format_cursor(&next)));
     let mut outcome = DeadLetterOutcome { next, ..DeadLetterOutcome::default() };
     for letter in letters.into_iter().filter(|letter| letter.recorded_ms <= until_ms) {
         if filter.accepts(&view(letter.clone(), false)) {
@@ -72,7 +68,8 @@ async fn process_ids(
     ids: Vec<String>,
 ) -> Result<DeadLetterOutcome, RequestError> {
     if ids.len() > MAX_IDS {
-        return Err(RequestError::Invalid(format!("{} ids are over the limit of {MAX_IDS}", ids.len())));
+        let detail = format!("{} IDs exceed the limit of {MAX_IDS} per request", ids.len());
+        return Err(RequestError::Invalid(detail));
     }
     let mut outcome = DeadLetterOutcome::default();
     for id in ids {
@@ -101,18 +98,18 @@ async fn process_one(
         },
         Action::Purge => 0,
     };
-    let place = DeadLetterCursor { recorded_ms: letter.recorded_ms, id: letter.id };
-    context.store.remove_dead_letter(&place).await?;
-    outcome.done += 1;
+    let position = DeadLetterCursor { recorded_ms: letter.recorded_ms, id: letter.id };
+    context.store.delete_dead_letter(&position).await?;
+    outcome.processed += 1;
     outcome.restored_items += restored_items;
     Ok(())
 }
 
-/// How far a selection is settled, of the letters recorded until a time.
+/// Parses a selection's cursor: the latest `recorded_ms` to include, and the position in the list.
 fn parse_progress(text: &str) -> Result<(u64, DeadLetterCursor), RequestError> {
-    let invalid = || RequestError::Invalid(format!("'{text}' is no cursor"));
-    let (until_ms, place) = text.split_once('/').ok_or_else(invalid)?;
-    Ok((until_ms.parse().map_err(|_| invalid())?, parse_place(place)?))
+    let invalid = || lookup::invalid_cursor(text);
+    let (until_ms, position) = text.split_once('/').ok_or_else(invalid)?;
+    Ok((until_ms.parse().map_err(|_| invalid())?, parse_cursor(position)?))
 }
 
 #[cfg(test)]
@@ -120,14 +117,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cursors_read_back_whatever_the_id() {
+    fn cursors_round_trip_for_any_id() {
         for id in ["", "a:b", "0190", "ü\n"] {
-            let place = DeadLetterCursor { recorded_ms: 1_764_000_000_000, id: id.to_owned() };
-            assert_eq!(parse_place(&place_text(&place)).ok(), Some(place));
+            let cursor = DeadLetterCursor { recorded_ms: 1_764_000_000_000, id: id.to_owned() };
+            assert_eq!(parse_cursor(&format_cursor(&cursor)).ok(), Some(cursor));
         }
-        assert!(parse_place("x").is_err() && parse_place("x:y").is_err());
-        let place = DeadLetterCursor { recorded_ms: 5, id: "a/b:c".to_owned() };
-        assert_eq!(parse_progress(&format!("7/{}", place_text(&place))).ok(), Some((7, place)));
+        assert!(parse_cursor("x").is_err() && parse_cursor("x:y").is_err());
+        let cursor = DeadLetterCursor { recorded_ms: 5, id: "a/b:c".to_owned() };
+        assert_eq!(parse_progress(&format!("7/{}", format_cursor(&cursor))).ok(), Some((7, cursor)));
         assert!(parse_progress("5:a").is_err() && parse_progress("x/5:a").is_err());
     }
 }

@@ -59,9 +59,9 @@ pub(super) async fn repeat_of(
 ) -> Result<Option<SubmissionId>, RequestError> {
     let (Some(IdempotencyKey(key)), store) = (key, &context.store) else { return Ok(None) };
     match store.claimed_key(key, digest(request)).await? {
-        Some(Claim::Of(id)) if store.state(id).await?.is_some() => Ok(Some(id)),
+        Some(Claim::Submission(id)) if store.state(id).await?.is_some() => Ok(Some(id)),
         Some(Claim::Conflict) => Err(conflict()),
-        Some(Claim::Of(_)) | None => Ok(None),
+        Some(Claim::Submission(_)) | None => Ok(None),
     }
 }
 
@@ -86,15 +86,15 @@ pub(super) async fn admit(
         room?;
     }
     match store.claim_key(key, request, SubmissionId::now()).await? {
-        Claim::Of(id) if store.state(id).await?.is_some() => Ok(Admission::Repeat(id)),
+        Claim::Submission(id) if store.state(id).await?.is_some() => Ok(Admission::Repeat(id)),
         // The process that claimed it died before it recorded it, or another is about to.
-        Claim::Of(id) => Ok(Admission::Create(id)),
+        Claim::Submission(id) => Ok(Admission::Create(id)),
         Claim::Conflict => Err(conflict()),
     }
 }
 
 async fn require_room(context: &Context) -> Result<(), RequestError> {
-    let (active, limit) = (context.store.active_count().await?, context.settings.jobs.max_active);
+    let (active, limit) = (context.store.active_submission_count().await?, context.settings.jobs.max_active);
     if active < limit {
         return Ok(());
     }

@@ -107,7 +107,7 @@ async fn an_operator_ends_a_pause_and_a_long_wait() {
     assert!(store.end_backoff(&host(&site)).await.unwrap());
     web.get(HostKind::Image, &url, None).await.unwrap();
     // What a body says is for its reader to find; it pauses the host as well.
-    let error = web.trouble(&url, "it shows a captcha").await;
+    let error = web.back_off(&url, "it shows a captcha").await;
     assert!(
         matches!(&error, WebError::BackedOff { until_ms, .. } if *until_ms >= now_ms + 3_600_000),
         "{error:?}"
@@ -120,16 +120,16 @@ async fn a_request_from_before_the_trouble_does_not_end_the_pause() {
     let store = Fleet::hasty().store().await;
     let [early, refused] =
         [place(&store, "host", limits(0, 2)).await, place(&store, "host", limits(0, 2)).await];
-    let trouble = Verdict::Blocked { reason: "enough".to_owned(), pause: Duration::from_millis(1) };
-    let until_ms = store.finished(&refused, &trouble).await.unwrap().unwrap();
+    let trouble = Verdict::Blocked { reason: "enough".to_owned(), backoff: Duration::from_millis(1) };
+    let until_ms = store.finish_request(&refused, &trouble).await.unwrap().unwrap();
     eventually("the pause is over", async || store.now_ms().await.unwrap() >= until_ms).await;
-    assert_eq!(store.finished(&early, &Verdict::Ok).await.unwrap(), Some(until_ms));
+    assert_eq!(store.finish_request(&early, &Verdict::Ok).await.unwrap(), Some(until_ms));
     // Only one that tries again does; were it killed, another would try.
     let killed = place(&store, "host", Limits { lease: Duration::from_millis(50), ..limits(0, 2) }).await;
     let probe = place(&store, "host", limits(0, 2)).await;
     assert!(probe.started_ms() >= killed.started_ms() + 50);
-    assert_eq!(store.finished(&killed, &Verdict::Ok).await.unwrap(), Some(until_ms));
-    assert_eq!(store.finished(&probe, &Verdict::Ok).await.unwrap(), None);
+    assert_eq!(store.finish_request(&killed, &Verdict::Ok).await.unwrap(), Some(until_ms));
+    assert_eq!(store.finish_request(&probe, &Verdict::Ok).await.unwrap(), None);
 }
 
 #[tokio::test]

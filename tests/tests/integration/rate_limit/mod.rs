@@ -92,7 +92,7 @@ fn limits(min_interval_ms: u64, concurrency: u32) -> Limits {
 async fn place(store: &Store, host: &str, limits: Limits) -> Lease {
     loop {
         match store.admit(host, limits, "here").await.unwrap() {
-            Admission::Go(lease) => return lease,
+            Admission::Granted(lease) => return lease,
             Admission::Wait(time) => tokio::time::sleep(time).await,
             Admission::BackedOff { reason, .. } => panic!("paused: {reason}"),
         }
@@ -103,8 +103,8 @@ async fn place(store: &Store, host: &str, limits: Limits) -> Lease {
 async fn is_full(store: &Store, host: &str, concurrency: u32) -> bool {
     loop {
         match store.admit(host, limits(0, concurrency), "here").await.unwrap() {
-            Admission::Go(lease) => {
-                store.finished(&lease, &Verdict::Failed).await.unwrap();
+            Admission::Granted(lease) => {
+                store.finish_request(&lease, &Verdict::Failed).await.unwrap();
                 return false;
             }
             // Times are rounded up, so even without an interval the next request may be a moment away.

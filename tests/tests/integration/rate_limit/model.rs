@@ -40,7 +40,7 @@ async fn whatever_happens_nobody_is_let_in_who_must_wait() {
         let mut admitted = 0;
         while admitted < 150 {
             match store.admit(&host, limits, "here").await.unwrap() {
-                Admission::Go(lease) => {
+                Admission::Granted(lease) => {
                     admitted += 1;
                     let start_ms = lease.started_ms();
                     // The start is rounded up to a millisecond.
@@ -73,13 +73,13 @@ async fn whatever_happens_nobody_is_let_in_who_must_wait() {
                 // Killed: its lease must run out.
                 0 => continue,
                 1 => Verdict::RetryAfter(Duration::from_millis(20)),
-                2 => Verdict::Blocked { reason: "enough".to_owned(), pause: Duration::from_millis(20) },
+                2 => Verdict::Blocked { reason: "enough".to_owned(), backoff: Duration::from_millis(20) },
                 3 | 4 => Verdict::Failed,
                 _ => Verdict::Ok,
             };
             let UnderWay { lease, is_probe, .. } = model.under_way.swap_remove(chosen);
             let before_ms = store.now_ms().await.unwrap();
-            let until_ms = store.finished(&lease, &verdict).await.unwrap();
+            let until_ms = store.finish_request(&lease, &verdict).await.unwrap();
             match verdict {
                 Verdict::RetryAfter(_) => model.not_before_ms = model.not_before_ms.max(before_ms + 20),
                 Verdict::Blocked { .. } => {

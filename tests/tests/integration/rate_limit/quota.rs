@@ -29,9 +29,9 @@ async fn the_quota_of_a_key_is_spent_by_all_and_never_exceeded() {
     assert!(visits.iter().all(|visit| visit.head.contains(&format!("x-goog-api-key: {KEY}\r\n"))));
     // A smaller request still fits; what the API itself says outweighs what was counted.
     workers[0].get(HostKind::Api { units: 1 }, &url, None).await.unwrap();
-    let error = workers[0].quota_exceeded().await.to_string();
+    let error = workers[0].mark_quota_exceeded().await.to_string();
     assert!(error.contains("the YouTube Data API") && !error.contains(KEY), "{error}");
-    let [entry] = store.quota().await.unwrap().try_into().unwrap();
+    let [entry] = store.quota_usage().await.unwrap().try_into().unwrap();
     assert_eq!((entry.used, entry.limit, entry.refused), (7, 7, true));
     assert!(!entry.key_hash.contains(KEY) && entry.key_hash.len() == 12);
     // No place was left behind.
@@ -46,27 +46,27 @@ async fn a_quota_begins_anew_with_the_day_and_a_refused_key_rests_for_an_hour() 
         |date: &str, hours: u64| QuotaDay { date: date.to_owned(), resets_at_ms: now_ms + hours * 3_600_000 };
     // The clock goes back in the night to 2 November: 25 hours.
     let (today, tomorrow) = (day("2026-11-01", 25), day("2026-11-02", 49));
-    let spend = async |day: &QuotaDay, units| store.spend("key", day, units, 100).await.unwrap();
+    let spend = async |day: &QuotaDay, units| store.spend_quota("key", day, units, 100).await.unwrap();
     let spent = |used, day: &QuotaDay| Spending::Spent { used, resets_at_ms: day.resets_at_ms };
     let exhausted = |used, day: &QuotaDay| Spending::Exhausted { used, resets_at_ms: day.resets_at_ms };
     assert_eq!(spend(&today, 99).await, spent(99, &today));
     assert_eq!(spend(&today, 2).await, exhausted(99, &today));
     assert_eq!(spend(&today, 1).await, spent(100, &today));
-    assert_eq!(store.spend("other", &today, 1, 100).await.unwrap(), spent(1, &today));
+    assert_eq!(store.spend_quota("other", &today, 1, 100).await.unwrap(), spent(1, &today));
 
     assert_eq!(spend(&tomorrow, 60).await, spent(60, &tomorrow));
     // Whoever is late spends from the new day, too.
     assert_eq!(spend(&today, 41).await, exhausted(60, &tomorrow));
     // A key that is refused is asked again after an hour: its day may begin later, or its limit be raised.
-    let again_ms = store.exhaust("key", &tomorrow, 100).await.unwrap();
+    let again_ms = store.record_quota_refusal("key", &tomorrow, 100).await.unwrap();
     assert!(again_ms > now_ms && again_ms <= store.now_ms().await.unwrap() + 3_600_000);
     assert_eq!(spend(&tomorrow, 1).await, Spending::Exhausted { used: 60, resets_at_ms: again_ms });
     let soon = QuotaDay { resets_at_ms: now_ms, ..day("2026-11-01", 0) };
-    assert_eq!(store.exhaust("soon", &soon, 100).await.unwrap(), soon.resets_at_ms, "a new day ends it");
+    assert_eq!(store.record_quota_refusal("soon", &soon, 100).await.unwrap(), soon.resets_at_ms, "a new day ends it");
     let next = day("2026-11-03", 73);
     assert_eq!(spend(&next, 1).await, spent(1, &next));
     // Days that are over are not shown.
-    store.spend("old", &QuotaDay { resets_at_ms: now_ms, ..today }, 1, 100).await.unwrap();
-    let keys: Vec<String> = store.quota().await.unwrap().into_iter().map(|entry| entry.key_hash).collect();
+    store.spend_quota("old", &QuotaDay { resets_at_ms: now_ms, ..today }, 1, 100).await.unwrap();
+    let keys: Vec<String> = store.quota_usage().await.unwrap().into_iter().map(|entry| entry.key_hash).collect();
     assert_eq!(keys, ["key", "other"]);
 }

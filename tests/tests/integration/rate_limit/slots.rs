@@ -78,9 +78,9 @@ async fn the_place_of_a_worker_that_was_killed_is_taken_again() {
     let next = place(&store, "host", short).await;
     assert!(next.started_ms() - killed.started_ms() >= 300);
     // What comes of the first one after all takes nothing from the second.
-    store.finished(&killed, &Verdict::Ok).await.unwrap();
+    store.finish_request(&killed, &Verdict::Ok).await.unwrap();
     assert!(is_full(&store, "host", 1).await);
-    store.finished(&next, &Verdict::Ok).await.unwrap();
+    store.finish_request(&next, &Verdict::Ok).await.unwrap();
     assert!(!is_full(&store, "host", 1).await);
 }
 
