@@ -194,18 +194,18 @@ async fn process(
 
 fn outcome_text(route: Route, outcome: &DeadLetterOutcome) -> String {
     let letters = counted(outcome.processed, "dead letter");
-    let mut lines = match route {
+    let (verb, items) = match route {
         routes::REQUEUE_DEAD_LETTERS => {
-            let items = counted(outcome.restored_items, "item");
-            vec![format!("requeued {letters}, with {items} that had failed")]
+            ("requeued", format!(" with {}", counted(outcome.restored_items, "failed item")))
         }
-        _ => vec![format!("purged {letters}")],
+        _ => ("purged", String::new()),
     };
+    let mut lines = vec![format!("{verb} {letters}{items}")];
     for refused in outcome.refused.iter().take(LISTED) {
-        lines.push(format!("  {} was not: {}", plain(&refused.id), plain(&refused.reason)));
+        lines.push(format!("  {} not {verb}: {}", plain(&refused.id), plain(&refused.reason)));
     }
     if outcome.refused.len() > LISTED {
-        lines.push(format!("  … and {} more were not: use -o json", outcome.refused.len() - LISTED));
+        lines.push(format!("  … and {} more not {verb}: use -o json", outcome.refused.len() - LISTED));
     }
     lines.join("\n")
 }

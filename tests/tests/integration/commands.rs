@@ -242,8 +242,8 @@ async fn a_damaged_dataset_is_described_and_drawn() {
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     for line in [
         "problems    2",
-        "identical   1 image to another",
-        "similar     1 image to another",
+        "identical   1 exact duplicate of",
+        "similar     1 near duplicate of",
         "over 10000 views a subscriber",
         "먹방",
         "labels.png",

@@ -30,8 +30,8 @@ use super::{
 use crate::api::SubmissionRequest;
 
 /// Printed whenever `--read-pages` is used.
-const PAGE_READING_NOTE: &str = "reading pages: YouTube's terms restrict automated access to its pages; subwatch obeys robots.txt \
-     and its rate limits, the rest is your responsibility";
+const PAGE_READING_NOTE: &str = "reading pages: YouTube's terms restrict automated access to its pages; \
+    subwatch obeys robots.txt and its rate limits, the rest is your responsibility";
 
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]

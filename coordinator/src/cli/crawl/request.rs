@@ -196,15 +196,15 @@ mod tests {
     use crawler::ranking::UrlTemplate;
 
     #[derive(Parser)]
-    struct Only {
+    struct TestArguments {
         #[command(flatten)]
         crawl: Crawl,
     }
 
     fn draft(arguments: &[&str]) -> Result<RequestDraft, String> {
         let all = ["crawl", "--out", "/data/set"].iter().chain(arguments);
-        let only = Only::try_parse_from(all).map_err(|error| error.to_string())?;
-        only.crawl.draft(None).map_err(|error| error.message)
+        let arguments = TestArguments::try_parse_from(all).map_err(|error| error.to_string())?;
+        arguments.crawl.draft(None).map_err(|error| error.message)
     }
 
     fn request(arguments: &[&str]) -> Result<CrawlRequest, String> {
@@ -212,7 +212,7 @@ mod tests {
     }
 
     fn channels(request: &CrawlRequest) -> Vec<(&str, Option<&str>)> {
-        request.channels.iter().map(|one| (one.channel.as_str(), one.category.as_deref())).collect()
+        request.channels.iter().map(|named| (named.channel.as_str(), named.category.as_deref())).collect()
     }
 
     const RANKING: [&str; 3] = ["--ranking", "https://example.org/{category}", "--read-pages"];

@@ -69,18 +69,16 @@ fn overview(found: &Inspection, images: bool) -> Vec<String> {
 fn duplicate_images(found: &Inspection) -> Vec<String> {
     let mut lines = Vec::new();
     if found.repeated_images > 0 {
-        lines.push(format!(
-            "identical   {} to another, byte for byte",
-            counted(found.repeated_images, "image")
-        ));
+        let duplicates = counted(found.repeated_images, "exact duplicate");
+        lines.push(format!("identical   {duplicates} of other images"));
         let groups = found.equal_images.iter().take(GROUPS);
         lines.extend(groups.map(|group| format!("  {}", first_names(group, group.len(), EXAMPLES))));
         lines.extend(further(found.equal_images.len(), GROUPS));
     }
     if found.near_repeats > 0 {
+        let duplicates = counted(found.near_repeats, "near duplicate");
         lines.push(format!(
-            "similar     {} to another: re-encoded, resized or slightly cropped",
-            counted(found.near_repeats, "image")
+            "similar     {duplicates} of other images: re-encoded, resized or slightly cropped"
         ));
         let groups = found.near_images.iter().take(GROUPS);
         lines.extend(
@@ -92,8 +90,11 @@ fn duplicate_images(found: &Inspection) -> Vec<String> {
 }
 
 fn skipped(found: &Inspection) -> Vec<String> {
-    let mut lines =
-        vec![format!("skipped     {} by a run for {}", total(&found.skipped), found.labels.target)];
+    let mut lines = vec![format!(
+        "skipped     {} by a run for {}",
+        counted(total(&found.skipped), "item"),
+        found.labels.target
+    )];
     lines.extend(found.skipped.iter().map(|count| format!("  {:>6}  {}", count.items, plain(&count.what))));
     lines
 }
