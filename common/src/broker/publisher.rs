@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     job::envelope::Envelope,
-    topology::{DEAD, DEAD_ROUTING_KEY, DelayTier, Route},
+    topology::{DEAD_LETTER_EXCHANGE, DEAD_LETTER_ROUTING_KEY, DelayTier, Route},
 };
 
 /// How long a question about a queue may take.
@@ -94,7 +94,7 @@ impl Publisher {
     /// # Errors
     /// See [`PublishError`].
     pub async fn dead_letter(&self, message: &Message, note: &DeadLetterInfo) -> Result<(), PublishError> {
-        self.send(message.dead(note), DEAD.to_owned(), DEAD_ROUTING_KEY.to_owned()).await
+        self.send(message.dead(note), DEAD_LETTER_EXCHANGE.to_owned(), DEAD_LETTER_ROUTING_KEY.to_owned()).await
     }
 
     /// Hands a job that was not received over to the dead.

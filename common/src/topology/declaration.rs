@@ -1,11 +1,11 @@
 //! Declarations of exchanges, and of queues with their arguments and bindings.
 
 /// The exchange that jobs are published to.
-pub const JOBS: &str = "subwatch.jobs";
+pub const JOB_EXCHANGE: &str = "subwatch.jobs";
 /// The exchange that workers and RabbitMQ publish discarded jobs to.
-pub const DEAD: &str = "subwatch.dead";
+pub const DEAD_LETTER_EXCHANGE: &str = "subwatch.dead";
 /// The routing key of discarded jobs. The exchange is a fanout, so the key is only informative.
-pub const DEAD_ROUTING_KEY: &str = "dead.v1";
+pub const DEAD_LETTER_ROUTING_KEY: &str = "dead.v1";
 
 /// Length limit of a queue: over a million jobs of typical size.
 pub(super) const MAX_QUEUE_BYTES: i64 = 1 << 30;

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use super::declaration::{Binding, JOBS, MAX_QUEUE_BYTES, Queue, delay_arguments};
+use super::declaration::{Binding, JOB_EXCHANGE, MAX_QUEUE_BYTES, Queue, delay_arguments};
 
 /// A delay before a job returns to its own queue.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -56,7 +56,7 @@ impl DelayTier {
         let ttl = i64::try_from(self.delay().as_millis()).expect("the tiers are minutes long");
         Queue {
             name: self.name(),
-            arguments: delay_arguments(ttl, JOBS, MAX_QUEUE_BYTES),
+            arguments: delay_arguments(ttl, JOB_EXCHANGE, MAX_QUEUE_BYTES),
             bindings: vec![Binding { exchange: self.name(), routing_key: String::new() }],
         }
     }

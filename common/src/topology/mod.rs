@@ -15,20 +15,20 @@ mod route;
 pub(crate) use self::declaration::delay_arguments;
 use self::declaration::{MAX_QUEUE_BYTES, arguments};
 pub use self::{
-    declaration::{Argument, Binding, DEAD, DEAD_ROUTING_KEY, Exchange, ExchangeKind, JOBS, Queue},
+    declaration::{Argument, Binding, DEAD_LETTER_EXCHANGE, DEAD_LETTER_ROUTING_KEY, Exchange, ExchangeKind, JOB_EXCHANGE, Queue},
     delay_tier::DelayTier,
     route::Route,
 };
 
 /// The delivery limit of the dead-letter queue, practically unlimited: beyond it RabbitMQ would drop messages.
-const DEAD_DELIVERY_LIMIT: i64 = 1_000_000_000;
+const DEAD_LETTER_DELIVERY_LIMIT: i64 = 1_000_000_000;
 
 /// Returns the exchanges that every process declares.
 #[must_use]
 pub fn exchanges() -> Vec<Exchange> {
     let mut exchanges = vec![
-        Exchange { name: JOBS.to_owned(), kind: ExchangeKind::Topic },
-        Exchange { name: DEAD.to_owned(), kind: ExchangeKind::Fanout },
+        Exchange { name: JOB_EXCHANGE.to_owned(), kind: ExchangeKind::Topic },
+        Exchange { name: DEAD_LETTER_EXCHANGE.to_owned(), kind: ExchangeKind::Fanout },
     ];
     exchanges.extend(DelayTier::ALL.map(|tier| Exchange { name: tier.name(), kind: ExchangeKind::Fanout }));
     exchanges
@@ -38,18 +38,18 @@ pub fn exchanges() -> Vec<Exchange> {
 /// that publishing to a run without workers fails instead of queueing silently.
 #[must_use]
 pub fn queues() -> Vec<Queue> {
-    let mut queues = vec![dead_queue()];
+    let mut queues = vec![dead_letter_queue()];
     queues.extend(Route::all(&[]).iter().map(Route::queue));
     queues.extend(DelayTier::ALL.map(DelayTier::queue));
     queues
 }
 
 #[must_use]
-pub fn dead_queue() -> Queue {
+pub fn dead_letter_queue() -> Queue {
     Queue {
-        name: format!("subwatch.{DEAD_ROUTING_KEY}"),
-        arguments: arguments(MAX_QUEUE_BYTES, DEAD_DELIVERY_LIMIT, None),
-        bindings: vec![Binding { exchange: DEAD.to_owned(), routing_key: String::new() }],
+        name: format!("subwatch.{DEAD_LETTER_ROUTING_KEY}"),
+        arguments: arguments(MAX_QUEUE_BYTES, DEAD_LETTER_DELIVERY_LIMIT, None),
+        bindings: vec![Binding { exchange: DEAD_LETTER_EXCHANGE.to_owned(), routing_key: String::new() }],
     }
 }
 
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn queues_keep_their_names() {
-        assert_eq!(dead_queue().name, "subwatch.dead.v1");
+        assert_eq!(dead_letter_queue().name, "subwatch.dead.v1");
         assert_eq!(DelayTier::TwoMinutes.queue().name, "subwatch.delay.2m");
     }
 
@@ -99,7 +99,7 @@ mod tests {
         for queue in queues() {
             assert!(queue.bindings.iter().all(|binding| known.contains(&binding.exchange)), "{}", queue.name);
             let Some(Argument::Text(target)) = argument(&queue, "x-dead-letter-exchange") else {
-                assert_eq!(queue, dead_queue(), "only the dead-letter queue has no dead-letter exchange");
+                assert_eq!(queue, dead_letter_queue(), "only the dead-letter queue has no dead-letter exchange");
                 continue;
             };
             assert!(known.contains(&target), "{}", queue.name);

@@ -1,6 +1,6 @@
 //! Routes: the routing key and queue of each kind of job.
 
-use super::declaration::{Binding, DEAD, DELIVERY_LIMIT, JOBS, MAX_QUEUE_BYTES, Queue, arguments};
+use super::declaration::{Binding, DEAD_LETTER_EXCHANGE, DELIVERY_LIMIT, JOB_EXCHANGE, MAX_QUEUE_BYTES, Queue, arguments};
 use crate::{digest::Digest, job::kind::Kind, training::protocol::Fingerprint};
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -27,7 +27,7 @@ impl Route {
 
     #[must_use]
     pub fn exchange(&self) -> &'static str {
-        JOBS
+        JOB_EXCHANGE
     }
 
     /// Returns the queue's name without the prefix `subwatch.`.
@@ -51,8 +51,8 @@ impl Route {
     pub fn queue(&self) -> Queue {
         Queue {
             name: self.queue_name(),
-            arguments: arguments(MAX_QUEUE_BYTES, DELIVERY_LIMIT, Some(DEAD)),
-            bindings: vec![Binding { exchange: JOBS.to_owned(), routing_key: self.routing_key() }],
+            arguments: arguments(MAX_QUEUE_BYTES, DELIVERY_LIMIT, Some(DEAD_LETTER_EXCHANGE)),
+            bindings: vec![Binding { exchange: JOB_EXCHANGE.to_owned(), routing_key: self.routing_key() }],
         }
     }
 
@@ -96,7 +96,7 @@ mod tests {
             assert_eq!(route.queue_name(), format!("subwatch.{routing_key}"));
             assert_eq!(
                 route.queue().bindings,
-                [Binding { exchange: JOBS.to_owned(), routing_key: routing_key.to_owned() }]
+                [Binding { exchange: JOB_EXCHANGE.to_owned(), routing_key: routing_key.to_owned() }]
             );
         };
         check(Route::Embed, "embed.v1");

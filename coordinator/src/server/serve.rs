@@ -109,7 +109,7 @@ async fn start(settings: Settings, stop: CancellationToken) -> anyhow::Result<Ar
     let publisher = Publisher::connect(&broker).await?;
     let round_trip = probe(&broker).await?;
     tracing::info!(?round_trip, "RabbitMQ is usable: a test message was delayed, rejected and dead-lettered");
-    let dead_queue = Subscription { queue: topology::dead_queue(), prefetch: dead_letters::PREFETCH };
+    let dead_queue = Subscription { queue: topology::dead_letter_queue(), prefetch: dead_letters::PREFETCH };
     let discarded = Consumer::connect(&broker, vec![dead_queue], stop.clone()).await?;
     let context = Arc::new(Context {
         instance: InstanceId::random(),

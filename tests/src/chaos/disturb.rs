@@ -352,7 +352,7 @@ impl<'a> Scene<'a> {
                 });
                 let key = route.routing_key();
                 let _ =
-                    self.system.vhost.try_publish(topology::JOBS, &key, properties, &body.to_string()).await;
+                    self.system.vhost.try_publish(topology::JOB_EXCHANGE, &key, properties, &body.to_string()).await;
             }
         }
     }
@@ -374,7 +374,7 @@ impl<'a> Scene<'a> {
             _ => id.clone(),
         };
         let key = Route::Embed.routing_key();
-        if self.system.vhost.try_publish(topology::JOBS, &key, properties, &body).await == Ok(true) {
+        if self.system.vhost.try_publish(topology::JOB_EXCHANGE, &key, properties, &body).await == Ok(true) {
             self.explained().litter.push(name);
         }
     }

@@ -52,7 +52,7 @@ async fn forced_reconnects_leak_nothing_and_keep_prefetch() {
         .iter()
         .map(|route| (route.queue_name(), vec![PREFETCH; WORKERS]))
         .collect();
-    want.insert(topology::dead_queue().name, vec![16; COORDINATORS]);
+    want.insert(topology::dead_letter_queue().name, vec![16; COORDINATORS]);
     eventually("every queue has its consumers, with their prefetch", || async {
         let mut found = BTreeMap::<String, Vec<u64>>::new();
         for (queue, prefetch) in system.vhost.prefetches().await {

@@ -156,7 +156,7 @@ async fn a_retry_copy_comes_back_under_its_own_route() {
 async fn a_dead_letter_says_why() {
     let bench = Bench::new().await;
     let (mut consumer, _cancel) = bench.consume(&Route::Embed, 1).await;
-    let (mut dead, _cancel_dead) = bench.consume_queue(topology::dead_queue(), 4).await;
+    let (mut dead, _cancel_dead) = bench.consume_queue(topology::dead_letter_queue(), 4).await;
     let job = envelope(3);
     bench.publisher.publish(&job, &Route::Embed).await.unwrap();
     let delivery = next(&mut consumer).await;
@@ -179,7 +179,7 @@ async fn a_dead_letter_says_why() {
 async fn what_is_no_job_is_delivered_as_an_error_and_can_be_buried() {
     let bench = Bench::new().await;
     let (mut consumer, _cancel) = bench.consume(&Route::Embed, 8).await;
-    let (mut dead, _cancel_dead) = bench.consume_queue(topology::dead_queue(), 8).await;
+    let (mut dead, _cancel_dead) = bench.consume_queue(topology::dead_letter_queue(), 8).await;
     let good_headers = json!({"subwatch-attempt": 1, "subwatch-max-attempts": 5, "subwatch-generation": 0});
     let ids = ("0198a1b2-0000-7000-8000-000000000001", "0198a1b2-0000-7000-8000-000000000002");
     let garbage = [
@@ -191,7 +191,7 @@ async fn what_is_no_job_is_delivered_as_an_error_and_can_be_buried() {
                "headers": {"subwatch-attempt": "one", "CC": ["embed.v1"], "x-delivery-count": "many"}}),
     ];
     for properties in garbage {
-        bench.vhost.publish(topology::JOBS, "embed.v1", properties.clone(), "{\"not\": \"a job\"}").await;
+        bench.vhost.publish(topology::JOB_EXCHANGE, "embed.v1", properties.clone(), "{\"not\": \"a job\"}").await;
         let delivery = next(&mut consumer).await;
         let error = delivery.job.as_ref().unwrap_err();
         assert!(matches!(
@@ -221,7 +221,7 @@ async fn what_is_no_job_is_delivered_as_an_error_and_can_be_buried() {
 async fn what_the_broker_discards_itself_names_the_queue() {
     let bench = Bench::new().await;
     let (mut consumer, _cancel) = bench.consume(&Route::Predict, 1).await;
-    let (mut dead, _cancel_dead) = bench.consume_queue(topology::dead_queue(), 1).await;
+    let (mut dead, _cancel_dead) = bench.consume_queue(topology::dead_letter_queue(), 1).await;
     let job = envelope(0);
     bench.publisher.publish(&job, &Route::Predict).await.unwrap();
     for count in 0..=50 {
@@ -331,7 +331,7 @@ async fn exactly_the_unroutable_are_refused_among_many() {
     });
     for published in join_all(publishing).await {
         let (index, result) = published.unwrap();
-        let (exchange, routing_key) = (topology::JOBS.to_owned(), nobody.routing_key());
+        let (exchange, routing_key) = (topology::JOB_EXCHANGE.to_owned(), nobody.routing_key());
         let want =
             if index % 3 == 0 { Err(PublishError::Unroutable { exchange, routing_key }) } else { Ok(()) };
         assert_eq!(result, want, "job {index}");
