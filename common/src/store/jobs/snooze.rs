@@ -22,7 +22,7 @@ static WAKE: LazyLock<Script> =
 pub struct Snooze {
     /// The job does not run before this time.
     pub until_ms: u64,
-    /// A snooze while a host is backed off starts with the host's name and a space.
+    /// Names the host that the job waits for, if any: [`Store::wake_snoozed_jobs`] searches for it.
     pub reason: String,
 }
 

@@ -6,6 +6,12 @@
 -- ARGV  host, notification channel, submission id
 -- Returns how many jobs were woken
 
+-- Whether the reason names the host, as in "backing off from HOST: …". A false match only wakes a job early.
+local function mentions(reason, host)
+  local words = ' ' .. reason .. ' '
+  return words:find(' ' .. host .. ' ', 1, true) or words:find(' ' .. host .. ': ', 1, true)
+end
+
 local submission, jobs = KEYS[1], KEYS[2]
 local host, woken, now = ARGV[1], 0, now_ms()
 if redis.call('HEXISTS', submission, 'deadline_ms') == 1 then return 0 end
@@ -13,7 +19,7 @@ local all = redis.call('HGETALL', jobs)
 for at = 1, #all, 2 do
   local job = cjson.decode(all[at + 1])
   local is_snoozed = job.state == 'snoozed' and job.snoozed and job.snoozed.until_ms > now
-  if is_snoozed and job.snoozed.reason:sub(1, #host + 1) == host .. ' ' then
+  if is_snoozed and mentions(job.snoozed.reason, host) then
     job.snoozed, job.state, job.generation = nil, 'requeued', (job.generation or 0) + 1
     -- Not write_job: heartbeat_ms stays old, so that the rescuer finds the job at once.
     redis.call('HSET', jobs, all[at], cjson.encode(job))
