@@ -1,7 +1,7 @@
-//! A picture that is drawn on: rectangles, lines and words.
+//! A canvas for charts and contact sheets: filled rectangles, text and pasted pictures.
 //!
-//! Owns the letters, which come with the program, so that a drawing is the same on every machine: bitmaps of fixed sizes,
-//! which hold Latin letters alone; others are drawn as `?`. Does not own what is drawn.
+//! The bitmap fonts are compiled in, so a drawing is the same on every machine. They cover ISO 8859-15; other
+//! characters are drawn as `?`.
 
 use std::convert::Infallible;
 
@@ -21,81 +21,79 @@ use crate::picture::Picture;
 /// R, G and B.
 pub type Colour = [u8; 3];
 
-/// Sizes of letters.
+/// A monospaced bitmap font.
 #[derive(Clone, Copy)]
-pub enum Letters {
-    /// Ten pixels wide.
+pub enum Font {
+    /// 10×20 pixels a character.
     Title,
-    /// Nine pixels wide.
-    Text,
-    /// Nine pixels wide and heavy.
-    Heavy,
+    /// 9×15 pixels a character.
+    Body,
+    /// 9×15 pixels a character, bold.
+    Bold,
 }
 
-impl Letters {
-    fn font(self) -> &'static MonoFont<'static> {
+impl Font {
+    fn bitmap(self) -> &'static MonoFont<'static> {
         match self {
             Self::Title => &iso_8859_15::FONT_10X20,
-            Self::Text => &iso_8859_15::FONT_9X15,
-            Self::Heavy => &iso_8859_15::FONT_9X15_BOLD,
+            Self::Body => &iso_8859_15::FONT_9X15,
+            Self::Bold => &iso_8859_15::FONT_9X15_BOLD,
         }
     }
 
-    /// Returns the width of so many letters.
+    /// Returns the width of a line of `characters`, in pixels.
     #[must_use]
-    pub fn width(self, letters: usize) -> u32 {
-        let font = self.font();
-        letters as u32 * (font.character_size.width + font.character_spacing)
+    pub fn width(self, characters: usize) -> u32 {
+        let font = self.bitmap();
+        characters as u32 * (font.character_size.width + font.character_spacing)
     }
 }
 
-/// Which part of a text lies where it is put.
+/// How a line of text is aligned to its x coordinate.
 #[derive(Clone, Copy)]
-pub enum At {
-    /// Its upper left corner.
+pub enum TextAlign {
+    /// The text starts at x.
     Left,
-    /// The middle of its upper edge.
-    Middle,
-    /// Its upper right corner.
+    /// The text is centred on x.
+    Center,
+    /// The text ends at x.
     Right,
 }
 
-/// A picture that is drawn on.
+/// An RGB image to draw on. Coordinates are pixels from the upper left corner; drawing outside is clipped.
 pub struct Canvas {
     image: RgbImage,
 }
 
 impl Canvas {
-    /// Makes a canvas of one colour.
     #[must_use]
-    pub fn new(width: u32, height: u32, paper: Colour) -> Self {
-        Self { image: RgbImage::from_pixel(width, height, Rgb(paper)) }
+    pub fn new(width: u32, height: u32, background: Colour) -> Self {
+        Self { image: RgbImage::from_pixel(width, height, Rgb(background)) }
     }
 
-    /// Fills a rectangle whose upper left corner is at `x`, `y`.
-    pub fn fill(&mut self, x: u32, y: u32, width: u32, height: u32, colour: Colour) {
+    /// Fills the rectangle whose upper left corner is at `x`, `y`.
+    pub fn fill_rect(&mut self, x: u32, y: u32, width: u32, height: u32, colour: Colour) {
         let area = Rectangle::new(point(x, y), Size::new(width, height));
-        done(area.into_styled(PrimitiveStyle::with_fill(rgb(colour))).draw(self));
+        infallible(area.into_styled(PrimitiveStyle::with_fill(rgb(colour))).draw(self));
     }
 
-    /// Writes a line of text.
-    pub fn write(&mut self, text: &str, x: u32, y: u32, at: At, letters: Letters, colour: Colour) {
-        let alignment = match at {
-            At::Left => Alignment::Left,
-            At::Middle => Alignment::Center,
-            At::Right => Alignment::Right,
+    /// Draws a line of text whose top is at `y`.
+    pub fn draw_text(&mut self, text: &str, x: u32, y: u32, align: TextAlign, font: Font, colour: Colour) {
+        let alignment = match align {
+            TextAlign::Left => Alignment::Left,
+            TextAlign::Center => Alignment::Center,
+            TextAlign::Right => Alignment::Right,
         };
-        let style = TextStyleBuilder::new().alignment(alignment).baseline(Baseline::Top).build();
-        let letters = MonoTextStyle::new(letters.font(), rgb(colour));
-        done(Text::with_text_style(text, point(x, y), letters, style).draw(self).map(|_| ()));
+        let layout = TextStyleBuilder::new().alignment(alignment).baseline(Baseline::Top).build();
+        let style = MonoTextStyle::new(font.bitmap(), rgb(colour));
+        infallible(Text::with_text_style(text, point(x, y), style, layout).draw(self).map(|_| ()));
     }
 
-    /// Puts a picture on it, the upper left corner at `x`, `y`.
+    /// Copies `picture` onto the canvas with its upper left corner at `x`, `y`.
     pub fn paste(&mut self, picture: &Picture, x: u32, y: u32) {
         imageops::replace(&mut self.image, &picture.view(), i64::from(x), i64::from(y));
     }
 
-    /// Returns what was drawn.
     #[must_use]
     pub fn into_picture(self) -> Picture {
         self.image.into()
@@ -115,9 +113,9 @@ impl DrawTarget for Canvas {
     fn draw_iter<I: IntoIterator<Item = Pixel<Rgb888>>>(&mut self, pixels: I) -> Result<(), Infallible> {
         for Pixel(point, colour) in pixels {
             if let (Ok(x), Ok(y)) = (point.x.try_into(), point.y.try_into())
-                && let Some(at) = self.image.get_pixel_mut_checked(x, y)
+                && let Some(pixel) = self.image.get_pixel_mut_checked(x, y)
             {
-                *at = Rgb([colour.r(), colour.g(), colour.b()]);
+                *pixel = Rgb([colour.r(), colour.g(), colour.b()]);
             }
         }
         Ok(())
@@ -132,7 +130,7 @@ fn point(x: u32, y: u32) -> Point {
     Point::new(x as i32, y as i32)
 }
 
-/// Drawing on memory does not fail.
-fn done(drawn: Result<(), Infallible>) {
-    let Ok(()) = drawn;
+/// Unwraps the result of a draw call: drawing to memory cannot fail.
+fn infallible(result: Result<(), Infallible>) {
+    let Ok(()) = result;
 }

@@ -1,9 +1,9 @@
 //! Decodes image files to RGB pixels, like Pillow's `Image.open(…).convert("RGB")`.
 //!
-//! The decoder is chosen by magic bytes: JPEG goes through libjpeg-turbo, statically linked so that every machine
-//! decodes the same pixels; all other formats go through the `image` crate. EXIF orientation is ignored, as in
-//! torchvision's loader. Invariants: the same bytes give the same pixels, whatever was decoded before; an image over
-//! the size limit is rejected before its pixels are decoded; no input causes a panic.
+//! The decoder is chosen by magic bytes: JPEG goes through libjpeg-turbo, statically linked so that every
+//! machine decodes the same pixels; all other formats go through the `image` crate. EXIF orientation is
+//! ignored, as in torchvision's loader. Invariants: the same bytes give the same pixels, whatever was decoded
+//! before; an image over the size limit is rejected before its pixels are decoded; no input causes a panic.
 
 use std::{borrow::Cow, io::Cursor};
 
@@ -34,8 +34,8 @@ pub fn decode(bytes: &[u8]) -> Result<Picture, ItemFailure> {
 }
 
 /// Decodes a JPEG with a new decompressor, which takes under a microsecond to create. A reused one keeps the
-/// Huffman and quantisation tables of its last JPEG and applies them to a JPEG without tables (a frame of Motion
-/// JPEG), instead of the standard ones.
+/// Huffman and quantisation tables of its last JPEG and applies them to a JPEG without tables (a frame of
+/// Motion JPEG), instead of the standard ones.
 fn decode_jpeg(bytes: &[u8]) -> Result<Picture, ItemFailure> {
     let mut decompressor = new_decompressor().map_err(|error| undecodable("JPEG", &error))?;
     let header = decompressor.read_header(bytes).map_err(|error| match error {
@@ -51,7 +51,8 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Picture, ItemFailure> {
     let image = Image { pixels: pixels.as_mut_slice(), width, pitch: width * channels, height, format };
     match decompressor.decompress(bytes, image) {
         Ok(()) => {}
-        // libjpeg reports damaged data as a warning and continues. So does Pillow, except for a truncated file.
+        // libjpeg reports damaged data as a warning and continues. So does Pillow, except for a truncated
+        // file.
         Err(turbojpeg::Error::TurboJpegError(message)) if is_damage_warning(&message) => {}
         Err(error) => return Err(undecodable("JPEG", &error)),
     }
@@ -107,7 +108,9 @@ fn cmyk_to_rgb(cmyk: &[u8], is_adobe: bool) -> Vec<u8> {
 /// Whether a JPEG has Adobe's APP14 segment.
 fn has_adobe_marker(bytes: &[u8]) -> bool {
     let mut offset = 2;
-    while let Some(&[0xff, marker, high, low]) = bytes.get(offset..offset + 4).and_then(|s| s.first_chunk::<4>()) {
+    while let Some(&[0xff, marker, high, low]) =
+        bytes.get(offset..offset + 4).and_then(|s| s.first_chunk::<4>())
+    {
         let length = usize::from(u16::from_be_bytes([high, low]));
         match marker {
             0xee => return bytes.get(offset + 4..).is_some_and(|segment| segment.starts_with(b"Adobe")),
@@ -120,7 +123,8 @@ fn has_adobe_marker(bytes: &[u8]) -> bool {
 
 fn decode_other(bytes: &[u8]) -> Result<Picture, ItemFailure> {
     let bytes = &*without_first_frame_blending(bytes);
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format().expect("reading from memory cannot fail");
+    let reader =
+        ImageReader::new(Cursor::new(bytes)).with_guessed_format().expect("reading from memory cannot fail");
     let Some(format) = reader.format() else {
         let detail =
             format!("the file is not a JPEG, PNG, WebP, GIF or BMP; it starts with {}", first_bytes(bytes));
@@ -144,8 +148,8 @@ fn decode_other(bytes: &[u8]) -> Result<Picture, ItemFailure> {
     Ok(Picture { width, height, rgb: to_rgb(decoded) })
 }
 
-/// Sets "do not blend" on the first frame of an animated WebP, so that transparent pixels keep their colours, as in
-/// libwebp.
+/// Sets "do not blend" on the first frame of an animated WebP, so that transparent pixels keep their colours,
+/// as in libwebp.
 fn without_first_frame_blending(bytes: &[u8]) -> Cow<'_, [u8]> {
     /// Chunks start after `RIFF`, a length and `WEBP`; the flags are the last of a frame header's 16 bytes.
     const FIRST_CHUNK: usize = 12;
@@ -156,7 +160,9 @@ fn without_first_frame_blending(bytes: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Borrowed(bytes);
     }
     let mut offset = FIRST_CHUNK;
-    while let Some((header, _)) = bytes.get(offset..).and_then(|rest| rest.split_first_chunk::<CHUNK_HEADER>()) {
+    while let Some((header, _)) =
+        bytes.get(offset..).and_then(|rest| rest.split_first_chunk::<CHUNK_HEADER>())
+    {
         let (name, length) = header.split_at(4);
         if name == b"ANMF" {
             let mut bytes = bytes.to_vec();
@@ -171,8 +177,8 @@ fn without_first_frame_blending(bytes: &[u8]) -> Cow<'_, [u8]> {
     Cow::Borrowed(bytes)
 }
 
-/// Converts to 8-bit RGB as Pillow does: alpha is dropped without compositing, 16-bit colours keep their high byte,
-/// and 16-bit grey (mode `I;16`) is clipped at 255.
+/// Converts to 8-bit RGB as Pillow does: alpha is dropped without compositing, 16-bit colours keep their high
+/// byte, and 16-bit grey (mode `I;16`) is clipped at 255.
 fn to_rgb(image: DynamicImage) -> Vec<u8> {
     match image {
         DynamicImage::ImageLuma16(grey) => {
@@ -199,10 +205,8 @@ fn require_size(width: u64, height: u64) -> Result<(), ItemFailure> {
         return Err(ItemFailure::new(FailureReason::Undecodable, format!("the image is {width}×{height}")));
     }
     if width * height > MAX_PIXELS || width.max(height) > u64::from(MAX_SIDE) {
-        let detail = format!(
-            "the image is {width}×{height}, over the limit of {} megapixels",
-            MAX_PIXELS / 1_000_000
-        );
+        let detail =
+            format!("the image is {width}×{height}, over the limit of {} megapixels", MAX_PIXELS / 1_000_000);
         return Err(ItemFailure::new(FailureReason::TooLarge, detail));
     }
     Ok(())

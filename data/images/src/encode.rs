@@ -1,4 +1,4 @@
-//! Pictures to files.
+//! Encodes pictures as JPEG and PNG.
 //!
 //! Invariant: the same picture gives the same bytes on every machine.
 
@@ -8,15 +8,14 @@ use turbojpeg::{Image, PixelFormat, Subsamp};
 
 use crate::picture::Picture;
 
-/// Why a picture cannot be a JPEG.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct EncodeError(#[from] turbojpeg::Error);
 
-/// Returns the JPEG of a picture, its colours at half the resolution; `quality` is from 1 to 100.
+/// Encodes a JPEG with 4:2:0 chroma subsampling; `quality` is in 1…100.
 ///
 /// # Errors
-/// When the quality is out of range, or the picture has no pixels or more than 65,535 rows or columns.
+/// When the quality is out of range, or width or height is not in 1…65,535.
 pub fn jpeg(picture: &Picture, quality: i32) -> Result<Vec<u8>, EncodeError> {
     let (width, height) = (picture.width as usize, picture.height as usize);
     let pixels = picture.rgb.as_slice();
@@ -24,13 +23,13 @@ pub fn jpeg(picture: &Picture, quality: i32) -> Result<Vec<u8>, EncodeError> {
     Ok(turbojpeg::compress(image, quality, Subsamp::Sub2x2)?.to_vec())
 }
 
-/// Returns the PNG of a picture.
+/// Encodes a PNG.
 ///
 /// # Panics
-/// When the picture's size and bytes disagree.
+/// When `rgb` does not have `3 · width · height` bytes.
 #[must_use]
 pub fn png(picture: &Picture) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
-    picture.view().write_to(&mut bytes, ImageFormat::Png).expect("memory can be written to");
+    picture.view().write_to(&mut bytes, ImageFormat::Png).expect("writing to memory cannot fail");
     bytes.into_inner()
 }

@@ -1,11 +1,10 @@
-//! Bars above and below a 16:9 picture in a 4:3 thumbnail, and cutting them off without loss.
+//! Letterbox bars: dark bars above and below a 16:9 picture in a 4:3 thumbnail.
 //!
-//! Owns deciding from the pixels whether they are there, and the cut. Cutting happens on the JPEG's own blocks
-//! ([libjpeg's lossless crop](https://libjpeg-turbo.org)), so the pixels that stay are those that were sent,
-//! the same on every machine, and nothing is compressed a second time. For that the upper edge has to lie on a
-//! block, 8 or 16 rows high: it is moved down to the next one, which costs 4 of 360 rows of an `sddefault` and
-//! 3 of 270 of an `hqdefault`, those that the compression of the bar's edge has smeared. Invariant: what stays
-//! begins and ends within the 16:9 middle.
+//! Detects bars from the pixels and crops them losslessly. The crop copies whole JPEG blocks ([libjpeg's
+//! lossless crop](https://libjpeg-turbo.org)), so the remaining pixels are unchanged, the same on every
+//! machine, and not compressed again. The upper edge must therefore be on a block boundary (8 or 16 rows) and
+//! is rounded down the image: 4 of 360 rows of an `sddefault` are lost, 3 of 270 of an `hqdefault`, which
+//! compression of the bar's edge has smeared anyway. Invariant: the crop is within the 16:9 area.
 
 use common::job::outcome::{FailureReason, ItemFailure};
 use serde::{Deserialize, Serialize};
@@ -13,22 +12,18 @@ use turbojpeg::{Transform, TransformCrop};
 
 use crate::{decode::decode, picture::Picture};
 
-/// Brightest that a row of a bar is on average, of 255.
-const BRIGHTEST_ROW: usize = 12;
-/// Brightest that a pixel of a bar is.
-const BRIGHTEST_PIXEL: usize = 40;
+/// Maximum mean luma of a row in a bar, of 255.
+const MAX_ROW_LUMA: usize = 12;
+/// Maximum luma of a pixel in a bar, of 255.
+const MAX_PIXEL_LUMA: usize = 40;
 
-/// A part of a picture in pixels, written as `[x, y, width, height]`.
+/// A rectangle in pixels, serialized as `[x, y, width, height]`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(from = "[u32; 4]", into = "[u32; 4]")]
 pub struct Area {
-    /// Columns to its left.
     pub x: u32,
-    /// Rows above it.
     pub y: u32,
-    /// Its columns.
     pub width: u32,
-    /// Its rows.
     pub height: u32,
 }
 
@@ -44,36 +39,35 @@ impl From<Area> for [u32; 4] {
     }
 }
 
-/// A picture whose bars were cut off.
+/// A JPEG whose bars were cropped.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Cut {
-    /// The JPEG of what stays.
+pub struct CroppedJpeg {
     pub jpeg: Vec<u8>,
-    /// Which part of the picture that is.
+    /// The remaining part, in coordinates of the original.
     pub area: Area,
 }
 
-/// Returns the 16:9 middle of a 4:3 picture, if dark bars lie above and below it.
+/// Returns the 16:9 area of a 4:3 picture if there are dark bars above and below it.
 ///
-/// A bar counts as dark when each of its rows has a mean brightness of at most 12 and no pixel over 40, of
-/// 255. Its inner quarter is not looked at: compression smears the picture into it, and a picture a little
-/// higher than 16:9 reaches into it. A night scene as dark as that above and below is taken for one with bars,
-/// and loses nothing that could be seen.
+/// A bar is dark if each row has a mean luma of at most 12 and no pixel over 40, of 255. The quarter of each
+/// bar next to the picture is ignored: compression smears the picture into it, and a picture slightly taller
+/// than 16:9 extends into it. A night scene that dark at top and bottom counts as letterboxed too, and loses
+/// nothing visible.
 #[must_use]
-pub fn middle(picture: &Picture) -> Option<Area> {
+pub fn letterboxed_area(picture: &Picture) -> Option<Area> {
     let Picture { width, height, .. } = *picture;
     let visible = width * 9 / 16;
     if width * 3 != height * 4 || visible == 0 {
         return None;
     }
     let bar = (height - visible) / 2;
-    let looked_at = bar as usize * 3 / 4;
-    if looked_at == 0 {
+    let checked_rows = bar as usize * 3 / 4;
+    if checked_rows == 0 {
         return None;
     }
     let rows = picture.rgb.chunks_exact(width as usize * 3).enumerate();
-    let mut rows_of_bars = rows.filter(|(y, _)| *y < looked_at || *y >= height as usize - looked_at);
-    let bars_are_dark = rows_of_bars.all(|(_, row)| is_dark(row));
+    let mut bar_rows = rows.filter(|(y, _)| *y < checked_rows || *y >= height as usize - checked_rows);
+    let bars_are_dark = bar_rows.all(|(_, row)| is_dark(row));
     bars_are_dark.then_some(Area { x: 0, y: bar, width, height: visible })
 }
 
@@ -83,23 +77,23 @@ fn is_dark(row: &[u8]) -> bool {
     };
     let pixels = row.as_chunks::<3>().0;
     let sum: usize = pixels.iter().map(luma).sum();
-    sum <= BRIGHTEST_ROW * pixels.len() && pixels.iter().all(|pixel| luma(pixel) <= BRIGHTEST_PIXEL)
+    sum <= MAX_ROW_LUMA * pixels.len() && pixels.iter().all(|pixel| luma(pixel) <= MAX_PIXEL_LUMA)
 }
 
-/// Cuts the bars off a JPEG; gives nothing where it has none.
+/// Crops the letterbox bars of a JPEG; returns `None` if it has none.
 ///
 /// # Errors
-/// When it cannot be decoded, or is no JPEG.
-pub fn cut_bars(jpeg: &[u8]) -> Result<Option<Cut>, ItemFailure> {
-    let Some(middle) = middle(&decode(jpeg)?) else { return Ok(None) };
+/// When the bytes are not a JPEG or cannot be decoded.
+pub fn crop_bars(jpeg: &[u8]) -> Result<Option<CroppedJpeg>, ItemFailure> {
+    let Some(visible) = letterboxed_area(&decode(jpeg)?) else { return Ok(None) };
     let failed = |error: turbojpeg::Error| {
-        ItemFailure::new(FailureReason::Undecodable, format!("its bars cannot be cut off: {error}"))
+        ItemFailure::new(FailureReason::Undecodable, format!("the letterbox bars cannot be cropped: {error}"))
     };
     let header = turbojpeg::read_header(jpeg).map_err(failed)?;
-    let bottom = middle.y + middle.height;
-    // A block is at most 32 rows high.
-    let y = middle.y.next_multiple_of(header.subsamp.mcu_height() as u32);
-    let area = Area { y, height: bottom - y, ..middle };
+    let bottom = visible.y + visible.height;
+    // Cannot exceed `bottom`: a block is at most 32 rows high.
+    let y = visible.y.next_multiple_of(header.subsamp.mcu_height() as u32);
+    let area = Area { y, height: bottom - y, ..visible };
     let mut transform = Transform::default();
     transform.copy_none = true;
     transform.crop = Some(TransformCrop {
@@ -109,7 +103,7 @@ pub fn cut_bars(jpeg: &[u8]) -> Result<Option<Cut>, ItemFailure> {
         height: Some(area.height as usize),
     });
     let jpeg = turbojpeg::transform(&transform, jpeg).map_err(failed)?.to_vec();
-    Ok(Some(Cut { jpeg, area }))
+    Ok(Some(CroppedJpeg { jpeg, area }))
 }
 
 #[cfg(test)]
@@ -119,7 +113,7 @@ mod tests {
     use super::*;
     use crate::real_data::real_data;
 
-    /// A picture of coloured stripes with bars of `bar` rows above and below.
+    /// A striped picture with bars of `bar` rows above and below.
     fn striped(width: u32, height: u32, bar: u32, brightness: u8) -> Picture {
         let pixel = |x: u32, y: u32| {
             let is_bar = y < bar || y >= height - bar;
@@ -137,9 +131,9 @@ mod tests {
     }
 
     #[test]
-    fn bars_are_found_by_their_pixels() {
+    fn bars_are_detected_from_pixels() {
         let check = |picture: &Picture, expected: Option<[u32; 4]>| {
-            assert_eq!(middle(picture).map(<[u32; 4]>::from), expected);
+            assert_eq!(letterboxed_area(picture).map(<[u32; 4]>::from), expected);
         };
         check(&striped(640, 480, 60, 0), Some([0, 60, 640, 360]));
         check(&striped(480, 360, 45, 0), Some([0, 45, 480, 270]));
@@ -159,25 +153,25 @@ mod tests {
         check(&dotted, None);
     }
 
-    /// Cuts a JPEG and compares what stays with the same rows of the whole, leaving out `edge` rows at each
-    /// end, where shared colour is spread from rows that are not there any more.
-    fn check_cut(jpeg: &[u8], edge: usize) -> Option<Area> {
-        let Cut { jpeg: cut, area } = cut_bars(jpeg).unwrap()?;
-        let (whole, rest) = (decode(jpeg).unwrap(), decode(&cut).unwrap());
-        assert_eq!((rest.width, rest.height), (area.width, area.height));
+    /// Crops a JPEG and compares the result with the same rows of the original, except `edge` rows at each
+    /// end, where chroma upsampling used rows that were cropped.
+    fn check_crop(jpeg: &[u8], edge: usize) -> Option<Area> {
+        let CroppedJpeg { jpeg: cropped, area } = crop_bars(jpeg).unwrap()?;
+        let (original, cropped) = (decode(jpeg).unwrap(), decode(&cropped).unwrap());
+        assert_eq!((cropped.width, cropped.height), (area.width, area.height));
         let stride = area.width as usize * 3;
         let rows = |picture: &Picture, from: usize| {
             let rows = from + edge..from + area.height as usize - edge;
             picture.rgb[rows.start * stride..rows.end * stride].to_vec()
         };
-        assert!(rows(&whole, area.y as usize) == rows(&rest, 0), "{area:?}");
+        assert!(rows(&original, area.y as usize) == rows(&cropped, 0), "{area:?}");
         Some(area)
     }
 
     #[test]
-    fn what_stays_has_the_pixels_that_were_sent() {
+    fn cropping_is_lossless() {
         let check = |picture: &Picture, subsamp, edge, expected: Option<[u32; 4]>| {
-            assert_eq!(check_cut(&jpeg(picture, subsamp), edge).map(<[u32; 4]>::from), expected);
+            assert_eq!(check_crop(&jpeg(picture, subsamp), edge).map(<[u32; 4]>::from), expected);
         };
         check(&striped(640, 480, 60, 0), Subsamp::None, 0, Some([0, 64, 640, 356]));
         check(&striped(640, 480, 60, 0), Subsamp::Sub2x2, 1, Some([0, 64, 640, 356]));
@@ -187,23 +181,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_picture_fails() {
-        assert_eq!(cut_bars(b"<html>").unwrap_err().reason, FailureReason::Undecodable);
+    fn undecodable_bytes_are_an_error() {
+        assert_eq!(crop_bars(b"<html>").unwrap_err().reason, FailureReason::Undecodable);
         assert_eq!(serde_json::to_string(&Area::from([0, 64, 640, 356])).unwrap(), "[0,64,640,356]");
     }
 
     #[test]
     fn two_thirds_of_real_thumbnails_have_bars() {
-        let Some(folder) = real_data("did not cut real thumbnails") else { return };
+        let Some(folder) = real_data("cropping of real thumbnails") else { return };
         let files = std::fs::read_dir(folder.join("fitness-3200/thumbnails")).unwrap();
-        let (mut all, mut cut) = (0, 0);
+        let (mut all, mut cropped) = (0, 0);
         for file in files {
-            let area = check_cut(&std::fs::read(file.unwrap().path()).unwrap(), 1);
+            let area = check_crop(&std::fs::read(file.unwrap().path()).unwrap(), 1);
             assert!(area.is_none_or(|area| area == Area::from([0, 16, 120, 62])), "{area:?}");
             all += 1;
-            cut += usize::from(area.is_some());
+            cropped += usize::from(area.is_some());
         }
-        println!("{cut} of {all} have bars");
-        assert_eq!((all, cut), (3_200, 2_104));
+        println!("{cropped} of {all} have bars");
+        assert_eq!((all, cropped), (3_200, 2_104));
     }
 }

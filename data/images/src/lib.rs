@@ -1,7 +1,8 @@
-//! Pictures: from bytes to the pixels that the model sees, and everything else that needs an image library.
+//! Images: decoding, preprocessing for the model, and everything else that needs an image library.
 //!
-//! Owns decoding, encoding, resizing, comparing and drawing, and the threads that decode. The only crate that names
-//! `turbojpeg`, `image`, `image_hasher` and `embedded_graphics`. Does not own where images are stored, or what they mean.
+//! Owns decoding, encoding, resizing, perceptual hashes and drawing, and the thread pool for them. The only
+//! crate that depends on `turbojpeg`, `image`, `image_hasher` and `embedded_graphics`. Does not own storage,
+//! or what an image shows.
 
 pub mod canvas;
 pub mod decode;

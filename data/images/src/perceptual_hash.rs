@@ -1,9 +1,10 @@
-//! What of a picture is compared to find the same one saved again, in another size, or slightly cropped.
+//! Perceptual hashes, to find near-duplicates: the same picture re-encoded, resized or slightly cropped.
 //!
-//! Owns the hash and its bounds; finding what is near among many is the caller's. Two hashes are of the classical kind:
-//! the picture is made grey and small, and each bit says whether one of its lowest frequencies lies above their median.
-//! The one of 8×8 frequencies finds candidates; that of 16×16, and the colours of 4×4 fields, confirm them. Dark bars
-//! above and below a 4:3 thumbnail are not compared, since most thumbnails of some datasets have them in common.
+//! Owns the hash and its thresholds; searching many hashes is up to the caller. A hash has three parts. Two
+//! are DCT hashes: the picture is reduced to grey, and each bit says whether a low-frequency coefficient is
+//! above the median. The coarse one (8×8 coefficients) finds candidates; the fine one (16×16) and the mean
+//! colours of a 4×4 grid confirm them. Letterbox bars are excluded, since in some datasets most thumbnails
+//! have them.
 
 use common::job::outcome::ItemFailure;
 use image::{RgbImage, imageops};
@@ -15,22 +16,23 @@ use crate::{
     preprocess::{self, SIDE},
 };
 
-/// Most bits of 64 in which the coarse hashes of pictures that look alike differ.
+/// Maximum Hamming distance between the coarse hashes of near-duplicates, of 64 bits.
 ///
-/// This and the two bounds below were measured on 3,200 real thumbnails of 120×90, and 600 drawn ones. Copies that are found: saved again at quality 25
-/// 99.8 %, at half the size 99.8 %, four times the size 100 %, 2 % cropped 99.8 %, 4 % cropped 95 %. Of the 5.1 million
-/// pairs of real ones a single one is found, which is the same picture twice. By the first bound alone it would be six:
-/// the same person before the same wall, one template with two texts; with 10 bits instead of 8 strangers as well, and
-/// 2,535 pairs of drawn ones, which all have a face before a horizon.
-pub const MOST_BITS: u32 = 8;
-/// Most bits of 256 in which their fine hashes differ.
-pub const MOST_FINE_BITS: u32 = 40;
-/// Most that a colour differs on average, of 255.
-const MOST_COLOUR: u32 = 5;
+/// This threshold and the two below were measured on 3,200 real thumbnails of 120×90 and 600 drawn ones.
+/// Copies found: re-encoded at quality 25 99.8 %, at half the size 99.8 %, at four times the size 100 %,
+/// cropped by 2 % 99.8 %, by 4 % 95 %. Of the 5.1 million pairs of real thumbnails one is reported, which is
+/// the same picture twice. The coarse threshold alone would report six: the same person before the same wall,
+/// or one template with two texts. At 10 bits it would also report unrelated pictures, and 2,535 pairs of
+/// drawn ones, which all show a face before a horizon.
+pub const MAX_COARSE_DISTANCE: u32 = 8;
+/// Maximum Hamming distance between their fine hashes, of 256 bits.
+pub const MAX_FINE_DISTANCE: u32 = 40;
+/// Maximum mean absolute difference of their grid colours, of 255.
+const MAX_COLOUR_DIFFERENCE: u32 = 5;
 
-/// Fields along each side whose colours are compared.
-const FIELDS: u32 = 4;
-const COLOURS: usize = (FIELDS * FIELDS * 3) as usize;
+/// Cells along each side of the colour grid.
+const GRID: u32 = 4;
+const COLOURS: usize = (GRID * GRID * 3) as usize;
 
 thread_local! {
     static COARSE: Hasher<[u8; 8]> = hasher(8).to_hasher();
@@ -45,24 +47,23 @@ fn hasher<B: HashBytes>(side: u32) -> HasherConfig<B> {
         .resize_filter(FilterType::Triangle)
 }
 
-/// What of a picture is compared with others'.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct PerceptualHash {
-    /// The 64 bits of 8×8 frequencies.
+    /// DCT hash of 8×8 coefficients.
     pub coarse: u64,
-    /// The 256 bits of 16×16 frequencies.
+    /// DCT hash of 16×16 coefficients.
     pub fine: [u8; 32],
-    /// R, G and B of each of 4×4 fields.
+    /// Mean R, G and B of each cell of a 4×4 grid, row by row.
     pub colours: [u8; COLOURS],
 }
 
 impl PerceptualHash {
-    /// Computes what is compared of a picture.
+    /// Computes the hash.
     ///
     /// # Errors
-    /// When the picture's size and bytes disagree.
+    /// When `rgb` does not have `3 · width · height` bytes.
     pub fn of(picture: &Picture) -> Result<Self, ItemFailure> {
-        let seen = match letterbox::middle(picture) {
+        let resized = match letterbox::letterboxed_area(picture) {
             Some(area) => {
                 let row = picture.width as usize * 3;
                 let rgb = picture.rgb[area.y as usize * row..][..area.height as usize * row].to_vec();
@@ -70,25 +71,26 @@ impl PerceptualHash {
             }
             None => preprocess::resize(picture)?,
         };
-        let seen = RgbImage::from_raw(SIDE as u32, SIDE as u32, seen.0).expect("three bytes a pixel");
-        let coarse = COARSE.with(|hasher| hasher.hash_image(&seen).into_inner());
-        let fine = FINE.with(|hasher| hasher.hash_image(&seen).into_inner());
-        let fields = imageops::resize(&seen, FIELDS, FIELDS, FilterType::Triangle).into_raw();
-        let colours = fields.try_into().expect("three bytes a field");
+        let image = RgbImage::from_raw(SIDE as u32, SIDE as u32, resized.0).expect("three bytes a pixel");
+        let coarse = COARSE.with(|hasher| hasher.hash_image(&image).into_inner());
+        let fine = FINE.with(|hasher| hasher.hash_image(&image).into_inner());
+        let cells = imageops::resize(&image, GRID, GRID, FilterType::Triangle).into_raw();
+        let colours = cells.try_into().expect("three bytes a cell");
         Ok(Self { coarse: u64::from_le_bytes(coarse), fine, colours })
     }
 
-    /// Returns in how many bits of 256 it differs from another that looks alike; `None` if that does not.
+    /// Returns the Hamming distance of the fine hashes (0 to 256) if the pictures are near-duplicates, else
+    /// `None`.
     #[must_use]
-    pub fn nearness(&self, other: &Self) -> Option<u32> {
+    pub fn near_duplicate_distance(&self, other: &Self) -> Option<u32> {
         let coarse = (self.coarse ^ other.coarse).count_ones();
-        if coarse > MOST_BITS {
+        if coarse > MAX_COARSE_DISTANCE {
             return None;
         }
         let fine: u32 = self.fine.iter().zip(&other.fine).map(|(a, b)| (a ^ b).count_ones()).sum();
         let colour: u32 =
             self.colours.iter().zip(&other.colours).map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
-        (fine <= MOST_FINE_BITS && colour <= MOST_COLOUR * COLOURS as u32).then_some(fine)
+        (fine <= MAX_FINE_DISTANCE && colour <= MAX_COLOUR_DIFFERENCE * COLOURS as u32).then_some(fine)
     }
 }
 
@@ -96,19 +98,19 @@ impl PerceptualHash {
 mod tests {
     use super::*;
 
-    fn likeness(coarse: u64) -> PerceptualHash {
-        let fine: [u8; 32] = std::array::from_fn(|at| coarse.to_le_bytes()[at % 8]);
+    fn hash(coarse: u64) -> PerceptualHash {
+        let fine: [u8; 32] = std::array::from_fn(|index| coarse.to_le_bytes()[index % 8]);
         PerceptualHash { coarse, fine, colours: [0; COLOURS] }
     }
 
     #[test]
-    fn all_three_have_to_agree() {
-        let one = likeness(0);
-        assert_eq!(one.nearness(&likeness(0b1)), Some(4));
-        assert_eq!(one.nearness(&likeness(0xff)), Some(32));
-        assert_eq!(one.nearness(&likeness(0x1ff)), None);
-        assert_eq!(one.nearness(&PerceptualHash { fine: [0xff; 32], ..one }), None);
-        assert_eq!(one.nearness(&PerceptualHash { colours: [5; COLOURS], ..one }), Some(0));
-        assert_eq!(one.nearness(&PerceptualHash { colours: [6; COLOURS], ..one }), None);
+    fn near_duplicates_match_in_all_three_parts() {
+        let one = hash(0);
+        assert_eq!(one.near_duplicate_distance(&hash(0b1)), Some(4));
+        assert_eq!(one.near_duplicate_distance(&hash(0xff)), Some(32));
+        assert_eq!(one.near_duplicate_distance(&hash(0x1ff)), None);
+        assert_eq!(one.near_duplicate_distance(&PerceptualHash { fine: [0xff; 32], ..one }), None);
+        assert_eq!(one.near_duplicate_distance(&PerceptualHash { colours: [5; COLOURS], ..one }), Some(0));
+        assert_eq!(one.near_duplicate_distance(&PerceptualHash { colours: [6; COLOURS], ..one }), None);
     }
 }

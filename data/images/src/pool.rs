@@ -1,35 +1,36 @@
-//! A bound on how much work keeps the CPU busy at once: decoding images, and computing gradients of runs.
+//! Limits concurrent CPU-bound work: image decoding and gradient computation.
 //!
-//! Owns a semaphore; the threads are tokio's. Whoever waits for it holds nothing else.
+//! A semaphore over tokio's blocking threads. To prevent deadlocks, callers hold no other permit while they
+//! wait.
 
 use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
-/// Runs work that keeps a core busy, on threads of tokio that may block, and only so much of it at once.
+/// Runs CPU-bound work on tokio's blocking threads, with limited concurrency.
 pub struct CpuPool {
-    threads: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
 }
 
 impl CpuPool {
-    /// Makes a pool that runs up to `threads` pieces of work at once.
+    /// Creates a pool for at most `threads` concurrent closures.
     #[must_use]
     pub fn new(threads: usize) -> Self {
-        Self { threads: Arc::new(Semaphore::new(threads)) }
+        Self { permits: Arc::new(Semaphore::new(threads)) }
     }
 
-    /// Runs `work` once a place is free. Not cancelled when the caller goes away.
+    /// Runs `work` when a permit is free. Once started, `work` finishes even if this future is dropped.
     ///
     /// # Panics
-    /// When `work` does.
+    /// When `work` panics.
     pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
-        let permit = self.threads.clone().acquire_owned().await.expect("the semaphore is never closed");
-        let done = tokio::task::spawn_blocking(move || {
+        let permit = self.permits.clone().acquire_owned().await.expect("the semaphore is never closed");
+        let handle = tokio::task::spawn_blocking(move || {
             let result = work();
             drop(permit);
             result
         });
-        match done.await {
+        match handle.await {
             Ok(result) => result,
             Err(error) => std::panic::resume_unwind(error.into_panic()),
         }

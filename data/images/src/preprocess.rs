@@ -1,8 +1,7 @@
-//! From image bytes to the model's input.
+//! Preprocessing: from image bytes to the model's input.
 //!
-//! Owns the version of everything that decides which pixels the model sees: decoding, and a resize to
-//! 224×224 with the numerics of Pillow's antialiased bilinear filter. Normalisation with [`MEAN`] and
-//! [`STD`] happens on the device. A change that moves a pixel is a new [`VERSION`].
+//! Decodes, and resizes to 224×224 with the numerics of Pillow's antialiased bilinear filter. Normalisation
+//! with [`MEAN`] and [`STD`] happens on the device. A change that changes any pixel needs a new [`VERSION`].
 
 use std::cell::RefCell;
 
@@ -14,13 +13,13 @@ use fast_image_resize::{
 
 use crate::{decode::decode, picture::Picture};
 
-/// Version of the preprocessing; part of a space's name.
+/// Version of the preprocessing; part of an embedding space's name.
 pub const VERSION: u32 = 1;
 /// Width and height of the model's input.
 pub const SIDE: usize = 224;
-/// ImageNet's mean of R, G and B in 0…1, which pretrained weights expect to be subtracted.
+/// ImageNet's mean of R, G and B, in 0…1.
 pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
-/// ImageNet's standard deviation, by which they expect the difference divided.
+/// ImageNet's standard deviation of R, G and B.
 pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// The model's input before normalisation: 224×224 RGB, 8 bits, row by row.
@@ -34,7 +33,7 @@ thread_local! {
 /// Decodes and resizes an image.
 ///
 /// # Errors
-/// When it cannot be decoded; see [`decode`].
+/// See [`decode`].
 pub fn pixels(bytes: &[u8]) -> Result<Pixels, ItemFailure> {
     resize(&decode(bytes)?)
 }
@@ -42,10 +41,10 @@ pub fn pixels(bytes: &[u8]) -> Result<Pixels, ItemFailure> {
 /// Resizes a picture to the model's input.
 ///
 /// # Errors
-/// When the picture's size and bytes disagree.
+/// When `rgb` does not have `3 · width · height` bytes.
 pub fn resize(picture: &Picture) -> Result<Pixels, ItemFailure> {
     let failed = |error: &dyn std::fmt::Display| {
-        ItemFailure::new(FailureReason::Undecodable, format!("not resized: {error}"))
+        ItemFailure::new(FailureReason::Undecodable, format!("the image cannot be resized: {error}"))
     };
     let source = ImageRef::new(picture.width, picture.height, &picture.rgb, PixelType::U8x3);
     let source = source.map_err(|error| failed(&error))?;
@@ -62,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_flat_picture_stays_flat() {
+    fn uniform_picture_stays_uniform() {
         for (width, height) in [(1, 1), (120, 90), (224, 224), (1280, 720)] {
             let picture = Picture { width, height, rgb: [10, 200, 77].repeat((width * height) as usize) };
             assert_eq!(resize(&picture).unwrap().0, [10, 200, 77].repeat(SIDE * SIDE), "{width}×{height}");
