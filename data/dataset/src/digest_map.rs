@@ -1,17 +1,16 @@
-//! A map from texts to small values that forgets the texts.
+//! A compact map from strings to small values, for millions of entries.
 //!
-//! Owns how millions of names are remembered: by 128 bits of their SHA-256, so that nobody can make two of
-//! them meet, and a value. An entry takes 16 bytes and its value, with an eighth of room to grow: about 24
-//! bytes for a line's number, 28 for a size. It grows in small steps, never by copying the whole.
+//! A key is stored as 128 bits of its SHA-256, so collisions cannot be constructed. An entry takes 16 bytes
+//! plus its value, with up to an eighth of spare capacity: about 24 bytes for a line number, 28 for a size.
+//! The map grows bucket by bucket and never copies the whole.
 
 use common::digest::Digest;
 
-/// Entries are spread over this many shelves by the first 16 bits of their fingerprints.
-const SHELVES: usize = 1 << 16;
+/// Number of buckets; an entry's bucket is the first 16 bits of its fingerprint.
+const BUCKETS: usize = 1 << 16;
 
-/// A map from texts to values.
 pub(crate) struct DigestMap<V> {
-    shelves: Vec<Vec<Entry<V>>>,
+    buckets: Vec<Vec<Entry<V>>>,
 }
 
 #[derive(Clone, Copy)]
@@ -22,43 +21,42 @@ struct Entry<V> {
 
 impl<V> Default for DigestMap<V> {
     fn default() -> Self {
-        Self { shelves: (0..SHELVES).map(|_| Vec::new()).collect() }
+        Self { buckets: (0..BUCKETS).map(|_| Vec::new()).collect() }
     }
 }
 
 impl<V: Copy> DigestMap<V> {
-    /// Keeps `value` for `text`, unless there is one already, which is returned.
-    pub(crate) fn insert(&mut self, text: &str, value: V) -> Option<V> {
-        let (shelf, fingerprint) = place(text);
-        let shelf = &mut self.shelves[shelf];
-        match search(shelf, &fingerprint) {
-            Ok(at) => Some(shelf[at].value),
-            Err(at) => {
-                if shelf.len() == shelf.capacity() {
-                    shelf.reserve_exact(shelf.len() / 8 + 2);
+    /// Inserts `value` unless `key` already has a value, which is then returned.
+    pub(crate) fn insert(&mut self, key: &str, value: V) -> Option<V> {
+        let (bucket, fingerprint) = locate(key);
+        let bucket = &mut self.buckets[bucket];
+        match search(bucket, &fingerprint) {
+            Ok(index) => Some(bucket[index].value),
+            Err(index) => {
+                if bucket.len() == bucket.capacity() {
+                    bucket.reserve_exact(bucket.len() / 8 + 2);
                 }
-                shelf.insert(at, Entry { fingerprint, value });
+                bucket.insert(index, Entry { fingerprint, value });
                 None
             }
         }
     }
 
-    /// Returns the value of `text`.
-    pub(crate) fn get(&self, text: &str) -> Option<V> {
-        let (shelf, fingerprint) = place(text);
-        let shelf = &self.shelves[shelf];
-        search(shelf, &fingerprint).ok().map(|at| shelf[at].value)
+    pub(crate) fn get(&self, key: &str) -> Option<V> {
+        let (bucket, fingerprint) = locate(key);
+        let bucket = &self.buckets[bucket];
+        search(bucket, &fingerprint).ok().map(|index| bucket[index].value)
     }
 }
 
-fn place(text: &str) -> (usize, [u8; 16]) {
-    let digest = Digest::of(text.as_bytes()).0;
-    let fingerprint: [u8; 16] = std::array::from_fn(|at| digest[at]);
+fn locate(key: &str) -> (usize, [u8; 16]) {
+    let digest = Digest::of(key.as_bytes()).0;
+    let fingerprint: [u8; 16] = std::array::from_fn(|index| digest[index]);
     (usize::from(u16::from_be_bytes([digest[0], digest[1]])), fingerprint)
 }
 
-fn search<V>(shelf: &[Entry<V>], fingerprint: &[u8; 16]) -> Result<usize, usize> {
-    shelf.binary_search_by(|entry| entry.fingerprint.cmp(fingerprint))
+fn search<V>(bucket: &[Entry<V>], fingerprint: &[u8; 16]) -> Result<usize, usize> {
+    bucket.binary_search_by(|entry| entry.fingerprint.cmp(fingerprint))
 }
 
 #[cfg(test)]
@@ -66,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_first_value_of_a_text_stays() {
+    fn insert_keeps_the_first_value() {
         let mut digests = DigestMap::default();
         for number in 0..200_000_u32 {
             assert_eq!(digests.insert(&format!("thumbnails/{number}.jpg"), number), None);
@@ -80,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_as_small_as_the_documentation_says() {
+    fn entries_have_the_documented_size() {
         assert_eq!((size_of::<Entry<u32>>(), size_of::<Entry<u64>>()), (20, 24));
     }
 }

@@ -1,7 +1,7 @@
-//! Datasets: where they lie, what their rows say, how they are split, and what is wrong with them.
+//! Datasets: files, metadata rows, targets, splits and checks.
 //!
-//! Owns everything between a folder of images and labelled, split items. Does not know the queue, the store, the web
-//! or libtorch.
+//! Owns everything between a folder of images and labelled, split items. Independent of RabbitMQ, Redis, HTTP
+//! and libtorch.
 
 pub mod check;
 mod digest_map;

@@ -1,86 +1,83 @@
-//! A row of metadata, a line of `metadata.jsonl`.
+//! Metadata rows: the lines of `metadata.jsonl`.
 //!
-//! Owns its columns: [`Row`] is what this program writes, and reads again where it wrote it. Rows that others wrote
-//! need fewer columns and say more: an item is made of the few columns of `item_of`, and no other is looked at, since
-//! a title that is cut within an emoji or stands twice makes no row unusable. Invariant: what is missing is absent,
-//! never zero.
+//! [`Row`] has the columns that a crawl or import writes and reads back. Rows from other sources need only
+//! the columns that `item_of` reads. All other columns are ignored, so that a title truncated within an
+//! emoji, or a repeated column, does not make the row invalid. Invariant: a missing number is `None`, never
+//! zero.
 
 use common::digest::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::{files::is_confined, manifest::ManifestItem};
 
-/// A row, its columns in the order in which a crawl writes them.
+/// A row as a crawl writes it; the order of the fields is the order of the columns.
 #[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
 pub struct Row {
-    /// The image, below the dataset.
+    /// Path of the image, relative to the dataset.
     pub file_name: String,
-    /// The video, unique in the dataset; without it, the file's name without its ending stands for it.
+    /// Unique in the dataset. Defaults to the file name without its extension.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub video_id: Option<String>,
-    /// The video's title.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
-    /// The channel, by which videos are kept together in a split.
+    /// Groups videos in a split by channel.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel_id: Option<String>,
-    /// The channel's name.
+    /// Channel name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel: Option<String>,
-    /// The category in which the channel was found.
+    /// Category in which the channel was found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
-    /// The channel's subscribers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscribers: Option<u64>,
-    /// Whether the source abbreviated or rounded the subscribers.
+    /// Whether the source abbreviated or rounded `subscribers`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscribers_approximate: Option<bool>,
-    /// The video's views.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub views: Option<u64>,
-    /// Whether the source abbreviated or rounded the views.
+    /// Whether the source abbreviated or rounded `views`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub views_approximate: Option<bool>,
-    /// When the video was published, as exactly as the source says.
+    /// Publication date, as precise as the source gives it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published: Option<String>,
-    /// When it was published, in the source's words.
+    /// Publication date as the source words it, such as "3 years ago".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub published_text: Option<String>,
-    /// When the counts were true: RFC 3339, UTC.
+    /// Time of the counts: RFC 3339, UTC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crawled_at: Option<String>,
-    /// Where the row comes from: `api`, `page`, `list` or `import`.
+    /// `api`, `page`, `list` or `import`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
-    /// Which of the site's thumbnails the image is.
+    /// Which of the site's thumbnail variants the image is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thumbnail_variant: Option<String>,
-    /// The image's width in pixels.
+    /// In pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thumbnail_width: Option<u32>,
-    /// The image's height in pixels.
+    /// In pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thumbnail_height: Option<u32>,
-    /// Which part of the site's thumbnail the image is, `[x, y, width, height]` in pixels; `Some(None)` is written as
-    /// `null` and means all of it.
+    /// Which part of the site's thumbnail the image is: `[x, y, width, height]` in pixels. `Some(None)` is
+    /// written as `null` and means the whole thumbnail.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thumbnail_crop: Option<Option<[u32; 4]>>,
-    /// The image file's size.
+    /// Size of the image file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
-    /// The image file's SHA-256.
+    /// SHA-256 of the image file.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Digest>,
-    /// The entity tag that the site sent with the image.
+    /// `ETag` of the site's response.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub etag: Option<String>,
 }
 
-/// The columns of an item.
+/// The columns that make an item.
 #[derive(Deserialize)]
-#[serde(expecting = "struct Row")]
+#[serde(expecting = "a JSON object")]
 struct ItemColumns {
     file_name: String,
     #[serde(default)]
@@ -95,7 +92,7 @@ struct ItemColumns {
     subscribers: Option<RowCount>,
 }
 
-/// A number in a row: whatever it is, so that the error can name it.
+/// A count in a row: any JSON value, so that the error can quote it.
 #[derive(Deserialize)]
 #[serde(transparent)]
 struct RowCount(serde_json::Value);
@@ -110,18 +107,20 @@ impl RowCount {
             let number = value.as_f64()?;
             (number >= 0.0 && number.fract() == 0.0 && number < 9e15).then_some(number as u64)
         });
-        number.map(Some).ok_or_else(|| format!("{column} is {value}, which is no count"))
+        number.map(Some).ok_or_else(|| format!("{column} must be a non-negative integer, not {value}"))
     }
 }
 
-/// Makes an item of anyone's row, without its size. On failure returns the file name, if there is one, and what is wrong.
+/// Parses a row to an item without its size. The error has the file name, if the row has one, and a
+/// description.
 pub(crate) fn item_of(row: &[u8]) -> Result<ManifestItem, (Option<String>, String)> {
-    let text = std::str::from_utf8(row).map_err(|error| (None, format!("the row is no UTF-8: {error}")))?;
+    let text =
+        std::str::from_utf8(row).map_err(|error| (None, format!("the row is not valid UTF-8: {error}")))?;
     let row: ItemColumns =
-        serde_json::from_str(text).map_err(|error| (None, format!("the row is no metadata: {error}")))?;
+        serde_json::from_str(text).map_err(|error| (None, format!("the row is not valid: {error}")))?;
     let name = row.file_name;
     if !is_confined(&name) {
-        return Err((None, format!("file_name '{name}' is no name of a file below the dataset")));
+        return Err((None, format!("file_name '{name}' is not a path inside the dataset")));
     }
     let views = RowCount::read("views", row.views).map_err(|detail| (Some(name.clone()), detail))?;
     let subscribers =
@@ -138,7 +137,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_written_is_read_again_and_makes_an_item() {
+    fn written_rows_are_read_back_as_items() {
         let text = |text: &str| Some(text.to_owned());
         let row = Row {
             file_name: "thumbnails/a.jpg".to_owned(),
@@ -183,11 +182,11 @@ mod tests {
     }
 
     #[test]
-    fn columns_that_no_item_needs_may_say_anything() {
+    fn unused_columns_are_ignored() {
         let row = br#"{"file_name":"a.jpg","title":"\ud83d","title":[1],"sha256":7,"bytes":1e999}"#;
         let item = ManifestItem { video_id: Some("a".to_owned()), ..ManifestItem::named("a.jpg") };
         assert_eq!(item_of(row).unwrap(), item);
         let error = item_of(b"5").unwrap_err().1;
-        assert!(error.contains("invalid type: integer `5`, expected struct Row"), "{error}");
+        assert!(error.contains("invalid type: integer `5`, expected a JSON object"), "{error}");
     }
 }

@@ -1,8 +1,8 @@
-//! The seeded split into training, validation and test samples, and the seeded order of an epoch.
+//! The seeded split into training, validation and test samples, and the seeded sample order of an epoch.
 //!
-//! Owns which side a sample lies on. Invariants: the split depends on the seed and the ids, not on the
-//! order of rows; split by channel, no channel lies on two sides; the same seed gives the same split and
-//! the same order on every machine.
+//! Invariants: the split depends on the seed and the IDs, not on the order of rows; when split by channel,
+//! all videos of a channel are in one split; the same seed gives the same split and the same order on every
+//! machine.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -13,25 +13,24 @@ use serde::{Deserialize, Serialize};
 
 use crate::manifest::ManifestItem;
 
-/// A side of the split.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Split {
-    /// Parameters are fitted to it.
+    /// Used to fit the parameters.
     Train,
-    /// The best epoch is chosen by it.
+    /// Used to choose the best epoch.
     Valid,
-    /// Metrics are reported on it.
+    /// Used for the reported metrics.
     Test,
 }
 
-/// What must stay on one side.
+/// How samples are grouped: a group is never divided between splits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SplitBy {
-    /// Each video goes its own way: exact counts.
+    /// Each video is its own group: the split sizes are exact.
     Video,
-    /// All videos of a channel stay together: counts as near as the channels allow.
+    /// All videos of a channel are one group: the split sizes are as close as the channels allow.
     Channel,
 }
 
@@ -56,17 +55,17 @@ impl FromStr for SplitBy {
     }
 }
 
-/// What identifies a sample to the split.
+/// Identifies a sample in the split.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SampleKey<'a> {
-    /// The video, unique in the dataset.
+    /// Unique in the dataset.
     pub video_id: &'a str,
-    /// Its channel; a video without one is a channel of its own.
+    /// A video without a channel counts as its own channel.
     pub channel_id: &'a str,
 }
 
 impl<'a> SampleKey<'a> {
-    /// Returns the key of a manifest's item; the file name stands in for a missing video id.
+    /// Returns the key of an item. The file name replaces a missing video ID.
     #[must_use]
     pub fn of(item: &'a ManifestItem) -> Self {
         let video_id = item.video_id.as_deref().unwrap_or(&item.item);
@@ -74,47 +73,41 @@ impl<'a> SampleKey<'a> {
     }
 }
 
-/// Why samples cannot be split.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum SplitError {
-    /// A side would be empty.
+    /// The validation or the test split would be empty.
     #[error(
-        "{samples} usable samples in {groups} {unit}s are too few to split 60/20/20: every side needs at least one"
+        "cannot split 60/20/20: validation or test would be empty ({unit}s: {groups}, usable samples: {samples})"
     )]
     TooSmall {
-        /// Samples given.
         samples: usize,
-        /// Videos or channels they form.
+        /// Number of videos or channels.
         groups: usize,
-        /// `video` or `channel`.
         unit: SplitBy,
     },
 }
 
-/// Splits samples 60/20/20. Validation and test get ⌊n/5⌋ each, training the rest, so that rounding never
-/// costs the training side.
-///
-/// # Errors
-/// When a side would be empty.
+/// Splits samples 60/20/20. Validation and test get ⌊n/5⌋ samples each, training gets the rest, so that
+/// rounding favours training. Returns the split of each sample, in the order given.
 pub fn split(samples: &[SampleKey<'_>], by: SplitBy, seed: u64) -> Result<Vec<Split>, SplitError> {
     let mut groups = BTreeMap::<&str, Vec<usize>>::new();
-    for (at, sample) in samples.iter().enumerate() {
+    for (index, sample) in samples.iter().enumerate() {
         let group = match by {
             SplitBy::Video => sample.video_id,
             SplitBy::Channel => sample.channel_id,
         };
-        groups.entry(group).or_default().push(at);
+        groups.entry(group).or_default().push(index);
     }
-    let mut drawn: Vec<(Digest, Vec<usize>)> =
-        groups.into_iter().map(|(group, members)| (draw(seed, group), members)).collect();
-    drawn.sort_by_key(|(order, _)| *order);
+    let mut shuffled: Vec<(Digest, Vec<usize>)> =
+        groups.into_iter().map(|(group, members)| (sort_key(seed, group), members)).collect();
+    shuffled.sort_by_key(|(order, _)| *order);
 
     let fifth = samples.len() / 5;
-    let mut sides = vec![Split::Train; samples.len()];
+    let mut splits = vec![Split::Train; samples.len()];
     let (mut test, mut valid) = (0, 0);
-    for (_, members) in &drawn {
-        // A group goes where it fits; one too large for what is left of both small sides is trained on.
-        let side = if test + members.len() <= fifth {
+    for (_, members) in &shuffled {
+        // A group too large for the room left in both small splits is used for training.
+        let split = if test + members.len() <= fifth {
             test += members.len();
             Split::Test
         } else if valid + members.len() <= fifth {
@@ -124,17 +117,17 @@ pub fn split(samples: &[SampleKey<'_>], by: SplitBy, seed: u64) -> Result<Vec<Sp
             continue;
         };
         for &member in members {
-            sides[member] = side;
+            splits[member] = split;
         }
     }
     if test == 0 || valid == 0 {
-        return Err(SplitError::TooSmall { samples: samples.len(), groups: drawn.len(), unit: by });
+        return Err(SplitError::TooSmall { samples: samples.len(), groups: shuffled.len(), unit: by });
     }
-    Ok(sides)
+    Ok(splits)
 }
 
-/// A position that depends on seed and id alone.
-fn draw(seed: u64, id: &str) -> Digest {
+/// The sort key of a group: pseudo-random, and dependent only on seed and ID.
+fn sort_key(seed: u64, id: &str) -> Digest {
     Digest::of(&[&seed.to_le_bytes(), id.as_bytes()].concat())
 }
 
@@ -146,8 +139,8 @@ pub fn epoch_order(seed: u64, epoch: u32, samples: u32) -> Vec<u32> {
     key[8..12].copy_from_slice(&epoch.to_le_bytes());
     let mut random = ChaCha12Rng::from_seed(key);
     let mut order: Vec<u32> = (0..samples).collect();
-    for at in (1..order.len()).rev() {
-        order.swap(at, random.random_range(0..=at as u64) as usize);
+    for index in (1..order.len()).rev() {
+        order.swap(index, random.random_range(0..=index as u64) as usize);
     }
     order
 }
@@ -166,16 +159,16 @@ mod tests {
         (0..count).map(|i| (format!("video-{i}"), format!("channel-{}", i % channels))).collect()
     }
 
-    fn count(sides: &[Split], side: Split) -> usize {
-        sides.iter().filter(|at| **at == side).count()
+    fn count(splits: &[Split], wanted: Split) -> usize {
+        splits.iter().filter(|split| **split == wanted).count()
     }
 
     #[test]
-    fn counts_are_exact_by_video() {
+    fn split_by_video_has_exact_sizes() {
         let check = |samples: usize, want: [usize; 3]| {
             let ids = ids(samples, 7);
-            let sides = split(&keys(&ids), SplitBy::Video, 0).unwrap();
-            assert_eq!([Split::Train, Split::Valid, Split::Test].map(|side| count(&sides, side)), want);
+            let splits = split(&keys(&ids), SplitBy::Video, 0).unwrap();
+            assert_eq!([Split::Train, Split::Valid, Split::Test].map(|split| count(&splits, split)), want);
         };
         check(3200, [1920, 640, 640]);
         check(5, [3, 1, 1]);
@@ -184,18 +177,18 @@ mod tests {
     }
 
     #[test]
-    fn too_few_samples_are_an_error_with_the_numbers() {
+    fn too_few_samples_are_an_error() {
         let few = ids(4, 2);
         assert_eq!(
             split(&keys(&few), SplitBy::Video, 0).unwrap_err().to_string(),
-            "4 usable samples in 4 videos are too few to split 60/20/20: every side needs at least one"
+            "cannot split 60/20/20: validation or test would be empty (videos: 4, usable samples: 4)"
         );
         let one_channel = ids(100, 1);
         assert!(split(&keys(&one_channel), SplitBy::Channel, 0).is_err());
     }
 
     #[test]
-    fn the_order_of_an_epoch_is_pinned() {
+    fn epoch_order_is_pinned() {
         assert_eq!(epoch_order(0, 1, 8), PINNED);
         assert_ne!(epoch_order(0, 2, 8), PINNED);
         assert_ne!(epoch_order(1, 1, 8), PINNED);
@@ -206,28 +199,28 @@ mod tests {
 
     proptest! {
         #[test]
-        fn split_is_stable_when_rows_are_reordered(count in 5_usize..200, seed in any::<u64>(), turn in 0_usize..200) {
+        fn split_is_stable_when_rows_are_reordered(count in 5_usize..200, seed in any::<u64>(), shift in 0_usize..200) {
             let mut rows = ids(count, 9);
             let before = split(&keys(&rows), SplitBy::Video, seed).unwrap();
-            let turn = turn % count;
-            rows.rotate_left(turn);
+            let shift = shift % count;
+            rows.rotate_left(shift);
             let mut after = split(&keys(&rows), SplitBy::Video, seed).unwrap();
-            after.rotate_right(turn);
+            after.rotate_right(shift);
             prop_assert_eq!(before, after);
         }
 
         #[test]
-        fn no_channel_lies_on_two_sides(count in 50_usize..300, channels in 10_usize..50, seed in any::<u64>()) {
+        fn split_by_channel_divides_no_channel(count in 50_usize..300, channels in 10_usize..50, seed in any::<u64>()) {
             let rows = ids(count, channels);
-            let sides = split(&keys(&rows), SplitBy::Channel, seed).unwrap();
-            let mut of_channel = BTreeMap::new();
-            for ((_, channel), side) in rows.iter().zip(sides) {
-                prop_assert_eq!(*of_channel.entry(channel).or_insert(side), side);
+            let splits = split(&keys(&rows), SplitBy::Channel, seed).unwrap();
+            let mut by_channel = BTreeMap::new();
+            for ((_, channel), split) in rows.iter().zip(splits) {
+                prop_assert_eq!(*by_channel.entry(channel).or_insert(split), split);
             }
         }
 
         #[test]
-        fn an_epoch_visits_every_sample_once(seed in any::<u64>(), epoch in any::<u32>(), samples in 0_u32..500) {
+        fn epoch_visits_every_sample_once(seed in any::<u64>(), epoch in any::<u32>(), samples in 0_u32..500) {
             let mut order = epoch_order(seed, epoch, samples);
             order.sort_unstable();
             prop_assert_eq!(order, (0..samples).collect::<Vec<_>>());

@@ -1,7 +1,7 @@
-//! What is predicted: the target, its label in a row of metadata, and the transform it is trained in.
+//! Prediction targets, their labels, and the transform they are trained in.
 //!
-//! Owns the arithmetic between raw and transformed units. Missing is never zero: a row without the numbers
-//! has no label, and says why.
+//! Owns the conversion between raw and transformed units. A missing number is never treated as zero: the item
+//! has no label, and the error says why.
 
 use std::{fmt, str::FromStr};
 
@@ -9,20 +9,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::manifest::ManifestItem;
 
-/// What a run predicts, in raw units.
+/// The quantity that a run predicts.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Target {
     /// Views divided by the channel's subscribers.
     ViewsPerSubscriber,
-    /// Views.
     Views,
-    /// The channel's subscribers.
     Subscribers,
 }
 
 impl Target {
-    /// Every target.
     pub const ALL: [Self; 3] = [Self::ViewsPerSubscriber, Self::Views, Self::Subscribers];
 
     /// Returns the name used in JSON and on the command line.
@@ -38,7 +35,7 @@ impl Target {
     /// Returns the label of an item, in raw units.
     ///
     /// # Errors
-    /// When a number it needs is missing, or subscribers are zero where they divide.
+    /// When views or subscribers are missing, or subscribers are the divisor and zero.
     pub fn label(self, item: &ManifestItem) -> Result<f64, String> {
         let views = || item.views.map(|views| views as f64).ok_or_else(|| "views are missing".to_owned());
         let subscribers = || {
@@ -60,14 +57,12 @@ impl Target {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Transform {
-    /// `ln(1 + y)`: counts spread over orders of magnitude.
+    /// `ln(1 + y)`, for counts that span orders of magnitude.
     Log1p,
-    /// The raw value.
     None,
 }
 
 impl Transform {
-    /// Every transform.
     pub const ALL: [Self; 2] = [Self::Log1p, Self::None];
 
     /// Returns the name used in JSON and on the command line.
@@ -79,7 +74,7 @@ impl Transform {
         }
     }
 
-    /// From raw to transformed units.
+    /// Converts raw to transformed units.
     #[must_use]
     pub fn apply(self, raw: f64) -> f64 {
         match self {
@@ -88,7 +83,7 @@ impl Transform {
         }
     }
 
-    /// From transformed to raw units.
+    /// Converts transformed to raw units.
     #[must_use]
     pub fn invert(self, transformed: f64) -> f64 {
         match self {
@@ -98,8 +93,9 @@ impl Transform {
     }
 }
 
+/// Implements `Display` and `FromStr` by `name`.
 macro_rules! named {
-    ($type:ident, $what:literal) => {
+    ($type:ident, $noun:literal) => {
         impl fmt::Display for $type {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(self.name())
@@ -112,7 +108,7 @@ macro_rules! named {
             fn from_str(text: &str) -> Result<Self, Self::Err> {
                 Self::ALL.into_iter().find(|known| known.name() == text).ok_or_else(|| {
                     format!(
-                        concat!("unknown ", $what, " '{}' (known: {})"),
+                        concat!("unknown ", $noun, " '{}' (known: {})"),
                         text,
                         Self::ALL.map(Self::name).join(", ")
                     )
@@ -134,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn labels_are_computed_or_explained() {
+    fn missing_label_has_a_reason() {
         let check = |target: Target, views, subscribers, want: Result<f64, &str>| {
             assert_eq!(target.label(&item(views, subscribers)), want.map_err(str::to_owned), "{target}");
         };
@@ -148,20 +144,17 @@ mod tests {
     }
 
     #[test]
-    fn transforms_invert() {
+    fn transforms_are_invertible() {
         for transform in Transform::ALL {
             for raw in [0.0, 0.3, 17.0, 1.7e8] {
-                let there_and_back = transform.invert(transform.apply(raw));
-                assert!(
-                    (there_and_back - raw).abs() <= 1e-9 * raw.max(1.0),
-                    "{transform}: {raw} {there_and_back}"
-                );
+                let round_trip = transform.invert(transform.apply(raw));
+                assert!((round_trip - raw).abs() <= 1e-9 * raw.max(1.0), "{transform}: {raw} {round_trip}");
             }
         }
     }
 
     #[test]
-    fn names_are_parsed_or_listed() {
+    fn unknown_name_error_lists_the_known_ones() {
         assert_eq!("views".parse(), Ok(Target::Views));
         assert_eq!("log2".parse::<Transform>().unwrap_err(), "unknown transform 'log2' (known: log1p, none)");
     }

@@ -215,7 +215,7 @@ async fn a_damaged_dataset_is_described_and_drawn() {
     assert_eq!((&found["rows"], &found["items"], &found["images"]), (&62.into(), &61.into(), &60.into()));
     assert_eq!(found["files_without_row"], serde_json::json!(["thumbnails/again.png"]));
     let copies = serde_json::json!([["thumbnails/s0-000001.jpg", "thumbnails/copy.jpg"]]);
-    assert_eq!(found["equal_images"], copies);
+    assert_eq!(found["duplicate_image_groups"], copies);
     let problems: Vec<&str> =
         found["problems"].as_array().unwrap().iter().map(|at| at["item"].as_str().unwrap()).collect();
     assert_eq!(problems, ["thumbnails/gone.jpg", "thumbnails/s0-000003.jpg"]);
@@ -223,7 +223,7 @@ async fn a_damaged_dataset_is_described_and_drawn() {
     let warnings = found["warnings"].as_array().unwrap();
     let of = |reason: &str| warnings.iter().find(|at| at["reason"] == reason);
     assert_eq!(of("views-beyond-subscribers").unwrap()["examples"], serde_json::json!([beyond]));
-    assert_eq!(of("crawled-at-missing").unwrap()["found"], 1);
+    assert_eq!(of("crawled-at-missing").unwrap()["count"], 1);
     assert_eq!(found["plots"].as_array().map(Vec::len), Some(2));
     for (name, width) in [("labels.png", 1200), ("thumbnails.png", 1344)] {
         let drawn = images::decode::decode(&std::fs::read(plots.join(name)).unwrap()).unwrap();
@@ -235,7 +235,7 @@ async fn a_damaged_dataset_is_described_and_drawn() {
     std::fs::write(&metadata, rows + "\n{\"file_name\":\"thumbnails/again.png\"}").unwrap();
     let found = cluster.json(&["dataset", "check", &path, "-o", "json"], &[3]).await;
     let alike = serde_json::json!(["thumbnails/s0-000002.jpg", "thumbnails/again.png"]);
-    let groups = found["near_images"].as_array().unwrap();
+    let groups = found["near_duplicate_image_groups"].as_array().unwrap();
     assert!(groups.iter().any(|group| group["items"] == alike), "{groups:?}");
     assert_eq!(found["files_without_row"], serde_json::json!([]));
     let shown = cluster.cli(&check).await;
@@ -244,7 +244,7 @@ async fn a_damaged_dataset_is_described_and_drawn() {
         "problems    2",
         "identical   1 exact duplicate of",
         "similar     1 near duplicate of",
-        "over 10000 views a subscriber",
+        "over 10000 views per subscriber",
         "먹방",
         "labels.png",
     ] {

@@ -28,7 +28,7 @@ async fn rejected_rows_keep_their_order_and_a_late_duplicate_fails_the_submissio
     let failed: Vec<&str> = failures.iter().map(|failure| failure["item"].as_str().unwrap()).collect();
     assert_eq!(failed, missing);
     let reason = failures[209]["reason"].as_str().unwrap();
-    assert_eq!(reason, "missing: the file that metadata.jsonl:280 names is not there");
+    assert_eq!(reason, "missing: the file named in metadata.jsonl:280 does not exist");
     let one_line = cluster.json(&["embed", &path, "-o", "jsonl"], &[3]).await;
     assert_eq!(one_line["failures"], embed["failures"]);
     let table = cluster.cli(&["embed", &path]).await;
@@ -40,7 +40,8 @@ async fn rejected_rows_keep_their_order_and_a_late_duplicate_fails_the_submissio
     let refused = cluster.cli(&["embed", &path]).await;
     let says = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert_eq!(refused.status.code(), Some(1), "{says}");
-    assert!(says.contains("stands twice: metadata.jsonl:1 and metadata.jsonl:281"), "{says}");
+    assert!(says.contains("duplicate video_id"), "{says}");
+    assert!(says.contains(": metadata.jsonl:1 and metadata.jsonl:281"), "{says}");
 
     // Without rows, the images alone are the dataset.
     fs::remove_file(&metadata).unwrap();

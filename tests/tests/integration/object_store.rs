@@ -116,9 +116,9 @@ async fn datasets_manifests_and_exports_may_lie_in_a_bucket() {
     assert_eq!(checked["images"], 59);
 
     for (dataset, code, says) in [
-        ("s3://bucket/elsewhere", 4, "outside the folders"),
-        ("s3://bucket/sets/../elsewhere", 4, "outside the folders"),
-        ("s3://other/sets", 4, "outside the folders"),
+        ("s3://bucket/elsewhere", 4, "outside the dataset roots"),
+        ("s3://bucket/sets/../elsewhere", 4, "outside the dataset roots"),
+        ("s3://other/sets", 4, "outside the dataset roots"),
         ("s3://bucket/sets/empty", 1, "empty"),
     ] {
         let refused = cluster.cli(&["embed", dataset]).await;

@@ -116,9 +116,9 @@ impl Reader {
         let read = match files {
             Some(files) => {
                 let names = group.iter().map(|(_, item)| item.item.clone()).collect();
-                let read = files.read_together(names, self.max_image_bytes).await;
+                let read = files.read_many(names, self.max_image_bytes).await;
                 let misses = read.iter().any(|read| matches!(read, Err(ReadError::Missing { .. })));
-                let astray = misses && !files.is_there().await;
+                let astray = misses && !files.exists().await;
                 let unread = |error: &ReadError| if astray { elsewhere(error) } else { unread(error) };
                 read.into_iter().map(|read| read.map_err(|error| unread(&error))).collect()
             }
@@ -165,7 +165,7 @@ fn check_image(
     let failure = |reason, detail: String| Err(ItemError::Item(ItemFailure::new(reason, detail)));
     let size = bytes.len() as u64;
     if size == 0 {
-        return failure(FailureReason::Empty, "the file has no bytes".to_owned());
+        return failure(FailureReason::Empty, "the file has 0 bytes".to_owned());
     }
     if size != item.bytes {
         let detail = format!("the file has {size} bytes, the manifest says {}", item.bytes);

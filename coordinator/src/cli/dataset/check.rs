@@ -9,7 +9,7 @@ use std::{
 
 use clap::Args;
 use dataset::{
-    check::{Inspected, Inspection, Look, inspect, pictures},
+    check::{CheckOptions, DatasetReport, Inspection, inspect, pictures},
     files::Files,
     imagefolder::DatasetError,
     target::Target,
@@ -51,7 +51,7 @@ pub(in crate::cli) struct CheckArguments {
 #[derive(Serialize)]
 struct CheckReport<'a> {
     #[serde(flatten)]
-    inspection: &'a Inspection,
+    inspection: &'a DatasetReport,
     /// Files that were written.
     plots: Vec<PathBuf>,
 }
@@ -63,9 +63,9 @@ pub(super) async fn run(
 ) -> Result<Exit, CliError> {
     let CheckArguments { dataset, target, rows_only, plots, thumbnails, seed } = arguments;
     let files = open(&dataset)?;
-    let look = Look {
+    let options = CheckOptions {
         target,
-        images: !rows_only,
+        read_images: !rows_only,
         max_image_bytes,
         thumbnails: if plots.is_some() { thumbnails } else { 0 },
         seed,
@@ -76,7 +76,7 @@ pub(super) async fn run(
         bar.set_length(total);
         bar.set_position(done);
     };
-    let found = inspect(&files, &look, progress).await.map_err(|error| {
+    let found = inspect(&files, &options, progress).await.map_err(|error| {
         let exit = if matches!(error, DatasetError::Files(_)) { Exit::NotFound } else { Exit::Failed };
         CliError::new(exit, plain(&error.to_string()))
     })?;
@@ -111,7 +111,7 @@ fn write_plots(
     folder: &Path,
     dataset: &str,
     target: Target,
-    found: &Inspected,
+    found: &Inspection,
 ) -> Result<Vec<PathBuf>, CliError> {
     let failed = |path: &Path, error| CliError::failed(format!("cannot write {}: {error}", path.display()));
     std::fs::create_dir_all(folder).map_err(|error| failed(folder, error))?;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use dataset::check::{Inspection, Occurrences, Warning};
+use dataset::check::{DatasetReport, Occurrences, Warning};
 
 use crate::cli::output::{counted, digits, number, plain, table};
 
@@ -15,7 +15,7 @@ const EXAMPLES: usize = 3;
 /// Width of the longest bar of the histogram, in characters.
 const BAR_WIDTH: u64 = 40;
 
-pub(super) fn report(found: &Inspection, images: bool, plots: &[PathBuf]) -> String {
+pub(super) fn report(found: &DatasetReport, images: bool, plots: &[PathBuf]) -> String {
     let mut lines = overview(found, images);
     lines.extend(duplicate_images(found));
     lines.extend(skipped(found));
@@ -35,7 +35,7 @@ pub(super) fn report(found: &Inspection, images: bool, plots: &[PathBuf]) -> Str
     lines.join("\n")
 }
 
-fn overview(found: &Inspection, images: bool) -> Vec<String> {
+fn overview(found: &DatasetReport, images: bool) -> Vec<String> {
     let rows = if found.rows > 0 { found.rows.to_string() } else { "none".to_owned() };
     let mut lines = vec![format!("rows        {rows}")];
     lines.push(format!("items       {} from {}", found.items, counted(found.channels, "channel")));
@@ -66,40 +66,40 @@ fn overview(found: &Inspection, images: bool) -> Vec<String> {
     lines
 }
 
-fn duplicate_images(found: &Inspection) -> Vec<String> {
+fn duplicate_images(found: &DatasetReport) -> Vec<String> {
     let mut lines = Vec::new();
-    if found.repeated_images > 0 {
-        let duplicates = counted(found.repeated_images, "exact duplicate");
+    if found.duplicate_images > 0 {
+        let duplicates = counted(found.duplicate_images, "exact duplicate");
         lines.push(format!("identical   {duplicates} of other images"));
-        let groups = found.equal_images.iter().take(GROUPS);
+        let groups = found.duplicate_image_groups.iter().take(GROUPS);
         lines.extend(groups.map(|group| format!("  {}", first_names(group, group.len(), EXAMPLES))));
-        lines.extend(further(found.equal_images.len(), GROUPS));
+        lines.extend(further(found.duplicate_image_groups.len(), GROUPS));
     }
-    if found.near_repeats > 0 {
-        let duplicates = counted(found.near_repeats, "near duplicate");
+    if found.near_duplicate_images > 0 {
+        let duplicates = counted(found.near_duplicate_images, "near duplicate");
         lines.push(format!(
             "similar     {duplicates} of other images: re-encoded, resized or slightly cropped"
         ));
-        let groups = found.near_images.iter().take(GROUPS);
+        let groups = found.near_duplicate_image_groups.iter().take(GROUPS);
         lines.extend(
             groups.map(|group| format!("  {}", first_names(&group.items, group.items.len(), EXAMPLES))),
         );
-        lines.extend(further(found.near_images.len(), GROUPS));
+        lines.extend(further(found.near_duplicate_image_groups.len(), GROUPS));
     }
     lines
 }
 
-fn skipped(found: &Inspection) -> Vec<String> {
+fn skipped(found: &DatasetReport) -> Vec<String> {
     let mut lines = vec![format!(
         "skipped     {} by a run for {}",
         counted(total(&found.skipped), "item"),
         found.labels.target
     )];
-    lines.extend(found.skipped.iter().map(|count| format!("  {:>6}  {}", count.items, plain(&count.what))));
+    lines.extend(found.skipped.iter().map(|count| format!("  {:>6}  {}", count.items, plain(&count.value))));
     lines
 }
 
-fn unusable(found: &Inspection) -> Vec<String> {
+fn unusable(found: &DatasetReport) -> Vec<String> {
     let mut lines = Vec::new();
     if !found.problems.is_empty() {
         lines.push(format!("problems    {}", found.problems.len()));
@@ -127,10 +127,10 @@ fn warnings(warnings: &[Warning]) -> Vec<String> {
         lines.push("warnings    suspicious, but kept".to_owned());
     }
     for warning in warnings {
-        lines.push(format!("  {:>6}  {}", warning.found, warning.means));
+        lines.push(format!("  {:>6}  {}", warning.count, warning.description));
         if warning.examples.iter().all(|example| example.value.is_empty()) {
             let items: Vec<String> = warning.examples.iter().map(|example| example.item.clone()).collect();
-            lines.push(format!("          {}", first_names(&items, warning.found as usize, EXAMPLES)));
+            lines.push(format!("          {}", first_names(&items, warning.count as usize, EXAMPLES)));
             continue;
         }
         let examples = warning.examples.iter().take(EXAMPLES);
@@ -139,20 +139,20 @@ fn warnings(warnings: &[Warning]) -> Vec<String> {
             let value = if value.is_empty() { value } else { format!(": {value}") };
             format!("          {}{value}", plain(&example.item))
         }));
-        if warning.found as usize > EXAMPLES {
-            lines.push(format!("          … and {} more", warning.found as usize - EXAMPLES));
+        if warning.count as usize > EXAMPLES {
+            lines.push(format!("          … and {} more", warning.count as usize - EXAMPLES));
         }
     }
     lines
 }
 
-fn categories(found: &Inspection) -> String {
+fn categories(found: &DatasetReport) -> String {
     let mut rows = table(&["category", "channels›", "rows›"]);
     for category in found.categories.iter().take(LISTED) {
         rows.add_row([plain(&category.category), category.channels.to_string(), category.rows.to_string()]);
     }
-    if found.without_category > 0 {
-        rows.add_row(["(none)".to_owned(), String::new(), found.without_category.to_string()]);
+    if found.rows_without_category > 0 {
+        rows.add_row(["(none)".to_owned(), String::new(), found.rows_without_category.to_string()]);
     }
     let further = further(found.categories.len(), LISTED).map(|line| format!("\n{line}"));
     format!("{}{}", rows.trim_fmt(), further.unwrap_or_default())
@@ -164,7 +164,7 @@ fn total(counts: &[Occurrences]) -> u64 {
 
 /// The most frequent of some counts, with a prefix if there are any.
 fn counts(prefix: &str, counts: &[Occurrences]) -> String {
-    let of = |count: &Occurrences| format!("{} of {}", count.items, plain(&count.what));
+    let of = |count: &Occurrences| format!("{} of {}", count.items, plain(&count.value));
     let mut shown: Vec<String> = counts.iter().take(EXAMPLES).map(of).collect();
     if counts.len() > EXAMPLES {
         shown.push(format!("{} of others", total(&counts[EXAMPLES..])));
@@ -183,7 +183,7 @@ fn further(total: usize, listed: usize) -> Option<String> {
     (total > listed).then(|| format!("  … and {} more: use -o json", total - listed))
 }
 
-fn quantiles(found: &Inspection) -> String {
+fn quantiles(found: &DatasetReport) -> String {
     let headings: Vec<String> =
         found.labels.quantiles.iter().map(|(quantile, _)| format!("{:.0} %›", quantile * 100.0)).collect();
     let mut rows = table(&headings.iter().map(String::as_str).collect::<Vec<_>>());
@@ -191,7 +191,7 @@ fn quantiles(found: &Inspection) -> String {
     rows.trim_fmt()
 }
 
-fn histogram(found: &Inspection) -> String {
+fn histogram(found: &DatasetReport) -> String {
     let most = found.labels.histogram.iter().map(|(_, items)| *items).max().unwrap_or(1).max(1);
     let line = |(edge, items): &(f64, u64)| {
         let bar = "█".repeat((items * BAR_WIDTH).div_ceil(most) as usize);

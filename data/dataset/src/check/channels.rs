@@ -1,4 +1,4 @@
-//! The channels of a dataset and the categories they stand in.
+//! Channels and categories of a dataset, and warnings about channels with contradictory rows.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,28 +10,26 @@ use super::{
 };
 use crate::manifest::ManifestItem;
 
-/// Different numbers of subscribers that are remembered of one channel.
-const MOST_COUNTS: usize = 16;
+/// Maximum distinct subscriber counts kept per channel.
+const MAX_COUNTS: usize = 16;
 
-/// A category.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Category {
-    /// Its name.
     pub category: String,
-    /// Channels with at least one usable row in it.
+    /// Channels with at least one usable row in the category.
     pub channels: u64,
-    /// Usable rows.
+    /// Usable rows in the category.
     pub rows: u64,
 }
 
-/// What usable rows say of channels.
+/// Statistics of usable rows by channel and category.
 #[derive(Default)]
 pub(super) struct Channels {
     channels: HashMap<Box<str>, ChannelSummary>,
-    /// Their names are held once, and known by their place.
+    /// Category names; elsewhere a category is an index into this list.
     categories: Vec<Box<str>>,
-    places: HashMap<Box<str>, u32>,
-    /// Rows of each category, channel or none.
+    indices: HashMap<Box<str>, u32>,
+    /// Rows of each category, with or without a channel.
     rows: Vec<u64>,
     without_category: u64,
 }
@@ -41,13 +39,13 @@ struct ChannelSummary {
     rows: u64,
     /// Rows by category.
     categories: Vec<(u32, u64)>,
-    /// Different numbers of subscribers, in the order in which they came.
+    /// Distinct subscriber counts, in the order of rows.
     subscribers: Vec<u64>,
 }
 
 impl Channels {
     pub(super) fn add(&mut self, item: &ManifestItem, category: Option<&str>) {
-        let category = category.map(|category| self.place(category));
+        let category = category.map(|category| self.index(category));
         match category {
             Some(category) => self.rows[category as usize] += 1,
             None => self.without_category += 1,
@@ -65,22 +63,22 @@ impl Channels {
             }
         }
         if let Some(subscribers) = item.subscribers
-            && channel.subscribers.len() < MOST_COUNTS
+            && channel.subscribers.len() < MAX_COUNTS
             && !channel.subscribers.contains(&subscribers)
         {
             channel.subscribers.push(subscribers);
         }
     }
 
-    fn place(&mut self, category: &str) -> u32 {
-        if let Some(place) = self.places.get(category) {
-            return *place;
+    fn index(&mut self, category: &str) -> u32 {
+        if let Some(index) = self.indices.get(category) {
+            return *index;
         }
-        let place = self.categories.len() as u32;
+        let index = self.categories.len() as u32;
         self.categories.push(category.into());
-        self.places.insert(category.into(), place);
+        self.indices.insert(category.into(), index);
         self.rows.push(0);
-        place
+        index
     }
 
     pub(super) fn len(&self) -> u64 {
@@ -91,7 +89,7 @@ impl Channels {
         self.without_category
     }
 
-    /// The category with most rows first.
+    /// Returns the categories, sorted by rows in descending order.
     pub(super) fn categories(&self) -> Vec<Category> {
         let mut channels = vec![0; self.categories.len()];
         for (category, _) in self.channels.values().flat_map(|channel| &channel.categories) {
@@ -107,36 +105,37 @@ impl Channels {
         categories
     }
 
-    /// Looks for channels whose rows contradict one another.
-    pub(super) fn suspect(&self, warnings: &mut Warnings) {
-        let in_order: BTreeMap<&str, &ChannelSummary> =
+    /// Warns about channels whose rows contradict each other.
+    pub(super) fn check(&self, warnings: &mut Warnings) {
+        let sorted: BTreeMap<&str, &ChannelSummary> =
             self.channels.iter().map(|(id, channel)| (&**id, channel)).collect();
-        for (id, channel) in in_order {
+        for (id, channel) in sorted {
             if channel.categories.len() > 1 {
-                let of = |(place, rows): &(u32, u64)| format!("{rows} {}", self.categories[*place as usize]);
-                let value = channel.categories.iter().map(of).collect::<Vec<_>>().join(", ");
+                let text =
+                    |(index, rows): &(u32, u64)| format!("{rows} {}", self.categories[*index as usize]);
+                let value = channel.categories.iter().map(text).collect::<Vec<_>>().join(", ");
                 warnings.add_by_weight(Reason::ChannelInCategories, channel.rows as f64, id, value);
             }
-            channel.suspect_subscribers(id, warnings);
+            channel.check_subscribers(id, warnings);
         }
     }
 }
 
 impl ChannelSummary {
-    fn suspect_subscribers(&self, id: &str, warnings: &mut Warnings) {
-        let (Some(least), Some(most)) = (self.subscribers.iter().min(), self.subscribers.iter().max()) else {
+    fn check_subscribers(&self, id: &str, warnings: &mut Warnings) {
+        let (Some(min), Some(max)) = (self.subscribers.iter().min(), self.subscribers.iter().max()) else {
             return;
         };
-        if least == most {
+        if min == max {
             return;
         }
-        let ratio = *most as f64 / (*least).max(1) as f64;
-        let value = format!("{least} to {most} subscribers in {} rows", self.rows);
+        let ratio = *max as f64 / (*min).max(1) as f64;
+        let value = format!("{min} to {max} subscribers in {} rows", self.rows);
         warnings.add_by_weight(Reason::SubscribersDiffer, ratio, id, value);
-        let mut pairs = self.subscribers.iter().enumerate().flat_map(|(at, one)| {
-            self.subscribers[at + 1..].iter().map(move |other| (*one.min(other), *one.max(other)))
+        let mut pairs = self.subscribers.iter().enumerate().flat_map(|(index, one)| {
+            self.subscribers[index + 1..].iter().map(move |other| (*one.min(other), *one.max(other)))
         });
-        if let Some((small, large)) = pairs.find(|(one, other)| differ_by_power_of_ten(*one, *other)) {
+        if let Some((small, large)) = pairs.find(|(small, large)| differ_by_power_of_ten(*small, *large)) {
             let value = format!("{small} and {large} subscribers");
             warnings.add_by_weight(Reason::SubscribersDifferByPowerOfTen, ratio, id, value);
         }
@@ -148,7 +147,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn channels_are_counted_by_category_and_contradictions_named() {
+    fn contradictory_channels_are_reported() {
         let mut channels = Channels::default();
         for (channel, category, subscribers) in [
             (Some("UC1"), Some("Fitness"), Some(1_090_000)),
@@ -171,11 +170,13 @@ mod tests {
             |category: &str, channels, rows| Category { category: category.to_owned(), channels, rows };
         assert_eq!(channels.categories(), [category("Food", 3, 4), category("Fitness", 1, 2)]);
         let mut warnings = Warnings::default();
-        channels.suspect(&mut warnings);
+        channels.check(&mut warnings);
         let found: Vec<(Reason, Vec<(String, String)>)> = warnings
             .into_list()
             .into_iter()
-            .map(|s| (s.reason, s.examples.into_iter().map(|e| (e.item, e.value)).collect()))
+            .map(|warning| {
+                (warning.reason, warning.examples.into_iter().map(|e| (e.item, e.value)).collect())
+            })
             .collect();
         let example = |item: &str, value: &str| (item.to_owned(), value.to_owned());
         assert_eq!(

@@ -1,10 +1,9 @@
-//! Views and subscribers of one row that look odd.
+//! Warnings about the views and subscribers of a row.
 
-use super::warnings::{MANY_VIEWS, Reason, Warnings};
+use super::warnings::{MAX_VIEWS_PER_SUBSCRIBER, Reason, Warnings};
 use crate::manifest::ManifestItem;
 
-/// Looks at the counts of a row.
-pub(super) fn suspect(item: &ManifestItem, warnings: &mut Warnings) {
+pub(super) fn check(item: &ManifestItem, warnings: &mut Warnings) {
     let name = &item.item;
     match item.subscribers {
         None => warnings.add(Reason::SubscribersMissing, name, ""),
@@ -16,11 +15,11 @@ pub(super) fn suspect(item: &ManifestItem, warnings: &mut Warnings) {
         Some(0) => warnings.add(Reason::ViewsZero, name, subscribers(item.subscribers)),
         Some(_) => {}
     }
-    if let (Some(seen @ 1..), Some(subscribed @ 1..)) = (item.views, item.subscribers)
-        && seen > subscribed.saturating_mul(MANY_VIEWS)
+    if let (Some(view_count @ 1..), Some(subscriber_count @ 1..)) = (item.views, item.subscribers)
+        && view_count > subscriber_count.saturating_mul(MAX_VIEWS_PER_SUBSCRIBER)
     {
         let value = format!("{}, {}", views(item.views), subscribers(item.subscribers));
-        let weight = seen as f64 / subscribed as f64;
+        let weight = view_count as f64 / subscriber_count as f64;
         warnings.add_by_weight(Reason::ViewsBeyondSubscribers, weight, name, value);
     }
 }
@@ -33,7 +32,7 @@ fn subscribers(count: Option<u64>) -> String {
     count.map_or_else(String::new, |count| format!("subscribers {count}"))
 }
 
-/// Whether two counts have the same digits and differ by a power of ten: 1,090,000 and 10,900,000.
+/// Whether the ratio of two counts is a power of ten, as of 1,090,000 and 10,900,000.
 pub(super) fn differ_by_power_of_ten(a: u64, b: u64) -> bool {
     let (small, large) = (a.min(b), a.max(b));
     let powers = std::iter::successors(small.checked_mul(10), |power| power.checked_mul(10));
@@ -47,14 +46,13 @@ mod tests {
     fn reasons(views: Option<u64>, subscribers: Option<u64>) -> Vec<(Reason, String)> {
         let item = ManifestItem { views, subscribers, ..ManifestItem::named("x.jpg") };
         let mut warnings = Warnings::default();
-        suspect(&item, &mut warnings);
-        let first =
-            |suspicion: super::super::Warning| (suspicion.reason, suspicion.examples[0].value.clone());
-        warnings.into_list().into_iter().map(first).collect()
+        check(&item, &mut warnings);
+        let warnings = warnings.into_list().into_iter();
+        warnings.map(|warning| (warning.reason, warning.examples[0].value.clone())).collect()
     }
 
     #[test]
-    fn odd_counts_have_their_reason_and_value() {
+    fn suspicious_counts_are_reported_with_reason_and_value() {
         let check = |views, subscribers, want: &[(Reason, &str)]| {
             let want: Vec<(Reason, String)> = want.iter().map(|(r, v)| (*r, (*v).to_owned())).collect();
             assert_eq!(reasons(views, subscribers), want, "{views:?} {subscribers:?}");
@@ -69,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn powers_of_ten_are_told_from_growth() {
+    fn only_powers_of_ten_are_detected() {
         for (a, b) in [(170_000_000, 1_700_000_000), (10, 1), (109, 1_090_000)] {
             assert!(differ_by_power_of_ten(a, b), "{a} {b}");
         }

@@ -1,7 +1,7 @@
-//! When videos were published and rows crawled, as far as that looks odd.
+//! Warnings about the publication and crawl dates of a row.
 //!
-//! Owns the forms of dates that are known, from `2014` to a moment with its zone. A date without a zone means a
-//! span of moments, and only what is odd for all of them is suspected.
+//! Owns the supported date formats, from `2014` to a timestamp with a time zone. A date without a time or a
+//! zone is a range of timestamps; a warning is given only if it applies to the whole range.
 
 use std::time::SystemTime;
 
@@ -12,22 +12,23 @@ use super::{
     warnings::{Reason, Warnings},
 };
 
-/// How far the clock that a row was crawled by may be ahead of this machine's.
-const CLOCKS: SignedDuration = SignedDuration::from_mins(5);
-/// How much earlier a day begins at the other end of the Earth than in UTC.
-const EARLIEST_ZONE: SignedDuration = SignedDuration::from_hours(14);
+/// Tolerated clock difference between the crawler and this machine.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
+/// The largest UTC offset: a day starts up to 14 hours earlier than in UTC.
+const MAX_UTC_OFFSET: SignedDuration = SignedDuration::from_hours(14);
 
-/// Looks at the dates of a row.
-pub(super) fn suspect(name: &str, columns: &Columns, now: SystemTime, warnings: &mut Warnings) {
-    let now =
-        Timestamp::try_from(now).unwrap_or(Timestamp::MAX).saturating_add(CLOCKS).unwrap_or(Timestamp::MAX);
+pub(super) fn check(name: &str, columns: &Columns, now: SystemTime, warnings: &mut Warnings) {
+    let now = Timestamp::try_from(now)
+        .unwrap_or(Timestamp::MAX)
+        .saturating_add(CLOCK_SKEW)
+        .unwrap_or(Timestamp::MAX);
     let mut read = |column: &str| {
         let text = columns.text(column)?;
-        let moment = earliest(&text);
-        if moment.is_none() {
+        let timestamp = earliest(&text);
+        if timestamp.is_none() {
             warnings.add(Reason::DateUnreadable, name, format!("{column} '{text}'"));
         }
-        moment
+        timestamp
     };
     let (published, crawled) = (read("published"), read("crawled_at"));
     if columns.text("crawled_at").is_none() {
@@ -48,32 +49,32 @@ pub(super) fn suspect(name: &str, columns: &Columns, now: SystemTime, warnings: 
     }
 }
 
-/// The earliest moment that a text may mean anywhere on Earth.
+/// Parses a date to the earliest timestamp it may stand for in any time zone.
 fn earliest(text: &str) -> Option<Timestamp> {
-    if let Ok(moment) = text.parse::<Timestamp>() {
-        return Some(moment);
+    if let Ok(timestamp) = text.parse::<Timestamp>() {
+        return Some(timestamp);
     }
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let whole = match text.split('-').collect::<Vec<_>>()[..] {
+    let date = match text.split('-').collect::<Vec<_>>()[..] {
         [year] if year.len() == 4 && is_number(year) => format!("{year}-01-01"),
         [year, month] if year.len() == 4 && is_number(year) && is_number(month) => format!("{text}-01"),
         _ => text.to_owned(),
     };
-    let local: civil::DateTime = whole.parse().ok()?;
+    let local: civil::DateTime = date.parse().ok()?;
     let utc = TimeZone::UTC.to_timestamp(local).ok()?;
-    utc.checked_sub(EARLIEST_ZONE).ok()
+    utc.checked_sub(MAX_UTC_OFFSET).ok()
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use super::*;
+    use super::{check as check_dates, *};
 
     #[test]
-    fn dates_are_read_in_the_forms_that_tables_have() {
+    fn supported_date_formats_are_parsed() {
         let check = |text: &str, want: Option<&str>| {
-            assert_eq!(earliest(text).map(|moment| moment.to_string()).as_deref(), want, "{text}");
+            assert_eq!(earliest(text).map(|timestamp| timestamp.to_string()).as_deref(), want, "{text}");
         };
         check("2013-10-19T11:19:07.000Z", Some("2013-10-19T11:19:07Z"));
         check("2026-01-01T09:00:00+09:00", Some("2026-01-01T00:00:00Z"));
@@ -87,14 +88,14 @@ mod tests {
     }
 
     #[test]
-    fn only_what_cannot_be_is_suspected() {
+    fn only_impossible_dates_are_reported() {
         // 2025-11-24T16:00:00Z
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_764_000_000);
         let check = |published: &str, crawled: &str, want: &[Reason]| {
             let row = format!("{{\"published\":{published},\"crawled_at\":{crawled}}}");
             let mut warnings = Warnings::default();
-            suspect("x.jpg", &Columns::of(row.as_bytes()), now, &mut warnings);
-            let found: Vec<Reason> = warnings.into_list().into_iter().map(|found| found.reason).collect();
+            check_dates("x.jpg", &Columns::of(row.as_bytes()), now, &mut warnings);
+            let found: Vec<Reason> = warnings.into_list().into_iter().map(|warning| warning.reason).collect();
             assert_eq!(found, want, "{row}");
         };
         check("\"2025-11-24\"", "\"2025-11-24T15:00:00Z\"", &[]);

@@ -1,59 +1,63 @@
-//! Images that repeat another, byte by byte or to the eye.
+//! Groups duplicate and near-duplicate images.
 //!
-//! Owns the groups. Those of pictures that look alike are made around the first of each: every other is near to it,
-//! so that no chain of small steps joins pictures that look nothing alike.
+//! Duplicates have the same bytes. Each image in a group of near-duplicates is near to the group's first
+//! image, so a chain of small differences cannot join unrelated pictures.
 
 use std::cmp::Reverse;
 
 use serde::Serialize;
 
-use super::{images::Seen, near_duplicates::Index, options::LISTED};
+use super::{images::HashedImage, near_duplicates::Index, options::MAX_LISTED};
 
-/// Pictures that look alike.
+/// A group of near-duplicate images.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct NearGroup {
-    /// Their items; of equal images, the first.
+pub struct NearDuplicateGroup {
+    /// Item names; of duplicate images, only the first.
     pub items: Vec<String>,
-    /// Of the 256 bits of a picture's hash, the most in which one of them differs from the first; at most 40.
-    pub bits: u32,
+    /// Maximum Hamming distance of the 256-bit hashes to the first image; at most 40.
+    pub max_distance: u32,
 }
 
-/// Images with the same bytes.
-pub(super) struct Repeated {
-    /// The largest groups.
+/// Groups of images with the same bytes.
+pub(super) struct Duplicates {
+    /// The largest groups, as item names.
     pub(super) groups: Vec<Vec<String>>,
-    /// Images beyond the first of each group, over all groups.
-    pub(super) beyond_first: u64,
-    /// The first of each group, and every other image, in order.
-    pub(super) firsts: Vec<Seen>,
+    /// Images other than the first of their group, in all groups.
+    pub(super) count: u64,
+    /// All images except those, in the order of items.
+    pub(super) distinct: Vec<HashedImage>,
 }
 
 /// Groups images by their bytes.
-pub(super) fn equal(seen: &[Seen], name: impl Fn(u32) -> String) -> Repeated {
-    let mut sorted = seen.to_vec();
+pub(super) fn duplicates(images: &[HashedImage], name: impl Fn(u32) -> String) -> Duplicates {
+    let mut sorted = images.to_vec();
     sorted.sort_unstable_by_key(|image| (image.digest, image.item));
     let groups = || sorted.chunk_by(|a, b| a.digest == b.digest);
-    let mut firsts: Vec<Seen> = groups().map(|group| group[0]).collect();
-    firsts.sort_unstable_by_key(|image| image.item);
-    let beyond_first = (sorted.len() - firsts.len()) as u64;
-    let mut repeated: Vec<&[Seen]> = groups().filter(|group| group.len() > 1).collect();
-    repeated.sort_by_key(|group| (Reverse(group.len()), group[0].item));
-    repeated.truncate(LISTED);
-    let names = |group: &[Seen]| group.iter().map(|image| name(image.item)).collect();
-    Repeated { groups: repeated.into_iter().map(names).collect(), beyond_first, firsts }
+    let mut distinct: Vec<HashedImage> = groups().map(|group| group[0]).collect();
+    distinct.sort_unstable_by_key(|image| image.item);
+    let count = (sorted.len() - distinct.len()) as u64;
+    let mut largest: Vec<&[HashedImage]> = groups().filter(|group| group.len() > 1).collect();
+    largest.sort_by_key(|group| (Reverse(group.len()), group[0].item));
+    largest.truncate(MAX_LISTED);
+    let names = |group: &[HashedImage]| group.iter().map(|image| name(image.item)).collect();
+    Duplicates { groups: largest.into_iter().map(names).collect(), count, distinct }
 }
 
-/// Groups different images that look alike, and counts those beyond the first of each group, over all groups.
-pub(super) fn near(images: Vec<Seen>, name: impl Fn(u32) -> String) -> (Vec<NearGroup>, u64) {
+/// Groups near-duplicates among images with different bytes. Returns the largest groups, and the number of
+/// images other than the first of their group, in all groups.
+pub(super) fn near_duplicates(
+    images: Vec<HashedImage>,
+    name: impl Fn(u32) -> String,
+) -> (Vec<NearDuplicateGroup>, u64) {
     let mut index = Index::default();
-    // The place of each group's first in the index is the group's own.
+    // The index holds only the first image of each group, so its numbers are indices into `groups`.
     let mut groups: Vec<Vec<(u32, u32)>> = Vec::new();
-    let mut beyond_first = 0;
+    let mut count = 0;
     for image in images {
         match index.nearest(&image.hash) {
-            Some((group, bits)) => {
-                groups[group as usize].push((image.item, bits));
-                beyond_first += 1;
+            Some((group, distance)) => {
+                groups[group as usize].push((image.item, distance));
+                count += 1;
             }
             None => {
                 index.add(image.hash);
@@ -63,10 +67,10 @@ pub(super) fn near(images: Vec<Seen>, name: impl Fn(u32) -> String) -> (Vec<Near
     }
     groups.retain(|group| group.len() > 1);
     groups.sort_by_key(|group| (Reverse(group.len()), group[0].0));
-    groups.truncate(LISTED);
-    let named = |group: Vec<(u32, u32)>| NearGroup {
-        bits: group.iter().map(|(_, bits)| *bits).max().unwrap_or(0),
+    groups.truncate(MAX_LISTED);
+    let with_names = |group: Vec<(u32, u32)>| NearDuplicateGroup {
+        max_distance: group.iter().map(|(_, distance)| *distance).max().unwrap_or(0),
         items: group.into_iter().map(|(item, _)| name(item)).collect(),
     };
-    (groups.into_iter().map(named).collect(), beyond_first)
+    (groups.into_iter().map(with_names).collect(), count)
 }

@@ -1,7 +1,7 @@
-//! What the images of a dataset are.
+//! Reads the images of a dataset.
 //!
-//! Owns looking into each once: its bytes are hashed, its picture is hashed by what can be seen, and a small copy
-//! stays where a contact sheet wants it. Invariant: no more pictures are held at a time than there are cores.
+//! Each image is read once: for its SHA-256, its perceptual hash, and a small copy if a contact sheet needs
+//! it. Invariant: at most one decoded picture per core is in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,8 +13,8 @@ use futures::{StreamExt, stream};
 use images::{decode, missing_thumbnail::is_placeholder, perceptual_hash::PerceptualHash, picture::Picture};
 
 use super::{
-    options::Look,
-    pictures::{LabelledThumbnail, small},
+    options::CheckOptions,
+    pictures::{LabelledThumbnail, thumbnail},
     rows::{Item, Rows},
     tally::Tally,
     warnings::{ItemProblem, Reason, Warnings},
@@ -24,121 +24,128 @@ use crate::{
     split::epoch_order,
 };
 
-/// What the images of a dataset are.
 #[derive(Default)]
 pub(super) struct Images {
-    /// Those that were decoded, in the order of the items.
-    pub(super) seen: Vec<Seen>,
-    /// Why others were not, by the item's place.
+    /// Images that were decoded, in the order of items.
+    pub(super) hashed: Vec<HashedImage>,
+    /// Failures of the others, by item index.
     pub(super) unreadable: BTreeMap<u32, FailureReason>,
     pub(super) problems: Vec<ItemProblem>,
     pub(super) sizes: Tally,
     pub(super) thumbnails: Vec<LabelledThumbnail>,
 }
 
-/// One image that was decoded.
 #[derive(Clone, Copy)]
-pub(super) struct Seen {
-    /// The item's place.
+pub(super) struct HashedImage {
+    /// Item index.
     pub(super) item: u32,
     pub(super) digest: Digest,
     pub(super) hash: PerceptualHash,
 }
 
-/// What one image turned out to be.
-struct Looked {
+struct CheckedImage {
     digest: Digest,
     hash: PerceptualHash,
     size: (u32, u32),
     is_placeholder: bool,
-    small: Option<Picture>,
+    thumbnail: Option<Picture>,
 }
 
 impl Images {
-    /// Looks into every image of the items.
-    pub(super) async fn of(files: &Files, rows: &mut Rows, look: &Look, progress: impl Fn(u64, u64)) -> Self {
+    /// Reads the image of every item. Calls `progress` with the number of finished images and the total.
+    pub(super) async fn read(
+        files: &Files,
+        rows: &mut Rows,
+        options: &CheckOptions,
+        progress: impl Fn(u64, u64),
+    ) -> Self {
         let total = rows.items.len() as u64;
-        let drawn = draw(look, rows.items.len() as u32);
-        let limit = look.max_image_bytes;
+        let sample = sample(options, rows.items.len() as u32);
+        let limit = options.max_image_bytes;
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let mut pictures = stream::iter((0_u32..).zip(&rows.items))
-            .map(|(at, item)| {
-                let keep = drawn.contains(&at);
-                async move { (at, item, look_at(files, &item.name, limit, keep).await) }
+            .map(|(index, item)| {
+                let keep_thumbnail = sample.contains(&index);
+                async move { (index, item, check(files, &item.name, limit, keep_thumbnail).await) }
             })
             .buffered(cores);
         let mut images = Self::default();
-        while let Some((at, item, looked)) = pictures.next().await {
-            let small = images.add(at, item, looked, &mut rows.warnings);
-            if drawn.contains(&at) {
+        while let Some((index, item, checked)) = pictures.next().await {
+            let thumbnail = images.add(index, item, checked, &mut rows.warnings);
+            if sample.contains(&index) {
                 images.thumbnails.push(LabelledThumbnail {
                     video_id: item.video_id().to_owned(),
                     label: item.label.as_ref().ok().copied(),
-                    picture: small,
+                    picture: thumbnail,
                 });
             }
-            progress(u64::from(at) + 1, total);
+            progress(u64::from(index) + 1, total);
         }
         images.thumbnails.sort_by(|a, b| b.label.partial_cmp(&a.label).unwrap_or(std::cmp::Ordering::Equal));
         images
     }
 
-    /// Returns the small copy, if there is one.
+    /// Adds an image and returns its thumbnail, if it has one.
     fn add(
         &mut self,
-        at: u32,
+        index: u32,
         item: &Item,
-        looked: Result<Looked, ItemFailure>,
+        checked: Result<CheckedImage, ItemFailure>,
         warnings: &mut Warnings,
     ) -> Option<Picture> {
-        let looked = match looked {
-            Ok(looked) => looked,
+        let image = match checked {
+            Ok(image) => image,
             Err(failure) => {
                 self.problems.push(ItemProblem { item: item.name.to_string(), reason: failure.to_string() });
-                self.unreadable.insert(at, failure.reason);
+                self.unreadable.insert(index, failure.reason);
                 return None;
             }
         };
-        self.sizes.add(&format!("{}×{}", looked.size.0, looked.size.1));
+        self.sizes.add(&format!("{}×{}", image.size.0, image.size.1));
         if let Some(expected) = item.sha256
-            && expected != looked.digest
+            && expected != image.digest
         {
             let value =
-                format!("the row says {}…, the file has {}…", expected.prefix(12), looked.digest.prefix(12));
+                format!("{}… in the row, {}… in the file", expected.prefix(12), image.digest.prefix(12));
             warnings.add(Reason::FileChanged, &item.name, value);
         }
-        if looked.is_placeholder {
+        if image.is_placeholder {
             warnings.add(Reason::Placeholder, &item.name, "");
         }
-        self.seen.push(Seen { item: at, digest: looked.digest, hash: looked.hash });
-        looked.small
+        self.hashed.push(HashedImage { item: index, digest: image.digest, hash: image.hash });
+        image.thumbnail
     }
 }
 
-/// Draws the items whose thumbnails are kept.
-fn draw(look: &Look, items: u32) -> BTreeSet<u32> {
-    match look.thumbnails {
+/// Selects random items for the contact sheet.
+fn sample(options: &CheckOptions, items: u32) -> BTreeSet<u32> {
+    match options.thumbnails {
         0 => BTreeSet::new(),
-        wanted => epoch_order(look.seed, 0, items).into_iter().take(wanted as usize).collect(),
+        count => epoch_order(options.seed, 0, items).into_iter().take(count as usize).collect(),
     }
 }
 
-async fn look_at(files: &Files, name: &str, limit: u64, keep: bool) -> Result<Looked, ItemFailure> {
-    let bytes = files.read(name, limit).await.map_err(|error| unread(&error))?;
-    let looking = tokio::task::spawn_blocking(move || {
+async fn check(
+    files: &Files,
+    name: &str,
+    limit: u64,
+    keep_thumbnail: bool,
+) -> Result<CheckedImage, ItemFailure> {
+    let bytes = files.read(name, limit).await.map_err(|error| read_failure(&error))?;
+    let decoding = tokio::task::spawn_blocking(move || {
         let picture = decode::decode(&bytes)?;
-        Ok(Looked {
+        Ok(CheckedImage {
             digest: Digest::of(&bytes),
             hash: PerceptualHash::of(&picture)?,
             size: (picture.width, picture.height),
             is_placeholder: is_placeholder(&bytes),
-            small: keep.then(|| small(&picture)),
+            thumbnail: keep_thumbnail.then(|| thumbnail(&picture)),
         })
     });
-    looking.await.expect("decoding does not panic")
+    decoding.await.expect("decoding does not panic")
 }
 
-fn unread(error: &ReadError) -> ItemFailure {
+fn read_failure(error: &ReadError) -> ItemFailure {
     let reason = match error {
         ReadError::Missing { .. } => FailureReason::Missing,
         ReadError::TooLarge { .. } => FailureReason::TooLarge,

@@ -1,36 +1,36 @@
-//! How the labels of a dataset are distributed.
+//! The distribution of a dataset's labels.
 
 use serde::Serialize;
 
 use crate::target::{Target, Transform};
 
-/// Bins of the histogram in the report.
+/// Bins of the report's histogram.
 const BINS: usize = 16;
 
-/// How the labels of a dataset are distributed.
+/// The distribution of labels for one target.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Labels {
-    /// The target they are for.
     pub target: Target,
-    /// Items that have one.
+    /// Items with a label.
     pub items: u64,
-    /// Quantiles 0, 1, 5, 25, 50, 75, 95, 99 and 100 % in raw units; empty without labels.
+    /// Pairs of quantile (0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1) and label in raw units; empty
+    /// without labels.
     pub quantiles: Vec<(f64, f64)>,
-    /// A histogram of `ln(1 + label)`: lower edge in raw units, and items.
+    /// A histogram of `ln(1 + label)`: pairs of lower edge in raw units and number of items.
     pub histogram: Vec<(f64, u64)>,
 }
 
 /// Bins of equal width in `ln(1 + label)`.
 pub(super) struct Bins {
-    /// Items in each.
+    /// Number of items in each bin.
     pub(super) items: Vec<u64>,
-    /// Where the first begins, in transformed units.
+    /// Lower edge of the first bin, in transformed units.
     pub(super) low: f64,
-    /// How wide each is; more than 0.
+    /// In transformed units; greater than 0.
     pub(super) width: f64,
 }
 
-/// Describes labels, and returns them in order as well.
+/// Returns the distribution of `labels`, and the sorted labels.
 pub(super) fn distribution(target: Target, mut labels: Vec<f64>) -> (Labels, Vec<f64>) {
     const QUANTILES: [f64; 9] = [0.0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1.0];
     labels.sort_by(f64::total_cmp);
@@ -38,24 +38,23 @@ pub(super) fn distribution(target: Target, mut labels: Vec<f64>) -> (Labels, Vec
         return (Labels { target, items: 0, quantiles: Vec::new(), histogram: Vec::new() }, labels);
     };
     let edge = |bin: usize| Transform::Log1p.invert(bins.low + bins.width * bin as f64);
-    let description = Labels {
+    let distribution = Labels {
         target,
         items: labels.len() as u64,
         quantiles: QUANTILES.map(|quantile| (quantile, at_quantile(&labels, quantile))).to_vec(),
         histogram: bins.items.iter().enumerate().map(|(bin, items)| (edge(bin), *items)).collect(),
     };
-    (description, labels)
+    (distribution, labels)
 }
 
-/// The label below which a part of all lies, between two labels where it falls there; there is at least one label,
-/// and they are in order.
+/// Returns a quantile of `labels`, interpolated linearly. `labels` must be sorted and not empty.
 pub(super) fn at_quantile(labels: &[f64], quantile: f64) -> f64 {
-    let place = quantile * (labels.len() - 1) as f64;
-    let (below, above) = (labels[place.floor() as usize], labels[place.ceil() as usize]);
-    below + (above - below) * place.fract()
+    let position = quantile * (labels.len() - 1) as f64;
+    let (below, above) = (labels[position.floor() as usize], labels[position.ceil() as usize]);
+    below + (above - below) * position.fract()
 }
 
-/// Counts labels, which are in order, in `count` bins; nothing where there is no label.
+/// Counts sorted labels in `count` bins; returns `None` without labels.
 pub(super) fn bins(labels: &[f64], count: usize) -> Option<Bins> {
     let low = Transform::Log1p.apply(*labels.first()?);
     let high = Transform::Log1p.apply(*labels.last()?);
@@ -73,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_quantile_between_two_labels_lies_between_them() {
+    fn quantiles_are_interpolated() {
         let labels = [0.5, 1.0, 6.0, 7.0];
         assert_eq!([0.0, 0.5, 1.0].map(|quantile| at_quantile(&labels, quantile)), [0.5, 3.5, 7.0]);
         assert_eq!(at_quantile(&[3.0], 0.25), 3.0);

@@ -1,20 +1,16 @@
-//! What a dataset holds and what is wrong with it, for people.
+//! Checks a dataset and reports its content, problems and warnings.
 //!
-//! Owns the inspection of rows and images; changes nothing and decides nothing. What cannot be used is a
-//! *problem*; what can be used and looks odd is a *suspicion*, and never an error by itself. Labels are counted
-//! for one target, since that decides what a run would leave out.
+//! Read-only. A *problem* is a row or image that cannot be used; a *warning* is about one that is suspicious,
+//! but used. Labels are counted for one target, which determines the items that a run would skip.
 //!
-//! Rows are read one after another, then images, as many at once as there are cores. What is kept of an item is
-//! its name, its label and its hashes, some 400 bytes; and the small pictures of a contact sheet, if one is
-//! wanted.
+//! Rows are read first, one by one, then the images, one per core concurrently. An item takes about 400 bytes
+//! of memory (name, label and hashes), plus the thumbnails of a contact sheet.
 //!
-//! - Rows: `rows` reads them one after another, `lenient_row` the columns that no item needs, `counts` and `dates`
-//!   judge one row, and `channels` all rows of a channel.
-//! - Images: `images` looks into each once; `duplicates` finds those that repeat another, by `near` where they only
-//!   look alike.
-//! - What is found: `warnings` holds problems and warnings, `tally` counts occurrences, `labels` says how labels
-//!   are distributed, and `report` is all of it.
-//! - `options` says what to look at, and `pictures` draws labels and thumbnails.
+//! - Rows: `rows` collects them, `lenient_row` reads the columns that items do not have, `counts` and `dates`
+//!   check single rows, `channels` checks all rows of a channel.
+//! - Images: `images` reads them, `duplicates` groups them, with the index of `near_duplicates`.
+//! - Results: `warnings` (problems too), `tally` (counts by value), `labels` (distribution), and `report`.
+//! - `options` configures a check; `pictures` draws the histogram and the contact sheet.
 
 mod channels;
 mod counts;
@@ -35,91 +31,92 @@ mod warnings;
 
 pub use self::{
     channels::Category,
-    duplicates::NearGroup,
+    duplicates::NearDuplicateGroup,
     labels::Labels,
-    options::{LISTED, Look},
+    options::{CheckOptions, MAX_LISTED},
     pictures::LabelledThumbnail,
-    report::Inspection,
+    report::DatasetReport,
     rows::Approximate,
     tally::Occurrences,
     warnings::{Example, ItemProblem, Reason, Warning},
 };
-use self::{duplicates::Repeated, images::Images, rows::Rows};
+use self::{images::Images, rows::Rows};
 use crate::{
     files::Files,
     imagefolder::{Dataset, DatasetError, is_image},
 };
 
-/// What was found.
+/// The result of [`inspect`].
 #[derive(Clone, Debug)]
-pub struct Inspected {
-    /// In words and numbers.
-    pub report: Inspection,
-    /// The labels, in raw units and ascending.
+pub struct Inspection {
+    pub report: DatasetReport,
+    /// All labels in raw units, in ascending order.
     pub labels: Vec<f64>,
-    /// The thumbnails that were drawn, the highest label first.
+    /// The thumbnails of the contact sheet, the highest label first.
     pub thumbnails: Vec<LabelledThumbnail>,
 }
 
-/// Inspects a dataset; `progress` hears how many images of how many were looked at.
+/// Checks a dataset. Calls `progress` with the number of finished images and the total.
 ///
 /// # Errors
-/// When there is no dataset to inspect.
+/// When the dataset cannot be read or is empty. Unusable rows and images are not errors.
 pub async fn inspect(
     files: &Files,
-    look: &Look,
+    options: &CheckOptions,
     progress: impl Fn(u64, u64),
-) -> Result<Inspected, DatasetError> {
+) -> Result<Inspection, DatasetError> {
     let mut dataset = Dataset::open(files).await?;
-    let mut rows = Rows::new(look);
+    let mut rows = Rows::new(options);
     while let Some(entry) = dataset.next().await? {
         rows.add(entry, dataset.row());
     }
     if dataset.is_labelled() {
         for (name, _) in files.list(None, is_image).await? {
-            rows.note_file(&name);
+            rows.add_file(&name);
         }
     }
-    let images =
-        if look.images { Images::of(files, &mut rows, look, progress).await } else { Images::default() };
-    Ok(inspected(dataset.is_labelled(), rows, images, look))
+    let images = if options.read_images {
+        Images::read(files, &mut rows, options, progress).await
+    } else {
+        Images::default()
+    };
+    Ok(summarize(dataset.is_labelled(), rows, images, options))
 }
 
-/// Puts together what rows and images say.
-fn inspected(is_labelled: bool, rows: Rows, images: Images, look: &Look) -> Inspected {
+fn summarize(is_labelled: bool, rows: Rows, images: Images, options: &CheckOptions) -> Inspection {
     let mut skipped = rows.skipped;
     let mut usable = Vec::new();
-    for (at, item) in rows.items.iter().enumerate() {
-        match (images.unreadable.get(&(at as u32)), &item.label) {
+    for (index, item) in rows.items.iter().enumerate() {
+        match (images.unreadable.get(&(index as u32)), &item.label) {
             (Some(reason), _) => skipped.add(&reason.to_string()),
             (None, Ok(label)) => usable.push(*label),
             (None, Err(reason)) => skipped.add(reason),
         }
     }
-    let name = |at: u32| rows.items[at as usize].name.to_string();
-    let Repeated { groups: equal_images, beyond_first: repeated_images, firsts } =
-        duplicates::equal(&images.seen, name);
-    let (near_images, near_repeats) = duplicates::near(firsts, name);
+    let name = |index: u32| rows.items[index as usize].name.to_string();
+    let duplicates = duplicates::duplicates(&images.hashed, name);
+    let (near_duplicate_image_groups, near_duplicate_images) =
+        duplicates::near_duplicates(duplicates.distinct, name);
     let mut warnings = rows.warnings;
     warnings.retract(Reason::CrawledAtMissing, rows.items.len());
-    rows.channels.suspect(&mut warnings);
+    rows.channels.check(&mut warnings);
     let mut problems = rows.problems;
     problems.extend(images.problems);
-    let (labels, usable) = labels::distribution(look.target, usable);
-    let report = Inspection {
+    let (labels, usable) = labels::distribution(options.target, usable);
+    let report = DatasetReport {
         rows: if is_labelled { rows.entries } else { 0 },
         items: rows.items.len() as u64,
-        images: images.seen.len() as u64,
+        images: images.hashed.len() as u64,
         files_without_row: rows.files_without_row,
         channels: rows.channels.len(),
         categories: rows.channels.categories(),
-        without_category: if is_labelled { rows.channels.without_category() } else { 0 },
+        rows_without_category: if is_labelled { rows.channels.without_category() } else { 0 },
         problems,
         duplicate_rows: rows.duplicates,
-        equal_images,
-        repeated_images,
-        near_images,
-        near_repeats,
+        duplicate_image_groups: duplicates.groups,
+        duplicate_images: duplicates.count,
+        near_duplicate_image_groups,
+        near_duplicate_images,
         sizes: images.sizes.into_counts(),
         variants: rows.variants.into_counts(),
         sources: rows.sources.into_counts(),
@@ -128,5 +125,5 @@ fn inspected(is_labelled: bool, rows: Rows, images: Images, look: &Look) -> Insp
         labels,
         skipped: skipped.into_counts(),
     };
-    Inspected { report, labels: usable, thumbnails: images.thumbnails }
+    Inspection { report, labels: usable, thumbnails: images.thumbnails }
 }

@@ -1,56 +1,56 @@
-//! Finding the nearest of many pictures that look alike.
+//! An index of perceptual hashes, to find the nearest near-duplicate of a picture.
 //!
-//! Owns the index. What is compared of two pictures, and when they look alike, is [`images::perceptual_hash`]'s.
+//! Distance and thresholds are defined in [`images::perceptual_hash`].
 
-use images::perceptual_hash::{MOST_BITS, PerceptualHash};
+use images::perceptual_hash::{MAX_COARSE_DISTANCE, PerceptualHash};
 
-/// A hash of 64 bits is cut into this many parts. Two that differ in at most [`MOST_BITS`] of 64 bits differ in at most two bits
-/// of at least one of four parts (Norouzi, Punjani and Fleet 2012: multi-index hashing).
+/// Parts of a coarse hash. Two hashes that differ in at most [`MAX_COARSE_DISTANCE`] of 64 bits differ in at
+/// most two bits of at least one of four parts (Norouzi, Punjani and Fleet 2012: multi-index hashing).
 const PARTS: usize = 4;
 const PART_BITS: usize = 16;
-const MOST_PART_BITS: u32 = MOST_BITS / PARTS as u32;
+const MAX_PART_DISTANCE: u32 = MAX_COARSE_DISTANCE / PARTS as u32;
 
-/// Hashes of pictures, and finding the nearest among them.
+/// Perceptual hashes, numbered in the order in which they were added.
 pub(super) struct Index {
     hashes: Vec<PerceptualHash>,
-    /// Their places by the value of each part.
-    shelves: [Vec<Vec<u32>>; PARTS],
-    /// Everything that a part may be changed by.
-    changes: Vec<u16>,
+    /// For each part, the numbers of the hashes by the value of that part.
+    buckets: [Vec<Vec<u32>>; PARTS],
+    /// All bit masks with at most [`MAX_PART_DISTANCE`] bits set.
+    masks: Vec<u16>,
 }
 
 impl Default for Index {
     fn default() -> Self {
         Self {
             hashes: Vec::new(),
-            shelves: std::array::from_fn(|_| vec![Vec::new(); 1 << PART_BITS]),
-            changes: (0..=u16::MAX).filter(|change| change.count_ones() <= MOST_PART_BITS).collect(),
+            buckets: std::array::from_fn(|_| vec![Vec::new(); 1 << PART_BITS]),
+            masks: (0..=u16::MAX).filter(|mask| mask.count_ones() <= MAX_PART_DISTANCE).collect(),
         }
     }
 }
 
 impl Index {
-    /// Adds one and returns its place.
+    /// Adds a hash and returns its number.
     pub(super) fn add(&mut self, hash: PerceptualHash) -> u32 {
-        let place = self.hashes.len() as u32;
-        for (shelves, part) in self.shelves.iter_mut().zip(parts(hash.coarse)) {
-            shelves[usize::from(part)].push(place);
+        let number = self.hashes.len() as u32;
+        for (buckets, part) in self.buckets.iter_mut().zip(parts(hash.coarse)) {
+            buckets[usize::from(part)].push(number);
         }
         self.hashes.push(hash);
-        place
+        number
     }
 
-    /// Returns the place of the nearest that looks alike, with the bits in which it differs; of several that are
-    /// equally near, the one that was added first.
+    /// Returns the number of the nearest near-duplicate and its distance; of equally near ones, the first
+    /// added.
     pub(super) fn nearest(&self, hash: &PerceptualHash) -> Option<(u32, u32)> {
         let mut nearest: Option<(u32, u32)> = None;
-        for (shelves, part) in self.shelves.iter().zip(parts(hash.coarse)) {
-            let shelves = self.changes.iter().map(|change| &shelves[usize::from(part ^ change)]);
-            for place in shelves.flatten() {
-                if let Some(bits) = self.hashes[*place as usize].nearness(hash)
-                    && nearest.is_none_or(|(at, least)| (bits, *place) < (least, at))
+        for (buckets, part) in self.buckets.iter().zip(parts(hash.coarse)) {
+            let candidates = self.masks.iter().flat_map(|mask| &buckets[usize::from(part ^ mask)]);
+            for &candidate in candidates {
+                if let Some(distance) = self.hashes[candidate as usize].near_duplicate_distance(hash)
+                    && nearest.is_none_or(|(number, min)| (distance, candidate) < (min, number))
                 {
-                    nearest = Some((*place, bits));
+                    nearest = Some((candidate, distance));
                 }
             }
         }
@@ -69,40 +69,42 @@ mod tests {
     use super::*;
     use crate::sample;
 
-    fn likeness(coarse: u64) -> PerceptualHash {
-        let fine: [u8; 32] = std::array::from_fn(|at| coarse.to_le_bytes()[at % 8]);
+    fn perceptual_hash(coarse: u64) -> PerceptualHash {
+        let fine: [u8; 32] = std::array::from_fn(|index| coarse.to_le_bytes()[index % 8]);
         PerceptualHash { coarse, fine, colours: [0; 48] }
     }
 
     proptest! {
         #[test]
-        fn the_nearest_is_the_one_that_comparing_all_finds(
+        fn index_finds_the_same_nearest_as_exhaustive_search(
             hashes in prop::collection::vec(any::<u64>(), 1..40),
             of in any::<prop::sample::Index>(),
             flips in prop::collection::vec(0_u32..64, 0..12),
         ) {
             let mut index = Index::default();
-            for (at, hash) in hashes.iter().enumerate() {
-                prop_assert_eq!(index.add(likeness(*hash)), at as u32);
+            for (number, hash) in hashes.iter().enumerate() {
+                prop_assert_eq!(index.add(perceptual_hash(*hash)), number as u32);
             }
-            let sought = likeness(flips.iter().fold(*of.get(&hashes), |hash, bit| hash ^ (1 << bit)));
+            let query = perceptual_hash(flips.iter().fold(*of.get(&hashes), |hash, bit| hash ^ (1 << bit)));
             let all = (0_u32..).zip(&hashes);
-            let near = all.filter_map(|(at, hash)| Some((likeness(*hash).nearness(&sought)?, at)));
-            prop_assert_eq!(index.nearest(&sought), near.min().map(|(bits, at)| (at, bits)));
+            let near = all.filter_map(|(number, hash)| {
+                Some((perceptual_hash(*hash).near_duplicate_distance(&query)?, number))
+            });
+            prop_assert_eq!(index.nearest(&query), near.min().map(|(distance, number)| (number, distance)));
         }
     }
 
     #[test]
-    fn a_hundred_thousand_are_grouped_by_few_comparisons() {
+    fn near_duplicate_is_found_among_a_hundred_thousand_hashes() {
         let mut random = sample::random(0, 9, 0);
         let mut index = Index::default();
         let hashes: Vec<u64> = (0..100_000).map(|_| random.next_u64()).collect();
         for hash in &hashes {
-            index.add(likeness(*hash));
+            index.add(perceptual_hash(*hash));
         }
-        for (place, hash) in (0_u32..).zip(&hashes).step_by(97) {
-            let changed = likeness(hash ^ 0x0101_0101_0101_0101);
-            assert_eq!(index.nearest(&changed), Some((place, 32)));
+        for (number, hash) in (0_u32..).zip(&hashes).step_by(97) {
+            let changed = perceptual_hash(hash ^ 0x0101_0101_0101_0101);
+            assert_eq!(index.nearest(&changed), Some((number, 32)));
         }
     }
 }

@@ -1,25 +1,24 @@
-//! What an inspection looks at, and how much of what it finds is named.
+//! Options of a dataset check.
 
 use std::time::SystemTime;
 
 use crate::target::Target;
 
-/// Groups and examples of each kind that are named.
-pub const LISTED: usize = 20;
+/// Maximum groups of images, and examples of a warning, in the report.
+pub const MAX_LISTED: usize = 20;
 
-/// What to look at.
 #[derive(Clone, Debug)]
-pub struct Look {
-    /// What a run would predict.
+pub struct CheckOptions {
+    /// Labels are reported for this target.
     pub target: Target,
-    /// Whether to look into the images as well as at the rows.
-    pub images: bool,
-    /// Largest image file that is read.
+    /// Whether to read the images in addition to the rows.
+    pub read_images: bool,
+    /// Larger image files are reported as problems.
     pub max_image_bytes: u64,
-    /// Thumbnails to keep for a contact sheet, drawn at random.
+    /// Number of random thumbnails for a contact sheet.
     pub thumbnails: u32,
-    /// The same seed draws the same thumbnails.
+    /// Random seed of the selection of thumbnails.
     pub seed: u64,
-    /// What lies in the future.
+    /// Reference time for warnings about dates in the future.
     pub now: SystemTime,
 }

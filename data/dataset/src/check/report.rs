@@ -1,57 +1,54 @@
-//! The report: what a program reads as JSON, and people as a table.
+//! The report of a dataset check, printed as JSON or text.
 
 use serde::Serialize;
 
 use super::{
     channels::Category,
-    duplicates::NearGroup,
+    duplicates::NearDuplicateGroup,
     labels::Labels,
     rows::Approximate,
     tally::Occurrences,
     warnings::{ItemProblem, Warning},
 };
 
-/// What a dataset holds.
 #[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct Inspection {
-    /// Rows of metadata; 0 where there is none.
+pub struct DatasetReport {
+    /// Metadata rows; 0 if the dataset has none.
     pub rows: u64,
-    /// Items: usable rows, or images where there are no rows.
+    /// Usable rows, or images in a dataset without rows.
     pub items: u64,
     /// Images that were read and decoded.
     pub images: u64,
-    /// Image files that no row names, where there are rows.
+    /// Image files without a row, in a dataset with rows.
     pub files_without_row: Vec<String>,
-    /// Different channels.
+    /// Distinct channels.
     pub channels: u64,
-    /// Categories, the one with most rows first.
+    /// Sorted by rows, in descending order.
     pub categories: Vec<Category>,
     /// Usable rows without a category.
-    pub without_category: u64,
-    /// Rows and images that cannot be used, with the reason.
+    pub rows_without_category: u64,
+    /// Unusable rows and images.
     pub problems: Vec<ItemProblem>,
-    /// Rows about the same video or file: a dataset with any is refused.
+    /// Rows with the video ID or file name of an earlier row. A submission with duplicate rows is rejected.
     pub duplicate_rows: Vec<String>,
     /// Groups of items whose images have the same bytes, the largest first; at most 20.
-    pub equal_images: Vec<Vec<String>>,
-    /// Items beyond the first of each such group, over all groups.
-    pub repeated_images: u64,
-    /// Groups of items whose images look alike without being equal, the largest first; at most 20.
-    pub near_images: Vec<NearGroup>,
-    /// Items beyond the first of each such group, over all groups.
-    pub near_repeats: u64,
-    /// Picture sizes, the most frequent first, as `1280×720`.
+    pub duplicate_image_groups: Vec<Vec<String>>,
+    /// Items other than the first of their group, in all groups of duplicates.
+    pub duplicate_images: u64,
+    /// Groups of items whose images are near-duplicates, the largest first; at most 20.
+    pub near_duplicate_image_groups: Vec<NearDuplicateGroup>,
+    /// Items other than the first of their group, in all groups of near-duplicates.
+    pub near_duplicate_images: u64,
+    /// Image sizes such as `1280×720`, the most frequent first.
     pub sizes: Vec<Occurrences>,
-    /// Variants of crawled thumbnails, the most frequent first.
+    /// Thumbnail variants of crawled rows, the most frequent first.
     pub variants: Vec<Occurrences>,
-    /// Where rows came from, the most frequent first.
+    /// Sources of rows, the most frequent first.
     pub sources: Vec<Occurrences>,
-    /// Counts that are known to be approximate.
     pub approximate: Approximate,
-    /// What looks odd, by reason.
+    /// Rows and images that are suspicious, but kept.
     pub warnings: Vec<Warning>,
-    /// The labels for one target.
     pub labels: Labels,
-    /// What a run would leave out, by reason.
+    /// Items that a run would skip, by reason.
     pub skipped: Vec<Occurrences>,
 }

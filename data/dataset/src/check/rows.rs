@@ -1,6 +1,6 @@
-//! What the rows of a dataset say, one after another.
+//! Collects statistics, problems and warnings from the rows of a dataset.
 //!
-//! Owns what is remembered of them until the images were looked at.
+//! Keeps a compact record of each usable row for the check of its image.
 
 use common::digest::Digest;
 use serde::Serialize;
@@ -9,18 +9,17 @@ use super::{
     channels::Channels,
     counts, dates,
     lenient_row::Columns,
-    options::Look,
+    options::CheckOptions,
     tally::Tally,
     warnings::{ItemProblem, Reason, Warnings},
 };
 use crate::{digest_map::DigestMap, imagefolder::Entry, manifest::ManifestItem};
 
-/// What all rows say.
 pub(super) struct Rows {
-    look: Look,
-    /// The usable ones.
+    options: CheckOptions,
+    /// Usable rows, or images in a dataset without rows.
     pub(super) items: Vec<Item>,
-    /// All of them, or images where there are none.
+    /// All rows, or images in a dataset without rows.
     pub(super) entries: u64,
     pub(super) problems: Vec<ItemProblem>,
     pub(super) duplicates: Vec<String>,
@@ -31,32 +30,29 @@ pub(super) struct Rows {
     pub(super) warnings: Warnings,
     pub(super) skipped: Tally,
     pub(super) files_without_row: Vec<String>,
-    /// Files that some row names, usable or not.
-    named: DigestMap<()>,
+    /// File names in all rows, usable or not.
+    file_names: DigestMap<()>,
 }
 
-/// Rows whose counts their source abbreviated or rounded, and says so.
+/// Number of rows with counts marked as approximate: abbreviated or rounded by their source.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize)]
 pub struct Approximate {
-    /// Rows with approximate views.
     pub views: u64,
-    /// Rows with approximate subscribers.
     pub subscribers: u64,
 }
 
-/// What is remembered of a usable row, or of an image without one.
+/// A usable row, or an image in a dataset without rows.
 pub(super) struct Item {
     pub(super) name: Box<str>,
-    /// Where it is not what the file is named after.
+    /// `None` if it equals the file name without its extension.
     video_id: Option<Box<str>>,
-    /// What the row says the file has.
+    /// SHA-256 in the row.
     pub(super) sha256: Option<Digest>,
-    /// In raw units, or why there is none.
+    /// In raw units, or the reason why there is none.
     pub(super) label: Result<f64, Box<str>>,
 }
 
 impl Item {
-    /// The video, or else the name of the file without its ending.
     pub(super) fn video_id(&self) -> &str {
         self.video_id.as_deref().unwrap_or_else(|| stem(&self.name))
     }
@@ -68,9 +64,9 @@ fn stem(name: &str) -> &str {
 }
 
 impl Rows {
-    pub(super) fn new(look: &Look) -> Self {
+    pub(super) fn new(options: &CheckOptions) -> Self {
         Self {
-            look: look.clone(),
+            options: options.clone(),
             items: Vec::new(),
             entries: 0,
             problems: Vec::new(),
@@ -82,16 +78,16 @@ impl Rows {
             warnings: Warnings::default(),
             skipped: Tally::default(),
             files_without_row: Vec::new(),
-            named: DigestMap::default(),
+            file_names: DigestMap::default(),
         }
     }
 
-    /// Takes what a row made; an image without one has an empty row.
+    /// Adds an entry and its raw row, which is empty in a dataset without rows.
     pub(super) fn add(&mut self, entry: Entry, row: &[u8]) {
         self.entries += 1;
         let columns = Columns::of(row);
         if let Some(name) = columns.text("file_name") {
-            self.named.insert(&name, ());
+            self.file_names.insert(&name, ());
         }
         match entry {
             Entry::Item(item) => self.add_item(&item, (!row.is_empty()).then_some(&columns)),
@@ -108,8 +104,8 @@ impl Rows {
         let mut sha256 = None;
         if let Some(columns) = columns {
             self.channels.add(item, columns.text("category").as_deref());
-            counts::suspect(item, &mut self.warnings);
-            dates::suspect(&item.item, columns, self.look.now, &mut self.warnings);
+            counts::check(item, &mut self.warnings);
+            dates::check(&item.item, columns, self.options.now, &mut self.warnings);
             self.approximate.views += u64::from(columns.is_true("views_approximate"));
             self.approximate.subscribers += u64::from(columns.is_true("subscribers_approximate"));
             for (column, tally) in [("thumbnail_variant", &mut self.variants), ("source", &mut self.sources)]
@@ -121,7 +117,7 @@ impl Rows {
             if let Some(text) = columns.text("sha256") {
                 sha256 = text.parse().ok();
                 if sha256.is_none() {
-                    let value = format!("the row says '{text}', which is no SHA-256");
+                    let value = format!("'{text}' in the row is not a SHA-256");
                     self.warnings.add(Reason::FileChanged, &item.item, value);
                 }
             }
@@ -131,13 +127,13 @@ impl Rows {
             name: item.item.as_str().into(),
             video_id: video_id.map(Into::into),
             sha256,
-            label: self.look.target.label(item).map_err(Into::into),
+            label: self.options.target.label(item).map_err(Into::into),
         });
     }
 
-    /// Takes an image file that lies below the dataset.
-    pub(super) fn note_file(&mut self, name: &str) {
-        if self.named.get(name).is_none() {
+    /// Adds an image file found in the dataset.
+    pub(super) fn add_file(&mut self, name: &str) {
+        if self.file_names.get(name).is_none() {
             self.files_without_row.push(name.to_owned());
         }
     }

@@ -1,19 +1,16 @@
-//! How often something occurs.
+//! Counting of occurrences by text.
 
 use std::{cmp::Reverse, collections::BTreeMap};
 
 use serde::Serialize;
 
-/// How often something occurs.
+/// A value and the number of items that have it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Occurrences {
-    /// What.
-    pub what: String,
-    /// How often.
+    pub value: String,
     pub items: u64,
 }
 
-/// How often each text occurred.
 #[derive(Default)]
 pub(super) struct Tally(BTreeMap<String, u64>);
 
@@ -27,10 +24,10 @@ impl Tally {
         }
     }
 
-    /// The most frequent first.
+    /// Returns the counts, the most frequent first.
     pub(super) fn into_counts(self) -> Vec<Occurrences> {
         let mut counts: Vec<Occurrences> =
-            self.0.into_iter().map(|(what, items)| Occurrences { what, items }).collect();
+            self.0.into_iter().map(|(value, items)| Occurrences { value, items }).collect();
         counts.sort_by_key(|count| Reverse(count.items));
         counts
     }

@@ -1,4 +1,4 @@
-//! Whole inspections of folders with real JPEGs, finding by finding.
+//! Tests of complete checks on folders with JPEG files.
 
 use std::{
     fs,
@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use ::images::{decode, encode, perceptual_hash::MOST_FINE_BITS};
+use ::images::{decode, encode, perceptual_hash::MAX_FINE_DISTANCE};
 use image::{RgbImage, imageops};
 use serde_json::{Value, json};
 use url::Url;
@@ -14,12 +14,12 @@ use url::Url;
 use super::*;
 use crate::{real_data::real_data, sample, target::Target};
 
-/// 2026-02-01, a month after the sample was "crawled".
-fn look() -> Look {
+/// Options with the time 2026-02-01, a month after `crawled_at` of the sample.
+fn options() -> CheckOptions {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_769_904_000);
-    Look {
+    CheckOptions {
         target: Target::ViewsPerSubscriber,
-        images: true,
+        read_images: true,
         max_image_bytes: 1 << 20,
         thumbnails: 0,
         seed: 0,
@@ -27,9 +27,9 @@ fn look() -> Look {
     }
 }
 
-async fn inspected(root: &Path, look: &Look) -> Inspected {
+async fn check(root: &Path, options: &CheckOptions) -> Inspection {
     let files = Files::open(&Url::from_directory_path(root).unwrap()).unwrap();
-    inspect(&files, look, |_, _| {}).await.unwrap()
+    inspect(&files, options, |_, _| {}).await.unwrap()
 }
 
 fn jpeg(picture: &RgbImage, quality: i32) -> Vec<u8> {
@@ -57,21 +57,21 @@ async fn images_over_the_limit_are_problems() {
     let folder = dataset(2, &[json!({"file_name": "0.jpg"}), json!({"file_name": "1.jpg"})]);
     let sizes = [0, 1].map(|number| fs::metadata(folder.path().join(format!("{number}.jpg"))).unwrap().len());
     let smaller = sizes[0].min(sizes[1]);
-    let found = inspected(folder.path(), &Look { max_image_bytes: smaller, ..look() }).await;
+    let report = check(folder.path(), &CheckOptions { max_image_bytes: smaller, ..options() }).await.report;
     assert_ne!(sizes[0], sizes[1]);
-    assert_eq!((found.report.images, found.report.problems.len()), (1, 1));
-    assert!(found.report.problems[0].reason.contains("too-large"), "{:?}", found.report.problems);
+    assert_eq!((report.images, report.problems.len()), (1, 1));
+    assert!(report.problems[0].reason.contains("too-large"), "{:?}", report.problems);
 }
 
 #[tokio::test]
-async fn what_is_wrong_is_counted_and_named() {
+async fn problems_and_duplicates_are_reported() {
     let folder = tempfile::tempdir().unwrap();
     let root = folder.path().join("set");
     sample::generate(&root, 6, 0, |_| {}).unwrap();
     let copy = root.join("thumbnails/copy.jpg");
     fs::copy(root.join("thumbnails/s0-000000.jpg"), copy).unwrap();
-    fs::write(root.join("thumbnails/bad.jpg"), b"no picture").unwrap();
-    fs::write(root.join("thumbnails/unnamed.jpg"), b"nobody looks into it").unwrap();
+    fs::write(root.join("thumbnails/bad.jpg"), b"not an image").unwrap();
+    fs::write(root.join("thumbnails/unnamed.jpg"), b"not read").unwrap();
     let metadata = root.join("metadata.jsonl");
     let rows = fs::read_to_string(&metadata).unwrap();
     let more = [
@@ -81,27 +81,27 @@ async fn what_is_wrong_is_counted_and_named() {
         r#"{"file_name":"thumbnails/copy.jpg","views":2,"subscribers":2}"#,
     ];
     fs::write(&metadata, rows + &more.join("\n")).unwrap();
-    let found = inspected(&root, &look()).await.report;
+    let report = check(&root, &options()).await.report;
 
-    assert_eq!((found.rows, found.items, found.images), (10, 8, 7));
-    assert_eq!(found.files_without_row, ["thumbnails/unnamed.jpg"]);
-    assert_eq!(found.equal_images, [["thumbnails/s0-000000.jpg", "thumbnails/copy.jpg"]]);
-    assert_eq!((found.repeated_images, found.near_repeats), (1, 0));
-    let problems: Vec<&str> = found.problems.iter().map(|problem| problem.item.as_str()).collect();
+    assert_eq!((report.rows, report.items, report.images), (10, 8, 7));
+    assert_eq!(report.files_without_row, ["thumbnails/unnamed.jpg"]);
+    assert_eq!(report.duplicate_image_groups, [["thumbnails/s0-000000.jpg", "thumbnails/copy.jpg"]]);
+    assert_eq!((report.duplicate_images, report.near_duplicate_images), (1, 0));
+    let problems: Vec<&str> = report.problems.iter().map(|problem| problem.item.as_str()).collect();
     assert_eq!(problems, ["thumbnails/none.jpg", "thumbnails/bad.jpg"]);
-    assert_eq!(found.duplicate_rows.len(), 1);
+    assert_eq!(report.duplicate_rows.len(), 1);
     let skipped: Vec<(&str, u64)> =
-        found.skipped.iter().map(|count| (count.what.as_str(), count.items)).collect();
+        report.skipped.iter().map(|count| (count.value.as_str(), count.items)).collect();
     assert_eq!(skipped, [("missing", 1), ("subscribers are zero", 1), ("undecodable", 1)]);
-    assert_eq!(found.labels.items, 6);
-    assert_eq!(found.labels.histogram.iter().map(|(_, items)| items).sum::<u64>(), 6);
-    assert_eq!(found.labels.quantiles.len(), 9);
-    assert_eq!(found.categories, [Category { category: "먹방".to_owned(), channels: 1, rows: 6 }]);
-    assert_eq!((found.channels, found.without_category), (1, 2));
+    assert_eq!(report.labels.items, 6);
+    assert_eq!(report.labels.histogram.iter().map(|(_, items)| items).sum::<u64>(), 6);
+    assert_eq!(report.labels.quantiles.len(), 9);
+    assert_eq!(report.categories, [Category { category: "먹방".to_owned(), channels: 1, rows: 6 }]);
+    assert_eq!((report.channels, report.rows_without_category), (1, 2));
 }
 
 #[tokio::test]
-async fn what_looks_odd_is_named_with_its_value_and_is_no_problem() {
+async fn warnings_have_values_and_are_not_problems() {
     let good = fs::read(dataset(1, &[]).path().join("0.jpg")).unwrap();
     let sha256 = common::digest::Digest::of(&good).to_string();
     let crawled = json!({"crawled_at": "2026-01-01T00:00:00Z", "channel_id": "UC1", "category": "Food"});
@@ -130,20 +130,23 @@ async fn what_looks_odd_is_named_with_its_value_and_is_no_problem() {
             row(9, json!({"published": "long ago", "sha256": "x"})),
         ],
     );
-    let found = inspected(folder.path(), &look()).await.report;
+    let report = check(folder.path(), &options()).await.report;
 
-    assert_eq!(found.problems, []);
-    let listed: Vec<(Reason, Vec<(&str, &str)>)> = found
+    assert_eq!(report.problems, []);
+    let listed: Vec<(Reason, Vec<(&str, &str)>)> = report
         .warnings
         .iter()
-        .map(|suspicion| {
-            assert_eq!(suspicion.found, suspicion.examples.len() as u64);
-            let examples = suspicion.examples.iter();
-            (suspicion.reason, examples.map(|e| (e.item.as_str(), e.value.as_str())).collect())
+        .map(|warning| {
+            assert_eq!(warning.count, warning.examples.len() as u64);
+            let examples = warning.examples.iter();
+            (
+                warning.reason,
+                examples.map(|example| (example.item.as_str(), example.value.as_str())).collect(),
+            )
         })
         .collect();
     let other = common::digest::Digest::of(&fs::read(folder.path().join("1.jpg")).unwrap());
-    let changed = format!("the row says {}…, the file has {}…", &sha256[..12], other.prefix(12));
+    let changed = format!("{}… in the row, {}… in the file", &sha256[..12], other.prefix(12));
     let want = [
         (Reason::SubscribersMissing, vec![("7.jpg", "")]),
         (Reason::SubscribersZero, vec![("6.jpg", "views 100")]),
@@ -166,20 +169,20 @@ async fn what_looks_odd_is_named_with_its_value_and_is_no_problem() {
         (Reason::DateUnreadable, vec![("9.jpg", "published 'long ago'")]),
         (
             Reason::FileChanged,
-            vec![("9.jpg", "the row says 'x', which is no SHA-256"), ("1.jpg", changed.as_str())],
+            vec![("9.jpg", "'x' in the row is not a SHA-256"), ("1.jpg", changed.as_str())],
         ),
     ];
     assert_eq!(listed, want);
-    assert_eq!(found.approximate, Approximate { views: 1, subscribers: 1 });
-    let count = |what: &str, items| Occurrences { what: what.to_owned(), items };
-    assert_eq!(found.variants, [count("maxres", 1), count("sd", 1)]);
-    assert_eq!(found.sources, [count("api", 2)]);
+    assert_eq!(report.approximate, Approximate { views: 1, subscribers: 1 });
+    let count = |value: &str, items| Occurrences { value: value.to_owned(), items };
+    assert_eq!(report.variants, [count("maxres", 1), count("sd", 1)]);
+    assert_eq!(report.sources, [count("api", 2)]);
     let rows = |category: &str, channels, rows| Category { category: category.to_owned(), channels, rows };
-    assert_eq!(found.categories, [rows("Food", 3, 9), rows("Travel", 1, 1)]);
+    assert_eq!(report.categories, [rows("Food", 3, 9), rows("Travel", 1, 1)]);
 }
 
 #[tokio::test]
-async fn pictures_that_look_alike_are_grouped_and_others_are_not() {
+async fn near_duplicates_are_grouped() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
     for number in 0..40 {
@@ -187,27 +190,27 @@ async fn pictures_that_look_alike_are_grouped_and_others_are_not() {
     }
     let original = drawn(7);
     let (width, height) = original.dimensions();
-    write("07-again.jpg", &jpeg(&original, 90));
+    write("07-copy.jpg", &jpeg(&original, 90));
     write("07-quality.jpg", &jpeg(&original, 30));
     let third = imageops::resize(&original, width / 3, height / 3, imageops::FilterType::Triangle);
     write("07-third.jpg", &jpeg(&third, 80));
     let (left, top) = (width / 100, height / 100);
     let cropped = imageops::crop_imm(&original, left, top, width - 2 * left, height - 2 * top).to_image();
     write("07-cropped.jpg", &jpeg(&cropped, 85));
-    let found = inspected(folder.path(), &look()).await.report;
+    let report = check(folder.path(), &options()).await.report;
 
-    assert_eq!(found.images, 44);
-    assert_eq!(found.equal_images, [["07-again.jpg", "07.jpg"]]);
-    assert_eq!(found.near_images.len(), 1, "{:?}", found.near_images);
-    let group = &found.near_images[0];
-    assert_eq!(group.items, ["07-again.jpg", "07-cropped.jpg", "07-quality.jpg", "07-third.jpg"]);
-    assert!((1..=MOST_FINE_BITS).contains(&group.bits), "{group:?}");
-    assert_eq!((found.repeated_images, found.near_repeats), (1, 3));
-    assert!(found.rows == 0 && found.files_without_row.is_empty() && found.warnings.is_empty());
+    assert_eq!(report.images, 44);
+    assert_eq!(report.duplicate_image_groups, [["07-copy.jpg", "07.jpg"]]);
+    assert_eq!(report.near_duplicate_image_groups.len(), 1, "{:?}", report.near_duplicate_image_groups);
+    let group = &report.near_duplicate_image_groups[0];
+    assert_eq!(group.items, ["07-copy.jpg", "07-cropped.jpg", "07-quality.jpg", "07-third.jpg"]);
+    assert!((1..=MAX_FINE_DISTANCE).contains(&group.max_distance), "{group:?}");
+    assert_eq!((report.duplicate_images, report.near_duplicate_images), (1, 3));
+    assert!(report.rows == 0 && report.files_without_row.is_empty() && report.warnings.is_empty());
 }
 
 #[tokio::test]
-async fn bars_do_not_make_pictures_look_alike_nor_different() {
+async fn letterbox_bars_do_not_affect_near_duplicates() {
     let folder = tempfile::tempdir().unwrap();
     let write = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
     for number in 0..8 {
@@ -217,31 +220,32 @@ async fn bars_do_not_make_pictures_look_alike_nor_different() {
         write(&format!("{number}-bars.jpg"), &jpeg(&with_bars, 90));
         write(&format!("{number}.jpg"), &jpeg(&wide, 90));
     }
-    let found = inspected(folder.path(), &look()).await.report;
-    let groups: Vec<&[String]> = found.near_images.iter().map(|group| &group.items[..]).collect();
+    let report = check(folder.path(), &options()).await.report;
+    let groups: Vec<&[String]> =
+        report.near_duplicate_image_groups.iter().map(|group| &group.items[..]).collect();
     let want: Vec<[String; 2]> = (0..8).map(|n| [format!("{n}-bars.jpg"), format!("{n}.jpg")]).collect();
     assert_eq!(groups, want);
 }
 
 #[tokio::test]
-async fn a_contact_sheet_gets_the_thumbnails_that_the_seed_draws() {
+async fn seed_selects_the_thumbnails_of_the_contact_sheet() {
     let rows: Vec<Value> = (0..30)
         .map(|n| json!({"file_name": format!("{n}.jpg"), "video_id": format!("video-{n}"), "views": n, "subscribers": 10}))
         .collect();
     let folder = dataset(29, &rows);
-    fs::write(folder.path().join("29.jpg"), b"no picture").unwrap();
-    let drawn_by = async |seed, thumbnails| {
-        let found = inspected(folder.path(), &Look { thumbnails, seed, ..look() }).await;
-        found.thumbnails.into_iter().map(|t| (t.video_id, t.label)).collect::<Vec<_>>()
+    fs::write(folder.path().join("29.jpg"), b"not an image").unwrap();
+    let labels_of = async |seed, thumbnails| {
+        let inspection = check(folder.path(), &CheckOptions { thumbnails, seed, ..options() }).await;
+        inspection.thumbnails.into_iter().map(|t| (t.video_id, t.label)).collect::<Vec<_>>()
     };
-    let first = drawn_by(1, 7).await;
+    let first = labels_of(1, 7).await;
     assert_eq!(first.len(), 7);
     assert!(first.is_sorted_by(|a, b| a.1 > b.1), "{first:?}");
-    assert_eq!(first, drawn_by(1, 7).await);
-    assert_ne!(first, drawn_by(2, 7).await);
-    assert_eq!(drawn_by(0, 0).await, []);
+    assert_eq!(first, labels_of(1, 7).await);
+    assert_ne!(first, labels_of(2, 7).await);
+    assert_eq!(labels_of(0, 0).await, []);
 
-    let all = inspected(folder.path(), &Look { thumbnails: 100, ..look() }).await;
+    let all = check(folder.path(), &CheckOptions { thumbnails: 100, ..options() }).await;
     assert_eq!(all.thumbnails.len(), 30);
     let unreadable: Vec<&str> =
         all.thumbnails.iter().filter(|t| t.picture.is_none()).map(|t| t.video_id.as_str()).collect();
@@ -262,17 +266,17 @@ async fn a_contact_sheet_gets_the_thumbnails_that_the_seed_draws() {
 }
 
 #[tokio::test]
-async fn real_thumbnails_that_look_alike_are_found_and_no_strangers() {
-    let Some(data) = real_data("did not look for real thumbnails that look alike") else { return };
-    let found = inspected(&data.join("fitness-3200"), &look()).await.report;
-    assert_eq!((found.rows, found.images, found.repeated_images), (3200, 3200, 0));
-    let group = |group: &NearGroup| {
+async fn only_true_near_duplicates_are_found_among_real_thumbnails() {
+    let Some(data) = real_data("near-duplicates among real thumbnails") else { return };
+    let report = check(&data.join("fitness-3200"), &options()).await.report;
+    assert_eq!((report.rows, report.images, report.duplicate_images), (3200, 3200, 0));
+    let ids = |group: &NearDuplicateGroup| {
         let ids =
             group.items.iter().map(|item| item["thumbnails/".len()..].trim_end_matches(".jpg").to_owned());
         ids.collect::<Vec<_>>()
     };
-    // Looked at, these are one picture twice. Others of one template with other words are none.
-    let mut groups: Vec<Vec<String>> = found.near_images.iter().map(group).collect();
+    // By eye, these two are the same picture; others with one template and different text are not.
+    let mut groups: Vec<Vec<String>> = report.near_duplicate_image_groups.iter().map(ids).collect();
     groups.iter_mut().for_each(|group| group.sort());
     groups.sort();
     assert_eq!(groups, [["C2HH-4MjgJc", "FP6Wmh7vITk"]]);

@@ -1,130 +1,120 @@
-//! What is found: problems, which cannot be used, and warnings, by reason, with examples.
+//! Findings of a dataset check: problems (unusable items), and warnings (suspicious items) by reason.
 //!
-//! Owns the reasons of warnings and which examples are kept. Invariant: memory does not grow with what is suspected.
+//! Owns the reasons for warnings, and the choice of examples. Invariant: memory does not grow with the number
+//! of warnings.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::options::LISTED;
+use super::options::MAX_LISTED;
 
-/// Views a subscriber beyond which a row looks odd.
+/// Views per subscriber above which a row is suspicious.
 ///
-/// A fixed bound, not a quantile, which would suspect some rows of every dataset. Of 3,200 real thumbnails of 2018
-/// two are over it, by channels of one and of two subscribers; the median is 2.8 and the 99th percentile 2,550.
-/// What is over it is either a channel that had hardly begun or a count that was read wrongly.
-pub(super) const MANY_VIEWS: u64 = 10_000;
+/// A fixed threshold, since a quantile would flag rows of every dataset. Of 3,200 real thumbnails of 2018 two
+/// are above it, of channels with one and two subscribers; the median is 2.8, the 99th percentile 2,550. A
+/// higher value means a new channel, or a count that was parsed incorrectly.
+pub(super) const MAX_VIEWS_PER_SUBSCRIBER: u64 = 10_000;
 
-/// Something that cannot be used.
+/// An unusable row or image.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct ItemProblem {
-    /// The row or the image.
     pub item: String,
-    /// What is wrong with it.
     pub reason: String,
 }
 
-/// Why something looks odd.
+/// Why an item or channel is suspicious.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {
-    /// A row says nothing of subscribers.
     SubscribersMissing,
-    /// A channel without subscribers.
     SubscribersZero,
-    /// A row says nothing of views.
     ViewsMissing,
-    /// A video that nobody saw.
     ViewsZero,
-    /// More views than an audience explains.
+    /// More than 10,000 views per subscriber.
     ViewsBeyondSubscribers,
-    /// One channel has different numbers of subscribers.
+    /// Rows of a channel have different subscriber counts.
     SubscribersDiffer,
-    /// They have the same digits and differ by a power of ten, as when 1.7억 is read as 17억.
+    /// Two subscriber counts of a channel have a power of ten as their ratio, as when 1.7억 is parsed as 17억.
     SubscribersDifferByPowerOfTen,
-    /// One channel stands in several categories.
+    /// Rows of a channel have different categories.
     ChannelInCategories,
-    /// A video is younger than its row.
     PublishedAfterCrawled,
-    /// A video is not published yet.
     PublishedInFuture,
-    /// A row is not crawled yet.
     CrawledInFuture,
-    /// A row does not say when its counts were true.
     CrawledAtMissing,
-    /// A date in a form that is not known.
+    /// A date has an unsupported format.
     DateUnreadable,
-    /// The file has another SHA-256 than its row says.
+    /// The SHA-256 of the file differs from its row.
     FileChanged,
-    /// The grey picture that stands for a missing thumbnail.
+    /// YouTube's grey placeholder for a missing thumbnail.
     Placeholder,
 }
 
 impl Reason {
-    /// Returns what it means, in the words of a table.
+    /// Returns the text of the report.
     #[must_use]
-    pub fn means(self) -> String {
-        let words = match self {
+    pub fn description(self) -> String {
+        let text = match self {
             Self::SubscribersMissing => "subscribers are missing",
             Self::SubscribersZero => "subscribers are zero",
             Self::ViewsMissing => "views are missing",
             Self::ViewsZero => "views are zero",
-            Self::ViewsBeyondSubscribers => return format!("over {MANY_VIEWS} views a subscriber"),
-            Self::SubscribersDiffer => "channels whose rows have different subscribers",
-            Self::SubscribersDifferByPowerOfTen => "channels whose subscribers differ by a power of ten",
+            Self::ViewsBeyondSubscribers => {
+                return format!("over {MAX_VIEWS_PER_SUBSCRIBER} views per subscriber");
+            }
+            Self::SubscribersDiffer => "channels with different subscriber counts",
+            Self::SubscribersDifferByPowerOfTen => {
+                "channels with subscriber counts that differ by a power of ten"
+            }
             Self::ChannelInCategories => "channels in more than one category",
-            Self::PublishedAfterCrawled => "published after they were crawled",
+            Self::PublishedAfterCrawled => "published after crawled_at",
             Self::PublishedInFuture => "published in the future",
-            Self::CrawledInFuture => "crawled in the future",
+            Self::CrawledInFuture => "crawled_at is in the future",
             Self::CrawledAtMissing => "crawled_at is missing",
-            Self::DateUnreadable => "dates in a form that is not known",
-            Self::FileChanged => "files with another SHA-256 than their row says",
-            Self::Placeholder => "grey pictures that stand for a missing thumbnail",
+            Self::DateUnreadable => "dates in an unsupported format",
+            Self::FileChanged => "files whose SHA-256 differs from their row",
+            Self::Placeholder => "grey placeholders for missing thumbnails",
         };
-        words.to_owned()
+        text.to_owned()
     }
 }
 
-/// Everything that looks odd for one reason.
+/// All suspicious items, or channels, for one reason.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Warning {
-    /// The reason.
     pub reason: Reason,
-    /// The reason in words.
-    pub means: String,
-    /// How many items, or channels, it is about.
-    pub found: u64,
-    /// The worst of them, or else the first; at most 20.
+    pub description: String,
+    /// Number of items or channels.
+    pub count: u64,
+    /// At most 20: the worst if they can be ranked, else the first.
     pub examples: Vec<Example>,
 }
 
-/// One of what looks odd.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Example {
-    /// The item, or the channel.
+    /// Item name or channel ID.
     pub item: String,
-    /// What it says.
+    /// The suspicious values; may be empty.
     pub value: String,
 }
 
-/// What was found so far.
 #[derive(Default)]
-pub(super) struct Warnings(BTreeMap<Reason, Found>);
+pub(super) struct Warnings(BTreeMap<Reason, RankedExamples>);
 
 #[derive(Default)]
-struct Found {
+struct RankedExamples {
     count: u64,
-    /// The worst first; of equals, the first that came.
+    /// With their weights, in descending order; equal weights in the order in which they were added.
     examples: Vec<(f64, Example)>,
 }
 
 impl Warnings {
-    /// Notes one more.
     pub(super) fn add(&mut self, reason: Reason, item: &str, value: impl Into<String>) {
         self.add_by_weight(reason, 0.0, item, value);
     }
 
-    /// Notes one more, which is the more worth showing the more it weighs.
+    /// Adds a warning. The examples with the greatest weights are kept.
     pub(super) fn add_by_weight(
         &mut self,
         reason: Reason,
@@ -132,30 +122,30 @@ impl Warnings {
         item: &str,
         value: impl Into<String>,
     ) {
-        let found = self.0.entry(reason).or_default();
-        found.count += 1;
-        let at = found.examples.partition_point(|(other, _)| *other >= weight);
-        if at < LISTED {
-            found.examples.insert(at, (weight, Example { item: item.to_owned(), value: value.into() }));
-            found.examples.truncate(LISTED);
+        let ranked = self.0.entry(reason).or_default();
+        ranked.count += 1;
+        let rank = ranked.examples.partition_point(|(other, _)| *other >= weight);
+        if rank < MAX_LISTED {
+            ranked.examples.insert(rank, (weight, Example { item: item.to_owned(), value: value.into() }));
+            ranked.examples.truncate(MAX_LISTED);
         }
     }
 
-    /// Takes back what was said of all of so many items: what none has, nobody misses.
+    /// Removes a warning that was added for all `items`: a column that no row has is not in use.
     pub(super) fn retract(&mut self, reason: Reason, items: usize) {
-        if self.0.get(&reason).is_some_and(|found| found.count == items as u64) {
+        if self.0.get(&reason).is_some_and(|ranked| ranked.count == items as u64) {
             self.0.remove(&reason);
         }
     }
 
     pub(super) fn into_list(self) -> Vec<Warning> {
-        let suspicion = |(reason, found): (Reason, Found)| Warning {
+        let warning = |(reason, ranked): (Reason, RankedExamples)| Warning {
             reason,
-            means: reason.means(),
-            found: found.count,
-            examples: found.examples.into_iter().map(|(_, example)| example).collect(),
+            description: reason.description(),
+            count: ranked.count,
+            examples: ranked.examples.into_iter().map(|(_, example)| example).collect(),
         };
-        self.0.into_iter().map(suspicion).collect()
+        self.0.into_iter().map(warning).collect()
     }
 }
 
@@ -164,7 +154,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_worst_are_kept_and_of_equals_the_first() {
+    fn examples_with_the_greatest_weights_are_kept() {
         let mut warnings = Warnings::default();
         for number in 0..100_u32 {
             warnings.add(Reason::ViewsZero, &format!("{number}.jpg"), "0 views");
@@ -172,10 +162,12 @@ mod tests {
             warnings.add_by_weight(Reason::ViewsBeyondSubscribers, weight, &format!("{number}.jpg"), "x");
         }
         let list = warnings.into_list();
-        let items = |at: usize| list[at].examples.iter().map(|e| e.item.clone()).collect::<Vec<_>>();
-        assert_eq!((list[0].reason, list[0].found), (Reason::ViewsZero, 100));
+        let items = |index: usize| {
+            list[index].examples.iter().map(|example| example.item.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!((list[0].reason, list[0].count), (Reason::ViewsZero, 100));
         assert_eq!(items(0), (0..20).map(|n| format!("{n}.jpg")).collect::<Vec<_>>());
-        assert_eq!(list[1].means, "over 10000 views a subscriber");
+        assert_eq!(list[1].description, "over 10000 views per subscriber");
         assert_eq!(items(1)[..4], ["49.jpg", "99.jpg", "48.jpg", "98.jpg"]);
         assert_eq!(items(1).len(), 20);
     }

@@ -1,8 +1,8 @@
-//! How requests of an S3 client travel: through a proxy of the environment only where that cannot read them.
+//! Proxy selection of the S3 client: the environment's proxy is used only for requests that it cannot read.
 //!
-//! Owns nothing but that choice. `object_store` takes proxies from the environment for every request: session
-//! tokens, signed requests and the answers of instance roles, which come over http, would pass through them in
-//! clear. A proxy that `AWS_PROXY_URL` names is meant for the store and is used for everything.
+//! By default `object_store` sends every request through the environment's proxy, including those over plain
+//! HTTP: session tokens, signed requests and instance-role credentials would pass through it unencrypted. A
+//! proxy set by `AWS_PROXY_URL` is meant for the object store and is used for all requests.
 
 use std::pin::Pin;
 
@@ -15,33 +15,34 @@ use object_store::{
 };
 use url::Url;
 
-/// A proxy that no host is reached through: naming one is the only way to keep those of the environment out.
+/// A placeholder that [`EVERY_HOST`] excludes from use: setting a proxy is the only way to override the
+/// environment's.
 const NO_PROXY_URL: &str = "http://no-proxy.invalid";
 const EVERY_HOST: &str = "*,0.0.0.0/0,::/0";
 
-/// Makes clients that choose for each request.
+/// Creates clients that select direct or proxied transport for each request.
 #[derive(Debug)]
-pub(super) struct Connector;
+pub(super) struct ProxySelector;
 
-impl HttpConnector for Connector {
+impl HttpConnector for ProxySelector {
     fn connect(&self, options: &ClientOptions) -> Result<HttpClient> {
         let reqwest = ReqwestConnector::default();
-        let chosen = reqwest.connect(options)?;
+        let proxied = reqwest.connect(options)?;
         if options.get_config_value(&ClientConfigKey::ProxyUrl).is_some() {
-            return Ok(chosen);
+            return Ok(proxied);
         }
         let direct = options.clone().with_proxy_url(NO_PROXY_URL).with_proxy_excludes(EVERY_HOST);
-        Ok(HttpClient::new(Ways { direct: reqwest.connect(&direct)?, by_environment: chosen }))
+        Ok(HttpClient::new(SelectingClient { direct: reqwest.connect(&direct)?, proxied }))
     }
 }
 
 #[derive(Debug)]
-struct Ways {
+struct SelectingClient {
     direct: HttpClient,
-    by_environment: HttpClient,
+    proxied: HttpClient,
 }
 
-impl HttpService for Ways {
+impl HttpService for SelectingClient {
     fn call<'a, 'b>(
         &'a self,
         request: HttpRequest,
@@ -50,8 +51,8 @@ impl HttpService for Ways {
         'a: 'b,
         Self: 'b,
     {
-        let may_be_carried = Url::parse(&request.uri().to_string()).is_ok_and(|url| proxy::may_carry(&url));
-        let client = if may_be_carried { &self.by_environment } else { &self.direct };
+        let use_proxy = Url::parse(&request.uri().to_string()).is_ok_and(|url| proxy::may_carry(&url));
+        let client = if use_proxy { &self.proxied } else { &self.direct };
         Box::pin(client.execute(request))
     }
 }

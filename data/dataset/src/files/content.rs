@@ -1,6 +1,6 @@
-//! A file that is read piece by piece.
+//! Reading a file in chunks.
 //!
-//! Owns the bound on its size, which holds even while the file grows. At most one piece is in memory.
+//! Enforces the size limit even while the file grows. At most one chunk is in memory.
 
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt, stream::BoxStream};
@@ -8,10 +8,9 @@ use tokio::{fs::File, io::AsyncReadExt};
 
 use super::error::ReadError;
 
-/// Piece of a local file that is read at once.
-const PIECE_BYTES: usize = 256 << 10;
+/// Chunk size for local files.
+const CHUNK_BYTES: usize = 256 << 10;
 
-/// The content of one file.
 pub struct Content {
     name: String,
     limit: u64,
@@ -32,27 +31,27 @@ impl Content {
     pub(crate) fn of_stream(
         name: &str,
         limit: u64,
-        pieces: impl Stream<Item = Result<Bytes, ReadError>> + Send + 'static,
+        chunks: impl Stream<Item = Result<Bytes, ReadError>> + Send + 'static,
     ) -> Self {
-        Self { name: name.to_owned(), limit, read: 0, source: Source::Stream(pieces.boxed()) }
+        Self { name: name.to_owned(), limit, read: 0, source: Source::Stream(chunks.boxed()) }
     }
 
-    /// Returns the next piece; nothing at the end.
+    /// Returns the next chunk, or `None` at the end of the file.
     ///
     /// # Errors
-    /// When the storage fails, or the file turns out to be larger than its limit.
-    pub async fn next_piece(&mut self) -> Result<Option<Bytes>, ReadError> {
-        let piece = match &mut self.source {
+    /// When the storage fails, or the file exceeds its limit.
+    pub async fn next_chunk(&mut self) -> Result<Option<Bytes>, ReadError> {
+        let chunk = match &mut self.source {
             Source::File(file) => {
-                let mut piece = BytesMut::with_capacity(PIECE_BYTES);
+                let mut chunk = BytesMut::with_capacity(CHUNK_BYTES);
                 let failed = |error| ReadError::unavailable(&self.name, &error);
-                let read = file.read_buf(&mut piece).await.map_err(failed)?;
-                (read > 0).then(|| piece.freeze())
+                let read = file.read_buf(&mut chunk).await.map_err(failed)?;
+                (read > 0).then(|| chunk.freeze())
             }
-            Source::Stream(pieces) => pieces.next().await.transpose()?,
+            Source::Stream(chunks) => chunks.next().await.transpose()?,
         };
-        self.read += piece.as_ref().map_or(0, |piece| piece.len() as u64);
+        self.read += chunk.as_ref().map_or(0, |chunk| chunk.len() as u64);
         ReadError::require_size(&self.name, self.read, self.limit)?;
-        Ok(piece)
+        Ok(chunk)
     }
 }

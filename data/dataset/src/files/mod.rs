@@ -1,12 +1,12 @@
-//! Files below one root: datasets, manifests, exports.
+//! Files under a root URL: datasets, manifests, exports.
 //!
-//! Owns the way from a URL to bytes. A root is a local folder (`file://`) or a bucket, or a part of one
-//! (`s3://`); another scheme is refused by name. Invariants: no name leads outside its root; sizes are
-//! bounded before anything is read; a file is written whole or not at all.
+//! A root is a local folder (`file://`), or a bucket or a prefix of one (`s3://`). Invariants: names cannot
+//! point outside their root; sizes are checked before a file is read; a file is written completely or not at
+//! all.
 //!
-//! `folder` and `bucket` are the two kinds of root (`bucket_proxy`: which way to an object store is taken), `content`
-//! is a file that is read piece by piece, `parts` reads and writes files of JSON lines, and `roots` says which folders
-//! a user may name.
+//! `folder` and `bucket` are the two kinds of root (`bucket_proxy` selects the proxy of object store
+//! requests), `content` reads a file in chunks, `parts` reads and writes JSON Lines files, and `roots`
+//! restricts the folders that users may read.
 
 mod bucket;
 mod bucket_proxy;
@@ -27,15 +27,15 @@ use self::{bucket::Bucket, folder::Folder, name::require_confined};
 pub use self::{
     content::Content,
     error::{FilesError, ReadError},
-    name::{Listed, is_confined},
+    name::{ListedFile, is_confined},
 };
 
 use crate::digest_map::DigestMap;
 
-/// The schemes of roots.
+/// Supported URL schemes.
 pub const SCHEMES: [&str; 2] = ["file", "s3"];
 
-/// The files below one root. Clones share it.
+/// The files under one root. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Files {
     root: Root,
@@ -48,11 +48,11 @@ enum Root {
 }
 
 impl Files {
-    /// Opens a root; it need not exist until it is read or listed. Buckets take credentials, region and
-    /// endpoint from the usual `AWS_…` variables.
+    /// Opens a root, which need not exist until it is read or listed. Credentials, region and endpoint of
+    /// buckets come from the AWS variables.
     ///
     /// # Errors
-    /// When the scheme is neither `file` nor `s3`, or the object store's settings are wrong.
+    /// When the scheme is neither `file` nor `s3`, or the object store's settings are invalid.
     pub fn open(root: &Url) -> Result<Self, FilesError> {
         let scheme = || FilesError::Scheme(root.clone());
         let root = match root.scheme() {
@@ -64,9 +64,6 @@ impl Files {
     }
 
     /// Reads a file of at most `limit` bytes.
-    ///
-    /// # Errors
-    /// See [`ReadError`].
     pub async fn read(&self, name: &str, limit: u64) -> Result<Bytes, ReadError> {
         require_confined(name)?;
         match &self.root {
@@ -75,28 +72,25 @@ impl Files {
         }
     }
 
-    /// Whether the root is there. One that is not says nothing about the files below it: a volume may not be
-    /// mounted, and a bucket tells by failing.
-    pub async fn is_there(&self) -> bool {
+    /// Whether the root exists. If it does not, its files are not necessarily missing: a volume may not be
+    /// mounted. For a bucket always `true`, since reading from a missing bucket fails.
+    pub async fn exists(&self) -> bool {
         match &self.root {
-            Root::Folder(folder) => folder.is_there().await,
+            Root::Folder(folder) => folder.exists().await,
             Root::Bucket(_) => true,
         }
     }
 
-    /// Reads files of at most `limit` bytes each. Small files of a local folder cost less together: they share
-    /// the way to a thread that may block.
-    pub async fn read_together(&self, names: Vec<String>, limit: u64) -> Vec<Result<Bytes, ReadError>> {
+    /// Reads files of at most `limit` bytes each. Faster than single reads for small local files, which share
+    /// one blocking task.
+    pub async fn read_many(&self, names: Vec<String>, limit: u64) -> Vec<Result<Bytes, ReadError>> {
         match &self.root {
-            Root::Folder(folder) => folder.read_together(names, limit).await,
+            Root::Folder(folder) => folder.read_many(names, limit).await,
             Root::Bucket(_) => join_all(names.iter().map(|name| self.read(name, limit))).await,
         }
     }
 
-    /// Opens a file of at most `limit` bytes, to be read piece by piece.
-    ///
-    /// # Errors
-    /// See [`ReadError`].
+    /// Opens a file of at most `limit` bytes for reading in chunks.
     pub async fn open_content(&self, name: &str, limit: u64) -> Result<Content, ReadError> {
         require_confined(name)?;
         match &self.root {
@@ -105,29 +99,23 @@ impl Files {
         }
     }
 
-    /// Lists the files below the root, or below one folder of it, that are `wanted` by their names: sorted by
-    /// name, with `/` between folders, and with their sizes. What is hidden (a name that begins with a dot)
-    /// and symbolic links to folders are passed over; a folder `below` that is not there holds nothing.
-    ///
-    /// # Errors
-    /// When the root cannot be listed.
+    /// Lists the files in the root, or in one subfolder, whose names pass `filter`, with their sizes and
+    /// sorted by name. Hidden files and folders (names starting with a dot) and symbolic links to folders are
+    /// skipped. A missing subfolder is empty.
     pub async fn list(
         &self,
-        below: Option<&str>,
-        wanted: fn(&str) -> bool,
-    ) -> Result<Vec<Listed>, FilesError> {
-        let mut listed = match &self.root {
-            Root::Folder(folder) => folder.list(below, wanted).await?,
-            Root::Bucket(bucket) => bucket.list(below, wanted).await?,
+        subfolder: Option<&str>,
+        filter: fn(&str) -> bool,
+    ) -> Result<Vec<ListedFile>, FilesError> {
+        let mut files = match &self.root {
+            Root::Folder(folder) => folder.list(subfolder, filter).await?,
+            Root::Bucket(bucket) => bucket.list(subfolder, filter).await?,
         };
-        listed.sort_unstable();
-        Ok(listed)
+        files.sort_unstable();
+        Ok(files)
     }
 
-    /// Returns the size of one file; nothing when it is not there.
-    ///
-    /// # Errors
-    /// When the object store fails.
+    /// Returns the size of a file, or `None` if it does not exist.
     pub async fn size(&self, name: &str) -> Result<Option<u64>, FilesError> {
         match &self.root {
             Root::Folder(folder) => {
@@ -137,21 +125,15 @@ impl Files {
         }
     }
 
-    /// Prepares to tell the sizes of files that [`Files::list`] would list.
-    ///
-    /// # Errors
-    /// When a bucket cannot be listed.
+    /// Prepares a lookup of many file sizes; lists the bucket if the root is one.
     pub async fn sizes(&self) -> Result<Sizes, FilesError> {
         Ok(match &self.root {
-            Root::Folder(folder) => Sizes { source: Source::Asked(folder.clone()) },
-            Root::Bucket(bucket) => Sizes { source: Source::Listed(bucket.sizes().await?) },
+            Root::Folder(folder) => Sizes { source: SizeSource::Folder(folder.clone()) },
+            Root::Bucket(bucket) => Sizes { source: SizeSource::Listing(bucket.sizes().await?) },
         })
     }
 
-    /// Writes a file whole or not at all, making its folder where needed.
-    ///
-    /// # Errors
-    /// See [`ReadError`].
+    /// Writes a file atomically, creating its folder if needed.
     pub async fn write(&self, name: &str, bytes: Bytes) -> Result<(), ReadError> {
         require_confined(name)?;
         match &self.root {
@@ -160,10 +142,7 @@ impl Files {
         }
     }
 
-    /// Writes a copy of the local file `from`, whole or not at all, without holding it in memory.
-    ///
-    /// # Errors
-    /// See [`ReadError`].
+    /// Copies the local file `from` atomically, without loading it into memory.
     pub async fn write_file(&self, name: &str, from: &Path) -> Result<(), ReadError> {
         require_confined(name)?;
         match &self.root {
@@ -173,25 +152,26 @@ impl Files {
     }
 }
 
-/// The sizes of the files below one root, told a page of names at a time.
+/// The sizes of the files that [`Files::list`] would list.
 ///
-/// A local folder is asked for each file, since asking costs what listing does; a bucket is listed once, since a
-/// thousand sizes come in one answer, and its names are kept as fingerprints (see [`crate::digest_map`]).
+/// In a local folder each size is read when requested, which costs as much as listing. A bucket is listed
+/// once, since one response has a thousand sizes; names are stored as fingerprints (see
+/// [`crate::digest_map`]).
 pub struct Sizes {
-    source: Source,
+    source: SizeSource,
 }
 
-enum Source {
-    Asked(Folder),
-    Listed(DigestMap<u64>),
+enum SizeSource {
+    Folder(Folder),
+    Listing(DigestMap<u64>),
 }
 
 impl Sizes {
-    /// Returns the sizes of the files of these names; nothing for one that is not there.
+    /// Returns the size of each file, or `None` if it does not exist.
     pub async fn of(&self, names: Vec<String>) -> Vec<Option<u64>> {
         match &self.source {
-            Source::Asked(folder) => folder.sizes(names).await,
-            Source::Listed(sizes) => names.iter().map(|name| sizes.get(name)).collect(),
+            SizeSource::Folder(folder) => folder.sizes(names).await,
+            SizeSource::Listing(sizes) => names.iter().map(|name| sizes.get(name)).collect(),
         }
     }
 }
@@ -201,11 +181,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_schemes_are_refused_by_name() {
+    fn unsupported_scheme_is_an_error() {
         let error = Files::open(&Url::parse("ftp://host/x").unwrap()).unwrap_err();
-        assert_eq!(
-            error.to_string(),
-            "ftp://host/x is no folder this program can read: only file:// and s3:// URLs are supported"
-        );
+        assert_eq!(error.to_string(), "ftp://host/x is not supported: use a file:// or s3:// URL");
     }
 }

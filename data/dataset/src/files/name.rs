@@ -1,15 +1,15 @@
-//! Names of files, relative to a root.
+//! Names of files: paths relative to a root.
 //!
-//! Owns which of them stay below it, as far as their text tells.
+//! Rejects names that point outside the root. Symbolic links are checked in `folder`.
 
 use std::path::{Component, Path};
 
 use super::error::ReadError;
 
-/// A file's name, and its size in bytes.
-pub type Listed = (Box<str>, u64);
+/// A file's name and its size in bytes.
+pub type ListedFile = (Box<str>, u64);
 
-/// Whether `name` stays below whatever folder it is relative to, as far as its text tells.
+/// Whether `name` is a relative path without `.`, `..`, empty segments or control characters.
 #[must_use]
 pub fn is_confined(name: &str) -> bool {
     let segments_are_plain = !name.split('/').any(|segment| ["", ".", ".."].contains(&segment));
@@ -21,7 +21,7 @@ pub(super) fn require_confined(name: &str) -> Result<(), ReadError> {
     if is_confined(name) {
         Ok(())
     } else {
-        Err(ReadError::refused(name, &"is no name of a file below its dataset"))
+        Err(ReadError::refused(name, &"it is not a path inside the dataset"))
     }
 }
 
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_stay_below_their_root() {
+    fn names_outside_the_root_are_rejected() {
         for name in ["a", "a/b.jpg", "여행 #1.jpg", "..a", "a..b/c"] {
             assert!(is_confined(name), "{name}");
         }

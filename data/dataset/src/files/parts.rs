@@ -1,6 +1,6 @@
-//! Numbered files of JSON lines: how manifests and what runs leave are stored.
+//! Parts: numbered JSON Lines files, the storage format of manifests and run artifacts.
 //!
-//! Owns their names and their form. Invariant: a part is written whole or not at all.
+//! Owns their file names and encoding. Invariant: a part is written completely or not at all.
 
 use bytes::Bytes;
 use serde::{Serialize, de::DeserializeOwned};
@@ -11,47 +11,36 @@ use super::{
     error::{FilesError, ReadError},
 };
 
-/// Largest part that is read.
 const MAX_PART_BYTES: u64 = 16 << 20;
 
-/// Why a part cannot be written or read.
 #[derive(Debug, thiserror::Error)]
 pub enum PartError {
-    /// Its folder cannot be opened.
     #[error(transparent)]
     Files(#[from] FilesError),
-    /// It cannot be read or written.
     #[error(transparent)]
     Read(#[from] ReadError),
-    /// A line is not what it should be.
     #[error("{part} line {line}: {error}")]
     Line {
-        /// The part.
         part: Url,
-        /// The line, from 1.
+        /// From 1.
         line: usize,
-        /// What serde said.
         error: serde_json::Error,
     },
 }
 
-/// Returns where part `part` of those in `folder` lies.
+/// Returns the URL of part `part` in `folder`.
 ///
 /// # Panics
-/// When `folder` is a URL that cannot have a path.
+/// When `folder` is a URL without a path.
 #[must_use]
 pub fn part_url(folder: &Url, part: u32) -> Url {
     folder.join(&part_name(part)).expect("a folder's URL takes a file name")
 }
 
-/// Writes one part.
-///
-/// # Errors
-/// When the folder cannot be written to.
 pub async fn write_part<T: Serialize>(folder: &Url, part: u32, lines: &[T]) -> Result<(), PartError> {
     let mut bytes = Vec::new();
     for line in lines {
-        serde_json::to_writer(&mut bytes, line).expect("a line is plain data");
+        serde_json::to_writer(&mut bytes, line).expect("plain data serializes to JSON");
         bytes.push(b'\n');
     }
     Files::open(folder)?.write(&part_name(part), Bytes::from(bytes)).await?;
@@ -61,7 +50,7 @@ pub async fn write_part<T: Serialize>(folder: &Url, part: u32, lines: &[T]) -> R
 /// Reads one part.
 ///
 /// # Errors
-/// When it is not there, too large, or a line of it is not what it should be.
+/// When it is missing or over 16 MiB, or a line is not a valid `T`.
 pub async fn read_part<T: DeserializeOwned>(part: &Url) -> Result<Vec<T>, PartError> {
     let folder = part.join("./").expect("a file's URL has a folder");
     let name = part.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default();
@@ -84,7 +73,7 @@ mod tests {
     use crate::manifest::ManifestItem;
 
     #[tokio::test]
-    async fn parts_read_back() {
+    async fn part_is_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let url = Url::from_directory_path(folder.path().join("manifests")).unwrap();
         let items = vec![
@@ -97,7 +86,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_broken_line_is_named() {
+    async fn parse_error_names_the_line() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("00000.jsonl"), "{\"item\":\"a\",\"bytes\":1}\nnonsense\n")
             .unwrap();

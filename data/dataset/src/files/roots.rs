@@ -1,7 +1,7 @@
-//! Which folders a user may name.
+//! Dataset roots: the folders and buckets that users may read datasets from.
 //!
-//! Owns the check of a path that comes from outside: it must lie below a configured root, for a local
-//! folder after symbolic links are followed.
+//! Validates paths that users send: a dataset must be inside a configured root, for local folders after
+//! symbolic links are resolved.
 
 use std::path::{Component, Path, PathBuf};
 
@@ -9,100 +9,81 @@ use url::Url;
 
 use super::SCHEMES;
 
-/// The folders that datasets may lie in: local ones, and buckets or parts of them.
+/// The local folders, and buckets or prefixes of buckets, that datasets may be in.
 #[derive(Clone, Debug)]
 pub struct DatasetRoots {
     folders: Vec<PathBuf>,
     buckets: Vec<Url>,
 }
 
-/// Why a dataset is not read.
+/// Why a dataset path or a root is rejected.
 #[derive(Debug, thiserror::Error)]
 pub enum RootError {
-    /// A root cannot be one.
-    #[error("SUBWATCH_DATASET_ROOTS names {root}: {what}")]
-    Root {
-        /// The root.
-        root: String,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// The text is no path or URL of a folder.
-    #[error("'{text}' names no dataset: {what}")]
-    Invalid {
-        /// What was given.
-        text: String,
-        /// What is wrong with it.
-        what: String,
-    },
-    /// The folder is not there.
-    #[error("there is no folder {path} on the coordinator's machine")]
-    Missing {
-        /// The folder.
-        path: String,
-    },
-    /// The folder lies outside every root.
+    #[error("SUBWATCH_DATASET_ROOTS: {root} is not a usable root: {reason}")]
+    Root { root: String, reason: String },
+    #[error("'{text}' is not a dataset: {reason}")]
+    Invalid { text: String, reason: String },
+    #[error("the folder {path} does not exist on the coordinator's machine")]
+    Missing { path: String },
     #[error(
-        "{path} is outside the folders this coordinator may read ({roots}): start it with SUBWATCH_DATASET_ROOTS={roots}:{path}"
+        "{path} is outside the dataset roots of the coordinator ({roots}): to allow it, restart the coordinator with \
+         SUBWATCH_DATASET_ROOTS={roots}:{path}"
     )]
     Outside {
-        /// The folder.
         path: String,
-        /// The roots, separated by `:`.
+        /// Separated by `:`.
         roots: String,
     },
 }
 
 impl DatasetRoots {
-    /// Takes the folders that datasets may lie in: absolute paths and `s3://` URLs, separated by `:`.
+    /// Parses absolute paths and `s3://` URLs, separated by `:`.
     ///
     /// # Errors
-    /// When a folder is not there, or a URL is none of a bucket.
+    /// When a folder does not exist, or a URL is not `s3://BUCKET/PREFIX`.
     pub fn parse(text: &str) -> Result<Self, RootError> {
         let mut roots = Self { folders: Vec::new(), buckets: Vec::new() };
         for root in split(text) {
-            let wrong = |what: String| RootError::Root { root: root.clone(), what };
+            let invalid = |reason: String| RootError::Root { root: root.clone(), reason };
             if root.contains("://") {
-                let url = Url::parse(&root).map_err(|error| wrong(error.to_string()))?;
+                let url = Url::parse(&root).map_err(|error| invalid(error.to_string()))?;
                 if url.scheme() != "s3" || url.host_str().is_none_or(str::is_empty) {
-                    return Err(wrong("it must be a path or s3://BUCKET/PREFIX".to_owned()));
+                    return Err(invalid("use an absolute path or s3://BUCKET/PREFIX".to_owned()));
                 }
                 roots.buckets.push(as_folder(url));
             } else {
                 let folder = PathBuf::from(&root).canonicalize();
-                roots.folders.push(folder.map_err(|error| wrong(error.to_string()))?);
+                roots.folders.push(folder.map_err(|error| invalid(error.to_string()))?);
             }
         }
         Ok(roots)
     }
 
-    /// Returns the URL of the folder that a user names by absolute path, `file://` or `s3://` URL.
+    /// Resolves an absolute path, `file://` URL or `s3://` URL to the URL of an existing folder inside a
+    /// root.
     ///
     /// # Errors
     /// See [`RootError`].
     pub fn resolve(&self, text: &str) -> Result<Url, RootError> {
-        let invalid = |what: &str| RootError::Invalid { text: text.to_owned(), what: what.to_owned() };
+        let invalid = |reason: &str| RootError::Invalid { text: text.to_owned(), reason: reason.to_owned() };
         let path = match Url::parse(text) {
-            Ok(url) if url.scheme() == "file" => {
-                url.to_file_path().map_err(|()| invalid("it is no path on this machine"))?
-            }
+            Ok(url) if url.scheme() == "file" => url
+                .to_file_path()
+                .map_err(|()| invalid("a file:// URL must have an absolute path and no host"))?,
             Ok(url) if url.scheme() == "s3" => return self.resolve_bucket(url),
             Ok(url) => {
-                let known = SCHEMES.join(" and ");
-                return Err(invalid(&format!(
-                    "the scheme '{}' is not supported, only {known}",
-                    url.scheme()
-                )));
+                let known = SCHEMES.join(" or ");
+                return Err(invalid(&format!("the scheme '{}' is not supported, use {known}", url.scheme())));
             }
             Err(_) => PathBuf::from(text),
         };
         if !path.is_absolute() {
-            return Err(invalid("give an absolute path"));
+            return Err(invalid("use an absolute path or a file:// or s3:// URL"));
         }
         let folder = path.canonicalize().map_err(|_| {
             let text = path.display().to_string();
-            // What lies outside is not told apart by whether it is there.
-            if self.may_hold(&path) {
+            // The error must not reveal which paths exist outside the roots.
+            if self.is_parent_inside(&path) {
                 RootError::Missing { path: text }
             } else {
                 RootError::Outside { path: text, roots: self.describe() }
@@ -112,21 +93,21 @@ impl DatasetRoots {
             return Err(RootError::Outside { path: folder.display().to_string(), roots: self.describe() });
         }
         if !folder.is_dir() {
-            return Err(invalid("it is no folder"));
+            return Err(invalid("it is not a folder"));
         }
-        Url::from_directory_path(&folder).map_err(|()| invalid("it makes no URL"))
+        Url::from_directory_path(&folder).map_err(|()| invalid("the path cannot be written as a URL"))
     }
 
-    /// Whether the nearest folder above `path` that is there lies below a root.
-    fn may_hold(&self, path: &Path) -> bool {
-        let there = path.ancestors().skip(1).find_map(|above| above.canonicalize().ok());
-        there.is_some_and(|above| self.folders.iter().any(|root| above.starts_with(root)))
+    /// Whether the nearest existing parent of `path` is inside a root.
+    fn is_parent_inside(&self, path: &Path) -> bool {
+        let parent = path.ancestors().skip(1).find_map(|parent| parent.canonicalize().ok());
+        parent.is_some_and(|parent| self.folders.iter().any(|root| parent.starts_with(root)))
     }
 
-    /// Returns the URL of a folder that need not be there yet, and is made where it is written to.
+    /// Like [`resolve`](Self::resolve), but the folder need not exist yet. It is not created here.
     ///
     /// # Errors
-    /// See [`RootError`]; nothing is made here.
+    /// See [`RootError`].
     pub fn resolve_new(&self, text: &str) -> Result<Url, RootError> {
         let path = match Url::parse(text) {
             Ok(url) if url.scheme() == "file" => url.to_file_path().unwrap_or_default(),
@@ -138,29 +119,28 @@ impl DatasetRoots {
         if !path.is_absolute() || !is_plain || path.exists() {
             return self.resolve(text);
         }
-        // What is not there cannot be a symbolic link; what is there is followed.
-        let there = path.ancestors().find(|folder| folder.symlink_metadata().is_ok());
-        let there = there.filter(|folder| *folder != path).ok_or_else(|| RootError::Invalid {
-            text: text.to_owned(),
-            what: "it is a symbolic link to nowhere".to_owned(),
-        })?;
-        let base = self.resolve(&there.display().to_string())?;
-        let below = path.strip_prefix(there).expect("it is one of its folders");
-        let folder = base.to_file_path().expect("a folder resolves to a folder").join(below);
-        Url::from_directory_path(folder)
-            .map_err(|()| RootError::Invalid { text: text.to_owned(), what: "it makes no URL".to_owned() })
+        // Only the existing parent can contain symbolic links; `resolve` follows them.
+        let invalid = |reason: &str| RootError::Invalid { text: text.to_owned(), reason: reason.to_owned() };
+        let parent = path.ancestors().find(|folder| folder.symlink_metadata().is_ok());
+        let parent = parent
+            .filter(|folder| *folder != path)
+            .ok_or_else(|| invalid("it is a dangling symbolic link"))?;
+        let base = self.resolve(&parent.display().to_string())?;
+        let new = path.strip_prefix(parent).expect("it is an ancestor");
+        let folder = base.to_file_path().expect("a folder resolves to a folder").join(new);
+        Url::from_directory_path(folder).map_err(|()| invalid("the path cannot be written as a URL"))
     }
 
     fn resolve_bucket(&self, url: Url) -> Result<Url, RootError> {
         let text = url.to_string();
         let url = as_folder(url);
-        // Encoded dots would be a way up that the comparison does not see.
+        // An encoded `..` would escape the root without failing the prefix comparison.
         let is_plain = url.query().is_none() && url.fragment().is_none() && !has_dots(&url);
         if url.host_str().is_none_or(str::is_empty) || !is_plain {
-            return Err(RootError::Invalid { text, what: "it must be s3://BUCKET/PREFIX".to_owned() });
+            return Err(RootError::Invalid { text, reason: "use s3://BUCKET/PREFIX".to_owned() });
         }
-        let below = |root: &Url| root.host_str() == url.host_str() && url.path().starts_with(root.path());
-        if self.buckets.iter().any(below) {
+        let is_inside = |root: &Url| root.host_str() == url.host_str() && url.path().starts_with(root.path());
+        if self.buckets.iter().any(is_inside) {
             Ok(url)
         } else {
             Err(RootError::Outside { path: text, roots: self.describe() })
@@ -174,16 +154,16 @@ impl DatasetRoots {
     }
 }
 
-/// Splits at colons, but not at the one in `s3://`.
+/// Splits at colons, except the one in `s3://`.
 fn split(text: &str) -> Vec<String> {
     let mut roots: Vec<String> = Vec::new();
-    for piece in text.split(':') {
+    for part in text.split(':') {
         match roots.last_mut() {
-            Some(last) if piece.starts_with("//") => {
+            Some(last) if part.starts_with("//") => {
                 last.push(':');
-                last.push_str(piece);
+                last.push_str(part);
             }
-            _ => roots.push(piece.to_owned()),
+            _ => roots.push(part.to_owned()),
         }
     }
     roots.retain(|root| !root.is_empty());
@@ -209,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_folders_below_a_root_resolve() {
+    fn folders_outside_the_roots_are_rejected() {
         let folder = tempfile::tempdir().unwrap();
         let base = folder.path().canonicalize().unwrap();
         std::fs::create_dir_all(base.join("root/set")).unwrap();
@@ -217,26 +197,26 @@ mod tests {
         std::fs::write(base.join("root/file"), b"x").unwrap();
         std::os::unix::fs::symlink(base.join("other"), base.join("root/link")).unwrap();
         let roots = DatasetRoots::parse(&base.join("root").display().to_string()).unwrap();
-        let at = |name: &str| base.join(name).display().to_string();
+        let path = |name: &str| base.join(name).display().to_string();
 
         assert_eq!(
-            roots.resolve(&at("root/set")).unwrap(),
+            roots.resolve(&path("root/set")).unwrap(),
             Url::from_directory_path(base.join("root/set")).unwrap()
         );
-        assert!(roots.resolve(&format!("file://{}", at("root/set"))).is_ok());
-        assert!(roots.resolve(&at("root/set/../set")).is_ok());
+        assert!(roots.resolve(&format!("file://{}", path("root/set"))).is_ok());
+        assert!(roots.resolve(&path("root/set/../set")).is_ok());
         for outside in ["other", "root/link", "root/../other"] {
-            let refused = roots.resolve(&at(outside));
+            let refused = roots.resolve(&path(outside));
             assert!(matches!(refused, Err(RootError::Outside { .. })), "{outside}: {refused:?}");
         }
-        assert!(matches!(roots.resolve(&at("root/none")), Err(RootError::Missing { .. })));
-        for invalid in ["set", "gopher://x/y", &at("root/file")] {
+        assert!(matches!(roots.resolve(&path("root/none")), Err(RootError::Missing { .. })));
+        for invalid in ["set", "gopher://x/y", &path("root/file")] {
             assert!(matches!(roots.resolve(invalid), Err(RootError::Invalid { .. })), "{invalid}");
         }
     }
 
     #[test]
-    fn a_new_folder_resolves_below_a_root_only() {
+    fn new_folders_outside_the_roots_are_rejected() {
         let folder = tempfile::tempdir().unwrap();
         let base = folder.path().canonicalize().unwrap();
         std::fs::create_dir_all(base.join("root/set")).unwrap();
@@ -245,26 +225,26 @@ mod tests {
         std::os::unix::fs::symlink(base.join("other"), base.join("root/link")).unwrap();
         std::os::unix::fs::symlink(base.join("nothing"), base.join("root/dangling")).unwrap();
         let roots = DatasetRoots::parse(&base.join("root").display().to_string()).unwrap();
-        let at = |name: &str| base.join(name).display().to_string();
+        let path = |name: &str| base.join(name).display().to_string();
 
         for inside in ["root/set", "root/new", "root/set/new/er", "root"] {
-            let resolved = roots.resolve_new(&at(inside)).unwrap();
+            let resolved = roots.resolve_new(&path(inside)).unwrap();
             assert_eq!(resolved, Url::from_directory_path(base.join(inside)).unwrap());
-            assert_eq!(roots.resolve_new(&format!("file://{}", at(inside))).unwrap(), resolved);
+            assert_eq!(roots.resolve_new(&format!("file://{}", path(inside))).unwrap(), resolved);
         }
-        assert!(!base.join("root/new").exists(), "nothing is made");
+        assert!(!base.join("root/new").exists(), "the folder is not created");
         for outside in ["other/new", "root/link/new", "root/link", "new"] {
-            let refused = roots.resolve_new(&at(outside));
+            let refused = roots.resolve_new(&path(outside));
             assert!(matches!(refused, Err(RootError::Outside { .. })), "{outside}: {refused:?}");
         }
-        for wrong in ["root/dangling", "root/dangling/x", "root/file/x", "root/new/../../other/x"] {
-            assert!(roots.resolve_new(&at(wrong)).is_err(), "{wrong}");
+        for invalid in ["root/dangling", "root/dangling/x", "root/file/x", "root/new/../../other/x"] {
+            assert!(roots.resolve_new(&path(invalid)).is_err(), "{invalid}");
         }
         assert!(roots.resolve_new("relative").is_err());
     }
 
     #[test]
-    fn only_parts_of_a_bucket_below_a_root_resolve() {
+    fn bucket_prefixes_outside_the_roots_are_rejected() {
         let folder = tempfile::tempdir().unwrap();
         let roots = format!("{}:s3://bucket/sets:s3://whole", folder.path().display());
         let roots = DatasetRoots::parse(&roots).unwrap();

@@ -1,4 +1,4 @@
-//! What reading a dataset gives, and why it fails.
+//! The entries of a dataset, and the errors of reading it.
 
 use common::job::outcome::ItemFailure;
 
@@ -7,67 +7,55 @@ use crate::{
     manifest::ManifestItem,
 };
 
-/// Everything a dataset holds, for those who need it at once.
+/// All entries of a dataset.
 #[derive(Clone, PartialEq, Default, Debug)]
 pub struct Contents {
-    /// The usable items.
     pub items: Vec<ManifestItem>,
-    /// Rows that are none.
-    pub rejected: Vec<Rejected>,
-    /// Rows that repeat another.
-    pub duplicates: Vec<Duplicate>,
+    pub rejected: Vec<RejectedRow>,
+    pub duplicates: Vec<DuplicateRow>,
 }
 
-/// What a row, or an image without one, makes.
+/// An entry of a dataset: a row, or an image in a dataset without rows.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Entry {
-    /// A usable item.
     Item(ManifestItem),
-    /// Nothing: the row is not usable.
-    Rejected(Rejected),
-    /// Nothing: an earlier row is about the same video or file. A dataset with any is refused.
-    Duplicate(Duplicate),
+    Rejected(RejectedRow),
+    /// An earlier row has the same video or file. A submission with duplicate rows is rejected.
+    Duplicate(DuplicateRow),
 }
 
-/// A row that makes no item.
+/// An invalid row, or a row whose file is missing.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Rejected {
-    /// The row's file name where it has one, with its line: `thumbnails/x.jpg (metadata.jsonl:17)`.
+pub struct RejectedRow {
+    /// The file name and line, `thumbnails/x.jpg (metadata.jsonl:17)`, or only the line.
     pub item: String,
-    /// What is wrong with it.
     pub failure: ItemFailure,
 }
 
-/// Why a folder is no dataset.
+/// Why a dataset cannot be read.
 #[derive(Debug, thiserror::Error)]
 pub enum DatasetError {
-    /// It cannot be listed.
     #[error(transparent)]
     Files(#[from] FilesError),
-    /// Its metadata cannot be read.
     #[error("the metadata cannot be read: {0}")]
     Metadata(#[from] ReadError),
-    /// It holds neither rows nor images.
-    #[error("the dataset is empty: it holds neither rows of metadata nor images (jpg, png, webp, gif, bmp)")]
+    #[error("the dataset is empty: it has no metadata rows and no images (jpg, png, webp, gif, bmp)")]
     Empty,
-    /// Its lines cannot be numbered.
     #[error("the metadata has more than {} lines: split the dataset", u32::MAX)]
     TooManyRows,
-    /// Two rows are about the same video or file.
     #[error(transparent)]
-    Duplicate(#[from] Duplicate),
+    Duplicate(#[from] DuplicateRow),
 }
 
-/// Two rows about the same video or file.
+/// Two rows with the same video ID or file name.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{what} '{value}' stands twice: {first} and {second}")]
-pub struct Duplicate {
-    /// `video id` or `file name`.
-    pub what: &'static str,
-    /// The value.
+#[error("duplicate {column} '{value}': {first} and {second}")]
+pub struct DuplicateRow {
+    /// `video_id` or `file_name`.
+    pub column: &'static str,
     pub value: String,
-    /// `file:line` of the first.
+    /// `file:line` of the first row.
     pub first: String,
-    /// `file:line` of the second.
+    /// `file:line` of the second row.
     pub second: String,
 }

@@ -1,12 +1,12 @@
-//! Datasets in the *imagefolder* convention: images, and rows of metadata that name them.
+//! Datasets in the *imagefolder* layout: image files, and metadata rows that refer to them.
 //!
-//! Owns reading a dataset as a stream of items. Rows are `metadata.jsonl` and the parts `metadata/*.jsonl`,
-//! one JSON object a line; without any, every image file is an item. Invariants: a bad row is rejected
-//! alone, with its file and line; ids and files are unique, and a duplicate names both lines.
+//! Reads a dataset as a stream of entries. Rows are the lines of `metadata.jsonl` and `metadata/*.jsonl`, one
+//! JSON object each; without these files, every image file is an item. Invariants: an invalid row is rejected
+//! with its file and line and does not affect others; video IDs and file names are unique, and a duplicate is
+//! reported with both lines.
 //!
-//! Neither rows nor items are held: what is remembered is some 50 bytes a row, or 80 in a bucket (see
-//! `rows.rs`). Without rows the images are listed before the first of them comes, since they are sorted by
-//! name: some 80 bytes an image.
+//! Rows and items are not kept in memory: reading takes about 50 bytes a row, or 80 in a bucket (see
+//! `rows.rs`). Without rows, all images are listed first, to sort them by name: about 80 bytes an image.
 
 mod entry;
 mod lines;
@@ -19,37 +19,34 @@ use images::decode::FILE_EXTENSIONS;
 
 use self::rows::Rows;
 pub use self::{
-    entry::{Contents, DatasetError, Duplicate, Entry, Rejected},
+    entry::{Contents, DatasetError, DuplicateRow, Entry, RejectedRow},
     lines::MAX_LINE_BYTES as MAX_ROW_BYTES,
 };
 use crate::{
-    files::{Files, Listed},
+    files::{Files, ListedFile},
     manifest::ManifestItem,
 };
 
-/// A dataset that is being read, in the order of its rows, or by name where there are none.
+/// A stream of a dataset's entries, in the order of its rows; without rows, sorted by name.
 pub struct Dataset {
     source: ItemSource,
-    /// What was read together and not returned yet.
+    /// Entries that were read but not returned yet.
     ready: VecDeque<(Entry, Bytes)>,
     row: Bytes,
     empty: bool,
 }
 
 enum ItemSource {
-    Images(vec::IntoIter<Listed>),
+    Images(vec::IntoIter<ListedFile>),
     Rows(Box<Rows>),
 }
 
 impl Dataset {
-    /// Begins to read a dataset.
-    ///
-    /// # Errors
-    /// When it cannot be listed.
+    /// Opens a dataset: lists its metadata files, or its images.
     pub async fn open(files: &Files) -> Result<Self, DatasetError> {
-        let whole = "metadata.jsonl";
-        let mut metadata: Vec<Listed> =
-            files.size(whole).await?.map(|bytes| (whole.into(), bytes)).into_iter().collect();
+        let main_file = "metadata.jsonl";
+        let mut metadata: Vec<ListedFile> =
+            files.size(main_file).await?.map(|bytes| (main_file.into(), bytes)).into_iter().collect();
         metadata.extend(files.list(Some("metadata"), |name| name.ends_with(".jsonl")).await?);
         let source = if metadata.is_empty() {
             ItemSource::Images(files.list(None, is_image).await?.into_iter())
@@ -59,16 +56,16 @@ impl Dataset {
         Ok(Self { source, ready: VecDeque::new(), row: Bytes::new(), empty: true })
     }
 
-    /// Whether there are rows of metadata.
+    /// Whether the dataset has metadata rows.
     #[must_use]
     pub fn is_labelled(&self) -> bool {
         matches!(self.source, ItemSource::Rows(_))
     }
 
-    /// Returns what comes next; nothing at the end.
+    /// Returns the next entry, or `None` at the end.
     ///
     /// # Errors
-    /// When the metadata cannot be read, or nothing came at all.
+    /// When the metadata cannot be read, or the dataset has no entries.
     pub async fn next(&mut self) -> Result<Option<Entry>, DatasetError> {
         if self.ready.is_empty() {
             match &mut self.source {
@@ -90,17 +87,17 @@ impl Dataset {
         Ok(entry)
     }
 
-    /// Returns the row that what came last was read from, as it stands in the file, for those who want other
-    /// columns than an item has; nothing where there are no rows, or where it is too long to be held.
+    /// Returns the raw row of the last entry, for columns that an item does not have. Empty if the dataset
+    /// has no rows, or the row was too long.
     #[must_use]
     pub fn row(&self) -> &[u8] {
         &self.row
     }
 
-    /// Reads everything that has not come yet.
+    /// Reads all remaining entries.
     ///
     /// # Errors
-    /// Those of [`Dataset::next`].
+    /// See [`Dataset::next`].
     pub async fn rest(&mut self) -> Result<Contents, DatasetError> {
         let mut contents = Contents::default();
         while let Some(entry) = self.next().await? {
@@ -139,7 +136,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn rows_and_parts_make_items_in_order() {
+    async fn items_are_in_the_order_of_rows() {
         let dataset = read_dataset(&[
             ("thumbnails/b.jpg", b"bb"),
             ("thumbnails/a.jpg", b"a"),
@@ -167,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_entry_comes_with_its_row() {
+    async fn row_returns_the_raw_row_of_the_last_entry() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("a.jpg"), b"a").unwrap();
         let rows = "{\"file_name\":\"a.jpg\",\"category\":\"x\"}\n\n{\"no\":\"name\"}";
@@ -179,11 +176,11 @@ mod tests {
             read.push(String::from_utf8_lossy(dataset.row()).into_owned());
         }
         assert_eq!(read, ["{\"file_name\":\"a.jpg\",\"category\":\"x\"}", "{\"no\":\"name\"}"]);
-        assert_eq!(dataset.row(), b"", "nothing came");
+        assert_eq!(dataset.row(), b"", "no entry was read");
     }
 
     #[tokio::test]
-    async fn images_without_rows_are_items_by_name() {
+    async fn images_without_rows_are_sorted_by_name() {
         let (labelled, dataset) =
             read_dataset(&[("b.PNG", b"x"), ("a/c.jpg", b"y"), ("notes.txt", b"z"), (".x.jpg", b"h")])
                 .await
@@ -193,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bad_rows_are_rejected_alone_with_their_line() {
+    async fn invalid_rows_are_rejected_with_their_line() {
         let check = async |row: &[u8], item: &str, reason: &str| {
             let metadata = [b"{\"file_name\":\"a.jpg\"}\n", row].concat();
             let (_, dataset) = read_dataset(&[("a.jpg", b"x"), ("metadata.jsonl", &metadata)]).await.unwrap();
@@ -203,29 +200,30 @@ mod tests {
             let failure = dataset.rejected[0].failure.to_string();
             assert!(failure.contains(reason), "{failure}");
         };
-        check(b"{", "metadata.jsonl:2", "invalid-row: the row is no metadata").await;
+        check(b"{", "metadata.jsonl:2", "invalid-row: the row is not valid:").await;
         check(b"[1]", "metadata.jsonl:2", "invalid-row").await;
         check(b"{\"views\":1}", "metadata.jsonl:2", "missing field `file_name`").await;
-        check(b"\xff\xfe", "metadata.jsonl:2", "no UTF-8").await;
-        check(b"{\"file_name\":\"../etc/passwd\"}", "metadata.jsonl:2", "'../etc/passwd' is no name").await;
-        check(b"{\"file_name\":\"b.jpg\"}", "b.jpg", "missing: the file that metadata.jsonl:2 names").await;
+        check(b"\xff\xfe", "metadata.jsonl:2", "not valid UTF-8").await;
+        check(b"{\"file_name\":\"../etc/passwd\"}", "metadata.jsonl:2", "'../etc/passwd' is not a path")
+            .await;
+        check(b"{\"file_name\":\"b.jpg\"}", "b.jpg", "missing: the file named in metadata.jsonl:2").await;
         check(
             b"{\"file_name\":\"b.jpg\",\"views\":-3}",
             "b.jpg (metadata.jsonl:2)",
-            "views is -3, which is no count",
+            "views must be a non-negative integer, not -3",
         )
         .await;
-        check(b"{\"file_name\":\"b.jpg\",\"views\":1.5}", "b.jpg (metadata.jsonl:2)", "views is 1.5").await;
+        check(b"{\"file_name\":\"b.jpg\",\"views\":1.5}", "b.jpg (metadata.jsonl:2)", "not 1.5").await;
         check(
             b"{\"file_name\":\"b.jpg\",\"subscribers\":\"12\"}",
             "b.jpg (metadata.jsonl:2)",
-            "subscribers is \"12\"",
+            "subscribers must be a non-negative integer, not \"12\"",
         )
         .await;
     }
 
     #[tokio::test]
-    async fn long_rows_are_rejected_and_blank_ones_passed_over() {
+    async fn long_rows_are_rejected_and_blank_ones_ignored() {
         let row = format!("{{\"file_name\":\"a.jpg\",\"title\":\"{}\"}}\n", "x".repeat(70_000));
         let blank = " ".repeat(70_000);
         let metadata = format!("{row}{blank}\n{{\"file_name\":\"a.jpg\"}}");
@@ -238,8 +236,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn duplicates_name_both_lines() {
-        // Rows enough for several pages, in several files.
+    async fn duplicates_are_reported_with_both_lines() {
+        // Enough rows for several pages, in several files.
         let rows = |from: u32| -> String {
             (from..from + 600)
                 .map(|n| format!("{{\"file_name\":\"{n}.jpg\",\"video_id\":\"V{n}\"}}\n"))
@@ -257,16 +255,16 @@ mod tests {
         assert_eq!(
             duplicates,
             [
-                "video id 'V0' stands twice: metadata.jsonl:1 and metadata/2.jsonl:2",
-                "file name '700.jpg' stands twice: metadata/1.jsonl:101 and metadata/2.jsonl:3"
+                "duplicate video_id 'V0': metadata.jsonl:1 and metadata/2.jsonl:2",
+                "duplicate file_name '700.jpg': metadata/1.jsonl:101 and metadata/2.jsonl:3"
             ]
         );
-        assert_eq!(dataset.rejected.len(), 1200, "no image is there");
+        assert_eq!(dataset.rejected.len(), 1200, "no image exists");
         assert_eq!(dataset.rejected[1199].item, "1199.jpg");
     }
 
     #[tokio::test]
-    async fn nothing_is_no_dataset() {
+    async fn dataset_without_entries_is_an_error() {
         assert!(matches!(read_dataset(&[("notes.txt", b"x")]).await, Err(DatasetError::Empty)));
         assert!(matches!(read_dataset(&[("metadata.jsonl", b"\n")]).await, Err(DatasetError::Empty)));
     }

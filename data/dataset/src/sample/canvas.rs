@@ -1,9 +1,9 @@
-//! What the sample's thumbnails are drawn on.
+//! The canvas that sample thumbnails are drawn on.
 
 use images::picture::Picture;
 use rand::Rng;
 
-/// A picture being drawn; coordinates run from 0 to 1, radii are in heights.
+/// A canvas in floating-point colours. Coordinates run from 0 to 1; a radius is a fraction of the height.
 pub(super) struct SampleCanvas {
     width: u32,
     height: u32,
@@ -31,33 +31,33 @@ impl SampleCanvas {
 
     pub(super) fn disc(&mut self, x: f32, y: f32, radius: f32, colour: [f32; 3]) {
         let (aspect, radius_x) = (self.aspect(), radius / self.aspect());
-        self.fill(x - radius_x, y - radius, 2.0 * radius_x, 2.0 * radius, colour, |at_x, at_y| {
-            let (dx, dy) = ((at_x - x) * aspect, at_y - y);
+        self.fill(x - radius_x, y - radius, 2.0 * radius_x, 2.0 * radius, colour, |pixel_x, pixel_y| {
+            let (dx, dy) = ((pixel_x - x) * aspect, pixel_y - y);
             dx * dx + dy * dy <= radius * radius
         });
     }
 
-    pub(super) fn block(&mut self, x: f32, y: f32, wide: f32, tall: f32, colour: [f32; 3]) {
-        self.fill(x, y, wide, tall, colour, |_, _| true);
+    pub(super) fn rect(&mut self, x: f32, y: f32, width: f32, height: f32, colour: [f32; 3]) {
+        self.fill(x, y, width, height, colour, |_, _| true);
     }
 
     fn fill(
         &mut self,
         x: f32,
         y: f32,
-        wide: f32,
-        tall: f32,
+        width: f32,
+        height: f32,
         colour: [f32; 3],
         inside: impl Fn(f32, f32) -> bool,
     ) {
-        let (width, height) = (self.width as f32, self.height as f32);
+        let (columns, rows) = (self.width as f32, self.height as f32);
         let range = |from: f32, size: f32, limit: u32| {
             let scale = limit as f32;
             ((from * scale).clamp(0.0, scale) as u32)..(((from + size) * scale).clamp(0.0, scale) as u32)
         };
-        for row in range(y, tall, self.height) {
-            for column in range(x, wide, self.width) {
-                if inside(column as f32 / width, row as f32 / height) {
+        for row in range(y, height, self.height) {
+            for column in range(x, width, self.width) {
+                if inside(column as f32 / columns, row as f32 / rows) {
                     self.colours[(row * self.width + column) as usize] = colour;
                 }
             }
@@ -71,7 +71,7 @@ impl SampleCanvas {
         }
     }
 
-    /// Blackens `rows` rows at the top and the bottom, as a 16:9 picture in a 4:3 thumbnail has them.
+    /// Blackens `rows` rows at the top and the bottom, like the bars of a 16:9 picture in a 4:3 thumbnail.
     pub(super) fn letterbox(&mut self, rows: u32) {
         let bar = (rows * self.width) as usize;
         let end = self.colours.len() - bar;

@@ -1,6 +1,4 @@
-//! How a video of the sample looks.
-//!
-//! Owns the drawing of what [`SampleVideo`] says can be seen.
+//! Draws the thumbnail of a [`SampleVideo`] from its visual features.
 
 use images::picture::Picture;
 use rand::{Rng, RngExt};
@@ -10,7 +8,6 @@ use super::{canvas::SampleCanvas, random::random, video::SampleVideo};
 const SIZES: [(u32, u32); 2] = [(480, 360), (1280, 720)];
 
 impl SampleVideo {
-    /// Draws the thumbnail.
     pub(super) fn picture(&self) -> Picture {
         let mut random = random(self.seed, 3, self.number);
         let (width, height) = SIZES[usize::from(random.random_bool(0.3))];
@@ -25,7 +22,7 @@ impl SampleVideo {
         canvas.into_picture()
     }
 
-    /// A gradient between two hues near the channel's, pulled towards orange by warmth, with a horizon.
+    /// Paints a gradient of two hues near the channel's, shifted towards orange by `warmth`, with a horizon.
     fn paint_background(&self, canvas: &mut SampleCanvas, random: &mut impl Rng) {
         let cold = 0.5 + 0.2 * self.channel.hue;
         let hue = cold + (1.06 - cold) * self.warmth;
@@ -48,7 +45,7 @@ impl SampleVideo {
         }
     }
 
-    /// A head with hair, eyes and a mouth on one side, as large as the face feature says.
+    /// Paints a head with hair, eyes and a mouth to the left or right, scaled by `face`.
     fn paint_face(&self, canvas: &mut SampleCanvas, random: &mut impl Rng) {
         let radius = 0.06 + 0.30 * self.face;
         let x = if random.random_bool(0.5) { 0.28 } else { 0.72 };
@@ -73,28 +70,29 @@ impl SampleVideo {
         canvas.disc(x, y + radius * 0.45, radius * 0.2, [0.55, 0.1, 0.12]);
     }
 
-    /// Rows of blocks, like outlined capitals; more and taller ones with more lettering.
+    /// Paints rows of rectangles that resemble outlined capitals; their number and height grow with
+    /// `lettering`.
     fn paint_lettering(&self, canvas: &mut SampleCanvas, random: &mut impl Rng) {
         let rows = (self.lettering * 3.5) as u32;
-        let tall = 0.08 + 0.10 * self.lettering;
+        let height = 0.08 + 0.10 * self.lettering;
         let ink = [[1.0, 1.0, 1.0], [1.0, 0.92, 0.1], [1.0, 0.2, 0.15]][random.random_range(0..3)];
         for row in 0..rows {
-            let y = 0.06 + row as f32 * (tall + 0.04);
+            let y = 0.06 + row as f32 * (height + 0.04);
             let mut x = 0.05;
             while x < 0.35 + 0.6 * self.lettering {
-                let wide = random.random_range(0.03..0.07);
-                canvas.block(x - 0.006, y - 0.01, wide + 0.012, tall + 0.02, [0.02; 3]);
-                canvas.block(x, y, wide, tall, ink);
+                let width = random.random_range(0.03..0.07);
+                canvas.rect(x - 0.006, y - 0.01, width + 0.012, height + 0.02, [0.02; 3]);
+                canvas.rect(x, y, width, height, ink);
                 if random.random_bool(0.6) {
-                    canvas.block(x + wide * 0.3, y + tall * 0.25, wide * 0.4, tall * 0.2, [0.02; 3]);
+                    canvas.rect(x + width * 0.3, y + height * 0.25, width * 0.4, height * 0.2, [0.02; 3]);
                 }
-                x += wide + 0.018;
+                x += width + 0.018;
             }
         }
     }
 }
 
-/// RGB of a hue in turns, a saturation and a value.
+/// Converts HSV to RGB. The hue is a fraction of the colour circle.
 fn hsv(hue: f32, saturation: f32, value: f32) -> [f32; 3] {
     [5.0, 3.0, 1.0].map(|offset: f32| {
         let k = (offset + hue.rem_euclid(1.0) * 6.0) % 6.0;

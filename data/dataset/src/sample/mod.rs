@@ -1,9 +1,8 @@
-//! The sample dataset: pictures that look a little like thumbnails, with counts that follow from what
-//! can be seen.
+//! The sample dataset: drawn thumbnails whose view counts depend on what they show.
 //!
-//! Owns writing it. Invariant: the same count and seed give the same bytes.
-//! Views per subscriber rise with bright backgrounds, a large face, big lettering and warm colours, times
-//! log-normal noise, so that a head has something to learn even from random features.
+//! Views per subscriber increase with background brightness, face size, lettering and warm colours, times
+//! log-normal noise, so that a head can learn even from the features of random weights. Invariant: the same
+//! count and seed give the same bytes.
 
 mod canvas;
 mod drawing;
@@ -25,41 +24,28 @@ use serde_json::json;
 pub use self::random::{gaussian, random};
 use self::video::SampleVideo;
 
-/// Most thumbnails in one dataset.
+/// Maximum thumbnails in one dataset.
 pub const MAX_COUNT: u32 = 1_000_000;
 const JPEG_QUALITY: i32 = 85;
-/// Names the dataset it was made as, so that the same can be made again over it.
+/// Records count and seed, so that the same sample can be generated again in the same folder.
 const MARKER: &str = ".subwatch-sample.json";
 
-/// Why no dataset is made.
+/// Why the sample cannot be generated.
 #[derive(Debug, thiserror::Error)]
 pub enum SampleError {
-    /// The count is out of range.
-    #[error("{0} thumbnails are not between 1 and {MAX_COUNT}")]
+    #[error("the number of thumbnails must be between 1 and {MAX_COUNT}, not {0}")]
     Count(u32),
-    /// The folder holds something else.
-    #[error(
-        "{0} is not empty and holds no sample with this count and seed: name another folder, or empty it first"
-    )]
+    /// The folder has other content.
+    #[error("{0} is not empty, and not a sample with this count and seed: choose another folder or empty it")]
     NotEmpty(PathBuf),
-    /// The system fails.
     #[error("{path}: {error}")]
-    System {
-        /// The file or folder.
-        path: PathBuf,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// A picture cannot be encoded.
-    #[error("a picture cannot be encoded: {0}")]
+    Io { path: PathBuf, error: io::Error },
+    #[error("a thumbnail cannot be encoded: {0}")]
     Encode(#[from] EncodeError),
 }
 
-/// Makes a dataset of `count` thumbnails in `folder`, on all cores. `progress` hears how many are done,
-/// now and then, from any thread.
-///
-/// # Errors
-/// See [`SampleError`].
+/// Generates a dataset of `count` thumbnails in `folder`, on all cores. Calls `progress` with the number of
+/// finished thumbnails, from any thread.
 pub fn generate(
     folder: &Path,
     count: u32,
@@ -73,26 +59,26 @@ pub fn generate(
     let thumbnails = folder.join("thumbnails");
     create_folder(&thumbnails)?;
     let (next, done) = (AtomicU32::new(0), AtomicU32::new(0));
-    let draw_some = || -> Result<Vec<(u32, String)>, SampleError> {
+    let draw_thumbnails = || -> Result<Vec<(u32, String)>, SampleError> {
         let mut rows = Vec::new();
         loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            if at >= count {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= count {
                 return Ok(rows);
             }
-            let video = SampleVideo::draw(seed, at);
+            let video = SampleVideo::draw(seed, number);
             write(
                 &thumbnails.join(format!("{}.jpg", video.id)),
                 &encode::jpeg(&video.picture(), JPEG_QUALITY)?,
             )?;
-            rows.push((at, video.row()));
+            rows.push((number, video.row()));
             progress(done.fetch_add(1, Ordering::Relaxed) + 1);
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let results: Vec<_> = std::thread::scope(|scope| {
-        let drawing: Vec<_> = (0..threads).map(|_| scope.spawn(draw_some)).collect();
-        drawing.into_iter().map(|thread| thread.join().expect("drawing does not panic")).collect()
+        let handles: Vec<_> = (0..threads).map(|_| scope.spawn(draw_thumbnails)).collect();
+        handles.into_iter().map(|thread| thread.join().expect("drawing does not panic")).collect()
     });
     let mut rows = results.into_iter().collect::<Result<Vec<_>, _>>()?.concat();
     rows.sort_unstable();
@@ -100,12 +86,12 @@ pub fn generate(
     write(&folder.join("metadata.jsonl"), lines.as_bytes())
 }
 
-/// Takes an empty folder, or one that holds the same sample already.
+/// Marks an empty folder, or one that has the same sample already, as the sample's.
 fn claim(folder: &Path, count: u32, seed: u64) -> Result<(), SampleError> {
     create_folder(folder)?;
     let marker = folder.join(MARKER);
     let text = json!({"count": count, "seed": seed}).to_string();
-    let failed = |error| SampleError::System { path: folder.to_path_buf(), error };
+    let failed = |error| SampleError::Io { path: folder.to_path_buf(), error };
     let empty = fs::read_dir(folder).map_err(failed)?.next().is_none();
     if !empty && fs::read_to_string(&marker).ok().as_deref() != Some(&text) {
         return Err(SampleError::NotEmpty(folder.to_path_buf()));
@@ -114,11 +100,11 @@ fn claim(folder: &Path, count: u32, seed: u64) -> Result<(), SampleError> {
 }
 
 fn create_folder(path: &Path) -> Result<(), SampleError> {
-    fs::create_dir_all(path).map_err(|error| SampleError::System { path: path.to_path_buf(), error })
+    fs::create_dir_all(path).map_err(|error| SampleError::Io { path: path.to_path_buf(), error })
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), SampleError> {
-    fs::write(path, bytes).map_err(|error| SampleError::System { path: path.to_path_buf(), error })
+    fs::write(path, bytes).map_err(|error| SampleError::Io { path: path.to_path_buf(), error })
 }
 
 /// Draws thumbnail `number` of the dataset with this seed.
@@ -136,7 +122,7 @@ mod tests {
     use images::preprocess;
 
     #[tokio::test]
-    async fn the_sample_is_a_dataset_and_repeats_itself() {
+    async fn sample_is_a_dataset_and_reproducible() {
         let folder = tempfile::tempdir().unwrap();
         let (first, second) = (folder.path().join("first"), folder.path().join("second"));
         generate(&first, 45, 7, |_| ()).unwrap();
@@ -159,14 +145,14 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_with_something_else_is_left_alone() {
+    fn folder_with_other_content_is_not_overwritten() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("precious"), b"x").unwrap();
         assert!(matches!(generate(folder.path(), 1, 0, |_| ()), Err(SampleError::NotEmpty(_))));
-        let own = folder.path().join("own");
-        generate(&own, 2, 0, |_| ()).unwrap();
-        generate(&own, 2, 0, |_| ()).unwrap();
-        assert!(matches!(generate(&own, 3, 0, |_| ()), Err(SampleError::NotEmpty(_))));
-        assert!(matches!(generate(&own, 0, 0, |_| ()), Err(SampleError::Count(0))));
+        let sample = folder.path().join("sample");
+        generate(&sample, 2, 0, |_| ()).unwrap();
+        generate(&sample, 2, 0, |_| ()).unwrap();
+        assert!(matches!(generate(&sample, 3, 0, |_| ()), Err(SampleError::NotEmpty(_))));
+        assert!(matches!(generate(&sample, 0, 0, |_| ()), Err(SampleError::Count(0))));
     }
 }

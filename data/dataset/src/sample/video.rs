@@ -1,6 +1,4 @@
-//! The law behind the sample's counts.
-//!
-//! Owns what can be seen of a video, and the views and subscribers that follow from it.
+//! Sample channels and videos: their visual features, and the views and subscribers computed from them.
 
 use rand::RngExt;
 use serde_json::json;
@@ -8,17 +6,15 @@ use serde_json::json;
 use super::random::{gaussian, random};
 use crate::row::Row;
 
-/// Videos of one channel.
 const VIDEOS_PER_CHANNEL: u32 = 20;
 /// The categories of the 2020 project: eating shows, travel, games, politics, beauty.
 const CATEGORIES: [&str; 5] = ["먹방", "여행", "게임", "정치", "뷰티"];
 
-/// A channel: what its videos share.
 pub(super) struct SampleChannel {
     pub(super) number: u32,
     pub(super) category: &'static str,
     pub(super) subscribers: u64,
-    /// Favourite hue, in turns.
+    /// Base hue of its thumbnails, as a fraction of the colour circle.
     pub(super) hue: f32,
 }
 
@@ -35,7 +31,7 @@ impl SampleChannel {
     }
 }
 
-/// A video: what can be seen of it, each from 0 to 1, and what it got.
+/// A video. Its visual features, from `brightness` to `lettering`, are in 0…1.
 pub(super) struct SampleVideo {
     pub(super) seed: u64,
     pub(super) number: u32,
@@ -54,14 +50,14 @@ impl SampleVideo {
         let mut random = random(seed, 2, number);
         let [brightness, warmth, face, lettering] =
             std::array::from_fn(|_| random.random_range(0.0..1.0_f32));
-        let law = -1.2 + 1.6 * brightness + 0.9 * warmth + 1.0 * face + 0.9 * lettering;
-        let views_per_subscriber = (f64::from(law) + 0.25 * gaussian(&mut random)).exp();
+        let log_ratio = -1.2 + 1.6 * brightness + 0.9 * warmth + 1.0 * face + 0.9 * lettering;
+        let views_per_subscriber = (f64::from(log_ratio) + 0.25 * gaussian(&mut random)).exp();
         let views = (views_per_subscriber * channel.subscribers as f64).round() as u64;
         let id = format!("s{seed}-{number:06}");
         Self { seed, number, id, channel, views, brightness, warmth, face, lettering }
     }
 
-    /// Returns its line of metadata, the columns in the order of their names.
+    /// Returns its metadata row, with the columns sorted by name.
     pub(super) fn row(&self) -> String {
         let (year, month, day) = (2015 + self.number % 10, 1 + self.number % 12, 1 + self.number % 28);
         let row = Row {
@@ -86,11 +82,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_row_is_written_in_the_order_of_names() {
+    fn row_columns_are_sorted_by_name() {
         let row = SampleVideo::draw(0, 1).row();
         let rest = row.strip_prefix("{\"category\":\"먹방\",\"channel\":\"Channel 0\",\"channel_id\":\"UC-sample-00000\",\"crawled_at\":\"2026-01-01T00:00:00Z\",\"file_name\":\"thumbnails/s0-000001.jpg\",\"published\":\"2016-02-02T12:00:00Z\",\"subscribers\":");
         let names = ["\"title\":\"먹방 video 1\"", "\"video_id\":\"s0-000001\"", "\"views\":"];
-        let places = names.map(|name| rest.and_then(|rest| rest.find(name)).expect(&row));
-        assert!(places.is_sorted(), "{row}");
+        let offsets = names.map(|name| rest.and_then(|rest| rest.find(name)).expect(&row));
+        assert!(offsets.is_sorted(), "{row}");
     }
 }

@@ -125,7 +125,7 @@ async fn tables_and_pictures_make_a_dataset_and_what_cannot_be_used_is_named() {
     assert_eq!((&checked["problems"], &checked["skipped"]), (&json!([]), &json!([])));
     assert_eq!(checked["files_without_row"], json!(["thumbnails/video000005.jpg"]));
     assert_eq!(checked["approximate"], json!({"views": 6, "subscribers": 2}));
-    assert_eq!(checked["sources"], json!([{"what": "import", "items": 6}]));
+    assert_eq!(checked["sources"], json!([{"value": "import", "items": 6}]));
     let embedded = cluster.json(&["embed", &path, "-o", "json"], &[0]).await;
     assert_eq!((&embedded["succeeded"], &embedded["failed"]), (&6.into(), &0.into()), "{embedded}");
     cluster.finish().await;

@@ -1,6 +1,6 @@
-//! Pictures of a dataset, for people: how its labels are distributed, and some of its thumbnails.
+//! Pictures of a dataset: the histogram of its labels, and a contact sheet of thumbnails.
 //!
-//! Owns what is drawn; writes no file.
+//! Drawing only; the caller writes the files.
 
 mod colours;
 mod histogram;
@@ -8,5 +8,5 @@ mod number_text;
 mod sheet;
 mod thumbnail;
 
-pub(super) use self::thumbnail::small;
+pub(super) use self::thumbnail::thumbnail;
 pub use self::{histogram::histogram, sheet::sheet, thumbnail::LabelledThumbnail};

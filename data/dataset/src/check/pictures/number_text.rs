@@ -1,6 +1,6 @@
-//! Numbers as the pictures write them.
+//! Number formats of the pictures.
 
-/// A count or a label in two or three digits: `0.0011`, `0.25`, `34`, `1.2k`, `170M`.
+/// Formats a number with two or three significant digits: `0.0011`, `0.25`, `34`, `1.2k`, `170M`.
 pub(super) fn short(value: f64) -> String {
     const UNITS: [(f64, &str); 4] = [(1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")];
     let (unit, name) = UNITS.into_iter().find(|(unit, _)| value >= *unit * 0.9995).unwrap_or((1.0, ""));
@@ -16,12 +16,12 @@ pub(super) fn short(value: f64) -> String {
     format!("{digits}{name}")
 }
 
-/// A whole number with its thousands separated.
+/// Formats an integer with thousands separators.
 pub(super) fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut grouped = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             grouped.push(',');
         }
         grouped.push(digit);
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_are_short() {
+    fn numbers_are_abbreviated() {
         for (value, want) in [
             (0.0, "0"),
             (0.25, "0.25"),

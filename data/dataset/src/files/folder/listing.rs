@@ -1,41 +1,41 @@
-//! Which files of a folder are listed, with their sizes.
+//! Lists the files of a folder with their sizes.
 //!
-//! Invariant: [`listed_size`] has a size for exactly those that [`list`] returns.
+//! Invariant: [`listed_size`] returns a size for exactly the files that [`list`] returns.
 
 use std::{collections::HashMap, fs, io, path::Path};
 
-use crate::files::{error::FilesError, name::Listed};
+use crate::files::{error::FilesError, name::ListedFile};
 
-/// Deepest folder that is listed.
+/// Maximum depth of listed folders.
 pub(super) const MAX_DEPTH: usize = 8;
 
-/// Lists the files below `root`, or below one folder of it, that are `wanted` by their names.
+/// Lists the files in `root`, or in one subfolder, whose names pass `filter`.
 pub(super) fn list(
     root: &Path,
-    below: Option<&str>,
-    wanted: fn(&str) -> bool,
-) -> Result<Vec<Listed>, FilesError> {
-    let mut listing = FolderListing { wanted, found: Vec::new() };
-    match below {
+    subfolder: Option<&str>,
+    filter: fn(&str) -> bool,
+) -> Result<Vec<ListedFile>, FilesError> {
+    let mut listing = FolderListing { filter, files: Vec::new() };
+    match subfolder {
         None => listing.add(root, "", MAX_DEPTH)?,
-        Some(below) if is_folder(&root.join(below)) => {
-            listing.add(&root.join(below), &format!("{below}/"), MAX_DEPTH - 1)?;
+        Some(subfolder) if is_folder(&root.join(subfolder)) => {
+            listing.add(&root.join(subfolder), &format!("{subfolder}/"), MAX_DEPTH - 1)?;
         }
         Some(_) => {}
     }
-    Ok(listing.found)
+    Ok(listing.files)
 }
 
 struct FolderListing {
-    wanted: fn(&str) -> bool,
-    found: Vec<Listed>,
+    filter: fn(&str) -> bool,
+    files: Vec<ListedFile>,
 }
 
 impl FolderListing {
     fn add(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), FilesError> {
         let failed = |error: io::Error| FilesError::List {
             root: folder.display().to_string(),
-            what: error.to_string(),
+            reason: error.to_string(),
         };
         for entry in fs::read_dir(folder).map_err(failed)? {
             let entry = entry.map_err(failed)?;
@@ -48,17 +48,17 @@ impl FolderListing {
             if kind.is_dir() && depth > 0 {
                 self.add(&entry.path(), &format!("{name}/"), depth - 1)?;
             } else if !kind.is_dir()
-                && (self.wanted)(&name)
+                && (self.filter)(&name)
                 && let Some(bytes) = file_size(&entry.path())
             {
-                self.found.push((name.into_boxed_str(), bytes));
+                self.files.push((name.into_boxed_str(), bytes));
             }
         }
         Ok(())
     }
 }
 
-/// The size of a file that a listing would hold. `folders` remembers which folders a listing enters.
+/// Returns the size of a file if [`list`] would return it. `folders` caches which folders a listing enters.
 pub(super) fn listed_size(root: &Path, name: &str, folders: &mut HashMap<String, bool>) -> Option<u64> {
     let mut folder = name;
     for _ in 0..=MAX_DEPTH {
@@ -86,7 +86,7 @@ fn is_folder(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
 }
 
-/// Follows a link to a file; whether it leads outside is judged when it is read.
+/// Follows symbolic links to files; a link that points outside the root is rejected when it is read.
 fn file_size(path: &Path) -> Option<u64> {
     fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|metadata| metadata.len())
 }

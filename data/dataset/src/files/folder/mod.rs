@@ -1,7 +1,7 @@
-//! A root that is a local folder.
+//! A root in the local file system.
 //!
-//! Owns the checks that only a file system needs: no name leads outside by a symbolic link, and nothing
-//! but a regular file is read, so no name can block a worker.
+//! Owns the checks that only a file system needs: symbolic links must not point outside the root, and only
+//! regular files are read, so that a FIFO or device cannot block a worker.
 
 mod listing;
 
@@ -19,7 +19,7 @@ use self::listing::{list, listed_size};
 use super::{
     content::Content,
     error::{FilesError, ReadError},
-    name::{Listed, require_confined},
+    name::{ListedFile, require_confined},
 };
 
 #[derive(Clone, Debug)]
@@ -38,15 +38,11 @@ impl Folder {
         reading.await.expect("reading does not panic")
     }
 
-    pub(super) async fn is_there(&self) -> bool {
+    pub(super) async fn exists(&self) -> bool {
         tokio::fs::metadata(&self.root).await.is_ok_and(|metadata| metadata.is_dir())
     }
 
-    pub(super) async fn read_together(
-        &self,
-        names: Vec<String>,
-        limit: u64,
-    ) -> Vec<Result<Bytes, ReadError>> {
+    pub(super) async fn read_many(&self, names: Vec<String>, limit: u64) -> Vec<Result<Bytes, ReadError>> {
         let folder = self.clone();
         let reading = tokio::task::spawn_blocking(move || {
             let read = |name: &String| {
@@ -59,43 +55,44 @@ impl Folder {
     }
 
     pub(super) async fn content(&self, name: &str, limit: u64) -> Result<Content, ReadError> {
-        let (folder, own_name) = (self.clone(), name.to_owned());
-        let opening = tokio::task::spawn_blocking(move || folder.open_blocking(&own_name, limit));
+        let (folder, owned_name) = (self.clone(), name.to_owned());
+        let opening = tokio::task::spawn_blocking(move || folder.open_blocking(&owned_name, limit));
         let (file, _) = opening.await.expect("opening does not panic")?;
         Ok(Content::of_file(name, limit, file.into()))
     }
 
     pub(super) async fn list(
         &self,
-        below: Option<&str>,
-        wanted: fn(&str) -> bool,
-    ) -> Result<Vec<Listed>, FilesError> {
-        let (root, below) = (self.root.clone(), below.map(str::to_owned));
-        let listing = tokio::task::spawn_blocking(move || list(&root, below.as_deref(), wanted));
+        subfolder: Option<&str>,
+        filter: fn(&str) -> bool,
+    ) -> Result<Vec<ListedFile>, FilesError> {
+        let (root, subfolder) = (self.root.clone(), subfolder.map(str::to_owned));
+        let listing = tokio::task::spawn_blocking(move || list(&root, subfolder.as_deref(), filter));
         listing.await.expect("listing does not panic")
     }
 
-    /// Returns the sizes of files; nothing for one that a listing of the root would not hold.
+    /// Returns the size of each file, or `None` if a listing of the root would not contain it.
     pub(super) async fn sizes(&self, names: Vec<String>) -> Vec<Option<u64>> {
         let root = self.root.clone();
-        let asking = tokio::task::spawn_blocking(move || {
+        let querying = tokio::task::spawn_blocking(move || {
             let mut folders = HashMap::new();
             names.iter().map(|name| listed_size(&root, name, &mut folders)).collect()
         });
-        asking.await.expect("asking for sizes does not panic")
+        querying.await.expect("reading sizes does not panic")
     }
 
     pub(super) async fn write(&self, name: &str, bytes: Bytes) -> Result<(), ReadError> {
         let (folder, name) = (self.clone(), name.to_owned());
-        let writing =
-            tokio::task::spawn_blocking(move || folder.write_whole(&name, |file| file.write_all(&bytes)));
+        let writing = tokio::task::spawn_blocking(move || {
+            folder.write_atomically(&name, |file| file.write_all(&bytes))
+        });
         writing.await.expect("writing does not panic")
     }
 
     pub(super) async fn write_file(&self, name: &str, from: &Path) -> Result<(), ReadError> {
         let (folder, from, name) = (self.clone(), from.to_owned(), name.to_owned());
         let writing = tokio::task::spawn_blocking(move || {
-            folder.write_whole(&name, |file| io::copy(&mut File::open(from)?, file).map(drop))
+            folder.write_atomically(&name, |file| io::copy(&mut File::open(from)?, file).map(drop))
         });
         writing.await.expect("writing does not panic")
     }
@@ -103,55 +100,55 @@ impl Folder {
     fn read_blocking(&self, name: &str, limit: u64) -> Result<Bytes, ReadError> {
         let (file, size) = self.open_blocking(name, limit)?;
         let mut bytes = Vec::with_capacity(size as usize);
-        file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| system(name, &error))?;
+        file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| read_error(name, &error))?;
         ReadError::require_size(name, bytes.len() as u64, limit)?;
         Ok(Bytes::from(bytes))
     }
 
-    /// Opens a regular file below the root, and returns its size beside it.
+    /// Opens a regular file inside the root and returns it with its size.
     fn open_blocking(&self, name: &str, limit: u64) -> Result<(File, u64), ReadError> {
-        let failed = |error| system(name, &error);
+        let failed = |error| read_error(name, &error);
         let path = self.root.join(name);
         let real = path.canonicalize().map_err(failed)?;
         if real != path {
             let root = self.root.canonicalize().map_err(failed)?;
             if !real.starts_with(root) {
-                return Err(ReadError::refused(name, &"leads outside its dataset"));
+                return Err(ReadError::refused(name, &"it points outside the dataset"));
             }
         }
-        // A FIFO opened without O_NONBLOCK would block until somebody writes to it.
+        // Without O_NONBLOCK, opening a FIFO blocks until a writer opens it.
         let mut options = File::options();
         options.read(true).custom_flags(libc::O_NONBLOCK);
         let file = options.open(&real).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if !metadata.is_file() {
-            return Err(ReadError::refused(name, &"is no regular file"));
+            return Err(ReadError::refused(name, &"it is not a regular file"));
         }
         ReadError::require_size(name, metadata.len(), limit)?;
         Ok((file, metadata.len()))
     }
 
-    /// Makes a file appear under its name once it is written and on disk.
-    fn write_whole(
+    /// Writes to a temporary file, syncs it and renames it to `name`.
+    fn write_atomically(
         &self,
         name: &str,
         write: impl FnOnce(&mut File) -> io::Result<()>,
     ) -> Result<(), ReadError> {
         let failed = |error| ReadError::unavailable(name, &error);
         let path = self.root.join(name);
-        let folder = path.parent().expect("a file below a root has a folder");
+        let folder = path.parent().expect("a file inside a root has a parent");
         fs::create_dir_all(&self.root).map_err(failed)?;
-        // Before any folder is made: what is there of the way must lie below the root.
-        let there = folder.ancestors().find_map(|above| above.canonicalize().ok());
+        // Checked before folders are created: the existing part of the path must be inside the root.
+        let parent = folder.ancestors().find_map(|parent| parent.canonicalize().ok());
         let root = self.root.canonicalize().map_err(failed)?;
-        if !there.is_some_and(|there| there.starts_with(root)) {
-            return Err(ReadError::refused(name, &"leads outside its dataset"));
+        if !parent.is_some_and(|parent| parent.starts_with(root)) {
+            return Err(ReadError::refused(name, &"it points outside the dataset"));
         }
         fs::create_dir_all(folder).map_err(failed)?;
         let written = (|| {
-            // Whoever may read the folder may read the file, as with files that are made in place.
-            let everybody = fs::Permissions::from_mode(0o666);
-            let mut file = tempfile::Builder::new().permissions(everybody).tempfile_in(folder)?;
+            // Temporary files are 0600 by default; 0666 minus the umask is the mode of ordinary new files.
+            let mode = fs::Permissions::from_mode(0o666);
+            let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(folder)?;
             write(file.as_file_mut())?;
             file.as_file().sync_data()?;
             file.persist(&path)?;
@@ -161,10 +158,10 @@ impl Folder {
     }
 }
 
-fn system(name: &str, error: &io::Error) -> ReadError {
+fn read_error(name: &str, error: &io::Error) -> ReadError {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadError::missing(name),
-        io::ErrorKind::PermissionDenied => ReadError::refused(name, &format!("may not be read: {error}")),
+        io::ErrorKind::PermissionDenied => ReadError::refused(name, error),
         _ => ReadError::unavailable(name, error),
     }
 }
@@ -189,7 +186,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn files_are_read_within_their_limit() {
+    async fn files_over_the_limit_are_rejected() {
         let (_folder, files) = root();
         assert_eq!(files.read("thumbnails/a.jpg", 5).await.unwrap(), "12345");
         assert!(matches!(
@@ -199,15 +196,15 @@ mod tests {
         assert!(matches!(files.read("thumbnails/b.jpg", 4).await, Err(ReadError::Missing { .. })));
         assert!(matches!(files.read("thumbnails/a.jpg/x", 4).await, Err(ReadError::Missing { .. })));
         let names = ["thumbnails/b.jpg", "thumbnails/a.jpg", "../secret"].map(str::to_owned);
-        assert!(files.is_there().await);
-        let together = files.read_together(names.to_vec(), 5).await;
-        assert!(matches!(together[0], Err(ReadError::Missing { .. })), "{together:?}");
-        assert_eq!(together[1].as_ref().unwrap(), "12345");
-        assert!(matches!(together[2], Err(ReadError::Refused { .. })), "{together:?}");
+        assert!(files.exists().await);
+        let results = files.read_many(names.to_vec(), 5).await;
+        assert!(matches!(results[0], Err(ReadError::Missing { .. })), "{results:?}");
+        assert_eq!(results[1].as_ref().unwrap(), "12345");
+        assert!(matches!(results[2], Err(ReadError::Refused { .. })), "{results:?}");
     }
 
     #[tokio::test]
-    async fn no_name_leads_outside() {
+    async fn paths_outside_the_root_are_refused() {
         let (folder, files) = root();
         symlink(folder.path().join("secret"), folder.path().join("root/link")).unwrap();
         symlink("thumbnails/a.jpg", folder.path().join("root/inner")).unwrap();
@@ -219,7 +216,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_file_is_refused_without_blocking() {
+    async fn only_regular_files_are_read() {
         let (folder, files) = root();
         let fifo = folder.path().join("root/fifo");
         assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
@@ -228,12 +225,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_written_is_listed_and_read() {
+    async fn written_files_are_listed_and_read() {
         let (folder, files) = root();
         files.write("parts/0.jsonl", Bytes::from_static(b"{}")).await.unwrap();
         assert!(files.write("../x", Bytes::new()).await.is_err());
-        let listed = async |below| {
-            let listed = files.list(below, |name| !name.ends_with("b.jpg")).await.unwrap();
+        let listed = async |subfolder| {
+            let listed = files.list(subfolder, |name| !name.ends_with("b.jpg")).await.unwrap();
             listed.into_iter().map(|(name, bytes)| (name.into_string(), bytes)).collect::<Vec<_>>()
         };
         files.write("thumbnails/b.jpg", Bytes::new()).await.unwrap();
@@ -245,9 +242,8 @@ mod tests {
         assert_eq!(files.read("copy", 100).await.unwrap(), "secret");
     }
 
-    /// What a listing holds has a size, and nothing else has one.
     #[tokio::test]
-    async fn sizes_are_those_of_a_listing() {
+    async fn only_listed_files_have_a_size() {
         let (folder, files) = root();
         let root = folder.path().join("root");
         let deep = |levels: usize| format!("{}x.jpg", "d/".repeat(levels));
@@ -272,15 +268,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn content_comes_in_pieces_within_its_limit() {
+    async fn content_is_read_in_chunks_within_its_limit() {
         let (folder, files) = root();
-        let bytes: Vec<u8> = (0..700_000_u32).map(|at| (at % 251) as u8).collect();
+        let bytes: Vec<u8> = (0..700_000_u32).map(|index| (index % 251) as u8).collect();
         fs::write(folder.path().join("root/large"), &bytes).unwrap();
         let mut content = files.open_content("large", 700_000).await.unwrap();
         let mut read = Vec::new();
-        while let Some(piece) = content.next_piece().await.unwrap() {
-            assert!(!piece.is_empty() && piece.len() < bytes.len());
-            read.extend_from_slice(&piece);
+        while let Some(chunk) = content.next_chunk().await.unwrap() {
+            assert!(!chunk.is_empty() && chunk.len() < bytes.len());
+            read.extend_from_slice(&chunk);
         }
         assert_eq!(read, bytes);
         assert!(matches!(files.open_content("large", 699_999).await, Err(ReadError::TooLarge { .. })));
