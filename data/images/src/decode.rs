@@ -51,8 +51,7 @@ fn decode_jpeg(bytes: &[u8]) -> Result<Picture, ItemFailure> {
     let image = Image { pixels: pixels.as_mut_slice(), width, pitch: width * channels, height, format };
     match decompressor.decompress(bytes, image) {
         Ok(()) => {}
-        // libjpeg reports damaged data as a warning and continues. So does Pillow, except for a truncated
-        // file.
+        // libjpeg reports damaged data as a warning and continues; so does Pillow, unless the file is truncated.
         Err(turbojpeg::Error::TurboJpegError(message)) if is_damage_warning(&message) => {}
         Err(error) => return Err(undecodable("JPEG", &error)),
     }

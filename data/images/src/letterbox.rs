@@ -2,9 +2,9 @@
 //!
 //! Detects bars from the pixels and crops them losslessly. The crop copies whole JPEG blocks ([libjpeg's
 //! lossless crop](https://libjpeg-turbo.org)), so the remaining pixels are unchanged, the same on every
-//! machine, and not compressed again. The upper edge must therefore be on a block boundary (8 or 16 rows) and
-//! is rounded down the image: 4 of 360 rows of an `sddefault` are lost, 3 of 270 of an `hqdefault`, which
-//! compression of the bar's edge has smeared anyway. Invariant: the crop is within the 16:9 area.
+//! machine, and not compressed again. The upper edge must therefore be on a block boundary (every 8 or 16 rows)
+//! and moves down to the next one, which loses 4 of 360 rows of an `sddefault` and 3 of 270 of an `hqdefault`.
+//! Compression of the bar's edge has smeared these rows anyway. Invariant: the crop is within the 16:9 area.
 
 use common::job::outcome::{FailureReason, ItemFailure};
 use serde::{Deserialize, Serialize};
@@ -91,7 +91,7 @@ pub fn crop_bars(jpeg: &[u8]) -> Result<Option<CroppedJpeg>, ItemFailure> {
     };
     let header = turbojpeg::read_header(jpeg).map_err(failed)?;
     let bottom = visible.y + visible.height;
-    // Cannot exceed `bottom`: a block is at most 32 rows high.
+    // A block is at most 32 rows high.
     let y = visible.y.next_multiple_of(header.subsamp.mcu_height() as u32);
     let area = Area { y, height: bottom - y, ..visible };
     let mut transform = Transform::default();
