@@ -1,7 +1,7 @@
-//! The codec between jobs and AMQP messages.
+//! Encoding of jobs as AMQP messages, and back.
 //!
-//! Owns which property or header says what of a job; does not own how messages travel. Invariant: whatever was received,
-//! decoding returns an error, never panics.
+//! Owns the mapping of a job's fields to properties and headers. Invariant: decoding malformed input returns an error
+//! and never panics.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -17,11 +17,11 @@ use super::message::{
 use crate::job::envelope::{Envelope, EnvelopeError};
 
 impl Message {
-    /// Writes a job, stamped with `now` and the name of the publishing program.
+    /// Encodes a job; `app_id` is the name of the publishing program.
     pub(super) fn encode(envelope: &Envelope, app_id: &str, now: SystemTime) -> Result<Self, EnvelopeError> {
         let mut headers = FieldTable::default();
         let mut number = |name: &str, value: u64| {
-            // AMQP as RabbitMQ speaks it has no unsigned 64-bit number; milliseconds end in the year 292 million.
+            // RabbitMQ's AMQP 0-9-1 has no unsigned 64-bit integer; i64 milliseconds last until the year 292 million.
             let value = i64::try_from(value).unwrap_or(i64::MAX);
             headers.insert(name.into(), AMQPValue::LongLongInt(value));
         };
@@ -47,10 +47,10 @@ impl Message {
         Ok(Self { properties, body: envelope.body()? })
     }
 
-    /// Reads the job.
+    /// Decodes the job.
     ///
     /// # Errors
-    /// When a property or a header is missing or malformed, or the body is not the kind's arguments.
+    /// If a property or a header is missing or malformed, or the body does not match the kind's arguments.
     pub fn decode(&self) -> Result<Envelope, EnvelopeError> {
         let message_type = self.message_type().ok_or_else(|| invalid("type", None))?;
         let kind = Envelope::parse_type(message_type)?;
@@ -61,7 +61,7 @@ impl Message {
             max_attempts: self.number(MAX_ATTEMPTS)?,
             generation: self.number(GENERATION)?,
             deadline_ms: self.header(DEADLINE_MS).map(|_| self.number(DEADLINE_MS)).transpose()?,
-            // A malformed trace context is ignored, as W3C has it: it must not cost the job.
+            // Per W3C Trace Context, a malformed traceparent is ignored; the job still runs.
             traceparent: self.text(TRACEPARENT),
             args: Envelope::parse_body(kind, &self.body)?,
         })
@@ -151,7 +151,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn properties_are_those_of_the_contract() {
+    fn encoded_job_has_the_documented_properties() {
         let now = UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
         let envelope =
             Envelope { traceparent: Some("00-ab-cd-01".to_owned()), deadline_ms: Some(7), ..example() };
@@ -172,7 +172,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn errors_name_the_header() {
+    fn decode_errors_name_the_header() {
         let check = |name: &str, value: Option<AMQPValue>, want: &str| {
             let mut message = Message::encode(&example(), "subwatch", SystemTime::now()).unwrap();
             let mut headers = FieldTable::default();

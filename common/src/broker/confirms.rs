@@ -1,9 +1,10 @@
-//! The desk behind a publisher: one task that sends publishes and hands out their confirms.
+//! The task behind a publisher: sends publishes and resolves them with the broker's confirms.
 //!
-//! Owns the publishing connection and the pairing of the broker's answers with publishes. Does not own
-//! what is published. Invariants: all publishes of a channel are made from one task, since lapin counts
-//! delivery tags and queues frames in two steps; confirms are pipelined and arrive in the order lapin
-//! resolved them, which [`Returns`] needs; a publish whose connection is lost fails, it is not repeated.
+//! Owns the publishing connection and the matching of confirms and returns to publishes. Invariants:
+//! - One task makes all publishes of a channel, since lapin assigns the delivery tag and queues the frames in two
+//!   separate steps.
+//! - Confirms are pipelined and arrive in the order in which lapin resolved them; [`ReturnedMessages`] relies on it.
+//! - A publish in flight on a lost connection fails; it is not retried here.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -20,43 +21,43 @@ use super::{
     connection::{Endpoint, Purpose, ReconnectPolicy, wait_before_reconnecting},
     link::Link,
     message::Message,
-    returns::{Answer, Key, Returns},
+    returns::{MessageKey, PublishOutcome, ReturnedMessages},
 };
 
-/// A message on its way, with its place in the window.
+/// A message to publish, with its slot in the window of publishes in flight.
 #[derive(Debug)]
 pub(super) struct Publication {
     pub(super) message: Message,
     pub(super) exchange: String,
     pub(super) routing_key: String,
     pub(super) reply: oneshot::Sender<Result<(), PublishError>>,
-    pub(super) _place: OwnedSemaphorePermit,
+    pub(super) _slot: OwnedSemaphorePermit,
 }
 
 impl Publication {
-    fn answer(self, answer: Answer) {
+    fn complete(self, outcome: PublishOutcome) {
         let Self { exchange, routing_key, reply, .. } = self;
-        // Nobody waits any more where the publish timed out.
-        let _ = reply.send(match answer {
-            Answer::Confirmed => Ok(()),
-            Answer::Unroutable => Err(PublishError::Unroutable { exchange, routing_key }),
-            Answer::Refused => Err(PublishError::Full { exchange, routing_key }),
+        // The receiver is gone if the publish timed out.
+        let _ = reply.send(match outcome {
+            PublishOutcome::Confirmed => Ok(()),
+            PublishOutcome::Unroutable => Err(PublishError::Unroutable { exchange, routing_key }),
+            PublishOutcome::Rejected => Err(PublishError::Full { exchange, routing_key }),
         });
     }
 }
 
-/// The connection of the moment, if there is one.
-pub(super) type Current = Arc<RwLock<Option<Arc<Connection>>>>;
+/// The open connection; `None` while reconnecting.
+pub(super) type CurrentConnection = Arc<RwLock<Option<Arc<Connection>>>>;
 
-/// The task that owns the publishing connection, until it is told to stop.
+/// Owns the publishing connection until `stop` is cancelled.
 pub(super) struct PublisherTask {
     pub(super) endpoint: Endpoint,
     pub(super) queue: mpsc::UnboundedReceiver<Publication>,
-    pub(super) current: Current,
+    pub(super) current: CurrentConnection,
     pub(super) stop: CancellationToken,
 }
 
-/// An open connection with its confirming channel.
+/// An open connection and its channel in confirm mode.
 pub(super) struct Session {
     link: Link,
     channel: Channel,
@@ -74,8 +75,8 @@ impl Session {
     }
 }
 
-/// Why the desk stopped serving a session.
-enum End {
+/// Why a session ended.
+enum SessionEnd {
     Lost(String),
     Stopped,
 }
@@ -84,12 +85,12 @@ impl PublisherTask {
     pub(super) async fn run(mut self, mut session: Session) {
         loop {
             let since = Instant::now();
-            self.announce(Some(session.link.connection()));
+            self.set_current(Some(session.link.connection()));
             let end = self.serve(&session).await;
-            self.announce(None);
+            self.set_current(None);
             session.link.close().await;
-            let End::Lost(reason) = end else { return };
-            tracing::warn!("publishing to RabbitMQ is interrupted ({reason}), connecting again");
+            let SessionEnd::Lost(reason) = end else { return };
+            tracing::warn!(%reason, "publishing connection to RabbitMQ lost; reconnecting");
             let reopening = async {
                 wait_before_reconnecting(since.elapsed()).await;
                 Session::open(&self.endpoint, ReconnectPolicy::RetryAll).await
@@ -97,35 +98,35 @@ impl PublisherTask {
             session = tokio::select! {
                 opened = reopening => match opened {
                     Ok(session) => session,
-                    Err(error) => return tracing::error!("publishing to RabbitMQ ends: {error}"),
+                    Err(error) => return tracing::error!(%error, "cannot reconnect to RabbitMQ; publishing stopped"),
                 },
                 () = self.stop.cancelled() => return,
             };
         }
     }
 
-    fn announce(&self, connection: Option<Arc<Connection>>) {
+    fn set_current(&self, connection: Option<Arc<Connection>>) {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = connection;
     }
 
-    async fn serve(&mut self, Session { link, channel }: &Session) -> End {
+    async fn serve(&mut self, Session { link, channel }: &Session) -> SessionEnd {
         let mut confirms = FuturesUnordered::new();
-        let mut returns = Returns::default();
+        let mut returns = ReturnedMessages::default();
         let mut blocked = link.blocked();
         loop {
             let may_publish = !*blocked.borrow_and_update();
             tokio::select! {
                 biased;
                 Some((publication, confirmed)) = confirms.next() => match confirmed {
-                    Ok(confirmation) => settle(&mut returns, publication, confirmation, confirms.is_empty()),
-                    // Dropping everything in flight tells the publishers that the connection is lost.
-                    Err(error) => return End::Lost(lapin::Error::to_string(&error)),
+                    Ok(confirmation) => resolve(&mut returns, publication, confirmation, confirms.is_empty()),
+                    // Dropping `confirms` closes the reply channels: callers see `PublishError::Disconnected`.
+                    Err(error) => return SessionEnd::Lost(lapin::Error::to_string(&error)),
                 },
-                () = link.lost() => return End::Lost(link.reason()),
-                () = self.stop.cancelled() => return End::Stopped,
-                changed = blocked.changed() => if changed.is_err() { return End::Lost(link.reason()) },
+                () = link.lost() => return SessionEnd::Lost(link.reason()),
+                () = self.stop.cancelled() => return SessionEnd::Stopped,
+                changed = blocked.changed() => if changed.is_err() { return SessionEnd::Lost(link.reason()) },
                 Some(publication) = self.queue.recv(), if may_publish => {
-                    // A publish that timed out in the queue is not sent any more.
+                    // Skip a publish that timed out in the queue.
                     if !publication.reply.is_closed() {
                         confirms.push(publish(channel, publication));
                     }
@@ -147,29 +148,29 @@ async fn publish(channel: &Channel, publication: Publication) -> (Publication, l
     (publication, confirmed)
 }
 
-fn settle(
-    returns: &mut Returns<Publication>,
+fn resolve(
+    returns: &mut ReturnedMessages<Publication>,
     publication: Publication,
     confirmation: Confirmation,
     last: bool,
 ) {
     let acknowledged = confirmation.is_ack();
-    let returned = confirmation.take_message().map(|message| Key {
+    let returned = confirmation.take_message().map(|message| MessageKey {
         exchange: message.exchange.to_string(),
         routing_key: message.routing_key.to_string(),
         id: message.properties.message_id().as_ref().map(ToString::to_string),
     });
     if !acknowledged {
-        returns.note(returned);
-        publication.answer(Answer::Refused);
-    } else if returned.is_none() && returns.is_quiet() {
-        publication.answer(Answer::Confirmed);
+        returns.add_return(returned);
+        publication.complete(PublishOutcome::Rejected);
+    } else if returned.is_none() && returns.is_empty() {
+        publication.complete(PublishOutcome::Confirmed);
     } else {
-        let key = Key {
+        let key = MessageKey {
             exchange: publication.exchange.clone(),
             routing_key: publication.routing_key.clone(),
             id: publication.message.id().map(str::to_owned),
         };
-        returns.settle(key, publication, returned, last, Publication::answer);
+        returns.resolve(key, publication, returned, last, Publication::complete);
     }
 }

@@ -1,7 +1,7 @@
-//! Opening a connection and declaring the topology over it.
+//! Opening connections and declaring the topology.
 //!
-//! Owns the URL, the policy of reconnecting and the classification of lapin's errors. Does not own
-//! what is published or consumed, or when a connection is lost (see `link`).
+//! Owns the URL, the reconnect policy and the classification of lapin's errors. Loss of a connection is detected in
+//! `link`.
 
 use std::{fmt, io, net::SocketAddr, time::Duration};
 
@@ -20,15 +20,15 @@ use url::{Host, Url};
 use super::{BrokerConfig, BrokerError, link::Link};
 use crate::topology::{self, Argument, Exchange, ExchangeKind, Queue};
 
-/// Heartbeat asked for unless the URL names one: a dead peer is noticed after two.
+/// Heartbeat interval unless the URL sets one. RabbitMQ considers a peer dead after two missed heartbeats.
 const HEARTBEAT_SECONDS: u16 = 15;
-/// Shortest and longest pause between attempts to connect.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// A connection that lived shorter than this is followed by a rest.
-const SHORT_LIFE: Duration = Duration::from_secs(5);
-const RECONNECT_WAIT: Duration = Duration::from_secs(1);
-/// How often waiting for a broker is logged.
+/// Bounds of the back-off between attempts to connect.
+const MIN_BACKOFF: Duration = Duration::from_millis(100);
+const MAX_BACKOFF: Duration = Duration::from_secs(5);
+/// After a connection that was open for less than this, reconnecting is delayed by up to [`RECONNECT_DELAY`].
+const STABLE_AFTER: Duration = Duration::from_secs(5);
+const RECONNECT_DELAY: Duration = Duration::from_secs(1);
+/// Interval of the log lines while RabbitMQ is unreachable.
 const LOG_EVERY: Duration = Duration::from_secs(5);
 
 const ACCESS_REFUSED: u16 = 403;
@@ -43,12 +43,12 @@ pub(super) enum Purpose {
     Probe,
 }
 
-/// What to do about an error that waiting does not mend.
+/// What to do about an error that retrying does not fix.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ReconnectPolicy {
-    /// Return it: somebody is starting this program and can mend it.
+    /// Return it: an operator is starting this program and sees the error.
     ReturnPermanent,
-    /// Try again all the same: the program is running, and an operator may mend it.
+    /// Retry anyway: the program is running, and an operator may fix the cause meanwhile.
     RetryAll,
 }
 
@@ -56,13 +56,13 @@ pub(super) enum ReconnectPolicy {
 #[derive(Clone)]
 pub(super) struct Endpoint {
     uri: AMQPUri,
-    /// Trusts the ca_certificates that were given; absent where those of the system count.
+    /// Trusts only the configured CA certificates; `None` trusts the system's.
     connector: Option<RustlsConnector>,
     name: String,
     timeout: Duration,
 }
 
-/// Written by hand: the URI holds the password.
+/// Not derived: the URI contains the password.
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint")
@@ -75,7 +75,7 @@ impl fmt::Debug for Endpoint {
 impl Endpoint {
     pub(super) fn new(config: &BrokerConfig) -> Result<Self, BrokerError> {
         let text = config.url.expose_secret();
-        // lapin's own parser may quote the URL, password and all, so it is asked second.
+        // Errors of lapin's parser may quote the URL with its password, so `url` checks it first.
         let url = Url::parse(text).map_err(|error| BrokerError::Url(error.to_string()))?;
         if !matches!(url.scheme(), "amqp" | "amqps") || url.host().is_none() {
             return Err(BrokerError::Url("scheme or host is missing".to_owned()));
@@ -83,20 +83,20 @@ impl Endpoint {
         let mut uri: AMQPUri =
             text.parse().map_err(|_| BrokerError::Url("user, vhost or query is malformed".to_owned()))?;
         if let Some(Host::Ipv6(address)) = url.host() {
-            // lapin takes an IPv6 address for a missing host.
+            // lapin parses an IPv6 address as a missing host.
             uri.authority.host = address.to_string();
         }
         if uri.vhost.is_empty() {
-            // A trailing slash names the empty vhost, which nobody means.
+            // A trailing slash names the empty vhost, which is hardly intended.
             uri.vhost.push('/');
         }
         uri.query.heartbeat = uri.query.heartbeat.or(Some(HEARTBEAT_SECONDS));
-        let given = config.ca_certificates.as_ref().filter(|_| uri.scheme == AMQPScheme::AMQPS);
-        let connector = given.map(|ca_certificates| RustlsConnector::from(ca_certificates.client_config()));
+        let custom = config.ca_certificates.as_ref().filter(|_| uri.scheme == AMQPScheme::AMQPS);
+        let connector = custom.map(|ca_certificates| RustlsConnector::from(ca_certificates.client_config()));
         Ok(Self { uri, connector, name: config.name.clone(), timeout: config.connect_timeout })
     }
 
-    /// Returns host and port.
+    /// `host:port`.
     pub(super) fn address(&self) -> String {
         let authority = &self.uri.authority;
         if authority.host.contains(':') {
@@ -106,7 +106,7 @@ impl Endpoint {
         }
     }
 
-    /// Connects and declares the fixed topology and `queues`, waiting for a broker that is down.
+    /// Connects and declares the fixed topology and `queues`. Retries while RabbitMQ is unreachable.
     pub(super) async fn connect(
         &self,
         purpose: Purpose,
@@ -119,25 +119,25 @@ impl Endpoint {
             let error = match self.open(purpose, queues).await {
                 Ok(link) => {
                     if logged.is_some() {
-                        tracing::info!("RabbitMQ at {} answers", self.address());
+                        tracing::info!("connected to RabbitMQ at {}", self.address());
                     }
                     return Ok(link);
                 }
                 Err(error) if error.is_retryable() || policy == ReconnectPolicy::RetryAll => error,
                 Err(error) => return Err(error),
             };
-            let pause = pause(attempt, rand::random_range(0.5..1.0));
+            let delay = backoff(attempt, rand::random_range(0.5..1.0));
             attempt = attempt.saturating_add(1);
             if logged.is_none_or(|at| at.elapsed() >= LOG_EVERY) {
-                tracing::warn!("{error}, retrying in {pause:.1?}");
+                tracing::warn!("{error}; retrying in {delay:.1?}");
                 logged = Some(Instant::now());
             }
-            tokio::time::sleep(pause).await;
+            tokio::time::sleep(delay).await;
         }
     }
 
-    /// After the broker refused something on a connection it had just accepted: returns the error where
-    /// waiting does not mend it, else rests.
+    /// Handles an error on a connection that was just opened: returns it if it is permanent and `policy` says so, else
+    /// waits before the next attempt.
     pub(super) async fn wait_after_refusal(
         &self,
         error: &lapin::Error,
@@ -147,7 +147,7 @@ impl Endpoint {
         if !error.is_retryable() && policy == ReconnectPolicy::ReturnPermanent {
             return Err(error);
         }
-        tracing::warn!("{error}, connecting again");
+        tracing::warn!("{error}; reconnecting");
         wait_before_reconnecting(Duration::ZERO).await;
         Ok(())
     }
@@ -158,9 +158,9 @@ impl Endpoint {
             self.declare_all(&link, queues).await?;
             Ok(link)
         };
-        tokio::time::timeout(self.timeout * 2, opening)
-            .await
-            .unwrap_or_else(|_| Err(self.unreachable(&"declaring the topology takes too long")))
+        tokio::time::timeout(self.timeout * 2, opening).await.unwrap_or_else(|_| {
+            Err(self.unreachable(&format!("the topology was not declared within {:?}", self.timeout * 2)))
+        })
     }
 
     /// Connects once, declaring nothing.
@@ -178,7 +178,7 @@ impl Endpoint {
         let Some(connector) = self.connector.clone() else {
             return Connection::connect_uri(self.uri.clone(), properties).await;
         };
-        // lapin's own way to name ca_certificates adds them to the system's.
+        // lapin's own option for CA certificates adds them to the system's.
         let dial = async move |uri: AMQPUri, runtime| {
             let (host, port) = (uri.authority.host.as_str(), uri.authority.port);
             let addresses: Vec<SocketAddr> = tokio::net::lookup_host((host, port)).await?.collect();
@@ -202,7 +202,7 @@ impl Endpoint {
     }
 
     fn classify_declaration(&self, name: &str, error: &lapin::Error) -> BrokerError {
-        match refusal(error) {
+        match protocol_error(error) {
             Some((PRECONDITION_FAILED, reason)) => BrokerError::Mismatch { name: name.to_owned(), reason },
             _ => self.classify(error),
         }
@@ -210,12 +210,12 @@ impl Endpoint {
 
     pub(super) fn classify(&self, error: &lapin::Error) -> BrokerError {
         let (address, user) = (self.address(), self.uri.authority.userinfo.username.clone());
-        match refusal(error) {
+        match protocol_error(error) {
             Some((NOT_ALLOWED, reason)) if reason.contains("not found") => {
                 BrokerError::VhostMissing { address, vhost: self.uri.vhost.clone() }
             }
             Some((ACCESS_REFUSED | NOT_ALLOWED, reason)) => BrokerError::Denied { address, user, reason },
-            // What rustls says of a certificate it does not accept.
+            // rustls reports a rejected certificate as `InvalidData`.
             None if matches!(error.kind(), ErrorKind::IOError(error) if error.kind() == io::ErrorKind::InvalidData) => {
                 BrokerError::Untrusted { address, reason: error.to_string() }
             }
@@ -228,25 +228,24 @@ impl Endpoint {
     }
 }
 
-/// Rests after a connection that did not live long, so that one that is lost over and over is not
-/// replaced in a busy loop.
-pub(super) async fn wait_before_reconnecting(life: Duration) {
-    if life < SHORT_LIFE {
-        tokio::time::sleep(RECONNECT_WAIT.mul_f64(rand::random_range(0.5..1.0))).await;
+/// Delays a reconnect after a short-lived connection, so that one that is lost repeatedly causes no busy loop.
+pub(super) async fn wait_before_reconnecting(connected_for: Duration) {
+    if connected_for < STABLE_AFTER {
+        tokio::time::sleep(RECONNECT_DELAY.mul_f64(rand::random_range(0.5..1.0))).await;
     }
 }
 
-/// The broker's reply code and words, where the error is its refusal.
-fn refusal(error: &lapin::Error) -> Option<(u16, String)> {
+/// The broker's reply code and text, if it closed the channel or connection.
+fn protocol_error(error: &lapin::Error) -> Option<(u16, String)> {
     match error.kind() {
         ErrorKind::ProtocolError(error) => Some((error.get_id(), error.get_message().to_string())),
         _ => None,
     }
 }
 
-/// The pause after the `attempt`-th failure, counted from 0; `jitter` keeps a fleet from returning at once.
-fn pause(attempt: u32, jitter: f64) -> Duration {
-    FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(attempt.min(16))).min(LONGEST_PAUSE).mul_f64(jitter)
+/// The back-off after failure number `attempt`, from 0; `jitter` keeps a fleet from reconnecting in lockstep.
+fn backoff(attempt: u32, jitter: f64) -> Duration {
+    MIN_BACKOFF.saturating_mul(2_u32.saturating_pow(attempt.min(16))).min(MAX_BACKOFF).mul_f64(jitter)
 }
 
 pub(super) async fn declare_exchange(channel: &Channel, exchange: &Exchange) -> lapin::Result<()> {
@@ -290,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_name_host_and_port_alone() {
+    fn address_is_host_and_port_only() {
         let check = |url: &str, want: &str| assert_eq!(endpoint(url).unwrap().address(), want);
         check("amqp://me:hunter2@rabbit:5673/jobs", "rabbit:5673");
         check("amqp://rabbit", "rabbit:5672");
@@ -300,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_urls_are_refused_without_printing_them() {
+    fn invalid_url_is_rejected_without_being_printed() {
         for url in [
             "",
             "rabbit:5672",
@@ -315,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn vhosts_are_decoded_and_default_to_the_root() {
+    fn vhost_is_decoded_and_defaults_to_slash() {
         let check = |url: &str, want: &str| assert_eq!(endpoint(url).unwrap().uri.vhost, want);
         check("amqp://rabbit", "/");
         check("amqp://rabbit/", "/");
@@ -324,20 +323,20 @@ mod tests {
     }
 
     #[test]
-    fn heartbeats_are_asked_for_unless_the_url_has_its_own() {
+    fn heartbeat_of_the_url_overrides_the_default() {
         let check = |url: &str, want| assert_eq!(endpoint(url).unwrap().uri.query.heartbeat, Some(want));
         check("amqp://rabbit", 15);
         check("amqp://rabbit?heartbeat=5", 5);
     }
 
     #[test]
-    fn pauses_double_up_to_a_limit() {
-        let check = |attempt, want_ms| assert_eq!(pause(attempt, 1.0), Duration::from_millis(want_ms));
+    fn backoff_doubles_up_to_a_limit() {
+        let check = |attempt, want_ms| assert_eq!(backoff(attempt, 1.0), Duration::from_millis(want_ms));
         check(0, 100);
         check(1, 200);
         check(5, 3200);
         check(6, 5000);
         check(u32::MAX, 5000);
-        assert_eq!(pause(0, 0.5), Duration::from_millis(50));
+        assert_eq!(backoff(0, 0.5), Duration::from_millis(50));
     }
 }

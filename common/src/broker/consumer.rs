@@ -1,9 +1,10 @@
-//! Consuming: deliveries of several queues as one stream that outlives its connections.
+//! Consuming: the deliveries of several queues as one stream, across reconnects.
 //!
-//! Owns the consuming connection and its replacement. Does not own what is done with a delivery.
-//! Invariants: every connect sets each queue's prefetch before it consumes; a stream that ends unasked is
-//! a lost consumer; after cancellation nothing more is delivered, and the connection stays open until
-//! what was delivered is answered.
+//! Owns the consuming connection and its replacement. Invariants:
+//! - Every connect sets each queue's prefetch before it consumes.
+//! - The end of a lapin stream counts as a lost consumer and leads to a reconnect.
+//! - After cancellation nothing more is delivered, and the connection stays open until every delivery is acked,
+//!   released or dropped.
 
 use std::sync::{
     Arc,
@@ -34,16 +35,15 @@ use super::{
 };
 use crate::topology::Queue;
 
-/// A queue to consume, and how many unanswered deliveries of it may be held at once.
+/// A queue to consume, with its prefetch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Subscription {
-    /// The queue; it is declared on every connect.
+    /// Declared on every connect.
     pub queue: Queue,
-    /// Unanswered deliveries at once; 0 counts as 1, since to the broker it would mean no limit.
+    /// Maximum number of unacknowledged deliveries. 0 counts as 1: to RabbitMQ, 0 means unlimited.
     pub prefetch: u16,
 }
 
-/// A stream of deliveries.
 #[derive(Debug)]
 pub struct Consumer {
     deliveries: mpsc::Receiver<Delivery>,
@@ -54,26 +54,26 @@ pub struct Consumer {
     task: JoinHandle<()>,
 }
 
-/// A way to have a consumer's connection replaced though it does not look lost. Clones share it.
+/// Requests a new connection for a consumer whose connection does not look lost. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct ReconnectHandle {
     requested: Arc<Notify>,
 }
 
 impl ReconnectHandle {
-    /// Replaces the connection soon; what it delivered and is not answered comes again.
+    /// Requests a new connection. The broker redelivers what was not acknowledged on the old one.
     pub fn request(&self) {
         self.requested.notify_one();
     }
 }
 
 impl Consumer {
-    /// Connects, declares the topology and consumes `subscriptions` until `cancel`, waiting for a broker
-    /// that is down and saying so.
+    /// Connects, declares the topology and consumes `subscriptions` until `cancel`. Retries while RabbitMQ is
+    /// unreachable.
     ///
     /// # Errors
-    /// When waiting would not help: a bad URL, refused credentials, a missing virtual host, a queue that
-    /// exists with other properties.
+    /// If the error is permanent: an invalid URL, rejected credentials, a missing virtual host, a queue that exists
+    /// with other arguments.
     pub async fn connect(
         config: &BrokerConfig,
         subscriptions: Vec<Subscription>,
@@ -97,26 +97,24 @@ impl Consumer {
         Ok(Self { deliveries, cancel, consuming, queues, reconnect, task: tokio::spawn(task.run(session)) })
     }
 
-    /// Returns the names of the queues it consumes.
+    /// Names of the subscribed queues.
     pub fn queues(&self) -> impl Iterator<Item = &str> {
         self.queues.iter().map(String::as_str)
     }
 
-    /// Returns a way to have the connection replaced.
     #[must_use]
     pub fn reconnect(&self) -> ReconnectHandle {
         self.reconnect.clone()
     }
 
-    /// Returns a flag that is set while every queue is consumed: not while the connection is lost, nor
-    /// once consuming has ended.
+    /// A flag that is set while every queue is consumed: it is cleared while reconnecting and after cancellation.
     #[must_use]
     pub fn consuming(&self) -> Arc<AtomicBool> {
         self.consuming.clone()
     }
 
-    /// Returns the next delivery, or nothing once consuming is cancelled. Deliveries that were waiting
-    /// here are released then. Dropping the future loses nothing.
+    /// Returns the next delivery, or `None` after cancellation, when deliveries that are still buffered are released.
+    /// Cancel safe.
     pub async fn next(&mut self) -> Option<Delivery> {
         loop {
             let delivery = tokio::select! {
@@ -127,31 +125,31 @@ impl Consumer {
                 }
                 delivery = self.deliveries.recv() => delivery?,
             };
-            // What a lost connection brought is delivered again by its successor.
+            // Skip a delivery of a lost connection: the broker redelivers it.
             if delivery.receipt.is_usable() {
                 return Some(delivery);
             }
         }
     }
 
-    /// Waits until every delivery is answered or dropped and the connection is closed. Call it after
-    /// cancelling; it does not cancel by itself.
+    /// Waits for the cancellation, then until every delivery is acked, released or dropped and the connection is
+    /// closed.
     pub async fn closed(mut self) {
         self.cancel.cancelled().await;
         self.release_waiting();
         drop(self.deliveries);
-        // The task neither panics nor is it aborted; either would close the connection as well.
+        // A panic of the task would have closed the connection too.
         let _ = self.task.await;
     }
 
     fn release_waiting(&mut self) {
         self.deliveries.close();
-        // A delivery that is dropped releases itself.
+        // A dropped delivery is released.
         while self.deliveries.try_recv().is_ok() {}
     }
 }
 
-/// The task that keeps a consumer connected.
+/// Keeps a consumer connected.
 struct ConsumerTask {
     endpoint: Endpoint,
     subscriptions: Vec<Subscription>,
@@ -161,17 +159,17 @@ struct ConsumerTask {
     reconnect: ReconnectHandle,
 }
 
-/// One connection that consumes every subscription, a channel each.
+/// One connection that consumes every subscription, each on its own channel.
 struct Session {
     link: Link,
     consumers: Vec<(Channel, ShortString)>,
     incoming: SelectAll<BoxStream<'static, Incoming>>,
 }
 
-/// What a consumer's stream yields: a delivery with its queue, or the reason why there are no more.
+/// Item of a consumer's stream: a delivery with its queue, or why the stream ended.
 type Incoming = Result<(lapin::message::Delivery, Arc<str>), String>;
 
-enum End {
+enum SessionEnd {
     Lost(String),
     Cancelled,
 }
@@ -180,13 +178,13 @@ impl ConsumerTask {
     async fn run(self, mut session: Session) {
         loop {
             let since = Instant::now();
-            // Every delivery of this session holds a clone; when the last is gone, all are answered.
-            let (held, answered) = mpsc::channel(1);
+            // Every unanswered delivery of this session has a clone of `guard`; `all_answered` closes with the last.
+            let (guard, all_answered) = mpsc::channel(1);
             self.consuming.store(true, Ordering::Relaxed);
-            let end = self.pump(&mut session, &held).await;
+            let end = self.forward_deliveries(&mut session, &guard).await;
             self.consuming.store(false, Ordering::Relaxed);
-            let End::Lost(reason) = end else { return session.wind_down(held, answered).await };
-            tracing::warn!("consuming from RabbitMQ is interrupted ({reason}), connecting again");
+            let SessionEnd::Lost(reason) = end else { return session.shut_down(guard, all_answered).await };
+            tracing::warn!(%reason, "consuming connection to RabbitMQ lost; reconnecting");
             session.link.close().await;
             let reopening = async {
                 wait_before_reconnecting(since.elapsed()).await;
@@ -195,7 +193,7 @@ impl ConsumerTask {
             session = tokio::select! {
                 opened = reopening => match opened {
                     Ok(session) => session,
-                    Err(error) => return tracing::error!("consuming from RabbitMQ ends: {error}"),
+                    Err(error) => return tracing::error!(%error, "cannot reconnect to RabbitMQ; consuming stopped"),
                 },
                 () = self.cancel.cancelled() => return,
             };
@@ -214,29 +212,29 @@ impl ConsumerTask {
         }
     }
 
-    async fn pump(&self, session: &mut Session, held: &mpsc::Sender<()>) -> End {
+    async fn forward_deliveries(&self, session: &mut Session, guard: &mpsc::Sender<()>) -> SessionEnd {
         loop {
             let incoming = tokio::select! {
                 biased;
-                () = self.cancel.cancelled() => return End::Cancelled,
-                // Nobody reads any more.
-                () = self.ready.closed() => return End::Cancelled,
-                () = session.link.lost() => return End::Lost(session.link.reason()),
-                () = self.reconnect.requested.notified() => return End::Lost("its reconnect was requested for".to_owned()),
+                () = self.cancel.cancelled() => return SessionEnd::Cancelled,
+                // The `Consumer` was dropped.
+                () = self.ready.closed() => return SessionEnd::Cancelled,
+                () = session.link.lost() => return SessionEnd::Lost(session.link.reason()),
+                () = self.reconnect.requested.notified() => return SessionEnd::Lost("a reconnect was requested".to_owned()),
                 incoming = session.incoming.next() => incoming,
             };
             let (delivery, queue) = match incoming {
                 Some(Ok(delivery)) => delivery,
-                Some(Err(reason)) => return End::Lost(reason),
-                None => unreachable!("every stream ends with the reason why"),
+                Some(Err(reason)) => return SessionEnd::Lost(reason),
+                None => unreachable!("every stream ends with a reason"),
             };
-            let delivery = Delivery::new(delivery, queue, held.clone());
-            // The channel has room for every prefetch, so it is full only of what lost connections left.
+            let delivery = Delivery::new(delivery, queue, guard.clone());
+            // The channel has room for every prefetch, so only deliveries of lost connections can fill it.
             tokio::select! {
                 biased;
-                sent = self.ready.send(delivery) => if sent.is_err() { return End::Cancelled },
-                () = self.cancel.cancelled() => return End::Cancelled,
-                () = session.link.lost() => return End::Lost(session.link.reason()),
+                sent = self.ready.send(delivery) => if sent.is_err() { return SessionEnd::Cancelled },
+                () = self.cancel.cancelled() => return SessionEnd::Cancelled,
+                () = session.link.lost() => return SessionEnd::Lost(session.link.reason()),
             }
         }
     }
@@ -252,7 +250,7 @@ impl Session {
             let consumer =
                 channel.basic_consume(queue.name.as_str().into(), "".into(), options, arguments).await?;
             consumers.push((channel, consumer.tag()));
-            incoming.push(label(consumer, queue.name.as_str().into()));
+            incoming.push(with_queue(consumer, queue.name.as_str().into()));
         }
         if subscriptions.is_empty() {
             incoming.push(stream::pending().boxed());
@@ -260,9 +258,9 @@ impl Session {
         Ok(Self { link, consumers, incoming })
     }
 
-    /// Stops consuming, releases what nobody has seen, waits for the answers to the rest, and closes.
-    async fn wind_down(mut self, held: mpsc::Sender<()>, mut answered: mpsc::Receiver<()>) {
-        let winding_down = async {
+    /// Cancels the consumers, releases what was not handed out, waits until the rest is answered, and closes.
+    async fn shut_down(mut self, guard: mpsc::Sender<()>, mut all_answered: mpsc::Receiver<()>) {
+        let shutting_down = async {
             for (channel, tag) in &self.consumers {
                 if channel.basic_cancel(tag.clone(), BasicCancelOptions::default()).await.is_err() {
                     return;
@@ -271,25 +269,25 @@ impl Session {
             let mut open = self.consumers.len();
             while open > 0 {
                 match self.incoming.next().await {
-                    Some(Ok((delivery, queue))) => drop(Delivery::new(delivery, queue, held.clone())),
+                    Some(Ok((delivery, queue))) => drop(Delivery::new(delivery, queue, guard.clone())),
                     Some(Err(_)) => open -= 1,
                     None => break,
                 }
             }
-            drop(held);
-            let _ = answered.recv().await;
+            drop(guard);
+            let _ = all_answered.recv().await;
         };
         tokio::select! {
-            () = winding_down => {}
+            () = shutting_down => {}
             () = self.link.lost() => {}
         }
         self.link.close().await;
     }
 }
 
-/// Names each delivery's queue, and makes the stream's end an item: [`SelectAll`] would not mention it.
-fn label(consumer: lapin::Consumer, queue: Arc<str>) -> BoxStream<'static, Incoming> {
-    let end = format!("the consumer of {queue} was cancelled by the broker");
+/// Adds the queue to each delivery, and an item for the stream's end, which [`SelectAll`] does not report.
+fn with_queue(consumer: lapin::Consumer, queue: Arc<str>) -> BoxStream<'static, Incoming> {
+    let end = format!("RabbitMQ cancelled the consumer of {queue}");
     consumer
         .map(move |delivery| {
             delivery.map(|delivery| (delivery, queue.clone())).map_err(|error| error.to_string())

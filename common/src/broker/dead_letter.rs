@@ -1,7 +1,7 @@
-//! Dead letters: the message that hands a discarded one over, and the note that says why.
+//! Dead letters: a discarded message with the reason in its headers.
 //!
-//! Invariant: a letter holds only properties and headers of ours, so nothing a stranger sent (an expiration, a user id,
-//! a megabyte of headers) is passed on.
+//! Invariant: a dead letter has only the properties and headers that this program sets, so an expiration, a user id or
+//! a megabyte of headers set by another publisher are not passed on.
 
 use lapin::{
     BasicProperties,
@@ -13,23 +13,21 @@ use super::message::{
 };
 use crate::job::{discard::DiscardReason, envelope::MAX_BODY_BYTES};
 
-/// Why a message was discarded, by whom and from where.
+/// Why, by which worker and from which queue a message was discarded.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DeadLetterInfo {
-    /// The class of reason.
     pub reason: DiscardReason,
-    /// The error behind it.
     pub error: String,
-    /// Who discarded it.
+    /// The worker's name; `None` if the broker or the coordinator discarded it.
     pub worker: Option<String>,
-    /// The queue it came from.
+    /// The queue that the message was in.
     pub origin: Option<String>,
 }
 
 impl Message {
-    /// Returns the letter that hands this message over to the dead: same identity and body, and why. A body
-    /// over the limit of a job is cut there.
-    pub(super) fn dead(&self, note: &DeadLetterInfo) -> Self {
+    /// Makes a dead letter of this message, with the same identity and body. A body longer than [`MAX_BODY_BYTES`] is
+    /// truncated.
+    pub(super) fn to_dead_letter(&self, info: &DeadLetterInfo) -> Self {
         let mut headers = FieldTable::default();
         for name in JOB_HEADERS {
             if let Ok(number) = self.number::<i64>(name) {
@@ -38,9 +36,9 @@ impl Message {
                 headers.insert(name.into(), long_string(&text));
             }
         }
-        headers.insert(DEAD_REASON.into(), long_string(&note.reason.to_string()));
-        headers.insert(DEAD_ERROR.into(), long_string(&note.error));
-        for (name, text) in [(DEAD_WORKER, &note.worker), (DEAD_ORIGIN, &note.origin)] {
+        headers.insert(DEAD_REASON.into(), long_string(&info.reason.to_string()));
+        headers.insert(DEAD_ERROR.into(), long_string(&info.error));
+        for (name, text) in [(DEAD_WORKER, &info.worker), (DEAD_ORIGIN, &info.origin)] {
             if let Some(text) = text {
                 headers.insert(name.into(), long_string(text));
             }
@@ -56,8 +54,7 @@ impl Message {
         Self { properties, body: self.body[..self.body.len().min(MAX_BODY_BYTES)].to_vec() }
     }
 
-    /// Reads why this dead letter was discarded: by the words of whoever published it here, else by the
-    /// broker's own record of its last death.
+    /// Reads why this message was dead-lettered: from the headers of this program, else from the broker's `x-death`.
     #[must_use]
     pub fn dead_letter_info(&self) -> DeadLetterInfo {
         if let Some(reason) = self.text(DEAD_REASON) {
@@ -77,9 +74,9 @@ impl Message {
             _ => None,
         };
         let (reason, origin) = (field("reason").unwrap_or_else(|| "unknown".to_owned()), field("queue"));
-        let place = origin.as_deref().unwrap_or("an unnamed queue");
+        let queue = origin.as_deref().unwrap_or("an unnamed queue");
         DeadLetterInfo {
-            error: format!("discarded by the broker from {place}: {reason}"),
+            error: format!("dead-lettered by RabbitMQ from {queue}: {reason}"),
             reason: DiscardReason::from(reason.as_str()),
             worker: None,
             origin,
@@ -89,18 +86,20 @@ impl Message {
 
 #[cfg(fuzzing)]
 impl Message {
-    /// Writes a job, and the letter it makes when it dies.
+    /// Encodes a job, and makes its dead letter.
     #[must_use]
-    pub fn written(envelope: &crate::job::envelope::Envelope, note: &DeadLetterInfo) -> Option<(Self, Self)> {
-        let written = Self::encode(envelope, "fuzz", std::time::UNIX_EPOCH).ok()?;
-        let letter = written.dead(note);
-        Some((written, letter))
+    pub fn encode_with_dead_letter(
+        envelope: &crate::job::envelope::Envelope,
+        info: &DeadLetterInfo,
+    ) -> Option<(Self, Self)> {
+        let message = Self::encode(envelope, "fuzz", std::time::UNIX_EPOCH).ok()?;
+        let dead_letter = message.to_dead_letter(info);
+        Some((message, dead_letter))
     }
 
-    /// Returns the letter that this message makes when it dies.
     #[must_use]
-    pub fn letter(&self, note: &DeadLetterInfo) -> Self {
-        self.dead(note)
+    pub fn dead_letter(&self, info: &DeadLetterInfo) -> Self {
+        self.to_dead_letter(info)
     }
 }
 
@@ -123,7 +122,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{super::message::MAX_HEADER_BYTES, *};
-    use crate::{broker::codec::tests::example, job::envelope::Envelope};
+    use crate::broker::codec::tests::example;
 
     fn any_value() -> impl Strategy<Value = AMQPValue> {
         prop_oneof![
@@ -147,7 +146,7 @@ mod tests {
         prop_oneof![prop::sample::select(known).prop_map(str::to_owned), "[a-z-]{0,20}"]
     }
 
-    fn note(error: &str) -> DeadLetterInfo {
+    fn info(error: &str) -> DeadLetterInfo {
         DeadLetterInfo {
             reason: DiscardReason::Poison,
             error: error.to_owned(),
@@ -173,15 +172,15 @@ mod tests {
             properties = set(properties, &id.map(ShortString::from), BasicProperties::with_message_id);
             let message = Message { properties, body };
             prop_assert!(message.decode().is_err());
-            let letter = message.dead(&note("é"));
-            prop_assert_eq!(letter.dead_letter_info(), note("é"));
-            prop_assert_eq!(letter.body(), message.body());
+            let dead_letter = message.to_dead_letter(&info("é"));
+            prop_assert_eq!(dead_letter.dead_letter_info(), info("é"));
+            prop_assert_eq!(dead_letter.body(), message.body());
             let _ = message.dead_letter_info();
         }
     }
 
     #[test]
-    fn a_dead_letter_keeps_the_job_and_drops_what_strangers_set() {
+    fn dead_letter_keeps_the_job_and_drops_foreign_properties() {
         let mut message = Message::encode(&example(), "subwatch", SystemTime::now()).unwrap();
         let mut headers = message.properties.headers().clone().unwrap();
         headers.insert("CC".into(), AMQPValue::FieldArray(vec![long_string("elsewhere")].into()));
@@ -191,20 +190,16 @@ mod tests {
             .with_headers(headers)
             .with_expiration("1".into())
             .with_user_id("somebody".into());
-        let letter = message.dead(&note(&"ü".repeat(5000)));
-        assert_eq!(letter.decode().unwrap(), example_with(&message));
-        assert_eq!(letter.header("CC"), None);
-        assert_eq!(letter.header("x-death"), None);
-        assert_eq!((letter.properties.expiration(), letter.properties.user_id()), (&None, &None));
-        assert_eq!(letter.dead_letter_info().error.len(), MAX_HEADER_BYTES);
-    }
-
-    fn example_with(message: &Message) -> Envelope {
-        message.decode().unwrap()
+        let dead_letter = message.to_dead_letter(&info(&"ü".repeat(5000)));
+        assert_eq!(dead_letter.decode().unwrap(), message.decode().unwrap());
+        assert_eq!(dead_letter.header("CC"), None);
+        assert_eq!(dead_letter.header("x-death"), None);
+        assert_eq!((dead_letter.properties.expiration(), dead_letter.properties.user_id()), (&None, &None));
+        assert_eq!(dead_letter.dead_letter_info().error.len(), MAX_HEADER_BYTES);
     }
 
     #[test]
-    fn what_the_broker_discards_has_its_reason_and_origin() {
+    fn message_dead_lettered_by_the_broker_has_reason_and_origin() {
         let mut death = FieldTable::default();
         death.insert("reason".into(), long_string("delivery_limit"));
         death.insert("queue".into(), long_string("subwatch.embed.v1"));
@@ -212,11 +207,11 @@ mod tests {
         headers.insert("x-death".into(), AMQPValue::FieldArray(vec![AMQPValue::FieldTable(death)].into()));
         let message =
             Message { properties: BasicProperties::default().with_headers(headers), body: Vec::new() };
-        let note = message.dead_letter_info();
+        let info = message.dead_letter_info();
         assert_eq!(
-            (&note.reason, note.origin.as_deref()),
+            (&info.reason, info.origin.as_deref()),
             (&DiscardReason::DeliveryLimit, Some("subwatch.embed.v1"))
         );
-        assert_eq!(note.error, "discarded by the broker from subwatch.embed.v1: delivery_limit");
+        assert_eq!(info.error, "dead-lettered by RabbitMQ from subwatch.embed.v1: delivery_limit");
     }
 }

@@ -1,7 +1,6 @@
 //! A delivered message and its acknowledgement.
 //!
-//! Owns the receipt. Does not own which queue to consume (see `consumer`) or what becomes of the job.
-//! Invariant: a delivery that is dropped without an answer is released, so a panic costs no prefetch.
+//! Invariant: a delivery that is dropped unanswered is released, so a panic leaks no prefetch slot.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -17,35 +16,31 @@ use tokio::{runtime::Handle, sync::mpsc};
 use super::message::Message;
 use crate::job::envelope::{Envelope, EnvelopeError};
 
-/// How long an answer may take to be written before its connection counts as gone.
+/// Time limit for sending an ack or nack; after it, the connection counts as lost.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The connection that brought a delivery is gone: the broker delivers the message again.
+/// The connection of a delivery is lost: the broker redelivers the message.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("the connection of this delivery is lost; the broker delivers the message again")]
+#[error("the connection of this delivery is lost; RabbitMQ will redeliver the message")]
 pub struct DeliveryLost;
 
-/// A message a worker holds until it is acknowledged or released.
+/// A received message, in flight until it is acknowledged or released.
 #[derive(Debug)]
 pub struct Delivery {
-    /// The job, or why the message is none. What is no job is dead-lettered and then acknowledged.
+    /// The decoded job. The caller dead-letters a message that cannot be decoded.
     pub job: Result<Envelope, EnvelopeError>,
-    /// The message as it came, for dead-lettering.
+    /// The message as received, for dead-lettering.
     pub message: Message,
-    /// The queue it came from.
     pub queue: Arc<str>,
-    /// The routing key it was published under.
     pub routing_key: String,
-    /// Whether it may have been delivered before.
     pub redelivered: bool,
-    /// How often it was delivered before without being acknowledged.
+    /// Earlier deliveries that were not acknowledged.
     pub delivery_count: u64,
-    /// Its acknowledgement.
     pub receipt: Receipt,
 }
 
 impl Delivery {
-    pub(super) fn new(delivery: lapin::message::Delivery, queue: Arc<str>, held: mpsc::Sender<()>) -> Self {
+    pub(super) fn new(delivery: lapin::message::Delivery, queue: Arc<str>, guard: mpsc::Sender<()>) -> Self {
         let message = Message { properties: delivery.properties, body: delivery.data };
         Self {
             job: message.decode(),
@@ -54,22 +49,22 @@ impl Delivery {
             queue,
             routing_key: delivery.routing_key.into(),
             redelivered: delivery.redelivered,
-            receipt: Receipt { acker: delivery.acker, held: Mutex::new(Some(held)) },
+            receipt: Receipt { acker: delivery.acker, guard: Mutex::new(Some(guard)) },
         }
     }
 
-    /// Acknowledges: the message is done with. Call it after the result is durable.
+    /// Acknowledges the message. Call it after the result is durable.
     ///
     /// # Errors
-    /// When the connection is lost or the delivery was answered before.
+    /// If the connection is lost or the delivery was answered before.
     pub async fn ack(&self) -> Result<(), DeliveryLost> {
         self.receipt.ack().await
     }
 
-    /// Releases: the broker delivers the message again, here or elsewhere.
+    /// Releases the message: the broker requeues it and redelivers it to any consumer.
     ///
     /// # Errors
-    /// When the connection is lost, which releases it as well, or the delivery was answered before.
+    /// If the connection is lost, which requeues the message too, or the delivery was answered before.
     pub async fn release(&self) -> Result<(), DeliveryLost> {
         self.receipt.release().await
     }
@@ -80,38 +75,38 @@ impl Delivery {
 pub struct Receipt {
     acker: Acker,
     /// Keeps the connection open until the last delivery is answered.
-    held: Mutex<Option<mpsc::Sender<()>>>,
+    guard: Mutex<Option<mpsc::Sender<()>>>,
 }
 
 impl Receipt {
-    /// Acknowledges; see [`Delivery::ack`].
+    /// See [`Delivery::ack`].
     ///
     /// # Errors
-    /// When the connection is lost or the delivery was answered before.
+    /// If the connection is lost or the delivery was answered before.
     pub async fn ack(&self) -> Result<(), DeliveryLost> {
         let answer = answered(self.acker.ack(BasicAckOptions::default())).await;
-        self.let_go();
+        self.take_guard();
         answer
     }
 
-    /// Releases; see [`Delivery::release`].
+    /// See [`Delivery::release`].
     ///
     /// # Errors
-    /// When the connection is lost or the delivery was answered before.
+    /// If the connection is lost or the delivery was answered before.
     pub async fn release(&self) -> Result<(), DeliveryLost> {
         let answer = release(&self.acker).await;
-        self.let_go();
+        self.take_guard();
         answer
     }
 
-    /// Whether an answer would still reach the broker.
+    /// Whether an ack or nack can still reach the broker.
     #[must_use]
     pub fn is_usable(&self) -> bool {
         self.acker.usable()
     }
 
-    fn let_go(&self) -> Option<mpsc::Sender<()>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).take()
+    fn take_guard(&self) -> Option<mpsc::Sender<()>> {
+        self.guard.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
 
@@ -119,11 +114,11 @@ impl Drop for Receipt {
     fn drop(&mut self) {
         let Ok(runtime) = Handle::try_current() else { return };
         if self.acker.usable() {
-            let (acker, held) = (self.acker.clone(), self.let_go());
+            let (acker, guard) = (self.acker.clone(), self.take_guard());
             runtime.spawn(async move {
-                // Lost means that the broker requeues it anyway.
+                // On an error, the connection is lost and the broker requeues the message anyway.
                 let _ = release(&acker).await;
-                drop(held);
+                drop(guard);
             });
         }
     }
@@ -133,7 +128,7 @@ async fn release(acker: &Acker) -> Result<(), DeliveryLost> {
     answered(acker.nack(BasicNackOptions { requeue: true, multiple: false })).await
 }
 
-/// lapin answers `false` where nothing was sent, and may never answer once the server closed the connection.
+/// lapin returns `false` if nothing was sent, and may never return after the server closed the connection.
 async fn answered(answer: impl Future<Output = lapin::Result<bool>>) -> Result<(), DeliveryLost> {
     match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
         Ok(Ok(true)) => Ok(()),

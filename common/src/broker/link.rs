@@ -1,8 +1,7 @@
-//! An open connection that knows when it is lost.
+//! Loss detection for one connection.
 //!
-//! Owns the watch over one connection and its orderly end. Does not own what follows a loss. Invariant: a
-//! [`Link`] says it is lost whatever lapin's pending calls do; not all of them end when the server closes
-//! the connection.
+//! Invariant: [`Link::lost`] resolves when the connection is lost even if lapin's pending calls do not: some of them
+//! never complete after the server closes the connection.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -14,12 +13,12 @@ use lapin::{Channel, Connection, Event, options::ConfirmSelectOptions};
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
-/// How often a connection's state is read, beside listening to its events.
+/// How often a connection's state is polled, in addition to its events.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
-/// How long an orderly close may take.
+/// Time limit of the closing handshake.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// An open connection that knows when it is lost.
+/// An open connection whose loss can be awaited.
 pub(super) struct Link {
     connection: Arc<Connection>,
     lost: CancellationToken,
@@ -47,33 +46,32 @@ impl Link {
         self.connection.create_channel().await
     }
 
-    /// Opens a channel whose publishes are confirmed.
+    /// Opens a channel in confirm mode.
     pub(super) async fn confirming_channel(&self) -> lapin::Result<Channel> {
         let channel = self.channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         Ok(channel)
     }
 
-    /// Waits until the connection is lost.
     pub(super) async fn lost(&self) {
         self.lost.cancelled().await;
     }
 
-    /// Returns why it was lost, where that is known.
+    /// Why the connection was lost.
     pub(super) fn reason(&self) -> String {
         let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
         reason.clone().unwrap_or_else(|| "the connection is closed".to_owned())
     }
 
-    /// Whether the broker takes no publishes for want of memory or disk.
+    /// Whether the broker blocks publishers because of a memory or disk alarm.
     pub(super) fn blocked(&self) -> watch::Receiver<bool> {
         self.blocked.clone()
     }
 
-    /// Closes in order, so that the broker requeues at once what is not acknowledged.
+    /// Closes gracefully, so that the broker requeues unacknowledged messages immediately.
     pub(super) async fn close(self) {
         let closing = self.connection.close(200, "OK".into());
-        // A connection that is lost already has nothing to close.
+        // Fails if the connection is already lost, which is fine.
         let _ = tokio::time::timeout(CLOSE_TIMEOUT, closing).await;
     }
 }
@@ -89,16 +87,16 @@ async fn watch_connection(
     loop {
         tokio::select! {
             event = events.next() => match event {
-                // Errors of a channel arrive here as well; only the state says whether the connection is gone.
+                // Channel errors arrive here too; only the status below tells whether the connection is gone.
                 Some(Event::Error(error)) => {
                     *reason.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());
                 }
                 Some(Event::ConnectionBlocked(why)) => {
-                    tracing::warn!("RabbitMQ takes no publishes for now: {why}");
+                    tracing::warn!(reason = %why, "RabbitMQ blocks publishers");
                     blocked.send_replace(true);
                 }
                 Some(Event::ConnectionUnblocked) => {
-                    tracing::info!("RabbitMQ takes publishes again");
+                    tracing::info!("RabbitMQ no longer blocks publishers");
                     blocked.send_replace(false);
                 }
                 Some(_) => {}

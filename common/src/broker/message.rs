@@ -1,8 +1,7 @@
-//! An AMQP message as it travels: properties, headers and a body, whether or not they are a job.
+//! An AMQP message: properties, headers and body, whether or not it encodes a job.
 //!
-//! Owns the names of headers, and the values that other programs' clients may write. Does not own what they say of a
-//! job (see `codec`). Invariant: no header written or taken over is longer than [`MAX_HEADER_BYTES`], so a header frame
-//! always fits.
+//! Owns the names of the headers and the AMQP value types that are accepted for them; their meaning is in `codec`.
+//! Invariant: no header written or copied is longer than [`MAX_HEADER_BYTES`], so the header frame always fits.
 
 use lapin::{
     BasicProperties,
@@ -20,14 +19,13 @@ pub(super) const DEAD_REASON: &str = "subwatch-dead-reason";
 pub(super) const DEAD_ERROR: &str = "subwatch-dead-error";
 pub(super) const DEAD_WORKER: &str = "subwatch-dead-worker";
 pub(super) const DEAD_ORIGIN: &str = "subwatch-dead-origin";
-/// The headers a dead letter keeps of the job it was.
+/// The job's headers that a dead letter keeps.
 pub(super) const JOB_HEADERS: [&str; 5] = [ATTEMPT, MAX_ATTEMPTS, GENERATION, DEADLINE_MS, TRACEPARENT];
-/// Longest text written to, or taken over from, one header.
+/// Longest text written to or copied from one header.
 pub(super) const MAX_HEADER_BYTES: usize = 2048;
-/// Kept on disk by the broker.
+/// AMQP delivery mode: stored on disk.
 pub(super) const PERSISTENT: u8 = 2;
 
-/// Bytes with AMQP properties, whether or not they are a job.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Message {
     pub(super) properties: BasicProperties,
@@ -35,37 +33,36 @@ pub struct Message {
 }
 
 impl Message {
-    /// Returns the `message_id`: the job's id, if it is a job.
+    /// The `message_id`: of a job, its id.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.properties.message_id().as_ref().map(ShortString::as_str)
     }
 
-    /// Returns the `correlation_id`: the submission's id, if it is a job.
+    /// The `correlation_id`: of a job, its submission's id.
     #[must_use]
     pub fn submission(&self) -> Option<&str> {
         self.properties.correlation_id().as_ref().map(ShortString::as_str)
     }
 
-    /// Returns the `type`, such as `embed.v1`.
+    /// The `type`, such as `embed.v1`.
     #[must_use]
     pub fn message_type(&self) -> Option<&str> {
         self.properties.kind().as_ref().map(ShortString::as_str)
     }
 
-    /// Returns the attempt it says it is.
+    /// The attempt number in its header.
     #[must_use]
     pub fn attempt(&self) -> Option<u32> {
         self.number(ATTEMPT).ok()
     }
 
-    /// Returns the body.
     #[must_use]
     pub fn body(&self) -> &[u8] {
         &self.body
     }
 
-    /// Returns how often the broker has delivered it before without an acknowledgement.
+    /// Earlier deliveries that were not acknowledged, as counted by a quorum queue.
     #[must_use]
     pub fn delivery_count(&self) -> u64 {
         self.number("x-delivery-count").unwrap_or(0)
@@ -90,7 +87,7 @@ impl Message {
 
 #[cfg(fuzzing)]
 impl Message {
-    /// Takes a message as it comes over the wire: properties, then the body.
+    /// Parses a message as it is on the wire: properties, then the body.
     #[must_use]
     pub fn from_wire(bytes: &[u8]) -> Option<Self> {
         let (body, properties) = lapin::protocol::basic::parse_properties(bytes).ok()?;
@@ -104,7 +101,7 @@ pub(super) fn invalid(name: &'static str, value: Option<&AMQPValue>) -> Envelope
     EnvelopeError::InvalidHeader { name, value }
 }
 
-/// Any AMQP integer: other programs' clients choose the width by the value.
+/// Any AMQP integer type: some clients choose the width by the value.
 pub(super) fn as_number(value: &AMQPValue) -> Option<i64> {
     match *value {
         AMQPValue::ShortShortInt(number) => Some(number.into()),

@@ -1,19 +1,20 @@
-//! The broker: jobs in flight, over RabbitMQ.
+//! The broker: publishing and consuming jobs over RabbitMQ.
 //!
 //! Owns connections, publishing, consuming and the declaration of the [topology](crate::topology), and is the only
-//! module that names the `lapin` crate. Does not own what a job means, when it is retried or how its result is stored.
-//! Invariants: delivery is at least once; publishing and consuming have a connection each, since a blocked publisher
-//! would stop acknowledgements too; every connect declares the topology and sets the prefetch anew; a lost connection
-//! is replaced here, never by lapin's own recovery; the password is never printed.
+//! module that uses the `lapin` crate. It does not decide when a job is retried or how its result is stored.
 //!
-//! - Connections: `connection` opens one and declares the topology over it, `link` knows when it is lost, and
-//!   `self_test` probes at start that the broker does what the job protocol needs.
-//! - Publishing: `publisher` is the handle, `confirms` the task behind it, which pairs confirms with publishes, and
-//!   `returns` finds out which of them no queue took.
-//! - Consuming: `consumer` makes one stream of several queues, `delivery` is a received message until its
-//!   acknowledgement.
-//! - Messages: `message` holds properties, headers and body, `codec` makes a job of it and back, and `dead_letter` the
-//!   message that hands a discarded job over.
+//! Invariants:
+//! - Delivery is at least once.
+//! - Publishing and consuming have separate connections: RabbitMQ blocks a connection that publishes during a memory
+//!   or disk alarm, and acknowledgements must still get through.
+//! - Every connect declares the topology and sets the prefetch.
+//! - Lost connections are replaced here, not by lapin's automatic recovery.
+//! - The password is never printed.
+//!
+//! Connections: `connection` opens them and declares the topology, `link` detects their loss, and `self_test` checks at
+//! start that the broker supports the job protocol. Publishing: `publisher` is the handle, `confirms` the task behind
+//! it, and `returns` finds unroutable publishes. Consuming: `consumer` merges several queues into one stream, and
+//! `delivery` acknowledges. Messages: `message`, its encoding of jobs in `codec`, and `dead_letter`.
 
 mod codec;
 mod confirms;
@@ -42,25 +43,25 @@ pub use self::{
     self_test::probe,
 };
 
-/// Where RabbitMQ is and how patient to be with it.
+/// Connection settings.
 #[derive(Clone, Debug)]
 pub struct BrokerConfig {
     /// `amqp://` or `amqps://` URL, with credentials and virtual host.
     pub url: SecretString,
-    /// Who must vouch for the broker over `amqps://`; those of the system where none are given.
+    /// CA certificates to verify the broker with over `amqps://`; `None` uses the system's.
     pub ca_certificates: Option<CaCertificates>,
-    /// Name of this program: the messages' `app_id`, and part of the connections' names.
+    /// Name of this program: `app_id` of its messages, and part of its connections' names.
     pub name: String,
-    /// How long a connection may take to open.
+    /// Time limit for opening a connection.
     pub connect_timeout: Duration,
-    /// How long a publish may take, waiting for a broker that is down or blocked included.
+    /// Time limit of a publish, including the wait for a broker that is unreachable or blocks publishers.
     pub publish_timeout: Duration,
-    /// How many publishes may be in flight at once.
+    /// Maximum number of publishes in flight.
     pub publish_window: usize,
 }
 
 impl BrokerConfig {
-    /// Makes a configuration with the usual time-outs (10 s to connect, 30 s to publish) and a window of 1024.
+    /// Uses the default timeouts (10 s to connect, 30 s to publish) and a window of 1024.
     #[must_use]
     pub fn new(url: SecretString, name: impl Into<String>) -> Self {
         Self {
@@ -73,79 +74,69 @@ impl BrokerConfig {
         }
     }
 
-    /// Trusts these ca_certificates alone, where some are given.
+    /// Trusts only these CA certificates, if given.
     #[must_use]
-    pub fn trusting(self, ca_certificates: Option<CaCertificates>) -> Self {
+    pub fn with_ca_certificates(self, ca_certificates: Option<CaCertificates>) -> Self {
         Self { ca_certificates, ..self }
     }
 }
 
-/// Why there is no usable connection.
+/// Why connecting failed.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
-    /// The URL is none.
-    #[error("the RabbitMQ URL is not usable: {0} (it looks like amqp://user:password@host:5672/vhost)")]
+    /// The URL is invalid.
+    #[error("the RabbitMQ URL is invalid: {0} (expected amqp://USER:PASSWORD@HOST:5672/VHOST)")]
     Url(String),
-    /// The broker refuses the user, the password or the user's access to the virtual host.
-    #[error("RabbitMQ at {address} refuses user '{user}': {reason}")]
+    /// The broker rejects the user, the password or the user's access to the virtual host.
+    #[error("RabbitMQ at {address} rejected user '{user}': {reason}")]
     Denied {
         /// Host and port.
         address: String,
-        /// The user refused.
         user: String,
-        /// The broker's words.
         reason: String,
     },
-    /// The broker's certificate is not signed by anybody this machine trusts, or not for this host.
+    /// The broker's certificate is not signed by a trusted CA, or is for another host.
     #[error(
-        "RabbitMQ at {address} is not trusted: {reason} (SUBWATCH_AMQP_CA_FILE names the file of an authority that vouches for it)"
+        "the TLS certificate of RabbitMQ at {address} is not trusted: {reason} (set SUBWATCH_AMQP_CA_FILE to the PEM \
+         file of its CA)"
     )]
     Untrusted {
         /// Host and port.
         address: String,
-        /// What the TLS library says.
+        /// Error of the TLS library.
         reason: String,
     },
     /// The virtual host does not exist.
-    #[error("RabbitMQ at {address} has no virtual host '{vhost}': create it, or name another in the URL")]
+    #[error("RabbitMQ at {address} has no virtual host '{vhost}': create it, or change SUBWATCH_AMQP_URL")]
     VhostMissing {
         /// Host and port.
         address: String,
-        /// The virtual host asked for.
         vhost: String,
     },
-    /// An exchange or a queue exists with other properties than ours.
+    /// An exchange or a queue exists with other arguments.
     #[error(
-        "'{name}' exists on RabbitMQ with other properties ({reason}): drain and delete it, then start again"
+        "'{name}' exists on RabbitMQ with other arguments ({reason}): drain and delete it, then start again"
     )]
-    Mismatch {
-        /// The exchange or queue.
-        name: String,
-        /// The broker's words.
-        reason: String,
-    },
-    /// The broker cannot be reached, or closes the connection; it may come back.
-    #[error("RabbitMQ at {address} is not reachable: {reason}")]
+    Mismatch { name: String, reason: String },
+    /// The broker is unreachable or closed the connection. Retryable.
+    #[error("RabbitMQ at {address} is unreachable: {reason}")]
     Unreachable {
         /// Host and port.
         address: String,
-        /// What failed.
         reason: String,
     },
-    /// The broker does not do what the job protocol needs.
-    #[error(
-        "RabbitMQ at {address} is not usable: {what}; version 3.10 or later with quorum queues is needed"
-    )]
-    Unfit {
+    /// The broker lacks a capability that the job protocol needs.
+    #[error("RabbitMQ at {address} is not supported: {reason}; use version 3.10 or later with quorum queues")]
+    Unsupported {
         /// Host and port.
         address: String,
-        /// What it does not do.
-        what: String,
+        /// The missing capability.
+        reason: String,
     },
 }
 
 impl BrokerError {
-    /// Whether connecting again later may succeed without anybody's help.
+    /// Whether a later attempt may succeed without an operator's action.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Unreachable { .. })
@@ -156,34 +147,24 @@ impl BrokerError {
 #[derive(Clone, Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PublishError {
     /// The job is too large to publish.
-    #[error("the job is not published: {0}")]
+    #[error("the job cannot be published: {0}")]
     Oversized(EnvelopeError),
-    /// No queue is bound for it: nobody consumes this route.
-    #[error("no queue takes '{routing_key}' from exchange '{exchange}'")]
-    Unroutable {
-        /// The exchange.
-        exchange: String,
-        /// The routing key.
-        routing_key: String,
-    },
+    /// No queue is bound: no worker consumes this route.
+    #[error("no queue is bound to exchange '{exchange}' for '{routing_key}'")]
+    Unroutable { exchange: String, routing_key: String },
     /// The queue is full.
-    #[error("the queue for '{routing_key}' on exchange '{exchange}' takes no more messages: it is full")]
-    Full {
-        /// The exchange.
-        exchange: String,
-        /// The routing key.
-        routing_key: String,
-    },
-    /// The broker did not confirm in time. The message may yet arrive.
-    #[error("RabbitMQ did not confirm within {0:?}")]
+    #[error("the queue for '{routing_key}' on exchange '{exchange}' is full")]
+    Full { exchange: String, routing_key: String },
+    /// The broker did not confirm in time. The message may still arrive.
+    #[error("RabbitMQ did not confirm the publish within {0:?}")]
     Timeout(Duration),
     /// The connection was lost before the broker confirmed. The message may have arrived.
-    #[error("the connection to RabbitMQ was lost before it confirmed")]
+    #[error("the connection to RabbitMQ was lost before the publish was confirmed")]
     Disconnected,
 }
 
 impl PublishError {
-    /// Whether the same publish may succeed later without anybody's help.
+    /// Whether the same publish may succeed later without an operator's action.
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Full { .. } | Self::Timeout(_) | Self::Disconnected)
@@ -195,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_passing_failures_are_retryable() {
+    fn transient_failures_are_retryable() {
         let (exchange, routing_key) = ("subwatch.jobs".to_owned(), "embed.v1".to_owned());
         let check = |error: PublishError, want| assert_eq!(error.is_retryable(), want, "{error}");
         check(PublishError::Oversized(EnvelopeError::TooLarge { bytes: 1 << 20 }), false);

@@ -1,74 +1,74 @@
-//! Which publishes the broker returned because no queue takes them.
+//! Matching of `basic.return`s to publishes.
 //!
-//! Owns the pairing of returns with publishes. Every publish is mandatory, for without a return an unroutable job
-//! would count as published, and a job that no queue holds is in flight nowhere.
+//! Every publish is mandatory: without a return, the broker would confirm an unroutable job and drop it.
 
-/// What the broker says about a publish.
+/// What became of a publish.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Answer {
+pub(super) enum PublishOutcome {
     Confirmed,
     Unroutable,
-    Refused,
+    Rejected,
 }
 
-/// What a returned message is recognised by. Publishes that share a key are the same job on the same route.
+/// Identifies a returned message. Publishes with the same key are the same job on the same route.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Key {
+pub(super) struct MessageKey {
     pub(super) exchange: String,
     pub(super) routing_key: String,
     pub(super) id: Option<String>,
 }
 
-/// Finds out which publishes the broker returned.
+/// Tells returned publishes from confirmed ones.
 ///
-/// The broker sends a return before the confirm of the same publish, but confirms of others may come in
-/// between, and lapin hands each return to whichever confirm it resolves next. So a return counts for the
-/// publish it names. A confirm that came with another's return is undecided, for its own may be waiting
-/// behind that one; a later confirm without a return, or none left in flight, shows that none was.
-pub(super) struct Returns<P> {
-    unclaimed: Vec<Key>,
-    undecided: Vec<(Key, P)>,
+/// The broker sends a return before the confirm of the same publish, but confirms of other publishes may come in
+/// between, and lapin attaches each return to the confirm that it resolves next. So returns are matched by key. A
+/// confirm that came with the return of another publish is undecided, since its own return may be queued behind that
+/// one. A later confirm without a return, or the last one in flight, shows that no return is queued.
+pub(super) struct ReturnedMessages<P> {
+    unmatched: Vec<MessageKey>,
+    undecided: Vec<(MessageKey, P)>,
 }
 
-impl<P> Default for Returns<P> {
+impl<P> Default for ReturnedMessages<P> {
     fn default() -> Self {
-        Self { unclaimed: Vec::new(), undecided: Vec::new() }
+        Self { unmatched: Vec::new(), undecided: Vec::new() }
     }
 }
 
-impl<P> Returns<P> {
-    pub(super) fn is_quiet(&self) -> bool {
-        self.unclaimed.is_empty() && self.undecided.is_empty()
+impl<P> ReturnedMessages<P> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.unmatched.is_empty() && self.undecided.is_empty()
     }
 
-    /// Takes a return that came with something that needs no decision.
-    pub(super) fn note(&mut self, returned: Option<Key>) {
-        self.unclaimed.extend(returned);
+    /// Records a return that came with a confirm of another publish.
+    pub(super) fn add_return(&mut self, returned: Option<MessageKey>) {
+        self.unmatched.extend(returned);
     }
 
-    /// Takes the confirm of `publication` and the return that came with it, and answers what is decided.
-    pub(super) fn settle(
+    /// Takes the confirm of `publication` and the return that came with it, and completes every publish whose outcome
+    /// is now known. `last`: no other publish is in flight.
+    pub(super) fn resolve(
         &mut self,
-        key: Key,
+        key: MessageKey,
         publication: P,
-        returned: Option<Key>,
+        returned: Option<MessageKey>,
         last: bool,
-        mut answer: impl FnMut(P, Answer),
+        mut complete: impl FnMut(P, PublishOutcome),
     ) {
-        let none_waits = returned.is_none() || last;
-        self.unclaimed.extend(returned);
+        let none_queued = returned.is_none() || last;
+        self.unmatched.extend(returned);
         self.undecided.push((key, publication));
-        let unclaimed = &mut self.unclaimed;
-        let is_returned = |(key, _): &mut (Key, P)| {
-            let position = unclaimed.iter().position(|returned| returned == key);
-            position.map(|index| unclaimed.swap_remove(index)).is_some()
+        let unmatched = &mut self.unmatched;
+        let is_returned = |(key, _): &mut (MessageKey, P)| {
+            let position = unmatched.iter().position(|returned| returned == key);
+            position.map(|index| unmatched.swap_remove(index)).is_some()
         };
         for (_, publication) in self.undecided.extract_if(.., is_returned) {
-            answer(publication, Answer::Unroutable);
+            complete(publication, PublishOutcome::Unroutable);
         }
-        if none_waits {
+        if none_queued {
             for (_, publication) in self.undecided.drain(..) {
-                answer(publication, Answer::Confirmed);
+                complete(publication, PublishOutcome::Confirmed);
             }
         }
     }
@@ -82,8 +82,8 @@ mod tests {
 
     use super::*;
 
-    fn key(id: usize) -> Key {
-        Key {
+    fn key(id: usize) -> MessageKey {
+        MessageKey {
             exchange: "subwatch.jobs".to_owned(),
             routing_key: "embed.v1".to_owned(),
             id: Some(id.to_string()),
@@ -91,9 +91,9 @@ mod tests {
     }
 
     proptest! {
-        /// Plays lapin: returns queue up before their publish is confirmed, and each confirm takes the first.
+        /// Simulates lapin: returns queue up before their publish is confirmed, and each confirm takes the first.
         #[test]
-        fn every_return_finds_its_publish(
+        fn every_return_is_matched_to_its_publish(
             unroutable in prop::collection::vec(any::<bool>(), 1..40),
             order in prop::collection::vec(any::<prop::sample::Index>(), 40),
             early in prop::collection::vec(0_usize..40, 40),
@@ -101,7 +101,7 @@ mod tests {
             let mut to_return: VecDeque<usize> = (0..unroutable.len()).filter(|id| unroutable[*id]).collect();
             let mut waiting = VecDeque::new();
             let mut in_flight: Vec<usize> = (0..unroutable.len()).collect();
-            let (mut returns, mut answers) = (Returns::default(), Vec::new());
+            let (mut returns, mut outcomes) = (ReturnedMessages::default(), Vec::new());
             for (index, early) in order.iter().zip(early) {
                 if in_flight.is_empty() {
                     break;
@@ -111,27 +111,27 @@ mod tests {
                     waiting.extend(to_return.pop_front().map(key));
                 }
                 let last = in_flight.is_empty();
-                returns.settle(key(id), id, waiting.pop_front(), last, |id, answer| answers.push((id, answer)));
+                returns.resolve(key(id), id, waiting.pop_front(), last, |id, outcome| outcomes.push((id, outcome)));
             }
-            prop_assert!(returns.is_quiet());
-            prop_assert_eq!(answers.len(), unroutable.len());
-            for (id, answer) in answers {
-                let want = if unroutable[id] { Answer::Unroutable } else { Answer::Confirmed };
-                prop_assert_eq!(answer, want, "{}", id);
+            prop_assert!(returns.is_empty());
+            prop_assert_eq!(outcomes.len(), unroutable.len());
+            for (id, outcome) in outcomes {
+                let want = if unroutable[id] { PublishOutcome::Unroutable } else { PublishOutcome::Confirmed };
+                prop_assert_eq!(outcome, want, "{}", id);
             }
         }
     }
 
     #[test]
-    fn a_confirm_with_anothers_return_waits_until_its_own_can_be_ruled_out() {
-        let (mut returns, mut answers) = (Returns::default(), Vec::new());
-        let mut settle = |id, returned, last| {
-            returns.settle(key(id), id, returned, last, |id, answer| answers.push((id, answer)));
-            std::mem::take(&mut answers)
+    fn confirm_with_a_foreign_return_stays_undecided_until_its_own_is_ruled_out() {
+        let (mut returns, mut outcomes) = (ReturnedMessages::default(), Vec::new());
+        let mut resolve = |id, returned, last| {
+            returns.resolve(key(id), id, returned, last, |id, outcome| outcomes.push((id, outcome)));
+            std::mem::take(&mut outcomes)
         };
-        assert_eq!(settle(2, Some(key(1)), false), []);
-        assert_eq!(settle(1, Some(key(3)), false), [(1, Answer::Unroutable)]);
-        assert_eq!(settle(4, None, false), [(2, Answer::Confirmed), (4, Answer::Confirmed)]);
-        assert_eq!(settle(3, None, true), [(3, Answer::Unroutable)]);
+        assert_eq!(resolve(2, Some(key(1)), false), []);
+        assert_eq!(resolve(1, Some(key(3)), false), [(1, PublishOutcome::Unroutable)]);
+        assert_eq!(resolve(4, None, false), [(2, PublishOutcome::Confirmed), (4, PublishOutcome::Confirmed)]);
+        assert_eq!(resolve(3, None, true), [(3, PublishOutcome::Unroutable)]);
     }
 }

@@ -1,11 +1,10 @@
-//! The probe: round trips that show the broker does what the job protocol rests on.
+//! The broker self-test: checks the RabbitMQ features that the job protocol depends on.
 //!
-//! Owns the private exchanges and queues it uses, which vanish by themselves if it is interrupted. Does
-//! not own the topology's queues: it never touches one.
+//! It uses private exchanges and queues, which expire if the test is interrupted, and never touches the topology's.
 //!
-//! What is shown: a message that rested in a delay queue comes back under its own routing key; a full
-//! queue refuses publishes; and a message whose dead-lettering finds no target is kept, not dropped. The
-//! last two are one experiment: an expired message that still fills its queue was kept.
+//! It checks that a message in a delay queue is dead-lettered with its routing key, that a full queue rejects publishes,
+//! and that a message without a dead-letter target is kept. The last two are one experiment: an expired message that
+//! still fills its queue was kept.
 
 use std::time::Duration;
 
@@ -27,20 +26,20 @@ use super::{
 };
 use crate::topology::{Argument, Binding, Queue, delay_arguments};
 
-/// How long a probe message rests.
-const REST_MS: i64 = 20;
-/// How long after its time a kept message is looked for, so that a broker that drops it has done so.
+/// Delay of a test message.
+const DELAY_MS: i64 = 20;
+/// Wait after a message's expiry before checking that it was kept, so that a broker that drops it has dropped it.
 const GRACE: Duration = Duration::from_millis(80);
-/// How long the broker may take to notice that a queue is full, or to bring a message back.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// What the broker deletes by itself should this program die first.
+/// Time limit for the broker to notice that a queue is full, or to redeliver a delayed message.
+const TIMEOUT: Duration = Duration::from_secs(5);
+/// The broker deletes unused test queues after this, if this program dies first.
 const EXPIRES_MS: i64 = 10_000;
 const ROUTING_KEY: &str = "probe.v1";
 
-/// Checks that the broker does what the job protocol rests on, and returns how long that took.
+/// Checks that the broker supports the job protocol, and returns how long the check took.
 ///
 /// # Errors
-/// [`BrokerError::Unfit`] when it does not; otherwise as [`Publisher::connect`](super::Publisher::connect).
+/// [`BrokerError::Unsupported`] if it does not; otherwise as [`Publisher::connect`](super::Publisher::connect).
 pub async fn probe(config: &BrokerConfig) -> Result<Duration, BrokerError> {
     let endpoint = Endpoint::new(config)?;
     let link = endpoint.connect(Purpose::Probe, &[], ReconnectPolicy::ReturnPermanent).await?;
@@ -48,26 +47,28 @@ pub async fn probe(config: &BrokerConfig) -> Result<Duration, BrokerError> {
     let names = Names::new();
     let probing = async {
         let (returning, keeping) = (link.confirming_channel().await?, link.confirming_channel().await?);
-        let findings = tokio::try_join!(comes_back(&returning, &names), keeps(&keeping, &names))?;
+        let results =
+            tokio::try_join!(check_delay_queue(&returning, &names), check_full_queue(&keeping, &names))?;
         names.delete(&keeping).await?;
-        Ok(findings)
+        Ok(results)
     };
-    let findings: lapin::Result<_> = probing.await;
+    let results: lapin::Result<_> = probing.await;
     let elapsed = started.elapsed();
     link.close().await;
-    let unfit = |what: &str| BrokerError::Unfit { address: endpoint.address(), what: what.to_owned() };
-    match findings {
+    let unsupported =
+        |reason: &str| BrokerError::Unsupported { address: endpoint.address(), reason: reason.to_owned() };
+    match results {
         Ok((Ok(()), Ok(()))) => Ok(elapsed),
-        Ok((Err(what), _) | (_, Err(what))) => Err(unfit(what)),
-        Err(error) if error.is_amqp_soft_error() => Err(unfit(&error.to_string())),
+        Ok((Err(reason), _) | (_, Err(reason))) => Err(unsupported(reason)),
+        Err(error) if error.is_amqp_soft_error() => Err(unsupported(&error.to_string())),
         Err(error) => Err(endpoint.classify(&error)),
     }
 }
 
-/// Nothing, or what the broker does not do.
-type Finding = Result<(), &'static str>;
+/// Whether the broker has a capability; `Err` describes the lack.
+type Capability = Result<(), &'static str>;
 
-/// The private names of one probe.
+/// Names of the exchanges and queues of one self-test.
 struct Names {
     entry: String,
     delay: String,
@@ -92,8 +93,8 @@ impl Names {
     }
 }
 
-fn resting_queue(name: &str, to: &str, max_bytes: i64, bindings: Vec<Binding>) -> Queue {
-    let mut arguments = delay_arguments(REST_MS, to, max_bytes);
+fn delay_queue(name: &str, to: &str, max_bytes: i64, bindings: Vec<Binding>) -> Queue {
+    let mut arguments = delay_arguments(DELAY_MS, to, max_bytes);
     arguments.push(("x-expires", Argument::Number(EXPIRES_MS)));
     Queue { name: name.to_owned(), arguments, bindings }
 }
@@ -109,7 +110,7 @@ async fn publish(channel: &Channel, exchange: &str, routing_key: &str) -> lapin:
     channel.basic_publish(exchange.into(), routing_key.into(), options, b"probe", properties).await?.await
 }
 
-async fn comes_back(channel: &Channel, names: &Names) -> lapin::Result<Finding> {
+async fn check_delay_queue(channel: &Channel, names: &Names) -> lapin::Result<Capability> {
     declare_exchange(channel, &names.entry, lapin::ExchangeKind::Fanout).await?;
     declare_exchange(channel, &names.exit, lapin::ExchangeKind::Topic).await?;
     let back =
@@ -120,33 +121,34 @@ async fn comes_back(channel: &Channel, names: &Names) -> lapin::Result<Finding> 
         .queue_bind(back.clone(), names.exit.as_str().into(), ROUTING_KEY.into(), binding, none.clone())
         .await?;
     let entry = Binding { exchange: names.entry.clone(), routing_key: String::new() };
-    declare_queue(channel, &resting_queue(&names.delay, &names.exit, 1 << 20, vec![entry])).await?;
+    declare_queue(channel, &delay_queue(&names.delay, &names.exit, 1 << 20, vec![entry])).await?;
     let options = BasicConsumeOptions { no_ack: true, ..Default::default() };
     let mut deliveries = channel.basic_consume(back, "".into(), options, none).await?;
     if publish(channel, &names.entry, ROUTING_KEY).await? != Confirmation::Ack(None) {
-        return Ok(Err("a quorum queue with a message TTL takes no messages"));
+        return Ok(Err("quorum queues do not support a message TTL"));
     }
-    match timeout(PATIENCE, deliveries.next()).await {
+    match timeout(TIMEOUT, deliveries.next()).await {
         Ok(Some(Ok(delivery))) if delivery.routing_key.as_str() == ROUTING_KEY => Ok(Ok(())),
-        Ok(Some(Ok(_))) => Ok(Err("a delayed message loses its routing key")),
+        Ok(Some(Ok(_))) => Ok(Err("a dead-lettered message loses its routing key")),
         Ok(Some(Err(error))) => Err(error),
-        Ok(None) | Err(_) => Ok(Err("a delayed message does not come back")),
+        Ok(None) | Err(_) => Ok(Err("an expired message is not dead-lettered")),
     }
 }
 
-async fn keeps(channel: &Channel, names: &Names) -> lapin::Result<Finding> {
-    // The exit takes nothing under this queue's name, so its dead letters have no target; one message fills it.
-    declare_queue(channel, &resting_queue(&names.keep, &names.exit, 1, Vec::new())).await?;
-    let deadline = Instant::now() + PATIENCE;
+async fn check_full_queue(channel: &Channel, names: &Names) -> lapin::Result<Capability> {
+    // No queue is bound to the exit exchange for this queue's name, so its dead letters are unroutable. One message
+    // fills the queue.
+    declare_queue(channel, &delay_queue(&names.keep, &names.exit, 1, Vec::new())).await?;
+    let deadline = Instant::now() + TIMEOUT;
     while !publish(channel, "", &names.keep).await?.is_nack() {
         if Instant::now() > deadline {
-            return Ok(Err("a full queue does not refuse publishes"));
+            return Ok(Err("a full queue does not reject publishes"));
         }
     }
-    sleep(Duration::from_millis(REST_MS.unsigned_abs()) + GRACE).await;
+    sleep(Duration::from_millis(DELAY_MS.unsigned_abs()) + GRACE).await;
     if publish(channel, "", &names.keep).await?.is_nack() {
         Ok(Ok(()))
     } else {
-        Ok(Err("dead-lettering is not at-least-once: an expired message without a target is dropped"))
+        Ok(Err("dead-lettering is not at-least-once: an unroutable expired message is dropped"))
     }
 }

@@ -40,7 +40,10 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
     let Shutdown { stop, now } = shutdown::on_signal();
     tokio::select! {
         result = serve(settings, stop) => result,
-        () = now.cancelled() => bail!("ended before the graceful shutdown was complete: second signal received; work continues at the next start"),
+        () = now.cancelled() => bail!(
+            "ended before the graceful shutdown was complete: received a second signal; unfinished work \
+             continues at the next start"
+        ),
     }
 }
 
@@ -105,7 +108,7 @@ async fn start(settings: Settings, stop: CancellationToken) -> anyhow::Result<Ar
     })
     .await?;
     let broker = BrokerConfig::new(settings.broker.amqp_url.clone(), "coordinator")
-        .trusting(settings.broker.amqp_ca_certificates.clone());
+        .with_ca_certificates(settings.broker.amqp_ca_certificates.clone());
     let publisher = Publisher::connect(&broker).await?;
     let round_trip = probe(&broker).await?;
     tracing::info!(?round_trip, "RabbitMQ is usable: a test message was delayed, rejected and dead-lettered");

@@ -73,11 +73,11 @@ pub(super) async fn start(
     .await?;
     record.started_ms = store.now_ms().await?;
     if let Some(space) = &record.space {
-        store.register_space(space, &format!("by {name}, version {}", record.version)).await?;
+        store.register_space(space, &format!("{name}, version {}", record.version)).await?;
     }
 
     let broker = BrokerConfig::new(settings.broker.amqp_url.clone(), "worker")
-        .trusting(settings.broker.amqp_ca_certificates.clone());
+        .with_ca_certificates(settings.broker.amqp_ca_certificates.clone());
     let publisher = Publisher::connect(&broker).await?;
     let subscriptions = Route::for_kinds(kinds, &fingerprints)
         .into_iter()
