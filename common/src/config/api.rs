@@ -1,4 +1,4 @@
-//! Where the coordinator's API is, and who may use it.
+//! The coordinator's API: address and access tokens.
 
 use std::path::PathBuf;
 
@@ -49,7 +49,7 @@ impl ApiSettings {
             return fail("url", &self.url, "an http URL such as http://127.0.0.1:8470");
         }
         if !self.url.username().is_empty() || self.url.password().is_some() {
-            let want = "free of user and password: the API asks for a token, which SUBWATCH_TOKEN holds";
+            let want = "without user and password: set the access token in SUBWATCH_TOKEN";
             return fail("url", &secret::hide_password(&self.url), want);
         }
         Ok(())

@@ -1,4 +1,4 @@
-//! How to reach RabbitMQ.
+//! Connection to RabbitMQ.
 
 use std::path::PathBuf;
 

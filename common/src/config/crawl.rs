@@ -1,4 +1,4 @@
-//! How sites are crawled: rates by kind of host, back-off after a block, the contact, and the Data API's key.
+//! Crawling: rate limits per kind of host, back-off after a block, the contact, and the Data API key.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -85,7 +85,7 @@ impl CrawlSettings {
                 "between 1 and 604800, a week",
             );
         }
-        // What may stand in the comment of a user agent: URLs escape all but the parentheses.
+        // The URL is put into a comment of the user agent. URLs escape everything that would end it except parentheses.
         let is_contact = |url: &Url| {
             ["http", "https", "mailto"].contains(&url.scheme()) && !url.as_str().contains(['(', ')'])
         };
@@ -93,7 +93,7 @@ impl CrawlSettings {
             return fail("crawl_contact", contact, "an http URL or mailto:ADDRESS, without parentheses");
         }
         if let Some(key) = &self.youtube_api_key {
-            let is_key = |key: &str| !key.is_empty() && key.chars().all(|sign| sign.is_ascii_graphic());
+            let is_key = |key: &str| !key.is_empty() && key.chars().all(|char| char.is_ascii_graphic());
             if !is_key(key.expose_secret()) {
                 let want = "a key of visible ASCII characters, without spaces";
                 return fail("youtube_api_key", &secret::HIDDEN, want);
@@ -102,7 +102,7 @@ impl CrawlSettings {
         Ok(())
     }
 
-    /// How long a host that has had enough of us is left alone.
+    /// How long to back off from a host after a block.
     #[must_use]
     pub fn crawl_backoff(&self) -> Duration {
         Duration::from_secs(self.crawl_backoff_seconds)

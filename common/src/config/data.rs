@@ -1,4 +1,4 @@
-//! Where datasets and what the coordinator writes are kept.
+//! Locations of datasets and artifacts.
 
 use documented::{Documented, DocumentedFields};
 use serde::{Deserialize, Serialize};

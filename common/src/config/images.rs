@@ -1,4 +1,4 @@
-//! Which images are taken in, by upload or from the web, and how much room they may have.
+//! Limits on uploaded and fetched images.
 
 use std::time::Duration;
 
@@ -42,7 +42,6 @@ impl ImageSettings {
         Ok(())
     }
 
-    /// How long an uploaded image is kept.
     #[must_use]
     pub fn upload_ttl(&self) -> Duration {
         Duration::from_secs(self.upload_ttl_seconds)

@@ -1,4 +1,4 @@
-//! How submissions are split into jobs, retried, and kept.
+//! Submissions: how they are split into jobs, retried and retained.
 
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ impl JobSettings {
         Ok(())
     }
 
-    /// Attempts a job of `kind` gets.
+    /// Number of attempts before a job is discarded.
     #[must_use]
     pub fn max_attempts(&self, kind: Kind) -> u32 {
         match kind {
@@ -74,13 +74,12 @@ impl JobSettings {
         }
     }
 
-    /// How long a finished submission is kept.
     #[must_use]
     pub fn retention(&self) -> Duration {
         Duration::from_secs(self.retention_seconds)
     }
 
-    /// How long a job may stay untouched before it is published again.
+    /// Time without a heartbeat after which a job is published again.
     #[must_use]
     pub fn rescue_after(&self) -> Duration {
         Duration::from_secs(self.rescue_after_seconds)

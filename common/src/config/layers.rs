@@ -1,4 +1,4 @@
-//! Where settings come from, layer above layer, and which layer a value came from.
+//! Loading of settings from flags, environment and file, with the origin of each value.
 
 use std::{collections::HashMap, fs};
 
@@ -10,27 +10,25 @@ use super::{
     settings::Settings,
 };
 
-/// Settings together with where each value came from.
+/// Settings and the origin of each value.
 #[derive(Debug)]
 pub struct Loaded {
-    /// The settings.
     pub settings: Settings,
     /// The origin of each key that is not at its default.
     origins: Origins,
-    /// Variables with the prefix that are no setting: misspelt, most likely.
+    /// Environment variables with the prefix that are not a setting, probably misspelt.
     pub unknown: Vec<String>,
 }
 
-/// One setting, for people.
+/// One setting, for display.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Setting {
-    /// Its key, as in the file.
+    /// As in the file.
     pub key: String,
-    /// Its environment variable.
     pub variable: String,
-    /// Its value, secrets hidden; null where it is not set.
+    /// Secrets are masked; null if unset.
     pub value: serde_json::Value,
-    /// `default`, `flag`, the variable, or the file.
+    /// `default`, `flag`, the environment variable, or the file.
     pub origin: String,
 }
 
@@ -46,23 +44,22 @@ fn values(settings: &Settings) -> Vec<(String, serde_json::Value)> {
     }
 }
 
-/// Takes one concern's part of the values. Each is read on its own: read as one flattened struct, text of the
-/// environment would not become numbers.
+/// Deserialises the settings of one concern. With `#[serde(flatten)]`, one call for all of them would not convert text
+/// of the environment to numbers.
 fn part<T: DeserializeOwned>(built: &Config, origins: &Origins) -> Result<T, ConfigError> {
     built.clone().try_deserialize().map_err(|error| malformed(&error).named_by(origins))
 }
 
 impl Settings {
-    /// Reads the file and the environment of this process, with `flags` above them.
+    /// Reads the settings of this process; `flags` override the environment, which overrides the file.
     ///
     /// # Errors
-    /// When a file cannot be read, a value has the wrong form, or a value is out of range.
+    /// If a file cannot be read, or a value is malformed or out of range.
     pub fn load(flags: &[(&str, Option<String>)]) -> Result<Self, ConfigError> {
         Loaded::from_process(flags).map(|loaded| loaded.settings)
     }
 
-    /// Returns the environment variables that are settings, sorted; `SUBWATCH_CONFIG`, which names the
-    /// file, is one of them.
+    /// The environment variables of all settings, sorted, including `SUBWATCH_CONFIG`.
     #[must_use]
     pub fn environment_keys() -> Vec<String> {
         let mut keys: Vec<String> = keys().iter().map(|key| variable(key)).collect();
@@ -73,9 +70,6 @@ impl Settings {
 }
 
 impl Loaded {
-    /// Reads the file and the environment of this process, with `flags` above them.
-    ///
-    /// # Errors
     /// See [`Settings::load`].
     pub fn from_process(flags: &[(&str, Option<String>)]) -> Result<Self, ConfigError> {
         #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
@@ -95,14 +89,14 @@ impl Loaded {
         let mut origins = Origins::new();
         let mut builder = Config::builder();
         if let Some(path) = variables.get(&variable("config")).filter(|path| !path.is_empty()) {
-            let invalid = |what: String| {
-                ConfigError::invalid("config", path, &format!("a TOML file of settings ({what})"))
+            let invalid = |reason: String| {
+                ConfigError::invalid("config", path, &format!("a TOML file of settings ({reason})"))
             };
             let text = fs::read_to_string(path).map_err(|error| invalid(error.to_string()))?;
             let file = File::from_str(&text, FileFormat::Toml);
             for key in file.collect().map_err(|error| invalid(without_excerpt(&error)))?.into_keys() {
                 if !keys.contains(&key) {
-                    return Err(invalid(format!("'{key}' in it is no setting")));
+                    return Err(invalid(format!("'{key}' is not a setting")));
                 }
                 origins.insert(key, path.clone());
             }
@@ -144,7 +138,6 @@ impl Loaded {
         Ok(Self { settings, origins, unknown })
     }
 
-    /// Describes every setting.
     #[must_use]
     pub fn describe(&self) -> Vec<Setting> {
         let describe = |(key, value): (String, serde_json::Value)| Setting {
@@ -157,23 +150,30 @@ impl Loaded {
     }
 }
 
-/// A value that has not the type of its setting.
+/// A value of the wrong type.
 fn malformed(error: &config::ConfigError) -> ConfigError {
-    let of = |key: &str, what: String| ConfigError::about(key, format!(": {what}"));
     match error {
-        config::ConfigError::At { error, key: Some(key), .. } => of(key, error.to_string()),
+        config::ConfigError::At { error, key: Some(key), .. } => {
+            let text = error.to_string();
+            // The wording of the `url` crate means little to somebody who forgot `http://`.
+            let text = match text.strip_prefix("relative URL without a base: ") {
+                Some(value) => format!("the URL must start with a scheme such as http://, not {value}"),
+                None => text,
+            };
+            ConfigError::about(key, format!(": {text}"))
+        }
         config::ConfigError::Type { unexpected, expected, key: Some(key), .. } => {
-            of(key, format!("{unexpected}, not {expected}"))
+            ConfigError::about(key, format!(" must be {expected}, not {unexpected}"))
         }
         error => ConfigError::general(error.to_string()),
     }
 }
 
-/// What is wrong with a TOML file, in one line. Its parser also quotes the line, which may hold a secret.
+/// The error of a TOML parser in one line, without the quoted source line, which may contain a secret.
 fn without_excerpt(error: &config::ConfigError) -> String {
     let text = error.to_string();
-    let is_said = |line: &&str| !line.trim().is_empty() && !line.contains('|');
-    text.lines().filter(is_said).map(str::trim).collect::<Vec<_>>().join(": ")
+    let is_message = |line: &&str| !line.trim().is_empty() && !line.contains('|');
+    text.lines().filter(is_message).map(str::trim).collect::<Vec<_>>().join(": ")
 }
 
 #[cfg(test)]
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn every_value_has_its_origin_and_no_secret_shows() {
+    fn every_value_has_its_origin_and_secrets_are_masked() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("subwatch.toml");
         fs::write(&file, "chunk_items = 16\nprefetch = 3\n").unwrap();
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_named_as_its_giver_knows_it() {
+    fn invalid_value_is_named_by_its_origin() {
         let folder = tempfile::tempdir().unwrap();
         let check = |flag: Option<&str>, variable: Option<(&str, &str)>, text: &str, want: &str| {
             let file = folder.path().join("subwatch.toml");
@@ -226,14 +226,14 @@ mod tests {
             let error = Loaded::from_sources(&flags, variables(&given)).unwrap_err().to_string();
             assert_eq!(error, want.replace("FILE", &file));
         };
-        let number = "string \"abc\", not an integer";
+        let number = "must be an integer, not string \"abc\"";
         let http = "it must be an http URL such as http://127.0.0.1:8470";
-        check(None, None, "prefetch = \"abc\"", &format!("prefetch in FILE: {number}"));
-        check(None, Some(("SUBWATCH_PREFETCH", "abc")), "", &format!("SUBWATCH_PREFETCH: {number}"));
+        check(None, None, "prefetch = \"abc\"", &format!("prefetch in FILE {number}"));
+        check(None, Some(("SUBWATCH_PREFETCH", "abc")), "", &format!("SUBWATCH_PREFETCH {number}"));
         check(None, None, "url = \"ftp://x\"", &format!("url in FILE is 'ftp://x/': {http}"));
         check(None, Some(("SUBWATCH_URL", "ftp://x")), "", &format!("SUBWATCH_URL is 'ftp://x/': {http}"));
         check(Some("ftp://x"), None, "", &format!("--url is 'ftp://x/': {http}"));
-        check(Some("foo"), None, "", "--url: relative URL without a base: \"foo\"");
+        check(Some("foo"), None, "", "--url: the URL must start with a scheme such as http://, not \"foo\"");
     }
 
     #[test]
@@ -247,22 +247,22 @@ mod tests {
         assert_eq!(settings.broker.amqp_url.expose_secret(), "amqp://me:hunter2@rabbit/%2f");
         let both = variables(&[("SUBWATCH_AMQP_URL_FILE", &file), ("SUBWATCH_AMQP_URL", "amqp://x/%2f")]);
         let error = Loaded::from_sources(&[], both).unwrap_err().to_string();
-        assert!(error.contains("absent where SUBWATCH_AMQP_URL is given"), "{error}");
+        assert!(error.contains("unset if SUBWATCH_AMQP_URL is set"), "{error}");
     }
 
     #[test]
-    fn a_key_of_the_file_that_is_no_setting_is_named() {
+    fn unknown_key_in_the_file_is_named() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("subwatch.toml");
         fs::write(&file, "preftech = 3\n").unwrap();
         let file = file.display().to_string();
         let error =
             Loaded::from_sources(&[], variables(&[("SUBWATCH_CONFIG", &file)])).unwrap_err().to_string();
-        assert!(error.contains("'preftech' in it is no setting"), "{error}");
+        assert!(error.contains("'preftech' is not a setting"), "{error}");
     }
 
     #[test]
-    fn a_malformed_file_is_named_without_what_it_holds() {
+    fn error_of_a_malformed_file_does_not_quote_it() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("subwatch.toml");
         fs::write(&file, "prefetch = 3\namqp_url = \"amqp://me:hunter2@rabbit/%2f\n").unwrap();
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn tokens_and_keys_are_hidden_and_their_files_are_read() {
+    fn tokens_and_keys_are_masked_and_read_from_files() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("token");
         fs::write(&file, "hunter2\n").unwrap();
@@ -298,7 +298,7 @@ mod tests {
     }
 
     #[test]
-    fn authorities_that_cannot_be_used_are_refused() {
+    fn unusable_ca_file_is_rejected() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("ca.pem");
         fs::write(&file, "no certificate").unwrap();
@@ -318,16 +318,16 @@ mod tests {
         );
         check(
             &[("SUBWATCH_AMQP_CA_FILE", &file)],
-            "it must be absent where SUBWATCH_AMQP_URL is not amqps://",
+            "it must be unset unless SUBWATCH_AMQP_URL starts with amqps://",
         );
         check(
             &[("SUBWATCH_REDIS_URL", "redis://:hunter2@redis"), ("SUBWATCH_REDIS_CA_FILE", &file)],
-            "it must be absent where SUBWATCH_REDIS_URL is not rediss://",
+            "it must be unset unless SUBWATCH_REDIS_URL starts with rediss://",
         );
     }
 
     #[test]
-    fn environment_keys_are_those_of_the_settings() {
+    fn environment_keys_cover_all_settings() {
         let keys = Settings::environment_keys();
         for key in ["SUBWATCH_AMQP_URL", "SUBWATCH_AMQP_URL_FILE", "SUBWATCH_CONFIG", "SUBWATCH_LOG"] {
             assert!(keys.contains(&key.to_owned()), "{key}");
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn flags_win_over_the_environment_and_that_over_defaults() {
+    fn flags_override_the_environment_which_overrides_defaults() {
         let settings = load(
             &[("SUBWATCH_CHUNK_ITEMS", "32"), ("SUBWATCH_PREFETCH", "2"), ("SUBWATCH_LOG", "")],
             &[("prefetch", Some("9".to_owned())), ("chunk_items", None)],
@@ -352,25 +352,25 @@ mod tests {
     }
 
     #[test]
-    fn secrets_do_not_print() {
+    fn secrets_are_not_printed() {
         let settings = load(&[("SUBWATCH_AMQP_URL", "amqp://me:hunter2@rabbit/%2f")], &[]).unwrap();
         assert_eq!(settings.broker.amqp_url.expose_secret(), "amqp://me:hunter2@rabbit/%2f");
         assert!(!format!("{settings:?}").contains("hunter2"));
     }
 
     #[test]
-    fn bad_values_are_named() {
+    fn invalid_values_are_named() {
         let check = |name: &str, value: &str, want: &str| {
             let error = load(&[(name, value)], &[]).unwrap_err().to_string();
             assert!(error.contains(want), "{error}");
         };
         check("SUBWATCH_CHUNK_ITEMS", "0", "SUBWATCH_CHUNK_ITEMS is '0': it must be between 1 and 1024");
-        check("SUBWATCH_CHUNK_ITEMS", "many", "SUBWATCH_CHUNK_ITEMS: string \"many\", not an integer");
+        check("SUBWATCH_CHUNK_ITEMS", "many", "SUBWATCH_CHUNK_ITEMS must be an integer, not string \"many\"");
         check("SUBWATCH_JOB_TIMEOUT_SECONDS", "0", "at least 1");
         check("SUBWATCH_MODEL_PRECISION", "fp8", "auto, fp32 or bf16");
         check("SUBWATCH_URL", "8470", "SUBWATCH_URL: ");
-        check("SUBWATCH_URL", "http://me:hunter2@host", "is 'http://me:***@host/': it must be free of user");
-        check("SUBWATCH_REDIS_KEY_PREFIX", "{x}", "free of braces");
+        check("SUBWATCH_URL", "http://me:hunter2@host", "is 'http://me:***@host/': it must be without user");
+        check("SUBWATCH_REDIS_KEY_PREFIX", "{x}", "without braces");
         check("SUBWATCH_HEALTH_ADDRESS", "8471", "SUBWATCH_HEALTH_ADDRESS: ");
         check(
             "SUBWATCH_CRAWL_WEB_PER_SECOND",

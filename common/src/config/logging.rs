@@ -1,4 +1,4 @@
-//! What a process tells its operators: its log, and the answers to probes.
+//! Logs and health probes.
 
 use std::net::SocketAddr;
 

@@ -1,17 +1,14 @@
-//! Settings of both programs: flag > environment > file > default.
+//! Settings of both programs. Precedence: flag, environment, file, default.
 //!
-//! Owns every key, its default, its unit and its range, one file a concern, and is the only place that reads the
-//! environment. Does not own what a setting does. Invariants: settings are validated whole before anything connects; a
-//! secret never prints.
+//! Owns every key with its default, unit and range, and is the only place that reads the environment. Invariants: all
+//! settings are validated before anything connects; secrets are never printed.
 //!
-//! A key `amqp_url` is the field of that name, the environment variable `SUBWATCH_AMQP_URL` and the line
-//! `amqp_url = "…"` of the TOML file that `SUBWATCH_CONFIG` names.
+//! The key `amqp_url` is the field of that name, the environment variable `SUBWATCH_AMQP_URL`, and the line
+//! `amqp_url = "…"` in the TOML file that `SUBWATCH_CONFIG` names.
 //!
-//! `settings` composes the concerns: `api` (address and tokens), `broker`, `store`, `data` (folders and buckets),
-//! `images` (limits on files and uploads), `jobs` (splitting, attempts, retention), `worker` (prefetch, time limits),
-//! `model`, `crawl`, `ranking` and `telemetry`. `layers` reads them from flags, environment and file, and knows where
-//! each value came from; `secret` and `ca_certificates` read what is in files of their own, and `error` names a setting as
-//! the user knows it.
+//! Each concern has a file, and `settings` composes them. `layers` loads values and records their origins, `secret` and
+//! `ca_certificates` read the `*_file` settings, `error` formats configuration errors, and `reference` generates the
+//! reference of all settings.
 
 mod api;
 mod broker;

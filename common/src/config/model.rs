@@ -1,4 +1,4 @@
-//! How a worker computes: the backbone, and the decoding of what it is given.
+//! The backbone and image decoding of a worker.
 
 use std::{fmt, path::PathBuf, str::FromStr};
 
@@ -47,10 +47,7 @@ impl ModelSettings {
         self.precision().map(drop)
     }
 
-    /// Precision of the backbone.
-    ///
-    /// # Errors
-    /// When it is none.
+    /// Parses `model_precision`.
     pub fn precision(&self) -> Result<PrecisionChoice, ConfigError> {
         let text = &self.model_precision;
         text.parse().map_err(|want: String| ConfigError::invalid("model_precision", text, &want))
@@ -59,7 +56,7 @@ impl ModelSettings {
     /// Folder for downloaded weights.
     ///
     /// # Errors
-    /// When it is not set and there is no home folder to put it in.
+    /// If `cache_dir`, `XDG_CACHE_HOME` and `HOME` are all unset.
     pub fn cache_dir(&self) -> Result<PathBuf, ConfigError> {
         #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
         let variable =
@@ -69,17 +66,18 @@ impl ModelSettings {
             .or_else(|| variable("XDG_CACHE_HOME").map(|cache| cache.join("subwatch")))
             .or_else(|| variable("HOME").map(|home| home.join(".cache/subwatch")))
             .ok_or_else(|| {
-                ConfigError::general(format!("no folder for downloaded weights: set {PREFIX}_CACHE_DIR"))
+                ConfigError::general(format!(
+                    "no folder for downloaded weights: set {PREFIX}_CACHE_DIR, XDG_CACHE_HOME or HOME"
+                ))
             })
     }
 }
 
-/// A precision, as it is asked for.
+/// The configured precision.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PrecisionChoice {
-    /// bf16 where the device computes it fast, else fp32.
+    /// bf16 if the device is fast at it, else fp32.
     Auto,
-    /// This one.
     Exactly(Precision),
 }
 
@@ -96,10 +94,10 @@ impl FromStr for PrecisionChoice {
     }
 }
 
-/// What convolutions compute in.
+/// Number format of the convolutions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Precision {
-    /// 32-bit floats.
+    /// IEEE 754 single precision.
     Fp32,
     /// bfloat16 inputs and weights.
     Bf16,

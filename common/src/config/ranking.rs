@@ -1,4 +1,4 @@
-//! How a browser reads rankings of channels.
+//! Rankings of channels, read with a browser.
 
 use std::time::Duration;
 
@@ -61,7 +61,6 @@ impl RankingSettings {
         Ok(())
     }
 
-    /// How long a ranking may take to load, and then to be complete.
     #[must_use]
     pub fn ranking_wait(&self) -> Duration {
         Duration::from_secs(self.ranking_wait_seconds)

@@ -1,4 +1,4 @@
-//! Secrets: how people may see them, and reading them from files.
+//! Secrets: masking them, and reading them from files.
 
 use std::{fs, path::Path};
 
@@ -8,10 +8,10 @@ use url::Url;
 
 use super::error::{ConfigError, Origins, variable};
 
-/// What stands for a secret.
+/// Replaces a secret in output.
 pub(super) const HIDDEN: &str = "***";
 
-/// Serialises a URL with `***` for its password; what is no URL is hidden whole.
+/// Serialises a URL with `***` for its password. A value that is not a URL is masked entirely.
 pub(super) fn without_password<S: Serializer>(url: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
     let shown = Url::parse(url.expose_secret()).ok().and_then(|mut url| {
         if url.password().is_some() {
@@ -22,14 +22,14 @@ pub(super) fn without_password<S: Serializer>(url: &SecretString, serializer: S)
     serializer.serialize_str(shown.as_deref().unwrap_or(HIDDEN))
 }
 
-/// The URL with `***` for its password.
+/// Replaces the password by `***`.
 pub(super) fn hide_password(url: &Url) -> Url {
     let mut shown = url.clone();
     let _ = shown.set_password(url.password().map(|_| HIDDEN));
     shown
 }
 
-/// Serialises a secret as `***`, and its absence as null.
+/// Serialises a secret as `***`, and `None` as null.
 pub(super) fn hidden<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
     match secret {
         Some(_) => serializer.serialize_some(HIDDEN),
@@ -37,20 +37,20 @@ pub(super) fn hidden<S: Serializer>(secret: &Option<SecretString>, serializer: S
     }
 }
 
-/// Reads the secret `key` from the file at `path`, if one is given; `what` says what the file holds.
+/// Reads the secret `key` from the file at `path`, if set; `content` describes the secret in errors.
 pub(super) fn read_into(
     secret: &mut impl From<SecretString>,
     key: &str,
-    what: &str,
+    content: &str,
     path: Option<&Path>,
     origins: &Origins,
 ) -> Result<(), ConfigError> {
     let Some(path) = path else { return Ok(()) };
     let invalid = |want: &str| ConfigError::invalid(&format!("{key}_file"), &path.display(), want);
     if origins.contains_key(key) {
-        return Err(invalid(&format!("absent where {} is given", variable(key))));
+        return Err(invalid(&format!("unset if {} is set", variable(key))));
     }
-    let text = read(path).map_err(|error| invalid(&format!("a file with {what} ({error})")))?;
+    let text = read(path).map_err(|error| invalid(&format!("a file that contains {content} ({error})")))?;
     *secret = SecretString::from(text).into();
     Ok(())
 }
@@ -58,5 +58,5 @@ pub(super) fn read_into(
 fn read(path: &Path) -> Result<String, String> {
     let text = fs::read_to_string(path).map_err(|error| error.to_string())?;
     let secret = text.trim();
-    if secret.is_empty() { Err("it is empty".to_owned()) } else { Ok(secret.to_owned()) }
+    if secret.is_empty() { Err("the file is empty".to_owned()) } else { Ok(secret.to_owned()) }
 }

@@ -1,4 +1,4 @@
-//! All settings, composed of their concerns.
+//! All settings, grouped by concern.
 
 use serde::Serialize;
 
@@ -17,47 +17,35 @@ use super::{
     worker::WorkerSettings,
 };
 
-/// All settings; a component takes the concern that it needs. Serialised, they are one flat object of all keys, with
-/// `***` for secrets.
+/// All settings. They serialise as one flat object of all keys, with `***` for secrets.
 #[derive(Clone, Default, Debug, Serialize)]
 pub struct Settings {
-    /// How to reach RabbitMQ.
     #[serde(flatten)]
     pub broker: BrokerSettings,
-    /// How to reach Redis.
     #[serde(flatten)]
     pub store: StoreSettings,
-    /// Where the API is, and who may use it.
     #[serde(flatten)]
     pub api: ApiSettings,
-    /// Where datasets and artifacts are kept.
     #[serde(flatten)]
     pub data: DataSettings,
-    /// Which images are taken in.
     #[serde(flatten)]
     pub images: ImageSettings,
-    /// How submissions become jobs, and how long they are kept.
     #[serde(flatten)]
     pub jobs: JobSettings,
-    /// How much a worker takes on.
     #[serde(flatten)]
     pub worker: WorkerSettings,
-    /// How a worker computes.
     #[serde(flatten)]
     pub model: ModelSettings,
-    /// How sites are crawled.
     #[serde(flatten)]
     pub crawl: CrawlSettings,
-    /// How rankings are read.
     #[serde(flatten)]
     pub ranking: RankingSettings,
-    /// What a process tells its operators.
     #[serde(flatten)]
     pub logging: LoggingSettings,
 }
 
 impl Settings {
-    /// Reads the secrets and certificates that are in files of their own.
+    /// Reads the `*_file` settings: secrets and CA certificates.
     pub(super) fn read_files(&mut self, origins: &Origins) -> Result<(), ConfigError> {
         self.api.read_files(origins)?;
         self.crawl.read_files(origins)?;
@@ -65,7 +53,6 @@ impl Settings {
         self.store.read_files(origins)
     }
 
-    /// Checks the range of every value.
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
         self.jobs.validate()?;
         self.images.validate()?;

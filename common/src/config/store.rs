@@ -1,4 +1,4 @@
-//! How to reach Redis, and which of its keys belong to this installation.
+//! Connection to Redis, and the prefix of this installation's keys.
 
 use std::path::PathBuf;
 
@@ -64,7 +64,7 @@ impl StoreSettings {
             return fail(
                 "redis_key_prefix",
                 &self.redis_key_prefix,
-                "free of braces, which mark the hash tag",
+                "without braces, which mark the hash tag of a key",
             );
         }
         Ok(())

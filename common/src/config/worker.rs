@@ -1,4 +1,4 @@
-//! How much a worker takes on, and how long it may take.
+//! Concurrency and time limits of a worker.
 
 use std::time::Duration;
 
@@ -36,13 +36,12 @@ impl WorkerSettings {
         Ok(())
     }
 
-    /// How long a worker that was told to stop finishes what it holds.
+    /// Grace period of a graceful shutdown.
     #[must_use]
     pub fn grace(&self) -> Duration {
         Duration::from_secs(self.shutdown_grace_seconds)
     }
 
-    /// Longest a worker may work on one job.
     #[must_use]
     pub fn job_timeout(&self) -> Duration {
         Duration::from_secs(self.job_timeout_seconds)

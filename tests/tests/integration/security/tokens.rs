@@ -87,7 +87,7 @@ async fn every_request_needs_a_token_of_its_scope() {
     let (_, body) = ask(http.post(format!("{url}/v1/runs")).bearer_auth(&tokens.read)).await;
     assert_eq!(
         body["detail"],
-        "the token 'read' has the scope read, and this needs the scope submit: use another token"
+        "token 'read' has scope read, but this request requires scope submit: use another token"
     );
     // A page has no token, so with tokens any name and any origin may ask; a token is what counts.
     let named = |token: &str| {
@@ -147,13 +147,13 @@ async fn the_command_line_sends_its_token_and_says_what_to_do_without() {
     check(&["status"], &[("SUBWATCH_TOKEN_FILE", &file)], 0, "").await;
     let reader = [("SUBWATCH_TOKEN", tokens.read.as_str())];
     let submitter = [("SUBWATCH_TOKEN", tokens.submit.as_str())];
-    check(&["train", &folder], &reader, 4, "has the scope read, and this needs the scope submit").await;
-    check(&["cancel", UNKNOWN], &submitter, 5, "there is no submission or run").await;
-    check(&["spaces", "drop", "x"], &submitter, 4, "has the scope submit, and this needs the scope admin")
+    check(&["train", &folder], &reader, 4, "has scope read, but this request requires scope submit").await;
+    check(&["cancel", UNKNOWN], &submitter, 5, "does not exist or has expired").await;
+    check(&["spaces", "drop", "x"], &submitter, 4, "has scope submit, but this request requires scope admin")
         .await;
-    check(&["spaces", "drop", "x"], &[("SUBWATCH_TOKEN_FILE", &file)], 5, "there is no space").await;
+    check(&["spaces", "drop", "x"], &[("SUBWATCH_TOKEN_FILE", &file)], 5, "does not exist; `subwatch spaces list` lists all").await;
     let both = [("SUBWATCH_TOKEN", "x"), ("SUBWATCH_TOKEN_FILE", &file)];
-    check(&["status"], &both, 64, "it must be absent where SUBWATCH_TOKEN is given").await;
+    check(&["status"], &both, 64, "it must be unset if SUBWATCH_TOKEN is set").await;
     check(&["status"], &[("SUBWATCH_TOKEN", "two\nlines")], 64, "SUBWATCH_TOKEN is not a token")
         .await;
     check(&["status"], &[("SUBWATCH_TOKEN_FILE", "/no/such/file")], 64, "SUBWATCH_TOKEN_FILE is").await;
@@ -175,7 +175,7 @@ async fn a_new_token_is_printed_once_apart_from_its_line() {
     assert_eq!(line, format!("ops admin {digest}"));
     assert!(!stderr.contains(secret));
     for (name, scope, want) in
-        [("ops", "root", "invalid value 'root'"), ("o ps", "read", "a token's name is")]
+        [("ops", "root", "invalid value 'root'"), ("o ps", "read", "a token's name has")]
     {
         let refused = subwatch(&["token", "new", "--name", name, "--scope", scope]).await.unwrap();
         assert_eq!(refused.status.code(), Some(2));
@@ -195,7 +195,7 @@ async fn a_changed_file_of_tokens_counts_at_once() {
     assert_eq!((status(&tokens.read).await, status(&late).await), (401, 200));
     fs::write(tokens.path(), "late read\n").unwrap();
     assert_eq!(status(&late).await, 200);
-    assert!(cluster.coordinator.log().contains("line 1: it has 2 words"), "{}", cluster.coordinator.log());
+    assert!(cluster.coordinator.log().contains("line 1: expected 3 fields, NAME SCOPE SHA256, found 2"), "{}", cluster.coordinator.log());
     cluster.finish().await;
 }
 
@@ -216,14 +216,14 @@ async fn settings_that_would_leave_the_api_open_are_refused() {
     };
     check(&[("SUBWATCH_URL", "http://0.0.0.0:0")], 1, "subwatch token new --name NAME --scope admin").await;
     check(&[("SUBWATCH_URL", "http://[::]:0")], 1, "is not loopback, and without access tokens").await;
-    check(&[("SUBWATCH_URL", "https://127.0.0.1:0")], 1, "leaves https to a proxy").await;
+    check(&[("SUBWATCH_URL", "https://127.0.0.1:0")], 1, "for https, put a TLS proxy in front of it").await;
     check(&[("SUBWATCH_URL", "http://me:hunter2@127.0.0.1:0")], 64, "http://me:***@127.0.0.1").await;
     for (name, text, want) in [
-        ("none", String::new(), "it lists no token"),
-        ("comments", "# nothing\n".to_owned(), "it lists no token"),
-        ("words", "ops admin".to_owned(), "line 1: it has 2 words"),
-        ("scope", format!("ops root {hash}"), "line 1: its second word is no scope"),
-        ("hash", format!("# ops\nops admin {}", "0".repeat(63)), "line 2: its third word is no SHA-256"),
+        ("none", String::new(), "the file has no tokens"),
+        ("comments", "# nothing\n".to_owned(), "the file has no tokens"),
+        ("words", "ops admin".to_owned(), "line 1: expected 3 fields, NAME SCOPE SHA256, found 2"),
+        ("scope", format!("ops root {hash}"), "line 1: invalid SCOPE"),
+        ("hash", format!("# ops\nops admin {}", "0".repeat(63)), "line 2: invalid SHA256"),
         ("twice", format!("ops admin {hash}\nops read {hash}"), "lines 1 and 2 have the same name or hash"),
     ] {
         check(&[("SUBWATCH_TOKENS_FILE", &file(name, &text))], 64, want).await;
@@ -248,11 +248,11 @@ async fn with_tokens_any_address_is_listened_on() {
         .env("SUBWATCH_LOG_FORMAT", "json")
         .env("SUBWATCH_TOKENS_FILE", tokens.path());
     let mut coordinator = Process::start(command, tokens.folder.path().join("log"));
-    eventually("the coordinator serves", || async {
-        coordinator.logged("coordinator serves", "address").is_some()
+    eventually("the coordinator is listening", || async {
+        coordinator.logged("coordinator is listening", "address").is_some()
     })
     .await;
-    let address = coordinator.logged("coordinator serves", "address").unwrap();
+    let address = coordinator.logged("coordinator is listening", "address").unwrap();
     let port = address.as_str().unwrap().strip_prefix("0.0.0.0:").unwrap();
     let http = http();
     let get = |token: &str| http.get(format!("http://127.0.0.1:{port}/v1/runs")).bearer_auth(token);
