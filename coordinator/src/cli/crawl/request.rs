@@ -207,7 +207,7 @@ mod tests {
         arguments.crawl.draft(None).map_err(|error| error.message)
     }
 
-    fn request(arguments: &[&str]) -> Result<CrawlRequest, String> {
+    fn parse(arguments: &[&str]) -> Result<CrawlRequest, String> {
         draft(arguments).map(|draft| draft.request)
     }
 
@@ -222,11 +222,11 @@ mod tests {
         let file = tempfile::NamedTempFile::with_suffix(".csv").unwrap();
         std::fs::write(&file, "category,handle\nFood,@three\n,@four\n").unwrap();
         let path = file.path().to_str().unwrap();
-        let request = request(&["--category", "Fitness=@one, youtube.com/@two", "--channels", path]).unwrap();
+        let request = parse(&["--category", "Fitness=@one, youtube.com/@two", "--channels", path]).unwrap();
         let (fitness, food) = (Some("Fitness"), Some("Food"));
         let named = [("@one", fitness), ("@two", fitness), ("@three", food), ("@four", None)];
         assert_eq!(channels(&request), named);
-        let request = request(&["--category", &format!("Fitness={path}")]).unwrap();
+        let request = parse(&["--category", &format!("Fitness={path}")]).unwrap();
         assert_eq!(
             channels(&request),
             [("@three", fitness), ("@four", fitness)],
@@ -237,16 +237,16 @@ mod tests {
 
     #[test]
     fn videos_select_the_list_source() {
-        let request = request(&["--videos", "dQw4w9WgXcQ,https://youtu.be/BD-LB23rRBE"]).unwrap();
+        let request = parse(&["--videos", "dQw4w9WgXcQ,https://youtu.be/BD-LB23rRBE"]).unwrap();
         assert_eq!((request.source, request.videos.len()), (Source::List, 2));
     }
 
     #[test]
     fn flags_override_a_preset() {
         let preset = ["--channels", "@one", "--preset", "sub-watch-2020"];
-        let request = request(&preset).unwrap();
+        let request = parse(&preset).unwrap();
         assert_eq!((request.order, request.videos_per_channel), (Order::Popular, 40));
-        let request = request(&[&preset[..], &["--videos-per-channel", "5"]].concat()).unwrap();
+        let request = parse(&[&preset[..], &["--videos-per-channel", "5"]].concat()).unwrap();
         assert_eq!((request.order, request.videos_per_channel), (Order::Popular, 5));
     }
 
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn invalid_arguments_are_explained() {
         let check = |arguments: &[&str], expected: &str| {
-            let error = request(arguments).unwrap_err();
+            let error = parse(arguments).unwrap_err();
             assert!(error.contains(expected), "{error}");
         };
         check(
