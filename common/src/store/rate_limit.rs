@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 use super::{Store, StoreError};
 
-/// Longer reasons are truncated, in characters.
+/// Longest stored reason, in characters; longer ones are truncated.
 const MAX_REASON_CHARS: usize = 300;
 
 static ADMIT: LazyLock<Script> = LazyLock::new(|| host_script(include_str!("scripts/admit.lua")));
