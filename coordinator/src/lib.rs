@@ -1,7 +1,7 @@
-//! The coordinator: takes submissions, splits them into jobs, tracks them, drives training runs, and is
-//! its own command line.
+//! The coordinator and its command line: accepts submissions, splits them into jobs, tracks the jobs, and
+//! drives training runs.
 //!
-//! Owns decisions about work; does not compute embeddings or gradients and does not know libtorch.
+//! Embeddings and gradients are computed by workers; this crate does not depend on libtorch.
 
 pub mod api;
 pub mod cli;

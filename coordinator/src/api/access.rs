@@ -1,23 +1,23 @@
-//! What the holder of a token may do.
+//! Scopes of access tokens.
 
 use std::{fmt, str::FromStr};
 
-/// What the holder of a token may do; each includes those before it.
+/// What a token permits; each scope includes the ones before it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Scope {
-    /// Look at everything.
+    /// Read everything.
     Read,
-    /// Submit work, upload images and cancel.
+    /// Submit, upload images and cancel.
     Submit,
-    /// Destroy what cannot be had back.
+    /// Delete data, requeue or purge dead letters, end a host's back-off.
     Admin,
 }
 
 impl Scope {
-    /// Every scope, the smallest first.
+    /// Every scope, narrowest first.
     pub const ALL: [Self; 3] = [Self::Read, Self::Submit, Self::Admin];
 
-    /// Returns the name used on the command line and in the file of tokens.
+    /// Returns the name used on the command line and in the tokens file.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -38,7 +38,7 @@ impl FromStr for Scope {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|scope| scope.name() == text);
-        found.ok_or_else(|| format!("'{text}' is no scope: read, submit or admin"))
+        let scope = Self::ALL.into_iter().find(|scope| scope.name() == text);
+        scope.ok_or_else(|| format!("unknown scope '{text}': use read, submit or admin"))
     }
 }

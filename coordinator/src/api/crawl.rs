@@ -1,4 +1,4 @@
-//! What a crawl asks for.
+//! Crawl requests.
 
 use common::job::crawl::{Order, Source};
 use serde::{Deserialize, Serialize};
@@ -8,40 +8,39 @@ use url::Url;
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CrawlRequest {
-    /// The dataset to write: a folder below those the server may read, as an absolute path or a URI. It is
-    /// made where it is not there; what it holds stays, but for the rows of channels that are crawled again.
+    /// The dataset to write: an absolute path or URI under one of the server's dataset roots. A missing folder is
+    /// created; existing rows are kept, except those of channels that are crawled again.
     pub out: String,
     /// Where listings come from.
     #[serde(default)]
     pub source: Source,
-    /// Which videos of a channel are taken first.
+    /// Which of a channel's videos are taken first.
     #[serde(default)]
     pub order: Order,
-    /// Videos taken of a channel, at most.
+    /// Maximum number of videos per channel.
     #[serde(default = "videos_per_channel")]
     pub videos_per_channel: u32,
-    /// The channels.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub channels: Vec<CrawlChannel>,
-    /// Videos by id or URL, instead of channels: with the source `list`.
+    /// Video IDs or URLs, instead of channels; only with the source `list`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub videos: Vec<String>,
     /// The category of `videos`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
-    /// Whether pages of the site may be read; the source `page` wants it said.
+    /// Whether workers may read the site's HTML pages; the source `page` requires it.
     #[serde(default)]
-    pub page_reading: bool,
-    /// Where the Data API stands, if not at Google's.
+    pub read_pages: bool,
+    /// Base URL of the Data API. Default: Google's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_base: Option<Url>,
-    /// Where the site stands, if not at YouTube's.
+    /// Base URL of the site. Default: YouTube's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub web_base: Option<Url>,
-    /// Where thumbnails lie, if not at YouTube's.
+    /// Base URL of thumbnails. Default: YouTube's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub image_base: Option<Url>,
-    /// Seconds after which jobs that are not finished are discarded as expired; nothing for no limit.
+    /// Seconds after which unfinished jobs are discarded as expired. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline_seconds: Option<u64>,
 }
@@ -51,10 +50,10 @@ fn videos_per_channel() -> u32 {
 }
 
 impl CrawlRequest {
-    /// Videos taken of a channel where nothing else is said.
+    /// Default of `videos_per_channel`.
     pub const VIDEOS_PER_CHANNEL: u32 = 40;
 
-    /// Makes a request into `out` that names nothing to crawl yet.
+    /// Makes a request that writes to `out`, without channels or videos.
     #[must_use]
     pub fn into_dataset(out: String) -> Self {
         Self {
@@ -65,7 +64,7 @@ impl CrawlRequest {
             channels: Vec::new(),
             videos: Vec::new(),
             category: None,
-            page_reading: false,
+            read_pages: false,
             api_base: None,
             web_base: None,
             image_base: None,
@@ -78,9 +77,9 @@ impl CrawlRequest {
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CrawlChannel {
-    /// Its `@handle`, `UC…` id or URL.
+    /// `@handle`, `UC…` id or URL.
     pub channel: String,
-    /// The category that its rows bear.
+    /// The category of the channel's rows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub category: Option<String>,
 }

@@ -4,45 +4,45 @@ use serde::{Deserialize, Serialize};
 
 use super::{jobs::AttemptErrorView, paging::Paging};
 
-/// A dead letter: a line of `GET /v1/dead-letters`.
+/// A dead letter: a line of `GET /v1/dead-letters`. `id`, `submission`, `job` and `kind` are taken from the
+/// message as it arrived; a malformed one may lack them or hold any text.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct DeadLetterView {
-    /// Job id, or what stood in its place.
     pub id: String,
-    /// The submission or run, or what stood in its place.
+    /// The submission or run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub submission: Option<String>,
-    /// What singles the job out within its submission; nothing when it is no job.
+    /// The job's name within its submission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub job: Option<String>,
-    /// Kind of job, such as `embed`; nothing when it is none.
+    /// Kind of job, such as `embed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Why it was discarded: `poison`, `attempts`, `expired`, `failed`, `rejected`, `conflict`, or the broker's word.
+    /// Why it was discarded: `poison`, `attempts`, `expired`, `failed`, `rejected`, `conflict`, or the
+    /// broker's `x-death` reason.
     pub reason: String,
-    /// The error behind the reason.
     pub error: String,
-    /// Attempts made.
+    /// Number of attempts made.
     pub attempts: u32,
-    /// How often it had been requeued.
+    /// Number of times an operator had requeued it.
     pub generation: u32,
-    /// What went wrong before, newest last.
+    /// Errors of earlier attempts, newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<AttemptErrorView>,
+    pub attempt_errors: Vec<AttemptErrorView>,
     /// The worker that discarded it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
     /// The queue it came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub origin: Option<String>,
-    /// When it was recorded, in milliseconds since 1970.
+    pub queue: Option<String>,
+    /// When it was recorded, in Unix milliseconds.
     pub recorded_ms: u64,
-    /// Its body, as far as it is text; not in lists.
+    /// The message body as lossy UTF-8; absent in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payload: Option<String>,
 }
 
-/// Which dead letters are meant. All that is given must hold; nothing given means none.
+/// Selects dead letters that match every given field. The empty filter accepts all.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeadLetterFilter {
@@ -58,19 +58,19 @@ pub struct DeadLetterFilter {
 }
 
 impl DeadLetterFilter {
-    /// Whether everything that is given holds for `letter`.
+    /// Returns whether `letter` matches every given field.
     #[must_use]
     pub fn accepts(&self, letter: &DeadLetterView) -> bool {
-        let holds = |wanted: &Option<String>, found: Option<&str>| {
+        let matches = |wanted: &Option<String>, found: Option<&str>| {
             wanted.as_deref().is_none_or(|wanted| Some(wanted) == found)
         };
-        holds(&self.kind, letter.kind.as_deref())
-            && holds(&self.reason, Some(&letter.reason))
-            && holds(&self.submission, letter.submission.as_deref())
+        matches(&self.kind, letter.kind.as_deref())
+            && matches(&self.reason, Some(&letter.reason))
+            && matches(&self.submission, letter.submission.as_deref())
     }
 }
 
-/// Query of `GET /v1/dead-letters`: a [`DeadLetterFilter`] and a [`Paging`] in one, since a query string has no structure.
+/// Query of `GET /v1/dead-letters`: the fields of [`DeadLetterFilter`] and [`Paging`], flat as a query string is.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct DeadLetterParams {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,14 +86,12 @@ pub struct DeadLetterParams {
 }
 
 impl DeadLetterParams {
-    /// Makes the query of a page of the letters that `filter` accepts.
     #[must_use]
     pub fn new(filter: DeadLetterFilter, paging: Paging) -> Self {
         let (DeadLetterFilter { kind, reason, submission }, Paging { cursor, limit }) = (filter, paging);
         Self { kind, reason, submission, cursor, limit }
     }
 
-    /// Returns the two halves of the query.
     #[must_use]
     pub fn into_parts(self) -> (DeadLetterFilter, Paging) {
         let Self { kind, reason, submission, cursor, limit } = self;
@@ -101,42 +99,38 @@ impl DeadLetterParams {
     }
 }
 
-/// `POST /v1/dead-letters/requeue` and `POST /v1/dead-letters/purge`: ids, or a filter, or all.
+/// `POST /v1/dead-letters/requeue` and `POST /v1/dead-letters/purge`: exactly one of `ids`, a non-empty `filter`,
+/// or `all`.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DeadLetterSelection {
-    /// These.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ids: Vec<String>,
-    /// Those that it accepts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<DeadLetterFilter>,
-    /// All of them.
     pub all: bool,
-    /// Where to go on, as the answer before said.
+    /// `next` of the previous response, to continue a large selection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
 }
 
-/// What came of a selection, as far as one request went.
+/// Result of one requeue or purge request.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct DeadLetterOutcome {
-    /// Letters that were requeued or purged.
-    pub done: u64,
-    /// Items whose failures were taken back.
+    /// Number of letters requeued or purged.
+    pub processed: u64,
+    /// Number of items that went from failed back to pending.
     pub restored_items: u64,
-    /// Letters that were not, and why.
+    /// Letters that were left unchanged.
     pub refused: Vec<Refused>,
-    /// Give it as `cursor` to go on; absent when all were looked at.
+    /// Send it as `cursor` to continue; absent when the selection is exhausted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
 }
 
-/// A letter that stays as it is.
+/// A letter that was left unchanged.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Refused {
-    /// Its id.
     pub id: String,
-    /// Why.
     pub reason: String,
 }

@@ -1,4 +1,4 @@
-//! Jobs of a submission, and what befell them.
+//! Jobs of a submission, with their failed attempts.
 
 use std::fmt;
 
@@ -8,17 +8,17 @@ use common::{
 };
 use serde::{Deserialize, Serialize};
 
-/// Where a job is.
+/// State of a job.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum JobStage {
-    /// It is not published yet.
+    /// Not published yet.
     Unpublished,
-    /// It is published, and no worker has received it.
+    /// Published, but not received by a worker yet.
     Queued,
-    /// It has a mark: a worker received it.
+    /// Received by a worker at least once, which recorded its state.
     #[serde(untagged)]
-    Marked(JobState),
+    Received(JobState),
 }
 
 impl fmt::Display for JobStage {
@@ -30,53 +30,47 @@ impl fmt::Display for JobStage {
 /// One job, as `GET /v1/submissions/{id}/jobs` shows it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct JobView {
-    /// What singles it out within its submission.
+    /// The job's name within its submission.
     pub job: String,
-    /// The submission.
     pub submission: SubmissionId,
-    /// What kind of work it is.
     pub kind: SubmissionKind,
-    /// Where it is.
     pub state: JobStage,
-    /// Its items; nothing for a training job.
+    /// Number of items; absent for a training job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<u32>,
-    /// How often an operator requeued it.
+    /// Number of times an operator requeued it.
     #[serde(default)]
     pub generation: u32,
-    /// Workers that died while they held it.
+    /// Number of workers that died while the job was in flight there.
     pub crashes: u32,
-    /// Why and until when it rests, while it does.
+    /// Present while the job is snoozed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snoozed: Option<SnoozeView>,
-    /// What went wrong so far, newest last.
+    /// Errors of failed attempts, newest last.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub history: Vec<AttemptErrorView>,
-    /// The worker that held it last, while it is known.
+    pub attempt_errors: Vec<AttemptErrorView>,
+    /// The worker of the last attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
-    /// Seconds since a worker showed that it holds it, or ended it.
+    /// Seconds since the job's last heartbeat, or since its attempt ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heartbeat_seconds_ago: Option<f64>,
 }
 
-/// Why a job is paused, which is no fault of its own.
+/// Why a job is snoozed; a snooze does not count as an attempt.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SnoozeView {
-    /// When it is tried again at the earliest, in milliseconds since 1970.
+    /// Earliest time of the next attempt, in Unix milliseconds.
     pub until_ms: u64,
-    /// What it waits for.
     pub reason: String,
 }
 
 /// One failed attempt at a job.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct AttemptErrorView {
-    /// When, in milliseconds since 1970.
+    /// When the attempt failed, in Unix milliseconds.
     pub at_ms: u64,
-    /// The worker that held the job.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
-    /// What went wrong.
     pub error: String,
 }

@@ -1,9 +1,11 @@
-//! The words of the HTTP API: what requests and answers hold, in JSON.
+//! JSON types of the HTTP API, shared by the server (`server::http`) and its client ([`crate::cli`]).
 //!
-//! Shared by the server (`server::http`) and the command line ([`crate::cli`]), which is its client. Owns the shapes,
-//! which grow additively, and the table of [`routes`]. Query, body and answer of a route are in the file of its area:
-//! `submissions` (with images and items), `crawl` (the request of one), `jobs`, `runs`, `dead_letters`, `similarity`,
-//! and `system` (workers, status, spaces, doctor). `paging` is what all lists share, and `access` the scopes of tokens.
+//! Owns these types, which change only by added fields, and the table of [`routes`]. Times named `*_ms` are Unix
+//! milliseconds.
+//!
+//! Query, body and response of a route are in the file of its area: `submissions` (with images and items), `crawl`,
+//! `jobs`, `runs`, `dead_letters`, `similarity`, and `system` (workers, status, spaces, doctor). `paging` is shared by
+//! all lists; `access` has the scopes of tokens.
 
 mod access;
 mod crawl;
@@ -27,8 +29,8 @@ pub use self::{
     jobs::{AttemptErrorView, JobStage, JobView, SnoozeView},
     paging::{Page, Paging},
     runs::{
-        EpochReport, HeadView, RawReport, RunRequest, RunView, SampleView, Skipped, SplitCounts, TestReport,
-        TestedView,
+        EpochReport, HeadView, RawReport, RunRequest, RunView, SampleView, Skipped, SplitCounts,
+        TestPredictionView, TestReport,
     },
     similarity::{NeighbourView, SimilarParams, SimilarView},
     submissions::{
@@ -36,27 +38,27 @@ pub use self::{
         SubmissionRequest, SubmissionView, UploadedImage,
     },
     system::{
-        DoctorCheck, DoctorView, DropParams, HostBackoffView, QueueView, QuotaView, SpaceView, StatusView,
-        Verdict, WorkerView, WorkersView,
+        CheckStatus, DoctorCheck, DoctorView, DropParams, HostBackoffView, QueueView, QuotaView, SpaceView,
+        StatusView, WorkerView, WorkersView,
     },
 };
 
 pub(crate) use self::runs::number_or_null;
 
-/// Header of a request to submit: sent again under the same key, it is the same submission
+/// Header of submit requests: repeating a request with the same key returns the first submission
 /// (draft-ietf-httpapi-idempotency-key-header).
 pub const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
-/// An RFC 9457 problem.
+/// RFC 9457 problem details.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Problem {
-    /// A word for the class of problem, as a relative URI.
+    /// The problem type, as a relative URI.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The class in words.
+    /// The problem type as text; the same for each problem of a type.
     pub title: String,
     /// HTTP status.
     pub status: u16,
-    /// What exactly was wrong.
+    /// What happened in this request.
     pub detail: String,
 }

@@ -1,44 +1,39 @@
-//! The routes of the HTTP API, in one table.
+//! The routes of the HTTP API in one table: method, path and required scope.
 //!
-//! Owns method, path and scope of every route. The server builds its router and its access control from the
-//! table, the client its paths, so a route cannot be spelled in two ways, and none can be added without a scope.
+//! The server builds its router and access control from the table, and the client its paths. So server and client
+//! cannot disagree on a path, and a route cannot be added without a scope.
 
 use super::access::Scope;
 
-/// The method of a route; a `GET` route answers `HEAD` too.
+/// The HTTP method of a route; a `GET` route also answers `HEAD`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Method {
-    /// Reads.
     Get,
-    /// Changes something.
     Post,
-    /// Removes something.
     Delete,
 }
 
-/// One route.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Route {
-    /// Its method.
     pub method: Method,
-    /// Its path, with a name in braces for each segment that varies.
+    /// The path, with each parameter in braces: `/v1/runs/{id}`.
     pub path: &'static str,
-    /// The scope that a request needs; `None` if it needs no token.
+    /// The required scope; `None` if the route needs no token.
     pub scope: Option<Scope>,
 }
 
 impl Route {
-    /// Returns the segments of the path with `names` in place of those that vary. They are not escaped.
+    /// Returns the path's segments with `arguments` in place of the parameters. They are not percent-encoded.
     ///
     /// # Panics
-    /// When there are fewer names than segments that vary.
-    pub fn segments<'a>(&self, names: &[&'a str]) -> Vec<&'a str> {
-        let mut names = names.iter();
-        let name = |segment: &'static str| match segment.starts_with('{') {
-            true => *names.next().expect("a route gets a name for each segment that varies"),
+    /// If there are fewer arguments than parameters.
+    pub fn segments<'a>(&self, arguments: &[&'a str]) -> Vec<&'a str> {
+        let mut arguments = arguments.iter();
+        let substitute = |segment: &'static str| match segment.starts_with('{') {
+            true => *arguments.next().expect("the caller gives one argument for each path parameter"),
             false => segment,
         };
-        self.path.split('/').skip(1).map(name).collect()
+        self.path.split('/').skip(1).map(substitute).collect()
     }
 }
 
@@ -49,7 +44,6 @@ macro_rules! routes {
             pub const $name: Route = Route { method: Method::$method, path: $path, scope: $scope };
         )*
 
-        /// Every route.
         pub const ALL: &[Route] = &[$($name),*];
     };
 }
@@ -80,15 +74,15 @@ routes! {
     FETCH_IMAGE:       Post   "/v1/images/fetch",                SUBMIT;
     SIMILAR:           Get    "/v1/similar",                     READ;
 
-    LIST_DEAD_LETTERS:         Get    "/v1/dead-letters",                        READ;
-    DEAD_LETTER:       Get    "/v1/dead-letters/{id}",           READ;
-    REQUEUE_DEAD_LETTERS:      Post   "/v1/dead-letters/requeue",                ADMIN;
-    PURGE_DEAD_LETTERS:        Post   "/v1/dead-letters/purge",                  ADMIN;
+    LIST_DEAD_LETTERS:    Get    "/v1/dead-letters",             READ;
+    DEAD_LETTER:          Get    "/v1/dead-letters/{id}",        READ;
+    REQUEUE_DEAD_LETTERS: Post   "/v1/dead-letters/requeue",     ADMIN;
+    PURGE_DEAD_LETTERS:   Post   "/v1/dead-letters/purge",       ADMIN;
 
     WORKERS:           Get    "/v1/workers",                     READ;
     STATUS:            Get    "/v1/status",                      READ;
     DOCTOR:            Get    "/v1/doctor",                      READ;
-    END_HOST_BACKOFF:     Post   "/v1/hosts/{host}/resume",       ADMIN;
+    END_HOST_BACKOFF:  Post   "/v1/hosts/{host}/resume",         ADMIN;
     LIST_SPACES:       Get    "/v1/spaces",                      READ;
     DROP_SPACE:        Delete "/v1/spaces/{name}",               ADMIN;
 
@@ -102,14 +96,14 @@ mod tests {
 
     #[test]
     fn each_route_is_listed_once() {
-        for (at, route) in ALL.iter().enumerate() {
+        for (index, route) in ALL.iter().enumerate() {
             let same = |other: &Route| (other.method, other.path) == (route.method, route.path);
-            assert!(!ALL[..at].iter().any(same), "{route:?}");
+            assert!(!ALL[..index].iter().any(same), "{route:?}");
         }
     }
 
     #[test]
-    fn names_take_the_place_of_what_varies() {
+    fn arguments_replace_path_parameters() {
         assert_eq!(STATUS.segments(&[]), ["v1", "status"]);
         assert_eq!(END_HOST_BACKOFF.segments(&["a/b"]), ["v1", "hosts", "a/b", "resume"]);
     }

@@ -1,4 +1,4 @@
-//! Training runs and what they leave.
+//! Training runs and their artifacts.
 
 use common::{digest::Digest, ids::SubmissionId, store::State};
 use dataset::{
@@ -11,23 +11,21 @@ use serde::{Deserialize, Deserializer, Serialize};
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct RunRequest {
-    /// A folder the server may read, as an absolute path or a URI.
+    /// Absolute path or URI of a dataset under one of the server's dataset roots.
     pub dataset: String,
-    /// What to predict.
     pub target: Target,
-    /// How the target is transformed before training.
+    /// Applied to the target before training.
     pub transform: Transform,
-    /// Passes over the training split.
     pub epochs: u32,
-    /// Global batch size: samples in one step, over all workers.
+    /// Global batch size: samples of one step, over all workers.
     pub batch_size: u32,
     /// Adam's learning rate.
     pub learning_rate: f64,
-    /// Seed of the split and of the order of samples.
+    /// Seed of the split and of the sample order.
     pub seed: u64,
-    /// Whether a channel may lie on two sides of the split.
+    /// Unit that is kept in one split: a video, or a whole channel.
     pub split_by: SplitBy,
-    /// Leaves of the reduction tree.
+    /// Leaves of the tree that gradients are summed over; fixes the order of floating-point sums.
     pub leaves: u32,
 }
 
@@ -50,78 +48,71 @@ impl Default for RunRequest {
 /// A run as `GET /v1/runs/{id}` shows it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RunView {
-    /// Its id.
     pub run: SubmissionId,
-    /// Where it stands.
     pub state: State,
-    /// What it is doing, in a few words: `embedding 640 of 3200 images`, `epoch 3 of 10, step 12 of 39`.
+    /// Current work, as text: `embedding 640 of 3200 images`, `epoch 3 of 10, step 12 of 39`.
     pub progress: String,
     /// Share of the work done, from 0 to 1.
     pub fraction: f64,
-    /// What was asked for.
     pub request: RunRequest,
-    /// Samples on each side of the split, once known.
+    /// Present once the dataset is split.
     pub split: Option<SplitCounts>,
-    /// Samples that were left out, with the reason, as `reason: count`.
+    /// Rows that were not used, by reason.
     pub skipped: Vec<Skipped>,
-    /// The epochs so far.
+    /// Completed epochs.
     pub epochs: Vec<EpochReport>,
-    /// The epoch whose parameters are kept: least validation error.
+    /// The epoch with the lowest validation error, whose parameters the head has.
     pub best_epoch: Option<u32>,
-    /// Metrics on the test split, at the end.
+    /// Present once the run has succeeded.
     pub test: Option<TestReport>,
     /// SHA-256 of the head: `fc.weight`, then `fc.bias`, little-endian f32.
     pub weights_sha256: Option<Digest>,
-    /// Where the embeddings came from.
+    /// Embedding space of the samples.
     pub space: Option<String>,
     /// From creation to the end, or to now.
     pub elapsed_seconds: f64,
-    /// Why it failed.
+    /// Why the run failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// Samples on each side of the split.
+/// Number of samples in each split.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SplitCounts {
-    /// Training split.
     pub train: u64,
-    /// Validation split.
     pub valid: u64,
-    /// Test split.
     pub test: u64,
 }
 
-/// Samples that a run could not use.
+/// Rows that a run did not use, for one reason.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Skipped {
-    /// Why.
     pub reason: String,
-    /// How many.
+    /// Number of rows.
     pub items: u64,
 }
 
-/// JSON has no word for an infinite number, or for none: both are written as null, and read back as NaN.
+/// Reads null as NaN: JSON cannot represent infinities and NaN, and `serde_json` writes both as null.
 pub(crate) fn number_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     Ok(Option::<f64>::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
-/// One epoch. Errors are in transformed target units; null where a number cannot hold them.
+/// One epoch. Errors are in transformed target units; null if not finite.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct EpochReport {
-    /// From 1.
+    /// Counted from 1.
     pub epoch: u32,
-    /// Mean squared error over the training batches, each before its step.
+    /// Mean squared error over the training batches, each computed before its step.
     #[serde(deserialize_with = "number_or_null")]
     pub train_mse: f64,
     /// Mean squared error on the validation split after the epoch.
     #[serde(deserialize_with = "number_or_null")]
     pub valid_mse: f64,
-    /// Wall time of the epoch, its evaluation included.
+    /// Wall-clock time of the epoch, including validation.
     pub seconds: f64,
 }
 
-/// Metrics on the test split, in transformed target units but for `raw`; null where a number cannot hold them.
+/// Metrics on the test split, in transformed target units except `raw`; null if not finite.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct TestReport {
     /// Mean squared error.
@@ -130,7 +121,7 @@ pub struct TestReport {
     /// Mean absolute error.
     #[serde(deserialize_with = "number_or_null")]
     pub mae: f64,
-    /// Coefficient of determination against the test split's own mean.
+    /// Coefficient of determination, relative to the mean of the test split.
     #[serde(deserialize_with = "number_or_null")]
     pub r2: f64,
     /// Spearman's rank correlation.
@@ -139,7 +130,6 @@ pub struct TestReport {
     /// Mean squared error of predicting the training split's mean.
     #[serde(deserialize_with = "number_or_null")]
     pub baseline_mse: f64,
-    /// The same in the target's raw units.
     pub raw: RawReport,
 }
 
@@ -157,52 +147,44 @@ pub struct RawReport {
     pub baseline_mse: f64,
 }
 
-/// One sample of a run, in the order of its manifest: a line of `GET /v1/runs/{id}/split`.
+/// One sample of a run, in manifest order: a line of `GET /v1/runs/{id}/split`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SampleView {
-    /// The item.
     pub item: String,
-    /// Its side.
     pub split: Split,
     /// SHA-256 of the image.
     pub sha256: Digest,
-    /// Its target in raw units.
+    /// The actual value of the target, in raw units.
     pub label: f64,
 }
 
 /// One test sample with its prediction: a line of `GET /v1/runs/{id}/predictions`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-pub struct TestedView {
-    /// The item.
+pub struct TestPredictionView {
     pub item: String,
-    /// The prediction, in the target's raw units.
+    /// The predicted value of the target, in raw units.
     pub prediction: f64,
-    /// The target, in raw units.
+    /// The actual value of the target, in raw units.
     pub label: f64,
-    /// What was predicted.
     pub target: Target,
 }
 
-/// A run's head, as `GET /v1/runs/{id}/head` shows it: `weight · embedding + bias` is the target in
-/// transformed units, the standardisation of features and target folded in.
+/// A run's head, as `GET /v1/runs/{id}/head` shows it. `weight · embedding + bias` predicts the target in transformed
+/// units; the standardisation of features and target is folded into both.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct HeadView {
-    /// The run.
     pub run: SubmissionId,
-    /// Space of the embeddings it takes.
+    /// Embedding space that the head takes as input.
     pub space: String,
-    /// What it predicts.
     pub target: Target,
-    /// How the target is transformed.
     pub transform: Transform,
     /// Mean of the transformed target over the training split.
     pub target_mean: f64,
-    /// Its standard deviation there.
+    /// Standard deviation of the transformed target over the training split.
     pub target_std: f64,
-    /// 512 weights.
+    /// Shape `[512]`.
     pub weight: Vec<f32>,
-    /// The bias.
     pub bias: f32,
-    /// SHA-256 of weights and bias as little-endian f32.
+    /// SHA-256 of `weight`, then `bias`, little-endian f32.
     pub weights_sha256: Digest,
 }

@@ -1,9 +1,9 @@
-//! Similar images.
+//! Similarity search.
 
 use common::{digest::Digest, embedding::Space};
 use serde::{Deserialize, Serialize};
 
-/// Query of `GET /v1/similar`: an image by `sha256` or by `video_id`.
+/// Query of `GET /v1/similar`, with the image as exactly one of `sha256` and `video_id`.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct SimilarParams {
     /// SHA-256 of an embedded image.
@@ -12,29 +12,28 @@ pub struct SimilarParams {
     /// A video whose thumbnail is embedded.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub video_id: Option<String>,
-    /// The space to compare in; the one in use where none is named.
+    /// Embedding space to search. Default: the one in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub space: Option<String>,
-    /// Neighbours to find; [`Self::NEIGHBOURS`] where nothing is said.
+    /// Number of neighbours, from 1 to 1000. Default: [`Self::DEFAULT_K`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub k: Option<usize>,
 }
 
 impl SimilarParams {
-    /// Neighbours where nothing else is asked for.
-    pub const NEIGHBOURS: usize = 10;
+    pub const DEFAULT_K: usize = 10;
 }
 
-/// Answer of `GET /v1/similar`.
+/// Response of `GET /v1/similar`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SimilarView {
-    /// Digest of the image that was asked about.
+    /// SHA-256 of the query image.
     pub sha256: Digest,
-    /// Where it was compared.
+    /// The embedding space that was searched.
     pub space: Space,
-    /// Images of datasets that it was compared with.
+    /// Number of images the query was compared with.
     pub compared: u64,
-    /// The most similar ones, the nearest first; the image itself is left out.
+    /// Nearest images, most similar first, without the query image itself.
     pub neighbours: Vec<NeighbourView>,
 }
 
@@ -43,14 +42,12 @@ pub struct SimilarView {
 pub struct NeighbourView {
     /// File name relative to its dataset.
     pub item: String,
-    /// The video.
     pub video_id: Option<String>,
-    /// The video's channel.
     pub channel: Option<String>,
-    /// Cosine of the angle between the two embeddings, from -1 to 1.
+    /// Cosine similarity of the embeddings, from -1 to 1.
     pub cosine: f64,
     /// SHA-256 of the image.
     pub sha256: Digest,
-    /// URL of its dataset.
+    /// URL of the dataset.
     pub dataset: String,
 }

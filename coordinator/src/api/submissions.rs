@@ -13,44 +13,43 @@ use serde::{Deserialize, Serialize};
 
 use super::{crawl::CrawlRequest, jobs::SnoozeView};
 
-/// `POST /v1/submissions`: what to do.
+/// `POST /v1/submissions`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum SubmissionRequest {
-    /// Embed images.
     Embed {
-        /// A folder the server may read, as an absolute path or a URI; or else `images`.
+        /// Absolute path or URI of a dataset under one of the server's dataset roots. Give this or `images`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         dataset: Option<String>,
-        /// Images uploaded before with `POST /v1/images`.
+        /// Images that were uploaded with `POST /v1/images`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         images: Vec<UploadedImage>,
-        /// Seconds after which jobs that are not finished are discarded as expired; nothing for no limit.
+        /// Seconds after which unfinished jobs are discarded as expired. Default: no limit.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deadline_seconds: Option<u64>,
     },
-    /// Predict the target of images with a run's head.
+    /// Predicts a run's target for images.
     Predict {
-        /// A run's id, `latest` for the newest that succeeded, or `best` for the one with the least test error
-        /// beside its baseline.
+        /// A run's ID; `latest` for the newest run that succeeded; or `best` for the run with the lowest ratio of
+        /// test MSE to baseline MSE.
         #[serde(default = "latest")]
         run: String,
-        /// A folder the server may read; or else `images`.
+        /// Absolute path or URI of a dataset under one of the server's dataset roots. Give this or `images`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         dataset: Option<String>,
-        /// Images uploaded before with `POST /v1/images`.
+        /// Images that were uploaded with `POST /v1/images`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         images: Vec<UploadedImage>,
-        /// Seconds after which jobs that are not finished are discarded as expired; nothing for no limit.
+        /// Seconds after which unfinished jobs are discarded as expired. Default: no limit.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deadline_seconds: Option<u64>,
     },
-    /// Crawl channels or videos into a dataset.
+    /// Crawls channels or videos into a dataset.
     Crawl(Box<CrawlRequest>),
 }
 
 impl SubmissionRequest {
-    /// Most images of one request.
+    /// Maximum length of `images`.
     pub const MAX_IMAGES: usize = 10_000;
 }
 
@@ -58,74 +57,63 @@ fn latest() -> String {
     "latest".to_owned()
 }
 
-/// One uploaded image and the name its caller knows it by.
+/// An uploaded image with the caller's name for it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct UploadedImage {
-    /// The caller's name for it; appears in results.
+    /// The caller's name for the image; results show it.
     pub item: String,
-    /// Its digest, as `POST /v1/images` returned it.
+    /// The digest that `POST /v1/images` returned.
     pub sha256: Digest,
 }
 
-/// Answer of `POST /v1/images`.
+/// Response of `POST /v1/images` and `POST /v1/images/fetch`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct StoredImage {
-    /// SHA-256 of the bytes.
     pub sha256: Digest,
-    /// Their number.
+    /// Size in bytes.
     pub bytes: u64,
 }
 
 /// A submission as `GET /v1/submissions/{id}` shows it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SubmissionView {
-    /// Its id.
     pub submission: SubmissionId,
-    /// What kind of thing it asks for.
     pub kind: SubmissionKind,
-    /// Where it stands.
     pub state: State,
-    /// Items, those rejected while preparing included.
+    /// Number of items, including those rejected during preparation.
     pub items: u64,
-    /// Items resolved well.
     pub succeeded: u64,
-    /// Items that failed.
     pub failed: u64,
-    /// Of the succeeded, those that needed no model.
+    /// Succeeded items whose embedding was in the cache.
     pub cached: u64,
     /// From creation to the end, or to now.
     pub elapsed_seconds: f64,
-    /// Succeeded and failed items a second.
+    /// Succeeded and failed items per second.
     pub items_per_second: f64,
-    /// Thumbnails that a crawl has stored so far; absent from what is no crawl.
+    /// Thumbnails stored so far; only for crawls.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thumbnails: Option<u64>,
-    /// Why and until when jobs of it rest, while they do.
+    /// Present while jobs of the submission are snoozed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snoozed: Option<SnoozeView>,
-    /// Why it failed as a whole.
+    /// Why the submission failed as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// The run that a predict submission uses, or that made an embed submission for itself.
+    /// The run whose head a predict submission uses, or the run that created an embed submission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<SubmissionId>,
 }
 
-/// Whether an item is resolved, and how.
+/// State of an item.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ItemState {
-    /// Its job is not done.
     Pending,
-    /// It has an embedding.
     Embedded,
-    /// It has a prediction.
     Predicted,
-    /// It was crawled.
     Crawled,
-    /// It failed.
     Failed,
-    /// A state of another version.
+    /// A state added by another version of the coordinator.
     #[serde(untagged)]
     Other(String),
 }
@@ -139,10 +127,10 @@ impl fmt::Display for ItemState {
 /// Query of `GET /v1/submissions/{id}/results`.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct ResultsParams {
-    /// The `next` of the page before; absent for the first page.
+    /// `next` of the previous page; absent for the first page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// Whether only items that failed are wanted.
+    /// Whether to return failed items only.
     #[serde(default)]
     pub failed: bool,
 }
@@ -150,42 +138,39 @@ pub struct ResultsParams {
 /// One line of `GET /v1/submissions/{id}/results`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ItemView {
-    /// The item: a file name relative to its dataset, an upload's name, or a metadata line.
+    /// A file name relative to its dataset, an upload's name, or a metadata line.
     pub item: String,
-    /// Whether it is resolved, and how.
     pub state: ItemState,
-    /// SHA-256 of the image, once known.
+    /// SHA-256 of the image; absent while unknown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Digest>,
-    /// The prediction, in the target's raw units.
+    /// The predicted value of the target, in raw units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prediction: Option<f64>,
-    /// What was predicted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<Target>,
-    /// What was crawled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crawled: Option<Crawled>,
-    /// Why it failed.
+    /// Why the item failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
 }
 
-/// `POST /v1/images/fetch`: an image to fetch.
+/// `POST /v1/images/fetch`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FetchRequest {
-    /// An http or https URL at a public address.
+    /// URL of an image: http or https, at a public address.
     pub url: String,
 }
 
 /// Query of `GET /v1/submissions/{id}/embeddings`.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct EmbeddingsParams {
-    /// The `next` of the page before; absent for the first page.
+    /// `next` of the previous page; absent for the first page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cursor: Option<String>,
-    /// The space of the embeddings; the one in use where none is named.
+    /// Embedding space. Default: the one in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub space: Option<String>,
 }
@@ -193,10 +178,9 @@ pub struct EmbeddingsParams {
 /// One line of `GET /v1/submissions/{id}/embeddings`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct EmbeddingView {
-    /// The item.
     pub item: String,
     /// SHA-256 of the image.
     pub sha256: Digest,
-    /// Its 512 features.
+    /// Shape `[512]`.
     pub embedding: Vec<f32>,
 }

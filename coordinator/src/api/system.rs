@@ -1,112 +1,103 @@
-//! The system as a whole.
+//! Workers, queues, back-offs, quotas, embedding spaces and health checks.
 
 use common::{embedding::Space, ids::InstanceId, store::WorkerState, training::protocol::Fingerprint};
 use serde::{Deserialize, Serialize};
 
 use super::SubmissionView;
 
-/// Answer of `GET /v1/workers`.
+/// Response of `GET /v1/workers`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct WorkersView {
-    /// The workers, oldest first.
+    /// Oldest first.
     pub workers: Vec<WorkerView>,
 }
 
-/// A worker, as it described itself with its last heartbeat.
+/// A worker, as its last heartbeat described it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct WorkerView {
-    /// This life of the process.
     pub instance: InstanceId,
-    /// Host and process id, for people.
+    /// Host name and process ID.
     pub name: String,
-    /// Version of the program.
     pub version: String,
     /// Kinds of job it consumes, such as `embed`.
     pub kinds: Vec<String>,
-    /// Where its model runs: `cpu`, `cuda:0`; absent without a model.
+    /// Device of the model: `cpu`, `cuda:0`; absent without a model.
     pub device: Option<String>,
-    /// Compute threads of its model.
+    /// Compute threads of the model.
     pub threads: Option<usize>,
-    /// The space of its embeddings; absent without a model.
+    /// Embedding space of the model; absent without a model.
     pub space: Option<Space>,
-    /// Arithmetic it computes gradients with.
+    /// Arithmetic of its gradients: workers with an equal fingerprint compute bit-identical ones.
     pub fingerprints: Vec<Fingerprint>,
-    /// When it started, in milliseconds since 1970.
+    /// Start of the process, in Unix milliseconds.
     pub started_ms: u64,
-    /// Whether it finishes what it holds and takes nothing more.
+    /// Whether it is shutting down: it finishes the jobs in flight and accepts no others.
     #[serde(default)]
     pub draining: bool,
-    /// Jobs it holds, if it reports them.
+    /// Absent if the worker does not report it.
     #[serde(default)]
     pub jobs_in_flight: Option<u64>,
-    /// Jobs it has finished with effect, if it reports them.
+    /// Jobs whose results took effect; absent if the worker does not report it.
     #[serde(default)]
     pub jobs_finished: Option<u64>,
-    /// Its last heartbeat, in milliseconds since 1970.
+    /// Time of the last heartbeat, in Unix milliseconds.
     #[serde(default)]
-    pub seen_ms: u64,
-    /// Whether it lives and takes jobs.
+    pub last_heartbeat_ms: u64,
+    /// `live`, `draining` or `lost`.
     pub state: WorkerState,
 }
 
 impl WorkerView {
-    /// Whether its heartbeat stopped without a farewell.
+    /// Returns whether heartbeats stopped without a clean shutdown.
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.state == WorkerState::Lost
     }
 }
 
-/// A host that crawls leave alone for a while.
+/// A host that crawls currently send no requests to.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HostBackoffView {
-    /// The host.
     pub host: String,
-    /// Why.
     pub reason: String,
-    /// The worker whose request found out.
-    pub by: String,
-    /// Since when, in milliseconds since 1970.
+    /// The worker whose request was blocked.
+    pub reported_by: String,
+    /// Start, in Unix milliseconds.
     pub since_ms: u64,
-    /// Until when, likewise. Then one request tries whether it serves again.
+    /// End, in Unix milliseconds. After it, one probe request decides whether the back-off ends.
     pub until_ms: u64,
-    /// Whether that time has come, and no request has succeeded yet.
+    /// Whether `until_ms` has passed and the probe has not succeeded yet.
     pub probing: bool,
 }
 
-/// What a key of the Data API has spent today.
+/// Today's quota use of one Data API key.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct QuotaView {
-    /// Hash of the key.
     #[serde(default)]
     pub key_hash: String,
-    /// The day, as `YYYY-MM-DD`.
+    /// `YYYY-MM-DD`.
     pub day: String,
-    /// Units spent.
+    /// Quota units used.
     pub used: u64,
-    /// Units a day.
+    /// Quota units per day.
     pub limit: u64,
-    /// When the day ends, in milliseconds since 1970.
+    /// When the quota resets, in Unix milliseconds.
     pub resets_at_ms: u64,
-    /// Whether the site itself refuses the key; it is asked again within an hour.
+    /// Whether the Data API rejects the key as over quota; a request probes it again within an hour.
     pub refused: bool,
 }
 
-/// Answer of `GET /v1/status`.
+/// Response of `GET /v1/status`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct StatusView {
     /// Version of the coordinator.
     pub version: String,
-    /// Its workers.
     pub workers: Vec<WorkerView>,
-    /// Jobs waiting, by queue.
     pub queues: Vec<QueueView>,
-    /// Dead letters on record.
+    /// Number of dead letters.
     pub dead_letters: u64,
-    /// Hosts that crawls leave alone for a while.
     #[serde(default)]
     pub host_backoffs: Vec<HostBackoffView>,
-    /// What keys of the Data API have spent today.
     #[serde(default)]
     pub quotas: Vec<QuotaView>,
     /// The newest submissions and runs.
@@ -116,66 +107,58 @@ pub struct StatusView {
 /// One queue's backlog.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct QueueView {
-    /// Its name.
     pub queue: String,
-    /// Jobs no worker holds yet; absent when the queue does not exist yet.
+    /// Jobs ready for delivery; absent if the queue does not exist yet.
     pub ready: Option<u32>,
 }
 
-/// A space of embeddings: a line of `GET /v1/spaces`.
+/// An embedding space: a line of `GET /v1/spaces`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SpaceView {
-    /// Its name.
     pub space: String,
-    /// Embeddings in it.
+    /// Number of embeddings.
     pub embeddings: u64,
-    /// Live workers that embed into it.
+    /// Live workers whose model produces this space.
     pub workers: u64,
-    /// Who registered it first.
-    pub registered: String,
+    /// The worker that registered the space.
+    pub registered_by: String,
 }
 
 /// Query of `DELETE /v1/spaces/{name}`.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 pub struct DropParams {
-    /// Whether the space is dropped though workers embed into it.
+    /// Whether to drop the space even if live workers use it.
     #[serde(default)]
     pub force: bool,
 }
 
-/// Answer of `GET /v1/doctor`.
+/// Response of `GET /v1/doctor`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DoctorView {
-    /// What was looked at.
     pub checks: Vec<DoctorCheck>,
 }
 
-/// One thing that was looked at.
+/// Result of one check.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct DoctorCheck {
-    /// What.
     pub name: String,
-    /// What came of it.
-    pub verdict: Verdict,
-    /// What was found, and what to do about it.
+    pub status: CheckStatus,
+    /// What was found, and what to do about a problem.
     pub detail: String,
 }
 
-/// What came of a check.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Verdict {
-    /// As it should be.
-    Good,
-    /// It works, but something may be lost or slow.
-    Doubtful,
-    /// It does not work.
-    Bad,
+pub enum CheckStatus {
+    Ok,
+    /// Works, but may be slow or lose data.
+    Warning,
+    /// Does not work.
+    Error,
 }
 
 impl DoctorCheck {
-    /// Makes a check's outcome.
-    pub fn new(name: &str, verdict: Verdict, detail: impl Into<String>) -> Self {
-        Self { name: name.to_owned(), verdict, detail: detail.into() }
+    pub fn new(name: &str, status: CheckStatus, detail: impl Into<String>) -> Self {
+        Self { name: name.to_owned(), status, detail: detail.into() }
     }
 }

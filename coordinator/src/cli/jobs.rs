@@ -54,7 +54,7 @@ fn jobs_text(jobs: &[JobView]) -> String {
     let mut rows =
         table(&["submission", "job›", "state", "items›", "crashes›", "heartbeat, s ago›", "worker"]);
     let unfinished: Vec<&JobView> =
-        jobs.iter().filter(|job| job.state != JobStage::Marked(JobState::Done)).collect();
+        jobs.iter().filter(|job| job.state != JobStage::Received(JobState::Done)).collect();
     for job in unfinished.iter().take(LISTED) {
         rows.add_row(vec![
             job.submission.to_string(),
