@@ -1,4 +1,4 @@
-//! Finding a run: by id, or by the names `latest` and `best`.
+//! Finds a run by ID, or by the names `latest` and `best`.
 
 use common::{
     ids::SubmissionId,
@@ -9,23 +9,26 @@ use dataset::target::Target;
 use super::record::{RunReport, RunSpec};
 use crate::server::{context::Context, error::RequestError};
 
-/// Finds the run that a user names: an id, `latest` for the newest that succeeded, or `best` for the one
-/// with the least test error beside its baseline.
+/// Finds a succeeded run: by ID; `latest` for the newest; `best` for the one with the lowest ratio of test MSE to
+/// baseline MSE.
 ///
 /// # Errors
-/// When there is none, or it has no head yet.
+/// `NotFound` if the run does not exist; `Invalid` if it has not succeeded, so that it has no head.
 pub(crate) async fn resolve(context: &Context, name: &str) -> Result<SubmissionId, RequestError> {
     match name {
         "latest" => return choose(context, Choice::Latest).await,
         "best" => return choose(context, Choice::Best).await,
         _ => {}
     }
-    let unknown = || RequestError::NotFound(format!("there is no run '{name}'; `subwatch runs` lists them"));
+    let unknown =
+        || RequestError::NotFound(format!("run '{name}' does not exist; `subwatch runs` lists all"));
     let id: SubmissionId = name.parse().map_err(|_| unknown())?;
     let run = context.store.submission(id).await?.filter(|run| run.kind == SubmissionKind::Train);
     match run.ok_or_else(unknown)?.state {
         State::Succeeded => Ok(id),
-        state => Err(RequestError::Invalid(format!("run {id} has no head to predict with: it is {state}"))),
+        state => Err(RequestError::Invalid(format!(
+            "run {id} is {state}: only the head of a run that has succeeded can predict"
+        ))),
     }
 }
 
@@ -52,7 +55,7 @@ async fn choose(context: &Context, choice: Choice) -> Result<SubmissionId, Reque
             else {
                 continue;
             };
-            if ratio.is_finite() && best.is_none_or(|(least, _)| ratio < least) {
+            if ratio.is_finite() && best.is_none_or(|(lowest, _)| ratio < lowest) {
                 best = Some((ratio, run.id));
             }
         }
@@ -62,30 +65,24 @@ async fn choose(context: &Context, choice: Choice) -> Result<SubmissionId, Reque
     })
 }
 
-/// What a run shows of itself. One that is written in another way than here shows nothing, and hides no other.
+/// Reads a run's report; `None` if this version cannot read it, so that one run cannot break the list.
 pub(super) async fn report(context: &Context, run: SubmissionId) -> Result<Option<RunReport>, StoreError> {
     match context.store.document(run, RunDocument::Report).await {
         Err(error @ StoreError::Corrupt { .. }) => {
-            tracing::warn!(%run, %error, "the run's report cannot be read");
+            tracing::warn!(%run, %error, "cannot read the run's report");
             Ok(None)
         }
         report => report,
     }
 }
 
-/// Reads the request out of a run's record.
-///
-/// # Errors
-/// When it is written in another way than here.
+/// Reads the stored request of a run.
 pub(crate) fn read_spec(submission: &Submission) -> Result<RunSpec, String> {
     serde_json::from_value(submission.spec.clone())
-        .map_err(|error| format!("the run's request is unreadable: {error}"))
+        .map_err(|error| format!("cannot read the run's stored request: {error}"))
 }
 
-/// What a run's head predicts.
-///
-/// # Errors
-/// When the record is no run's.
+/// Returns the target of a run.
 pub(crate) fn target(submission: &Submission) -> Result<Target, RequestError> {
     Ok(read_spec(submission).map_err(RequestError::Unavailable)?.settings.target)
 }

@@ -1,8 +1,7 @@
-//! Training runs as they are recorded: what was asked for, what is known of them, and finding one by name.
+//! Records of training runs: the request and the report, their API views, and finding a run by name.
 //!
-//! Owns the stored records of a run that are read elsewhere than in its training, and the views made of them.
-//! Does not own how a run is carried out (see `training`), nor the files that it leaves. Predict submissions read
-//! these records too, so nothing here knows submissions or training.
+//! `training` drives runs and writes their files. `submissions` and `training` both read these records, so this module
+//! depends on neither.
 
 mod find;
 mod record;

@@ -1,7 +1,6 @@
-//! The stored records of a run: `spec`, which is written once, and the document `report`, which grows with it.
+//! The stored records of a run: the `spec`, written once, and the document `report`, updated as the run progresses.
 //!
-//! Owns their JSON, which other versions of this program read: it grows additively. Does not own what the API
-//! shows, which is made from these (see `view`).
+//! Other versions of this program read their JSON, so fields are only added. `view` turns them into API types.
 
 use common::digest::Digest;
 use dataset::{
@@ -13,7 +12,6 @@ use url::Url;
 
 use crate::api::{RunRequest, number_or_null};
 
-/// A run as it was asked for.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct RunSpec {
     pub(crate) dataset: Url,
@@ -21,11 +19,10 @@ pub(crate) struct RunSpec {
     pub(crate) settings: TrainingSettings,
 }
 
-/// What to train, and how.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(crate) struct TrainingSettings {
-    /// The dataset as the caller named it.
+    /// The dataset as in the request.
     pub(crate) dataset: String,
     pub(crate) target: Target,
     pub(crate) transform: Transform,
@@ -60,12 +57,13 @@ impl From<RunRequest> for TrainingSettings {
     }
 }
 
-/// What a run has come to.
+/// Progress and results of a run.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct RunReport {
-    /// What it is doing, in a few words.
+    /// Current work, as text.
     pub(crate) progress: String,
+    /// Share of the work done, from 0 to 1.
     pub(crate) fraction: f64,
     pub(crate) split: Option<SplitRecord>,
     pub(crate) skipped: Vec<SkippedRecord>,
@@ -76,7 +74,7 @@ pub(crate) struct RunReport {
     pub(crate) space: Option<String>,
 }
 
-/// Samples on each side of the split.
+/// Number of samples in each split.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct SplitRecord {
     pub(crate) train: u64,
@@ -84,14 +82,14 @@ pub(crate) struct SplitRecord {
     pub(crate) test: u64,
 }
 
-/// Items that cannot be samples, for one reason.
+/// Number of items that were not used, for one reason.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct SkippedRecord {
     pub(crate) reason: String,
     pub(crate) items: u64,
 }
 
-/// One epoch, with errors in transformed target units. Also part of a checkpoint.
+/// One epoch, with errors in transformed target units. Checkpoints have these too.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct EpochRecord {
     pub(crate) epoch: u32,
@@ -102,7 +100,7 @@ pub(crate) struct EpochRecord {
     pub(crate) seconds: f64,
 }
 
-/// Metrics on the test split, in transformed target units but for `raw`.
+/// Metrics on the test split, in transformed target units except `raw`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct TestRecord {
     #[serde(deserialize_with = "number_or_null")]

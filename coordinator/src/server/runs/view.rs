@@ -1,4 +1,4 @@
-//! Runs as the API shows them: one, or a page of them.
+//! Shows runs: one, or a page.
 
 use common::{ids::SubmissionId, store::Submission};
 
@@ -11,27 +11,20 @@ use crate::{
     server::{context::Context, error::RequestError, lookup},
 };
 
-/// Returns a run.
-///
-/// # Errors
-/// When there is none with this id, or the store does not serve.
 pub(crate) async fn get(context: &Context, id: SubmissionId) -> Result<RunView, RequestError> {
     view(context, &lookup::run(context, id).await?).await
 }
 
 /// Lists runs, newest first.
-///
-/// # Errors
-/// When the cursor is none, or the store does not serve.
 pub(crate) async fn list(
     context: &Context,
     cursor: Option<&str>,
     limit: usize,
 ) -> Result<Page<RunView>, RequestError> {
-    let found = context.store.runs(lookup::cursor(cursor)?, limit).await?;
-    let next = found.last().filter(|_| found.len() == limit).map(|last| last.id.to_string());
-    let mut items = Vec::with_capacity(found.len());
-    for submission in &found {
+    let runs = context.store.runs(lookup::cursor(cursor)?, limit).await?;
+    let next = runs.last().filter(|_| runs.len() == limit).map(|last| last.id.to_string());
+    let mut items = Vec::with_capacity(runs.len());
+    for submission in &runs {
         items.push(view(context, submission).await?);
     }
     Ok(Page { items, next })

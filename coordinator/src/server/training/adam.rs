@@ -1,7 +1,6 @@
 //! Adam (Kingma & Ba 2015, algorithm 1), with PyTorch's defaults: β₁ = 0.9, β₂ = 0.999, ε = 1e-8.
 //!
-//! Owns the moments of one set of parameters. Elements are updated one by one in f32, so the result
-//! depends on nothing but its inputs.
+//! Each element is updated independently in f32, so the result depends on the inputs alone.
 
 use common::training::protocol::hex_f32;
 use serde::{Deserialize, Serialize};
@@ -10,7 +9,6 @@ const BETA1: f32 = 0.9;
 const BETA2: f32 = 0.999;
 const EPSILON: f32 = 1e-8;
 
-/// The optimiser's state.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct Adam {
     learning_rate: f64,
@@ -52,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_are_those_of_pytorch() {
+    fn steps_match_pytorch() {
         // torch.optim.Adam([p], lr=0.1), p = [1, -2], gradients [0.5, -3] then [0.25, 1].
         let mut adam = Adam::new(2, 0.1);
         let mut parameters = [1.0, -2.0];

@@ -1,7 +1,7 @@
-//! What a run leaves for people: its samples with their split, its test predictions, its head.
+//! Artifacts of a run: its samples with their split, its test predictions, its head.
 //!
-//! Owns the files below `runs/<id>/` in the artifacts folder and how they are read back in pages. A run
-//! that is resumed writes the same again.
+//! Owns the files in `runs/<id>/` of the artifacts folder, and reading them in pages. A resumed run writes the same
+//! bytes again.
 
 use common::{ids::SubmissionId, store::RunDocument, training::protocol::Head};
 use dataset::{files::parts, split::Split, target::Target};
@@ -13,62 +13,62 @@ use super::{
     setup::{SampleLine, Setup},
 };
 use crate::{
-    api::{HeadView, Page, SampleView, TestedView},
+    api::{HeadView, Page, SampleView, TestPredictionView},
     server::{context::Context, error::RequestError, lookup},
 };
 
 /// Folder of the samples, in manifest order.
 pub(super) const SAMPLES: &str = "samples";
 /// Folder of the predictions on the test split, in manifest order.
-const TESTED: &str = "tested";
-/// Lines in a part.
+const TEST_PREDICTIONS: &str = "tested";
+/// Lines per part.
 const PART: usize = 4096;
 
-/// A prediction on the test split, a line each.
+/// A line of `TEST_PREDICTIONS`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-struct TestedLine {
+struct TestPredictionLine {
     item: String,
     prediction: f64,
     label: f64,
     target: Target,
 }
 
-/// Writes `lines` as the parts of `what`; the last one is shorter than the others.
+/// Writes `lines` as parts of the folder `name`. The last part is shorter than the others, possibly empty, which marks
+/// the end for readers.
 pub(super) async fn write<T: Serialize>(
     context: &Context,
     run: SubmissionId,
-    what: &str,
+    name: &str,
     lines: &[T],
 ) -> Result<(), RunError> {
-    let folder = folder(context, run, what);
+    let folder = folder(context, run, name);
     let whole = lines.chunks_exact(PART);
     let rest = whole.remainder();
     for (part, lines) in whole.chain(std::iter::once(rest)).enumerate() {
         parts::write_part(&folder, part as u32, lines)
             .await
-            .map_err(|error| RunError::Failed(format!("what the run leaves cannot be written: {error}")))?;
+            .map_err(|error| RunError::Failed(format!("cannot write the run's {}: {error}", title(name))))?;
     }
     Ok(())
 }
 
-/// Writes the predictions on the test split beside their samples.
-pub(super) async fn write_tested(
+/// Writes the predictions on the test split with their labels.
+pub(super) async fn write_test_predictions(
     context: &Context,
     run: SubmissionId,
     predictions: &[f64],
     setup: &Setup,
 ) -> Result<(), RunError> {
-    let unreadable = |error: &dyn std::fmt::Display| {
-        RunError::Failed(format!("the run's samples cannot be read: {error}"))
-    };
+    let unreadable =
+        |error: &dyn std::fmt::Display| RunError::Failed(format!("cannot read the run's samples: {error}"));
     let mut tested = Vec::with_capacity(predictions.len());
     let mut cursor = Some("0".to_owned());
-    while let Some(at) = cursor {
+    while let Some(position) = cursor {
         let page: Page<SampleLine> =
-            read(context, run, SAMPLES, Some(&at)).await.map_err(|error| unreadable(&error))?;
+            read(context, run, SAMPLES, Some(&position)).await.map_err(|error| unreadable(&error))?;
         let samples = page.items.into_iter().filter(|sample| sample.split == Split::Test);
         for (sample, prediction) in samples.zip(&predictions[tested.len()..]) {
-            tested.push(TestedLine {
+            tested.push(TestPredictionLine {
                 item: sample.item,
                 prediction: *prediction,
                 label: sample.label,
@@ -77,13 +77,10 @@ pub(super) async fn write_tested(
         }
         cursor = page.next;
     }
-    write(context, run, TESTED, &tested).await
+    write(context, run, TEST_PREDICTIONS, &tested).await
 }
 
-/// Returns a page of a run's samples.
-///
-/// # Errors
-/// When there is no such run, it has none yet, or they cannot be read.
+/// Returns a page of a run's samples; `NotFound` before the dataset is split.
 pub(crate) async fn samples(
     context: &Context,
     run: SubmissionId,
@@ -94,27 +91,21 @@ pub(crate) async fn samples(
     Ok(Page { items: items.into_iter().map(SampleView::from).collect(), next })
 }
 
-/// Returns a page of the predictions on a run's test split.
-///
-/// # Errors
-/// When there is no such run, it has none yet, or they cannot be read.
-pub(crate) async fn tested(
+/// Returns a page of the predictions on a run's test split; `NotFound` before the test.
+pub(crate) async fn test_predictions(
     context: &Context,
     run: SubmissionId,
     cursor: Option<&str>,
-) -> Result<Page<TestedView>, RequestError> {
+) -> Result<Page<TestPredictionView>, RequestError> {
     lookup::run(context, run).await?;
-    let Page { items, next } = read::<TestedLine>(context, run, TESTED, cursor).await?;
-    Ok(Page { items: items.into_iter().map(TestedView::from).collect(), next })
+    let Page { items, next } = read::<TestPredictionLine>(context, run, TEST_PREDICTIONS, cursor).await?;
+    Ok(Page { items: items.into_iter().map(TestPredictionView::from).collect(), next })
 }
 
-/// Returns a run's head.
-///
-/// # Errors
-/// When there is no such run, it has none yet, or the store does not serve.
+/// Returns a run's head; `Conflict` before the run has succeeded.
 pub(crate) async fn head(context: &Context, run: SubmissionId) -> Result<HeadView, RequestError> {
     lookup::run(context, run).await?;
-    let none = || RequestError::Conflict(format!("run {run} has no head yet"));
+    let none = || RequestError::Conflict(format!("run {run} has no head: it has not succeeded"));
     let head: Head = context.store.document(run, RunDocument::Head).await?.ok_or_else(none)?;
     let setup: Setup = context.store.document(run, RunDocument::Setup).await?.ok_or_else(none)?;
     Ok(HeadView {
@@ -133,26 +124,30 @@ pub(crate) async fn head(context: &Context, run: SubmissionId) -> Result<HeadVie
 async fn read<T: DeserializeOwned>(
     context: &Context,
     run: SubmissionId,
-    what: &str,
+    name: &str,
     cursor: Option<&str>,
 ) -> Result<Page<T>, RequestError> {
     let part: u32 = lookup::cursor(cursor)?.unwrap_or(0);
-    let items: Vec<T> = match parts::read_part(&parts::part_url(&folder(context, run, what), part)).await {
+    let items: Vec<T> = match parts::read_part(&parts::part_url(&folder(context, run, name), part)).await {
         Ok(items) => items,
         Err(parts::PartError::Read(dataset::files::ReadError::Missing { .. })) => {
-            return Err(RequestError::NotFound(format!("run {run} has no {what} yet")));
+            return Err(RequestError::NotFound(format!("run {run} has no {} yet", title(name))));
         }
         Err(error) => {
-            tracing::error!(%run, what, part, %error, "an artifact cannot be read");
-            return Err(RequestError::Unavailable(format!("the {what} of run {run} cannot be read")));
+            tracing::error!(%run, name, part, %error, "cannot read an artifact of the run");
+            return Err(RequestError::Unavailable(format!("cannot read the {} of run {run}", title(name))));
         }
     };
     let next = (items.len() == PART).then(|| (part + 1).to_string());
     Ok(Page { items, next })
 }
 
-fn folder(context: &Context, run: SubmissionId, what: &str) -> Url {
-    context.artifacts.join(&format!("runs/{run}/{what}/")).expect("the artifacts folder takes a path")
+fn title(name: &str) -> &str {
+    if name == TEST_PREDICTIONS { "test predictions" } else { name }
+}
+
+fn folder(context: &Context, run: SubmissionId, name: &str) -> Url {
+    context.artifacts.join(&format!("runs/{run}/{name}/")).expect("the artifacts URL can be a base")
 }
 
 impl From<SampleLine> for SampleView {
@@ -161,8 +156,8 @@ impl From<SampleLine> for SampleView {
     }
 }
 
-impl From<TestedLine> for TestedView {
-    fn from(TestedLine { item, prediction, label, target }: TestedLine) -> Self {
+impl From<TestPredictionLine> for TestPredictionView {
+    fn from(TestPredictionLine { item, prediction, label, target }: TestPredictionLine) -> Self {
         Self { item, prediction, label, target }
     }
 }

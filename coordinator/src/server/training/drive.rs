@@ -1,8 +1,8 @@
-//! What the leader does for a run: prepare it, then pass after pass as the state machine asks.
+//! The leader's task for a run: prepares it, then performs the passes that the state machine requests.
 //!
-//! Owns the order of effects, with a checkpoint after every epoch, and what an error means. Does not own
-//! decisions (see [`super::machine`]). Invariant: whatever is interrupted is taken up again from the last
-//! checkpoint, from the store alone, and replays to the same bits.
+//! Owns the effects, with a checkpoint after every epoch, and the reaction to errors. Decisions are made by
+//! [`super::machine`]. Invariant: an interrupted run continues from its last checkpoint, using the store alone, and
+//! computes the same bits.
 
 use std::time::{Duration, Instant};
 
@@ -25,21 +25,20 @@ use crate::server::{
     runs::{self, RunReport, RunSpec},
 };
 
-/// Snooze before a run goes on from its checkpoint when the store did not serve.
-const RETRY_PAUSE: Duration = Duration::from_secs(2);
-/// How often progress within an epoch is shown.
-const SHOW_EVERY: Duration = Duration::from_millis(500);
+/// Delay before a run continues from its checkpoint after a transient error.
+const RETRY_DELAY: Duration = Duration::from_secs(2);
+/// Interval of progress reports within an epoch.
+const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 
-/// Carries a run to its end, or until the coordinator stops. A store that does not serve for a while, or was
-/// put back to an older state, only delays it: it goes on from its checkpoint. One that fails keeps the
-/// checkpoint, so that it can be resumed.
+/// Drives a run to its end, or until the coordinator stops. If Redis is unavailable or restored from an older state,
+/// the run continues from its checkpoint. A failed run keeps its checkpoint, so that it can be resumed.
 pub(crate) async fn drive(context: &Context, run: SubmissionId) {
     loop {
         let error = match drive_once(context, run).await {
             Ok(()) => break tracing::info!(%run, "run succeeded"),
             Err(RunError::Stopping) => return,
             Err(RunError::Closed) => break tracing::info!(%run, "run was closed"),
-            Err(error) if error.is_passing() => error.to_string(),
+            Err(error) if error.is_transient() => error.to_string(),
             Err(error) => {
                 tracing::error!(%run, %error, "run failed");
                 let error = error.to_string();
@@ -50,22 +49,22 @@ pub(crate) async fn drive(context: &Context, run: SubmissionId) {
                 }
             }
         };
-        tracing::warn!(%run, %error, "run goes on from its checkpoint in {RETRY_PAUSE:?}");
+        tracing::warn!(%run, %error, "run continues from its checkpoint in {RETRY_DELAY:?}");
         tokio::select! {
             () = context.stop.cancelled() => return,
-            () = tokio::time::sleep(RETRY_PAUSE) => {}
+            () = tokio::time::sleep(RETRY_DELAY) => {}
         }
     }
-    if let Err(error) = settle(context, run).await {
-        tracing::warn!(%run, %error, "traces of the run stay in the store");
+    if let Err(error) = clean_up(context, run).await {
+        tracing::warn!(%run, %error, "cannot delete the working data of the ended run");
     }
 }
 
-/// Forgets what a run that has ended for good needs no more.
-async fn settle(context: &Context, run: SubmissionId) -> Result<(), StoreError> {
+/// Deletes the working data of a run that cannot be resumed, and sets the run inactive.
+async fn clean_up(context: &Context, run: SubmissionId) -> Result<(), StoreError> {
     match context.store.state(run).await? {
         Some(State::Succeeded | State::Cancelled) => context.store.delete_run_state(run).await?,
-        // The store was put back to before the end, so the run is taken up again.
+        // The store was restored from a state before the end: the leader starts the run's task again.
         Some(State::Preparing | State::Running) => return Ok(()),
         Some(_) | None => {}
     }
@@ -82,10 +81,10 @@ async fn drive_once(context: &Context, run: SubmissionId) -> Result<(), RunError
     }
     let spec = runs::read_spec(&submission).map_err(RunError::Failed)?;
     context.store.open_run(run).await?;
-    carry_out(context, &submission, &spec).await
+    advance(context, &submission, &spec).await
 }
 
-async fn carry_out(context: &Context, run: &Submission, spec: &RunSpec) -> Result<(), RunError> {
+async fn advance(context: &Context, run: &Submission, spec: &RunSpec) -> Result<(), RunError> {
     let mut report: RunReport =
         context.store.document(run.id, RunDocument::Report).await?.unwrap_or_default();
     let setup = match context.store.document::<Setup>(run.id, RunDocument::Setup).await? {
@@ -100,7 +99,7 @@ async fn scaling(context: &Context, run: SubmissionId) -> Result<Scaling, RunErr
     let bytes = context.store.blob(run, RunDocument::Scaling).await?;
     bytes
         .and_then(|bytes| Scaling::from_bytes(&bytes))
-        .ok_or_else(|| RunError::Failed("its feature scaling is gone from the store".to_owned()))
+        .ok_or_else(|| RunError::Failed("the run's feature scaling is missing from the store".to_owned()))
 }
 
 async fn train(
@@ -113,35 +112,40 @@ async fn train(
 ) -> Result<(), RunError> {
     let passes = &mut Passes::new(context, run, &setup.plan);
     let run = run.id;
-    let fresh = || Machine::new(spec.settings.epochs, spec.settings.learning_rate);
+    let new = || Machine::new(spec.settings.epochs, spec.settings.learning_rate);
     let mut machine: Machine =
-        context.store.document(run, RunDocument::Checkpoint).await?.unwrap_or_else(fresh);
-    let mut epoch_began = Instant::now();
-    let mut shown: Option<Instant> = None;
+        context.store.document(run, RunDocument::Checkpoint).await?.unwrap_or_else(new);
+    let mut epoch_started = Instant::now();
+    let mut reported: Option<Instant> = None;
     loop {
-        if shown.is_none_or(|shown| shown.elapsed() > SHOW_EVERY) {
-            show(context, run, &mut report, &machine, setup).await?;
-            shown = Some(Instant::now());
+        if reported.is_none_or(|reported| reported.elapsed() > REPORT_INTERVAL) {
+            write_report(context, run, &mut report, &machine, setup).await?;
+            reported = Some(Instant::now());
         }
         let work = machine.work();
         match work.phase {
             Phase::Train => machine.trained(&passes.gradient(&work).await?, &setup.plan)?,
             Phase::Valid => {
                 let predictions = passes.predictions(&work).await?;
-                machine.validated(&predictions, setup, epoch_began.elapsed().as_secs_f64())?;
+                machine.validated(&predictions, setup, epoch_started.elapsed().as_secs_f64())?;
                 context.store.put_document(run, RunDocument::Checkpoint, &machine).await?;
-                tracing::info!(%run, epoch = work.epoch, valid_mse = machine.reports().last().map(|r| r.valid_mse),
-                    "epoch done");
-                epoch_began = Instant::now();
+                let valid_mse = machine.reports().last().map(|report| report.valid_mse);
+                tracing::info!(%run, epoch = work.epoch, valid_mse, "epoch done");
+                epoch_started = Instant::now();
             }
             Phase::Test => {
                 let predictions = passes.predictions(&work).await?;
                 let head = fold(run, machine.best_parameters(), scaling, setup);
-                report.test = Some(machine.tested(&predictions, setup));
+                report.test = Some(machine.test_record(&predictions, setup));
                 report.weights_sha256 = Some(head.digest());
-                artifacts::write_tested(context, run, &machine.predictions(&predictions, setup), setup)
-                    .await?;
-                show(context, run, &mut report, &machine, setup).await?;
+                artifacts::write_test_predictions(
+                    context,
+                    run,
+                    &machine.predictions(&predictions, setup),
+                    setup,
+                )
+                .await?;
+                write_report(context, run, &mut report, &machine, setup).await?;
                 context.store.put_document(run, RunDocument::Head, &head).await?;
                 context.store.close_submission(run, State::Succeeded, None, true).await?;
                 return Ok(());
@@ -150,7 +154,7 @@ async fn train(
     }
 }
 
-async fn show(
+async fn write_report(
     context: &Context,
     run: SubmissionId,
     report: &mut RunReport,

@@ -1,4 +1,4 @@
-//! Why a run does not go on.
+//! Why driving a run stops.
 
 use common::{
     ids::SubmissionId,
@@ -8,22 +8,20 @@ use common::{
 use super::machine::Diverged;
 use crate::server::context::Context;
 
-/// Why a run does not go on.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RunError {
-    /// This coordinator is ending, or another one leads; the run goes on there.
+    /// This coordinator is stopping or another one is the leader; the run continues there.
     #[error("the coordinator is stopping")]
     Stopping,
-    /// Someone closed the run: it was cancelled, or a job of it was discarded.
+    /// The run was cancelled, or one of its jobs was discarded.
     #[error("the run was closed")]
     Closed,
-    /// The store was put back to an older state: the run goes on from what it holds.
-    #[error("the store does not hold the run's latest state any more")]
-    Forgotten,
-    /// It cannot be carried out.
+    /// The store was restored from an older state; the run continues from that.
+    #[error("the store has lost the run's latest state")]
+    StateLost,
+    /// Permanent; the text is for the user.
     #[error("{0}")]
     Failed(String),
-    /// The store does not serve.
     #[error(transparent)]
     Store(StoreError),
 }
@@ -44,24 +42,21 @@ impl From<Diverged> for RunError {
 }
 
 impl RunError {
-    /// Whether the run can go on from its checkpoint.
-    pub(super) fn is_passing(&self) -> bool {
+    /// Returns whether the run can continue from its checkpoint.
+    pub(super) fn is_transient(&self) -> bool {
         match self {
-            Self::Forgotten => true,
+            Self::StateLost => true,
             Self::Store(error) => error.is_retryable(),
             Self::Stopping | Self::Closed | Self::Failed(_) => false,
         }
     }
 }
 
-/// Checks that the run is to go on.
-///
-/// # Errors
-/// When it was closed or put back meanwhile, or the store does not serve.
+/// Checks that the run is still running.
 pub(super) async fn require_open(context: &Context, run: SubmissionId) -> Result<(), RunError> {
     match context.store.state(run).await? {
         Some(State::Running) => Ok(()),
-        Some(State::Preparing) => Err(RunError::Forgotten),
+        Some(State::Preparing) => Err(RunError::StateLost),
         _ => Err(RunError::Closed),
     }
 }

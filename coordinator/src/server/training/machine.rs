@@ -1,8 +1,8 @@
-//! The training run as a state machine: what to compute next, and what an answer changes.
+//! The training run as a state machine: what to compute next, and how a result changes the state.
 //!
-//! Owns every decision of a run: steps, epochs, the optimiser, the best epoch, the metrics. Pure: it
-//! performs nothing and knows no clock. Invariant: its state after an answer depends only on its state
-//! before and the answer's bits, so a run resumed from a checkpoint replays to the same bits.
+//! Owns every decision of a run: steps, epochs, optimiser, best epoch, metrics. Pure: no effects, no clock. Invariant:
+//! the next state depends only on the current state and the bits of the result, so a run resumed from a checkpoint
+//! computes the same bits.
 
 use common::training::protocol::{GradientSum, HEAD_PARAMETERS, Phase, RunPlan, hex_f32};
 use serde::{Deserialize, Serialize};
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::server::runs::{EpochRecord, RawErrors, TestRecord};
 
-/// A run in progress; serialised whole as its checkpoint.
+/// The state of a run. Serialised, it is the run's checkpoint.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct Machine {
     epochs: u32,
@@ -38,7 +38,7 @@ struct Best {
     parameters: Vec<f32>,
 }
 
-/// What the workers are to compute next.
+/// The pass to compute next: a training step, or the evaluation of a split.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct Work {
     pub(super) phase: Phase,
@@ -48,19 +48,19 @@ pub(super) struct Work {
     pub(super) parameters: Vec<f32>,
 }
 
-/// A value that is no finite number came out of a pass; the run stops.
+/// A pass returned a NaN or an infinity; the run fails.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error(
-    "training diverged: {what} is not finite in epoch {epoch}, step {step}; try a smaller --learning-rate"
+    "training diverged: {quantity} is not finite in epoch {epoch}, step {step}; try a smaller --learning-rate"
 )]
 pub(super) struct Diverged {
-    what: &'static str,
+    quantity: &'static str,
     epoch: u32,
     step: u32,
 }
 
 impl Machine {
-    /// Begins a run: zero parameters predict the training split's mean.
+    /// Starts a run with zero parameters, which predict the training split's mean.
     pub(super) fn new(epochs: u32, learning_rate: f64) -> Self {
         Self {
             epochs,
@@ -76,7 +76,7 @@ impl Machine {
         }
     }
 
-    /// Returns what to compute next. The test split is evaluated with the best epoch's parameters.
+    /// Returns the next pass. The test split is evaluated with the best epoch's parameters.
     pub(super) fn work(&self) -> Work {
         let parameters = match self.phase {
             Phase::Train | Phase::Valid => &self.parameters,
@@ -91,10 +91,7 @@ impl Machine {
         }
     }
 
-    /// Takes the gradient sum of the whole step: averages it, applies Adam and goes on.
-    ///
-    /// # Errors
-    /// When a value is not finite.
+    /// Completes a training step: averages the gradient sum of the step and applies Adam.
     pub(super) fn trained(&mut self, sum: &GradientSum, plan: &RunPlan) -> Result<(), Diverged> {
         let items = plan.step_range(self.step).len();
         self.require_finite("the loss", sum.squared_error)?;
@@ -113,11 +110,8 @@ impl Machine {
         Ok(())
     }
 
-    /// Takes the predictions on the validation split, ends the epoch and keeps its parameters if they are
-    /// the best so far.
-    ///
-    /// # Errors
-    /// When a value is not finite.
+    /// Completes an epoch with the predictions on the validation split, and remembers its parameters if they are the
+    /// best so far.
     pub(super) fn validated(
         &mut self,
         predictions: &[f32],
@@ -142,13 +136,13 @@ impl Machine {
         Ok(())
     }
 
-    /// The predictions on the test split in the target's raw units.
+    /// Converts predictions to the target's raw units.
     pub(super) fn predictions(&self, predictions: &[f32], setup: &Setup) -> Vec<f64> {
         setup.scale.restore(predictions).iter().map(|value| setup.transform.invert(*value)).collect()
     }
 
-    /// Takes the predictions on the test split and computes the metrics that end the run.
-    pub(super) fn tested(&self, predictions: &[f32], setup: &Setup) -> TestRecord {
+    /// Computes the test metrics from the predictions on the test split.
+    pub(super) fn test_record(&self, predictions: &[f32], setup: &Setup) -> TestRecord {
         let predicted = setup.scale.restore(predictions);
         let invert =
             |values: &[f64]| -> Vec<f64> { values.iter().map(|v| setup.transform.invert(*v)).collect() };
@@ -168,22 +162,22 @@ impl Machine {
         }
     }
 
-    /// The epochs so far.
+    /// Returns the completed epochs.
     pub(super) fn reports(&self) -> &[EpochRecord] {
         &self.reports
     }
 
-    /// The epoch whose parameters are kept.
+    /// Returns the epoch with the lowest validation error.
     pub(super) fn best_epoch(&self) -> Option<u32> {
         self.best.as_ref().map(|best| best.epoch)
     }
 
-    /// The parameters kept: the best epoch's, or the current ones before the first epoch's end.
+    /// Returns the best epoch's parameters, or the current ones during the first epoch.
     pub(super) fn best_parameters(&self) -> &Vec<f32> {
         self.best.as_ref().map_or(&self.parameters, |best| &best.parameters)
     }
 
-    /// Share of all passes that is done, from 0 to 1.
+    /// Returns the share of all passes that is done, from 0 to 1.
     pub(super) fn fraction(&self, plan: &RunPlan) -> f64 {
         let steps = f64::from(plan.steps() + 1);
         let in_epoch = match self.phase {
@@ -194,7 +188,7 @@ impl Machine {
         (f64::from(self.epoch - 1) * steps + in_epoch) / (f64::from(self.epochs) * steps)
     }
 
-    /// What the run is doing, in words.
+    /// Describes the current pass as text.
     pub(super) fn describe(&self, plan: &RunPlan) -> String {
         let epoch = format!("epoch {} of {}", self.epoch, self.epochs);
         match self.phase {
@@ -204,8 +198,12 @@ impl Machine {
         }
     }
 
-    fn require_finite(&self, what: &'static str, value: f64) -> Result<(), Diverged> {
-        if value.is_finite() { Ok(()) } else { Err(Diverged { what, epoch: self.epoch, step: self.step }) }
+    fn require_finite(&self, quantity: &'static str, value: f64) -> Result<(), Diverged> {
+        if value.is_finite() {
+            Ok(())
+        } else {
+            Err(Diverged { quantity, epoch: self.epoch, step: self.step })
+        }
     }
 }
 
@@ -243,7 +241,7 @@ mod tests {
         GradientSum { gradient: vec![value; HEAD_PARAMETERS], squared_error }
     }
 
-    /// Runs two epochs in which validation gets worse, and returns the machine before its test.
+    /// Runs two epochs, the second with a higher validation error. Returns the machine before its test.
     fn trained_machine(setup: &Setup) -> Machine {
         let mut machine = Machine::new(2, 0.1);
         for valid in [[0.0, 1.0], [5.0, 5.0]] {
@@ -259,17 +257,17 @@ mod tests {
     fn a_run_goes_through_train_valid_and_test() {
         let setup = setup();
         let mut machine = Machine::new(1, 0.1);
-        let mut seen = Vec::new();
+        let mut passes = Vec::new();
         while machine.phase != Phase::Test {
             let work = machine.work();
-            seen.push((work.phase, work.epoch, work.step, work.version));
+            passes.push((work.phase, work.epoch, work.step, work.version));
             match work.phase {
                 Phase::Train => machine.trained(&gradient(1.0, 3.0), &setup.plan).unwrap(),
                 Phase::Valid => machine.validated(&[0.0, 1.0], &setup, 0.5).unwrap(),
-                Phase::Test => unreachable!("the loop ends before"),
+                Phase::Test => unreachable!("the loop ends before the test"),
             }
         }
-        assert_eq!(seen, [(Phase::Train, 1, 0, 1), (Phase::Train, 1, 1, 2), (Phase::Valid, 1, 0, 3)]);
+        assert_eq!(passes, [(Phase::Train, 1, 0, 1), (Phase::Train, 1, 1, 2), (Phase::Valid, 1, 0, 3)]);
         assert_eq!(machine.work().version, 4);
         assert_eq!(
             machine.reports(),
@@ -278,25 +276,25 @@ mod tests {
     }
 
     #[test]
-    fn the_best_epoch_is_kept_and_tested() {
+    fn the_best_epoch_is_tested() {
         let setup = setup();
         let machine = trained_machine(&setup);
         assert_eq!(machine.best_epoch(), Some(1));
         assert_ne!(machine.parameters, *machine.best_parameters());
         assert_eq!(machine.work().parameters, *machine.best_parameters());
-        let report = machine.tested(&[-1.0, 0.0], &setup);
+        let report = machine.test_record(&[-1.0, 0.0], &setup);
         assert_eq!((report.mse, report.mae, report.baseline_mse), (2.0, 1.0, 4.0));
     }
 
     #[test]
-    fn a_checkpoint_reads_back_bit_for_bit() {
+    fn checkpoints_round_trip_bit_for_bit() {
         let machine = trained_machine(&setup());
         let json = serde_json::to_string(&machine).unwrap();
         assert_eq!(serde_json::from_str::<Machine>(&json).unwrap(), machine);
     }
 
     #[test]
-    fn not_a_number_stops_the_run() {
+    fn a_non_finite_value_fails_the_run() {
         let setup = setup();
         let error = Machine::new(1, 0.1).trained(&gradient(f32::NAN, 1.0), &setup.plan).unwrap_err();
         assert_eq!(

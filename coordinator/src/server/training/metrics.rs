@@ -1,9 +1,6 @@
-//! Regression metrics, each computed in item order in f64.
-//!
-//! Owns the formulas: mean squared and absolute error, the coefficient of determination, Spearman's rank
-//! correlation with ties sharing their mean rank.
+//! Regression metrics, computed in item order in f64.
 
-/// Mean squared error of `predictions` against `targets`.
+/// Mean squared error.
 pub(super) fn mse(predictions: &[f64], targets: &[f64]) -> f64 {
     mean(predictions.iter().zip(targets).map(|(p, t)| (p - t) * (p - t)))
 }
@@ -13,14 +10,14 @@ pub(super) fn mae(predictions: &[f64], targets: &[f64]) -> f64 {
     mean(predictions.iter().zip(targets).map(|(p, t)| (p - t).abs()))
 }
 
-/// Coefficient of determination against the targets' own mean; 0 for constant targets.
+/// Coefficient of determination, relative to the targets' mean; 0 for constant targets.
 pub(super) fn r2(predictions: &[f64], targets: &[f64]) -> f64 {
     let center = mean(targets.iter().copied());
     let variance = mean(targets.iter().map(|t| (t - center) * (t - center)));
     if variance > 0.0 { 1.0 - mse(predictions, targets) / variance } else { 0.0 }
 }
 
-/// Spearman's rank correlation: Pearson's of the ranks; 0 when either side is constant.
+/// Spearman's rank correlation, where ties share their mean rank; 0 if either argument is constant.
 pub(super) fn spearman(predictions: &[f64], targets: &[f64]) -> f64 {
     let (a, b) = (ranks(predictions), ranks(targets));
     let (mean_a, mean_b) = (mean(a.iter().copied()), mean(b.iter().copied()));
@@ -31,7 +28,7 @@ pub(super) fn spearman(predictions: &[f64], targets: &[f64]) -> f64 {
     if scale > 0.0 { covariance / scale } else { 0.0 }
 }
 
-/// Arithmetic mean; 0 of nothing.
+/// Arithmetic mean; 0 if there are no values.
 pub(super) fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
     let count = values.len();
     if count == 0 { 0.0 } else { values.sum::<f64>() / count as f64 }
@@ -44,8 +41,8 @@ fn ranks(values: &[f64]) -> Vec<f64> {
     let mut start = 0;
     for tied in order.chunk_by(|&a, &b| values[a] == values[b]) {
         let rank = start as f64 + (tied.len() as f64 + 1.0) / 2.0;
-        for &at in tied {
-            ranks[at] = rank;
+        for &index in tied {
+            ranks[index] = rank;
         }
         start += tied.len();
     }
@@ -75,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn constants_do_not_divide_by_zero() {
+    fn constant_and_empty_inputs_give_zero() {
         assert_eq!(r2(&[1.0, 2.0], &[5.0, 5.0]), 0.0);
         assert_eq!(spearman(&[1.0, 1.0], &[5.0, 6.0]), 0.0);
         assert_eq!(mse(&[], &[]), 0.0);

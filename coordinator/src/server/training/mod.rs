@@ -1,17 +1,16 @@
-//! Training runs: data-parallel over the workers, with the gradients averaged here.
+//! Training runs: data-parallel over the workers, with gradient averaging at the coordinator.
 //!
 //! Owns a run from its request to its head:
 //!
-//! 1. `submit` checks the request and records the run, which wakes the coordinator that leads.
-//! 2. `drive` is what the leader does for it. First `prepare` embeds the dataset, and `setup` splits the items and
+//! 1. `submit` checks the request and records the run, which notifies the leader.
+//! 2. `drive` is the leader's task for the run. First `prepare` embeds the dataset, and `setup` splits the items and
 //!    computes the scaling of features and target.
-//! 3. `machine` decides what to compute next and what an answer changes (`adam`, `metrics`); `pass` exchanges one
-//!    step or evaluation with the workers.
-//! 4. `artifacts` holds what a run leaves: samples, test predictions, the head.
+//! 3. `machine` decides which pass comes next and how its result changes the state (with `adam` and `metrics`); `pass`
+//!    has the workers compute it.
+//! 4. `artifacts` has the results: samples, test predictions, the head.
 //!
-//! Does not own how gradients are computed (worker), how jobs travel (broker), or the records of runs (`runs`).
-//! Invariant: the head's bits depend on the samples, the request and the number of leaves, never on the number,
-//! order or deaths of workers.
+//! Workers compute the gradients; `runs` has the records of runs. Invariant: the head's bits depend on the samples and
+//! the request, never on the number, order or crashes of workers.
 
 mod adam;
 mod artifacts;
@@ -25,7 +24,7 @@ mod setup;
 mod submit;
 
 pub(crate) use self::{
-    artifacts::{head, samples, tested},
+    artifacts::{head, samples, test_predictions},
     drive::drive,
     submit::{resume, submit},
 };

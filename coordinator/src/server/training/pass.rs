@@ -1,9 +1,9 @@
-//! One pass over the workers: publish the parameters and a job for each node, gather the answers.
+//! One pass, a training step or an evaluation: publishes the parameters and a job per node of the reduction tree, and
+//! gathers the results.
 //!
-//! Owns the exchange of one step or evaluation; does not own what the answers change (see
-//! [`crate::server::training::machine`]). How the tree is cut into nodes is only a hint drawn from the live workers: the
-//! sum has the same bits for every cut. A job that is not answered in time is published again, to the
-//! same worker or another; answers are applied once.
+//! How the results change the run is decided by [`crate::server::training::machine`]. The tree is split by the number
+//! of live workers, which affects speed only: the sum has the same bits for every split. Jobs without a result in
+//! time are published again; each result is applied once.
 
 use std::{
     collections::HashMap,
@@ -32,21 +32,21 @@ use super::{
 };
 use crate::server::context::Context;
 
-/// How long a pass waits before it publishes its unanswered jobs again; doubles up to the limit.
-const HEDGE_AFTER: Duration = Duration::from_secs(5);
-const HEDGE_AFTER_AT_MOST: Duration = Duration::from_secs(60);
-/// How often a waiting pass reads the store though no waiter rang.
-const TIMER: Duration = Duration::from_millis(500);
-/// How long a count of live workers is used.
-const WORKERS_FOR: Duration = Duration::from_secs(2);
-/// Snooze after a job could not be published.
-const PUBLISH_PAUSE: Duration = Duration::from_secs(1);
+/// Time without a result after which jobs are published again; doubles up to the maximum.
+const REPUBLISH_AFTER: Duration = Duration::from_secs(5);
+const MAX_REPUBLISH_AFTER: Duration = Duration::from_secs(60);
+/// Interval at which results are polled if no notification arrives.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+/// How long the number of live workers is cached.
+const WORKERS_TTL: Duration = Duration::from_secs(2);
+/// Delay before a job that could not be published is published again.
+const PUBLISH_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// The exchange with the workers of one run.
+/// Has the workers compute the passes of one run.
 pub(super) struct Passes<'a> {
     context: &'a Context,
     run: SubmissionId,
-    /// W3C trace context of the run, for its jobs.
+    /// W3C trace context of the run's jobs.
     traceparent: Option<&'a str>,
     plan: &'a RunPlan,
     waiter: Waiter,
@@ -61,11 +61,10 @@ impl<'a> Passes<'a> {
         Self { context, run: run.id, traceparent, plan, waiter, workers: 1, counted: None }
     }
 
-    /// Gathers the gradient sum of a training step, added along the tree.
+    /// Computes the gradient sum of a training step, added along the tree.
     pub(super) async fn gradient(&mut self, work: &Work) -> Result<GradientSum, RunError> {
-        let answers = self.answers(work).await?;
         let mut sums = HashMap::new();
-        for (node, bytes) in answers {
+        for (node, bytes) in self.results(work).await? {
             let sum = GradientSum::from_bytes(&bytes).ok_or_else(|| malformed(work, node, bytes.len()))?;
             if !sum.is_finite() {
                 return Err(diverged("the loss or the gradient", work, node));
@@ -76,11 +75,11 @@ impl<'a> Passes<'a> {
         Ok(sum.expect("the nodes cover every leaf"))
     }
 
-    /// Gathers the predictions of an evaluation, in item order.
+    /// Computes the predictions of an evaluation, in item order.
     pub(super) async fn predictions(&mut self, work: &Work) -> Result<Vec<f32>, RunError> {
         let items = self.plan.pass_items(work.phase, work.step);
         let mut predictions = vec![0.0; items];
-        for (node, bytes) in self.answers(work).await? {
+        for (node, bytes) in self.results(work).await? {
             let range = node_range(node, self.plan.leaves, items);
             let values = decode_f32(&bytes).filter(|values| values.len() == range.len());
             let values = values.ok_or_else(|| malformed(work, node, bytes.len()))?;
@@ -92,28 +91,28 @@ impl<'a> Passes<'a> {
         Ok(predictions)
     }
 
-    async fn answers(&mut self, work: &Work) -> Result<HashMap<Node, Vec<u8>>, RunError> {
+    async fn results(&mut self, work: &Work) -> Result<HashMap<Node, Vec<u8>>, RunError> {
         let parameters = Parameters { version: work.version, bytes: encode_f32(&work.parameters) };
         self.context.store.put_parameters(self.run, &parameters).await?;
         let mut missing = Node::root(self.plan.leaves).split(self.live_workers().await?);
-        let mut answers = HashMap::new();
-        let mut hedge_after = HEDGE_AFTER;
+        let mut results = HashMap::new();
+        let mut republish_after = REPUBLISH_AFTER;
         loop {
             let nodes = missing.clone();
             tokio::try_join!(
                 self.publish(work, nodes),
-                self.gather(work.version, &mut missing, &mut answers, hedge_after)
+                self.gather(work.version, &mut missing, &mut results, republish_after)
             )?;
             if missing.is_empty() {
-                return Ok(answers);
+                return Ok(results);
             }
             tracing::warn!(run = %self.run, epoch = work.epoch, step = work.step, jobs = missing.len(),
-                "no answer for {hedge_after:?}, publishing the jobs again");
-            hedge_after = (hedge_after * 2).min(HEDGE_AFTER_AT_MOST);
+                "no result within {republish_after:?}; publishing the jobs again");
+            republish_after = (republish_after * 2).min(MAX_REPUBLISH_AFTER);
         }
     }
 
-    /// Publishes the jobs of `nodes`, probing again until the broker has taken all of them.
+    /// Publishes the jobs of `nodes`, with retries until the broker has confirmed all of them.
     async fn publish(&self, work: &Work, mut nodes: Vec<Node>) -> Result<(), RunError> {
         let route = &Route::Train(self.plan.fingerprint.clone());
         loop {
@@ -123,34 +122,36 @@ impl<'a> Passes<'a> {
             });
             let failures: Vec<_> = join_all(publish).await.into_iter().flatten().collect();
             let Some((_, error)) = failures.first() else { return Ok(()) };
-            tracing::warn!(run = %self.run, %error, "a training job was not taken, probing again");
+            tracing::warn!(
+                run = %self.run, %error, "jobs were not published; retrying in {PUBLISH_RETRY_DELAY:?}"
+            );
             nodes = failures.iter().map(|(node, _)| *node).collect();
             tokio::select! {
                 () = self.context.stop.cancelled() => return Err(RunError::Stopping),
-                () = tokio::time::sleep(PUBLISH_PAUSE) => require_open(self.context, self.run).await?,
+                () = tokio::time::sleep(PUBLISH_RETRY_DELAY) => require_open(self.context, self.run).await?,
             }
         }
     }
 
-    /// Moves answers to `version` from the store until none is missing or `limit` has passed.
+    /// Moves results for `version` from the store to `results`, until all are there or `limit` has passed.
     async fn gather(
         &self,
         version: u64,
         missing: &mut Vec<Node>,
-        answers: &mut HashMap<Node, Vec<u8>>,
+        results: &mut HashMap<Node, Vec<u8>>,
         limit: Duration,
     ) -> Result<(), RunError> {
-        let until = Instant::now() + limit;
+        let deadline = Instant::now() + limit;
         loop {
             let stored = self.context.store.nodes(self.run, version, missing).await?;
-            answers.extend(stored.ok_or(RunError::Forgotten)?);
-            missing.retain(|node| !answers.contains_key(node));
-            if missing.is_empty() || Instant::now() >= until {
+            results.extend(stored.ok_or(RunError::StateLost)?);
+            missing.retain(|node| !results.contains_key(node));
+            if missing.is_empty() || Instant::now() >= deadline {
                 return Ok(());
             }
             tokio::select! {
                 () = self.context.stop.cancelled() => return Err(RunError::Stopping),
-                () = self.waiter.wait(TIMER) => {}
+                () = self.waiter.wait(POLL_INTERVAL) => {}
             }
             require_open(self.context, self.run).await?;
         }
@@ -172,39 +173,39 @@ impl<'a> Passes<'a> {
     }
 
     async fn live_workers(&mut self) -> Result<usize, RunError> {
-        if self.counted.is_none_or(|counted| counted.elapsed() > WORKERS_FOR) {
+        if self.counted.is_none_or(|counted| counted.elapsed() > WORKERS_TTL) {
             let workers = self.context.store.workers().await?;
-            let able = |worker: &&common::store::RegisteredWorker| {
+            let is_eligible = |worker: &&common::store::RegisteredWorker| {
                 worker.is_live() && worker.record.fingerprints.contains(&self.plan.fingerprint)
             };
-            self.workers = workers.iter().filter(able).count().max(1);
+            self.workers = workers.iter().filter(is_eligible).count().max(1);
             self.counted = Some(Instant::now());
         }
         Ok(self.workers)
     }
 }
 
-/// A shard (the leaves below one node) answered with something that is no finite number.
-fn diverged(what: &str, work: &Work, node: Node) -> RunError {
+/// The result of a shard (the leaves below one node) has a NaN or an infinity.
+fn diverged(quantity: &str, work: &Work, node: Node) -> RunError {
     let pass = match work.phase {
         Phase::Train => format!("step {}", work.step),
         Phase::Valid => "validation".to_owned(),
         Phase::Test => "test".to_owned(),
     };
     RunError::Failed(format!(
-        "training diverged: {what} of the shard with leaves {node} is not finite in epoch {}, {pass}; try a smaller \
-         --learning-rate",
+        "training diverged: {quantity} of the shard with leaves {node} is not finite in epoch {}, {pass}; \
+         try a smaller --learning-rate",
         work.epoch
     ))
 }
 
 fn malformed(work: &Work, node: Node, bytes: usize) -> RunError {
-    let phase = match work.phase {
-        Phase::Train => "gradient",
+    let expected = match work.phase {
+        Phase::Train => "a gradient",
         Phase::Valid | Phase::Test => "predictions",
     };
     RunError::Failed(format!(
-        "a worker answered with {bytes} bytes that are no {phase} (epoch {}, step {}, leaves {node})",
+        "cannot decode a worker's result of {bytes} bytes as {expected} (epoch {}, step {}, leaves {node})",
         work.epoch, work.step
     ))
 }

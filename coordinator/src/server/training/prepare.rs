@@ -1,7 +1,6 @@
-//! The first half of a run: embed its dataset, split the items, and store what workers need.
+//! The first half of a run: embeds the dataset, splits the items, and stores the workers' inputs.
 //!
-//! Owns the run's embed submission, which it makes, drives and cancels itself. What a split and a scaling are is
-//! in `setup`.
+//! Creates, drives and cancels the run's embed submission. Splitting and scaling are in `setup`.
 
 use std::time::Duration;
 
@@ -27,17 +26,14 @@ use crate::server::{
     submissions::{self, EmbedSpec, SubmitOptions},
 };
 
-/// How often a run asks how far its embedding is.
-const EMBED_TIMER: Duration = Duration::from_millis(250);
-/// How often a run looks for a worker while there is none.
-const WORKER_TIMER: Duration = Duration::from_secs(1);
-/// Embeddings read at a time while the scaling is computed.
+/// Interval at which the progress of the embed submission is read.
+const EMBED_POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// Interval at which a run looks for a live worker with a model.
+const WORKER_POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// Embeddings per read from the store.
 const PAGE: usize = 4096;
 
-/// Embeds what is not embedded yet, splits, and stores everything a worker needs.
-///
-/// # Errors
-/// When the run cannot go on.
+/// Embeds the dataset, splits it, and stores the plan, samples and scaling for the workers.
 pub(super) async fn prepare(
     context: &Context,
     run: &Submission,
@@ -53,7 +49,7 @@ pub(super) async fn prepare(
     report.space = Some(space.to_string());
     let prepared = prepare_run(&items, space.clone(), &spec.settings);
     let PreparedRun { setup, samples, lines } =
-        prepared.map_err(|error| RunError::Failed(format!("{error}{}", without(&report.skipped))))?;
+        prepared.map_err(|error| RunError::Failed(format!("{error}{}", skipped_note(&report.skipped))))?;
     artifacts::write(context, run, artifacts::SAMPLES, &lines).await?;
     let plan = &setup.plan;
     report.split =
@@ -67,6 +63,7 @@ pub(super) async fn prepare(
             sum.add(&embedding);
         }
     }
+    // Fails now rather than in a worker if embeddings of the other splits are missing.
     for page in rest.chunks(PAGE) {
         embeddings(context, &space, page).await?;
     }
@@ -79,17 +76,17 @@ pub(super) async fn prepare(
     Ok(setup)
 }
 
-/// Says which samples an error was met without, and why.
-fn without(skipped: &[SkippedRecord]) -> String {
+/// Appendix to an error: the skipped items by reason.
+fn skipped_note(skipped: &[SkippedRecord]) -> String {
     if skipped.is_empty() {
         return String::new();
     }
     let reasons: Vec<String> =
         skipped.iter().map(|skipped| format!("{} ({})", skipped.items, skipped.reason)).collect();
-    format!("; left out were {}", reasons.join(", "))
+    format!("; skipped items: {}", reasons.join(", "))
 }
 
-/// Makes the embed submission of the run, or finds it again, and carries it to its end.
+/// Creates the embed submission of the run, or finds the earlier one, and drives it to its end.
 async fn embed(
     context: &Context,
     run: &Submission,
@@ -97,8 +94,8 @@ async fn embed(
     report: &mut RunReport,
 ) -> Result<Submission, RunError> {
     let known: Option<SubmissionId> = context.store.document(run.id, RunDocument::Embed).await?;
-    // One that failed, or is not kept any more, is no use to a run that was resumed; nor is one that a store
-    // put back to an older state has forgotten.
+    // A resumed run needs a new one if the earlier one failed, expired, or was lost when the store was restored from an
+    // older state.
     let known = match known {
         Some(id) => {
             let state = context.store.state(id).await?;
@@ -118,13 +115,13 @@ async fn embed(
             id
         }
     };
-    let (embedded, ()) = tokio::join!(embedded(context, run.id, id, report), carry_to_end(context, id));
+    let (embedded, ()) = tokio::join!(wait_for_end(context, run.id, id, report), drive_to_end(context, id));
     embedded
 }
 
-/// Drives the embed submission `id` until its end is seen to stand: a store that was put back to an
-/// older state may have forgotten it.
-async fn carry_to_end(context: &Context, id: SubmissionId) {
+/// Drives the embed submission `id` until the store says that it has ended. A store restored from an older state may
+/// have lost the end, so the state is read after each drive.
+async fn drive_to_end(context: &Context, id: SubmissionId) {
     loop {
         submissions::drive(context, id).await;
         let state = context.store.state(id).await.ok().flatten();
@@ -134,8 +131,8 @@ async fn carry_to_end(context: &Context, id: SubmissionId) {
     }
 }
 
-/// Shows how far the embed submission `id` of the run is until it has ended.
-async fn embedded(
+/// Reports the progress of the run's embed submission `id` until it has ended.
+async fn wait_for_end(
     context: &Context,
     run: SubmissionId,
     id: SubmissionId,
@@ -143,7 +140,7 @@ async fn embedded(
 ) -> Result<Submission, RunError> {
     let waiter = context.notifier.waiter(id);
     loop {
-        let embed = context.store.submission(id).await?.ok_or(RunError::Forgotten)?;
+        let embed = context.store.submission(id).await?.ok_or(RunError::StateLost)?;
         report.progress = match embed.state {
             State::Preparing => "reading the dataset".to_owned(),
             _ => format!("embedding {} of {} images", embed.succeeded + embed.failed, embed.items),
@@ -154,7 +151,8 @@ async fn embedded(
             }
             State::Succeeded | State::CompletedWithErrors => return Ok(embed),
             State::Failed | State::Cancelled => {
-                let error = embed.error.unwrap_or_else(|| "its embed submission was cancelled".to_owned());
+                let error =
+                    embed.error.unwrap_or_else(|| format!("the run's embed submission {id} was cancelled"));
                 return Err(RunError::Failed(error));
             }
         }
@@ -165,12 +163,12 @@ async fn embedded(
         open?;
         tokio::select! {
             () = context.stop.cancelled() => return Err(RunError::Stopping),
-            () = waiter.wait(EMBED_TIMER) => tokio::time::sleep(EMBED_TIMER / 5).await,
+            () = waiter.wait(EMBED_POLL_INTERVAL) => tokio::time::sleep(EMBED_POLL_INTERVAL / 5).await,
         }
     }
 }
 
-/// The space that the run trains in, once some worker is there to train: all may be restarting just now.
+/// Returns the run's embedding space. Waits for a live worker with a model, since all workers may be restarting.
 async fn space(context: &Context, run: SubmissionId, report: &mut RunReport) -> Result<Space, RunError> {
     loop {
         if let Some(space) = spaces::in_use(&context.store).await? {
@@ -181,24 +179,24 @@ async fn space(context: &Context, run: SubmissionId, report: &mut RunReport) -> 
         require_open(context, run).await?;
         tokio::select! {
             () = context.stop.cancelled() => return Err(RunError::Stopping),
-            () = tokio::time::sleep(WORKER_TIMER) => {}
+            () = tokio::time::sleep(WORKER_POLL_INTERVAL) => {}
         }
     }
 }
 
-/// Reads the embedded items back, with their labels; the others go to `reasons`.
+/// Returns the embedded items with their labels. For each other item, adds the reason to `reasons`.
 async fn labelled_items(
     context: &Context,
     embed: &Submission,
     spec: &RunSpec,
     reasons: &mut Vec<String>,
 ) -> Result<Vec<LabelledItem>, RunError> {
-    let layout =
-        submissions::layout(embed).ok_or_else(|| RunError::Failed("its manifest is gone".to_owned()))?;
+    let layout = submissions::layout(embed)
+        .ok_or_else(|| RunError::Failed("the run's manifest is missing".to_owned()))?;
     if !layout.labelled {
         return Err(RunError::Failed(format!(
-            "{} has no metadata.jsonl: images without views and subscribers can be embedded and predicted, not \
-             trained on",
+            "{} has no metadata.jsonl: training needs views and subscribers; without them, images can only \
+             be embedded and predicted",
             spec.dataset
         )));
     }
@@ -232,8 +230,8 @@ async fn embeddings(
     let missing = found.iter().filter(|embedding| embedding.is_none()).count();
     if missing > 0 {
         return Err(RunError::Failed(format!(
-            "{missing} of {} images have no embedding in the space {space}: are workers with different weights, \
-             precision or devices running?",
+            "{missing} of {} images have no embedding in the space {space}: are workers with different \
+             weights, precision or devices running?",
             digests.len()
         )));
     }

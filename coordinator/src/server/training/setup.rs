@@ -1,7 +1,7 @@
-//! What a run is made of: from embedded, labelled items to the plan, the samples and the scaling.
+//! From embedded, labelled items to a run's plan, samples and scaling.
 //!
-//! Owns the choice of samples and their order (training, validation, test; each in manifest order), the
-//! standardisation of features and target. Pure but for its arguments.
+//! Owns the selection and order of samples (training, validation, test; each in manifest order) and the standardisation
+//! of features and target. Pure.
 
 use common::{
     digest::Digest,
@@ -19,14 +19,14 @@ use serde::{Deserialize, Serialize};
 use super::metrics::mean;
 use crate::server::runs::{SkippedRecord, TrainingSettings};
 
-/// What the coordinator must know of a run, beside its samples, to drive and to judge it.
+/// A prepared run: the plan, and the targets that evaluation needs.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct Setup {
     pub(super) plan: RunPlan,
     pub(super) target: Target,
     pub(super) transform: Transform,
     pub(super) scale: TargetScale,
-    /// Mean of the raw target over the training split: the baseline in raw units.
+    /// Mean of the raw target over the training split: the baseline's prediction in raw units.
     pub(super) train_mean_raw: f64,
     /// Transformed targets of the validation split.
     pub(super) valid: Vec<f64>,
@@ -36,7 +36,7 @@ pub(super) struct Setup {
     pub(super) test_raw: Vec<f64>,
 }
 
-/// Mean and standard deviation of the transformed target over the training split; training sees
+/// Mean and standard deviation of the transformed target over the training split. The head is trained on
 /// `(target - mean) / std`.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct TargetScale {
@@ -55,7 +55,7 @@ impl TargetScale {
         ((target - self.mean) / self.std) as f32
     }
 
-    /// Takes the standardisation back, in f64.
+    /// Inverts the standardisation, in f64.
     pub(super) fn restore(self, standardised: &[f32]) -> Vec<f64> {
         standardised.iter().map(|value| f64::from(*value) * self.std + self.mean).collect()
     }
@@ -70,24 +70,23 @@ pub(super) struct LabelledItem {
 }
 
 impl LabelledItem {
-    /// Keeps of an item what names it and decides its side of the split: a run holds all of its items.
+    /// Drops the fields that neither identify the item nor decide its split, since all items are in memory at once.
     pub(super) fn new(item: ManifestItem, sha256: Digest, label: f64) -> Self {
         let item = ManifestItem { channel: None, views: None, subscribers: None, ..item };
         Self { item, sha256, label }
     }
 }
 
-/// What items make when they are split.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct PreparedRun {
     pub(super) setup: Setup,
     /// Training split, validation split, test split; each in manifest order.
     pub(super) samples: Vec<Sample>,
-    /// All of them in manifest order, for people.
+    /// All samples in manifest order, for the artifacts.
     pub(super) lines: Vec<SampleLine>,
 }
 
-/// A sample as the run's artifacts keep it, a line each.
+/// A line of the samples artifact.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct SampleLine {
     pub(super) item: String,
@@ -97,33 +96,36 @@ pub(super) struct SampleLine {
     pub(super) label: f64,
 }
 
-/// Why the items make no run.
+/// Why items cannot be trained on.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 pub(super) enum SetupError {
     #[error("{0}")]
     Split(String),
     #[error(
-        "the target {target} is {value} for all {samples} samples of the training split: nothing can be learnt"
+        "the target {target} is {value} for all {samples} samples of the training split: there is nothing \
+         to learn"
     )]
     ConstantTarget { target: Target, value: f64, samples: usize },
 }
 
-/// Splits the items and lays them out as samples.
+/// Splits the items, standardises the target and makes the plan.
 ///
 /// # Errors
-/// When there are too few to split, or the target is constant over the training split.
+/// If there are too few items to split, or the target is constant over the training split.
 pub(super) fn prepare_run(
     items: &[LabelledItem],
     space: Space,
     settings: &TrainingSettings,
 ) -> Result<PreparedRun, SetupError> {
     let keys: Vec<SampleKey<'_>> = items.iter().map(|item| SampleKey::of(&item.item)).collect();
-    let sides = split(&keys, settings.split_by, settings.seed)
+    let splits = split(&keys, settings.split_by, settings.seed)
         .map_err(|error| SetupError::Split(error.to_string()))?;
-    let on = |side: Split| items.iter().zip(&sides).filter(move |(_, at)| **at == side).map(|(item, _)| item);
-    let raw = |side: Split| -> Vec<f64> { on(side).map(|item| item.label).collect() };
-    let transformed =
-        |side: Split| -> Vec<f64> { on(side).map(|item| settings.transform.apply(item.label)).collect() };
+    let items_of =
+        |split: Split| items.iter().zip(&splits).filter(move |(_, of)| **of == split).map(|(item, _)| item);
+    let raw = |split: Split| -> Vec<f64> { items_of(split).map(|item| item.label).collect() };
+    let transformed = |split: Split| -> Vec<f64> {
+        items_of(split).map(|item| settings.transform.apply(item.label)).collect()
+    };
 
     let train = transformed(Split::Train);
     let scale = TargetScale::of(&train);
@@ -133,13 +135,13 @@ pub(super) fn prepare_run(
     }
     let samples = [Split::Train, Split::Valid, Split::Test]
         .into_iter()
-        .flat_map(on)
+        .flat_map(items_of)
         .map(|item| Sample {
             sha256: item.sha256,
             target: scale.standardise(settings.transform.apply(item.label)),
         })
         .collect();
-    let count = |side: Split| sides.iter().filter(|at| **at == side).count() as u32;
+    let count = |split: Split| splits.iter().filter(|of| **of == split).count() as u32;
     let plan = RunPlan {
         space,
         fingerprint: head_fingerprint(),
@@ -160,16 +162,16 @@ pub(super) fn prepare_run(
         test: transformed(Split::Test),
         test_raw: raw(Split::Test),
     };
-    let lines = items.iter().zip(&sides).map(|(item, side)| SampleLine {
+    let lines = items.iter().zip(&splits).map(|(item, split)| SampleLine {
         item: item.item.item.clone(),
-        split: *side,
+        split: *split,
         sha256: item.sha256,
         label: item.label,
     });
     Ok(PreparedRun { setup, samples, lines: lines.collect() })
 }
 
-/// Counts the reasons for which items are left out, most frequent first.
+/// Counts items by the reason for which they were skipped, most frequent first.
 pub(super) fn count_reasons(reasons: impl IntoIterator<Item = String>) -> Vec<SkippedRecord> {
     let mut counts = std::collections::BTreeMap::<String, u64>::new();
     for reason in reasons {
@@ -177,11 +179,11 @@ pub(super) fn count_reasons(reasons: impl IntoIterator<Item = String>) -> Vec<Sk
     }
     let mut skipped: Vec<SkippedRecord> =
         counts.into_iter().map(|(reason, items)| SkippedRecord { reason, items }).collect();
-    skipped.sort_by_key(|group| std::cmp::Reverse(group.items));
+    skipped.sort_by_key(|skipped| std::cmp::Reverse(skipped.items));
     skipped
 }
 
-/// Accumulates mean and variance of every feature over the training split, in f64 and in sample order.
+/// Accumulates mean and variance of each feature over the training split, in f64 and in sample order.
 pub(super) struct ScalingSum {
     count: f64,
     mean: Vec<f64>,
@@ -193,7 +195,7 @@ impl ScalingSum {
         Self { count: 0.0, mean: vec![0.0; DIMENSIONS], squares: vec![0.0; DIMENSIONS] }
     }
 
-    /// Adds one embedding (Welford 1962: no cancellation, one pass).
+    /// Adds one embedding (Welford 1962: one pass, without cancellation).
     pub(super) fn add(&mut self, embedding: &Embedding) {
         self.count += 1.0;
         for ((mean, squares), feature) in self.mean.iter_mut().zip(&mut self.squares).zip(embedding.to_f32())
@@ -205,7 +207,7 @@ impl ScalingSum {
         }
     }
 
-    /// Ends the sum. A column that is constant, as far as f16 can tell, has scale 0 and is ignored.
+    /// Returns the scaling. A feature that is constant at f16 precision gets scale 0, which ignores it.
     pub(super) fn finish(self) -> Scaling {
         let scale = self.mean.iter().zip(&self.squares).map(|(mean, squares)| {
             let std = (squares / self.count).sqrt();

@@ -1,7 +1,6 @@
-//! Submitting a run, and resuming one that failed.
+//! Submits a run, or resumes one that failed.
 //!
-//! Owns what a run may ask for. The record is written like that of any submission, which wakes the coordinator
-//! that leads; what happens next is in `drive`.
+//! Owns the checks of a request. Writing the record notifies the leader, which continues in `drive`.
 
 use common::{ids::SubmissionId, store::SubmissionKind};
 
@@ -16,10 +15,7 @@ use crate::{
     },
 };
 
-/// Accepts a run. Sent again under the same key, it is the same run.
-///
-/// # Errors
-/// When the request is wrong, not let in, or cannot be recorded.
+/// Submits a run. Repeating a request with its idempotency key returns the first run.
 pub(crate) async fn submit(
     context: &Context,
     request: RunRequest,
@@ -37,32 +33,33 @@ pub(crate) async fn submit(
 }
 
 fn check(request: &RunRequest) -> Result<(), RequestError> {
-    let check =
-        |good: bool, what: &str| if good { Ok(()) } else { Err(RequestError::Invalid(what.to_owned())) };
-    check((1..=100_000).contains(&request.epochs), "epochs must be between 1 and 100000")?;
-    check((1..=1_000_000).contains(&request.batch_size), "batch_size must be between 1 and 1000000")?;
-    check((1..=4096).contains(&request.leaves), "leaves must be between 1 and 4096")?;
-    check(
-        request.learning_rate.is_finite() && request.learning_rate > 0.0,
-        "learning_rate must be a positive number",
-    )
+    let RunRequest { epochs, batch_size, leaves, learning_rate, .. } = *request;
+    let check = |valid: bool, field: &str, value: &dyn std::fmt::Display, range: &str| match valid {
+        true => Ok(()),
+        false => Err(RequestError::Invalid(format!("{field} is {value}: it must be {range}"))),
+    };
+    check((1..=100_000).contains(&epochs), "epochs", &epochs, "between 1 and 100000")?;
+    check((1..=1_000_000).contains(&batch_size), "batch_size", &batch_size, "between 1 and 1000000")?;
+    check((1..=4096).contains(&leaves), "leaves", &leaves, "between 1 and 4096")?;
+    let is_positive = learning_rate.is_finite() && learning_rate > 0.0;
+    check(is_positive, "learning_rate", &learning_rate, "a positive number")
 }
 
-/// Opens a run that failed again; it goes on from its last checkpoint.
+/// Reopens a failed run, which continues from its last checkpoint.
 ///
 /// # Errors
-/// When there is none with this id, it did not fail, or the store does not serve.
+/// `NotFound` if the run does not exist; `Conflict` if it has not failed.
 pub(crate) async fn resume(context: &Context, id: SubmissionId) -> Result<RunView, RequestError> {
     let run = lookup::run(context, id).await?;
-    // First of all, so that the leader finds it even if this process dies in between.
+    // Before it is reopened, so that the leader finds the run even if this process dies in between.
     context.store.set_active(id).await?;
     if !context.store.reopen_run(id).await? {
         return Err(RequestError::Conflict(format!(
-            "run {id} is {}: only a run that failed can be resumed",
+            "run {id} is {}: only a failed run can be resumed",
             run.state
         )));
     }
-    // Again, since a leader that looked in between found it ended and took it off.
+    // Again: a leader may have seen the ended run in between and set it inactive.
     context.store.set_active(id).await?;
     runs::get(context, id).await
 }
