@@ -1,9 +1,8 @@
-//! What a crawl submission is, and its items.
+//! Crawl submissions: checks a request, and makes its items.
 //!
-//! Owns which requests are crawls that can be carried out, as a function of the request and of the hosts
-//! that the operator allows. Does not own whether a host's addresses are public: workers check that with
-//! every connection. Invariant: the key of the Data API goes nowhere but to Google, or where the operator
-//! says.
+//! The check is a function of the request and of the hosts that the operator allows. Workers check at each connection
+//! that the host's address is public. Invariant: the Data API key is sent to Google only, or to hosts that the operator
+//! allows.
 
 use std::collections::HashSet;
 
@@ -14,15 +13,13 @@ use url::Url;
 
 use crate::api::{CrawlChannel, CrawlRequest};
 
-/// Most channels, and most videos of a list, in one request.
 const MAX_CHANNELS: usize = 10_000;
-const MAX_LISTED: usize = 50_000;
-/// Videos of a list in one job: as many as one call of the Data API tells about.
+const MAX_VIDEO_LIST: usize = 50_000;
+/// Videos per job of the source `list`: the maximum of one Data API call.
 const SLICE: usize = 50;
-/// Longest name of a category.
-const LONGEST_CATEGORY: usize = 100;
+const MAX_CATEGORY_LENGTH: usize = 100;
 
-/// A crawl submission as its coordinator reads it again after a restart.
+/// The stored request of a crawl submission.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct CrawlSpec {
     /// The dataset to write.
@@ -53,36 +50,33 @@ impl From<CrawlChannel> for ChannelSpec {
 }
 
 impl CrawlSpec {
-    /// Items in a manifest part, and so in a job.
+    /// Items per manifest part, and so per job.
     pub(super) const PART_ITEMS: u32 = 1;
 
-    /// Checks a request and takes what it asks for, to be written to `out`.
-    ///
-    /// # Errors
-    /// In words for the caller.
+    /// Checks a request, whose `out` is already resolved. Errors are for the caller.
     pub(crate) fn read(request: CrawlRequest, out: Url, allowed_hosts: &str) -> Result<Self, String> {
-        let CrawlRequest { source, order, videos_per_channel, page_reading, .. } = request;
+        let CrawlRequest { source, order, videos_per_channel, read_pages, .. } = request;
         if !(1..=MAX_VIDEOS).contains(&videos_per_channel) {
             return Err(format!(
                 "videos_per_channel is {videos_per_channel}: it must be between 1 and {MAX_VIDEOS}"
             ));
         }
-        if source == Source::Page && !page_reading {
+        if source == Source::Page && !read_pages {
             return Err(
-                "the source 'page' reads pages of the site that its options may not allow to be read by programs: \
-                 say page_reading: true (--read-pages) if that is for you to decide"
+                "the source 'page' reads the site's HTML pages, which its terms may forbid for automated \
+                 clients: set `read_pages: true` (--read-pages) if you are permitted to"
                     .to_owned(),
             );
         }
         let has_videos = source == Source::List;
         if has_videos != request.channels.is_empty() || has_videos == request.videos.is_empty() {
-            return Err("give channels with the sources 'api' and 'page', and videos with 'list'".to_owned());
+            return Err("give channels for the sources 'api' and 'page', and videos for 'list'".to_owned());
         }
         if request.channels.len() > MAX_CHANNELS {
-            return Err(format!("{} channels are over the limit of {MAX_CHANNELS}", request.channels.len()));
+            return Err(format!("{} channels exceed the limit of {MAX_CHANNELS}", request.channels.len()));
         }
-        if request.videos.len() > MAX_LISTED {
-            return Err(format!("{} videos are over the limit of {MAX_LISTED}", request.videos.len()));
+        if request.videos.len() > MAX_VIDEO_LIST {
+            return Err(format!("{} videos exceed the limit of {MAX_VIDEO_LIST}", request.videos.len()));
         }
         check_channels(&request.channels)?;
         if let Some(category) = &request.category {
@@ -98,21 +92,22 @@ impl CrawlSpec {
         let is_allowed = allowed_hosts.split(',').any(|allowed| allowed.trim().eq_ignore_ascii_case(host));
         if bases.api != defaults.api && !is_allowed {
             return Err(format!(
-                "api_base is {}: the workers' key goes to no other host than {} unless SUBWATCH_FETCH_ALLOW names it",
+                "api_base is {}: workers send the Data API key only to {} and to the hosts in \
+                 SUBWATCH_FETCH_ALLOW",
                 bases.api,
                 defaults.api.host_str().unwrap_or_default()
             ));
         }
         Ok(Self {
             out,
-            plan: CrawlPlan { source, order, videos_per_channel, page_reading, bases },
+            plan: CrawlPlan { source, order, videos_per_channel, page_reading: read_pages, bases },
             channels: request.channels.into_iter().map(ChannelSpec::from).collect(),
             videos: read_videos(&request.videos)?,
             category: request.category,
         })
     }
 
-    /// Returns the items: channels as they were named, or slices of the list.
+    /// Returns the items: one per channel, or one per slice of the video list.
     pub(super) fn items(&self) -> impl Iterator<Item = CrawlItem> {
         let channels = self.channels.iter().map(|ChannelSpec { channel, category }| CrawlItem {
             item: channel.clone(),
@@ -142,7 +137,7 @@ fn check_channels(channels: &[CrawlChannel]) -> Result<(), String> {
     for CrawlChannel { channel, category } in channels {
         let reference: ChannelRef = channel.parse().map_err(|error| format!("channels: {error}"))?;
         if !seen.insert(reference.url()) {
-            return Err(format!("channels: '{channel}' is named twice"));
+            return Err(format!("channels: '{channel}' is a duplicate"));
         }
         if let Some(category) = category {
             check_category(category)?;
@@ -152,17 +147,20 @@ fn check_channels(channels: &[CrawlChannel]) -> Result<(), String> {
 }
 
 fn check_category(category: &str) -> Result<(), String> {
-    let is_name = !category.trim().is_empty()
-        && category.chars().count() <= LONGEST_CATEGORY
+    let is_valid = !category.trim().is_empty()
+        && category.chars().count() <= MAX_CATEGORY_LENGTH
         && !category.contains(char::is_control);
-    if is_name {
+    if is_valid {
         Ok(())
     } else {
-        Err(format!("category '{category}' is no name of at most {LONGEST_CATEGORY} characters"))
+        Err(format!(
+            "category '{category}' is invalid: it must have 1 to {MAX_CATEGORY_LENGTH} characters, not \
+             only spaces, and no control characters"
+        ))
     }
 }
 
-/// Reads ids and URLs; a video that is named twice is taken once.
+/// Parses video IDs and URLs, and drops duplicates.
 fn read_videos(videos: &[String]) -> Result<Vec<String>, String> {
     let mut seen = HashSet::new();
     let mut ids = Vec::with_capacity(videos.len());
@@ -218,11 +216,11 @@ mod tests {
         assert_eq!(items[0].target, CrawlTarget::Channel("@one".to_owned()));
         let text = serde_json::to_string(&items[1]).unwrap();
         let read: dataset::manifest::ManifestItem = serde_json::from_str(&text).unwrap();
-        assert_eq!(read.item, "UCTwECeGqMZee77BjdoYtI2Q", "it reads as an item of a dataset");
+        assert_eq!(read.item, "UCTwECeGqMZee77BjdoYtI2Q", "a crawl item parses as a dataset item");
     }
 
     #[test]
-    fn lists_are_cut_into_slices_of_distinct_videos() {
+    fn lists_are_split_into_slices_without_duplicates() {
         let id = |number: usize| format!("video{number:06}");
         let mut videos: Vec<String> = (0..51).map(id).collect();
         videos.push(format!("https://youtu.be/{}", id(3)));
@@ -234,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_crawled_is_refused_in_words() {
+    fn invalid_requests_are_rejected_with_the_reason() {
         let check = |request: CrawlRequest, want: &str| {
             let error = read(request).unwrap_err();
             assert!(error.contains(want), "{error}");
@@ -242,9 +240,9 @@ mod tests {
         check(request(&[]), "give channels");
         check(CrawlRequest { source: Source::List, ..request(&["@one"]) }, "give channels");
         check(CrawlRequest { videos_per_channel: 0, ..request(&["@one"]) }, "between 1 and 500");
-        check(CrawlRequest { source: Source::Page, ..request(&["@one"]) }, "page_reading: true");
+        check(CrawlRequest { source: Source::Page, ..request(&["@one"]) }, "read_pages: true");
         check(request(&["https://example.org/@one"]), "no link to YouTube");
-        check(request(&["@one", "https://www.youtube.com/@one"]), "named twice");
+        check(request(&["@one", "https://www.youtube.com/@one"]), "is a duplicate");
         let category = vec![CrawlChannel { channel: "@one".to_owned(), category: Some(" ".to_owned()) }];
         check(CrawlRequest { channels: category, ..request(&[]) }, "category ' '");
         let list = CrawlRequest { source: Source::List, videos: vec!["short".to_owned()], ..request(&[]) };
@@ -254,10 +252,10 @@ mod tests {
     }
 
     #[test]
-    fn the_key_goes_nowhere_but_where_it_belongs() {
+    fn the_api_key_is_sent_to_allowed_hosts_only() {
         let with_api = |api: &str| CrawlRequest { api_base: Url::parse(api).ok(), ..request(&["@one"]) };
         assert!(read(with_api("https://evil.test/")).unwrap_err().contains("SUBWATCH_FETCH_ALLOW"));
-        assert!(read(with_api("http://www.googleapis.com/")).is_err(), "not in the clear");
+        assert!(read(with_api("http://www.googleapis.com/")).is_err(), "not without TLS");
         let spec = read(with_api("http://trusted.test:8080/v")).unwrap();
         assert_eq!(spec.plan.bases.api.as_str(), "http://trusted.test:8080/v/");
         assert!(read(with_api("https://www.googleapis.com/")).is_ok());

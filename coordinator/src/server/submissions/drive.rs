@@ -1,7 +1,7 @@
-//! What the leader does for a submission: prepare, publish and watch it, from wherever it stands to its end.
+//! The leader's task for a submission: prepares, publishes and watches it, from any state to its end.
 //!
-//! Owns the order of the steps, and what an error of one means. Invariant: whatever is interrupted is taken up
-//! again here, from the store alone; every step may be taken twice.
+//! Owns the order of the steps and the reaction to errors. Invariant: an interrupted submission continues from the
+//! state in the store; every step is idempotent.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ use common::{
 use super::{SubmissionError, prepare, publish, rescue};
 use crate::server::context::Context;
 
-/// Snooze before a submission is tried again when the store or the broker did not serve.
-const RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// Delay before a submission is tried again when the store was unavailable.
+const RETRY_DELAY: Duration = Duration::from_secs(2);
 
 /// Drives a submission to its end, or until the coordinator stops.
 pub(crate) async fn drive(context: &Context, id: SubmissionId) {
     loop {
-        let paused = match steps(context, id).await {
+        let error = match advance(context, id).await {
             Ok(()) => break,
             Err(SubmissionError::Stopping) => return,
             Err(SubmissionError::Store(error)) => error.to_string(),
@@ -32,22 +32,23 @@ pub(crate) async fn drive(context: &Context, id: SubmissionId) {
                 }
             }
         };
-        tracing::warn!(submission = %id, error = %paused, "submission waits for the store");
+        tracing::warn!(submission = %id, %error, "submission continues in {RETRY_DELAY:?}");
         tokio::select! {
             () = context.stop.cancelled() => return,
-            () = tokio::time::sleep(RETRY_PAUSE) => {}
+            () = tokio::time::sleep(RETRY_DELAY) => {}
         }
     }
     if let Err(error) = context.store.set_inactive(id).await {
-        tracing::warn!(submission = %id, %error, "submission stays on the list of active ones");
+        tracing::warn!(submission = %id, %error, "cannot set the ended submission inactive");
     }
 }
 
-async fn steps(context: &Context, id: SubmissionId) -> Result<(), SubmissionError> {
+/// Performs the step of the submission's state until it has ended.
+async fn advance(context: &Context, id: SubmissionId) -> Result<(), SubmissionError> {
     if !context.store.take_over(id).await? {
         return Ok(());
     }
-    // Around again where the store was put back to an older state meanwhile.
+    // States can also go backwards, when the store is restored from an older state.
     loop {
         let Some(submission) = context.store.submission(id).await? else { return Ok(()) };
         match submission.state {

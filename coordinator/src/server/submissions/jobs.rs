@@ -1,4 +1,4 @@
-//! The jobs of a submission as the API shows them.
+//! Shows the jobs of a submission.
 
 use common::{
     ids::SubmissionId,
@@ -11,13 +11,11 @@ use crate::{
     server::{context::Context, error::RequestError, lookup},
 };
 
-/// Jobs on one page.
+/// Jobs per page.
 const PAGE: u32 = 1000;
 
-/// Returns a page of a submission's jobs, in order; the cursor counts jobs. Of a run, those in flight.
-///
-/// # Errors
-/// When there is no such submission, the cursor is none, or the store does not serve.
+/// Returns a page of a submission's jobs, in order; the cursor is the number of the first job. For a run, returns the
+/// jobs of the current pass that workers have received.
 pub(crate) async fn jobs(
     context: &Context,
     id: SubmissionId,
@@ -25,50 +23,51 @@ pub(crate) async fn jobs(
 ) -> Result<Page<JobView>, RequestError> {
     let submission = lookup::submission(context, id).await?;
     let first: u32 = lookup::cursor(cursor)?.unwrap_or(0);
-    let mut marks = context.store.job_statuses(id).await?;
+    let mut statuses = context.store.job_statuses(id).await?;
     let now_ms = context.store.now_ms().await?;
-    let view = |job: String, items: Option<u32>, unmarked, mark: Option<JobStatus>| {
-        let mark = mark.as_ref();
+    let view = |job: String, items: Option<u32>, default: JobStage, status: Option<JobStatus>| {
+        let status = status.as_ref();
         JobView {
             job,
             submission: id,
             kind: submission.kind,
-            state: mark.map_or(unmarked, |mark| JobStage::Marked(mark.state.clone())),
+            state: status.map_or(default, |status| JobStage::Received(status.state.clone())),
             items,
-            generation: mark.map_or(0, |mark| mark.generation),
-            crashes: mark.map_or(0, |mark| mark.crashes),
-            snoozed: mark.and_then(|mark| mark.snoozed.clone()).map(SnoozeView::from),
-            worker: mark.and_then(|mark| mark.worker.clone()),
-            history: mark
+            generation: status.map_or(0, |status| status.generation),
+            crashes: status.map_or(0, |status| status.crashes),
+            snoozed: status.and_then(|status| status.snoozed.clone()).map(SnoozeView::from),
+            worker: status.and_then(|status| status.worker.clone()),
+            attempt_errors: status
                 .into_iter()
-                .flat_map(|mark| mark.history.clone())
+                .flat_map(|status| status.history.clone())
                 .map(AttemptErrorView::from)
                 .collect(),
-            heartbeat_seconds_ago: mark.map(|mark| now_ms.saturating_sub(mark.heartbeat_ms) as f64 / 1e3),
+            heartbeat_seconds_ago: status
+                .map(|status| now_ms.saturating_sub(status.heartbeat_ms) as f64 / 1e3),
         }
     };
     let Some(layout) = layout(&submission) else {
-        let mut jobs: Vec<(String, JobStatus)> = marks.into_iter().collect();
+        let mut jobs: Vec<(String, JobStatus)> = statuses.into_iter().collect();
         jobs.sort_by(|a, b| a.0.cmp(&b.0));
         let items =
-            jobs.into_iter().map(|(name, mark)| view(name, None, JobStage::Queued, Some(mark))).collect();
+            jobs.into_iter().map(|(name, status)| view(name, None, JobStage::Queued, Some(status))).collect();
         return Ok(Page { items, next: None });
     };
     let last = submission.jobs.min(first.saturating_add(PAGE));
     let items = (first..last)
         .map(|job| {
-            let unmarked =
+            let default =
                 if job < submission.jobs_published { JobStage::Queued } else { JobStage::Unpublished };
-            let mark = marks.remove(&job.to_string());
-            view(job.to_string(), Some(layout.job_items(job)), unmarked, mark)
+            let status = statuses.remove(&job.to_string());
+            view(job.to_string(), Some(layout.job_items(job)), default, status)
         })
         .collect();
     Ok(Page { items, next: (last < submission.jobs).then(|| last.to_string()) })
 }
 
 impl From<AttemptError> for AttemptErrorView {
-    fn from(mishap: AttemptError) -> Self {
-        let AttemptError { at_ms, worker, error } = mishap;
+    fn from(attempt: AttemptError) -> Self {
+        let AttemptError { at_ms, worker, error } = attempt;
         Self { at_ms, worker, error }
     }
 }

@@ -1,9 +1,9 @@
-//! A submission's manifest: where its items are written down, and writing them while they come.
+//! A submission's manifest: the files that list its items, and the streaming writer.
 //!
-//! Owns the arithmetic between items, manifest parts and jobs: part `k` holds the items of job `k`; parts
-//! after the last job hold the items that were rejected while preparing. Those lie in a folder of their own,
-//! counted from 0 there: they are written before the number of jobs is known. What is held while a manifest is
-//! written is one part of either kind, besides a bounded number on their way to disk.
+//! Owns the arithmetic between items, manifest parts and jobs. Part `k` has the items of job `k`. The parts after the
+//! last job have the items that were rejected during preparation; their files are numbered from 0 in the subfolder
+//! `rejected`, since they are written before the number of jobs is known. While a manifest is written, memory is
+//! bounded by one incomplete part of each kind and [`WRITES`] parts in flight.
 
 use common::store::Submission;
 use dataset::{
@@ -14,38 +14,37 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use url::Url;
 
-/// Parts being written at once.
+/// Maximum number of concurrent writes.
 const WRITES: usize = 16;
 
-/// The layout of one submission's manifest.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Layout {
-    /// The folder the items' names are relative to; nothing for uploaded images.
+    /// The folder that item names are relative to; `None` for uploaded images.
     pub(crate) dataset: Option<Url>,
-    /// The parts of items with jobs; those of rejected items are below it.
+    /// The folder of the parts.
     pub(crate) folder: Url,
-    /// Items that have jobs.
+    /// Number of items with a job.
     pub(crate) items: u64,
-    /// Items rejected while preparing.
+    /// Number of items rejected during preparation.
     pub(crate) rejected: u64,
-    /// Items in a part.
+    /// Items per part.
     pub(crate) part_items: u32,
-    /// Whether the items have rows of metadata.
+    /// Whether the dataset has `metadata.jsonl`.
     pub(crate) labelled: bool,
 }
 
 impl Layout {
-    /// Jobs, which is parts that hold items with jobs.
+    /// Returns the number of jobs.
     pub(crate) fn jobs(&self) -> u32 {
         self.items.div_ceil(u64::from(self.part_items)) as u32
     }
 
-    /// All parts.
+    /// Returns the number of parts, including those of rejected items.
     pub(crate) fn parts(&self) -> u32 {
         self.jobs() + self.rejected.div_ceil(u64::from(self.part_items)) as u32
     }
 
-    /// Submission-wide index of the first item of a part.
+    /// Returns the submission-wide index of a part's first item.
     pub(crate) fn first_item(&self, part: u32) -> u64 {
         let jobs = self.jobs();
         if part < jobs {
@@ -55,12 +54,12 @@ impl Layout {
         }
     }
 
-    /// Items in a job's part.
+    /// Returns the number of a job's items.
     pub(crate) fn job_items(&self, job: u32) -> u32 {
         (self.items - self.first_item(job)).min(u64::from(self.part_items)) as u32
     }
 
-    /// Where a part lies.
+    /// Returns the URL of a part.
     pub(crate) fn part(&self, part: u32) -> Url {
         match part.checked_sub(self.jobs()) {
             None => parts::part_url(&self.folder, part),
@@ -69,64 +68,54 @@ impl Layout {
     }
 }
 
-/// Where the parts of rejected items lie, below a manifest's folder.
+/// Returns the folder of a manifest's rejected items.
 pub(super) fn rejected_folder(manifest: &Url) -> Url {
-    manifest.join("rejected/").expect("a folder's URL takes a folder's name")
+    manifest.join("rejected/").expect("a folder URL can be a base")
 }
 
-/// Returns the layout of an open submission.
+/// Returns the layout of a prepared submission.
 pub(crate) fn layout(submission: &Submission) -> Option<Layout> {
     serde_json::from_value(submission.manifest.clone()?).ok()
 }
 
-/// A manifest that is being written.
 pub(super) struct ManifestWriter<T> {
-    items: Series<T>,
-    rejected: Series<RejectedItem>,
+    items: PartWriter<T>,
+    rejected: PartWriter<RejectedItem>,
     writes: JoinSet<Result<(), PartError>>,
 }
 
-/// Parts that are filled one after another.
-struct Series<T> {
+/// Writes items to the consecutive parts of one folder.
+struct PartWriter<T> {
     folder: Url,
     part_items: usize,
-    /// Items of the part that is not full yet.
+    /// Items of the incomplete part.
     pending: Vec<T>,
     parts: u32,
     items: u64,
 }
 
 impl<T: Serialize + Send + Sync + 'static> ManifestWriter<T> {
-    /// Begins a manifest with parts of `part_items` items, the rejected ones in a folder of their own.
+    /// Makes a writer of parts with `part_items` items, to the folders `items` and `rejected`.
     pub(super) fn new(items: Url, rejected: Url, part_items: u32) -> Self {
         let part_items = part_items as usize;
         Self {
-            items: Series::new(items, part_items),
-            rejected: Series::new(rejected, part_items),
+            items: PartWriter::new(items, part_items),
+            rejected: PartWriter::new(rejected, part_items),
             writes: JoinSet::new(),
         }
     }
 
-    /// Adds an item that gets a job.
-    ///
-    /// # Errors
-    /// When a part cannot be written.
+    /// Adds an item with a job.
     pub(super) async fn add(&mut self, item: T) -> Result<(), PartError> {
         self.items.add(item, &mut self.writes).await
     }
 
-    /// Adds an item that has failed already.
-    ///
-    /// # Errors
-    /// When a part cannot be written.
+    /// Adds an item that was rejected.
     pub(super) async fn reject(&mut self, item: RejectedItem) -> Result<(), PartError> {
         self.rejected.add(item, &mut self.writes).await
     }
 
-    /// Writes what is left and returns how many items there are, and how many rejected ones.
-    ///
-    /// # Errors
-    /// When a part cannot be written.
+    /// Writes the incomplete parts. Returns the number of items with a job and of rejected items.
     pub(super) async fn finish(mut self) -> Result<(u64, u64), PartError> {
         self.items.write(&mut self.writes).await?;
         self.rejected.write(&mut self.writes).await?;
@@ -137,7 +126,7 @@ impl<T: Serialize + Send + Sync + 'static> ManifestWriter<T> {
     }
 }
 
-impl<T: Serialize + Send + Sync + 'static> Series<T> {
+impl<T: Serialize + Send + Sync + 'static> PartWriter<T> {
     fn new(folder: Url, part_items: usize) -> Self {
         Self { folder, part_items, pending: Vec::new(), parts: 0, items: 0 }
     }
@@ -148,7 +137,7 @@ impl<T: Serialize + Send + Sync + 'static> Series<T> {
         if self.pending.len() < self.part_items { Ok(()) } else { self.write(writes).await }
     }
 
-    /// Begins to write the part that is pending, once few enough are on their way.
+    /// Starts writing the pending part, after waiting until fewer than [`WRITES`] are in flight.
     async fn write(&mut self, writes: &mut JoinSet<Result<(), PartError>>) -> Result<(), PartError> {
         if self.pending.is_empty() {
             return Ok(());
@@ -173,7 +162,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn items_and_rejected_ones_fill_parts_of_their_own() {
+    async fn items_and_rejected_items_go_to_separate_parts() {
         let folder = tempfile::tempdir().unwrap();
         let items = Url::from_directory_path(folder.path()).unwrap();
         let rejected = items.join("rejected/").unwrap();
@@ -192,7 +181,7 @@ mod tests {
             items.into_iter().map(|item| item.item).collect()
         };
         assert_eq!(read(&items, 22).await, ["98", "99", "101", "102"]);
-        assert_eq!(read(&rejected, 2).await, ["80", "90", "100"], "a rejected item reads as an item");
+        assert_eq!(read(&rejected, 2).await, ["80", "90", "100"], "a rejected item parses as an item");
         let failed: Vec<RejectedItem> = parts::read_part(&parts::part_url(&rejected, 0)).await.unwrap();
         assert_eq!((failed.len(), &failed[3].failure), (4, &failure));
     }
@@ -207,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_follow_one_another_and_rejected_items_come_last() {
+    fn parts_are_contiguous_and_rejected_items_come_last() {
         check(0, 0, 0, 0, &[]);
         check(64, 0, 1, 1, &[0]);
         check(130, 0, 3, 3, &[0, 64, 128]);
@@ -216,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn rejected_items_lie_in_a_folder_of_their_own() {
+    fn rejected_items_have_their_own_folder() {
         let folder = Url::parse("s3://bucket/manifests/id/").unwrap();
         let layout =
             Layout { dataset: None, folder, items: 70, rejected: 65, part_items: 64, labelled: true };

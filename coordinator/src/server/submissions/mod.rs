@@ -1,22 +1,21 @@
-//! Submissions of items: embed, predict and crawl.
+//! Embed, predict and crawl submissions.
 //!
-//! Owns their way from a request to jobs in the queue and back to results:
+//! Owns their path from a request to jobs in the queue and back to results:
 //!
-//! 1. `submit` checks the request and `admission` lets it in once, if there is room. Its id is put on the list of
-//!    active submissions first, so that it is found even if this process dies; then the record is written in the state
-//!    `preparing` and its waiter is rung, in one script. That wakes the coordinator that leads, which may be another
-//!    one ([`crate::server::leadership`]).
-//! 2. `drive` is what the leader does for it: it reads the record and takes the step of its state, again and
-//!    again until the end.
-//! 3. `prepare` writes the `manifest` and opens the submission: `running`.
-//! 4. `publish` turns each part of the manifest into a job and puts it into the queue.
-//! 5. `rescue` watches until the end: it publishes lost jobs again and discards expired ones. Workers resolve the
-//!    items meanwhile, and the last resolved item closes the submission, in the script that resolves it.
-//! 6. `view`, `results` and `jobs` show it at any time; `submit::cancel` closes it early. A discarded job comes back as
-//!    a dead letter ([`crate::server::dead_letters`]), which fails its items.
+//! 1. `submit` checks the request; `admission` admits it once, within the limit on active submissions. First the ID is
+//!    added to the active submissions, so that it is found even if this process dies. Then one script writes the record
+//!    in the state `preparing` and notifies the leader, which may be another coordinator
+//!    ([`crate::server::leadership`]).
+//! 2. `drive` is the leader's task for the submission: it reads the record and performs the step of its state, until
+//!    the end.
+//! 3. `prepare` writes the `manifest` and sets the state to `running`.
+//! 4. `publish` publishes a job for each part of the manifest.
+//! 5. `rescue` waits for the end: it republishes lost jobs and discards expired ones. Meanwhile workers resolve the
+//!    items. The script that resolves the last item also closes the submission.
+//! 6. `view`, `results` and `jobs` show it at any time; `submit::cancel` closes it early. A discarded job becomes a
+//!    dead letter ([`crate::server::dead_letters`]), which fails its items.
 //!
-//! Does not own training: a run makes an embed submission for itself and drives it, and runs share the record
-//! and the admission.
+//! Training runs share the record and the admission. A run creates an embed submission and drives it.
 
 mod admission;
 mod crawl;
@@ -45,16 +44,15 @@ pub(crate) use self::{
     view::{get, list, view},
 };
 
-/// Why a submission does not go on.
+/// Why driving a submission stops.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SubmissionError {
-    /// It cannot be carried out; the text is for its submitter.
+    /// Permanent; the text is for the user.
     #[error("{0}")]
     Failed(String),
-    /// The store does not serve.
     #[error(transparent)]
     Store(StoreError),
-    /// This coordinator is ending, or another one leads.
+    /// This coordinator is stopping or another one is the leader; the submission continues there.
     #[error("the coordinator is stopping")]
     Stopping,
 }

@@ -1,9 +1,8 @@
-//! Turns a request into an immutable manifest.
+//! Turns a request into an immutable manifest: the items with jobs, then the rejected items.
 //!
-//! Owns what the manifest holds: the items with jobs, then the items rejected already. Doing it twice
-//! gives the same, so a coordinator that dies here does it again. Items are written as they are read, and
-//! none is held (see [`dataset::imagefolder`] for what is remembered of each); what is found to be wrong late
-//! fails the submission although parts were written.
+//! Preparation is idempotent, so after a crash it is repeated. Items are streamed from the dataset to the manifest (see
+//! [`dataset::imagefolder`] for what is remembered of each), so an error late in the dataset fails the submission after
+//! parts were written.
 
 use common::{
     ids::SubmissionId,
@@ -28,14 +27,10 @@ use super::{
 };
 use crate::server::context::Context;
 
-/// Items read between two looks whether the submission is still wanted.
-const CHECK_MODEL_EVERY: u64 = 16_384;
+/// Items between two checks for cancellation.
+const CHECK_EVERY: u64 = 16_384;
 
-/// Writes the manifest and opens the submission; one without any good item ends here.
-///
-/// # Errors
-/// When the dataset or the artifacts folder cannot be used, the store does not serve, or the coordinator
-/// stops.
+/// Writes the manifest and opens the submission. A submission without a valid item ends here.
 pub(super) async fn prepare(context: &Context, submission: &Submission) -> Result<(), SubmissionError> {
     let (dataset, images) = match submission.kind {
         SubmissionKind::Crawl => return prepare_crawl(context, submission).await,
@@ -48,7 +43,7 @@ pub(super) async fn prepare(context: &Context, submission: &Submission) -> Resul
             (dataset, images)
         }
         SubmissionKind::Train => {
-            return Err(SubmissionError::Failed("a run has no items of its own".to_owned()));
+            return Err(SubmissionError::Failed("a training run is not a submission of items".to_owned()));
         }
     };
     let folder = manifest_folder(context, submission.id)?;
@@ -69,7 +64,7 @@ pub(super) async fn prepare(context: &Context, submission: &Submission) -> Resul
     open(context, submission.id, &layout).await
 }
 
-/// Writes the manifest of a crawl, whose jobs have one item each: a channel, or a slice of a list.
+/// Writes the manifest of a crawl. A job has one item: a channel, or a slice of the video list.
 async fn prepare_crawl(context: &Context, submission: &Submission) -> Result<(), SubmissionError> {
     let spec: CrawlSpec = read_spec(submission)?;
     let folder = manifest_folder(context, submission.id)?;
@@ -83,7 +78,7 @@ async fn prepare_crawl(context: &Context, submission: &Submission) -> Result<(),
     open(context, submission.id, &layout).await
 }
 
-/// Writes the items of a dataset and returns whether they have rows; nothing when the submission was closed
+/// Writes the items of a dataset. Returns whether the dataset has metadata; `None` if the submission was closed
 /// meanwhile.
 async fn write_dataset(
     context: &Context,
@@ -110,7 +105,7 @@ async fn write_dataset(
         };
         written.map_err(|error| unwritten(&error))?;
         read += 1;
-        if read.is_multiple_of(CHECK_MODEL_EVERY) {
+        if read.is_multiple_of(CHECK_EVERY) {
             if context.stop.is_cancelled() {
                 return Err(SubmissionError::Stopping);
             }
@@ -130,7 +125,7 @@ async fn write_uploads(
     for image in images {
         let written = match context.store.image_bytes(&image.sha256).await? {
             0 => {
-                let detail = format!("no image {} was uploaded, or it expired", image.sha256);
+                let detail = format!("image {} was not uploaded or has expired", image.sha256);
                 let failure = ItemFailure::new(FailureReason::Missing, detail);
                 manifest.reject(RejectedItem { item: ManifestItem::named(&image.item), failure }).await
             }
@@ -141,10 +136,10 @@ async fn write_uploads(
     Ok(())
 }
 
-/// Opens the submission, the rejected items of each part with their failures first.
+/// Records the failures of rejected items, then opens the submission.
 async fn open(context: &Context, id: SubmissionId, layout: &Layout) -> Result<(), SubmissionError> {
     let unreadable =
-        |error: PartError| SubmissionError::Failed(format!("the manifest cannot be read back: {error}"));
+        |error: PartError| SubmissionError::Failed(format!("cannot read back the manifest: {error}"));
     for part in layout.jobs()..layout.parts() {
         let rejected: Vec<RejectedItem> = parts::read_part(&layout.part(part)).await.map_err(unreadable)?;
         let failures = rejected.into_iter().map(|rejected| ItemResult::Failed(rejected.failure));
@@ -166,9 +161,11 @@ async fn open(context: &Context, id: SubmissionId, layout: &Layout) -> Result<()
 
 fn manifest_folder(context: &Context, id: SubmissionId) -> Result<Url, SubmissionError> {
     let folder = context.artifacts.join(&format!("manifests/{id}/"));
-    folder.map_err(|error| SubmissionError::Failed(format!("the artifacts folder makes no URL: {error}")))
+    folder.map_err(|error| {
+        SubmissionError::Failed(format!("cannot make the URL of the manifest folder: {error}"))
+    })
 }
 
 fn unwritten(error: &PartError) -> SubmissionError {
-    SubmissionError::Failed(format!("the manifest cannot be written: {error}"))
+    SubmissionError::Failed(format!("cannot write the manifest: {error}"))
 }

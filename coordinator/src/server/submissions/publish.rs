@@ -1,7 +1,7 @@
-//! Puts a submission's jobs into the queue.
+//! Publishes a submission's jobs.
 //!
-//! Owns the order and the cursor: the first `jobs_published` jobs are known to be in the broker, the
-//! others are published again after a restart, under the same ids.
+//! Owns the publishing cursor: the broker has confirmed the first `jobs_published` jobs. After a restart the others are
+//! published again, with the same IDs.
 
 use std::{ops::Range, time::Duration};
 
@@ -27,20 +27,17 @@ use super::{
 };
 use crate::server::context::Context;
 
-/// Jobs published between two writes of the cursor.
+/// Jobs between two writes of the cursor.
 const CURSOR_EVERY: u32 = 256;
-/// Publishes under way at once.
+/// Maximum number of unconfirmed publishes.
 const WINDOW: usize = 128;
-/// Snooze after a job was not taken; doubles up to the limit.
-const PAUSE: Duration = Duration::from_millis(200);
-const PAUSE_AT_MOST: Duration = Duration::from_secs(10);
-/// A submission of at most this many uploaded images, or predictions, overtakes the batches: somebody waits.
+/// Delay before a failed publish is retried; doubles up to the maximum.
+const RETRY_DELAY: Duration = Duration::from_millis(200);
+const MAX_RETRY_DELAY: Duration = Duration::from_secs(10);
+/// Maximum size of a submission that goes to the interactive queue, ahead of large ones, because a user waits for it.
 const INTERACTIVE_ITEMS: u64 = 16;
 
-/// Publishes every job that is not published yet.
-///
-/// # Errors
-/// When the store does not serve, or the coordinator stops.
+/// Publishes the jobs that are not published yet.
 pub(super) async fn publish(context: &Context, submission: &Submission) -> Result<(), SubmissionError> {
     let jobs = Jobs::of(context, submission)?;
     let mut first = submission.jobs_published;
@@ -60,16 +57,16 @@ pub(super) async fn publish(context: &Context, submission: &Submission) -> Resul
     Ok(())
 }
 
-/// How a submission's jobs are made.
+/// The jobs of a submission: makes and publishes any of them.
 pub(crate) struct Jobs<'a> {
     submission: &'a Submission,
     layout: Layout,
     route: Route,
-    what: JobTemplate,
+    template: JobTemplate,
     max_attempts: u32,
 }
 
-/// JobTemplate is done with the items of a job.
+/// The arguments that all jobs of a submission share.
 enum JobTemplate {
     Embed,
     Predict(PredictSpec),
@@ -78,10 +75,10 @@ enum JobTemplate {
 
 impl<'a> Jobs<'a> {
     pub(crate) fn of(context: &Context, submission: &'a Submission) -> Result<Self, SubmissionError> {
-        let lost = || SubmissionError::Failed("its manifest is unreadable".to_owned());
-        let layout = layout(submission).ok_or_else(lost)?;
+        let unreadable = || SubmissionError::Failed("cannot read the submission's manifest".to_owned());
+        let layout = layout(submission).ok_or_else(unreadable)?;
         let is_small = layout.items <= INTERACTIVE_ITEMS;
-        let (kind, route, what) = match submission.kind {
+        let (kind, route, template) = match submission.kind {
             SubmissionKind::Predict => {
                 let route = if is_small { Route::Interactive } else { Route::Predict };
                 (Kind::Predict, route, JobTemplate::Predict(read_spec(submission)?))
@@ -91,28 +88,28 @@ impl<'a> Jobs<'a> {
                 (Kind::Crawl, Route::Crawl, JobTemplate::Crawl(plan))
             }
             // A run has no manifest: its passes make its jobs.
-            SubmissionKind::Train => return Err(lost()),
+            SubmissionKind::Train => return Err(unreadable()),
             SubmissionKind::Embed => {
                 let is_uploaded = layout.dataset.is_none();
                 let route = if is_uploaded && is_small { Route::Interactive } else { Route::Embed };
                 (Kind::Embed, route, JobTemplate::Embed)
             }
         };
-        Ok(Self { submission, layout, route, what, max_attempts: context.settings.jobs.max_attempts(kind) })
+        let max_attempts = context.settings.jobs.max_attempts(kind);
+        Ok(Self { submission, layout, route, template, max_attempts })
     }
 
-    /// The items of a job, by submission-wide index.
+    /// Returns the submission-wide indices of a job's items.
     pub(crate) fn items(&self, job: u32) -> Range<u64> {
         let first = self.layout.first_item(job);
         first..first + u64::from(self.layout.job_items(job))
     }
 
-    /// The route of all of them.
     pub(super) fn route(&self) -> &Route {
         &self.route
     }
 
-    /// Publishes one job at a generation, probing again until the broker takes it.
+    /// Publishes one job at a generation, with retries until the broker confirms it.
     pub(crate) async fn publish(
         &self,
         context: &Context,
@@ -120,7 +117,7 @@ impl<'a> Jobs<'a> {
         generation: u32,
     ) -> Result<(), SubmissionError> {
         let envelope = self.envelope(job, generation);
-        let mut pause = PAUSE;
+        let mut delay = RETRY_DELAY;
         loop {
             let error = match context.publisher.publish(&envelope, &self.route).await {
                 Ok(()) => return Ok(()),
@@ -129,25 +126,27 @@ impl<'a> Jobs<'a> {
                 }
                 Err(error) => error,
             };
-            tracing::warn!(submission = %self.submission.id, job, %error, "job was not taken, probing again in {pause:?}");
+            tracing::warn!(
+                submission = %self.submission.id, job, %error, "job was not published; retrying in {delay:?}"
+            );
             tokio::select! {
                 () = context.stop.cancelled() => return Err(SubmissionError::Stopping),
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(PAUSE_AT_MOST),
+                () = tokio::time::sleep(delay) => delay = (delay * 2).min(MAX_RETRY_DELAY),
             }
         }
     }
 
-    /// Hands an unfinished job over to the dead letters.
+    /// Publishes an unfinished job to the dead-letter queue. Returns whether the broker confirmed it.
     pub(super) async fn discard(
         &self,
         context: &Context,
         job: u32,
         generation: u32,
-        note: &DeadLetterInfo,
+        info: &DeadLetterInfo,
     ) -> bool {
-        let discarded = context.publisher.discard(&self.envelope(job, generation), note).await;
+        let discarded = context.publisher.discard(&self.envelope(job, generation), info).await;
         if let Err(error) = &discarded {
-            tracing::warn!(submission = %self.submission.id, job, %error, "the dead letter was not taken");
+            tracing::warn!(submission = %self.submission.id, job, %error, "dead letter not published");
         }
         discarded.is_ok()
     }
@@ -160,7 +159,7 @@ impl<'a> Jobs<'a> {
             first_item: self.layout.first_item(job),
             items: self.layout.job_items(job),
         };
-        let args = match &self.what {
+        let args = match &self.template {
             JobTemplate::Embed => JobArgs::Embed(EmbedArgs { chunk }),
             JobTemplate::Predict(spec) => JobArgs::Predict(PredictArgs { chunk, run: spec.run }),
             JobTemplate::Crawl(plan) => JobArgs::Crawl(CrawlArgs { chunk, plan: Box::new(plan.clone()) }),
@@ -171,7 +170,7 @@ impl<'a> Jobs<'a> {
             attempt: 1,
             max_attempts: self.max_attempts,
             generation,
-            // Whoever requeues a job wants it done, however late.
+            // A job that an operator requeued has no deadline.
             deadline_ms: self.submission.deadline_ms.filter(|_| generation == 0),
             traceparent: self.submission.traceparent.clone(),
             args,

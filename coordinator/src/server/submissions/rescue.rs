@@ -1,8 +1,8 @@
-//! Watches a published submission until its end, publishes again what was lost, and discards what expired.
+//! Watches a published submission until its end: rescues lost jobs and discards expired ones.
 //!
-//! Owns the judgement that a job is lost: neither finished nor touched for a while. It heals a lost
-//! publish, a wiped broker and a store restored from an older state; since outcomes are applied once, a
-//! job published twice is harmless.
+//! Owns the decision that a job is lost: unfinished and without a heartbeat for a while. The rescuer repairs a lost
+//! publish, an emptied broker, and a store restored from an older state. A job published twice has no extra effect,
+//! since outcomes are applied once.
 
 use std::time::{Duration, Instant};
 
@@ -16,24 +16,21 @@ use common::{
 use super::{SubmissionError, publish::Jobs};
 use crate::server::context::Context;
 
-/// How often a watcher reads the record though no waiter rang.
-const TIMER: Duration = Duration::from_secs(2);
-/// How long after the deadline workers may discard the expired jobs they meet, before it is done for them.
+/// Interval at which the record is read if no notification arrives.
+const POLL_INTERVAL: Duration = Duration::from_secs(2);
+/// Time after the deadline in which workers discard expired jobs, before the rescuer does.
 const EXPIRY_GRACE: Duration = Duration::from_secs(3);
-/// A job untouched for this many times the sweep interval is lost even if its queue is not empty.
-const PATIENCE: u32 = 20;
+/// While the queue has jobs, a job is lost only after this multiple of `rescue_after_seconds`: it may be in the queue.
+const QUEUED_FACTOR: u32 = 20;
 
-/// Waits for the end of a submission, sweeping now and then. Also returns when not all of its jobs are
-/// published any more: the store was put back to an older state.
-///
-/// # Errors
-/// When the store does not serve, or the coordinator stops.
+/// Waits for the end of a submission, and rescues its lost jobs. Also returns if its state has gone backwards because
+/// the store was restored from an older state.
 pub(super) async fn watch(context: &Context, id: SubmissionId) -> Result<(), SubmissionError> {
     let waiter = context.notifier.waiter(id);
     let after = context.settings.jobs.rescue_after();
-    let mut rescued = Instant::now();
+    let mut last_rescue = Instant::now();
     let mut progress = (0, Instant::now());
-    let mut expired: Option<Instant> = None;
+    let mut last_expiry: Option<Instant> = None;
     loop {
         let Some(submission) = context.store.submission(id).await? else { return Ok(()) };
         if submission.state.is_terminal() {
@@ -42,49 +39,50 @@ pub(super) async fn watch(context: &Context, id: SubmissionId) -> Result<(), Sub
             return Ok(());
         }
         if submission.state != State::Running || submission.jobs_published < submission.jobs {
-            tracing::warn!(submission = %id, "the store was put back to an older state, going on from there");
+            tracing::warn!(submission = %id, "store restored from an older state; continuing from there");
             return Ok(());
         }
         if submission.jobs_finished != progress.0 {
             progress = (submission.jobs_finished, Instant::now());
         }
         if let Some(deadline_ms) = submission.deadline_ms
-            && expired.is_none_or(|at| at.elapsed() >= after)
+            && last_expiry.is_none_or(|at| at.elapsed() >= after)
             && context.store.now_ms().await? > deadline_ms + EXPIRY_GRACE.as_millis() as u64
         {
             expire(context, &submission).await?;
-            expired = Some(Instant::now());
+            last_expiry = Some(Instant::now());
         }
-        if rescued.elapsed() >= after && progress.1.elapsed() >= after {
+        if last_rescue.elapsed() >= after && progress.1.elapsed() >= after {
             rescue(context, &submission, after).await?;
-            rescued = Instant::now();
+            last_rescue = Instant::now();
         }
         tokio::select! {
             () = context.stop.cancelled() => return Err(SubmissionError::Stopping),
-            () = waiter.wait(TIMER) => tokio::time::sleep(TIMER / 20).await,
+            // The delay coalesces notifications that arrive in quick succession.
+            () = waiter.wait(POLL_INTERVAL) => tokio::time::sleep(POLL_INTERVAL / 20).await,
         }
     }
 }
 
 async fn rescue(context: &Context, submission: &Submission, after: Duration) -> Result<(), SubmissionError> {
     let jobs = Jobs::of(context, submission)?;
-    let marks = context.store.job_statuses(submission.id).await?;
+    let statuses = context.store.job_statuses(submission.id).await?;
     let now_ms = context.store.now_ms().await?;
-    let moved_ms = marks.values().map(|mark| mark.heartbeat_ms).max().unwrap_or(0);
-    let Some(waiting) = context.publisher.queue_depth(&jobs.route().queue_name()).await else {
-        // Nothing is known of the queue, and nothing can be published into it.
+    let last_heartbeat_ms = statuses.values().map(|status| status.heartbeat_ms).max().unwrap_or(0);
+    let Some(queued) = context.publisher.queue_depth(&jobs.route().queue_name()).await else {
+        // The broker is unavailable or the queue does not exist, so publishing would fail too.
         return Ok(());
     };
     let mut lost = Vec::new();
     for job in 0..submission.jobs_published {
-        let mark = marks.get(&job.to_string());
-        let since = Since { created_ms: submission.created_ms, moved_ms, now_ms };
-        if is_lost(mark, since, waiting, after) {
-            lost.push((job, mark.map_or(0, |mark| mark.generation)));
+        let status = statuses.get(&job.to_string());
+        let times = Times { created_ms: submission.created_ms, last_heartbeat_ms, now_ms };
+        if is_lost(status, times, queued, after) {
+            lost.push((job, status.map_or(0, |status| status.generation)));
         }
     }
     if !lost.is_empty() {
-        tracing::warn!(submission = %submission.id, jobs = lost.len(), "publishing jobs again that nobody works on");
+        tracing::warn!(submission = %submission.id, jobs = lost.len(), "publishing lost jobs again");
     }
     for (job, generation) in lost {
         jobs.publish(context, job, generation).await?;
@@ -92,12 +90,12 @@ async fn rescue(context: &Context, submission: &Submission, after: Duration) -> 
     Ok(())
 }
 
-/// Discards the unfinished jobs of a submission whose deadline has passed, those in the queue as well as
-/// those that no worker would ever meet. One that a worker holds is discarded by that worker.
+/// Discards the unfinished jobs of a submission whose deadline has passed, whether queued or lost. Jobs in flight are
+/// left to their workers, and requeued jobs have no deadline.
 async fn expire(context: &Context, submission: &Submission) -> Result<(), SubmissionError> {
     let jobs = Jobs::of(context, submission)?;
-    let marks = context.store.job_statuses(submission.id).await?;
-    let note = DeadLetterInfo {
+    let statuses = context.store.job_statuses(submission.id).await?;
+    let info = DeadLetterInfo {
         reason: DiscardReason::Expired,
         error: EXPIRED.to_owned(),
         worker: None,
@@ -105,42 +103,50 @@ async fn expire(context: &Context, submission: &Submission) -> Result<(), Submis
     };
     let mut discarded = 0_u32;
     for job in 0..submission.jobs {
-        let open =
-            |mark: &JobStatus| !mark.is_finished() && mark.state != JobState::Started && mark.generation == 0;
-        if marks.get(&job.to_string()).is_none_or(open) && jobs.discard(context, job, 0, &note).await {
+        let is_waiting = |status: &JobStatus| {
+            !status.is_finished() && status.state != JobState::Started && status.generation == 0
+        };
+        if statuses.get(&job.to_string()).is_none_or(is_waiting) && jobs.discard(context, job, 0, &info).await
+        {
             discarded += 1;
         }
     }
-    tracing::warn!(submission = %submission.id, jobs = discarded, "the deadline has passed, discarding what is left");
+    tracing::warn!(
+        submission = %submission.id,
+        jobs = discarded,
+        "the deadline has passed; unfinished jobs were discarded"
+    );
     Ok(())
 }
 
-/// The moments that a job's silence is measured by, in Redis's time.
+/// Times that decide whether a job is lost, by the clock of Redis.
 #[derive(Clone, Copy)]
-struct Since {
-    /// When its submission was made.
+struct Times {
+    /// Creation of the submission.
     created_ms: u64,
-    /// When a job of its submission was touched last.
-    moved_ms: u64,
+    /// Latest heartbeat of any job of the submission.
+    last_heartbeat_ms: u64,
     now_ms: u64,
 }
 
-/// Whether a job is lost. While jobs wait in its queue it may be one of them, so it gets more time, and all of it
-/// anew for as long as others come to their turn: a crawl may take days.
-fn is_lost(mark: Option<&JobStatus>, since: Since, waiting: u32, after: Duration) -> bool {
-    let Since { created_ms, moved_ms, now_ms } = since;
-    let heartbeat_ms = match mark {
-        Some(mark) if mark.is_finished() => return false,
-        // One that rests comes back by itself.
-        Some(mark) => {
-            let paused_ms = mark.snoozed.as_ref().map_or(0, |pause| pause.until_ms);
-            mark.heartbeat_ms.max(mark.not_before_ms).max(paused_ms)
+/// Returns whether a job is lost. While its queue has jobs, it may be one of them: then it gets more time, counted from
+/// the last heartbeat of any job of the submission, since a crawl may take days.
+fn is_lost(status: Option<&JobStatus>, times: Times, queued: u32, after: Duration) -> bool {
+    let Times { created_ms, last_heartbeat_ms, now_ms } = times;
+    let active_ms = match status {
+        Some(status) if status.is_finished() => return false,
+        // A retryable or snoozed job is redelivered at a known time.
+        Some(status) => {
+            let snoozed_ms = status.snoozed.as_ref().map_or(0, |snooze| snooze.until_ms);
+            status.heartbeat_ms.max(status.not_before_ms).max(snoozed_ms)
         }
         None => created_ms,
     };
-    let (heartbeat_ms, patience) =
-        if waiting == 0 { (heartbeat_ms, after) } else { (heartbeat_ms.max(moved_ms), after * PATIENCE) };
-    now_ms.saturating_sub(heartbeat_ms) >= patience.as_millis() as u64
+    let (active_ms, limit) = match queued {
+        0 => (active_ms, after),
+        _ => (active_ms.max(last_heartbeat_ms), after * QUEUED_FACTOR),
+    };
+    now_ms.saturating_sub(active_ms) >= limit.as_millis() as u64
 }
 
 #[cfg(test)]
@@ -150,32 +156,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_untouched_unfinished_jobs_are_lost() {
-        let mark = |state, heartbeat_ms| Some(JobStatus { heartbeat_ms, ..JobStatus::new(state) });
-        let check = |mark: Option<JobStatus>, now_ms, waiting, want| {
-            let since = Since { created_ms: 0, moved_ms: 0, now_ms };
-            assert_eq!(is_lost(mark.as_ref(), since, waiting, Duration::from_secs(30)), want, "{mark:?}");
+    fn unfinished_jobs_without_a_heartbeat_are_lost() {
+        let status = |state, heartbeat_ms| Some(JobStatus { heartbeat_ms, ..JobStatus::new(state) });
+        let check = |status: Option<JobStatus>, now_ms, queued, want| {
+            let times = Times { created_ms: 0, last_heartbeat_ms: 0, now_ms };
+            assert_eq!(is_lost(status.as_ref(), times, queued, Duration::from_secs(30)), want, "{status:?}");
         };
         check(None, 29_999, 0, false);
         check(None, 30_000, 0, true);
         check(None, 30_000, 5, false);
         check(None, 600_000, 5, true);
-        let moving = Since { created_ms: 0, moved_ms: 599_000, now_ms: 600_000 };
-        assert!(!is_lost(None, moving, 5, Duration::from_secs(30)), "others come to their turn");
-        assert!(is_lost(None, moving, 0, Duration::from_secs(30)), "it would have come to its turn");
-        check(mark(JobState::Started, 20_000), 30_000, 0, false);
-        check(mark(JobState::Started, 20_000), 50_000, 0, true);
-        let resting =
+        let progressing = Times { created_ms: 0, last_heartbeat_ms: 599_000, now_ms: 600_000 };
+        assert!(!is_lost(None, progressing, 5, Duration::from_secs(30)), "it may still be in the queue");
+        assert!(is_lost(None, progressing, 0, Duration::from_secs(30)), "the queue is empty");
+        check(status(JobState::Started, 20_000), 30_000, 0, false);
+        check(status(JobState::Started, 20_000), 50_000, 0, true);
+        let retryable =
             JobStatus { heartbeat_ms: 20_000, not_before_ms: 140_000, ..JobStatus::new(JobState::Retryable) };
-        check(Some(resting.clone()), 169_999, 0, false);
-        check(Some(resting), 170_000, 0, true);
+        check(Some(retryable.clone()), 169_999, 0, false);
+        check(Some(retryable), 170_000, 0, true);
         let snoozed = |until_ms| {
-            let pause = Snooze { until_ms, reason: "quota".to_owned() };
-            mark(JobState::Snoozed, 0).map(|mark| JobStatus { snoozed: Some(pause), ..mark })
+            let snooze = Snooze { until_ms, reason: "quota".to_owned() };
+            status(JobState::Snoozed, 0).map(|status| JobStatus { snoozed: Some(snooze), ..status })
         };
         check(snoozed(600_000), 629_999, 0, false);
         check(snoozed(600_000), 630_000, 0, true);
-        check(mark(JobState::Done, 0), 9_000_000, 0, false);
-        check(mark(JobState::Discarded, 0), 9_000_000, 0, false);
+        check(status(JobState::Done, 0), 9_000_000, 0, false);
+        check(status(JobState::Discarded, 0), 9_000_000, 0, false);
     }
 }

@@ -1,6 +1,6 @@
-//! The results of a submission's items, and their embeddings, as pages in manifest order.
+//! Pages of a submission's results and embeddings, in manifest order.
 //!
-//! Owns how a manifest and the stored results are read side by side; a cursor counts parts of the manifest.
+//! Joins the manifest with the stored results. A cursor is the number of a manifest part.
 
 use common::{
     digest::Digest,
@@ -19,15 +19,12 @@ use crate::{
     server::{context::Context, error::RequestError, lookup, runs, spaces},
 };
 
-/// Manifest parts that one page of failed items may look through.
+/// Maximum number of manifest parts that one page of failed items reads.
 const FAILED_PARTS: u32 = 64;
-/// Items on one page of results, where a manifest part holds fewer.
+/// Items per page of results, if manifest parts are smaller.
 const PAGE_ITEMS: u32 = 64;
 
-/// Returns a page of items with their results, in manifest order; the cursor counts manifest parts.
-///
-/// # Errors
-/// When there is no such submission, it has no manifest yet, or store or manifest cannot be read.
+/// Returns a page of items with their results; empty before the submission is prepared.
 pub(crate) async fn results(
     context: &Context,
     id: SubmissionId,
@@ -43,15 +40,15 @@ pub(crate) async fn results(
     let mut items = Vec::new();
     while part < last {
         let rows = read_part(context, id, &layout, part).await?.into_iter();
-        let wanted =
+        let selected =
             rows.filter(|(_, result)| !failed_only || result.as_ref().is_some_and(ItemResult::is_failed));
-        items.extend(wanted.map(|(item, result)| item_view(item.item, result, target)));
+        items.extend(selected.map(|(item, result)| item_view(item.item, result, target)));
         part += 1;
     }
     Ok(Page { items, next: (part < layout.parts()).then(|| part.to_string()) })
 }
 
-/// What a predict submission predicts.
+/// Returns the target of a predict submission.
 async fn target(context: &Context, submission: &Submission) -> Result<Option<Target>, RequestError> {
     let Some(run) = view::predict_run(submission) else { return Ok(None) };
     match context.store.submission(run).await? {
@@ -60,11 +57,10 @@ async fn target(context: &Context, submission: &Submission) -> Result<Option<Tar
     }
 }
 
-/// Returns a page of the embeddings of an embed submission's items, without those that failed; the
-/// cursor counts manifest parts.
+/// Returns a page of the embeddings of an embed submission, without failed items.
 ///
 /// # Errors
-/// When there is no such submission, it has not ended, or store or manifest cannot be read.
+/// `Conflict` if it is not an embed submission or has not ended; `NotFound` if the space lacks one of the embeddings.
 pub(crate) async fn embeddings(
     context: &Context,
     id: SubmissionId,
@@ -72,10 +68,17 @@ pub(crate) async fn embeddings(
     space: Option<String>,
 ) -> Result<Page<EmbeddingView>, RequestError> {
     let submission = lookup::submission(context, id).await?;
-    let wanted = submission.kind == SubmissionKind::Embed && submission.state.is_terminal();
-    let Some(layout) = layout(&submission).filter(|_| wanted) else {
-        let detail = format!("{id} is no embed submission that has ended");
-        return Err(RequestError::Conflict(detail));
+    let is_ended_embed = submission.kind == SubmissionKind::Embed && submission.state.is_terminal();
+    let Some(layout) = layout(&submission).filter(|_| is_ended_embed) else {
+        return Err(RequestError::Conflict(match submission.kind {
+            SubmissionKind::Embed if submission.state.is_terminal() => {
+                format!("embed submission {id} is {} and has no items", submission.state)
+            }
+            SubmissionKind::Embed => {
+                format!("embed submission {id} is {}: wait until it has ended", submission.state)
+            }
+            _ => format!("{id} is not an embed submission"),
+        }));
     };
     let part: u32 = lookup::cursor(cursor)?.unwrap_or(0);
     if part >= layout.jobs() {
@@ -92,16 +95,18 @@ pub(crate) async fn embeddings(
     let found = context.store.embeddings(&space, &digests).await?;
     let mut items = Vec::with_capacity(embedded.len());
     for ((item, sha256), embedding) in embedded.into_iter().zip(found) {
-        let lost = || {
-            RequestError::NotFound(format!("'{item}' has no embedding in the space {space}: embed it again"))
+        let missing = || {
+            RequestError::NotFound(format!(
+                "'{item}' has no embedding in the embedding space {space}: embed it again"
+            ))
         };
-        let embedding = embedding.ok_or_else(lost)?.to_f32().to_vec();
+        let embedding = embedding.ok_or_else(missing)?.to_f32().to_vec();
         items.push(EmbeddingView { item, sha256, embedding });
     }
     Ok(Page { items, next: (part + 1 < layout.jobs()).then(|| (part + 1).to_string()) })
 }
 
-/// Reads a part of a manifest, with the results of its items.
+/// Reads a manifest part with the results of its items.
 async fn read_part(
     context: &Context,
     id: SubmissionId,
@@ -109,8 +114,8 @@ async fn read_part(
     part: u32,
 ) -> Result<Vec<(ManifestItem, Option<ItemResult>)>, RequestError> {
     let manifest: Vec<ManifestItem> = parts::read_part(&layout.part(part)).await.map_err(|error| {
-        tracing::error!(submission = %id, part, %error, "a manifest part cannot be read");
-        RequestError::Unavailable("the submission's manifest cannot be read".to_owned())
+        tracing::error!(submission = %id, part, %error, "cannot read a manifest part");
+        RequestError::Unavailable(format!("cannot read the manifest of submission {id}"))
     })?;
     let results = context.store.results(id, layout.first_item(part), manifest.len() as u64).await?;
     Ok(manifest.into_iter().zip(results).collect())

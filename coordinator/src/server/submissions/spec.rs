@@ -1,6 +1,4 @@
-//! What was asked for, as the record of a submission keeps it: read again after a restart.
-//!
-//! Owns the stored form of embed and predict submissions; that of crawls is in `crawl`.
+//! Stored requests of embed and predict submissions. `crawl` has that of crawls.
 
 use common::{digest::Digest, ids::SubmissionId, store::Submission};
 use serde::{Deserialize, Serialize};
@@ -9,7 +7,6 @@ use url::Url;
 use super::SubmissionError;
 use crate::api::UploadedImage;
 
-/// An embed submission.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct EmbedSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -18,7 +15,6 @@ pub(crate) struct EmbedSpec {
     pub(crate) images: Vec<NamedImage>,
 }
 
-/// A predict submission.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct PredictSpec {
     pub(crate) run: SubmissionId,
@@ -28,7 +24,7 @@ pub(crate) struct PredictSpec {
     pub(crate) images: Vec<NamedImage>,
 }
 
-/// An uploaded image, under its submitter's name for it.
+/// An uploaded image with the submitter's name for it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct NamedImage {
     pub(crate) item: String,
@@ -41,11 +37,8 @@ impl From<&UploadedImage> for NamedImage {
     }
 }
 
-/// Reads the request out of a submission's record.
-///
-/// # Errors
-/// When it is written in another way than here.
+/// Reads the stored request of a submission.
 pub(super) fn read_spec<T: for<'de> Deserialize<'de>>(submission: &Submission) -> Result<T, SubmissionError> {
     serde_json::from_value(submission.spec.clone())
-        .map_err(|error| SubmissionError::Failed(format!("its request is unreadable: {error}")))
+        .map_err(|error| SubmissionError::Failed(format!("cannot read the stored request: {error}")))
 }

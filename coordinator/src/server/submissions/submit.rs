@@ -1,8 +1,7 @@
-//! Submitting, from a request to a record that the leader finds; and stopping what was submitted.
+//! Submits embed, predict and crawl submissions, and cancels submissions and runs.
 //!
-//! Owns what requests for embed, predict and crawl submissions are accepted, and the one place where a
-//! submission or run is recorded. Writing the record wakes the coordinator that leads; what happens next is in
-//! `drive`.
+//! Owns the checks of a request, and the only place that creates the record of a submission or run. Writing the record
+//! notifies the leader, which continues in `drive`.
 
 use std::time::Duration;
 
@@ -24,10 +23,10 @@ use crate::{
     server::{context::Context, error::RequestError, lookup, runs},
 };
 
-/// Longest deadline: 30 days.
+/// 30 days.
 const MAX_DEADLINE_SECONDS: u64 = 30 * 24 * 3600;
 
-/// A request that was checked: what is recorded of it.
+/// A checked request, ready to be recorded.
 pub(crate) struct Checked {
     kind: SubmissionKind,
     spec: serde_json::Value,
@@ -35,10 +34,7 @@ pub(crate) struct Checked {
 }
 
 impl Checked {
-    /// Checks the deadline of a request whose other parts are in `spec`.
-    ///
-    /// # Errors
-    /// When it is out of range.
+    /// Makes a checked request of `spec`, after checking the deadline too.
     pub(crate) fn new(
         kind: SubmissionKind,
         spec: &impl Serialize,
@@ -57,21 +53,18 @@ impl Checked {
     }
 }
 
-/// What is recorded of a submission beside what it asks for.
+/// Optional fields of a submission's record.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct SubmitOptions {
-    /// The run that makes it for itself.
+    /// The run that created the submission and drives it.
     pub(crate) parent: Option<SubmissionId>,
-    /// How long its jobs may take.
+    /// Time until unfinished jobs are discarded.
     pub(crate) deadline: Option<Duration>,
-    /// W3C trace context of the request, for its jobs.
+    /// W3C trace context of the submission's jobs.
     pub(crate) traceparent: Option<String>,
 }
 
-/// Accepts a submission of items. Sent again under the same key, it is the same submission.
-///
-/// # Errors
-/// When the request is wrong, not let in, or cannot be recorded.
+/// Submits a request. Repeating a request with its idempotency key returns the first submission.
 pub(crate) async fn submit(
     context: &Context,
     request: SubmissionRequest,
@@ -81,11 +74,8 @@ pub(crate) async fn submit(
     view::get(context, id).await
 }
 
-/// Records what `check` makes of a request, unless it was recorded before under its key. A repeat is not checked
-/// again: what it names may be gone by now.
-///
-/// # Errors
-/// When the check fails, the request is not let in, or the store does not serve.
+/// Records a request after `check`, unless it repeats an earlier one by its key. A repeat is not checked again: its
+/// dataset or run may not exist any more.
 pub(crate) async fn submit_checked(
     context: &Context,
     request: &impl Serialize,
@@ -107,11 +97,7 @@ pub(crate) async fn submit_checked(
     }
 }
 
-/// Records a submission or run in the state `preparing`, unless it is recorded already, and wakes the coordinator
-/// that leads.
-///
-/// # Errors
-/// When the store does not serve.
+/// Records a submission or run in the state `preparing`, unless it is recorded already, and notifies the leader.
 pub(crate) async fn create(
     context: &Context,
     id: SubmissionId,
@@ -149,35 +135,35 @@ async fn check(context: &Context, request: &SubmissionRequest) -> Result<Checked
     }
 }
 
-/// Checks that a request is about either a dataset or images, and returns them as they are recorded.
+/// Checks that a request has either a dataset or images, and returns their stored form.
 fn items(
     context: &Context,
     dataset: Option<&str>,
     images: &[UploadedImage],
 ) -> Result<(Option<Url>, Vec<NamedImage>), RequestError> {
     if dataset.is_some() != images.is_empty() {
-        return Err(RequestError::Invalid("give either a dataset or images".to_owned()));
+        return Err(RequestError::Invalid("give exactly one of `dataset` and `images`".to_owned()));
     }
     if images.len() > SubmissionRequest::MAX_IMAGES {
         let limit = SubmissionRequest::MAX_IMAGES;
         let images = images.len();
-        let detail = format!("{images} images are over the limit of {limit}: submit a dataset");
+        let detail = format!("{images} images exceed the limit of {limit}: submit a dataset");
         return Err(RequestError::Invalid(detail));
     }
     let dataset = dataset.map(|dataset| context.roots.resolve(dataset)).transpose()?;
     Ok((dataset, images.iter().map(NamedImage::from).collect()))
 }
 
-/// Stops a submission or run: nothing more is published, and what is queued is dropped as it is met.
+/// Cancels a submission or run: no more jobs are published, and workers drop the queued ones.
 ///
 /// # Errors
-/// When there is none with this id, it has ended already, or the store does not serve.
+/// `NotFound` if it does not exist; `Conflict` if it has ended.
 pub(crate) async fn cancel(context: &Context, id: SubmissionId) -> Result<SubmissionView, RequestError> {
     let submission = lookup::submission(context, id).await?;
     let keep = submission.kind == SubmissionKind::Train;
     if !context.store.close_submission(id, State::Cancelled, None, keep).await? {
         let state = lookup::submission(context, id).await?.state;
-        return Err(RequestError::Conflict(format!("{id} has ended already: it is {state}")));
+        return Err(RequestError::Conflict(format!("{id} has already ended: it is {state}")));
     }
     view::get(context, id).await
 }

@@ -1,4 +1,4 @@
-//! Submissions as the API shows them: one, or a page of them.
+//! Shows submissions: one, or a page.
 
 use common::{
     ids::SubmissionId,
@@ -11,19 +11,12 @@ use crate::{
     server::{context::Context, error::RequestError, lookup},
 };
 
-/// Returns a submission.
-///
-/// # Errors
-/// When there is none with this id, or the store does not serve.
 pub(crate) async fn get(context: &Context, id: SubmissionId) -> Result<SubmissionView, RequestError> {
     let submission = lookup::submission(context, id).await?;
     Ok(view(&submission, context.store.now_ms().await?))
 }
 
-/// Lists submissions (embed, predict and crawl), newest first.
-///
-/// # Errors
-/// When the cursor is none, or the store does not serve.
+/// Lists embed, predict and crawl submissions, newest first.
 pub(crate) async fn list(
     context: &Context,
     cursor: Option<&str>,
@@ -45,7 +38,6 @@ pub(crate) async fn list(
     }
 }
 
-/// Makes the view of a record at the time `now_ms`.
 pub(crate) fn view(submission: &Submission, now_ms: u64) -> SubmissionView {
     let end = submission.finished_ms.unwrap_or(now_ms);
     let elapsed_seconds = end.saturating_sub(submission.created_ms) as f64 / 1e3;
@@ -62,7 +54,7 @@ pub(crate) fn view(submission: &Submission, now_ms: u64) -> SubmissionView {
         snoozed: submission
             .snoozed
             .clone()
-            .filter(|pause| is_snoozed(submission.state, pause, now_ms))
+            .filter(|snooze| is_snoozed(submission.state, snooze, now_ms))
             .map(SnoozeView::from),
         elapsed_seconds,
         items_per_second: if elapsed_seconds > 0.0 { resolved / elapsed_seconds } else { 0.0 },
@@ -71,7 +63,7 @@ pub(crate) fn view(submission: &Submission, now_ms: u64) -> SubmissionView {
     }
 }
 
-/// The run that a predict submission predicts with.
+/// Returns the run whose head a predict submission uses.
 pub(super) fn predict_run(submission: &Submission) -> Option<SubmissionId> {
     let spec: PredictSpec = serde_json::from_value(submission.spec.clone()).ok()?;
     (submission.kind == SubmissionKind::Predict).then_some(spec.run)
