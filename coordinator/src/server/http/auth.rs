@@ -1,8 +1,7 @@
-//! Access control of the API.
+//! Authentication and authorization of API requests.
 //!
-//! Owns how a request shows that it may. Does not own which scope a route needs (see [`crate::api::routes`]), nor
-//! tokens (see `tokens`). Invariant: what a handler answers though the table does not name it, and a method that a path
-//! of the table does not have, need `admin`. To be told that there is nothing at a path takes `read`.
+//! [`crate::api::routes`] has the scope of each route; `tokens` has the token file. A handler or method that the table
+//! does not list requires `admin`; an unknown path requires `read` and gets 404.
 
 use std::{fmt, sync::Arc};
 
@@ -25,14 +24,13 @@ use crate::{
 /// Who may use the API.
 #[derive(Clone)]
 pub(crate) enum Access {
-    /// Every client that reaches it, which is why only this machine may.
-    ThisMachine,
-    /// Holders of tokens.
+    /// Every local client; the API listens on loopback only.
+    Loopback,
+    /// Clients with an access token.
     Tokens(Arc<TokenFile>),
 }
 
-/// The scope that a request needs; `None` if it needs no token. `route` is the path of the route that it met, if
-/// there is one.
+/// Returns the scope that a request needs; `None` if it needs no token. `route` is the path of the matched route.
 fn scope_of(method: &Method, route: Option<&str>) -> Option<Scope> {
     let Some(path) = route else { return Some(Scope::Read) };
     let listed = routes::ALL.iter().find(|route| route.path == path && answers(route.method, method));
@@ -47,17 +45,18 @@ fn answers(route: routes::Method, method: &Method) -> bool {
     }
 }
 
-/// Lets a request through whose sender may make it.
+/// Middleware that rejects requests without the required token.
 pub(super) async fn authorize(State(access): State<Access>, request: Request, next: Next) -> Response {
     let Access::Tokens(tokens) = access else {
-        return browser_guard::refuse_strangers(request, next).await;
+        return browser_guard::reject_foreign_pages(request, next).await;
     };
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     let Some(scope) = scope_of(request.method(), route) else { return next.run(request).await };
     match check(&tokens.list(), request.headers(), scope) {
         Ok(name) => {
             if scope > Scope::Read {
-                tracing::info!(token = %name, method = %request.method(), path = %request.uri().path(), "asked for");
+                let (method, path) = (request.method(), request.uri().path());
+                tracing::info!(token = %name, %method, path = %path, "request");
             }
             next.run(request).await
         }
@@ -65,25 +64,30 @@ pub(super) async fn authorize(State(access): State<Access>, request: Request, ne
     }
 }
 
-/// Why a request is not let through.
+/// Why a request is rejected.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Denial {
-    /// It shows no token.
+    /// The request has no `Authorization` header.
     Missing,
-    /// What it shows is no token of ours.
-    Unknown,
-    /// Its token is for less.
-    TooSmall { name: String, has: Scope, needs: Scope },
+    /// The header is malformed or the token is not in the token file.
+    Invalid,
+    InsufficientScope {
+        name: String,
+        has: Scope,
+        needs: Scope,
+    },
 }
 
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing => f.write_str("an access token is needed: send `Authorization: Bearer TOKEN`"),
-            Self::Unknown => f.write_str("the access token is none that this coordinator knows"),
-            Self::TooSmall { name, has, needs } => write!(
+            Self::Missing => f.write_str("an access token is required: send `Authorization: Bearer TOKEN`"),
+            Self::Invalid => {
+                f.write_str("the access token is invalid: it is not in the coordinator's token file")
+            }
+            Self::InsufficientScope { name, has, needs } => write!(
                 f,
-                "the token '{name}' has the scope {has}, and this needs the scope {needs}: use another token"
+                "token '{name}' has scope {has}, but this request requires scope {needs}: use another token"
             ),
         }
     }
@@ -91,11 +95,11 @@ impl fmt::Display for Denial {
 
 impl IntoResponse for Denial {
     fn into_response(self) -> Response {
-        // RFC 6750, section 3: a request without a token is told nothing but that one is needed.
+        // RFC 6750, section 3: the challenge to a request without a token has no error code.
         let (status, challenge) = match self {
             Self::Missing => (StatusCode::UNAUTHORIZED, "Bearer".to_owned()),
-            Self::Unknown => (StatusCode::UNAUTHORIZED, "Bearer error=\"invalid_token\"".to_owned()),
-            Self::TooSmall { needs, .. } => {
+            Self::Invalid => (StatusCode::UNAUTHORIZED, "Bearer error=\"invalid_token\"".to_owned()),
+            Self::InsufficientScope { needs, .. } => {
                 (StatusCode::FORBIDDEN, format!("Bearer error=\"insufficient_scope\", scope=\"{needs}\""))
             }
         };
@@ -103,23 +107,23 @@ impl IntoResponse for Denial {
     }
 }
 
-/// Returns the name of the token that a request shows, if it has the scope.
+/// Returns the name of the request's token if it includes the scope.
 fn check(tokens: &TokenList, headers: &HeaderMap, needs: Scope) -> Result<String, Denial> {
-    let mut shown = headers.get_all(AUTHORIZATION).iter();
-    let token = match (shown.next(), shown.next()) {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let token = match (values.next(), values.next()) {
         (None, _) => return Err(Denial::Missing),
         (Some(value), None) => value.to_str().ok().and_then(bearer),
-        // Two are one too many to be sure who is asking.
+        // Ambiguous: a proxy and this server might authenticate different headers.
         (Some(_), Some(_)) => None,
     };
-    let token = token.and_then(|token| tokens.find(token)).ok_or(Denial::Unknown)?;
+    let token = token.and_then(|token| tokens.find(token)).ok_or(Denial::Invalid)?;
     if token.scope < needs {
-        return Err(Denial::TooSmall { name: token.name.clone(), has: token.scope, needs });
+        return Err(Denial::InsufficientScope { name: token.name.clone(), has: token.scope, needs });
     }
     Ok(token.name.clone())
 }
 
-/// The token of `Bearer TOKEN`; the scheme's case does not matter (RFC 9110, section 11.1).
+/// Parses `Bearer TOKEN`; the scheme is case-insensitive (RFC 9110, section 11.1).
 fn bearer(value: &str) -> Option<&str> {
     let (scheme, token) = value.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim_start_matches(' '))
@@ -134,7 +138,7 @@ mod tests {
     use crate::server::tokens::NewToken;
 
     #[test]
-    fn each_route_asks_for_its_scope() {
+    fn each_route_requires_its_scope() {
         let check = |method: Method, route: Option<&str>, want: Option<Scope>| {
             assert_eq!(scope_of(&method, route), want, "{method} {route:?}");
         };
@@ -148,7 +152,7 @@ mod tests {
         check(Method::POST, Some("/v1/submissions/{id}/cancel"), submit);
         check(Method::POST, Some("/v1/images/fetch"), submit);
         check(Method::DELETE, Some("/v1/spaces/{name}"), admin);
-        // What nobody wrote down.
+        // Not in the table.
         check(Method::POST, Some("/v1/brand-new"), admin);
         check(Method::DELETE, Some("/v1/runs/{id}"), admin);
         check(Method::GET, None, read);
@@ -156,11 +160,11 @@ mod tests {
     }
 
     #[test]
-    fn a_request_needs_one_known_token_of_the_scope() {
+    fn a_request_needs_exactly_one_valid_token_with_the_scope() {
         let made = NewToken::random("ci", Scope::Submit).unwrap();
         let list: TokenList = made.token.to_string().parse().unwrap();
         let secret = made.secret.expose_secret();
-        let ask = |values: &[&[u8]], needs: Scope| {
+        let request = |values: &[&[u8]], needs: Scope| {
             let mut headers = HeaderMap::new();
             for value in values {
                 headers.append(AUTHORIZATION, HeaderValue::from_bytes(value).unwrap());
@@ -168,11 +172,12 @@ mod tests {
             check(&list, &headers, needs)
         };
         let bearer = format!("Bearer {secret}");
-        assert_eq!(ask(&[bearer.as_bytes()], Scope::Submit), Ok("ci".to_owned()));
-        assert_eq!(ask(&[format!("bEaReR   {secret}").as_bytes()], Scope::Read), Ok("ci".to_owned()));
-        let too_small = Denial::TooSmall { name: "ci".to_owned(), has: Scope::Submit, needs: Scope::Admin };
-        assert_eq!(ask(&[bearer.as_bytes()], Scope::Admin), Err(too_small));
-        assert_eq!(ask(&[], Scope::Read), Err(Denial::Missing));
+        assert_eq!(request(&[bearer.as_bytes()], Scope::Submit), Ok("ci".to_owned()));
+        assert_eq!(request(&[format!("bEaReR   {secret}").as_bytes()], Scope::Read), Ok("ci".to_owned()));
+        let insufficient =
+            Denial::InsufficientScope { name: "ci".to_owned(), has: Scope::Submit, needs: Scope::Admin };
+        assert_eq!(request(&[bearer.as_bytes()], Scope::Admin), Err(insufficient));
+        assert_eq!(request(&[], Scope::Read), Err(Denial::Missing));
         let other = NewToken::random("ci", Scope::Admin).unwrap();
         for wrong in [
             secret.as_bytes(),
@@ -184,8 +189,8 @@ mod tests {
             format!("Bearer {}", other.secret.expose_secret()).as_bytes(),
             format!("Bearer {secret} x").as_bytes(),
         ] {
-            assert_eq!(ask(&[wrong], Scope::Read), Err(Denial::Unknown), "{wrong:?}");
+            assert_eq!(request(&[wrong], Scope::Read), Err(Denial::Invalid), "{wrong:?}");
         }
-        assert_eq!(ask(&[bearer.as_bytes(), bearer.as_bytes()], Scope::Read), Err(Denial::Unknown));
+        assert_eq!(request(&[bearer.as_bytes(), bearer.as_bytes()], Scope::Read), Err(Denial::Invalid));
     }
 }

@@ -1,8 +1,8 @@
-//! Keeps web pages away from an API that trusts whoever reaches it, as it does where there are no tokens.
-//! A page has no token, so where they are asked for it may call us by any name.
+//! Protects an API without tokens from web pages in a local browser.
 //!
-//! Owns two checks. A `Host` that names something else than this machine means DNS rebinding: a page's own
-//! name was pointed at loopback. An `Origin` of another site means that a page, not a person, is asking.
+//! Two checks: a `Host` that is not loopback indicates DNS rebinding, where a page's own host name resolves to
+//! loopback; an `Origin` that is not loopback indicates a cross-origin request of a page. With tokens neither is
+//! needed, since a page has no token.
 
 use axum::{
     extract::Request,
@@ -14,7 +14,7 @@ use url::{Host, Url};
 
 use super::problem::Failure;
 
-pub(super) async fn refuse_strangers(request: Request, next: Next) -> Response {
+pub(super) async fn reject_foreign_pages(request: Request, next: Next) -> Response {
     match check(request.headers(), request.uri()) {
         Ok(()) => next.run(request).await,
         Err(detail) => Failure::new(StatusCode::FORBIDDEN, detail).into_response(),
@@ -25,10 +25,16 @@ fn check(headers: &HeaderMap, uri: &Uri) -> Result<(), String> {
     let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
     let host = text(header::HOST).or(uri.authority().map(axum::http::uri::Authority::as_str));
     if !host.is_some_and(|host| is_loopback(&format!("http://{host}"))) {
-        return Err(format!("the host '{}' is not this machine", host.unwrap_or_default()));
+        return Err(format!(
+            "the Host header '{}' is not a loopback name: without access tokens, use 127.0.0.1, [::1] or \
+             localhost",
+            host.unwrap_or_default()
+        ));
     }
     match text(header::ORIGIN) {
-        Some(origin) if !is_loopback(origin) => Err(format!("pages of '{origin}' may not use this API")),
+        Some(origin) if !is_loopback(origin) => {
+            Err(format!("requests of web pages from '{origin}' are not allowed"))
+        }
         _ => Ok(()),
     }
 }
@@ -47,7 +53,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strangers_are_refused() {
+    fn foreign_hosts_and_origins_are_rejected() {
         use super::check as check_request;
         let check = |host: &str, origin: Option<&str>, want: bool| {
             let mut headers = HeaderMap::new();

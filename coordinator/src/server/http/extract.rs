@@ -1,4 +1,4 @@
-//! What a request carries, read in a way whose rejections are problems too.
+//! Extractors whose rejections are problem details.
 
 use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::JsonRejection},
@@ -13,7 +13,6 @@ use crate::{
     server::submissions::{Caller, IdempotencyKey},
 };
 
-/// A JSON body.
 pub(super) struct Json<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
@@ -24,14 +23,14 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             Ok(axum::Json(value)) => Ok(Self(value)),
             Err(JsonRejection::MissingJsonContentType(_)) => Err(Failure::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "the body must be JSON, with content-type: application/json",
+                "the body must be JSON with `content-type: application/json`",
             )),
             Err(rejection) => Err(Failure::new(rejection.status(), rejection.body_text())),
         }
     }
 }
 
-/// The headers of a request to submit: its idempotency key, and its trace context.
+/// The idempotency key and trace context of a submit request.
 pub(super) struct CallerHeaders(pub(super) Caller);
 
 impl<S: Send + Sync> FromRequestParts<S> for CallerHeaders {
@@ -44,7 +43,7 @@ impl<S: Send + Sync> FromRequestParts<S> for CallerHeaders {
     }
 }
 
-/// The `{id}` of a path.
+/// The path parameter `{id}`.
 pub(super) struct Id(pub(super) SubmissionId);
 
 impl<S: Send + Sync> FromRequestParts<S> for Id {
@@ -53,13 +52,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let text =
             Path::<String>::from_request_parts(parts, state).await.map(|Path(text)| text).unwrap_or_default();
-        let unknown =
-            || Failure::new(StatusCode::NOT_FOUND, format!("'{text}' is no id of a submission or run"));
-        text.parse().map(Self).map_err(|_| unknown())
+        let invalid =
+            || Failure::new(StatusCode::NOT_FOUND, format!("'{text}' is not a submission or run ID"));
+        text.parse().map(Self).map_err(|_| invalid())
     }
 }
 
-/// A query string.
+/// Query parameters.
 pub(super) struct Params<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
@@ -73,7 +72,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     }
 }
 
-/// The header that says where what was made is found.
+/// The `Location` header of a created submission or run.
 pub(super) fn location(route: Route, id: SubmissionId) -> [(HeaderName, String); 1] {
     [(LOCATION, format!("/{}", route.segments(&[&id.to_string()]).join("/")))]
 }

@@ -1,7 +1,7 @@
-//! How much a request may carry before its body.
+//! Size limits of a request's URI and headers.
 //!
-//! Bodies are bounded where they are read. What is refused here was read already, by the connection, which
-//! has a bound of its own (see [`common::listener`]); the point is that nothing behind this meets longer names.
+//! The connection has read the request head by then, within its own limit (see [`common::listener`]); these limits
+//! protect the handlers from long values. Bodies are limited where they are read.
 
 use axum::{
     extract::Request,
@@ -12,24 +12,25 @@ use axum::{
 
 use super::problem::Failure;
 
-/// Longest path and query: an id, a name and a cursor fit many times over.
+/// Limit of path and query together.
 const MAX_URI_BYTES: usize = 8 << 10;
-/// Most bytes of headers, names and values together.
+/// Limit of all header names and values together.
 const MAX_HEADER_BYTES: usize = 16 << 10;
 
-pub(super) async fn refuse_oversized(request: Request, next: Next) -> Response {
+pub(super) async fn reject_oversized(request: Request, next: Next) -> Response {
     let mut response = match check(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err(failure) => failure.into_response(),
     };
     if leaves_body_unread(response.status()) {
-        // The connection ends with it, and a client must know, or its next request on it is lost.
+        // The unread body makes the connection unusable. Without this header, the client would send its next request
+        // on it and lose that.
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
-/// Whether a request with this answer may have been refused before its body was read.
+/// Returns whether a request with this response status may have been rejected before its body was read.
 fn leaves_body_unread(status: StatusCode) -> bool {
     matches!(
         status,
@@ -44,13 +45,13 @@ fn leaves_body_unread(status: StatusCode) -> bool {
 fn check(uri: &Uri, headers: &HeaderMap) -> Result<(), Failure> {
     let uri_bytes = uri.path().len() + uri.query().map_or(0, str::len);
     if uri_bytes > MAX_URI_BYTES {
-        let detail = format!("path and query have {uri_bytes} bytes: the limit is {MAX_URI_BYTES}");
+        let detail = format!("path and query have {uri_bytes} bytes; the limit is {MAX_URI_BYTES}");
         return Err(Failure::new(StatusCode::URI_TOO_LONG, detail));
     }
     let header_bytes: usize =
         headers.iter().map(|(name, value)| name.as_str().len() + value.as_bytes().len()).sum();
     if header_bytes > MAX_HEADER_BYTES {
-        let detail = format!("the headers have {header_bytes} bytes: the limit is {MAX_HEADER_BYTES}");
+        let detail = format!("the headers have {header_bytes} bytes; the limit is {MAX_HEADER_BYTES}");
         return Err(Failure::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, detail));
     }
     Ok(())

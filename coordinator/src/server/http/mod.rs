@@ -1,15 +1,13 @@
-//! The HTTP API.
+//! The HTTP API: limits, access control, handlers and error responses. No other module of the coordinator uses `axum`.
 //!
-//! Owns limits, access control and the form of errors, and is the only module of the coordinator that names `axum`.
-//! Does not own the table of routes, which the client shares ([`crate::api::routes`]), nor what an operation does: a
-//! handler reads the request, calls the operation and answers with what that returns. Invariants: where it asks for no
-//! tokens it listens on loopback only; every error is an RFC 9457 problem that shows no internals; everything that a
-//! client sends is bounded, in bytes and in time.
+//! The table of routes is in [`crate::api::routes`]. A handler parses the request, calls an operation of the server and
+//! returns its result. Invariants: without tokens, the API listens on loopback only; every error is an RFC 9457 problem
+//! without internals; every request is limited in bytes and in time.
 //!
-//! A request passes `limits` (its path and headers), then `auth` (its token; without tokens, `browser_guard`).
-//! `extract` reads what it carries, `trace_context` its `traceparent`. Handlers are in the file of their path:
-//! `submissions`, `runs`, `uploads` (`/v1/images`), `similarity`, `dead_letters`, and `system` for the rest. `problem`
-//! makes answers of errors.
+//! A request passes `limits` (path and headers), then `auth` (token; without tokens, `browser_guard`). `extract` parses
+//! its parameters and body, `trace_context` its `traceparent`. Handlers are grouped by path: `submissions`, `runs`,
+//! `uploads` (`/v1/images`), `similarity`, `dead_letters`, and `system` for the rest. `problem` turns errors into
+//! responses.
 
 mod auth;
 mod browser_guard;
@@ -47,14 +45,12 @@ use crate::{
     server::{context::Context, similarity::SimilarityIndex, uploads::Uploads},
 };
 
-/// Largest JSON body: a predict request with as many images as [`crate::api::SubmissionRequest::MAX_IMAGES`] allows.
+/// Limit of JSON bodies; enough for [`crate::api::SubmissionRequest::MAX_IMAGES`].
 const MAX_JSON_BYTES: usize = 4 << 20;
-/// What the API's connections may cost.
 const BOUNDS: Bounds = Bounds { connections: 1024, head: Duration::from_secs(30) };
-/// How long a request may take.
-const REQUEST_LIMIT: Duration = Duration::from_secs(60);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// What the handlers work with; each extracts the part that it needs. Clones share it.
+/// State of the router; each handler extracts the part it needs. Clones share it.
 #[derive(Clone)]
 pub(crate) struct ApiState {
     pub(crate) context: Arc<Context>,
@@ -80,28 +76,26 @@ impl FromRef<ApiState> for Arc<Uploads> {
     }
 }
 
-/// Checks that an address may be listened on.
-///
-/// # Errors
-/// When it is not loopback though there are no tokens: every client that reached the API could do anything with it.
+/// Checks that the API may listen on an address: without tokens, on loopback only, since every client that can reach
+/// it has full access.
 pub(crate) fn check_bind(address: &SocketAddr, access: &Access) -> anyhow::Result<()> {
     anyhow::ensure!(
         address.ip().is_loopback() || matches!(access, Access::Tokens(_)),
-        "{address} is not loopback, and without access tokens the API listens on 127.0.0.1 or [::1] only: make one \
-         with `subwatch token new --name NAME --scope admin`, and name the file of its line in SUBWATCH_TOKENS_FILE"
+        "{address} is not loopback, and without access tokens the API listens on 127.0.0.1 or [::1] only: \
+         create a token with `subwatch token new --name NAME --scope admin`, save the line it prints in a \
+         file, and set SUBWATCH_TOKENS_FILE to the file"
     );
     Ok(())
 }
 
 fn router(state: ApiState, max_image_bytes: usize, access: Access) -> Router {
     routes(max_image_bytes)
-        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_LIMIT))
+        .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT))
         .layer(middleware::from_fn_with_state(access, auth::authorize))
-        .layer(middleware::from_fn(limits::refuse_oversized))
+        .layer(middleware::from_fn(limits::reject_oversized))
         .with_state(state)
 }
 
-/// Every route of the table with its handler.
 fn routes(max_image_bytes: usize) -> Router<ApiState> {
     let images = on(routes::UPLOAD_IMAGE, uploads::create).layer(DefaultBodyLimit::max(max_image_bytes));
     Router::new()
@@ -139,21 +133,20 @@ fn routes(max_image_bytes: usize) -> Router<ApiState> {
         .method_not_allowed_fallback(problem::method_not_allowed)
 }
 
-/// A router of one route, answered by `handler`.
 fn on<H, T>(route: Route, handler: H) -> Router<ApiState>
 where
     H: Handler<T, ApiState>,
     T: 'static,
 {
-    let answer = match route.method {
+    let method_router = match route.method {
         Method::Get => get(handler),
         Method::Post => post(handler),
         Method::Delete => delete(handler),
     };
-    Router::new().route(route.path, answer)
+    Router::new().route(route.path, method_router)
 }
 
-/// Serves until `stop`, then lets open requests end.
+/// Serves until `stop`, then waits for requests in flight.
 pub(crate) async fn serve(
     listener: TcpListener,
     state: ApiState,
@@ -170,17 +163,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_routes_do_not_overlap() {
-        // Building it panics where two handlers answer the same path and method.
+    fn routes_do_not_overlap() {
+        // Building the router panics if two handlers have the same path and method.
         drop(routes(1));
     }
 
     #[test]
-    fn only_loopback_is_listened_on_without_tokens() {
-        let access = Access::ThisMachine;
+    fn without_tokens_only_loopback_is_allowed() {
+        let access = Access::Loopback;
         assert!(check_bind(&"127.0.0.1:8470".parse().unwrap(), &access).is_ok());
         assert!(check_bind(&"[::1]:8470".parse().unwrap(), &access).is_ok());
-        let refused = check_bind(&"0.0.0.0:8470".parse().unwrap(), &access).unwrap_err().to_string();
-        assert!(refused.contains("0.0.0.0:8470 is not loopback"), "{refused}");
+        let error = check_bind(&"0.0.0.0:8470".parse().unwrap(), &access).unwrap_err().to_string();
+        assert!(error.contains("0.0.0.0:8470 is not loopback"), "{error}");
     }
 }

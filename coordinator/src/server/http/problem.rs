@@ -1,7 +1,4 @@
-//! Errors as RFC 9457 problem details.
-//!
-//! Owns the form: `application/problem+json` with a type, a title, a status and a detail that says what to
-//! change. Also owns which status each kind of refusal has.
+//! Errors as RFC 9457 problem details (`application/problem+json`), with the status of each [`RequestError`].
 
 use axum::{
     http::{
@@ -13,18 +10,18 @@ use axum::{
 
 use crate::{api::Problem, server::error::RequestError};
 
-/// Longest detail. What is wrong is often repeated, and may be megabytes.
-const LONGEST_DETAIL: usize = 2048;
+/// Limit of `detail`. Details often quote the wrong value, which may have megabytes.
+const MAX_DETAIL_BYTES: usize = 2048;
 
-/// An error on its way out.
+/// An error response.
 #[derive(Debug)]
 pub(super) struct Failure {
     problem: Problem,
-    /// Seconds after which the same request may succeed.
+    /// Value of `Retry-After`, in seconds.
     retry_after: Option<u64>,
 }
 
-/// When a request that met too much going on may be sent again.
+/// `Retry-After` of a [`RequestError::Busy`].
 const RETRY_AFTER_SECONDS: u64 = 10;
 
 impl Failure {
@@ -32,8 +29,8 @@ impl Failure {
         let title = status.canonical_reason().unwrap_or("Error").to_owned();
         let kind = format!("/problems/{}", title.to_lowercase().replace(' ', "-"));
         let mut detail = detail.into();
-        if detail.len() > LONGEST_DETAIL {
-            detail.truncate(detail.floor_char_boundary(LONGEST_DETAIL));
+        if detail.len() > MAX_DETAIL_BYTES {
+            detail.truncate(detail.floor_char_boundary(MAX_DETAIL_BYTES));
             detail.push('…');
         }
         let problem = Problem { kind, title, status: status.as_u16(), detail };
@@ -69,11 +66,11 @@ impl From<RequestError> for Failure {
 }
 
 pub(super) async fn not_found(uri: Uri) -> Failure {
-    Failure::new(StatusCode::NOT_FOUND, format!("there is nothing at {}", uri.path()))
+    Failure::new(StatusCode::NOT_FOUND, format!("no such path: {}", uri.path()))
 }
 
 pub(super) async fn method_not_allowed(method: Method, uri: Uri) -> Failure {
-    Failure::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} takes no {method}", uri.path()))
+    Failure::new(StatusCode::METHOD_NOT_ALLOWED, format!("{} does not support {method}", uri.path()))
 }
 
 #[cfg(test)]
@@ -81,21 +78,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn long_details_are_cut() {
+    fn long_details_are_truncated() {
         let Failure { problem, .. } =
-            RequestError::Invalid(format!("'{}' is no cursor", "é".repeat(5000))).into();
-        assert!(problem.detail.len() < LONGEST_DETAIL + 4 && problem.detail.ends_with("é…"));
+            RequestError::Invalid(format!("invalid cursor '{}'", "é".repeat(5000))).into();
+        assert!(problem.detail.len() < MAX_DETAIL_BYTES + 4 && problem.detail.ends_with("é…"));
     }
 
     #[test]
-    fn problems_keep_their_shape() {
-        let Failure { problem, .. } = RequestError::NotFound("there is no run 'x'".to_owned()).into();
+    fn problems_keep_their_json() {
+        let Failure { problem, .. } = RequestError::NotFound("run 'x' does not exist".to_owned()).into();
         insta::assert_json_snapshot!(problem, @r#"
         {
           "type": "/problems/not-found",
           "title": "Not Found",
           "status": 404,
-          "detail": "there is no run 'x'"
+          "detail": "run 'x' does not exist"
         }
         "#);
     }

@@ -14,7 +14,7 @@ use super::{
     problem::Failure,
 };
 use crate::{
-    api::{HeadView, Page, Paging, RunRequest, RunView, SampleView, TestedView, routes},
+    api::{HeadView, Page, Paging, RunRequest, RunView, SampleView, TestPredictionView, routes},
     server::{context::Context, runs, training},
 };
 
@@ -34,7 +34,7 @@ pub(super) async fn list(
     Ok(JsonBody(runs::list(&context, paging.cursor(), paging.limit()).await?))
 }
 
-/// A run by id, `latest` or `best`.
+/// Returns a run by ID, `latest` or `best`.
 pub(super) async fn get(
     State(context): State<Arc<Context>>,
     Path(name): Path<String>,
@@ -65,8 +65,8 @@ pub(super) async fn predictions(
     State(context): State<Arc<Context>>,
     Id(id): Id,
     Params(paging): Params<Paging>,
-) -> Result<JsonBody<Page<TestedView>>, Failure> {
-    Ok(JsonBody(training::tested(&context, id, paging.cursor()).await?))
+) -> Result<JsonBody<Page<TestPredictionView>>, Failure> {
+    Ok(JsonBody(training::test_predictions(&context, id, paging.cursor()).await?))
 }
 
 pub(super) async fn head(

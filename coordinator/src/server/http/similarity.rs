@@ -19,6 +19,6 @@ pub(super) async fn search(
     Params(params): Params<SimilarParams>,
 ) -> Result<Json<SimilarView>, Failure> {
     let SimilarParams { sha256, video_id, space, k } = params;
-    let query = Query { sha256, video: video_id, space, count: k.unwrap_or(SimilarParams::NEIGHBOURS) };
+    let query = Query { sha256, video_id, space, count: k.unwrap_or(SimilarParams::DEFAULT_K) };
     Ok(Json(similarity::search(&context.store, &index, query).await?))
 }

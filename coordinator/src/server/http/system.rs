@@ -39,7 +39,7 @@ pub(super) async fn drop_space(
     Params(params): Params<DropParams>,
 ) -> Result<Json<SpaceView>, Failure> {
     let dropped = spaces::drop_space(&context.store, &name, params.force).await?;
-    index.forget().await;
+    index.clear().await;
     Ok(Json(dropped))
 }
 
@@ -47,12 +47,12 @@ pub(super) async fn doctor(State(context): State<Arc<Context>>) -> Result<Json<D
     Ok(Json(doctor::doctor(&context).await?))
 }
 
-/// The process lives.
+/// Liveness probe.
 pub(super) async fn healthy() -> &'static str {
     "ok\n"
 }
 
-/// Broker and store serve.
+/// Readiness probe.
 pub(super) async fn ready(State(context): State<Arc<Context>>) -> Result<&'static str, Failure> {
     doctor::ready(&context).await?;
     Ok("ready\n")

@@ -1,19 +1,20 @@
-//! W3C Trace Context: the `traceparent` of a request.
+//! W3C Trace Context: reads the `traceparent` header of a request
+//! (<https://www.w3.org/TR/trace-context/#traceparent-header>).
 //!
-//! Owns its form (<https://www.w3.org/TR/trace-context/#traceparent-header>). Invariant: what is passed on is a well
-//! formed header of version 00. Of a later version, the four fields of version 00 are read; a malformed header is ignored.
+//! Jobs get a well-formed header of version 00. Of a later version, the four fields of version 00 are read. A malformed
+//! header is ignored.
 
 use axum::http::HeaderMap;
 
-/// Returns the `traceparent` of a request, if it has exactly one and that is well formed.
+/// Returns the `traceparent` of a request that has exactly one, well-formed.
 pub(super) fn traceparent(headers: &HeaderMap) -> Option<String> {
-    let mut found = headers.get_all("traceparent").iter();
-    let (Some(value), None) = (found.next(), found.next()) else { return None };
+    let mut values = headers.get_all("traceparent").iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return None };
     parse(value.to_str().ok()?)
 }
 
-/// Reads `VERSION-TRACE-PARENT-FLAGS`, in lower-case hexadecimal digits, with ids that are not all zero. Versions after
-/// 00 may have more fields.
+/// Parses `VERSION-TRACE-PARENT-FLAGS`: lower-case hexadecimal digits, IDs not all zero. Versions after 00 may have
+/// more fields.
 fn parse(text: &str) -> Option<String> {
     let parts: Vec<&str> = text.split('-').collect();
     let (&[version, trace, parent, flags], more) = parts.split_first_chunk()?;
@@ -35,7 +36,7 @@ mod tests {
     const GOOD: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
     #[test]
-    fn only_one_well_formed_traceparent_is_passed_on() {
+    fn exactly_one_well_formed_traceparent_is_passed_on() {
         let read = |values: &[&[u8]]| {
             let mut headers = HeaderMap::new();
             for value in values {

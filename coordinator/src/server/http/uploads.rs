@@ -1,4 +1,4 @@
-//! `/v1/images`: images of callers, sent or to be fetched.
+//! `/v1/images`: uploads an image, or has one fetched.
 
 use std::sync::Arc;
 
@@ -19,13 +19,13 @@ pub(super) async fn create(
     State(uploads): State<Arc<Uploads>>,
     request: Request,
 ) -> Result<(StatusCode, Json<StoredImage>), Failure> {
-    // Before anything of it is read, so that many at once cost no more memory than there is.
-    let _room = uploads.room(request.body().size_hint().upper()).await;
+    // Reserved before the body is read, so that concurrent uploads stay within the memory limit.
+    let _reservation = uploads.reserve(request.body().size_hint().upper()).await;
     let body: Result<Bytes, BytesRejection> = Bytes::from_request(request, &()).await;
     let bytes = body.map_err(|rejection| match rejection.status() {
         StatusCode::PAYLOAD_TOO_LARGE => Failure::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            "the image is over the coordinator's limit (SUBWATCH_MAX_IMAGE_BYTES)",
+            "the image exceeds the coordinator's size limit (SUBWATCH_MAX_IMAGE_BYTES)",
         ),
         status => Failure::new(status, rejection.body_text()),
     })?;

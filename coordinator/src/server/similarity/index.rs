@@ -1,8 +1,8 @@
 //! The similarity index: the embeddings of one space, in memory.
 //!
-//! Owns one matrix, of the space that was asked about last, and keeps it equal to the store. Before every
-//! search the sizes of the space's buckets are compared, which takes one round trip; only those that
-//! differ are read. So embeddings that were added, dropped or lost are seen by the next search.
+//! Owns one matrix, of the space that was searched last, and keeps it in sync with the store. Each search first
+//! compares the sizes of the space's buckets, in one round trip, and reads only the buckets whose size changed. So a
+//! search sees every embedding that was added or removed before it.
 
 use std::{
     collections::HashSet,
@@ -16,26 +16,25 @@ use common::{
 };
 use tokio::sync::Mutex;
 
-use super::matrix::{Matrix, Near};
+use super::matrix::{Candidate, Matrix};
 
-/// Embeddings read in one go.
+/// Embeddings per read from the store.
 const PAGE: usize = 4096;
-/// Neighbours asked of the matrix beyond those wanted, since some are in no dataset.
+/// Candidates beyond the requested count: images that are in no dataset are dropped from the result.
 const SPARE: usize = 64;
 
-/// The index. One search fills it at a time; searches themselves run side by side.
+/// One search at a time synchronises the index; searches themselves run concurrently.
 #[derive(Default)]
 pub(crate) struct SimilarityIndex {
-    held: Mutex<Option<Held>>,
+    loaded: Mutex<Option<LoadedSpace>>,
 }
 
-struct Held {
+struct LoadedSpace {
     space: Space,
     bucket_sizes: Vec<u64>,
     matrix: Arc<RwLock<Matrix>>,
 }
 
-/// A similar image of a dataset.
 pub(super) struct Neighbour {
     pub(super) digest: Digest,
     pub(super) cosine: f32,
@@ -43,51 +42,48 @@ pub(super) struct Neighbour {
 }
 
 impl SimilarityIndex {
-    /// Finds the `count` images of datasets nearest to `embedding`, without `but`, and says how many images
-    /// the space holds.
-    ///
-    /// # Errors
-    /// When the store does not serve.
+    /// Finds the `count` dataset images nearest to `embedding`, except `excluded`. Also returns the number of images
+    /// in the space.
     pub(super) async fn nearest(
         &self,
         store: &Store,
         space: &Space,
         embedding: &Embedding,
-        but: &Digest,
+        excluded: &Digest,
         count: usize,
     ) -> Result<(Vec<Neighbour>, usize), StoreError> {
-        let matrix = self.up_to_date(store, space).await?;
-        let held = matrix.read().expect("no holder of this lock panics").len();
-        let mut asked = count + SPARE;
+        let matrix = self.synchronise(store, space).await?;
+        let images = matrix.read().expect("no holder of this lock panics").len();
+        let mut limit = count + SPARE;
         loop {
             let (matrix, embedding) = (matrix.clone(), embedding.clone());
             let search =
-                move || matrix.read().expect("no holder of this lock panics").nearest(&embedding, asked);
-            let mut near = tokio::task::spawn_blocking(search).await.expect("a search does not panic");
-            let exhausted = near.len() < asked;
-            near.retain(|near| near.digest != *but);
-            let found = named(store, near, count).await?;
-            if found.len() == count || exhausted {
-                return Ok((found, held));
+                move || matrix.read().expect("no holder of this lock panics").nearest(&embedding, limit);
+            let mut candidates = tokio::task::spawn_blocking(search).await.expect("a search does not panic");
+            let exhausted = candidates.len() < limit;
+            candidates.retain(|candidate| candidate.digest != *excluded);
+            let neighbours = look_up(store, candidates, count).await?;
+            if neighbours.len() == count || exhausted {
+                return Ok((neighbours, images));
             }
-            asked *= 4;
+            limit *= 4;
         }
     }
 
-    /// Forgets what it holds: a space that is dropped and filled again may have other images in buckets of
-    /// the same sizes.
-    pub(crate) async fn forget(&self) {
-        drop(self.held.lock().await.take());
+    /// Unloads the space. Needed after a drop: a space that is filled again may have other images in buckets of the
+    /// same sizes.
+    pub(crate) async fn clear(&self) {
+        drop(self.loaded.lock().await.take());
     }
 
-    /// Makes the matrix equal to the store.
-    async fn up_to_date(&self, store: &Store, space: &Space) -> Result<Arc<RwLock<Matrix>>, StoreError> {
-        let mut held = self.held.lock().await;
-        if held.as_ref().is_none_or(|held| held.space != *space) {
-            // The old matrix goes before the new one grows.
-            drop(held.take());
+    /// Loads the space and brings the matrix in sync with the store.
+    async fn synchronise(&self, store: &Store, space: &Space) -> Result<Arc<RwLock<Matrix>>, StoreError> {
+        let mut loaded = self.loaded.lock().await;
+        if loaded.as_ref().is_none_or(|loaded| loaded.space != *space) {
+            // Frees the old matrix before the new one is read.
+            drop(loaded.take());
         }
-        let Held { bucket_sizes, matrix, .. } = held.get_or_insert_with(|| Held {
+        let LoadedSpace { bucket_sizes, matrix, .. } = loaded.get_or_insert_with(|| LoadedSpace {
             space: space.clone(),
             bucket_sizes: vec![0; BUCKETS],
             matrix: Arc::default(),
@@ -98,21 +94,23 @@ impl SimilarityIndex {
         if changed.is_empty() {
             return Ok(matrix.clone());
         }
-        let mut there = HashSet::new();
-        let mut read = sizes.clone();
+        let mut stored = HashSet::new();
+        // A bucket may grow between the two reads, so the size that was actually read is remembered.
+        let mut sizes_read = sizes.clone();
         for bucket in &changed {
             let digests = store.bucket_digests(space, *bucket).await?;
-            read[*bucket] = digests.len() as u64;
-            there.extend(digests);
+            sizes_read[*bucket] = digests.len() as u64;
+            stored.extend(digests);
         }
         let changed: HashSet<usize> = changed.into_iter().collect();
-        let (gone, new) = {
+        let (removed, added) = {
             let matrix = matrix.read().expect("no holder of this lock panics");
-            let is_gone = |digest: &Digest| changed.contains(&bucket_of(digest)) && !there.contains(digest);
-            let gone = matrix.digests_where(is_gone);
-            (gone, there.iter().filter(|digest| !matrix.contains(digest)).copied().collect::<Vec<_>>())
+            let is_removed =
+                |digest: &Digest| changed.contains(&bucket_of(digest)) && !stored.contains(digest);
+            let removed = matrix.digests_where(is_removed);
+            (removed, stored.iter().filter(|digest| !matrix.contains(digest)).copied().collect::<Vec<_>>())
         };
-        for page in new.chunks(PAGE) {
+        for page in added.chunks(PAGE) {
             let embeddings = store.embeddings(space, page).await?;
             let mut matrix = matrix.write().expect("no holder of this lock panics");
             for (digest, embedding) in page.iter().zip(embeddings) {
@@ -122,26 +120,34 @@ impl SimilarityIndex {
             }
         }
         let mut rows = matrix.write().expect("no holder of this lock panics");
-        for digest in &gone {
+        for digest in &removed {
             rows.remove(digest);
         }
-        tracing::debug!(%space, images = rows.len(), new = new.len(), gone = gone.len(), "similarity matrix");
+        tracing::debug!(
+            %space,
+            images = rows.len(),
+            added = added.len(),
+            removed = removed.len(),
+            "similarity index synchronised"
+        );
         drop(rows);
-        *bucket_sizes = read;
+        *bucket_sizes = sizes_read;
         Ok(matrix.clone())
     }
 }
 
-/// The first `count` that are in a dataset.
-async fn named(store: &Store, near: Vec<Near>, count: usize) -> Result<Vec<Neighbour>, StoreError> {
-    let digests: Vec<Digest> = near.iter().map(|near| near.digest).collect();
+/// Returns the first `count` candidates that are in a dataset, with their catalogue entries.
+async fn look_up(
+    store: &Store,
+    candidates: Vec<Candidate>,
+    count: usize,
+) -> Result<Vec<Neighbour>, StoreError> {
+    let digests: Vec<Digest> = candidates.iter().map(|candidate| candidate.digest).collect();
     let entries = store.catalogue(&digests).await?;
-    Ok(near
+    Ok(candidates
         .into_iter()
         .zip(entries)
-        .filter_map(|(near, entry)| {
-            Some(Neighbour { digest: near.digest, cosine: near.cosine, entry: entry? })
-        })
+        .filter_map(|(Candidate { digest, cosine }, entry)| Some(Neighbour { digest, cosine, entry: entry? }))
         .take(count)
         .collect())
 }

@@ -1,6 +1,6 @@
-//! Normalised embeddings as one matrix, and the exact search over it.
+//! A matrix of normalised embeddings and the exact nearest-neighbour search over it.
 //!
-//! Owns the rows and their arithmetic; does not own where they come from. A row is 512 f32: 2 KiB an image.
+//! A row is 512 f32: 2 KiB per image.
 
 use std::{collections::HashMap, num::NonZero};
 
@@ -9,12 +9,11 @@ use common::{
     embedding::{DIMENSIONS, Embedding},
 };
 
-/// Rows below which one thread searches faster than several.
+/// Minimum number of rows per thread; below it, starting a thread costs more than it saves.
 const ROWS_PER_THREAD: usize = 4096;
-/// Partial sums of a dot product, so that the compiler may use vector registers.
+/// Partial sums of a dot product, which let the compiler use vector registers.
 const LANES: usize = 16;
 
-/// The embeddings of one space.
 #[derive(Default)]
 pub(super) struct Matrix {
     digests: Vec<Digest>,
@@ -22,11 +21,11 @@ pub(super) struct Matrix {
     positions: HashMap<Digest, usize>,
 }
 
-/// An image near to another.
+/// An image with its similarity to the query.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) struct Near {
+pub(super) struct Candidate {
     pub(super) digest: Digest,
-    /// Cosine of the angle between the two, from -1 to 1.
+    /// From -1 to 1.
     pub(super) cosine: f32,
 }
 
@@ -39,7 +38,7 @@ impl Matrix {
         self.positions.contains_key(digest)
     }
 
-    /// Adds an image; one that is there already stays as it is.
+    /// Adds an image, unless the matrix has it already.
     pub(super) fn insert(&mut self, digest: Digest, embedding: &Embedding) {
         if !self.contains(&digest) {
             self.positions.insert(digest, self.digests.len());
@@ -48,7 +47,7 @@ impl Matrix {
         }
     }
 
-    /// Removes an image; the last row takes its place.
+    /// Removes an image and moves the last row to its position.
     pub(super) fn remove(&mut self, digest: &Digest) {
         let Some(position) = self.positions.remove(digest) else { return };
         let last = self.digests.len() - 1;
@@ -60,14 +59,12 @@ impl Matrix {
         }
     }
 
-    /// The digests for which `is_gone` holds.
-    pub(super) fn digests_where(&self, is_gone: impl Fn(&Digest) -> bool) -> Vec<Digest> {
-        self.digests.iter().filter(|digest| is_gone(digest)).copied().collect()
+    pub(super) fn digests_where(&self, predicate: impl Fn(&Digest) -> bool) -> Vec<Digest> {
+        self.digests.iter().filter(|digest| predicate(digest)).copied().collect()
     }
 
-    /// Every image by its cosine to `embedding`, the nearest first, at most `count` of them. Equal ones are
-    /// in order of their digests.
-    pub(super) fn nearest(&self, embedding: &Embedding, count: usize) -> Vec<Near> {
+    /// Returns the `count` images nearest to `embedding`, nearest first. Ties are ordered by digest.
+    pub(super) fn nearest(&self, embedding: &Embedding, count: usize) -> Vec<Candidate> {
         let query = normalised(embedding);
         let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
         let threads = threads.min(self.len() / ROWS_PER_THREAD).max(1);
@@ -77,7 +74,7 @@ impl Matrix {
             let searches: Vec<_> = parts
                 .map(|(digests, rows)| scope.spawn(|| nearest_in(digests, rows, &query, count)))
                 .collect();
-            let join = |search: std::thread::ScopedJoinHandle<'_, Vec<Near>>| {
+            let join = |search: std::thread::ScopedJoinHandle<'_, Vec<Candidate>>| {
                 search.join().expect("a search does not panic")
             };
             searches.into_iter().flat_map(join).collect()
@@ -87,10 +84,10 @@ impl Matrix {
     }
 }
 
-fn nearest_in(digests: &[Digest], rows: &[f32], query: &[f32], count: usize) -> Vec<Near> {
+fn nearest_in(digests: &[Digest], rows: &[f32], query: &[f32], count: usize) -> Vec<Candidate> {
     let mut found = Vec::with_capacity(2 * count + 1);
     for (digest, row) in digests.iter().zip(rows.chunks_exact(DIMENSIONS)) {
-        found.push(Near { digest: *digest, cosine: dot(row, query) });
+        found.push(Candidate { digest: *digest, cosine: dot(row, query) });
         if found.len() > 2 * count {
             keep_nearest(&mut found, count);
         }
@@ -98,7 +95,7 @@ fn nearest_in(digests: &[Digest], rows: &[f32], query: &[f32], count: usize) -> 
     found
 }
 
-fn keep_nearest(found: &mut Vec<Near>, count: usize) {
+fn keep_nearest(found: &mut Vec<Candidate>, count: usize) {
     found.sort_unstable_by(|a, b| b.cosine.total_cmp(&a.cosine).then(a.digest.cmp(&b.digest)));
     found.truncate(count);
 }
@@ -113,7 +110,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
     sums.iter().sum()
 }
 
-/// An embedding of length 1; one without any length stays zero, and is near to nothing.
+/// Scales an embedding to length 1. A zero or non-finite one becomes zero, whose cosine to any other is 0.
 fn normalised(embedding: &Embedding) -> [f32; DIMENSIONS] {
     let mut values = embedding.to_f32();
     let length = values.iter().map(|value| f64::from(*value) * f64::from(*value)).sum::<f64>().sqrt();
@@ -131,7 +128,7 @@ fn normalised(embedding: &Embedding) -> [f32; DIMENSIONS] {
 mod tests {
     use super::*;
 
-    /// Points into the plane of the first two dimensions.
+    /// A vector in the plane of the first two dimensions.
     fn at(degrees: f32) -> Embedding {
         let mut values = vec![0.0; DIMENSIONS];
         (values[0], values[1]) = (7.0 * degrees.to_radians().cos(), 7.0 * degrees.to_radians().sin());
@@ -163,19 +160,19 @@ mod tests {
             matrix.insert(digest(degrees), &at(degrees as f32));
             matrix.insert(digest(degrees), &at(170.0));
         }
-        for gone in [0, 9, 4] {
-            matrix.remove(&digest(gone));
-            matrix.remove(&digest(gone));
+        for removed in [0, 9, 4] {
+            matrix.remove(&digest(removed));
+            matrix.remove(&digest(removed));
         }
         assert_eq!(matrix.len(), 7);
-        for kept in [1, 2, 3, 5, 6, 7, 8] {
-            assert_eq!(matrix.nearest(&at(kept as f32), 1)[0].digest, digest(kept));
+        for remaining in [1, 2, 3, 5, 6, 7, 8] {
+            assert_eq!(matrix.nearest(&at(remaining as f32), 1)[0].digest, digest(remaining));
         }
         assert_eq!(matrix.digests_where(|d| *d == digest(5)), [digest(5)]);
     }
 
     #[test]
-    fn many_rows_are_searched_as_few_are() {
+    fn parallel_search_finds_the_same_as_one_thread() {
         let mut matrix = Matrix::default();
         for number in 0..3 * ROWS_PER_THREAD as u32 {
             matrix.insert(digest(number), &at(number as f32 / 100.0));
@@ -187,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn an_embedding_without_length_is_near_to_nothing() {
+    fn a_zero_embedding_has_cosine_zero() {
         let mut matrix = Matrix::default();
         matrix.insert(digest(0), &Embedding::from_f32(&[0.0; DIMENSIONS]));
         assert_eq!(matrix.nearest(&at(1.0), 1)[0].cosine, 0.0);

@@ -1,7 +1,7 @@
-//! Similarity: which images of datasets are nearest to one, exactly.
+//! Exact similarity search over the images of datasets.
 //!
-//! `search` reads what is asked and names what is found; `index` keeps the embeddings of one space equal to the
-//! store; `matrix` compares them.
+//! `search` resolves the query and the results; `index` keeps the embeddings of one space in sync with the store;
+//! `matrix` compares them.
 
 mod index;
 mod matrix;

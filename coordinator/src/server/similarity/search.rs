@@ -1,4 +1,4 @@
-//! A similarity search: from an image that is named to its neighbours with their names.
+//! The similarity search operation: from a query image to its neighbours.
 
 use common::{digest::Digest, store::Store};
 
@@ -8,57 +8,59 @@ use crate::{
     server::{error::RequestError, spaces},
 };
 
-/// Most neighbours in one answer.
+/// Limit of `count`.
 const MAX_NEIGHBOURS: usize = 1000;
 
-/// What is searched for: the `count` images nearest to the one with the digest `sha256`, or else to the one
-/// that the video shows.
+/// The query image is given by its digest or by its video; exactly one of the two.
 pub(crate) struct Query {
     pub(crate) sha256: Option<Digest>,
-    pub(crate) video: Option<String>,
-    /// The space to compare in; without one, that in use.
+    pub(crate) video_id: Option<String>,
+    /// Default: the space in use.
     pub(crate) space: Option<String>,
+    /// Number of neighbours to return.
     pub(crate) count: usize,
 }
 
-/// Finds the images of datasets that are nearest to one.
+/// Finds the dataset images nearest to the query image.
 ///
 /// # Errors
-/// When the image is not known or not embedded, no space is in use, or the store does not serve.
+/// `Invalid` if the query is malformed; `NotFound` if the image is unknown or has no embedding in the space.
 pub(crate) async fn search(
     store: &Store,
     index: &SimilarityIndex,
     query: Query,
 ) -> Result<SimilarView, RequestError> {
-    let Query { sha256, video, space, count } = query;
+    let Query { sha256, video_id, space, count } = query;
     if !(1..=MAX_NEIGHBOURS).contains(&count) {
-        return Err(RequestError::Invalid(format!("k must be between 1 and {MAX_NEIGHBOURS}")));
+        let detail = format!("k is {count}: it must be between 1 and {MAX_NEIGHBOURS}");
+        return Err(RequestError::Invalid(detail));
     }
-    let sha256 = match (sha256, video) {
+    let sha256 = match (sha256, video_id) {
         (Some(sha256), None) => sha256,
-        (None, Some(video)) => store.video_image(&video).await?.ok_or_else(|| {
+        (None, Some(video_id)) => store.video_image(&video_id).await?.ok_or_else(|| {
             RequestError::NotFound(format!(
-                "there is no file and no embedded video '{video}': embed its dataset first with `subwatch embed`"
+                "'{video_id}' is neither a file nor an embedded video: embed its dataset first with \
+                 `subwatch embed`"
             ))
         })?,
-        _ => return Err(RequestError::Invalid("give either sha256 or video_id".to_owned())),
+        _ => return Err(RequestError::Invalid("give exactly one of sha256 and video_id".to_owned())),
     };
     let space = spaces::choose(store, space).await?;
     let embedding = store.embeddings(&space, &[sha256]).await?.pop().flatten();
     let embedding = embedding.ok_or_else(|| {
         RequestError::NotFound(format!(
-            "image {sha256} has no embedding in the space {space}: embed it first"
+            "image {sha256} has no embedding in the embedding space {space}: embed it first"
         ))
     })?;
-    let (found, compared) = index.nearest(store, &space, &embedding, &sha256, count).await?;
-    let neighbour = |found: Neighbour| NeighbourView {
-        item: found.entry.item,
-        video_id: found.entry.video_id,
-        channel: found.entry.channel,
-        cosine: f64::from(found.cosine),
-        sha256: found.digest,
-        dataset: found.entry.dataset,
+    let (neighbours, compared) = index.nearest(store, &space, &embedding, &sha256, count).await?;
+    let view = |neighbour: Neighbour| NeighbourView {
+        item: neighbour.entry.item,
+        video_id: neighbour.entry.video_id,
+        channel: neighbour.entry.channel,
+        cosine: f64::from(neighbour.cosine),
+        sha256: neighbour.digest,
+        dataset: neighbour.entry.dataset,
     };
-    let neighbours = found.into_iter().map(neighbour).collect();
+    let neighbours = neighbours.into_iter().map(view).collect();
     Ok(SimilarView { sha256, space, compared: compared as u64, neighbours })
 }

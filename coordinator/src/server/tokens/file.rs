@@ -1,4 +1,4 @@
-//! The file of tokens, read again when it changes.
+//! The token file, which is reloaded when it changes.
 
 use std::{
     fs,
@@ -11,7 +11,6 @@ use common::config::ConfigError;
 
 use super::token::TokenList;
 
-/// The file of tokens, read again when it changes.
 #[derive(Debug)]
 pub(crate) struct TokenFile {
     path: PathBuf,
@@ -24,7 +23,7 @@ struct Current {
     list: Arc<TokenList>,
 }
 
-/// What changes when a file is written or replaced.
+/// Metadata that changes when a file is written or replaced.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Stamp {
     modified: SystemTime,
@@ -36,20 +35,20 @@ impl TokenFile {
     /// Reads the file.
     ///
     /// # Errors
-    /// When it cannot be read, or a line is none of a token; the setting is named.
+    /// If the file cannot be read or has an invalid line.
     pub(crate) fn open(path: &Path) -> Result<Self, ConfigError> {
         let stamp = stamp(path);
-        let list = read(path).map_err(|what| {
-            ConfigError::invalid("tokens_file", &path.display(), &format!("a file of tokens ({what})"))
+        let list = read(path).map_err(|error| {
+            ConfigError::invalid("tokens_file", &path.display(), &format!("a token file ({error})"))
         })?;
-        tracing::info!(path = %path.display(), tokens = list.len(), "access tokens are asked for");
+        tracing::info!(path = %path.display(), tokens = list.len(), "requests require an access token");
         Ok(Self { path: path.to_owned(), current: RwLock::new(Current { stamp, list: Arc::new(list) }) })
     }
 
-    /// Returns the tokens that count now. A file that became unusable changes nothing, and is complained of:
-    /// a slip of the editor must not lock everybody out.
+    /// Returns the current tokens. If the file has become invalid, the last valid ones stay in force and the error is
+    /// logged: a typing error must not lock all clients out.
     pub(crate) fn list(&self) -> Arc<TokenList> {
-        // One look at the file's metadata a request costs about a microsecond.
+        // Reading the metadata takes about a microsecond, so each request does it.
         let seen = stamp(&self.path);
         {
             let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
@@ -62,11 +61,15 @@ impl TokenFile {
             current.stamp = seen;
             match read(&self.path) {
                 Ok(list) => {
-                    tracing::info!(path = %self.path.display(), tokens = list.len(), "access tokens are read again");
+                    tracing::info!(path = %self.path.display(), tokens = list.len(), "token file reloaded");
                     current.list = Arc::new(list);
                 }
                 Err(error) => {
-                    tracing::error!(path = %self.path.display(), %error, "the changed file of tokens cannot be used: those of before still count");
+                    tracing::error!(
+                        path = %self.path.display(),
+                        %error,
+                        "the changed token file is invalid; the previous tokens stay in force"
+                    );
                 }
             }
         }
@@ -100,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_file_counts_and_an_unusable_one_changes_nothing() {
+    fn a_changed_file_is_reloaded_unless_it_is_invalid() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("tokens");
         let ((ops, ops_token), (ci, ci_token)) = (made("ops", Scope::Admin), made("ci", Scope::Read));

@@ -1,7 +1,6 @@
-//! Access tokens: who may use the API.
+//! Access tokens of the API: their format and the file that lists them.
 //!
-//! Owns the form of a token and the file that lists them. Does not own how a request carries one or what it needs
-//! (see `http::auth`).
+//! `http::auth` reads the token of a request and checks its scope.
 
 mod file;
 mod token;
