@@ -356,7 +356,7 @@ impl Cluster {
 
 /// The instance id a worker logged when it began to consume.
 fn worker_boot(worker: &Process) -> Option<String> {
-    worker.logged("worker consumes", "instance")?.as_str().map(str::to_owned)
+    worker.logged("worker is consuming jobs", "instance")?.as_str().map(str::to_owned)
 }
 
 async fn start_coordinator(environment: &[(String, String)], folder: &Path, url: &str) -> (Process, String) {
@@ -366,7 +366,7 @@ async fn start_coordinator(environment: &[(String, String)], folder: &Path, url:
         Process::start(command, folder.join(format!("coordinator-{}.log", Uuid::now_v7().simple())));
     let since = Instant::now();
     loop {
-        if let Some(address) = process.logged("coordinator serves", "address") {
+        if let Some(address) = process.logged("coordinator is listening", "address") {
             let address = address.as_str().expect("an address").to_owned();
             return (process, format!("http://{address}"));
         }

@@ -1,6 +1,6 @@
-//! What the operations and the background work of the coordinator share.
+//! The connections and settings that requests and background tasks share.
 //!
-//! Owns the connections and the limits, made once by `serve`; holds no state of its own.
+//! `serve` makes the context once. It has no mutable state.
 
 use std::sync::Arc;
 
@@ -14,10 +14,9 @@ use dataset::files::roots::DatasetRoots;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
-/// The coordinator's connections, limits and background work. Clones share them.
+/// The coordinator's connections, settings and background tasks. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Context {
-    /// This life of the process.
     pub(crate) instance: InstanceId,
     pub(crate) settings: Arc<Settings>,
     pub(crate) store: Store,
@@ -25,16 +24,17 @@ pub(crate) struct Context {
     pub(crate) notifier: Notifier,
     /// Folders that datasets may be read from and written to.
     pub(crate) roots: Arc<DatasetRoots>,
-    /// The folder of manifests and of what runs leave.
+    /// The folder of manifests and run artifacts.
     pub(crate) artifacts: Url,
-    /// Cancelled when the coordinator is to end.
+    /// Cancelled when the coordinator or, after [`Context::leading`], its leadership ends.
     pub(crate) stop: CancellationToken,
-    /// Background work that ends with `stop`.
+    /// Background tasks that end with `stop`.
     pub(crate) tracker: TaskTracker,
 }
 
 impl Context {
-    /// The context of what is driven under one lease: its writes carry `token`, and it ends with `stop`.
+    /// Returns the context of a leader's tasks: store writes carry the fencing token `token`, and `stop` ends the
+    /// tasks.
     pub(crate) fn leading(&self, token: u64, stop: CancellationToken) -> Self {
         Self { store: self.store.with_token(token), stop, ..self.clone() }
     }

@@ -1,38 +1,36 @@
-//! Why a request is not carried out.
+//! The error type of the server's operations.
 //!
-//! Owns the kinds of refusal that the operations of the server know, and how errors of the store become one.
-//! Does not own how a refusal looks to a client: `http::problem` maps each kind to a status and a problem.
+//! `http::problem` maps each variant to a status and problem details.
 
 use common::store::StoreError;
 use dataset::files::roots::RootError;
 
-/// Why a request is not carried out; the text is for the caller.
+/// Why a request was rejected. Clients see the text.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RequestError {
-    /// The request is wrong; the text says what to change.
+    /// The request is malformed or a value is out of range.
     #[error("{0}")]
     Invalid(String),
-    /// It asks for something outside what is allowed.
+    /// A path or address is outside the permitted ones.
     #[error("{0}")]
     Forbidden(String),
-    /// What it names does not exist.
     #[error("{0}")]
     NotFound(String),
-    /// What it names is in a state in which it makes no sense.
+    /// The current state of the resource does not permit the request.
     #[error("{0}")]
     Conflict(String),
-    /// Too much is going on already.
+    /// A limit on concurrent or stored work is reached.
     #[error("{0}")]
     Busy(String),
-    /// It cannot be served now.
+    /// A server or storage that the request needs is unavailable.
     #[error("{0}")]
     Unavailable(String),
 }
 
 impl From<StoreError> for RequestError {
     fn from(error: StoreError) -> Self {
-        tracing::error!(%error, "a request met a store that does not serve");
-        Self::Unavailable("the store does not serve now; try again".to_owned())
+        tracing::error!(%error, "request failed: Redis is unavailable");
+        Self::Unavailable("Redis is unavailable; try again".to_owned())
     }
 }
 

@@ -1,41 +1,37 @@
-//! Hosts that crawls leave alone for a while, as an operator sees them.
+//! Lists the hosts that crawls back off from, and ends a back-off early.
 //!
-//! Owns ending such a pause early. Does not own when a host is paused: workers decide that with every answer.
+//! Workers start back-offs, from the responses they receive.
 
 use common::store::{HostBackoff, Store};
 
 use super::error::RequestError;
 use crate::api::HostBackoffView;
 
-/// Returns the hosts that are left alone.
-///
-/// # Errors
-/// When the store does not serve.
 pub(crate) async fn list(store: &Store) -> Result<Vec<HostBackoffView>, RequestError> {
     Ok(store.backoffs().await?.into_iter().map(HostBackoffView::from).collect())
 }
 
-/// Ends the pause of a host, and wakes the jobs that wait for it. Returns how it stood.
+/// Ends the back-off of a host and wakes the jobs that are snoozed for it. Returns the back-off as it was.
 ///
 /// # Errors
-/// When the host is not paused, or the store does not serve.
+/// `NotFound` if the host has no back-off.
 pub(crate) async fn resume(store: &Store, host: &str) -> Result<HostBackoffView, RequestError> {
-    let source = list(store).await?.into_iter().find(|source| source.host == host);
-    let source = source.ok_or_else(|| {
+    let backoff = list(store).await?.into_iter().find(|backoff| backoff.host == host);
+    let backoff = backoff.ok_or_else(|| {
         RequestError::NotFound(format!(
-            "no crawl leaves the host '{host}' alone: `subwatch status` lists those that are left alone"
+            "crawls do not back off from the host '{host}'; `subwatch status` lists the hosts with a back-off"
         ))
     })?;
     store.end_backoff(host).await?;
     for id in store.active_submissions().await? {
         store.wake_snoozed_jobs(id, host).await?;
     }
-    Ok(source)
+    Ok(backoff)
 }
 
 impl From<HostBackoff> for HostBackoffView {
-    fn from(source: HostBackoff) -> Self {
-        let HostBackoff { host, reason, by, since_ms, until_ms, probing } = source;
-        Self { host, reason, by, since_ms, until_ms, probing }
+    fn from(backoff: HostBackoff) -> Self {
+        let HostBackoff { host, reason, by, since_ms, until_ms, probing } = backoff;
+        Self { host, reason, reported_by: by, since_ms, until_ms, probing }
     }
 }

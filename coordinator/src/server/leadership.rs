@@ -133,7 +133,7 @@ impl LeaderTasks {
             let submission = match store.submission(id).await {
                 Err(error @ StoreError::Corrupt { .. }) => {
                     // Another version of the coordinator wrote it, and drives it when it leads.
-                    tracing::debug!(submission = %id, %error, "skipping a submission that this version cannot read");
+                    tracing::debug!(submission = %id, %error, "skipping a submission of another version");
                     continue;
                 }
                 submission => submission?,

@@ -1,4 +1,4 @@
-//! What a request names: the record of a submission or run, and the place in a list that a cursor stands for.
+//! Finds the record that a request names, and parses list cursors.
 
 use std::str::FromStr;
 
@@ -10,34 +10,27 @@ use common::{
 use super::{context::Context, error::RequestError};
 
 /// Finds the record of a submission or run.
-///
-/// # Errors
-/// When there is none with this id, or the store does not serve.
 pub(crate) async fn submission(context: &Context, id: SubmissionId) -> Result<Submission, RequestError> {
-    let found = context.store.submission(id).await?;
-    found.ok_or_else(|| {
-        RequestError::NotFound(format!("there is no submission or run {id}, or it has expired"))
+    let submission = context.store.submission(id).await?;
+    submission.ok_or_else(|| {
+        RequestError::NotFound(format!("submission or run {id} does not exist or has expired"))
     })
 }
 
-/// Finds the record of a run.
-///
-/// # Errors
-/// When there is no run with this id, or the store does not serve.
+/// Finds the record of a run; any other kind of submission is `NotFound`.
 pub(crate) async fn run(context: &Context, id: SubmissionId) -> Result<Submission, RequestError> {
     let submission = submission(context, id).await?;
     if submission.kind != SubmissionKind::Train {
-        return Err(RequestError::NotFound(format!("{id} is no run but a submission")));
+        return Err(RequestError::NotFound(format!("{id} is a submission, not a run")));
     }
     Ok(submission)
 }
 
-/// Reads a cursor: an id, or the number of a part.
-///
-/// # Errors
-/// When it is neither.
+/// Parses a cursor: an ID or a part number, as the caller's list has it.
 pub(crate) fn cursor<T: FromStr>(text: Option<&str>) -> Result<Option<T>, RequestError> {
-    let parse =
-        |text: &str| text.parse().map_err(|_| RequestError::Invalid(format!("'{text}' is no cursor")));
-    text.map(parse).transpose()
+    text.map(|text| text.parse().map_err(|_| invalid_cursor(text))).transpose()
+}
+
+pub(crate) fn invalid_cursor(text: &str) -> RequestError {
+    RequestError::Invalid(format!("invalid cursor '{text}': send `next` of the previous page"))
 }

@@ -1,13 +1,14 @@
-//! The server: answers requests, and drives what was submitted.
+//! The server: answers API requests and drives submissions and training runs.
 //!
-//! `serve` is the composition root. `http` is the transport; below it, one module an idea:
+//! `serve` is the composition root and `http` the transport. The operations below it:
 //!
-//! - `submissions` and `training`: what users ask for, from the request to its end; `runs` are the records of the
-//!   latter, and `lookup` finds the record that a request names. `leadership` decides which coordinator drives them.
-//! - `dead_letters`: discarded jobs. `uploads`: images of callers. `similarity` and `spaces`: embeddings.
-//! - `status`, `doctor` and `host_backoffs`: the system as its operator sees it. `tokens`: who may use the API.
+//! - `submissions` and `training` take work from request to result. `runs` holds the records of training runs;
+//!   `lookup` finds the record that a request names; `leadership` elects the coordinator that drives the work.
+//! - `dead_letters`: discarded jobs. `uploads`: uploaded images. `similarity` and `spaces`: embeddings.
+//! - `status`, `doctor` and `host_backoffs`: monitoring. `tokens`: access tokens.
 //!
-//! All of them share `context` and refuse requests with `error`.
+//! All of them share `context` and reject requests with `error`. Unless stated otherwise, an operation that takes the
+//! store fails with [`RequestError::Unavailable`](error::RequestError::Unavailable) if Redis is unavailable.
 
 mod context;
 mod dead_letters;

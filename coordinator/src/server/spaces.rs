@@ -1,7 +1,6 @@
-//! Spaces of embeddings: which there are, which one is meant, and dropping one.
+//! Embedding spaces: lists them, chooses the default one, and drops one.
 //!
-//! Owns the choice of a space where a request names none. Does not own the similarity index of a space (see
-//! `similarity`).
+//! The similarity index of a space is in `similarity`.
 
 use std::collections::BTreeMap;
 
@@ -13,10 +12,7 @@ use common::{
 use super::error::RequestError;
 use crate::api::SpaceView;
 
-/// The space that most live workers embed into; `None` if no live worker has a model.
-///
-/// # Errors
-/// When the store does not serve.
+/// Returns the space of the most live workers; `None` if no live worker has a model.
 pub(crate) async fn in_use(store: &Store) -> Result<Option<Space>, StoreError> {
     let mut counts = BTreeMap::<Space, usize>::new();
     for worker in store.workers().await?.into_iter().filter(RegisteredWorker::is_live) {
@@ -27,10 +23,10 @@ pub(crate) async fn in_use(store: &Store) -> Result<Option<Space>, StoreError> {
     Ok(counts.into_iter().max_by_key(|(_, workers)| *workers).map(|(space, _)| space))
 }
 
-/// The space named, or the one in use, or the only one there is.
+/// Returns the named space; without a name, the one in use, or else the only one.
 ///
 /// # Errors
-/// When there is none of this name, none can be chosen, or the store does not serve.
+/// `NotFound` if the named space does not exist or there are no spaces; `Invalid` if the choice is ambiguous.
 pub(crate) async fn choose(store: &Store, name: Option<String>) -> Result<Space, RequestError> {
     let known = store.spaces().await?;
     match name {
@@ -45,41 +41,42 @@ pub(crate) async fn choose(store: &Store, name: Option<String>) -> Result<Space,
     match (names.pop(), names.is_empty()) {
         (Some(only), true) => Ok(Space(only)),
         (Some(_), false) => Err(RequestError::Invalid(
-            "no worker is running and there are several spaces: name one with --space".to_owned(),
+            "no worker is running and there are several embedding spaces: choose one with --space".to_owned(),
         )),
-        (None, _) => Err(RequestError::NotFound("nothing is embedded yet".to_owned())),
+        (None, _) => Err(RequestError::NotFound(
+            "there are no embeddings yet: run `subwatch embed DATASET`".to_owned(),
+        )),
     }
 }
 
-/// Returns the spaces, by name.
-///
-/// # Errors
-/// When the store does not serve.
+/// Returns the spaces, sorted by name.
 pub(crate) async fn list(store: &Store) -> Result<Vec<SpaceView>, RequestError> {
     let workers = store.workers().await?;
     let mut views = Vec::new();
-    for (name, registered) in store.spaces().await? {
+    for (name, registered_by) in store.spaces().await? {
         let space = Space(name.clone());
         let embeddings = store.bucket_sizes(&space).await?.iter().sum();
         let workers = workers.iter().filter(|worker| embeds_into(worker, &space)).count() as u64;
-        views.push(SpaceView { space: name, embeddings, workers, registered });
+        views.push(SpaceView { space: name, embeddings, workers, registered_by });
     }
     views.sort_by(|a, b| a.space.cmp(&b.space));
     Ok(views)
 }
 
-/// Drops a space with its embeddings; they would have to be computed again.
+/// Deletes a space with its embeddings.
 ///
 /// # Errors
-/// When there is none of this name, a live worker embeds into it and `force` is not set, or the store does not
-/// serve.
+/// `NotFound` if the space does not exist; `Conflict` if live workers use it and `force` is false.
 pub(crate) async fn drop_space(store: &Store, name: &str, force: bool) -> Result<SpaceView, RequestError> {
     let dropped = list(store).await?.into_iter().find(|space| space.space == name);
     let dropped = dropped.ok_or_else(|| unknown(name))?;
     if dropped.workers > 0 && !force {
+        let workers = match dropped.workers {
+            1 => "1 live worker uses".to_owned(),
+            workers => format!("{workers} live workers use"),
+        };
         return Err(RequestError::Conflict(format!(
-            "{} live worker(s) embed into the space {name}: stop them first, or use --force",
-            dropped.workers
+            "{workers} the embedding space {name}: stop them first, or use --force"
         )));
     }
     store.drop_space(&Space(name.to_owned())).await?;
@@ -91,5 +88,7 @@ fn embeds_into(worker: &RegisteredWorker, space: &Space) -> bool {
 }
 
 fn unknown(name: &str) -> RequestError {
-    RequestError::NotFound(format!("there is no space '{name}'; `subwatch spaces list` shows them"))
+    RequestError::NotFound(format!(
+        "embedding space '{name}' does not exist; `subwatch spaces list` lists all"
+    ))
 }

@@ -450,7 +450,7 @@ impl Slot {
     #[must_use]
     pub fn serves(&self) -> bool {
         match self.program {
-            Program::Coordinator(_) => self.process.logged("coordinator serves", "address").is_some(),
+            Program::Coordinator(_) => self.process.logged("coordinator is listening", "address").is_some(),
             Program::Worker(_) => self.instance().is_some(),
         }
     }
@@ -458,11 +458,11 @@ impl Slot {
     /// The instance id of a worker's life, once it consumes.
     #[must_use]
     pub fn instance(&self) -> Option<InstanceId> {
-        self.process.logged("worker consumes", "instance")?.as_str()?.parse().ok()
+        self.process.logged("worker is consuming jobs", "instance")?.as_str()?.parse().ok()
     }
 
     fn said_its_end(&self) -> bool {
-        ["worker ended", "coordinator ended"]
+        ["worker stopped", "coordinator stopped"]
             .iter()
             .any(|said| self.process.logged(said, "message").is_some())
     }

@@ -33,7 +33,7 @@ async fn a_deputy_takes_over_within_seconds_and_trains_the_same_bits() {
     cluster.coordinator.kill().await;
     let killed = Instant::now();
     cluster.speak_to(&deputy);
-    eventually("the deputy leads", || async { cluster.deputies[0].log().contains("this coordinator leads") })
+    eventually("the deputy leads", || async { cluster.deputies[0].log().contains("this coordinator is the leader now") })
         .await;
     tests::say(&format!(
         "a deputy took over {:.1} s after the leader was killed",
@@ -52,11 +52,11 @@ async fn a_leader_that_was_suspended_finds_itself_replaced_and_changes_nothing()
     cluster.coordinator.pause();
     let first = cluster.url().to_owned();
     cluster.speak_to(&deputy);
-    eventually("the deputy leads", || async { cluster.deputies[0].log().contains("this coordinator leads") })
+    eventually("the deputy leads", || async { cluster.deputies[0].log().contains("this coordinator is the leader now") })
         .await;
     cluster.coordinator.resume();
     eventually("the former leader knows", || async {
-        cluster.coordinator.log().contains("what is driven stops here")
+        cluster.coordinator.log().contains("stopping this coordinator's tasks")
     })
     .await;
     assert!(cluster.ended(run).await.error.is_none());
@@ -74,11 +74,11 @@ async fn what_any_coordinator_takes_in_is_driven_by_the_one_that_leads() {
     let mut cluster = Cluster::start(1).await;
     let dataset = cluster.sample(64).await.display().to_string();
     let deputy = cluster.add_deputy().await;
-    assert!(!cluster.deputies[0].log().contains("this coordinator leads"));
+    assert!(!cluster.deputies[0].log().contains("this coordinator is the leader now"));
     cluster.speak_to(&deputy);
     let embedded = cluster.json(&["embed", &dataset, "-o", "json"], &[0]).await;
     assert_eq!(embedded["succeeded"], 64);
-    assert!(!cluster.deputies[0].log().contains("this coordinator leads"));
+    assert!(!cluster.deputies[0].log().contains("this coordinator is the leader now"));
     // Ended in order, the leader gives the lease back at once.
     assert!(cluster.coordinator.terminate().await.success());
     let embedded = cluster.json(&["embed", &dataset, "-o", "json"], &[0]).await;

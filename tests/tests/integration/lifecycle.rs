@@ -32,7 +32,7 @@ async fn a_second_signal_ends_a_worker_at_once_and_another_does_its_jobs() {
     let status = cluster.workers[0].terminate().await;
     let log = cluster.workers[0].log();
     assert_eq!(status.code(), Some(1), "{status}: {log}");
-    assert_eq!(log.matches("a second signal came before everything was finished;").count(), 1, "{log}");
+    assert_eq!(log.matches("second signal received before the graceful shutdown was complete;").count(), 1, "{log}");
     let marks = cluster.store.job_statuses(id).await.unwrap();
     let released = marks.values().filter(|mark| mark.state == JobState::Retryable).count();
     tests::say(&format!("a second signal: {released} jobs released, {held:?} were held at the first"));
@@ -86,7 +86,7 @@ async fn a_second_signal_ends_a_draining_coordinator_at_once() {
     let status = cluster.coordinator.terminate().await;
     let log = cluster.coordinator.log();
     assert_eq!(status.code(), Some(1), "{status}: {log}");
-    assert!(log.contains("ended before it had drained"), "{log}");
+    assert!(log.contains("ended before the graceful shutdown was complete"), "{log}");
     cluster.restart_coordinator().await;
     cluster.finish().await;
 }
@@ -130,7 +130,7 @@ async fn a_deaf_consumer_gets_a_new_connection_and_hears_again() {
     let ended = cluster.ended(id).await;
     assert_eq!((ended.succeeded, ended.failed), (300, 0), "{ended:?}");
     let log = cluster.workers[0].log();
-    assert!(log.contains("consuming over a new connection"), "{log}");
+    assert!(log.contains("jobs wait but this consumer receives none; reconnecting"), "{log}");
     assert!(!cluster.workers[0].has_ended(), "the same process went on");
     assert_eq!(probe(&cluster.workers[0]).await, (200, "ok\n".to_owned()));
     cluster.finish().await;
@@ -149,7 +149,7 @@ async fn a_consumer_that_stays_deaf_is_reported_by_the_liveness_probe() {
     // It is served over the connection after that, unless it was before this line.
     let (status, text) = probe(worker).await;
     assert!(
-        status == 200 || text.starts_with("RabbitMQ serves no jobs of subwatch.embed.v1 though"),
+        status == 200 || text.starts_with("the consumer of subwatch.embed.v1 is stalled"),
         "{text}"
     );
     assert_eq!(cluster.ended(id).await.succeeded, 300);
@@ -218,7 +218,7 @@ async fn behind_a_relay() -> (Cluster, AmqpRelay) {
 
 /// What `/healthz` of a worker answers.
 async fn probe(worker: &Process) -> (u16, String) {
-    let address = worker.logged("probes are answered", "address").unwrap();
+    let address = worker.logged("serving health probes", "address").unwrap();
     let answer = reqwest::get(format!("http://{}/healthz", address.as_str().unwrap())).await.unwrap();
     (answer.status().as_u16(), answer.text().await.unwrap())
 }
@@ -235,7 +235,7 @@ async fn table_of_workers(cluster: &Cluster) -> String {
 }
 
 fn instance(worker: &Process) -> String {
-    worker.logged("worker consumes", "instance").unwrap().as_str().unwrap().to_owned()
+    worker.logged("worker is consuming jobs", "instance").unwrap().as_str().unwrap().to_owned()
 }
 
 fn no_crashes(marks: &std::collections::HashMap<String, JobStatus>) -> bool {

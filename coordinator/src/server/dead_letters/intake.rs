@@ -31,7 +31,9 @@ pub(crate) async fn consume(context: &Context, mut dead_letters: Consumer) {
         while let Err(error) = record(context, &delivery, &letter).await {
             if !error.is_retryable() {
                 // The job's stored state is unreadable, which must not block the letters behind this one.
-                tracing::error!(id = %letter.id, %error, "cannot read the job's state: recording its dead letter only");
+                tracing::error!(
+                    id = %letter.id, %error, "cannot read the job's state: recording its dead letter only"
+                );
                 if context.store.record_dead_letter(&letter).await.is_ok() {
                     break;
                 }
@@ -97,7 +99,8 @@ async fn record(context: &Context, delivery: &Delivery, letter: &DeadLetter) -> 
         Some(chunk) => fail_items(context, job, chunk, &letter).await,
         None => {
             let error = format!(
-                "a training job was discarded ({}): {}; `subwatch resume {}` continues from the last checkpoint",
+                "a training job was discarded ({}): {}; `subwatch resume {}` continues from the last \
+                 checkpoint",
                 letter.reason, letter.error, job.submission
             );
             context.store.close_submission(job.submission, State::Failed, Some(&error), true).await.map(drop)
@@ -112,7 +115,10 @@ async fn publish_again(context: &Context, job: &Envelope) -> Result<bool, StoreE
     let Some(chunk) = job.args.chunk() else { return Ok(true) };
     let Some(submission) = context.store.submission(job.submission).await? else { return Ok(true) };
     let Some(jobs) = jobs_with(context, &submission, chunk) else { return Ok(false) };
-    tracing::warn!(job = %job.job, "job reached the delivery limit without crashing a worker exclusively; publishing it again");
+    tracing::warn!(
+        job = %job.job,
+        "job reached the delivery limit without crashing a worker exclusively; publishing it again"
+    );
     let published = jobs.publish(context, chunk.index, job.generation).await;
     published.map(|()| true).map_err(|error| StoreError::Unavailable(error.to_string()))
 }

@@ -53,7 +53,11 @@ pub(super) async fn requeue(context: &Context, letter: &DeadLetter) -> Result<u6
         }
     };
     if tokio::time::timeout(PUBLISH_LIMIT, jobs.publish(context, job, generation)).await.is_err() {
-        tracing::warn!(submission = %id, job, "no publisher confirm for the requeued job yet; the rescuer will publish it");
+        tracing::warn!(
+            submission = %id,
+            job,
+            "no publisher confirm for the requeued job within {PUBLISH_LIMIT:?}; the rescuer will publish it"
+        );
     }
     Ok(restored_items)
 }
