@@ -77,9 +77,10 @@ fn reference(groups: &[SettingGroup]) -> String {
 
 fn markdown(groups: &[SettingGroup]) -> String {
     let mut text = "# Settings\n\n\
-        Every setting is an environment variable, a key of the TOML file that `SUBWATCH_CONFIG` names, and in part a \
-        flag. Flags override the environment, and the environment overrides the file. `subwatch config show` prints \
-        the values in effect and their sources. `subwatch config reference --markdown` generates this page.\n"
+        Every setting is an environment variable and a key of the TOML file named by `SUBWATCH_CONFIG`; some are \
+        also flags. Flags override environment variables, and these override the file. `subwatch config show` \
+        prints the values in effect and their sources.\n\n\
+        `subwatch config reference --markdown` generates this page.\n"
         .to_owned();
     for SettingGroup { title, settings } in groups {
         text.push_str(&format!(
@@ -98,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_settings_page_is_up_to_date() {
+    fn settings_page_is_up_to_date() {
         let page = include_str!("../../../deploy/SETTINGS.md");
         let is_current = page == markdown(&Settings::reference());
         assert!(is_current, "run `subwatch config reference --markdown >deploy/SETTINGS.md`");

@@ -64,10 +64,11 @@ pub struct Arguments {
 #[derive(Args)]
 struct Global {
     /// URL of the coordinator [env: SUBWATCH_URL] [default: http://127.0.0.1:8470].
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Global options")]
     url: Option<String>,
     /// Output format.
-    #[arg(short, long, global = true, value_enum, default_value = "table")]
+    #[arg(short, long, value_name = "FORMAT", global = true, value_enum, default_value = "table")]
+    #[arg(help_heading = "Global options")]
     output: Format,
 }
 
