@@ -93,7 +93,9 @@ pub fn crop_bars(jpeg: &[u8]) -> Result<Option<CroppedJpeg>, ItemFailure> {
     let bottom = visible.y + visible.height;
     // A block is at most 32 rows high.
     let y = visible.y.next_multiple_of(header.subsamp.mcu_height() as u32);
-    let area = Area { y, height: bottom - y, ..visible };
+    // In a tiny image, the first block that could be kept begins below the visible area.
+    let Some(height) = bottom.checked_sub(y).filter(|height| *height > 0) else { return Ok(None) };
+    let area = Area { y, height, ..visible };
     let mut transform = Transform::default();
     transform.copy_none = true;
     transform.crop = Some(TransformCrop {
@@ -178,6 +180,7 @@ mod tests {
         check(&striped(480, 360, 45, 0), Subsamp::None, 0, Some([0, 48, 480, 267]));
         check(&striped(480, 360, 45, 0), Subsamp::Sub2x2, 1, Some([0, 48, 480, 267]));
         check(&striped(480, 360, 0, 0), Subsamp::Sub2x2, 0, None);
+        check(&striped(24, 18, 2, 0), Subsamp::Sub2x2, 0, None);
     }
 
     #[test]
