@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Programs of Debian 13 for this project alone: fetched, verified and unpacked below .local/debian13/root.
+# Runs programs of Debian 13 without installing them: packages are downloaded, verified and unpacked into
+# .local/debian13/root. Needs no root.
 #
-#   debian13.sh unpack PACKAGE…    with the packages they depend on; nothing is installed, no root is needed
-#   debian13.sh run PROGRAM …      becomes that program, in a namespace where Debian 13's files are the machine's;
-#                                  the project, /tmp, /dev and /proc are where they always are
+#   debian13.sh unpack PACKAGE…    unpacks packages and their dependencies, unless they are unpacked already
+#   debian13.sh run PROGRAM …      execs the program in a mount namespace with Debian 13's root file system, plus the
+#                                  project, /tmp, /dev and /proc
 #
-# Does again only what is missing. apt does the fetching, with lists and caches of its own, from the mirror
-# that the machine's own apt uses where that is one of Debian's.
+# apt downloads into separate lists and caches, from the machine's Debian mirror if it has one.
 
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
@@ -20,7 +20,7 @@ mirror() {
     printf '%s' "${found:-http://deb.debian.org/debian}"
 }
 
-# Apt over folders of its own, where nothing counts as installed.
+# apt with separate state folders, in which no package counts as installed.
 private_apt() {
     run_foreground apt-get -q -o Dir::State="$home/apt/state" -o Dir::Cache="$home/apt/cache" \
         -o Dir::State::status="$home/apt/status" -o Dir::Etc::SourceList="$home/apt/sources.list" \
@@ -34,15 +34,15 @@ unpack() {
         return 0
     fi
     if ! command -v apt-get >/dev/null || [[ ! -r $keyring ]]; then
-        fail "fetching Debian 13's packages needs apt and $keyring"
+        fail "downloading packages of Debian 13 needs apt and $keyring"
     fi
-    heading "fetching from Debian 13: ${packages[*]}"
+    heading "downloading from Debian 13: ${packages[*]}"
     mkdir -p "$home/apt/state/lists/partial" "$home/apt/cache/archives/partial" "$home/root"
     : >"$home/apt/status"
     printf 'deb [signed-by=%s] %s trixie main\n' "$keyring" "$(mirror)" >"$home/apt/sources.list"
-    private_apt update || fail "the index of Debian 13 could not be fetched or verified: see apt's message above"
+    private_apt update || fail "cannot download or verify the package index of Debian 13: see apt's message above"
     private_apt install -y --download-only --no-install-recommends "${packages[@]}" ||
-        fail "apt could not fetch: ${packages[*]}"
+        fail "apt could not download: ${packages[*]}"
     local package
     for package in "$home"/apt/cache/archives/*.deb; do dpkg -x "$package" "$home/root"; done
     complete_root
@@ -50,7 +50,7 @@ unpack() {
     rm -rf "$home/apt"
 }
 
-# What the base system brings along and packages take for granted.
+# Adds parts of the base system that packages rely on.
 complete_root() {
     local folder
     for folder in bin sbin lib lib64; do ln -sfn "usr/$folder" "$home/root/$folder"; done
@@ -60,11 +60,11 @@ complete_root() {
 }
 
 run() {
-    command -v unshare >/dev/null || fail "running Debian 13's programs needs unshare, of the package util-linux"
+    command -v unshare >/dev/null || fail "running programs of Debian 13 needs unshare, from the package util-linux"
     exec unshare --map-root-user --mount "$scripts/debian13.sh" enter "$@"
 }
 
-# Within the namespace: what is mounted here is seen by nobody else and goes with the last process.
+# Runs inside the namespace: the mounts are private to it and go away with its last process.
 enter() {
     local shared
     for shared in /dev /proc /tmp "$root"; do mount --rbind "$shared" "$home/root$shared"; done

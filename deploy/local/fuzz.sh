@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Runs the fuzz targets of tests/fuzz, one after the other on one core; SECONDS=60 says how long each.
+# Runs the fuzz targets of tests/fuzz one after the other on one core, each for SECONDS=60.
 #
-#   fuzz.sh [TARGET…]    all targets where none is named
+#   fuzz.sh [TARGET…]    all targets by default
 #
-# They start from the inputs in tests/fuzz/seeds and from what earlier runs found worth keeping in
-# .local/fuzz/<target>. An input that fails is kept in .local/fuzz/failures/<target>, and ends the run.
+# The corpus is tests/fuzz/seeds and the inputs that earlier runs added in .local/fuzz/<target>. An input that fails is
+# saved in .local/fuzz/failures/<target> and ends the run of its target.
 
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 seconds=${FUZZ_SECONDS:-60}
 [[ $seconds =~ ^[1-9][0-9]*$ ]] || fail "SECONDS is '$seconds': it must be a number from 1"
 fuzz=tests/fuzz
-grown=$state/fuzz
+corpus=$state/fuzz
 
-# cargo-fuzz asks for a nightly toolchain; this makes the stable one take its flags.
+# cargo-fuzz needs nightly flags; this enables them on the stable toolchain.
 export RUSTC_BOOTSTRAP=1
 
 install_tool() {
@@ -25,20 +25,20 @@ install_tool() {
 
 run_target() {
     local target=$1 seeds=$fuzz/seeds/$1
-    mkdir -p "$grown/$target" "$grown/failures/$target"
+    mkdir -p "$corpus/$target" "$corpus/failures/$target"
     heading "fuzzing $target for $seconds s"
-    run_foreground cargo fuzz run --fuzz-dir "$fuzz" "$target" "$grown/$target" "$seeds" -- \
+    run_foreground cargo fuzz run --fuzz-dir "$fuzz" "$target" "$corpus/$target" "$seeds" -- \
         -max_total_time="$seconds" -print_final_stats=1 -rss_limit_mb=4096 -timeout=20 \
-        -artifact_prefix="$grown/failures/$target/"
+        -artifact_prefix="$corpus/failures/$target/"
 }
 
 clean_up() { :; }
 leave_cleanly
 install_tool
-# The versions that are tested are the ones that are shipped.
+# Test the dependency versions that are shipped.
 cp Cargo.lock "$fuzz/Cargo.lock"
 mapfile -t all < <(cargo fuzz list --fuzz-dir "$fuzz")
 targets=("${@:-${all[@]}}")
 failed=()
 for target in "${targets[@]}"; do run_target "$target" || failed+=("$target"); done
-((${#failed[@]} == 0)) || fail "these targets failed: ${failed[*]}; the inputs are below $grown/failures"
+((${#failed[@]} == 0)) || fail "failed targets: ${failed[*]}; the inputs are in $corpus/failures"

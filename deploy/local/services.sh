@@ -1,31 +1,30 @@
 #!/usr/bin/env bash
 # Private RabbitMQ and Redis of one instance, on loopback, with their data in .local/<instance>.
 #
-#   services.sh start INSTANCE [--fresh]    --fresh forgets what the instance held before
+#   services.sh start INSTANCE [--fresh]    --fresh deletes the instance's data first
 #   services.sh stop INSTANCE
-#   services.sh status INSTANCE             exit status 3 when not all of it runs
+#   services.sh status INSTANCE             exit status 3 if a server is not running
 #
-# Five consecutive ports: AMQP, management, Redis, epmd, Erlang distribution. Instance `up` has fixed ones
-# from 8471 on (UP_PORTS=… moves them); the others take free ones when they start, a sixth for a coordinator,
-# and two more for AMQP and Redis over TLS where tests want them. `.local/<instance>/services.env` says where
-# they are. Servers of the machine are never touched, nor is what /etc/rabbitmq and /etc/redis say.
+# Consecutive ports: AMQP, management, Redis, epmd, Erlang distribution, a coordinator, and AMQP and Redis over TLS
+# for tests. Instance `up` uses five fixed ports from 8471 on (UP_PORTS=… changes them); other instances choose free
+# ports. The URLs are in `.local/<instance>/services.env`. The machine's own servers and the settings in /etc/rabbitmq
+# and /etc/redis are neither used nor changed.
 
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 . "$scripts/processes.sh"
 
 rabbitmq_server=/usr/lib/rabbitmq/bin/rabbitmq-server
 
-# Words before a server's command: SUBWATCH_SERVERS=debian13 takes RabbitMQ 4 and Redis 8 instead of the
-# machine's own.
+# Prefix of a server's command line. SUBWATCH_SERVERS=debian13 runs RabbitMQ 4 and Redis 8 of Debian 13.
 inside=()
 use_servers() {
     [[ -n ${SUBWATCH_SERVERS:-} ]] || return 0
-    [[ $SUBWATCH_SERVERS == debian13 ]] || fail "SUBWATCH_SERVERS is '$SUBWATCH_SERVERS': it must be debian13 or absent"
+    [[ $SUBWATCH_SERVERS == debian13 ]] || fail "SUBWATCH_SERVERS is '$SUBWATCH_SERVERS': it must be debian13 or unset"
     "$scripts/debian13.sh" unpack rabbitmq-server redis-server bash coreutils dash gawk grep sed
     inside=("$scripts/debian13.sh" run)
 }
 
-# Sets the ports from the first of them.
+# Sets ports and URLs from the first port.
 use_ports() {
     amqp_port=$1 management_port=$(($1 + 1)) redis_port=$(($1 + 2))
     epmd_port=$(($1 + 3)) distribution_port=$(($1 + 4)) coordinator_port=$(($1 + 5))
@@ -35,7 +34,7 @@ use_ports() {
     redis_url=redis://127.0.0.1:$redis_port/0
 }
 
-# Keeps the ports of servers that run; otherwise takes the fixed or free ones.
+# Keeps the ports of running servers; otherwise uses the fixed ports or chooses free ones.
 choose_ports() {
     local first
     if { runs rabbitmq || runs redis || runs epmd; } && [[ -s $pids/ports ]]; then
@@ -46,7 +45,7 @@ choose_ports() {
         ((first >= 1024 && first <= 65530)) ||
             fail "UP_PORTS is '$UP_PORTS': it must be the first of five port numbers, between 1024 and 65530"
     else
-        # Below the range that the kernel hands to outgoing connections.
+        # Below the kernel's range of ephemeral ports.
         until first=$((20000 + RANDOM % 12000)) && all_free "$first"; do :; done
     fi
     use_ports "$first"
@@ -60,23 +59,23 @@ all_free() {
     done
 }
 
-# Ends with a clear line when a port that NAME is about to take is somebody else's.
+# Fails if a port that NAME needs is in use by another program.
 require_free() {
     local name=$1 port
     shift
     for port in "$@"; do
-        ! listening "$port" || fail "port $port, which $name wants, is in use by another program: stop that, or" \
-            "name other ports with UP_PORTS=… (the first of five)"
+        ! listening "$port" || fail "port $port of $name is in use by another program: stop it, or set UP_PORTS" \
+            "to the first of five other ports"
     done
 }
 
-# The address of a server that the user gave, or nothing: one that names our own server does not count.
+# Prints the URL that the user set, unless it is the URL of the instance's own server.
 given() { [[ $instance != up || $1 == "$2" ]] || printf '%s' "$1"; }
 
-# Whether the servers of this instance speak TLS as well.
+# Whether the servers of this instance also offer TLS.
 for_tests() { [[ $instance == test || $instance == next ]]; }
 
-# Makes an authority, and a certificate of it for 127.0.0.1 alone: under any other name the servers are wrong.
+# Makes a CA and a server certificate for 127.0.0.1 only, so that other names fail verification.
 make_certificates() {
     local folder=$home/tls
     [[ ! -e $folder/server.pem ]] || return 0
@@ -124,7 +123,7 @@ CONF
 
 redis_ready() { [[ $(redis-cli -h 127.0.0.1 -p "$redis_port" ping 2>/dev/null) == PONG ]]; }
 
-# Our own epmd: one started by the broker would outlive it, and the machine's may belong to a system RabbitMQ.
+# A private epmd: one started by the broker would outlive it, and the machine's may belong to a system RabbitMQ.
 start_epmd() {
     if runs epmd; then return; fi
     require_free epmd "$epmd_port"
@@ -143,7 +142,7 @@ start_rabbitmq() {
     : >"$folder/rabbitmq-env.conf"
     echo '[].' >"$folder/advanced.config"
     echo '[rabbitmq_management].' >"$folder/enabled_plugins"
-    # The node finds itself whatever the machine makes of the name localhost.
+    # Resolve localhost to 127.0.0.1 whatever the machine's resolver says.
     printf '%s\n' '{host, {127,0,0,1}, ["localhost"]}.' '{lookup, [file, native]}.' >"$folder/inetrc"
     cat >"$folder/rabbitmq.conf" <<CONF
 listeners.tcp.1 = 127.0.0.1:$amqp_port
@@ -165,8 +164,8 @@ ssl_options.verify = verify_none
 ssl_options.fail_if_no_peer_cert = false
 CONF
     fi
-    # ALLOW_INPUT makes the script become the broker instead of watching it, so the pid is the broker's;
-    # -noinput takes the shell away again. Idle schedulers do not spin: workers need the cores.
+    # With ALLOW_INPUT, the script execs the broker, so the pid is the broker's; -noinput disables the Erlang shell.
+    # +sbwt none: idle schedulers do not busy-wait, since workers need the cores.
     started=(rabbitmq "${started[@]}")
     start_process rabbitmq "${inside[@]}" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LANG=C.UTF-8 HOME="$folder" \
         ERL_EPMD_PORT="$epmd_port" ERL_EPMD_ADDRESS=127.0.0.1 ERL_INETRC="$folder/inetrc" \
@@ -181,7 +180,7 @@ CONF
         "$rabbitmq_server" -noinput
 }
 
-# Listeners open last, so a broker that answers here has booted.
+# The listeners open last, so a broker that accepts connections has booted.
 rabbitmq_ready() {
     listening "$amqp_port" && { ! for_tests || listening "$amqps_port"; } && curl --noproxy '*' -fs -m 5 -o /dev/null "$management_url/api/overview"
 }
@@ -221,17 +220,17 @@ start() {
 }
 
 report() {
-    if [[ -n $given_amqp ]]; then say "RabbitMQ  yours, as SUBWATCH_AMQP_URL says"; else
+    if [[ -n $given_amqp ]]; then say "RabbitMQ  external, from SUBWATCH_AMQP_URL"; else
         say "RabbitMQ  $amqp_url   management: $management_url"
     fi
-    if [[ -n $given_redis ]]; then say "Redis     yours, as SUBWATCH_REDIS_URL says"; else say "Redis     $redis_url"; fi
-    say "servers of '$instance' are ready ($1); settings for a shell: . .local/$instance/services.env"
+    if [[ -n $given_redis ]]; then say "Redis     external, from SUBWATCH_REDIS_URL"; else say "Redis     $redis_url"; fi
+    say "the servers of '$instance' are ready ($1); to use them in a shell: . .local/$instance/services.env"
 }
 
 stop() {
-    local outcome='nothing was running'
+    local outcome='not running'
     if runs rabbitmq || runs redis || runs epmd; then outcome=stopped; fi
-    # RabbitMQ takes its time to leave; only `up` holds what somebody will want again.
+    # RabbitMQ stops slowly. Only the data of `up` is used again, so other instances are killed.
     local grace=0
     if [[ $instance == up ]]; then grace=30; fi
     stop_processes "$grace" rabbitmq redis
@@ -243,8 +242,8 @@ stop() {
 status() {
     local name id missing=0
     for name in rabbitmq redis epmd; do
-        if id=$(process_id "$name"); then say "$name runs, pid $id"; else
-            say "$name does not run"
+        if id=$(process_id "$name"); then say "$name is running, pid $id"; else
+            say "$name is not running"
             missing=1
         fi
     done
@@ -259,7 +258,7 @@ if [[ $1 == status ]]; then
     exit
 fi
 lock "$home/services.lock" "start or stop of the servers of '$instance'" 180
-# A start that fails or is interrupted takes back what it began, and leaves alone what ran before.
+# A failed or interrupted start stops the servers that it started, and no others.
 started=()
 clean_up() { ((${#started[@]} == 0)) || stop_processes 10 "${started[@]}"; }
 leave_cleanly

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# A whole system on this machine: private servers, one coordinator, some workers.
+# A complete system on this machine: private servers, a coordinator and workers.
 #
-#   WORKERS=2 THREADS=1 system.sh up    starts it, or starts it again with other settings; data is kept
+#   WORKERS=2 THREADS=1 system.sh up    starts or restarts it; data is kept
 #   system.sh down
 #
-# A server that SUBWATCH_AMQP_URL or SUBWATCH_REDIS_URL names is used instead of a private one. All other
-# SUBWATCH_… variables reach the coordinator and the workers as they are.
+# SUBWATCH_AMQP_URL and SUBWATCH_REDIS_URL replace the private servers. The coordinator and the workers inherit all
+# other SUBWATCH_… variables.
 
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 . "$scripts/processes.sh"
@@ -18,7 +18,7 @@ up() {
     build
     starting=yes
     list_programs
-    ((${#programs[@]} == 0)) || say "stopping the coordinator and the workers that run"
+    ((${#programs[@]} == 0)) || say "stopping the running coordinator and workers"
     stop_programs
     "$scripts/services.sh" start up
     # shellcheck source=/dev/null
@@ -39,7 +39,7 @@ down() {
     local name running=0
     for name in "${programs[@]}"; do if runs "$name"; then running=$((running + 1)); fi; done
     stop_programs
-    ((running == 0)) || say "coordinator and workers: $running stopped"
+    ((running == 0)) || say "stopped $running processes: coordinator and workers"
     "$scripts/services.sh" stop up
 }
 
