@@ -15,7 +15,10 @@ mod route;
 pub(crate) use self::declaration::delay_arguments;
 use self::declaration::{MAX_QUEUE_BYTES, arguments};
 pub use self::{
-    declaration::{Argument, Binding, DEAD_LETTER_EXCHANGE, DEAD_LETTER_ROUTING_KEY, Exchange, ExchangeKind, JOB_EXCHANGE, Queue},
+    declaration::{
+        Argument, Binding, DEAD_LETTER_EXCHANGE, DEAD_LETTER_ROUTING_KEY, Exchange, ExchangeKind,
+        JOB_EXCHANGE, Queue,
+    },
     delay_tier::DelayTier,
     route::Route,
 };
@@ -99,7 +102,11 @@ mod tests {
         for queue in queues() {
             assert!(queue.bindings.iter().all(|binding| known.contains(&binding.exchange)), "{}", queue.name);
             let Some(Argument::Text(target)) = argument(&queue, "x-dead-letter-exchange") else {
-                assert_eq!(queue, dead_letter_queue(), "only the dead-letter queue has no dead-letter exchange");
+                assert_eq!(
+                    queue,
+                    dead_letter_queue(),
+                    "only the dead-letter queue has no dead-letter exchange"
+                );
                 continue;
             };
             assert!(known.contains(&target), "{}", queue.name);

@@ -1,6 +1,8 @@
 //! Routes: the routing key and queue of each kind of job.
 
-use super::declaration::{Binding, DEAD_LETTER_EXCHANGE, DELIVERY_LIMIT, JOB_EXCHANGE, MAX_QUEUE_BYTES, Queue, arguments};
+use super::declaration::{
+    Binding, DEAD_LETTER_EXCHANGE, DELIVERY_LIMIT, JOB_EXCHANGE, MAX_QUEUE_BYTES, Queue, arguments,
+};
 use crate::{digest::Digest, job::kind::Kind, training::protocol::Fingerprint};
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
