@@ -1,9 +1,7 @@
-//! One crawl, from its job's item to a part of the dataset: the listing, the claim of the channel, the thumbnails, the
-//! rows.
+//! Runs one crawl job: lists the videos, claims the channel, downloads the thumbnails, writes the rows.
 //!
-//! Owns the order of effects: the listing is kept when it is complete, each thumbnail before its record, and the
-//! part of the metadata last. Where a crawl is interrupted or has to wait, what it brought in stays, and nothing of it
-//! is requested again.
+//! Owns the order of effects: the listing is stored first, each thumbnail before its record, and the metadata part
+//! last. An interrupted or snoozed crawl resumes from what is stored and repeats no request.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -22,64 +20,59 @@ use crate::{
     error::CrawlError,
     http::Web,
     listing::Listing,
-    metadata_part::{Part, Written},
+    metadata_part::{Part, PartContents},
     recorded_response::ResponseRecorder,
     sources::{Draft, SourceContext},
     thumbnails::{ThumbnailDownloader, download_all},
     time_slice::{self, TimeSlice},
 };
 
-/// A crawl job, and what the worker carries it out with.
+/// A crawl job, with the worker's resources that it uses.
 pub struct Crawl<'a> {
-    /// Keeps how far the crawl is.
     pub store: &'a Store,
-    /// Makes the requests.
     pub web: &'a Web,
-    /// Threads that decode pictures.
     pub decoder: &'a CpuPool,
     /// How long the worker may work on a job.
     pub job_timeout: Duration,
-    /// The job.
     pub job: JobRef<'a>,
-    /// Its arguments.
     pub args: &'a CrawlArgs,
-    /// Whether there is no other attempt.
+    /// Whether this is the last attempt.
     pub is_last: bool,
 }
 
 impl Crawl<'_> {
-    /// Crawls the one item of the job.
+    /// Crawls the job's only item.
     ///
     /// # Errors
-    /// See [`CrawlError`]. A pause that it names has an end, in Redis's time.
+    /// See [`CrawlError`]. The deadline of a [`CrawlError::Snooze`] is in ms of Redis's clock.
     pub async fn run(&self) -> Result<Crawled, CrawlError> {
         let part = &self.args.chunk.part;
         let items: Vec<CrawlItem> = parts::read_part(part).await.map_err(|error| {
-            CrawlError::Retryable(format!("the manifest part {part} cannot be read: {error}"))
+            CrawlError::Retryable(format!("could not read manifest part {part}: {error}"))
         })?;
         let [item] = items.as_slice() else {
             return Err(CrawlError::Permanent(format!(
-                "a crawl job has one item, and this one {}",
+                "a crawl job must have 1 item, but {part} has {}",
                 items.len()
             )));
         };
         match self.crawl(item).await {
-            Err(CrawlError::Rest(mut pause)) => {
-                if time_slice::is_over(&pause) {
-                    pause.until_ms = self.store.now_ms().await?;
+            Err(CrawlError::Snooze(mut snooze)) => {
+                if time_slice::is_slice_end(&snooze) {
+                    snooze.until_ms = self.store.now_ms().await?;
                 }
-                Err(CrawlError::Rest(pause))
+                Err(CrawlError::Snooze(snooze))
             }
-            done => done,
+            result => result,
         }
     }
 
     async fn crawl(&self, item: &CrawlItem) -> Result<Crawled, CrawlError> {
         let Self { store, job, args, .. } = *self;
         let permanent = CrawlError::Permanent;
-        let out =
-            args.chunk.dataset.as_ref().ok_or_else(|| permanent("the job names no dataset".to_owned()))?;
-        let files = Files::open(out).map_err(|error| permanent(error.to_string()))?;
+        let dataset =
+            args.chunk.dataset.as_ref().ok_or_else(|| permanent("the job has no dataset".to_owned()))?;
+        let files = Files::open(dataset).map_err(|error| permanent(error.to_string()))?;
         let slice = TimeSlice::new(self.web, self.job_timeout);
 
         let CrawlProgress { listing, thumbnails: mut records } =
@@ -88,40 +81,40 @@ impl Crawl<'_> {
             Some(draft) => draft,
             None => Draft::begin(&args.plan, item)?,
         };
-        let listing = self.list(item, &slice, draft).await?;
+        let listing = self.complete_listing(item, &slice, draft).await?;
         require_videos(&listing)?;
         if let Some(channel) = &listing.channel {
             self.claim(channel.id.as_str()).await?;
         }
 
-        let named = match &item.target {
+        let videos = match &item.target {
             CrawlTarget::Channel(_) => &[][..],
             CrawlTarget::Videos(videos) => videos,
         };
-        let part = Part::of(listing.channel.as_ref(), named);
-        let bringing = ThumbnailDownloader {
+        let part = Part::new(listing.channel.as_ref(), videos);
+        let downloader = ThumbnailDownloader {
             slice: &slice,
             bases: &args.plan.bases,
             files: &files,
             store,
             job,
             decoder: self.decoder,
-            earlier: part.earlier(&files).await?,
+            stored: part.stored_thumbnails(&files).await?,
             is_last: self.is_last,
         };
-        download_all(&bringing, &listing.videos, &mut records).await?;
+        download_all(&downloader, &listing.videos, &mut records).await?;
         require_thumbnails(&records)?;
-        let written = Written {
+        let contents = PartContents {
             listing: &listing,
             records: &records,
             category: item.category.as_deref(),
             source: args.plan.source,
         };
-        Ok(part.write(&files, written).await?)
+        Ok(part.write(&files, contents).await?)
     }
 
-    /// Completes a listing, and keeps what was asked so far even where it is not complete.
-    async fn list(
+    /// Completes a listing, and stores its progress even if it is interrupted.
+    async fn complete_listing(
         &self,
         item: &CrawlItem,
         slice: &TimeSlice,
@@ -133,35 +126,38 @@ impl Crawl<'_> {
         let was_complete = matches!(draft, Draft::Complete(_));
         let listing = draft.complete(context).await;
         if !was_complete && !matches!(listing, Err(CrawlError::Item(_))) {
-            store.keep_listing(job, &draft).await?;
+            store.save_listing(job, &draft).await?;
         }
         listing
     }
 
-    /// Claims a channel, which two items may name differently.
+    /// Claims a channel for this job: another item may name the same channel differently, by handle or by ID.
     async fn claim(&self, channel: &str) -> Result<(), CrawlError> {
         let holder = self.store.claim_channel(self.job, channel).await?;
         if holder == self.job.name {
             return Ok(());
         }
-        let detail =
-            format!("it is the channel {channel}, which item {holder} of this submission is about, too");
+        let detail = format!("channel {channel} is already crawled by job {holder} of this submission");
         Err(CrawlError::item(FailureReason::Duplicate, detail))
     }
 }
 
-/// A channel without any video that can be taken is an error, not an empty success.
+/// Fails a channel without usable videos, which would otherwise be an empty success.
 fn require_videos(listing: &Listing) -> Result<(), CrawlError> {
     if !listing.videos.is_empty() {
         return Ok(());
     }
     let skipped: Vec<String> =
         listing.skipped.iter().map(|(reason, videos)| format!("{videos} {reason}")).collect();
-    let seen = if skipped.is_empty() { "none at all".to_owned() } else { skipped.join(", ") };
-    Err(CrawlError::item(FailureReason::Unavailable, format!("it has no videos that can be taken: {seen}")))
+    let detail = if skipped.is_empty() {
+        "the channel has no videos".to_owned()
+    } else {
+        format!("all videos were skipped: {}", skipped.join(", "))
+    };
+    Err(CrawlError::item(FailureReason::Unavailable, detail))
 }
 
-/// So is one without any thumbnail: an earlier part, if there is one, stays as it is.
+/// Fails a channel without usable thumbnails, so that the metadata part of an earlier crawl is not replaced.
 fn require_thumbnails(records: &HashMap<String, ThumbnailRecord>) -> Result<(), CrawlError> {
     let first = records.iter().filter_map(|(video, record)| match record {
         ThumbnailRecord::Stored(_) => None,
@@ -171,7 +167,6 @@ fn require_thumbnails(records: &HashMap<String, ThumbnailRecord>) -> Result<(), 
     if first.count() < records.len() {
         return Ok(());
     }
-    let detail =
-        format!("none of its {} videos has a thumbnail that can be used: {video}: {failure}", records.len());
+    let detail = format!("none of {} videos has a usable thumbnail; video {video}: {failure}", records.len());
     Err(CrawlError::item(FailureReason::Unavailable, detail))
 }

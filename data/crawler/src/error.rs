@@ -1,7 +1,4 @@
-//! Why a crawl does not reach its end.
-//!
-//! Owns what an error of the site, the storage or the store means for the crawl: its item fails, it rests, or it is tried
-//! again.
+//! Errors of a crawl, and what each means for the job: fail the item, snooze, or retry.
 
 use common::{
     job::outcome::{FailureReason, ItemFailure},
@@ -11,31 +8,28 @@ use dataset::files::ReadError;
 
 use crate::http::WebError;
 
-/// Why a crawl does not reach its end.
+/// Why a crawl job stopped.
 #[derive(Clone, Debug)]
 pub enum CrawlError {
-    /// The item fails: it would be the same the next time.
+    /// The item fails; another attempt would end the same way.
     Item(ItemFailure),
-    /// Nobody is to blame: the source rests, or others have their turn.
-    Rest(Snooze),
-    /// The dataset cannot be written to now.
+    /// The host is in back-off, or the time slice has ended. Spends no attempt.
+    Snooze(Snooze),
+    /// The dataset's storage failed.
     Storage(String),
-    /// It may be better in a moment.
+    /// Another attempt may succeed.
     Retryable(String),
-    /// The job can never be carried out.
+    /// The job is invalid.
     Permanent(String),
-    /// The store does not serve.
     Store(StoreError),
 }
 
 impl CrawlError {
-    /// The item fails for `reason`.
     #[must_use]
     pub fn item(reason: FailureReason, detail: impl Into<String>) -> Self {
         Self::Item(ItemFailure::new(reason, detail))
     }
 
-    /// It may be better in a moment.
     #[must_use]
     pub fn retryable(detail: impl Into<String>) -> Self {
         Self::Retryable(detail.into())
@@ -54,13 +48,14 @@ impl From<ReadError> for CrawlError {
 
 impl From<WebError> for CrawlError {
     fn from(error: WebError) -> Self {
-        let text = error.to_string();
+        let message = error.to_string();
         match error {
-            WebError::BackedOff { until_ms, .. } => Self::Rest(Snooze { until_ms, reason: text }),
-            WebError::Retryable(_) | WebError::Malformed(_) => Self::retryable(text),
-            WebError::NotFound(_) | WebError::Gone(_) => Self::item(FailureReason::Unavailable, text),
-            WebError::Refused(_) => Self::item(FailureReason::Refused, text),
-            WebError::TooLarge(_) => Self::item(FailureReason::TooLarge, text),
+            WebError::BackedOff { until_ms, .. } => Self::Snooze(Snooze { until_ms, reason: message }),
+            WebError::TimeSliceEnded => Self::Snooze(Snooze { until_ms: 0, reason: message }),
+            WebError::Retryable(_) | WebError::Malformed(_) => Self::retryable(message),
+            WebError::NotFound(_) | WebError::Gone(_) => Self::item(FailureReason::Unavailable, message),
+            WebError::Refused(_) => Self::item(FailureReason::Refused, message),
+            WebError::TooLarge(_) => Self::item(FailureReason::TooLarge, message),
             WebError::Store(error) => error.into(),
         }
     }

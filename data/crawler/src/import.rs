@@ -1,8 +1,8 @@
-//! Tables that somebody made already: rows of videos beside a folder of their thumbnails.
+//! Parses tables of videos for `subwatch crawl import`.
 //!
-//! Owns which columns of a table mean what and how counts are written in them. Does not own the columns of the dataset
-//! (see [`dataset::row`]), nor the files. Invariant: a row that
-//! cannot be used says which and why; no count is guessed, and one that is missing is missing.
+//! Owns the recognised column names and the formats of counts. Does not own the columns of the dataset (see
+//! [`dataset::row`]) and the files. Invariant: an unusable row is an error with its line and reason; a count is never
+//! guessed.
 
 use std::collections::HashSet;
 
@@ -16,35 +16,31 @@ use crate::youtube::{
     named_list::ListFormat,
 };
 
-/// Columns that name the video, by id or link.
+/// Columns with a video's ID or link.
 const VIDEO: [&str; 6] = ["video_id", "videoid", "video_url", "video", "url", "id"];
-/// Columns that name the file of the thumbnail, relative to the folder.
+/// Columns with a thumbnail's path, relative to the image folder.
 const FILE: [&str; 4] = ["file_name", "filename", "file", "thumbnail"];
-/// Columns of texts.
 const TITLE: [&str; 1] = ["title"];
 const CHANNEL_ID: [&str; 2] = ["channel_id", "channelid"];
 const CHANNEL: [&str; 3] = ["channel", "channel_title", "channel_name"];
 const CATEGORY: [&str; 1] = ["category"];
 const PUBLISHED: [&str; 3] = ["published", "published_at", "publishedat"];
-/// Columns of counts.
 const VIEWS: [&str; 4] = ["views", "view_count", "viewcount", "watch"];
 const SUBSCRIBERS: [&str; 5] = ["subscribers", "subscriber_count", "subscribercount", "subs", "sub"];
 
-/// A row that can be used, with the file it names, if it names one.
+/// A usable row.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ImportRow {
-    /// Its line in the table, from 1.
+    /// Line in the table, from 1.
     pub line: u64,
-    /// The video.
     pub video_id: VideoId,
-    /// The file of its thumbnail, relative to the folder.
+    /// Path of the thumbnail, relative to the image folder.
     pub file: Option<String>,
-    /// What goes into the dataset.
     pub columns: TableColumns,
 }
 
-/// Columns that tell of the dataset, where a table cannot know better.
-const OF_DATASET: [&str; 9] = [
+/// Columns of the dataset that describe the import itself; a table's values are ignored.
+const DERIVED: [&str; 9] = [
     "views_approximate",
     "subscribers_approximate",
     "thumbnail_width",
@@ -56,43 +52,41 @@ const OF_DATASET: [&str; 9] = [
     "source",
 ];
 
-/// What goes into the dataset of a row: columns that are known, under their own names, and the others as they are.
+/// The columns for the dataset: recognised ones under the dataset's names, and the others unchanged.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct TableColumns {
-    /// What the table says of the video. What tells of the file is not set.
+    /// Recognised columns; those about the image file are not set.
     #[serde(flatten)]
     pub known: Row,
-    /// The other columns.
     #[serde(flatten)]
     pub others: Map<String, Value>,
 }
 
-/// A row that cannot be used.
+/// An unusable row.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BadRow {
-    /// Its line in the table, from 1.
+    /// Line in the table, from 1.
     pub line: u64,
-    /// What is wrong with it.
     pub problem: String,
 }
 
-/// Reads a table: CSV under a line of names, or JSON lines.
+/// Parses a table: CSV with a header line, or JSON lines.
 ///
 /// # Errors
-/// When it is neither, or no column names videos or files.
+/// If the header is unreadable or has no column for videos or files.
 pub fn read_table(text: &str, format: ListFormat) -> Result<Vec<Result<ImportRow, BadRow>>, String> {
     let text = text.trim_start_matches('\u{feff}');
     let rows = match format {
         ListFormat::Csv => csv_rows(text)?,
         ListFormat::JsonLines => json_rows(text),
-        ListFormat::Lines => return Err("it must be a .csv or a .jsonl file".to_owned()),
+        ListFormat::Lines => return Err("the table must be a .csv or .jsonl file".to_owned()),
     };
     let mut seen = HashSet::new();
     let read = |(line, row): (u64, Result<Map<String, Value>, String>)| {
         let bad = |problem| BadRow { line, problem };
         let row = row.and_then(|row| read_row(line, &row)).map_err(bad)?;
         if !seen.insert(row.video_id.clone()) {
-            return Err(bad(format!("the video {} stands in an earlier row", row.video_id)));
+            return Err(bad(format!("video {} is already in an earlier row", row.video_id)));
         }
         Ok(row)
     };
@@ -103,12 +97,11 @@ type Rows = Vec<(u64, Result<Map<String, Value>, String>)>;
 
 fn csv_rows(text: &str) -> Result<Rows, String> {
     let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
-    let names =
-        reader.headers().map_err(|error| format!("its line of names cannot be read: {error}"))?.clone();
+    let names = reader.headers().map_err(|error| format!("could not read the header: {error}"))?.clone();
     let names: Vec<String> = names.iter().map(|name| name.trim().to_lowercase()).collect();
     if !names.iter().any(|name| VIDEO.contains(&name.as_str()) || FILE.contains(&name.as_str())) {
         let known = [&VIDEO[..], &FILE[..]].concat().join(", ");
-        return Err(format!("no column names videos or files (known: {known})"));
+        return Err(format!("the table has no column for videos or files; known names: {known}"));
     }
     let row = |record: Result<csv::StringRecord, csv::Error>| match record {
         Ok(record) => {
@@ -116,7 +109,7 @@ fn csv_rows(text: &str) -> Result<Rows, String> {
             if record.len() != names.len() {
                 return (
                     line,
-                    Err(format!("{} cells where the line of names has {}", record.len(), names.len())),
+                    Err(format!("expected {} cells as in the header, found {}", names.len(), record.len())),
                 );
             }
             let cells = names.iter().cloned().zip(record.iter().map(Value::from));
@@ -134,7 +127,7 @@ fn json_rows(text: &str) -> Rows {
             let row = serde_json::from_str::<Map<String, Value>>(text);
             let lower =
                 |row: Map<String, Value>| row.into_iter().map(|(name, value)| (name.to_lowercase(), value));
-            (line, row.map(|row| lower(row).collect()).map_err(|error| format!("no JSON object: {error}")))
+            (line, row.map(|row| lower(row).collect()).map_err(|error| format!("not a JSON object: {error}")))
         })
         .collect()
 }
@@ -150,9 +143,9 @@ fn read_row(line: u64, row: &Map<String, Value>) -> Result<ImportRow, String> {
             let name = file.rsplit('/').next().unwrap_or(file);
             let stem = name.rsplit_once('.').map_or(name, |(stem, _)| stem);
             stem.parse()
-                .map_err(|_| format!("neither a column nor the name of '{file}' says which video it is"))?
+                .map_err(|_| format!("the row has no video, and the name of '{file}' is not a video ID"))?
         }
-        (None, None) => return Err("it names neither a video nor a file".to_owned()),
+        (None, None) => return Err("the row has neither a video nor a file".to_owned()),
     };
     let of = |names: &[&str]| column(row, names).map(text).transpose();
     let texts = Row {
@@ -163,9 +156,9 @@ fn read_row(line: u64, row: &Map<String, Value>) -> Result<ImportRow, String> {
         published: of(&PUBLISHED)?,
         ..Row::default()
     };
-    let views = column(row, &VIEWS).map(|value| count("views", value, Count::of_views)).transpose()?;
+    let views = column(row, &VIEWS).map(|value| count("views", value, Count::parse_views)).transpose()?;
     let subscribers = column(row, &SUBSCRIBERS)
-        .map(|value| count("subscribers", value, Count::of_subscribers))
+        .map(|value| count("subscribers", value, Count::parse_subscribers))
         .transpose()?;
     let known = Row {
         video_id: Some(video_id.to_string()),
@@ -181,38 +174,29 @@ fn read_row(line: u64, row: &Map<String, Value>) -> Result<ImportRow, String> {
 }
 
 fn is_known(name: &str) -> bool {
-    let known: [&[&str]; 10] = [
-        &VIDEO,
-        &FILE,
-        &TITLE,
-        &CHANNEL_ID,
-        &CHANNEL,
-        &CATEGORY,
-        &PUBLISHED,
-        &VIEWS,
-        &SUBSCRIBERS,
-        &OF_DATASET,
-    ];
+    let known: [&[&str]; 10] =
+        [&VIDEO, &FILE, &TITLE, &CHANNEL_ID, &CHANNEL, &CATEGORY, &PUBLISHED, &VIEWS, &SUBSCRIBERS, &DERIVED];
     known.iter().any(|names| names.contains(&name))
 }
 
-/// The first of these columns that says something.
+/// Returns the first of these columns that is neither null nor blank.
 fn column<'a>(row: &'a Map<String, Value>, names: &[&str]) -> Option<&'a Value> {
-    let says = |value: &&Value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty());
-    names.iter().find_map(|name| row.get(*name).filter(says))
+    let is_set =
+        |value: &&Value| !value.is_null() && value.as_str().is_none_or(|text| !text.trim().is_empty());
+    names.iter().find_map(|name| row.get(*name).filter(is_set))
 }
 
 fn text(value: &Value) -> Result<String, String> {
     match value {
         Value::String(text) => Ok(text.trim().to_owned()),
         Value::Number(number) => Ok(number.to_string()),
-        other => Err(format!("{other} is no text")),
+        other => Err(format!("{other} is not a text")),
     }
 }
 
-/// Reads a number, or a count as YouTube shows it.
+/// Parses a number, or a count as YouTube shows it.
 fn count<E: std::fmt::Display>(
-    what: &str,
+    noun: &str,
     value: &Value,
     shown: fn(&str) -> Result<Count, E>,
 ) -> Result<Count, String> {
@@ -220,11 +204,11 @@ fn count<E: std::fmt::Display>(
     if let Ok(number) = text.parse::<u64>() {
         return Ok(Count::exact(number));
     }
-    // pandas writes whole numbers with a point where others are missing.
+    // pandas writes integers as floats if the column has missing values.
     if let Some(Ok(number)) = text.strip_suffix(".0").map(str::parse) {
         return Ok(Count::exact(number));
     }
-    shown(&text).or_else(|error| shown(&format!("{text} {what}")).map_err(|_| format!("{what}: {error}")))
+    shown(&text).or_else(|error| shown(&format!("{text} {noun}")).map_err(|_| format!("{noun}: {error}")))
 }
 
 #[cfg(test)]
@@ -236,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_are_read_as_they_were_written_down() {
+    fn counts_are_parsed_as_numbers_or_as_shown() {
         let check = |text: &str, views: u64, approximate: bool| {
             let table = format!("video_id,views\ndQw4w9WgXcQ,\"{text}\"\n");
             let row = rows(&table, ListFormat::Csv).remove(0).unwrap();
@@ -254,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn tables_of_either_form_say_the_same() {
+    fn csv_and_json_lines_give_the_same_rows() {
         let csv = "Thumbnail,Title,Subs,Watch\nx/dQw4w9WgXcQ.jpg,\"One, two\",1200,\nshort.jpg,,,\n";
         let json = "{\"thumbnail\":\"x/dQw4w9WgXcQ.jpg\",\"title\":\"One, two\",\"subs\":1200,\"watch\":null}\n{\"thumbnail\":\"short.jpg\"}";
         let (csv, json) = (rows(csv, ListFormat::Csv), rows(json, ListFormat::JsonLines));
@@ -266,11 +250,11 @@ mod tests {
         assert_eq!(row.columns, json[0].clone().unwrap().columns);
         let problem = csv[1].clone().unwrap_err();
         assert_eq!(problem.line, 3);
-        assert!(problem.problem.contains("says which video"), "{problem:?}");
+        assert!(problem.problem.contains("is not a video ID"), "{problem:?}");
     }
 
     #[test]
-    fn other_columns_are_kept_and_none_that_the_dataset_has_itself() {
+    fn other_columns_are_copied_except_derived_ones() {
         let row = rows("video_id,Aufrufe,sha256,mood\ndQw4w9WgXcQ,12,00,calm\n", ListFormat::Csv).remove(0);
         let columns = serde_json::to_value(row.unwrap().columns).unwrap();
         assert_eq!(
@@ -280,9 +264,9 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_used_is_named() {
+    fn unusable_rows_are_reported_with_a_reason() {
         assert!(
-            read_table("name,views\na,1\n", ListFormat::Csv).unwrap_err().contains("no column names videos")
+            read_table("name,views\na,1\n", ListFormat::Csv).unwrap_err().contains("no column for videos")
         );
         let check = |text: &str, want: &str| {
             let found = rows(text, ListFormat::Csv).pop().unwrap().unwrap_err();
@@ -290,8 +274,8 @@ mod tests {
         };
         check("video_id,views\ndQw4w9WgXcQ,many\n", "views");
         check("video_id,views\ndQw4w9WgXcQ,-3\n", "views");
-        check("video_id,views\n@one,3\n", "a channel where a video is wanted");
-        check("video_id,views\ndQw4w9WgXcQ,3\ndQw4w9WgXcQ,3\n", "stands in an earlier row");
-        check("video_id,views\ndQw4w9WgXcQ\n", "1 cells");
+        check("video_id,views\n@one,3\n", "a channel; a video is required");
+        check("video_id,views\ndQw4w9WgXcQ,3\ndQw4w9WgXcQ,3\n", "already in an earlier row");
+        check("video_id,views\ndQw4w9WgXcQ\n", "expected 2 cells as in the header, found 1");
     }
 }

@@ -1,14 +1,14 @@
-//! Crawling: how rows of a dataset come to be.
+//! Crawls YouTube channels and videos into datasets.
 //!
-//! [`Crawl`] brings one channel, or one slice of a list of videos, into a dataset: a source in `sources` lists the videos, the
-//! best thumbnail of each is downloaded (`thumbnails`), and `metadata_part` writes the part of the dataset's metadata that is
-//! about them. Requests go through [`http`], which owns rate limits and `robots.txt`; [`youtube`] reads the answers;
-//! what it cannot read is recorded in [`kept`]. [`import`] makes rows of a table that exists already, and `ranking` (a feature
-//! that only the command line enables) finds out which channels to crawl.
+//! [`Crawl`] crawls one channel, or one chunk of a list of videos: a source in `sources` lists the videos,
+//! `thumbnails` downloads the best thumbnail of each, and `metadata_part` writes their rows. Requests go through
+//! [`http`], which owns rate limits and `robots.txt`. [`youtube`] parses the responses; those it cannot parse are
+//! saved by [`recorded_response`]. [`import`] converts existing tables, and `ranking` (a feature that only the
+//! command line enables) reads which channels to crawl from a web page.
 //!
-//! Does not own what a job is, nor how it is retried. Invariants: nothing that is stored is requested again; a part of the
-//! dataset is written whole or not at all; an error of the site or the storage costs no row: the crawl waits or is
-//! tried again.
+//! Does not own jobs and retries. Invariants: a stored thumbnail or listing is not requested again; a metadata part
+//! is written completely or not at all; errors of the site or the storage lose no rows: the job is snoozed or
+//! retried.
 
 mod crawl;
 mod error;

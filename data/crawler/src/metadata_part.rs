@@ -1,8 +1,8 @@
-//! The rows of a crawl: the part of a dataset's metadata that one job writes.
+//! Writes the metadata part of one crawl job: the rows of one channel or one chunk of a list.
 //!
-//! Owns what goes into the columns and the part's name, which says what was crawled rather than by which job, so that crawling
-//! it again replaces its rows. Invariants: a row's file lies in the dataset; what a source does not say is
-//! absent, never zero; the same listing and records make the same bytes.
+//! Owns the columns and the name of the part. The name depends on the channel or the list, not on the job, so a
+//! repeated crawl replaces its rows. Invariants: a row's file exists in the dataset; unknown values are absent, never
+//! zero; the same listing and records produce the same bytes.
 
 use std::collections::HashMap;
 
@@ -23,50 +23,47 @@ use crate::{
     youtube::{counts::Count, ids::VideoId},
 };
 
-/// Largest part that is read again.
-const LARGEST_PART: u64 = 64 << 20;
+/// Largest existing part that is read.
+const MAX_PART_BYTES: u64 = 64 << 20;
 
-/// The file of a video's thumbnail, below the dataset.
+/// Path of a video's thumbnail, relative to the dataset.
 pub(crate) fn file_name(video: &VideoId) -> String {
     format!("thumbnails/{video}.jpg")
 }
 
-/// The part of a dataset's metadata that is about one channel, or one slice of a list.
+/// The metadata part of one channel or one chunk of a list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Part {
     name: String,
 }
 
-/// What a part says.
-pub(crate) struct Written<'a> {
-    /// What was listed.
+pub(crate) struct PartContents<'a> {
     pub(crate) listing: &'a Listing,
-    /// What became of the thumbnails.
+    /// By video ID.
     pub(crate) records: &'a HashMap<String, ThumbnailRecord>,
-    /// The category of all of it.
     pub(crate) category: Option<&'a str>,
-    /// Where the listing came from.
     pub(crate) source: Source,
 }
 
 impl Part {
-    /// The part of a channel, or else of the videos that were named: whatever becomes of them.
+    /// The part of a channel or, without one, of a chunk of a list. All requested `videos` count for the name, also
+    /// those that get no row.
     #[must_use]
-    pub(crate) fn of(channel: Option<&Channel>, named: &[String]) -> Self {
+    pub(crate) fn new(channel: Option<&Channel>, videos: &[String]) -> Self {
         let name = match channel {
             Some(channel) => format!("metadata/{}.jsonl", channel.id),
-            None => format!("metadata/list-{}.jsonl", Digest::of(named.join("\n").as_bytes()).prefix(32)),
+            None => format!("metadata/list-{}.jsonl", Digest::of(videos.join("\n").as_bytes()).prefix(32)),
         };
         Self { name }
     }
 
-    /// Returns the thumbnails that an earlier crawl of the same brought in, by video. Rows that it cannot read
-    /// are passed over: they are written anew.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub(crate) async fn earlier(&self, files: &Files) -> Result<HashMap<String, Thumbnail>, ReadError> {
-        let bytes = match files.read(&self.name, LARGEST_PART).await {
+    /// Returns the thumbnails that an earlier crawl stored, by video ID. Unreadable rows are ignored: they will be
+    /// replaced.
+    pub(crate) async fn stored_thumbnails(
+        &self,
+        files: &Files,
+    ) -> Result<HashMap<String, Thumbnail>, ReadError> {
+        let bytes = match files.read(&self.name, MAX_PART_BYTES).await {
             Ok(bytes) => bytes,
             Err(error) if error.is_retryable() => return Err(error),
             Err(_) => return Ok(HashMap::new()),
@@ -81,19 +78,20 @@ impl Part {
                 width: row.thumbnail_width?,
                 height: row.thumbnail_height?,
                 crop: row.thumbnail_crop.flatten(),
-                kept: true,
+                unchanged: true,
             };
             Some((row.video_id?, thumbnail))
         };
         Ok(rows.filter_map(thumbnail).collect())
     }
 
-    /// Writes the rows, whole, and returns what the item brought in.
-    ///
-    /// # Errors
-    /// When the storage fails.
-    pub(crate) async fn write(&self, files: &Files, written: Written<'_>) -> Result<Crawled, ReadError> {
-        let Written { listing, records, .. } = written;
+    /// Writes the rows and returns the item's result.
+    pub(crate) async fn write(
+        &self,
+        files: &Files,
+        contents: PartContents<'_>,
+    ) -> Result<Crawled, ReadError> {
+        let PartContents { listing, records, .. } = contents;
         let mut crawled = Crawled {
             part: self.name.clone(),
             channel_id: listing.channel.as_ref().map(|channel| channel.id.to_string()),
@@ -107,8 +105,8 @@ impl Part {
             match records.get(video.id.as_str()) {
                 Some(ThumbnailRecord::Stored(thumbnail)) => {
                     crawled.thumbnails += 1;
-                    crawled.kept += u64::from(thumbnail.kept);
-                    let row = row(&written, video, thumbnail);
+                    crawled.unchanged += u64::from(thumbnail.unchanged);
+                    let row = row(&contents, video, thumbnail);
                     serde_json::to_writer(&mut rows, &row).expect("a row is plain data");
                     rows.push(b'\n');
                 }
@@ -123,8 +121,8 @@ impl Part {
     }
 }
 
-fn row(written: &Written<'_>, video: &Video, thumbnail: &Thumbnail) -> Row {
-    let channel = video.channel.as_ref().or(written.listing.channel.as_ref());
+fn row(contents: &PartContents<'_>, video: &Video, thumbnail: &Thumbnail) -> Row {
+    let channel = video.channel.as_ref().or(contents.listing.channel.as_ref());
     let subscribers = channel.and_then(|channel| channel.subscribers);
     let value = |count: Option<Count>| count.map(|count| count.value);
     let is_approximate = |count: Option<Count>| count.map(|count| count.approximate);
@@ -134,15 +132,15 @@ fn row(written: &Written<'_>, video: &Video, thumbnail: &Thumbnail) -> Row {
         title: video.title.clone(),
         channel_id: channel.map(|channel| channel.id.to_string()),
         channel: channel.map(|channel| channel.title.clone()).filter(|title| !title.is_empty()),
-        category: written.category.map(str::to_owned),
+        category: contents.category.map(str::to_owned),
         subscribers: value(subscribers),
         subscribers_approximate: is_approximate(subscribers),
         views: value(video.views),
         views_approximate: is_approximate(video.views),
         published: video.published.clone(),
         published_text: video.published_text.clone(),
-        crawled_at: Some(time(written.listing.listed_ms)),
-        source: Some(written.source.name().to_owned()),
+        crawled_at: Some(rfc3339(contents.listing.listed_ms)),
+        source: Some(contents.source.name().to_owned()),
         thumbnail_variant: Some(thumbnail.variant.clone()),
         thumbnail_width: Some(thumbnail.width),
         thumbnail_height: Some(thumbnail.height),
@@ -153,7 +151,7 @@ fn row(written: &Written<'_>, video: &Video, thumbnail: &Thumbnail) -> Row {
     }
 }
 
-fn time(unix_ms: u64) -> String {
+fn rfc3339(unix_ms: u64) -> String {
     let seconds = i64::try_from(unix_ms / 1000).unwrap_or(i64::MAX);
     Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX).to_string()
 }
@@ -175,9 +173,9 @@ mod tests {
                 subscribers,
             }),
             videos: vec![
-                Video { title: Some("A".to_owned()), views: Some(Count::exact(7)), ..Video::named(id(1)) },
-                Video::named(id(2)),
-                Video::named(id(3)),
+                Video { title: Some("A".to_owned()), views: Some(Count::exact(7)), ..Video::with_id(id(1)) },
+                Video::with_id(id(2)),
+                Video::with_id(id(3)),
             ],
             listed_ms: 1_764_000_000_123,
             skipped: [("live".to_owned(), 2)].into(),
@@ -185,7 +183,7 @@ mod tests {
         }
     }
 
-    fn stored(kept: bool) -> ThumbnailRecord {
+    fn stored(unchanged: bool) -> ThumbnailRecord {
         ThumbnailRecord::Stored(Thumbnail {
             sha256: Digest::of(b"x"),
             bytes: 1,
@@ -194,12 +192,12 @@ mod tests {
             width: 640,
             height: 356,
             crop: Some([0, 64, 640, 356]),
-            kept,
+            unchanged,
         })
     }
 
     #[tokio::test]
-    async fn rows_say_what_is_known_and_are_read_again() {
+    async fn rows_omit_unknown_values_and_can_be_read_back() {
         let folder = tempfile::tempdir().unwrap();
         let files = Files::open(&Url::from_directory_path(folder.path()).unwrap()).unwrap();
         let listing = listing();
@@ -209,12 +207,16 @@ mod tests {
             ("video000002".to_owned(), stored(true)),
             ("video000003".to_owned(), ThumbnailRecord::Skipped(failure)),
         ]);
-        let part = Part::of(listing.channel.as_ref(), &[]);
-        assert!(part.earlier(&files).await.unwrap().is_empty());
-        let written =
-            Written { listing: &listing, records: &records, category: Some("Fitness"), source: Source::Api };
-        let crawled = part.write(&files, written).await.unwrap();
-        assert_eq!((crawled.videos, crawled.thumbnails, crawled.kept), (3, 2, 1));
+        let part = Part::new(listing.channel.as_ref(), &[]);
+        assert!(part.stored_thumbnails(&files).await.unwrap().is_empty());
+        let contents = PartContents {
+            listing: &listing,
+            records: &records,
+            category: Some("Fitness"),
+            source: Source::Api,
+        };
+        let crawled = part.write(&files, contents).await.unwrap();
+        assert_eq!((crawled.videos, crawled.thumbnails, crawled.unchanged), (3, 2, 1));
         assert_eq!(crawled.skipped, [("live".to_owned(), 2), ("thumbnail missing".to_owned(), 1)].into());
 
         let text =
@@ -228,15 +230,18 @@ mod tests {
             (&8_840.into(), &true.into())
         );
         assert_eq!(rows[0]["crawled_at"], "2025-11-24T16:00:00Z");
-        assert!(rows[1].get("views").is_none() && rows[1].get("title").is_none(), "missing is absent");
-        let earlier = part.earlier(&files).await.unwrap();
+        assert!(
+            rows[1].get("views").is_none() && rows[1].get("title").is_none(),
+            "unknown values are absent"
+        );
+        let earlier = part.stored_thumbnails(&files).await.unwrap();
         assert_eq!(earlier.len(), 2);
         assert_eq!(ThumbnailRecord::Stored(earlier["video000001"].clone()), stored(true));
     }
 
     #[test]
-    fn a_slice_is_named_after_its_videos() {
-        let named = |ids: &[&str]| Part::of(None, &ids.iter().map(ToString::to_string).collect::<Vec<_>>());
+    fn part_of_a_list_is_named_by_its_videos() {
+        let named = |ids: &[&str]| Part::new(None, &ids.iter().map(ToString::to_string).collect::<Vec<_>>());
         assert_eq!(named(&["a", "b"]), named(&["a", "b"]));
         assert_ne!(named(&["a", "b"]), named(&["ab"]));
     }

@@ -1,8 +1,8 @@
-//! Brings the thumbnails of a listing into the dataset.
+//! Downloads the thumbnails of a listing into the dataset.
 //!
-//! Owns which variant is taken, what is no thumbnail, and the order of effects: the file first, then its record.
-//! Invariants: a video that has a record is not asked for again; a file lies there whole before its record says
-//! so; the pictures in memory are as many as may be asked for at once.
+//! Owns the choice of the variant and the order of effects: the file first, then its record. Invariants: a video with
+//! a record is not requested again; a record is written only after its file is complete; memory holds at most
+//! `CONCURRENCY` images.
 
 use std::{
     collections::HashMap,
@@ -25,239 +25,229 @@ use url::Url;
 
 use crate::{
     error::CrawlError,
-    http::{Answer, HostKind, WebError},
+    http::{HostKind, Response, WebError},
     listing::Video,
     metadata_part::file_name,
     time_slice::TimeSlice,
     youtube::{
         ids::VideoId,
-        thumbnail::{self, Reply, Variant},
+        thumbnail::{self, ThumbnailResponse, Variant},
     },
 };
 
-/// Thumbnails of one job under way at once.
-const WINDOW: usize = 4;
-/// At the last attempt, one of so many videos may be left out because its thumbnail cannot be had now.
-const ONE_OF: usize = 10;
+/// Concurrent downloads of one job.
+const CONCURRENCY: usize = 4;
+/// On the last attempt, at most one video in this many is skipped because its thumbnail could not be fetched.
+const MAX_SKIPPED_ONE_IN: usize = 10;
 
-/// What thumbnails are brought in with.
 pub(crate) struct ThumbnailDownloader<'a> {
-    /// The turn within which it must be over.
     pub(crate) slice: &'a TimeSlice,
-    /// Where thumbnails are asked for.
+    /// Base URLs of the site.
     pub(crate) bases: &'a Bases,
     /// The dataset.
     pub(crate) files: &'a Files,
-    /// Where records are kept.
     pub(crate) store: &'a Store,
-    /// Whose records they are.
     pub(crate) job: JobRef<'a>,
-    /// Threads that look into pictures.
     pub(crate) decoder: &'a CpuPool,
-    /// Thumbnails that an earlier crawl brought in, by video.
-    pub(crate) earlier: HashMap<String, Thumbnail>,
-    /// Whether there is no other attempt: the few that cannot be had are left out.
+    /// Thumbnails of an earlier crawl, by video ID.
+    pub(crate) stored: HashMap<String, Thumbnail>,
+    /// Whether this is the last attempt, on which a few failed thumbnails are skipped.
     pub(crate) is_last: bool,
 }
 
-/// What asking for one variant yields.
-enum Tried {
-    /// It lies in the dataset now.
+/// The result of requesting one variant.
+enum VariantOutcome {
     Stored(Thumbnail),
-    /// The copy there is the current one.
+    /// The stored copy is current.
     Unchanged,
-    /// The site has none.
     Missing,
-    /// What the site has is no picture that can be used.
+    /// The file is not a usable image.
     Unusable(ItemFailure),
 }
 
-/// Settles the thumbnail of every video that is not in `records`, and puts it there. What stands in the way of
-/// one keeps no other from being brought in.
-///
-/// # Errors
-/// When some are not settled.
+/// Downloads the thumbnail of every video that is not in `records`, and adds its record. A failed download does not
+/// stop the others; a snooze does.
 pub(crate) async fn download_all(
-    bringing: &ThumbnailDownloader<'_>,
+    downloader: &ThumbnailDownloader<'_>,
     videos: &[Video],
     records: &mut HashMap<String, ThumbnailRecord>,
 ) -> Result<(), CrawlError> {
-    let is_open = |video: &&Video| !records.contains_key(video.id.as_str());
-    let open: Vec<Video> = videos.iter().filter(is_open).cloned().collect();
-    let (all, stopped) = (open.len(), AtomicBool::new(false));
-    let mut settled = stream::iter(open)
+    let is_pending = |video: &&Video| !records.contains_key(video.id.as_str());
+    let pending: Vec<Video> = videos.iter().filter(is_pending).cloned().collect();
+    let (total, stopped) = (pending.len(), AtomicBool::new(false));
+    let mut processed = stream::iter(pending)
         .take_while(|_| std::future::ready(!stopped.load(Ordering::Relaxed)))
-        .map(|video| bringing.settle(video))
-        .buffer_unordered(WINDOW)
+        .map(|video| downloader.process(video))
+        .buffer_unordered(CONCURRENCY)
         .boxed();
-    let mut later: Vec<(VideoId, String)> = Vec::new();
-    let mut stop = None;
-    while let Some((video, record)) = settled.next().await {
+    let mut failed: Vec<(VideoId, String)> = Vec::new();
+    let mut stop_error = None;
+    while let Some((video, record)) = processed.next().await {
         match record {
             Ok(record) => {
                 records.insert(video.to_string(), record);
             }
-            Err(CrawlError::Retryable(error)) => later.push((video, error)),
-            // What is under way comes to its end; nothing else is begun.
-            Err(why) => {
+            Err(CrawlError::Retryable(error)) => failed.push((video, error)),
+            // Downloads in flight complete; no others start.
+            Err(error) => {
                 stopped.store(true, Ordering::Relaxed);
-                stop.get_or_insert(why);
+                stop_error.get_or_insert(error);
             }
         }
     }
-    drop(settled);
-    if let Some(stop) = stop {
-        return Err(stop);
+    drop(processed);
+    if let Some(error) = stop_error {
+        return Err(error);
     }
-    // Where there are many, the host is in trouble, and not their pictures.
-    if let Some((_, first)) = later.first()
-        && !(bringing.is_last && later.len() * ONE_OF <= videos.len())
+    // If many failed, the cause is the host rather than single images: retry the job.
+    if let Some((_, first)) = failed.first()
+        && !(downloader.is_last && failed.len() * MAX_SKIPPED_ONE_IN <= videos.len())
     {
         return Err(CrawlError::retryable(format!(
-            "{} of {all} thumbnails are not there yet: {first}",
-            later.len()
+            "{} of {total} thumbnails could not be fetched: {first}",
+            failed.len()
         )));
     }
-    for (video, error) in later {
+    for (video, error) in failed {
         let record = ThumbnailRecord::Skipped(ItemFailure::new(FailureReason::Unavailable, error));
-        bringing.keep(&video, &record).await?;
+        downloader.save_record(&video, &record).await?;
         records.insert(video.to_string(), record);
     }
     Ok(())
 }
 
 impl ThumbnailDownloader<'_> {
-    /// Brings in one thumbnail and keeps its record, which is returned beside the video's id.
-    async fn settle(&self, video: Video) -> (VideoId, Result<ThumbnailRecord, CrawlError>) {
+    /// Downloads one thumbnail and saves its record, which is returned with the video's ID.
+    async fn process(&self, video: Video) -> (VideoId, Result<ThumbnailRecord, CrawlError>) {
         let record = match self.fetch(&video).await {
-            // What is refused is refused for every picture.
+            // A refusal applies to every thumbnail, so it fails the whole item.
             Err(CrawlError::Item(failure)) if failure.reason != FailureReason::Refused => {
                 Ok(ThumbnailRecord::Skipped(failure))
             }
             fetched => fetched,
         };
-        let kept = match record {
-            Ok(record) => self.keep(&video.id, &record).await.map(|()| record),
-            Err(stop) => Err(stop),
+        let saved = match record {
+            Ok(record) => self.save_record(&video.id, &record).await.map(|()| record),
+            Err(error) => Err(error),
         };
-        (video.id, kept)
+        (video.id, saved)
     }
 
-    async fn keep(&self, video: &VideoId, record: &ThumbnailRecord) -> Result<(), CrawlError> {
-        if self.store.keep_thumbnail(self.job, video.as_str(), record).await? {
+    async fn save_record(&self, video: &VideoId, record: &ThumbnailRecord) -> Result<(), CrawlError> {
+        if self.store.save_thumbnail(self.job, video.as_str(), record).await? {
             Ok(())
         } else {
-            Err(CrawlError::retryable("the job ended elsewhere"))
+            Err(CrawlError::retryable("the job has ended on another worker"))
         }
     }
 
     async fn fetch(&self, video: &Video) -> Result<ThumbnailRecord, CrawlError> {
-        if let Some(earlier) = self.earlier.get(video.id.as_str())
-            && let Some(kept) = self.keep_earlier(video, earlier).await?
+        if let Some(stored) = self.stored.get(video.id.as_str())
+            && let Some(thumbnail) = self.revalidate(video, stored).await?
         {
-            return Ok(ThumbnailRecord::Stored(kept));
+            return Ok(ThumbnailRecord::Stored(thumbnail));
         }
         let variants = video.variants.as_deref().unwrap_or(&Variant::BEST_FIRST);
         let mut unusable = None;
         for variant in variants {
             match self.try_variant(&video.id, *variant, None).await? {
-                Tried::Stored(stored) => return Ok(ThumbnailRecord::Stored(stored)),
-                Tried::Unusable(failure) => unusable = unusable.or(Some(failure)),
-                Tried::Unchanged | Tried::Missing => {}
+                VariantOutcome::Stored(stored) => return Ok(ThumbnailRecord::Stored(stored)),
+                VariantOutcome::Unusable(failure) => unusable = unusable.or(Some(failure)),
+                VariantOutcome::Unchanged | VariantOutcome::Missing => {}
             }
         }
         Err(unusable.map_or_else(
-            || CrawlError::item(FailureReason::Missing, "the site has no thumbnail of it"),
+            || CrawlError::item(FailureReason::Missing, "the site has no thumbnail for this video"),
             CrawlError::Item,
         ))
     }
 
-    /// Asks whether a thumbnail is still what an earlier crawl brought in, whose file must still be that.
-    async fn keep_earlier(
-        &self,
-        video: &Video,
-        earlier: &Thumbnail,
-    ) -> Result<Option<Thumbnail>, CrawlError> {
-        let (Some(etag), Ok(variant)) = (&earlier.etag, variant_named(&earlier.variant)) else {
+    /// Revalidates the thumbnail of an earlier crawl by its ETag. Returns `None` if it has to be downloaded again:
+    /// without an ETag, or if the stored file has changed.
+    async fn revalidate(&self, video: &Video, stored: &Thumbnail) -> Result<Option<Thumbnail>, CrawlError> {
+        let (Some(etag), Ok(variant)) = (&stored.etag, parse_variant(&stored.variant)) else {
             return Ok(None);
         };
         let name = file_name(&video.id);
-        let bytes = match self.files.read(&name, earlier.bytes).await {
+        let bytes = match self.files.read(&name, stored.bytes).await {
             Ok(bytes) => bytes,
             Err(error) if error.is_retryable() => return Err(error.into()),
             Err(_) => return Ok(None),
         };
-        if Digest::of(&bytes) != earlier.sha256 {
+        if Digest::of(&bytes) != stored.sha256 {
             return Ok(None);
         }
-        let kept = Thumbnail { kept: true, ..earlier.clone() };
+        let unchanged = Thumbnail { unchanged: true, ..stored.clone() };
         match self.try_variant(&video.id, variant, Some(etag)).await {
-            Ok(Tried::Stored(stored)) => Ok(Some(stored)),
-            Ok(Tried::Unchanged) => Ok(Some(kept)),
-            Ok(Tried::Missing | Tried::Unusable(_)) => Ok(None),
-            // What is there is better than nothing.
-            Err(CrawlError::Retryable(_)) if self.is_last => Ok(Some(kept)),
-            Err(stop) => Err(stop),
+            Ok(VariantOutcome::Stored(updated)) => Ok(Some(updated)),
+            Ok(VariantOutcome::Unchanged) => Ok(Some(unchanged)),
+            Ok(VariantOutcome::Missing | VariantOutcome::Unusable(_)) => Ok(None),
+            // On the last attempt, a possibly outdated thumbnail is better than none.
+            Err(CrawlError::Retryable(_)) if self.is_last => Ok(Some(unchanged)),
+            Err(error) => Err(error),
         }
     }
 
-    /// Asks for one variant, of which there may be a copy with `etag`.
+    /// Requests one variant; `etag` is that of the stored copy.
     async fn try_variant(
         &self,
         video: &VideoId,
         variant: Variant,
         etag: Option<&str>,
-    ) -> Result<Tried, CrawlError> {
+    ) -> Result<VariantOutcome, CrawlError> {
         let url = variant.url(self.bases.image.as_str(), video);
         let url = Url::parse(&url).map_err(|error| {
-            CrawlError::item(FailureReason::InvalidRow, format!("'{url}' is no URL: {error}"))
+            CrawlError::item(FailureReason::InvalidRow, format!("'{url}' is not a valid URL: {error}"))
         })?;
-        let answer = match self.slice.get(HostKind::Image, &url, etag).await {
-            Ok(answer) => answer,
-            Err(WebError::NotFound(_) | WebError::Gone(_)) => return Ok(Tried::Missing),
+        let response = match self.slice.get(HostKind::Image, &url, etag).await {
+            Ok(response) => response,
+            Err(WebError::NotFound(_) | WebError::Gone(_)) => return Ok(VariantOutcome::Missing),
             Err(error) => return Err(error.into()),
         };
-        if answer.is_not_modified() && etag.is_some() {
-            return Ok(Tried::Unchanged);
+        if response.is_not_modified() && etag.is_some() {
+            return Ok(VariantOutcome::Unchanged);
         }
-        match thumbnail::judge(answer.status, &answer.bytes) {
-            Reply::Picture(width, height) => {
-                self.store_picture(video, variant, answer, (width, height)).await
+        match thumbnail::classify(response.status, &response.bytes) {
+            ThumbnailResponse::Image(width, height) => {
+                self.store_image(video, variant, response, (width, height)).await
             }
-            Reply::Missing => Ok(Tried::Missing),
-            Reply::Refused(status) => {
-                Err(self.slice.trouble(&url, &format!("it answers {status} for thumbnails")).await)
+            ThumbnailResponse::Missing => Ok(VariantOutcome::Missing),
+            ThumbnailResponse::Blocked(status) => {
+                let reason = format!("the host returned {status} for a thumbnail");
+                Err(self.slice.back_off(&url, &reason).await)
             }
-            Reply::Failed(why) if self.is_last => {
+            ThumbnailResponse::Failed(why) if self.is_last => {
                 let failure = ItemFailure::new(FailureReason::Undecodable, format!("{url}: {why}"));
-                Ok(Tried::Unusable(failure))
+                Ok(VariantOutcome::Unusable(failure))
             }
-            Reply::Failed(why) => Err(CrawlError::retryable(format!("{url}: {why}"))),
+            ThumbnailResponse::Failed(why) => Err(CrawlError::retryable(format!("{url}: {why}"))),
         }
     }
 
-    /// Writes a picture, without bars where it has some.
-    async fn store_picture(
+    /// Writes an image, with letterbox bars cropped.
+    async fn store_image(
         &self,
         video: &VideoId,
         variant: Variant,
-        answer: Answer,
+        response: Response,
         size: (u32, u32),
-    ) -> Result<Tried, CrawlError> {
-        let Answer { bytes, etag, .. } = answer;
-        // Either way the whole picture is decoded: what cannot be, or is too large, is none.
-        let cut = self.decoder.run(move || {
-            let cut = if variant.may_have_bars() {
-                letterbox::cut_bars(&bytes)
+    ) -> Result<VariantOutcome, CrawlError> {
+        let Response { bytes, etag, .. } = response;
+        // Decode the whole image in either case, to reject a corrupt or oversized one.
+        let cropped = self.decoder.run(move || {
+            let cropped = if variant.may_have_bars() {
+                letterbox::crop_bars(&bytes)
             } else {
                 decode(&bytes).map(|_| None)
             };
-            (cut, bytes)
+            (cropped, bytes)
         });
-        let (bytes, (width, height), crop) = match cut.await {
-            (Ok(Some(cut)), _) => (cut.jpeg, (cut.area.width, cut.area.height), Some(cut.area.into())),
+        let (bytes, (width, height), crop) = match cropped.await {
+            (Ok(Some(cropped)), _) => {
+                (cropped.jpeg, (cropped.area.width, cropped.area.height), Some(cropped.area.into()))
+            }
             (Ok(None), bytes) => (bytes, size, None),
-            (Err(failure), _) => return Ok(Tried::Unusable(failure)),
+            (Err(failure), _) => return Ok(VariantOutcome::Unusable(failure)),
         };
         let stored = Thumbnail {
             sha256: Digest::of(&bytes),
@@ -267,13 +257,13 @@ impl ThumbnailDownloader<'_> {
             width,
             height,
             crop,
-            kept: false,
+            unchanged: false,
         };
         self.files.write(&file_name(video), Bytes::from(bytes)).await?;
-        Ok(Tried::Stored(stored))
+        Ok(VariantOutcome::Stored(stored))
     }
 }
 
-fn variant_named(name: &str) -> Result<Variant, serde_json::Error> {
+fn parse_variant(name: &str) -> Result<Variant, serde_json::Error> {
     serde_json::from_value(serde_json::Value::from(name))
 }

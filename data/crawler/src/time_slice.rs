@@ -1,8 +1,7 @@
-//! One turn of a crawl job: what it asks the web, until others are to have their slice.
+//! The time slice of a crawl job: requests must start before it ends, then the job is snoozed and others run.
 //!
-//! Owns the end of the slice, by which every request of the job must have begun; without it, jobs that wait for the
-//! same host would exceed the time that a worker allows for one, and bring it down. What has begun comes to its end,
-//! so that nothing is asked for twice.
+//! Without time slices, jobs that wait for one host would exceed the worker's job timeout and end the worker. A
+//! request that has started completes, so that it is not repeated.
 
 use std::time::Duration;
 
@@ -13,75 +12,66 @@ use url::Url;
 
 use crate::{
     error::CrawlError,
-    http::{Answer, HostKind, LIMIT, Web, WebError},
+    http::{HostKind, REQUEST_TIMEOUT, Response, Web, WebError},
 };
 
-/// Longest slice.
-const LONGEST: Duration = Duration::from_secs(100);
+const MAX_TIME_SLICE: Duration = Duration::from_secs(100);
 
-/// A job's slice. Clones are the same slice.
+/// A job's time slice. Clones share it.
 #[derive(Clone)]
 pub(crate) struct TimeSlice {
     web: Web,
-    /// When even what has begun is given up.
-    given_up: Instant,
+    /// Requests that have started are aborted at this time.
+    abort_at: Instant,
 }
 
 impl TimeSlice {
-    /// Begins a turn of a worker that may work on a job for `job_timeout`.
     #[must_use]
     pub(crate) fn new(web: &Web, job_timeout: Duration) -> Self {
-        let ends = Instant::now() + LONGEST.min(job_timeout / 3);
-        Self { web: web.until(ends), given_up: ends + LIMIT.min(job_timeout / 3) }
+        let ends = Instant::now() + MAX_TIME_SLICE.min(job_timeout / 3);
+        Self { web: web.with_admission_deadline(ends), abort_at: ends + REQUEST_TIMEOUT.min(job_timeout / 3) }
     }
 
-    /// Whether there is a key for the Data API.
     #[must_use]
     pub(crate) fn has_api_key(&self) -> bool {
         self.web.has_api_key()
     }
 
-    /// Gets `url`, as [`Web::get`] does.
-    ///
-    /// # Errors
-    /// When the web says so, or the turn is over.
+    /// [`Web::get`] within the time slice.
     pub(crate) async fn get(
         &self,
         kind: HostKind,
         url: &Url,
         etag: Option<&str>,
-    ) -> Result<Answer, WebError> {
-        let asking = self.web.get(kind, url, etag);
-        timeout_at(self.given_up, asking).await.unwrap_or_else(|_| Err(WebError::time_slice_is_over()))
+    ) -> Result<Response, WebError> {
+        let request = self.web.get(kind, url, etag);
+        timeout_at(self.abort_at, request).await.unwrap_or_else(|_| Err(WebError::TimeSliceEnded))
     }
 
-    /// Posts JSON to `url`, as [`Web::post_json`] does.
-    ///
-    /// # Errors
-    /// When the web says so, or the turn is over.
+    /// [`Web::post_json`] within the time slice.
     pub(crate) async fn post_json(
         &self,
         kind: HostKind,
         url: &Url,
         body: &Value,
-    ) -> Result<Answer, WebError> {
-        let asking = self.web.post_json(kind, url, body);
-        timeout_at(self.given_up, asking).await.unwrap_or_else(|_| Err(WebError::time_slice_is_over()))
+    ) -> Result<Response, WebError> {
+        let request = self.web.post_json(kind, url, body);
+        timeout_at(self.abort_at, request).await.unwrap_or_else(|_| Err(WebError::TimeSliceEnded))
     }
 
-    /// Has the fleet leave the host of `url` alone, for what a body said.
-    pub(crate) async fn trouble(&self, url: &Url, reason: &str) -> CrawlError {
-        self.web.trouble(url, reason).await.into()
+    /// [`Web::back_off`]
+    pub(crate) async fn back_off(&self, url: &Url, reason: &str) -> CrawlError {
+        self.web.back_off(url, reason).await.into()
     }
 
-    /// Has the fleet leave the Data API alone until there are new units.
-    pub(crate) async fn quota_exceeded(&self) -> CrawlError {
-        self.web.quota_exceeded().await.into()
+    /// [`Web::mark_quota_exceeded`]
+    pub(crate) async fn mark_quota_exceeded(&self) -> CrawlError {
+        self.web.mark_quota_exceeded().await.into()
     }
 }
 
-/// Whether a pause is only the end of a slice.
+/// Whether a snooze is the end of a time slice, which has no delay.
 #[must_use]
-pub(crate) fn is_over(pause: &Snooze) -> bool {
-    pause.until_ms == 0
+pub(crate) fn is_slice_end(snooze: &Snooze) -> bool {
+    snooze.until_ms == 0
 }

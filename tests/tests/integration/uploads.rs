@@ -51,12 +51,12 @@ async fn images_reach_the_model_from_wherever_they_are() {
     check(url("localhost", "/a.jpg"), Ok(())).await;
     check(url("localhost", "/moved.jpg"), Ok(())).await;
     check(url("localhost", "/loop.jpg"), Err("redirects more than 5 times")).await;
-    check(url("localhost", "/inside.jpg"), Err("127.0.0.1 is at no public address")).await;
-    check(url("localhost", "/none.jpg"), Err("answers 404")).await;
+    check(url("localhost", "/inside.jpg"), Err("127.0.0.1 does not have a public address")).await;
+    check(url("localhost", "/none.jpg"), Err("returned 404")).await;
     check(url("localhost", "/text.jpg"), Err("undecodable")).await;
     check(url("localhost", "/endless.jpg"), Err("more than the allowed")).await;
-    check(url("127.0.0.1", "/a.jpg"), Err("127.0.0.1 is at no public address")).await;
-    check("http://169.254.169.254/latest".to_owned(), Err("no public address")).await;
+    check(url("127.0.0.1", "/a.jpg"), Err("127.0.0.1 does not have a public address")).await;
+    check("http://169.254.169.254/latest".to_owned(), Err("does not have a public address")).await;
     check("http://user:secret@localhost/a.jpg".to_owned(), Err("credentials")).await;
     cluster.finish().await;
 }

@@ -1,6 +1,4 @@
-//! The crawl job: brings one channel, or one slice of a list, into a dataset.
-//!
-//! Owns how the job becomes a [`Crawl`], and what the outcome of that is for the job. Does not own the crawl.
+//! The crawl job: crawls one channel, or one slice of a list, into a dataset. The crawl itself is in [`crawler`].
 
 use common::{
     job::{args::CrawlArgs, envelope::Envelope, outcome::ItemResult},
@@ -13,10 +11,7 @@ use crate::{
     worker::Worker,
 };
 
-/// Crawls the one item of the job.
-///
-/// # Errors
-/// When the manifest cannot be read, the site or the storage does not serve, or the job has to rest.
+/// Crawls the single item of the job.
 pub(super) async fn run(worker: &Worker, job: &Envelope, args: &CrawlArgs) -> Result<Outcome, JobError> {
     let crawl = Crawl {
         store: &worker.store,
@@ -30,7 +25,7 @@ pub(super) async fn run(worker: &Worker, job: &Envelope, args: &CrawlArgs) -> Re
     let result = match crawl.run().await {
         Ok(crawled) => ItemResult::Crawled(crawled),
         Err(CrawlError::Item(failure)) => ItemResult::Failed(failure),
-        Err(CrawlError::Rest(pause)) => return Ok(Outcome::Snooze(pause)),
+        Err(CrawlError::Snooze(snooze)) => return Ok(Outcome::Snooze(snooze)),
         Err(CrawlError::Storage(error) | CrawlError::Retryable(error)) => {
             return Err(JobError::Retryable(error));
         }

@@ -127,7 +127,7 @@ fn read(table: &Path) -> Result<Vec<Result<ImportRow, BadRow>>, CliError> {
         ));
     }
     let text = std::fs::read_to_string(table).map_err(unreadable)?;
-    let rows = read_table(&text, ListFormat::of_name(&table.to_string_lossy()));
+    let rows = read_table(&text, ListFormat::from_file_name(&table.to_string_lossy()));
     rows.map_err(|error| CliError::new(Exit::Usage, plain(&format!("{shown}: {error}"))))
 }
 

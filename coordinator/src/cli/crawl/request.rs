@@ -179,7 +179,7 @@ fn read_file(path: &Path) -> Result<Vec<ListEntry>, CliError> {
         return Err(usage(format!("{shown} is larger than {} MiB", MAX_LIST_BYTES >> 20)));
     }
     let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    let entries = named_list::read(&text, ListFormat::of_name(&path.to_string_lossy()));
+    let entries = named_list::read(&text, ListFormat::from_file_name(&path.to_string_lossy()));
     entries.map_err(|error| usage(format!("{shown}: {}", plain(&error.to_string()))))
 }
 
@@ -298,10 +298,10 @@ mod tests {
         );
         check(&RANKING, "add --category NAME");
         check(&[&RANKING[..], &["--category", "games", "--top", "0"]].concat(), "1..=1000");
-        check(&[&RANKING[..2], &["--category", "games"]].concat(), "say --read-pages");
+        check(&[&RANKING[..2], &["--category", "games"]].concat(), "add --read-pages");
         check(&[&RANKING[..], &["--videos", "dQw4w9WgXcQ"]].concat(), "takes videos");
         check(&["--channels", "/no/such/file"], "and not a file");
         check(&["--channels", "dQw4w9WgXcQ"], "is a video; use --videos");
-        check(&["--videos", "@one"], "a channel where a video is wanted");
+        check(&["--videos", "@one"], "a channel; a video is required");
     }
 }

@@ -241,12 +241,12 @@ mod tests {
         check(CrawlRequest { source: Source::List, ..request(&["@one"]) }, "give channels");
         check(CrawlRequest { videos_per_channel: 0, ..request(&["@one"]) }, "between 1 and 500");
         check(CrawlRequest { source: Source::Page, ..request(&["@one"]) }, "read_pages: true");
-        check(request(&["https://example.org/@one"]), "no link to YouTube");
+        check(request(&["https://example.org/@one"]), "not a YouTube link");
         check(request(&["@one", "https://www.youtube.com/@one"]), "is a duplicate");
         let category = vec![CrawlChannel { channel: "@one".to_owned(), category: Some(" ".to_owned()) }];
         check(CrawlRequest { channels: category, ..request(&[]) }, "category ' '");
         let list = CrawlRequest { source: Source::List, videos: vec!["short".to_owned()], ..request(&[]) };
-        check(list, "no video id");
+        check(list, "not a video ID");
         let web = Url::parse("ftp://www.youtube.com/").ok();
         check(CrawlRequest { web_base: web, ..request(&["@one"]) }, "web_base is ftp:");
     }

@@ -1,7 +1,7 @@
-//! The requests of one command to one host: as its `robots.txt` allows, and no faster than any other page.
+//! Makes the requests of one command to one host, under its `robots.txt` and the rate limit for pages.
 //!
-//! Owns the pace and the file of that command, which are not shared with the fleet: a ranking is at a host that the fleet
-//! does not ask, and is a handful of pages.
+//! The rate limit is not shared with the fleet: the fleet sends no requests to a ranking's host, and a ranking is a
+//! handful of pages.
 
 use std::time::Duration;
 
@@ -11,83 +11,76 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{
-    answer::{Answer, WebError},
-    public_client::{self, GuardedClient, REDIRECTS},
+    public_client::{self, GuardedClient, MAX_REDIRECTS},
+    response::{Response, WebError},
     robots, robots_txt,
 };
 
-/// How long a request for a `robots.txt` may take.
-const LIMIT: Duration = Duration::from_secs(30);
+/// Limit on the request for `robots.txt`.
+const TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest `robots.txt`.
-const LARGEST: u64 = 16 << 20;
+const MAX_BYTES: u64 = 16 << 20;
 
-/// The requests of one command to one host.
-pub(crate) struct Visit {
+pub(crate) struct CommandClient {
     client: GuardedClient,
-    /// Least time between one request and the next.
+    /// Minimum time between two requests.
     interval: Duration,
     last: Option<Instant>,
     file: Option<RobotsFile>,
 }
 
-impl Visit {
+impl CommandClient {
     pub(crate) fn new(settings: &Settings) -> Self {
         let user_agent = public_client::user_agent(settings.crawl.crawl_contact.as_ref());
         Self {
-            client: GuardedClient::new(&settings.images.fetch_allow, &user_agent, LIMIT),
+            client: GuardedClient::new(&settings.images.fetch_allow, &user_agent, TIMEOUT),
             interval: Duration::from_secs_f64(1.0 / settings.crawl.crawl_web_per_second),
             last: None,
             file: None,
         }
     }
 
-    /// Finds out whether `url` may be asked for.
-    ///
-    /// # Errors
-    /// When it may not, or its host does not say.
+    /// Fetches `robots.txt` of the host once and checks `url` against it.
     pub(crate) async fn admit(&mut self, url: &Url) -> Result<(), String> {
         self.client.check(url).map_err(|error| error.to_string())?;
         if self.file.is_none() {
-            let silent = |why| format!("its host does not say what may be read ({why}): try again later");
-            let robots_url = robots_txt::url_of(url).map_err(silent)?;
-            match robots::file_of(self.fetch(robots_url).await) {
-                Ok(RobotsFile::Unreachable(why)) => return Err(silent(why)),
+            let unavailable = |why| format!("robots.txt of the host is unavailable ({why}); try again later");
+            let robots_url = robots_txt::url_of(url).map_err(unavailable)?;
+            match robots::from_response(self.fetch(robots_url).await) {
+                Ok(RobotsFile::Unreachable(why)) => return Err(unavailable(why)),
                 Ok(file) => self.file = Some(file),
-                Err(error) => return Err(silent(error.to_string())),
+                Err(error) => return Err(unavailable(error.to_string())),
             }
         }
         self.interval = self.interval.max(self.check(url)?);
         Ok(())
     }
 
-    /// Checks a page of the same host. Returns the least time between requests that the host wants.
-    ///
-    /// # Errors
-    /// When it may not be read.
+    /// Checks another page of the same host. Returns the host's crawl delay.
     pub(crate) fn check(&self, url: &Url) -> Result<Duration, String> {
         let allowed = self.file.as_ref().map(|file| robots::check(file, url));
         allowed.unwrap_or(Ok(Duration::ZERO)).map_err(|error| error.to_string())
     }
 
-    async fn fetch(&mut self, mut url: Url) -> Result<Answer, WebError> {
-        for _ in 0..=REDIRECTS {
-            self.turn().await;
-            let answer = self.client.send(Request::new(Method::GET, url.clone())).await?;
-            if let Some(target) = public_client::redirect(&answer)? {
+    async fn fetch(&mut self, mut url: Url) -> Result<Response, WebError> {
+        for _ in 0..=MAX_REDIRECTS {
+            self.wait_for_rate_limit().await;
+            let response = self.client.send(Request::new(Method::GET, url.clone())).await?;
+            if let Some(target) = public_client::redirect(&response)? {
                 url = target;
                 continue;
             }
-            let mut read = Answer::of_head(&url, &answer);
+            let mut read = Response::from_head(&url, &response);
             if read.is_success() {
-                read.bytes = public_client::read(answer, LARGEST).await?;
+                read.bytes = public_client::read(response, MAX_BYTES).await?;
             }
             return Ok(read);
         }
-        Err(WebError::Malformed(format!("{url} is the last of more than {REDIRECTS} redirects")))
+        Err(WebError::Malformed(format!("more than {MAX_REDIRECTS} redirects, the last to {url}")))
     }
 
-    /// Waits until the next request may start, which is then.
-    pub(crate) async fn turn(&mut self) {
+    /// Waits until the next request may start.
+    pub(crate) async fn wait_for_rate_limit(&mut self) {
         if let Some(last) = self.last {
             tokio::time::sleep_until(last + self.interval).await;
         }

@@ -1,7 +1,7 @@
-//! Requests of crawl jobs, made as one polite client would make them, however many workers there are.
+//! Makes the requests of crawl jobs, under the fleet's rate limits.
 //!
-//! Owns the order of what happens to one request: admission, the key's header, sending, what the answer means, and
-//! redirects. Each of those is decided in a module of its own.
+//! Owns the order of the steps: admission, API key, sending, classification of the response, redirects. Each step's
+//! decision is in its own module.
 
 use std::{sync::Arc, time::Duration};
 
@@ -11,31 +11,31 @@ use common::{
     store::Store,
 };
 use reqwest::{
-    Method, Request, Response, StatusCode,
+    Method, Request, StatusCode,
     header::{ACCEPT_ENCODING, CONTENT_TYPE, HeaderValue, IF_NONE_MATCH},
 };
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::{
-    admission::{Admissions, RequestSlot},
-    answer::{Answer, WebError},
-    host::{HostKind, Hosts, name_of},
+    decompress::{content_encoding, decompress},
+    host::{HostKind, Hosts, host_name},
     key::{self, ApiKey},
-    public_client::{self, GuardedClient, REDIRECTS},
-    refusal, robots,
-    unpack::{packing, unpack},
+    public_client::{self, GuardedClient, MAX_REDIRECTS},
+    rate_limiter::{RateLimiter, RequestSlot},
+    response::{Response, WebError},
+    robots, throttle,
 };
 
-/// How long a request and its answer may take.
-pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+/// Limit on a request and its response.
+pub(crate) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Asks the web. Clones share everything but how long they wait.
+/// A client whose requests share the fleet's rate limits. Clones share everything except the admission deadline.
 #[derive(Clone)]
 pub struct Web {
     inner: Arc<Inner>,
-    /// Until when requests may wait for their place; for as long as it takes where nothing is said.
-    waits_until: Option<Instant>,
+    /// How long requests may wait for a slot; without a deadline, as long as it takes.
+    admission_deadline: Option<Instant>,
 }
 
 struct Inner {
@@ -43,179 +43,171 @@ struct Inner {
     client: GuardedClient,
     hosts: Hosts,
     key: Option<ApiKey>,
-    /// Who asks, for people.
     worker: String,
-    /// How long a host that has had enough of us is left alone.
-    pause: Duration,
-    admissions: Admissions,
+    /// How long to back off from a host that blocks requests.
+    backoff: Duration,
+    rate_limiter: RateLimiter,
 }
 
-/// A request, of which redirects make more.
-struct Ask<'a> {
+/// A request, repeated for each redirect.
+struct RequestSpec<'a> {
     kind: HostKind,
     purpose: RequestPurpose,
-    /// A body makes it a POST.
+    /// `None` makes it a GET, a body a POST.
     body: Option<Bytes>,
-    /// The validator of a copy that the caller has.
+    /// ETag of the caller's copy.
     etag: Option<&'a str>,
 }
 
-/// What a request is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum RequestPurpose {
-    /// The contents of a site, which its `robots.txt` is about.
+    /// Content, which is subject to `robots.txt`.
     Contents,
-    /// That `robots.txt`.
+    /// The `robots.txt` itself.
     Robots,
 }
 
-/// What one request yielded.
+/// The result of one request.
 enum Hop {
     Redirect(Url),
-    Answer(Answer),
+    Response(Response),
 }
 
 impl Web {
-    /// Makes what the worker of this name asks the web with.
     #[must_use]
     pub fn new(crawl: &CrawlSettings, images: &ImageSettings, store: Store, worker: &str) -> Self {
         let user_agent = public_client::user_agent(crawl.crawl_contact.as_ref());
         let inner = Inner {
-            admissions: Admissions::new(store.clone(), worker),
+            rate_limiter: RateLimiter::new(store.clone(), worker),
             store,
-            client: GuardedClient::new(&images.fetch_allow, &user_agent, LIMIT),
+            client: GuardedClient::new(&images.fetch_allow, &user_agent, REQUEST_TIMEOUT),
             hosts: Hosts::new(crawl, images.max_image_bytes),
             key: ApiKey::new(crawl),
             worker: worker.to_owned(),
-            pause: crawl.crawl_backoff(),
+            backoff: crawl.crawl_backoff(),
         };
-        Self { inner: Arc::new(inner), waits_until: None }
+        Self { inner: Arc::new(inner), admission_deadline: None }
     }
 
-    /// The same, whose requests wait for their place until `ends` and no longer. One that has begun by then comes
-    /// to its end.
+    /// Returns a client whose requests wait for a slot until `deadline`. A request that has started is not cut off.
     #[must_use]
-    pub fn until(&self, ends: Instant) -> Self {
-        Self { inner: self.inner.clone(), waits_until: Some(ends) }
+    pub fn with_admission_deadline(&self, deadline: Instant) -> Self {
+        Self { inner: self.inner.clone(), admission_deadline: Some(deadline) }
     }
 
-    /// Whether there is a key for the Data API.
     #[must_use]
     pub fn has_api_key(&self) -> bool {
         self.inner.key.is_some()
     }
 
-    /// Gets `url`, following redirects; with the `etag` of a copy, the answer may be 304. Waits for its turn,
-    /// which may take as long as others are before it. Cancel safe: a place is given back.
+    /// Gets `url`, following redirects; with an `etag`, the response may be 304. Waits for a slot, behind all earlier
+    /// requests to the host. Cancel safe: the slot is released.
     ///
-    /// The answer is a success, a 304, or a refusal that only its body explains: a status of 400 to 499 other
-    /// than those that [`WebError`] knows.
-    ///
-    /// # Errors
-    /// See [`WebError`].
-    pub async fn get(&self, kind: HostKind, url: &Url, etag: Option<&str>) -> Result<Answer, WebError> {
-        self.follow(&Ask { kind, purpose: RequestPurpose::Contents, body: None, etag }, url).await
+    /// The response is a success, a 304, or a status of 400 to 499 that is not a [`WebError`]: its body says why.
+    pub async fn get(&self, kind: HostKind, url: &Url, etag: Option<&str>) -> Result<Response, WebError> {
+        self.follow(&RequestSpec { kind, purpose: RequestPurpose::Contents, body: None, etag }, url).await
     }
 
-    /// Posts JSON to `url`. A redirect is an error; all else is as for [`Self::get`].
-    ///
-    /// # Errors
-    /// See [`WebError`].
+    /// Posts JSON to `url`, like [`Self::get`] except that a redirect is an error.
     pub async fn post_json(
         &self,
         kind: HostKind,
         url: &Url,
         body: &serde_json::Value,
-    ) -> Result<Answer, WebError> {
+    ) -> Result<Response, WebError> {
         let body = Some(body.to_string().into());
-        self.follow(&Ask { kind, purpose: RequestPurpose::Contents, body, etag: None }, url).await
+        self.follow(&RequestSpec { kind, purpose: RequestPurpose::Contents, body, etag: None }, url).await
     }
 
-    /// Notes that the host of `url` has had enough of us, as a body said (a captcha, a page that asks for
-    /// consent), and returns what to tell the job. What the head of an answer tells was noted already.
-    pub async fn trouble(&self, url: &Url, reason: &str) -> WebError {
-        let Inner { store, pause, worker, .. } = &*self.inner;
-        let host = name_of(url);
-        match store.back_off(&host, reason, *pause, worker).await {
+    /// Starts a back-off from the host of `url` because of a response body (a captcha, a consent page), and returns
+    /// the error for the job. Status and headers are handled by [`Self::get`].
+    pub async fn back_off(&self, url: &Url, reason: &str) -> WebError {
+        let Inner { store, backoff, worker, .. } = &*self.inner;
+        let host = host_name(url);
+        match store.back_off(&host, reason, *backoff, worker).await {
             Ok(until_ms) => WebError::BackedOff { host, until_ms, reason: reason.to_owned() },
             Err(error) => error.into(),
         }
     }
 
-    /// Notes that the Data API refuses the key for now, and returns what to tell the job.
-    pub async fn quota_exceeded(&self) -> WebError {
+    /// Records that the Data API reports the key's quota as used up, and returns the error for the job.
+    pub async fn mark_quota_exceeded(&self) -> WebError {
         match &self.inner.key {
-            Some(key) => key.exhaust(&self.inner.store).await,
-            None => key::missing(),
+            Some(key) => key.mark_exhausted(&self.inner.store).await,
+            None => key::missing_key(),
         }
     }
 
-    async fn follow(&self, ask: &Ask<'_>, url: &Url) -> Result<Answer, WebError> {
+    async fn follow(&self, spec: &RequestSpec<'_>, url: &Url) -> Result<Response, WebError> {
         let mut url = url.clone();
-        for _ in 0..=REDIRECTS {
-            // Before anything is asked for it, a `robots.txt` least of all.
+        for _ in 0..=MAX_REDIRECTS {
+            // Check the address before requesting anything from the host, robots.txt included.
             self.inner.client.check(&url)?;
-            let crawl_delay = match (ask.kind, ask.purpose) {
+            let crawl_delay = match (spec.kind, spec.purpose) {
                 (HostKind::Web, RequestPurpose::Contents) => {
-                    let ask =
-                        Ask { kind: HostKind::Web, purpose: RequestPurpose::Robots, body: None, etag: None };
-                    let fetch = async |url: Url| Box::pin(self.follow(&ask, &url)).await;
+                    let spec = RequestSpec {
+                        kind: HostKind::Web,
+                        purpose: RequestPurpose::Robots,
+                        body: None,
+                        etag: None,
+                    };
+                    let fetch = async |url: Url| Box::pin(self.follow(&spec, &url)).await;
                     let file = robots::file(&self.inner.store, &url, fetch).await?;
                     robots::check(&file, &url)?
                 }
                 _ => Duration::ZERO,
             };
-            match self.hop(ask, &url, crawl_delay).await? {
-                Hop::Answer(answer) => return Ok(answer),
-                Hop::Redirect(target) if ask.body.is_none() => url = target,
+            match self.hop(spec, &url, crawl_delay).await? {
+                Hop::Response(response) => return Ok(response),
+                Hop::Redirect(target) if spec.body.is_none() => url = target,
                 Hop::Redirect(target) => {
                     return Err(WebError::Refused(format!("{url} redirects a POST to {target}")));
                 }
             }
         }
-        Err(WebError::Malformed(format!("{url} is the last of more than {REDIRECTS} redirects")))
+        Err(WebError::Malformed(format!("more than {MAX_REDIRECTS} redirects, the last to {url}")))
     }
 
-    /// Sends one request once it may start.
-    async fn hop(&self, ask: &Ask<'_>, url: &Url, crawl_delay: Duration) -> Result<Hop, WebError> {
-        let request = self.request(ask, url)?;
-        let mut limits = self.inner.hosts.limits(ask.kind);
+    /// Waits for a slot and sends one request.
+    async fn hop(&self, spec: &RequestSpec<'_>, url: &Url, crawl_delay: Duration) -> Result<Hop, WebError> {
+        let request = self.request(spec, url)?;
+        let mut limits = self.inner.hosts.limits(spec.kind);
         limits.min_interval = limits.min_interval.max(crawl_delay);
-        let mut place = match self.waits_until {
-            Some(ends) => timeout_at(ends, self.inner.admissions.admit(url, limits))
+        let mut slot = match self.admission_deadline {
+            Some(deadline) => timeout_at(deadline, self.inner.rate_limiter.admit(url, limits))
                 .await
-                .map_err(|_| WebError::time_slice_is_over())??,
-            None => self.inner.admissions.admit(url, limits).await?,
+                .map_err(|_| WebError::TimeSliceEnded)??,
+            None => self.inner.rate_limiter.admit(url, limits).await?,
         };
-        let hop = self.send(ask.kind, request, &mut place).await;
-        // Where this fails, dropping the place tries again.
-        let _ = place.give_back().await;
+        let hop = self.send(spec.kind, request, &mut slot).await;
+        // If this fails, dropping the slot tries again.
+        let _ = slot.release().await;
         hop
     }
 
-    async fn send(&self, kind: HostKind, request: Request, place: &mut RequestSlot) -> Result<Hop, WebError> {
+    async fn send(&self, kind: HostKind, request: Request, slot: &mut RequestSlot) -> Result<Hop, WebError> {
         if let HostKind::Api { units } = kind {
             self.key()?.spend(&self.inner.store, units).await?;
         }
         let url = request.url().clone();
         let sent = self.inner.client.send(request).await;
-        place.answered();
-        self.judge(kind, &url, sent?, place).await
+        slot.response_started();
+        self.classify(kind, &url, sent?, slot).await
     }
 
-    fn request(&self, ask: &Ask<'_>, url: &Url) -> Result<Request, WebError> {
-        let method = if ask.body.is_some() { Method::POST } else { Method::GET };
+    fn request(&self, spec: &RequestSpec<'_>, url: &Url) -> Result<Request, WebError> {
+        let method = if spec.body.is_some() { Method::POST } else { Method::GET };
         let mut request = Request::new(method, url.clone());
         let headers = request.headers_mut();
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
-        if let Some(etag) = ask.etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
+        if let Some(etag) = spec.etag.and_then(|etag| HeaderValue::from_str(etag).ok()) {
             headers.insert(IF_NONE_MATCH, etag);
         }
-        if let HostKind::Api { .. } = ask.kind {
+        if let HostKind::Api { .. } = spec.kind {
             let (name, value) = self.key()?.header(url, &self.inner.client)?;
             headers.insert(name, value);
         }
-        if let Some(body) = &ask.body {
+        if let Some(body) = &spec.body {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             *request.body_mut() = Some(body.clone().into());
         }
@@ -223,42 +215,42 @@ impl Web {
     }
 
     fn key(&self) -> Result<&ApiKey, WebError> {
-        self.inner.key.as_ref().ok_or_else(key::missing)
+        self.inner.key.as_ref().ok_or_else(key::missing_key)
     }
 
-    /// Decides what an answer is, and what it says about our rate.
-    async fn judge(
+    /// Decides what a response means for the request and for the host's rate limit.
+    async fn classify(
         &self,
         kind: HostKind,
         url: &Url,
-        answer: Response,
-        place: &mut RequestSlot,
+        response: reqwest::Response,
+        slot: &mut RequestSlot,
     ) -> Result<Hop, WebError> {
-        if let Some(refusal) = refusal::of(kind, &answer) {
-            return Err(place.refuse(url, refusal, self.inner.pause).await);
+        if let Some(throttle) = throttle::detect(kind, &response) {
+            return Err(slot.throttle(url, throttle, self.inner.backoff).await);
         }
-        let status = answer.status();
+        let status = response.status();
         if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {
-            return Err(WebError::Retryable(format!("{url} answers {status}")));
+            return Err(WebError::Retryable(format!("{url} returned {status}")));
         }
-        if let Some(target) = public_client::redirect(&answer)? {
-            place.serves();
+        if let Some(target) = public_client::redirect(&response)? {
+            slot.mark_ok();
             return Ok(Hop::Redirect(target));
         }
         let max_bytes = self.inner.hosts.max_bytes(kind);
-        let mut read = Answer::of_head(url, &answer);
-        let packing = packing(url, &answer)?;
-        let bytes = public_client::read(answer, max_bytes).await?;
-        place.serves();
+        let mut read = Response::from_head(url, &response);
+        let encoding = content_encoding(url, &response)?;
+        let bytes = public_client::read(response, max_bytes).await?;
+        slot.mark_ok();
         match status {
-            StatusCode::NOT_FOUND => Err(WebError::NotFound(format!("{url} answers {status}"))),
-            StatusCode::GONE => Err(WebError::Gone(format!("{url} answers {status}"))),
+            StatusCode::NOT_FOUND => Err(WebError::NotFound(format!("{url} returned {status}"))),
+            StatusCode::GONE => Err(WebError::Gone(format!("{url} returned {status}"))),
             _ => {
-                read.bytes = unpack(url, packing, bytes, max_bytes)?;
+                read.bytes = decompress(url, encoding, bytes, max_bytes)?;
                 if let HostKind::Api { .. } = kind {
-                    read.bytes = self.key()?.hide(read.bytes);
+                    read.bytes = self.key()?.redact(read.bytes);
                 }
-                Ok(Hop::Answer(read))
+                Ok(Hop::Response(read))
             }
         }
     }

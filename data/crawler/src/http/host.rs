@@ -1,30 +1,29 @@
-//! Kinds of hosts, and how each may be asked.
+//! Kinds of hosts, and the rate limits of each.
 
 use std::time::Duration;
 
 use common::{config::CrawlSettings, store::Limits};
 use url::Url;
 
-/// How long a place is kept for a request: longer than [`crate::http::LIMIT`], after which it has ended.
+/// Lease of a request slot. Longer than [`crate::http::REQUEST_TIMEOUT`], so a running request keeps its slot.
 const LEASE: Duration = Duration::from_secs(60);
-/// Largest page or answer of an API, unpacked.
-const LARGEST_TEXT: u64 = 16 << 20;
+/// Largest page or API response, decompressed.
+const MAX_TEXT_BYTES: u64 = 16 << 20;
 
-/// What a host is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HostKind {
-    /// Pages: as its `robots.txt` allows.
+    /// Pages, subject to `robots.txt`.
     Web,
-    /// The Data API: with the key.
+    /// The Data API, requested with the key.
     Api {
-        /// Units of the key's quota that the request costs.
+        /// Quota units that the request costs.
         units: u32,
     },
     /// Thumbnails.
     Image,
 }
 
-/// How hosts may be asked, by kind.
+/// Limits by kind of host.
 pub(super) struct Hosts {
     web: Limits,
     api: Limits,
@@ -57,14 +56,14 @@ impl Hosts {
 
     pub(super) fn max_bytes(&self, kind: HostKind) -> u64 {
         match kind {
-            HostKind::Web | HostKind::Api { .. } => LARGEST_TEXT,
+            HostKind::Web | HostKind::Api { .. } => MAX_TEXT_BYTES,
             HostKind::Image => self.max_image_bytes,
         }
     }
 }
 
-/// The name under which a URL's host is known to the fleet: with its port, where that is not the scheme's own.
-pub(super) fn name_of(url: &Url) -> String {
+/// The fleet's name for a URL's host: with the port, unless it is the scheme's default.
+pub(super) fn host_name(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
@@ -74,8 +73,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_host_has_one_name() {
-        let check = |url: &str, want: &str| assert_eq!(name_of(&Url::parse(url).unwrap()), want);
+    fn host_name_omits_the_default_port() {
+        let check = |url: &str, want: &str| assert_eq!(host_name(&Url::parse(url).unwrap()), want);
         check("https://www.YouTube.com/@x?a#b", "www.youtube.com");
         check("http://www.youtube.com:80/", "www.youtube.com");
         check("https://www.youtube.com:8443/", "www.youtube.com:8443");

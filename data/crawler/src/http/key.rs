@@ -1,6 +1,6 @@
-//! The key of the Data API: to whom it goes, and what it may spend.
+//! The Data API key: the hosts that receive it, and its daily quota.
 //!
-//! Invariant: whoever names a server in a submission does not get the operator's key sent there.
+//! Invariant: a server named in a submission does not receive the operator's key.
 
 use common::{
     config::CrawlSettings,
@@ -13,13 +13,11 @@ use url::Url;
 
 use super::{WebError, pacific_day::pacific_day, public_client::GuardedClient};
 
-/// Signs of the key's hash that name it to people.
-const HASH_SIGNS: usize = 12;
+/// Hex digits of the key's hash that identify the key in messages.
+const HASH_PREFIX_LEN: usize = 12;
 const HEADER: HeaderName = HeaderName::from_static("x-goog-api-key");
-/// What stands in place of the key.
-const HIDDEN: &str = "***";
-/// Whose units these are, to people.
-const API: &str = "the YouTube Data API";
+const REDACTED: &str = "***";
+const API_NAME: &str = "the YouTube Data API";
 
 pub(super) struct ApiKey {
     secret: SecretString,
@@ -30,14 +28,11 @@ pub(super) struct ApiKey {
 impl ApiKey {
     pub(super) fn new(settings: &CrawlSettings) -> Option<Self> {
         let secret = settings.youtube_api_key.clone()?;
-        let hash = Digest::of(secret.expose_secret().as_bytes()).prefix(HASH_SIGNS);
+        let hash = Digest::of(secret.expose_secret().as_bytes()).prefix(HASH_PREFIX_LEN);
         Some(Self { secret, hash, units_a_day: settings.youtube_quota_units })
     }
 
-    /// The header that carries the key to `url`.
-    ///
-    /// # Errors
-    /// When the key is not for that server.
+    /// Returns the header with the key, if the server of `url` may receive it.
     pub(super) fn header(
         &self,
         url: &Url,
@@ -46,8 +41,8 @@ impl ApiKey {
         let host = url.host_str().unwrap_or_default();
         if !is_google(url) && !client.allows(host) {
             return Err(WebError::Refused(format!(
-                "{url} does not get the key of the Data API: it goes to https://*.googleapis.com and to the \
-                 hosts of SUBWATCH_FETCH_ALLOW only"
+                "the Data API key is not sent to {url}: only https://*.googleapis.com and the hosts of \
+                 SUBWATCH_FETCH_ALLOW receive it"
             )));
         }
         let mut value =
@@ -56,30 +51,28 @@ impl ApiKey {
         Ok((HEADER, value))
     }
 
-    /// Takes the key out of what the API says: of a key that it refuses, it repeats all of it.
-    pub(super) fn hide(&self, mut bytes: Vec<u8>) -> Vec<u8> {
+    /// Redacts the key in a response body: the API quotes a rejected key in full.
+    pub(super) fn redact(&self, mut bytes: Vec<u8>) -> Vec<u8> {
         let secret = self.secret.expose_secret().as_bytes();
         let mut from = 0;
         while let Some(at) = bytes[from..].windows(secret.len().max(1)).position(|part| part == secret) {
-            bytes.splice(from + at..from + at + secret.len(), HIDDEN.bytes());
-            from += at + HIDDEN.len();
+            bytes.splice(from + at..from + at + secret.len(), REDACTED.bytes());
+            from += at + REDACTED.len();
         }
         bytes
     }
 
-    /// Spends units of today's quota.
-    ///
-    /// # Errors
-    /// When there are not as many left.
+    /// Spends units of today's quota, or fails if fewer are left.
     pub(super) async fn spend(&self, store: &Store, units: u32) -> Result<(), WebError> {
         let today = pacific_day(store.now_ms().await?);
-        match store.spend(&self.hash, &today, units, self.units_a_day).await? {
+        match store.spend_quota(&self.hash, &today, units, self.units_a_day).await? {
             Spending::Spent { .. } => Ok(()),
             Spending::Exhausted { used, resets_at_ms } => Err(WebError::BackedOff {
-                host: API.to_owned(),
+                host: API_NAME.to_owned(),
                 until_ms: resets_at_ms,
+                // Units are left by our own count, so the API itself has reported the quota as used up.
                 reason: if used + u64::from(units) <= self.units_a_day {
-                    format!("it says that the quota of key {} is exceeded", self.hash)
+                    format!("it reports that the quota of key {} is used up", self.hash)
                 } else {
                     format!(
                         "key {} has spent {used} of {} units (SUBWATCH_YOUTUBE_QUOTA_UNITS)",
@@ -90,27 +83,28 @@ impl ApiKey {
         }
     }
 
-    /// Notes that the API refuses the key for now.
-    pub(super) async fn exhaust(&self, store: &Store) -> WebError {
+    /// Records that the API reports the quota as used up, and returns the error for the job.
+    pub(super) async fn mark_exhausted(&self, store: &Store) -> WebError {
         let exhausted = async {
             let today = pacific_day(store.now_ms().await?);
-            store.exhaust(&self.hash, &today, self.units_a_day).await
+            store.record_quota_refusal(&self.hash, &today, self.units_a_day).await
         };
         let until: Result<u64, StoreError> = exhausted.await;
         match until {
             Ok(until_ms) => WebError::BackedOff {
-                host: API.to_owned(),
+                host: API_NAME.to_owned(),
                 until_ms,
-                reason: format!("it says that the quota of key {} is exceeded", self.hash),
+                reason: format!("it reports that the quota of key {} is used up", self.hash),
             },
             Err(error) => error.into(),
         }
     }
 }
 
-/// What a request of the API fails with where there is no key.
-pub(super) fn missing() -> WebError {
-    WebError::Refused("the Data API wants a key: set SUBWATCH_YOUTUBE_API_KEY or …_FILE".to_owned())
+pub(super) fn missing_key() -> WebError {
+    WebError::Refused(
+        "the Data API needs a key: set SUBWATCH_YOUTUBE_API_KEY or SUBWATCH_YOUTUBE_API_KEY_FILE".to_owned(),
+    )
 }
 
 fn is_google(url: &Url) -> bool {
@@ -124,17 +118,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_key_is_taken_out_of_what_the_api_says() {
+    fn key_is_redacted_in_responses() {
         let settings = CrawlSettings { youtube_api_key: Some("AIza-1".into()), ..CrawlSettings::default() };
         let key = ApiKey::new(&settings).unwrap();
-        let said = "Consumer 'api_key:AIza-1' has been suspended: AIza-1AIza-1 AIza-2";
-        let hidden = String::from_utf8(key.hide(said.into())).unwrap();
-        assert_eq!(hidden, "Consumer 'api_key:***' has been suspended: ****** AIza-2");
-        assert_eq!(key.hide(b"AIza-".to_vec()), b"AIza-");
+        let body = "Consumer 'api_key:AIza-1' has been suspended: AIza-1AIza-1 AIza-2";
+        let redacted = String::from_utf8(key.redact(body.into())).unwrap();
+        assert_eq!(redacted, "Consumer 'api_key:***' has been suspended: ****** AIza-2");
+        assert_eq!(key.redact(b"AIza-".to_vec()), b"AIza-");
     }
 
     #[test]
-    fn the_key_goes_to_those_it_is_for() {
+    fn key_is_sent_only_to_google_and_allowed_hosts() {
         let key = "hunter2";
         let settings = CrawlSettings { youtube_api_key: Some(key.into()), ..CrawlSettings::default() };
         let key_of = ApiKey::new(&settings).unwrap();
@@ -151,8 +145,9 @@ mod tests {
             "https://93.184.216.34/",
         ] {
             let error = key_of.header(&Url::parse(url).unwrap(), &client).unwrap_err().to_string();
-            assert!(error.starts_with(url) && !error.contains(key), "{error}");
+            assert!(error.starts_with(&format!("the Data API key is not sent to {url}")), "{error}");
+            assert!(!error.contains(key), "{error}");
         }
-        assert!(!key_of.hash.contains(key) && key_of.hash.len() == HASH_SIGNS);
+        assert!(!key_of.hash.contains(key) && key_of.hash.len() == HASH_PREFIX_LEN);
     }
 }

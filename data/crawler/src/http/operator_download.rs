@@ -1,56 +1,54 @@
-//! Downloads a file from a URL of the operator's, such as the weights of a model.
+//! Downloads a file from a URL in the settings, such as model weights.
 //!
-//! Owns the limits of that: https only, redirects included; bounded bytes, and bounded silence rather than bounded
-//! time, since the file may be large. The URL comes from the settings, so the server may be at any address, and a
-//! proxy that the environment names is used. Never for a URL that a user gives.
+//! The limits: https only, also after redirects; a maximum size; a timeout on inactivity rather than on the whole
+//! download, since the file may be large. The operator's URL may lead to any address, through the proxy of the
+//! environment. Not for URLs from users.
 
 use std::{error::Error, time::Duration};
 
 use reqwest::{Client, Response, redirect::Policy};
 use url::Url;
 
-use super::public_client::{FetchError, REDIRECTS};
+use super::public_client::{FetchError, MAX_REDIRECTS};
 
-/// How long a connection may take to open, and how long it may be silent.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const SILENCE_TIMEOUT: Duration = Duration::from_secs(30);
+const INACTIVITY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Downloads at most `max_bytes` from `url`. Tells `progress` how many bytes have come so far, and of how many, where the
-/// server says.
+/// Downloads at most `max_bytes` from `url`. Calls `progress` with the bytes received so far, and the total if known.
 ///
 /// # Errors
-/// When the server does not answer with a success, or with more bytes than allowed. The error does not name the URL.
+/// If the status is not a success or the file exceeds `max_bytes`. The error does not contain the URL.
 pub async fn download(
     url: &Url,
     max_bytes: u64,
     mut progress: impl FnMut(u64, Option<u64>),
 ) -> Result<Vec<u8>, FetchError> {
-    // Another part of the program may have chosen a provider already; either will do.
+    // An error means that a provider is installed already.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::builder()
         .https_only(true)
-        .redirect(Policy::limited(REDIRECTS))
+        .redirect(Policy::limited(MAX_REDIRECTS))
         .connect_timeout(CONNECT_TIMEOUT)
-        .read_timeout(SILENCE_TIMEOUT)
+        .read_timeout(INACTIVITY_TIMEOUT)
         .build()
         .map_err(|error| FetchError::Failed(chain(&error)))?;
     let failed = |error: reqwest::Error| FetchError::Failed(chain(&error.without_url()));
-    let answer = client.get(url.clone()).send().await.and_then(Response::error_for_status);
-    let mut answer = answer.map_err(failed)?;
-    let length = answer.content_length();
+    let response = client.get(url.clone()).send().await.and_then(Response::error_for_status);
+    let mut response = response.map_err(failed)?;
+    let length = response.content_length();
     let mut bytes = Vec::new();
     progress(0, length);
-    while let Some(piece) = answer.chunk().await.map_err(failed)? {
+    while let Some(piece) = response.chunk().await.map_err(failed)? {
         bytes.extend_from_slice(&piece);
         progress(bytes.len() as u64, length);
         if bytes.len() as u64 > max_bytes {
-            return Err(FetchError::TooLarge(format!("it is over the limit of {max_bytes} bytes")));
+            return Err(FetchError::TooLarge(format!("the file exceeds {max_bytes} bytes")));
         }
     }
     Ok(bytes)
 }
 
-/// An error with its causes: reqwest's own words alone rarely say what happened.
+/// Joins an error with its causes: reqwest's top-level message alone rarely says what happened.
 fn chain(error: &dyn Error) -> String {
     let (mut text, mut cause) = (error.to_string(), error.source());
     while let Some(error) = cause {

@@ -1,4 +1,4 @@
-//! The days of the Data API's quota, which end at midnight Pacific time.
+//! Days of the Data API's quota, which resets at midnight Pacific time.
 
 use common::store::QuotaDay;
 use jiff::{
@@ -8,7 +8,8 @@ use jiff::{
 
 static PACIFIC: TimeZone = tz::get!("America/Los_Angeles");
 
-/// Returns the Pacific day of a time in ms since the Unix epoch. In spring such a day has 23 hours, in autumn 25.
+/// Returns the Pacific day of a time in ms since the Unix epoch. When daylight saving time starts or ends, a day has
+/// 23 or 25 hours.
 pub(super) fn pacific_day(now_ms: u64) -> QuotaDay {
     let now = Timestamp::from_millisecond(now_ms as i64).expect("Redis's time is a date");
     let today = now.to_zoned_datetime(PACIFIC.clone()).date();
@@ -22,7 +23,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn days_begin_at_pacific_midnight_and_have_as_many_hours_as_they_have() {
+    fn quota_day_starts_at_pacific_midnight_across_clock_changes() {
         let check = |time: &str, date: &str, resets_at: &str| {
             let time: Timestamp = time.parse().unwrap();
             let resets_at: Timestamp = resets_at.parse().unwrap();
@@ -38,7 +39,7 @@ mod tests {
         check("2026-03-08T08:00:00Z", "2026-03-08", "2026-03-09T07:00:00Z");
         check("2026-03-09T06:59:59Z", "2026-03-08", "2026-03-09T07:00:00Z");
         check("2026-03-09T07:00:00Z", "2026-03-09", "2026-03-10T07:00:00Z");
-        // It goes back on 1 November: from 7:00 to 8:00 UTC, 25 hours; one hour of the clock comes twice.
+        // It goes back on 1 November: from 7:00 to 8:00 UTC, 25 hours.
         check("2026-11-01T07:00:00Z", "2026-11-01", "2026-11-02T08:00:00Z");
         check("2026-11-01T09:30:00Z", "2026-11-01", "2026-11-02T08:00:00Z");
         check("2026-11-02T07:59:59Z", "2026-11-01", "2026-11-02T08:00:00Z");

@@ -1,8 +1,8 @@
-//! Which addresses are public.
+//! Classifies IP addresses as public or special-purpose.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whether an address is one of the public internet (IANA's special-purpose address registries).
+/// Whether an address is on the public internet, by IANA's special-purpose address registries.
 pub(super) fn is_public(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => is_public_v4(address),
@@ -28,7 +28,7 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
 
 fn is_public_v6(address: Ipv6Addr) -> bool {
     let segments = address.segments();
-    // Addresses that hold one of the old internet are judged by that.
+    // Embedded IPv4 addresses (mapped, NAT64) are judged as IPv4.
     if let Some(inner) = address.to_ipv4_mapped() {
         return is_public_v4(inner);
     }
@@ -36,8 +36,8 @@ fn is_public_v6(address: Ipv6Addr) -> bool {
         let [high, low] = [segments[6], segments[7]].map(u16::to_be_bytes);
         return is_public_v4(Ipv4Addr::new(high[0], high[1], low[0], low[1]));
     }
-    // What is given out is 2000::/3; of it, 2001::/23 and 2002::/16 are tunnels, 2001:db8::/32 and 3fff::/20
-    // are for documentation.
+    // Global unicast is 2000::/3; within it, 2001::/23 and 2002::/16 are tunnels, 2001:db8::/32 and 3fff::/20
+    // documentation.
     (0x2000..0x4000).contains(&segments[0])
         && !(segments[0] == 0x2001 && segments[1] < 0x200)
         && segments[..2] != [0x2001, 0xdb8]
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_public_addresses_are_public() {
+    fn special_purpose_addresses_are_not_public() {
         for public in
             ["8.8.8.8", "100.63.0.1", "172.32.0.1", "198.20.0.1", "2606:4700::1111", "64:ff9b::808:808"]
         {

@@ -1,11 +1,9 @@
-//! Asks servers for what users and sites name by URL, without becoming a way into the network this machine
-//! stands in.
+//! An HTTP client for URLs from users and sites, protected against server-side request forgery.
 //!
-//! Owns the limits of one request: http and https only, public addresses only (checked after the name is
-//! resolved), bounded bytes and time. Does not own whether a redirect is followed: the caller sends another
-//! request, which is checked as the first was. Bytes are taken as they come: nothing is decompressed here, so
-//! none can grow. The addresses that were checked are those connected to, so a name that resolves anew to
-//! something else gains nothing.
+//! Owns the limits of one request: http and https only, public addresses only (checked after name resolution), a
+//! maximum size and a timeout. Does not follow redirects: the caller sends another request, which is checked like the
+//! first. Does not decompress, so a body cannot grow. The client connects to the addresses that were checked, so DNS
+//! rebinding does not help an attacker.
 
 use std::{
     error::Error,
@@ -25,23 +23,22 @@ use url::{Host, Url};
 
 use super::public_address::is_public;
 
-/// Redirects that callers follow.
-pub(super) const REDIRECTS: usize = 5;
-/// Longest URL, a redirect's included.
-const LONGEST_URL: usize = 4096;
-/// How long a connection may take to open.
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// Redirects that callers follow at most.
+pub(super) const MAX_REDIRECTS: usize = 5;
+/// Longest URL, also of a redirect.
+const MAX_URL_BYTES: usize = 4096;
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a URL yields nothing.
+/// Why a fetch failed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum FetchError {
-    /// It is none that may be fetched.
+    /// The URL is invalid or not allowed.
     #[error("{0}")]
     Refused(String),
-    /// It has more bytes than allowed.
+    /// The body exceeds the limit.
     #[error("{0}")]
     TooLarge(String),
-    /// The server does not answer as it should.
+    /// The server failed or is unreachable.
     #[error("{0}")]
     Failed(String),
 }
@@ -52,7 +49,7 @@ pub(super) struct GuardedClient {
     allowed: Arc<Allowed>,
 }
 
-/// Hosts whose addresses need not be public.
+/// Hosts that need not have a public address.
 struct Allowed(Vec<String>);
 
 impl Allowed {
@@ -62,68 +59,59 @@ impl Allowed {
 }
 
 impl GuardedClient {
-    /// Makes a client that says it is `user_agent` and gives a request and its answer `limit`; `allowed` are
-    /// hosts, separated by commas, that need not be public.
+    /// `allowed` lists hosts that need not have a public address, separated by commas; `timeout` limits a request and
+    /// its response.
     ///
     /// # Panics
-    /// When `user_agent` is no value of a header.
+    /// If `user_agent` is not a valid header value.
     #[must_use]
-    pub(super) fn new(allowed: &str, user_agent: &str, limit: Duration) -> Self {
+    pub(super) fn new(allowed: &str, user_agent: &str, timeout: Duration) -> Self {
         let allowed =
             allowed.split(',').map(|host| host.trim().to_lowercase()).filter(|host| !host.is_empty());
         let allowed = Arc::new(Allowed(allowed.collect()));
-        // Another part of the program may have chosen a provider already; either will do.
+        // An error means that a provider is installed already.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::Client::builder()
             .user_agent(user_agent)
             .redirect(Policy::none())
             .retry(retry::never())
             .no_proxy()
-            .connect_timeout(CONNECT_LIMIT)
-            .timeout(limit)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .timeout(timeout)
             .dns_resolver(Arc::new(PublicOnly(allowed.clone())))
             .build()
-            .expect("the settings of the client fit together");
+            .expect("the client's settings are valid");
         Self { client, allowed }
     }
 
-    /// Whether the operator allows `host` though it need not be public.
+    /// Whether the operator exempts `host` from having a public address.
     #[must_use]
     pub(super) fn allows(&self, host: &str) -> bool {
         self.allowed.contains(host)
     }
 
-    /// Sends a request and returns the head of the answer, whatever its status.
-    ///
-    /// # Errors
-    /// When the URL may not be fetched, or its server does not answer in time.
+    /// Sends a request and returns the response headers, whatever the status.
     pub(super) async fn send(&self, request: Request) -> Result<Response, FetchError> {
         let url = request.url().clone();
         self.check(&url)?;
         self.client.execute(request).await.map_err(|error| failure(&url, &error))
     }
 
-    /// Checks what the text of a URL tells; a name is checked when it is resolved.
-    ///
-    /// # Errors
-    /// When it is none that may be fetched.
+    /// Checks a URL without resolving its host name; addresses are checked when the name is resolved.
     pub(super) fn check(&self, url: &Url) -> Result<(), FetchError> {
-        let refused = |what: String| Err(FetchError::Refused(what));
+        let refused = |message: String| Err(FetchError::Refused(message));
         check_length(url.as_str())?;
         if !["http", "https"].contains(&url.scheme()) {
-            return refused(format!(
-                "the scheme '{}' of {url} is not supported, only http and https",
-                url.scheme()
-            ));
+            return refused(format!("{url} must start with http:// or https://"));
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return refused("a URL with credentials is not fetched".to_owned());
+            return refused("the URL must not contain credentials".to_owned());
         }
         let address = match url.host() {
             Some(Host::Ipv4(address)) => IpAddr::V4(address),
             Some(Host::Ipv6(address)) => IpAddr::V6(address),
             Some(Host::Domain(_)) => return Ok(()),
-            None => return refused(format!("{url} names no host")),
+            None => return refused(format!("{url} has no host")),
         };
         if is_public(address) || self.allowed.contains(url.host_str().unwrap_or_default()) {
             Ok(())
@@ -133,48 +121,41 @@ impl GuardedClient {
     }
 }
 
-/// Reads a URL.
-///
-/// # Errors
-/// When `text` is none, or too long.
 pub(super) fn parse(text: &str) -> Result<Url, FetchError> {
     check_length(text)?;
-    Url::parse(text).map_err(|error| FetchError::Refused(format!("'{text}' is no URL: {error}")))
+    Url::parse(text).map_err(|error| FetchError::Refused(format!("'{text}' is not a valid URL: {error}")))
 }
 
-/// Who asks, as sites are told: the program, and where to complain about it.
+/// The `User-Agent`: the program, and the operator's contact if one is set.
 #[must_use]
 pub(crate) fn user_agent(contact: Option<&Url>) -> String {
     let program = concat!("subwatch/", env!("CARGO_PKG_VERSION"));
     contact.map_or_else(|| program.to_owned(), |contact| format!("{program} (+{contact})"))
 }
 
-/// Returns where an answer redirects to, if it does.
+/// Returns the target of a redirect, or `None` for any other response.
 ///
 /// # Errors
-/// When it redirects to nowhere.
-pub(super) fn redirect(answer: &Response) -> Result<Option<Url>, FetchError> {
-    if !answer.status().is_redirection() || answer.status() == StatusCode::NOT_MODIFIED {
+/// If a redirect has no valid `Location`.
+pub(super) fn redirect(response: &Response) -> Result<Option<Url>, FetchError> {
+    if !response.status().is_redirection() || response.status() == StatusCode::NOT_MODIFIED {
         return Ok(None);
     }
-    let target = answer.headers().get(LOCATION).and_then(|value| value.to_str().ok());
-    let target = target.and_then(|target| answer.url().join(target).ok());
-    let nowhere = || FetchError::Failed(format!("{} redirects to nowhere", answer.url()));
-    target.ok_or_else(nowhere).map(Some)
+    let target = response.headers().get(LOCATION).and_then(|value| value.to_str().ok());
+    let target = target.and_then(|target| response.url().join(target).ok());
+    let invalid = || FetchError::Failed(format!("{} redirects without a valid Location", response.url()));
+    target.ok_or_else(invalid).map(Some)
 }
 
-/// Reads the body of an answer, at most `max_bytes`.
-///
-/// # Errors
-/// When it has more, or ends before it should.
-pub(super) async fn read(mut answer: Response, max_bytes: u64) -> Result<Vec<u8>, FetchError> {
-    let url = answer.url().clone();
-    let too_large = || FetchError::TooLarge(format!("{url} has more than the allowed {max_bytes} bytes"));
-    if answer.content_length().is_some_and(|bytes| bytes > max_bytes) {
+/// Reads a body of at most `max_bytes`.
+pub(super) async fn read(mut response: Response, max_bytes: u64) -> Result<Vec<u8>, FetchError> {
+    let url = response.url().clone();
+    let too_large = || FetchError::TooLarge(format!("{url} exceeds {max_bytes} bytes"));
+    if response.content_length().is_some_and(|bytes| bytes > max_bytes) {
         return Err(too_large());
     }
     let mut bytes = Vec::new();
-    while let Some(piece) = answer.chunk().await.map_err(|error| failure(&url, &error))? {
+    while let Some(piece) = response.chunk().await.map_err(|error| failure(&url, &error))? {
         bytes.extend_from_slice(&piece);
         if bytes.len() as u64 > max_bytes {
             return Err(too_large());
@@ -184,15 +165,15 @@ pub(super) async fn read(mut answer: Response, max_bytes: u64) -> Result<Vec<u8>
 }
 
 fn check_length(url: &str) -> Result<(), FetchError> {
-    if url.len() <= LONGEST_URL {
+    if url.len() <= MAX_URL_BYTES {
         return Ok(());
     }
     let bytes = url.len();
-    Err(FetchError::Refused(format!("a URL of {bytes} bytes is not fetched: the limit is {LONGEST_URL}")))
+    Err(FetchError::Refused(format!("the URL has {bytes} bytes; the limit is {MAX_URL_BYTES}")))
 }
 
 fn not_public(host: &str) -> String {
-    format!("{host} is at no public address: only those are fetched from (SUBWATCH_FETCH_ALLOW)")
+    format!("{host} does not have a public address; SUBWATCH_FETCH_ALLOW lists exceptions")
 }
 
 fn failure(url: &Url, error: &reqwest::Error) -> FetchError {
@@ -203,15 +184,15 @@ fn failure(url: &Url, error: &reqwest::Error) -> FetchError {
         }
         cause = source;
     }
-    let what = if error.is_timeout() { "it took too long".to_owned() } else { cause.to_string() };
-    FetchError::Failed(format!("{url} cannot be fetched: {what}"))
+    let reason = if error.is_timeout() { "timed out".to_owned() } else { cause.to_string() };
+    FetchError::Failed(format!("{url} could not be fetched: {reason}"))
 }
 
-/// Resolves names to public addresses only.
+/// Resolves names to public addresses.
 struct PublicOnly(Arc<Allowed>);
 
 #[derive(Debug, thiserror::Error)]
-#[error("{0} is at no public address")]
+#[error("{0} does not have a public address")]
 struct NotPublic(String);
 
 impl Resolve for PublicOnly {
@@ -237,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_user_agent_says_whom_to_ask() {
+    fn user_agent_contains_the_contact() {
         let version = env!("CARGO_PKG_VERSION");
         assert_eq!(user_agent(None), format!("subwatch/{version}"));
         let contact = Url::parse("https://example.org/crawler").unwrap();

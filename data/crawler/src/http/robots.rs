@@ -1,8 +1,6 @@
-//! What a host's `robots.txt` means for a request: which answer counts as which file, for how long a copy applies, and
-//! whether a URL may be requested (RFC 9309).
+//! Applies a host's `robots.txt` to requests (RFC 9309), and caches the file for the whole fleet.
 //!
-//! The store keeps the copies for the whole fleet, so that a file is fetched about once a day. Does not own
-//! fetching, which is rate-limited like any other request, nor the syntax of the rules (see
+//! Does not own fetching, which is rate-limited like any other request, nor the syntax of the rules (see
 //! [`robots_txt`](super::robots_txt)).
 
 use std::time::Duration;
@@ -11,79 +9,80 @@ use common::store::{RobotsFile, Store};
 use reqwest::StatusCode;
 use url::Url;
 
-use super::{Answer, WebError, robots_txt as rules};
+use super::{Response, WebError, robots_txt as rules};
 
-/// How long a copy applies.
-const FRESH: Duration = Duration::from_secs(24 * 3600);
-/// How long a site that does not say is not asked again.
-const UNREACHABLE: Duration = Duration::from_secs(60);
-/// Snooze before looking whether another worker has fetched the file.
-const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// How long a copy is valid.
+const TTL: Duration = Duration::from_secs(24 * 3600);
+/// Time until an unreachable file is fetched again.
+const UNREACHABLE_TTL: Duration = Duration::from_secs(60);
+/// Interval of checks whether another worker has fetched the file.
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// Checks that `file`, of the host of `url`, lets us request it. Returns the least time between requests that the
-/// host wants.
+/// Checks that `file` allows `url`. Returns the file's crawl delay.
 pub(super) fn check(file: &RobotsFile, url: &Url) -> Result<Duration, WebError> {
     match file {
         RobotsFile::None => Ok(Duration::ZERO),
-        RobotsFile::Unreachable(why) => Err(WebError::Retryable(format!(
-            "{url} is not asked for: its host does not say what may be ({why})"
-        ))),
+        RobotsFile::Unreachable(why) => {
+            Err(WebError::Retryable(format!("{url} was not fetched: robots.txt is unavailable ({why})")))
+        }
         RobotsFile::Rules(text) => rules::check(text, url).map_err(WebError::Refused),
     }
 }
 
-/// Returns the fleet's copy of the file that applies to `url`. Where there is none, one worker fetches it with `fetch`
-/// and the others wait.
+/// Returns the fleet's copy of the file for `url`. If there is no copy, one worker calls `fetch` and the others wait.
 pub(super) async fn file(
     store: &Store,
     url: &Url,
-    fetch: impl AsyncFnOnce(Url) -> Result<Answer, WebError>,
+    fetch: impl AsyncFnOnce(Url) -> Result<Response, WebError>,
 ) -> Result<RobotsFile, WebError> {
     let origin = url.origin().ascii_serialization();
     loop {
         let claimed = store.claim_robots(&origin).await?;
-        // Looked for after the claim: whoever held it before may just have put it there.
+        // Read after claiming: the previous holder of the claim may just have stored the file.
         match store.robots(&origin).await? {
             Some(file) if claimed => {
-                store.give_back_robots(&origin).await?;
+                store.release_robots_claim(&origin).await?;
                 return Ok(file);
             }
             Some(file) => return Ok(file),
             None if claimed => break,
-            None => tokio::time::sleep(LOOK_AGAIN).await,
+            None => tokio::time::sleep(POLL_INTERVAL).await,
         }
     }
     let fetched = async {
         let url = rules::url_of(url).map_err(WebError::Refused)?;
-        file_of(fetch(url).await)
+        from_response(fetch(url).await)
     };
     let fetched = fetched.await;
     let Ok(file) = fetched else {
-        store.give_back_robots(&origin).await?;
+        store.release_robots_claim(&origin).await?;
         return fetched;
     };
-    let ttl = if matches!(file, RobotsFile::Unreachable(_)) { UNREACHABLE } else { FRESH };
+    let ttl = if matches!(file, RobotsFile::Unreachable(_)) { UNREACHABLE_TTL } else { TTL };
     store.put_robots(&origin, &file, ttl).await?;
     Ok(file)
 }
 
-/// What the answer to a request for a `robots.txt` says (RFC 9309, 2.3.1). A host that refuses for now has not said that
-/// everything may be read.
+/// Interprets the response to a request for `robots.txt` (RFC 9309, 2.3.1). A 429 or 408 counts as unreachable, not
+/// as a missing file that allows everything.
 ///
 /// # Errors
-/// When the host was not asked at all.
-pub(super) fn file_of(answer: Result<Answer, WebError>) -> Result<RobotsFile, WebError> {
-    let silent =
-        |answer: &Answer| RobotsFile::Unreachable(format!("{} answers {}", answer.url, answer.status()));
-    match answer {
-        Ok(answer) if answer.is_success() => Ok(RobotsFile::Rules(rules::text_of(&answer.bytes))),
-        Ok(answer) => Ok(match answer.status() {
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => silent(&answer),
+/// When the request was not sent.
+pub(super) fn from_response(response: Result<Response, WebError>) -> Result<RobotsFile, WebError> {
+    let unreachable = |response: &Response| {
+        RobotsFile::Unreachable(format!("{} returned {}", response.url, response.status()))
+    };
+    match response {
+        Ok(response) if response.is_success() => Ok(RobotsFile::Rules(rules::text_of(&response.bytes))),
+        Ok(response) => Ok(match response.status() {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT => unreachable(&response),
             status if status.is_client_error() => RobotsFile::None,
-            _ => silent(&answer),
+            _ => unreachable(&response),
         }),
         Err(WebError::NotFound(_) | WebError::Gone(_)) => Ok(RobotsFile::None),
-        Err(error @ (WebError::BackedOff { .. } | WebError::Store(_))) => Err(error),
+        Err(error @ (WebError::BackedOff { .. } | WebError::TimeSliceEnded | WebError::Store(_))) => {
+            Err(error)
+        }
         Err(error) => Ok(RobotsFile::Unreachable(error.to_string())),
     }
 }

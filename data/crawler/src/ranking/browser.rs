@@ -1,6 +1,6 @@
-//! The browser that rankings are read with: started for them, or one that runs already.
+//! Opens a browser session to read rankings, through a new `chromedriver` or a running WebDriver.
 //!
-//! Owns what it is told when it opens, and that it is closed whatever happens.
+//! Owns the browser's capabilities. Invariant: the session is closed, also after an error or Ctrl-C.
 
 use std::{os::unix::fs::MetadataExt, path::Path};
 
@@ -12,12 +12,10 @@ use url::Url;
 use super::{driver::Driver, error::RankingError, session::BrowserSession};
 use crate::http::user_agent;
 
-/// How long a document may take to be there, and a look at it. What scripts make of it may take as long as the
-/// settings say.
-const LOAD_LIMIT_MS: u32 = 20_000;
+/// Limit on loading a document and on one script. The page's own scripts may take as long as the settings say.
+const LOAD_TIMEOUT_MS: u32 = 20_000;
 
-/// Does `work` in a browser that is open for it and closed afterwards, also when the work fails or the user
-/// interrupts it.
+/// Runs `work` with an open browser, which is closed also if the work fails or the user interrupts it.
 pub(super) async fn with_browser<T>(
     settings: &Settings,
     work: impl AsyncFnOnce(&BrowserSession) -> Result<T, RankingError>,
@@ -32,7 +30,7 @@ pub(super) async fn with_browser<T>(
     };
     let done = in_session(settings, &url, driver.as_ref(), work).await;
     if let Some(driver) = driver {
-        driver.end().await;
+        driver.stop().await;
     }
     done
 }
@@ -44,16 +42,16 @@ async fn in_session<T>(
     work: impl AsyncFnOnce(&BrowserSession) -> Result<T, RankingError>,
 ) -> Result<T, RankingError> {
     let profile = driver.map(Driver::profile);
-    let asked = capabilities(&settings.crawl, profile.as_deref(), is_root());
+    let capabilities = capabilities(&settings.crawl, profile.as_deref(), is_root());
     let open = async {
-        let opened = BrowserSession::open(url, &asked, settings.ranking.ranking_wait()).await;
+        let opened = BrowserSession::open(url, &capabilities, settings.ranking.ranking_wait()).await;
         opened.map_err(|error| {
             let hint = if driver.is_some() {
-                "is chromium installed, in the version of chromedriver, and may it open a sandbox?"
+                "check that chromium and chromedriver have the same version and that the sandbox is permitted"
             } else {
-                "SUBWATCH_RANKING_WEBDRIVER must be the WebDriver of a Chromium that runs"
+                "SUBWATCH_RANKING_WEBDRIVER must be the URL of a running WebDriver for Chromium"
             };
-            RankingError::Failed(format!("no browser opens: {error}; {hint}"))
+            RankingError::Failed(format!("could not open a browser: {error}; {hint}"))
         })
     };
     let session = or_interrupted(open).await?;
@@ -62,7 +60,7 @@ async fn in_session<T>(
     done
 }
 
-/// Waits for `work`, unless the user interrupts it.
+/// Runs `work` until Ctrl-C.
 async fn or_interrupted<T>(work: impl Future<Output = Result<T, RankingError>>) -> Result<T, RankingError> {
     tokio::select! {
         done = work => done,
@@ -72,37 +70,37 @@ async fn or_interrupted<T>(work: impl Future<Output = Result<T, RankingError>>) 
     }
 }
 
-/// What the browser is to be. Without a `profile` its driver makes one for the session.
+/// The capabilities to request. Without a `profile`, the driver creates one for the session.
 fn capabilities(settings: &CrawlSettings, profile: Option<&str>, is_root: bool) -> Capabilities {
     let user_agent = user_agent(settings.crawl_contact.as_ref());
     let mut arguments = vec![
         "--headless=new".to_owned(),
         format!("--user-agent={user_agent}"),
-        // What containers give as shared memory is too little for a browser.
+        // /dev/shm is too small for a browser in most containers.
         "--disable-dev-shm-usage".to_owned(),
     ];
     if let Some(profile) = profile {
         arguments.push(format!("--user-data-dir={profile}"));
         if is_root {
-            // Chromium refuses to run as root inside its sandbox. The sandbox stays wherever it can be had.
+            // Chromium refuses to run as root with its sandbox.
             arguments.push("--no-sandbox".to_owned());
         }
     }
-    let asked = json!({
+    let capabilities = json!({
         "browserName": "chrome",
-        // What a script builds is waited for below; pictures and counters of visits need not load for that.
+        // The table is polled for, so images and trackers need not load first.
         "pageLoadStrategy": "eager",
-        "timeouts": {"pageLoad": LOAD_LIMIT_MS, "script": LOAD_LIMIT_MS},
+        "timeouts": {"pageLoad": LOAD_TIMEOUT_MS, "script": LOAD_TIMEOUT_MS},
         "unhandledPromptBehavior": "dismiss",
         "goog:chromeOptions": {
             "args": arguments,
             "prefs": {"profile.managed_default_content_settings.images": 2},
         },
     });
-    serde_json::from_value(asked).expect("it is an object")
+    serde_json::from_value(capabilities).expect("the JSON is an object")
 }
 
-/// Whether this process may do everything: its folder in `/proc` belongs to whom it runs as.
+/// Whether this process runs as root: `/proc/self` belongs to the effective user.
 fn is_root() -> bool {
     Path::new("/proc/self").metadata().is_ok_and(|process| process.uid() == 0)
 }
@@ -119,15 +117,15 @@ mod tests {
     }
 
     #[test]
-    fn the_sandbox_is_left_only_by_root_and_only_in_a_browser_of_our_own() {
-        let leaves = |profile, is_root| arguments(profile, is_root).contains(&"--no-sandbox".to_owned());
-        assert!(leaves(Some("/tmp/x"), true));
-        assert!(!leaves(Some("/tmp/x"), false));
-        assert!(!leaves(None, true));
+    fn sandbox_is_disabled_only_for_root_and_a_new_browser() {
+        let is_disabled = |profile, is_root| arguments(profile, is_root).contains(&"--no-sandbox".to_owned());
+        assert!(is_disabled(Some("/tmp/x"), true));
+        assert!(!is_disabled(Some("/tmp/x"), false));
+        assert!(!is_disabled(None, true));
     }
 
     #[test]
-    fn the_browser_says_who_reads() {
+    fn browser_sends_the_crawlers_user_agent() {
         let arguments = arguments(Some("/tmp/x"), false);
         let version = env!("CARGO_PKG_VERSION");
         let agent = format!("--user-agent=subwatch/{version} (+https://example.org/crawler)");

@@ -1,20 +1,17 @@
-//! Why rankings are not read.
-
 use common::config::ConfigError;
 
-/// Why rankings are not read.
+/// Why a ranking could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RankingError {
-    /// What was asked for is no ranking, or reading it was not consented to.
+    /// Invalid arguments, or `--read-pages` is missing.
     #[error("{0}")]
     Usage(String),
-    /// A setting is no selector.
+    /// A setting is not a CSS selector.
     #[error(transparent)]
     Settings(#[from] ConfigError),
-    /// A page, its host or the browser is in the way.
+    /// The page, its host or the browser failed.
     #[error("{0}")]
     Failed(String),
-    /// The user interrupted it.
-    #[error("interrupted while rankings were read; nothing was submitted")]
+    #[error("interrupted while reading rankings; nothing was submitted")]
     Interrupted,
 }

@@ -1,12 +1,10 @@
-//! The channels of a category, as a page ranks them: read with a browser, since scripts build such pages.
+//! Reads the channels of a category from a web page that ranks them. Scripts build such pages, so it uses a browser.
 //!
-//! [`Rankings`] are read one after the other: `browser` opens a browser over `session` (the WebDriver protocol), which
-//! `driver` starts unless one runs already, and `page` decides when a page is complete and which channels its rows
-//! name. Each request is made as the host's `robots.txt` allows, and no faster than any other page
-//! (see `http::visit`).
+//! [`Rankings`] are read one after the other: `browser` opens a browser through `session` (the WebDriver protocol)
+//! and, unless one is running, `driver`; `page` decides when a page is complete and extracts the channels. Requests
+//! obey the host's `robots.txt` and the rate limit for pages (`http::command_client`).
 //!
-//! Does not own what is crawled of the channels. Only the command line is built with it: rankings are a few pages before a
-//! crawl, and no worker needs a browser for them.
+//! Only the command line has this feature: rankings are a few pages before a crawl, and workers need no browser.
 
 mod browser;
 mod driver;
@@ -18,6 +16,6 @@ mod url_template;
 
 pub use self::{
     error::RankingError,
-    rankings::{Ranked, Rankings, TOP, csv_of},
-    url_template::Address,
+    rankings::{RankedChannel, Rankings, TOP, csv_of},
+    url_template::UrlTemplate,
 };

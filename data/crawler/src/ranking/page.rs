@@ -1,7 +1,7 @@
-//! What a ranking's page shows: whether it is complete, and which channels its rows name.
+//! Decides whether a ranking's page is complete, and extracts the channels of its rows.
 //!
-//! Owns these decisions, as functions of what the browser sees. Does not own the browser. Invariant: a page that
-//! is not understood is an error that names it, the selector that found nothing, and what was there instead.
+//! Pure functions of a snapshot of the page; does not own the browser. Invariant: a page that does not match the
+//! selectors is an error that names the page and the selector.
 
 use std::time::Duration;
 
@@ -11,58 +11,54 @@ use serde_json::{Value, json};
 
 use crate::youtube::ids::{ChannelRef, Reference};
 
-/// Rows that are looked at.
-const MOST_ROWS: usize = 5_000;
-/// Links of a row that are looked at.
-const MOST_LINKS: usize = 50;
-/// How long the number of rows stays the same once they are complete, where no selector says.
-const STILL: Duration = Duration::from_secs(1);
+/// Rows read at most.
+const MAX_ROWS: usize = 5_000;
+/// Links read per row at most.
+const MAX_LINKS: usize = 50;
+/// Without a selector for completeness, the page is complete once the number of rows has not changed for this long.
+const STABLE_FOR: Duration = Duration::from_secs(1);
 
-/// Looks at the page with these selectors; see [`Sight`] for what it returns.
+/// Takes a [`PageSnapshot`].
 pub(super) const SCRIPT: &str = r#"
-const [rows, link, ready, mostRows, mostLinks] = arguments;
+const [rows, link, ready, maxRows, maxLinks] = arguments;
 for (const [key, selector] of [["ranking_rows", rows], ["ranking_link", link], ["ranking_ready", ready]]) {
-  try { document.createDocumentFragment().querySelector(selector ?? "*"); } catch { return {wrong: key}; }
+  try { document.createDocumentFragment().querySelector(selector ?? "*"); }
+  catch { return {"invalid-selector": key}; }
 }
 const links = row => [...(row.matches(link) ? [row] : []), ...row.querySelectorAll(link)];
 const found = [...document.querySelectorAll(rows)];
-return {seen: {
+return {page: {
   url: document.URL,
   title: document.title,
   status: performance.getEntriesByType("navigation")[0]?.responseStatus ?? 0,
   bytes: new Blob([document.documentElement.outerHTML]).size,
   is_ready: ready === null ? null : document.querySelector(ready) !== null,
   row_count: found.length,
-  rows: found.slice(0, mostRows).map(row =>
-    links(row).slice(0, mostLinks).map(one => String(one.href ?? one.getAttribute("href") ?? ""))),
+  rows: found.slice(0, maxRows).map(row =>
+    links(row).slice(0, maxLinks).map(one => String(one.href ?? one.getAttribute("href") ?? ""))),
 }};
 "#;
 
-/// The arguments of [`SCRIPT`].
+/// Arguments of [`SCRIPT`].
 pub(super) fn arguments(settings: &RankingSettings) -> Vec<Value> {
     let RankingSettings { ranking_rows, ranking_link, ranking_ready, .. } = settings;
-    vec![json!(ranking_rows), json!(ranking_link), json!(ranking_ready), json!(MOST_ROWS), json!(MOST_LINKS)]
+    vec![json!(ranking_rows), json!(ranking_link), json!(ranking_ready), json!(MAX_ROWS), json!(MAX_LINKS)]
 }
 
-/// What [`SCRIPT`] returns.
+/// The result of [`SCRIPT`].
 #[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(super) enum Sight {
-    /// The setting of this key is no selector.
-    Wrong(String),
-    /// The page.
-    Seen(RankingPage),
+#[serde(rename_all = "kebab-case")]
+pub(super) enum PageSnapshot {
+    /// The key of a setting that is not a CSS selector.
+    InvalidSelector(String),
+    Page(RankingPage),
 }
 
-impl Sight {
-    /// Returns the page.
-    ///
-    /// # Errors
-    /// When a setting is no selector.
+impl PageSnapshot {
     pub(super) fn page(self, settings: &RankingSettings) -> Result<RankingPage, ConfigError> {
         match self {
-            Self::Seen(page) => Ok(page),
-            Self::Wrong(key) => {
+            Self::Page(page) => Ok(page),
+            Self::InvalidSelector(key) => {
                 let value = match key.as_str() {
                     "ranking_rows" => &settings.ranking_rows,
                     "ranking_link" => &settings.ranking_link,
@@ -74,32 +70,32 @@ impl Sight {
     }
 }
 
-/// A page at one moment.
+/// A page at one point in time.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 pub(super) struct RankingPage {
-    /// Where the browser is.
+    /// URL after redirects.
     pub(super) url: String,
     title: String,
-    /// The HTTP status it was answered with; 0 where the browser does not say.
+    /// HTTP status; 0 if the browser does not report it.
     status: u16,
-    /// Its size, with what scripts have added.
+    /// Size, including elements added by scripts.
     bytes: u64,
-    /// Whether what makes it complete is there; none where no selector says.
+    /// Whether `SUBWATCH_RANKING_READY` matches; `None` if it is not set.
     is_ready: Option<bool>,
     row_count: usize,
     /// The links of each row.
     rows: Vec<Vec<String>>,
 }
 
-/// How long the rows of a page have been as many as they are.
+/// Tracks how long the number of rows has been unchanged.
 #[derive(Default)]
-pub(super) struct Stillness {
+pub(super) struct RowStability {
     rows: usize,
     since: Duration,
 }
 
-impl Stillness {
-    /// Whether the page is complete, seen so long after it was asked for.
+impl RowStability {
+    /// Whether the page is complete; `at` is the time since the navigation.
     pub(super) fn is_complete(&mut self, page: &RankingPage, at: Duration) -> bool {
         if let Some(is_ready) = page.is_ready {
             return is_ready;
@@ -107,59 +103,52 @@ impl Stillness {
         if page.row_count != self.rows {
             (self.rows, self.since) = (page.row_count, at);
         }
-        self.rows > 0 && at.saturating_sub(self.since) >= STILL
+        self.rows > 0 && at.saturating_sub(self.since) >= STABLE_FOR
     }
 }
 
 impl RankingPage {
-    /// Checks that the page is what was asked for.
-    ///
-    /// # Errors
-    /// When its status says that it is something else.
     pub(super) fn check_status(&self) -> Result<(), String> {
         if self.status >= 400 {
-            return Err(format!("it answers {}: {}", self.status, self.shown()));
+            return Err(format!("HTTP {}: {}", self.status, self.summary()));
         }
         Ok(())
     }
 
-    /// Says why a page that is not complete is not.
-    pub(super) fn never_complete(&self, settings: &RankingSettings) -> String {
+    /// Explains why the page did not become complete in time.
+    pub(super) fn incomplete_reason(&self, settings: &RankingSettings) -> String {
         let seconds = settings.ranking_wait_seconds;
         let (key, selector) = match &settings.ranking_ready {
             Some(ready) => ("READY", ready),
             None if self.row_count > 0 => {
-                return format!("its rows do not stop to change within {seconds} s: {}", self.shown());
+                return format!("the number of rows is still changing after {seconds} s: {}", self.summary());
             }
             None => ("ROWS", &settings.ranking_rows),
         };
-        format!(
-            "SUBWATCH_RANKING_{key} is '{selector}', and nothing matches it within {seconds} s: {}",
-            self.shown()
-        )
+        format!("SUBWATCH_RANKING_{key}='{selector}' matches nothing within {seconds} s: {}", self.summary())
     }
 
-    /// Returns the first `top` channels in the order of the rows; one that is there twice counts once.
+    /// Returns the first `top` distinct channels in the order of the rows.
     ///
     /// # Errors
-    /// When there are no rows, or one of those names no channel.
+    /// If there are no rows, or one of the rows read has no link to a channel.
     pub(super) fn channels(&self, settings: &RankingSettings, top: usize) -> Result<Vec<ChannelRef>, String> {
         if self.rows.is_empty() {
             return Err(format!(
-                "SUBWATCH_RANKING_ROWS is '{}', and nothing matches it: {}",
+                "SUBWATCH_RANKING_ROWS='{}' matches nothing: {}",
                 settings.ranking_rows,
-                self.shown()
+                self.summary()
             ));
         }
         let mut channels: Vec<ChannelRef> = Vec::new();
         for (links, number) in self.rows.iter().zip(1..) {
             let channel = channel_of(links).map_err(|why| {
                 format!(
-                    "SUBWATCH_RANKING_LINK is '{}', and {why} in row {number} of {} of '{}': {}",
+                    "SUBWATCH_RANKING_LINK='{}' {why} in row {number} of {} of '{}': {}",
                     settings.ranking_link,
                     self.row_count,
                     settings.ranking_rows,
-                    self.shown()
+                    self.summary()
                 )
             })?;
             if !channels.contains(&channel) {
@@ -172,23 +161,22 @@ impl RankingPage {
         Ok(channels)
     }
 
-    /// What is there, for people.
-    fn shown(&self) -> String {
-        format!("the page “{}” has {} bytes", self.title, self.bytes)
+    fn summary(&self) -> String {
+        format!("page “{}”, {} bytes", self.title, self.bytes)
     }
 }
 
-/// The channel that the first link to one leads to.
+/// Returns the channel of the first link to a channel.
 fn channel_of(links: &[String]) -> Result<ChannelRef, String> {
     let mut first = None;
     for link in links {
         match link.parse() {
             Ok(Reference::Channel(channel)) => return Ok(channel),
             Ok(Reference::Video(_)) => {
-                first.get_or_insert_with(|| format!("names no channel, but “{link}”"));
+                first.get_or_insert_with(|| format!("matches the link “{link}”, which is not a channel,"));
             }
             Err(error) => {
-                first.get_or_insert_with(|| format!("names no channel: {error}"));
+                first.get_or_insert_with(|| format!("matches no channel ({error})"));
             }
         }
     }
@@ -216,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_come_in_the_order_of_rows_and_each_once() {
+    fn channels_are_distinct_and_in_the_order_of_rows() {
         let by_id = format!("https://www.youtube.com/channel/{ID}");
         let page = page(&[
             &["https://www.youtube.com/@one"],
@@ -232,61 +220,61 @@ mod tests {
         let all = ["https://www.youtube.com/@one", by_id.as_str(), "https://www.youtube.com/@two"];
         assert_eq!(urls(3), all);
         assert_eq!(urls(1), all[..1]);
-        assert!(page.channels(&RankingSettings::default(), 4).is_err(), "the last row names no channel");
+        assert!(page.channels(&RankingSettings::default(), 4).is_err(), "the last row has no channel");
     }
 
     #[test]
-    fn rows_that_name_no_channel_say_what_they_name() {
+    fn row_without_a_channel_is_an_error_with_its_link() {
         let check = |rows: &[&[&str]], want: &str| {
             assert_eq!(page(rows).channels(&RankingSettings::default(), 20).unwrap_err(), want);
         };
-        let there = "the page “Top games” has 1234 bytes";
-        check(&[], &format!("SUBWATCH_RANKING_ROWS is 'table tbody tr', and nothing matches it: {there}"));
+        let summary = "page “Top games”, 1234 bytes";
+        check(&[], &format!("SUBWATCH_RANKING_ROWS='table tbody tr' matches nothing: {summary}"));
         let one: &[&str] = &["https://www.youtube.com/@one"];
-        let link = "SUBWATCH_RANKING_LINK is 'a[href]', and ";
+        let link = "SUBWATCH_RANKING_LINK='a[href]' ";
         let row = "in row 2 of 2 of 'table tbody tr'";
-        check(&[one, &[]], &format!("{link}matches nothing {row}: {there}"));
-        let foreign = "names no channel: “https://example.org/x” is no link to YouTube";
-        check(&[one, &["https://example.org/x"]], &format!("{link}{foreign} {row}: {there}"));
-        let video = "names no channel, but “https://youtu.be/dQw4w9WgXcQ”";
-        check(&[one, &["https://youtu.be/dQw4w9WgXcQ"]], &format!("{link}{video} {row}: {there}"));
+        check(&[one, &[]], &format!("{link}matches nothing {row}: {summary}"));
+        let foreign = "matches no channel (“https://example.org/x” is not a YouTube link)";
+        check(&[one, &["https://example.org/x"]], &format!("{link}{foreign} {row}: {summary}"));
+        let video = "matches the link “https://youtu.be/dQw4w9WgXcQ”, which is not a channel,";
+        check(&[one, &["https://youtu.be/dQw4w9WgXcQ"]], &format!("{link}{video} {row}: {summary}"));
     }
 
     #[test]
-    fn a_page_is_complete_when_it_says_so_or_its_rows_stay_as_they_are() {
+    fn page_is_complete_when_ready_matches_or_its_rows_are_stable() {
         let at = Duration::from_millis;
         let rows = |count| RankingPage { row_count: count, ..page(&[]) };
-        let mut still = Stillness::default();
-        assert!(!still.is_complete(&rows(0), at(0)));
-        assert!(!still.is_complete(&rows(0), at(5_000)), "without rows it is not");
-        assert!(!still.is_complete(&rows(3), at(5_100)));
-        assert!(!still.is_complete(&rows(9), at(6_050)), "there are more");
-        assert!(!still.is_complete(&rows(9), at(7_000)));
-        assert!(still.is_complete(&rows(9), at(7_050)));
-        let said = |is_ready| RankingPage { is_ready: Some(is_ready), ..rows(9) };
-        assert!(!still.is_complete(&said(false), at(60_000)));
-        assert!(Stillness::default().is_complete(&said(true), at(0)));
+        let mut stability = RowStability::default();
+        assert!(!stability.is_complete(&rows(0), at(0)));
+        assert!(!stability.is_complete(&rows(0), at(5_000)), "a page without rows is incomplete");
+        assert!(!stability.is_complete(&rows(3), at(5_100)));
+        assert!(!stability.is_complete(&rows(9), at(6_050)), "rows were added");
+        assert!(!stability.is_complete(&rows(9), at(7_000)));
+        assert!(stability.is_complete(&rows(9), at(7_050)));
+        let with_ready = |is_ready| RankingPage { is_ready: Some(is_ready), ..rows(9) };
+        assert!(!stability.is_complete(&with_ready(false), at(60_000)));
+        assert!(RowStability::default().is_complete(&with_ready(true), at(0)));
     }
 
     #[test]
-    fn a_page_that_is_never_complete_says_which_selector_waits() {
+    fn incomplete_page_names_the_selector_without_a_match() {
         let settings =
             RankingSettings { ranking_ready: Some("#done".to_owned()), ..RankingSettings::default() };
-        let there = "the page “Top games” has 1234 bytes";
+        let summary = "page “Top games”, 1234 bytes";
         assert_eq!(
-            page(&[]).never_complete(&settings),
-            format!("SUBWATCH_RANKING_READY is '#done', and nothing matches it within 30 s: {there}")
+            page(&[]).incomplete_reason(&settings),
+            format!("SUBWATCH_RANKING_READY='#done' matches nothing within 30 s: {summary}")
         );
-        let of_rows = page(&[]).never_complete(&RankingSettings::default());
-        assert!(of_rows.starts_with("SUBWATCH_RANKING_ROWS is 'table tbody tr', and nothing"), "{of_rows}");
-        let of_change = page(&[&[]]).never_complete(&RankingSettings::default());
-        assert!(of_change.starts_with("its rows do not stop to change"), "{of_change}");
+        let of_rows = page(&[]).incomplete_reason(&RankingSettings::default());
+        assert!(of_rows.starts_with("SUBWATCH_RANKING_ROWS='table tbody tr' matches nothing"), "{of_rows}");
+        let of_change = page(&[&[]]).incomplete_reason(&RankingSettings::default());
+        assert!(of_change.starts_with("the number of rows is still changing"), "{of_change}");
     }
 
     #[test]
-    fn a_status_of_an_error_is_one() {
-        let answered = |status| RankingPage { status, ..page(&[]) }.check_status();
-        assert_eq!([answered(0), answered(200), answered(304)], [Ok(()), Ok(()), Ok(())]);
-        assert_eq!(answered(404).unwrap_err(), "it answers 404: the page “Top games” has 1234 bytes");
+    fn error_status_is_an_error() {
+        let check_status = |status| RankingPage { status, ..page(&[]) }.check_status();
+        assert_eq!([check_status(0), check_status(200), check_status(304)], [Ok(()), Ok(()), Ok(())]);
+        assert_eq!(check_status(404).unwrap_err(), "HTTP 404: page “Top games”, 1234 bytes");
     }
 }

@@ -1,6 +1,6 @@
-//! Reading rankings, one after the other.
+//! Reads rankings one after the other, and selects the channels of each.
 //!
-//! Owns which channels are taken of each. Invariant: a ranking is read whole or is an error, never an empty success.
+//! Invariant: an incomplete or unreadable ranking is an error, never an empty success.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -12,38 +12,36 @@ use url::Url;
 use super::{
     browser::with_browser,
     error::RankingError,
-    page::{self, Stillness},
+    page::{self, RowStability},
     session::BrowserSession,
-    url_template::Address,
+    url_template::UrlTemplate,
 };
-use crate::{http::Visit, youtube::ids::ChannelRef};
+use crate::{http::CommandClient, youtube::ids::ChannelRef};
 
-/// Channels taken of a ranking, where nothing else is said.
+/// Default number of channels per ranking.
 pub const TOP: u32 = 20;
-/// How often a page is looked at until it is complete.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// Interval of checks whether a page is complete.
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Rankings that are to be read.
+/// Rankings to read.
 #[derive(PartialEq, Debug)]
 pub struct Rankings {
-    address: Address,
-    /// Each with the URL of its ranking.
+    template: UrlTemplate,
+    /// Categories and the URLs of their rankings.
     categories: Vec<(String, Url)>,
     top: usize,
 }
 
-/// A channel in its ranking.
+/// A channel and its rank.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
-pub struct Ranked {
-    /// The category.
+pub struct RankedChannel {
     pub category: String,
     rank: usize,
-    /// The channel, by the shortest text that names it.
+    /// ID, handle or link, whichever the page has.
     pub channel: String,
 }
 
-impl Ranked {
-    /// Ranks a channel.
+impl RankedChannel {
     #[must_use]
     pub fn new(category: &str, rank: usize, channel: &str) -> Self {
         Self { category: category.to_owned(), rank, channel: channel.to_owned() }
@@ -51,12 +49,12 @@ impl Ranked {
 }
 
 impl Rankings {
-    /// Rankings of `categories`, each once; reading them has to be consented to.
+    /// The rankings of the distinct `categories`.
     ///
     /// # Errors
-    /// When it is not, or a category is none.
+    /// If `read_pages` is not set, or a category is invalid.
     pub fn new(
-        address: Address,
+        template: UrlTemplate,
         categories: Vec<String>,
         top: Option<u32>,
         read_pages: bool,
@@ -64,48 +62,50 @@ impl Rankings {
         let usage = RankingError::Usage;
         if !read_pages {
             return Err(usage(format!(
-                "--ranking reads pages of {}, whose terms may not allow them to be read by programs: say --read-pages if \
-                 that is for you to decide",
-                address.host()
+                "--ranking reads pages of {}, whose terms may restrict automated access: add --read-pages if you \
+                 may read them",
+                template.host()
             )));
         }
         let mut urls: Vec<(String, Url)> = Vec::new();
         for category in categories {
             let category = category.trim();
             if category.is_empty() || category.contains('=') {
-                return Err(usage(format!("--category is '{category}': a ranking wants its name alone")));
+                return Err(usage(format!(
+                    "--category '{category}' must be a name without channels for use with --ranking"
+                )));
             }
             if urls.iter().all(|(known, _)| known != category) {
-                let url = address.of(category).map_err(|error| usage(format!("--category: {error}")))?;
+                let url = template.url(category).map_err(|error| usage(format!("--category: {error}")))?;
                 urls.push((category.to_owned(), url));
             }
         }
-        Ok(Self { address, categories: urls, top: top.unwrap_or(TOP) as usize })
+        Ok(Self { template, categories: urls, top: top.unwrap_or(TOP) as usize })
     }
 
-    /// Reads the rankings, one after the other, and tells `note` how it gets on. A channel that several rank is of the first
-    /// of them.
-    ///
-    /// # Errors
-    /// When one cannot be read; it is named.
-    pub async fn read(&self, settings: &Settings, note: impl Fn(&str)) -> Result<Vec<Ranked>, RankingError> {
+    /// Reads the rankings, and reports progress to `note`. A channel in several rankings belongs to the first.
+    pub async fn read(
+        &self,
+        settings: &Settings,
+        note: impl Fn(&str),
+    ) -> Result<Vec<RankedChannel>, RankingError> {
         note(&format!(
-            "reading rankings of {}: its terms may restrict reading its pages with programs; robots.txt and rates are \
-             kept to, the rest is your responsibility",
-            self.address.host()
+            "reading rankings of {}, under its robots.txt and the rate limit; complying with its terms is your \
+             responsibility",
+            self.template.host()
         ));
-        let mut visit = Visit::new(settings);
-        // Before a browser starts in vain.
+        let mut client = CommandClient::new(settings);
+        // Check robots.txt before starting a browser.
         for (category, url) in &self.categories {
-            visit.admit(url).await.map_err(|error| failed(category, url, &error))?;
+            client.admit(url).await.map_err(|error| failed(category, url, &error))?;
         }
         with_browser(settings, async |session| {
             let mut ranked = Vec::new();
             let mut known = HashMap::new();
             for (category, url) in &self.categories {
-                visit.turn().await;
+                client.wait_for_rate_limit().await;
                 let channels =
-                    read_page(&settings.ranking, session, &visit, (category, url), self.top).await?;
+                    read_page(&settings.ranking, session, &client, (category, url), self.top).await?;
                 note(&self.take(category, &channels, &mut known, &mut ranked));
             }
             Ok(ranked)
@@ -113,85 +113,83 @@ impl Rankings {
         .await
     }
 
-    /// Takes the channels of a ranking that no earlier one has, and says how many it had.
+    /// Adds the channels that no earlier ranking has, and returns a message about the ranking.
     fn take(
         &self,
         category: &str,
         channels: &[ChannelRef],
         known: &mut HashMap<String, String>,
-        ranked: &mut Vec<Ranked>,
+        ranked: &mut Vec<RankedChannel>,
     ) -> String {
-        let mut said = format!("ranking {category}: {} channels", channels.len());
+        let mut summary = format!("ranking {category}: {} channels", channels.len());
         if channels.len() < self.top {
-            said.push_str(&format!(", of {} that were asked for", self.top));
+            summary.push_str(&format!(" of {} requested", self.top));
         }
         for (channel, rank) in channels.iter().zip(1..) {
             if let Some(earlier) = known.get(&channel.url()) {
-                said.push_str(&format!("; {} is of {earlier} already", channel.name()));
+                summary.push_str(&format!("; {} is already in {earlier}", channel.name()));
                 continue;
             }
             known.insert(channel.url(), category.to_owned());
-            ranked.push(Ranked::new(category, rank, &channel.name()));
+            ranked.push(RankedChannel::new(category, rank, &channel.name()));
         }
-        said
+        summary
     }
 }
 
-/// Reads one ranking, once its script has built it.
+/// Reads one ranking after its script has built the table.
 async fn read_page(
     settings: &RankingSettings,
     session: &BrowserSession,
-    visit: &Visit,
+    client: &CommandClient,
     (category, url): (&str, &Url),
     top: usize,
 ) -> Result<Vec<ChannelRef>, RankingError> {
     let refused = |error: &dyn std::fmt::Display| failed(category, url, &error.to_string());
-    let drifted = |what: String| failed(category, url, &format!("schema-drift: {what}"));
+    let drifted = |message: String| failed(category, url, &format!("schema-drift: {message}"));
     session.navigate(url).await.map_err(|error| refused(&error))?;
-    let (began, mut stillness) = (Instant::now(), Stillness::default());
+    let (began, mut stability) = (Instant::now(), RowStability::default());
     let arguments = page::arguments(settings);
     loop {
         let at = began.elapsed();
         let seen = session.run(page::SCRIPT, arguments.clone()).await.map_err(|error| refused(&error))?;
-        let sight: page::Sight = serde_json::from_value(seen)
-            .map_err(|error| drifted(format!("what the browser returns is not what was asked: {error}")))?;
-        let page = sight.page(settings)?;
-        check_place(visit, url, &page.url).map_err(|error| refused(&error))?;
+        let snapshot: page::PageSnapshot = serde_json::from_value(seen)
+            .map_err(|error| drifted(format!("unexpected result from the browser: {error}")))?;
+        let page = snapshot.page(settings)?;
+        check_location(client, url, &page.url).map_err(|error| refused(&error))?;
         page.check_status().map_err(|error| refused(&error))?;
-        if stillness.is_complete(&page, at) {
+        if stability.is_complete(&page, at) {
             return page.channels(settings, top).map_err(drifted);
         }
         if at >= settings.ranking_wait() {
-            return Err(drifted(page.never_complete(settings)));
+            return Err(drifted(page.incomplete_reason(settings)));
         }
-        tokio::time::sleep(LOOK_AGAIN).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-/// Checks that the browser is where it was sent, or where the host's `robots.txt` lets us be as well.
-fn check_place(visit: &Visit, asked: &Url, place: &str) -> Result<(), String> {
-    let place = Url::parse(place).map_err(|error| format!("it leads to '{place}': {error}"))?;
-    if place.origin() != asked.origin() {
-        return Err(format!("it leads to {place}, at another host: give that address if it has the ranking"));
+/// Checks where a redirect has led the browser: it must be the same host and allowed by its `robots.txt`.
+fn check_location(client: &CommandClient, requested: &Url, location: &str) -> Result<(), String> {
+    let location = Url::parse(location).map_err(|error| format!("it redirects to '{location}': {error}"))?;
+    if location.origin() != requested.origin() {
+        return Err(format!("it redirects to another host, {location}: use that URL if it has the ranking"));
     }
-    visit.check(&place).map(drop)
+    client.check(&location).map(drop)
 }
 
-fn failed(category: &str, url: &Url, what: &str) -> RankingError {
-    RankingError::Failed(format!("the ranking of {category} at {url} is not read: {what}"))
+fn failed(category: &str, url: &Url, message: &str) -> RankingError {
+    RankingError::Failed(format!("could not read the ranking of {category} at {url}: {message}"))
 }
 
-/// Returns rankings as a list that `--channels` takes (see [`list`](crate::youtube::named_list)).
-///
-/// # Panics
-/// Never: a buffer takes all.
+/// Returns rankings as a CSV list for `--channels` (see [`named_list`](crate::youtube::named_list)).
 #[must_use]
-pub fn csv_of(ranked: &[Ranked]) -> Vec<u8> {
+#[expect(clippy::missing_panics_doc, reason = "writes to memory do not fail")]
+pub fn csv_of(ranked: &[RankedChannel]) -> Vec<u8> {
     let mut writer = csv::Writer::from_writer(Vec::new());
     for one in ranked {
-        writer.serialize(one).expect("a buffer takes all");
+        writer.serialize(one).expect("writes to memory do not fail");
     }
-    writer.into_inner().expect("a buffer takes all")
+    writer.into_inner().expect("writes to memory do not fail")
 }
 
 #[cfg(test)]
@@ -201,13 +199,13 @@ mod tests {
     use super::*;
 
     fn rankings(categories: &[&str], read_pages: bool) -> Result<Rankings, String> {
-        let address = "https://example.org/top/{category}".parse().unwrap();
+        let template = "https://example.org/top/{category}".parse().unwrap();
         let categories = categories.iter().map(|name| (*name).to_owned()).collect();
-        Rankings::new(address, categories, Some(3), read_pages).map_err(|error| error.to_string())
+        Rankings::new(template, categories, Some(3), read_pages).map_err(|error| error.to_string())
     }
 
     #[test]
-    fn rankings_are_of_categories_each_once_and_consented_to() {
+    fn categories_are_distinct_and_read_pages_is_required() {
         let read = rankings(&["games", " 먹방", "games"], true).unwrap();
         let names: Vec<&str> = read.categories.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(names, ["games", "먹방"]);
@@ -216,14 +214,14 @@ mod tests {
             assert!(error.contains(want), "{error}");
         };
         check(&["games"], false, "--ranking reads pages of example.org");
-        check(&["games"], false, "say --read-pages");
-        check(&[".."], true, "no name of a category that a URL can hold");
-        check(&["games=@one"], true, "a ranking wants its name alone");
-        check(&[" "], true, "a ranking wants its name alone");
+        check(&["games"], false, "add --read-pages");
+        check(&[".."], true, "cannot be part of a URL");
+        check(&["games=@one"], true, "must be a name without channels");
+        check(&[" "], true, "must be a name without channels");
     }
 
     #[test]
-    fn a_channel_of_two_rankings_is_of_the_first_and_ranks_stay() {
+    fn channel_in_two_rankings_belongs_to_the_first() {
         let rankings = rankings(&["games", "food"], true).unwrap();
         let channels =
             |names: &[&str]| -> Vec<ChannelRef> { names.iter().map(|name| name.parse().unwrap()).collect() };
@@ -233,15 +231,18 @@ mod tests {
         assert_eq!(take("games", &["@one", "@two", "@three"]), "ranking games: 3 channels");
         assert_eq!(
             take("food", &["@two", "@four"]),
-            "ranking food: 2 channels, of 3 that were asked for; @two is of games already"
+            "ranking food: 2 channels of 3 requested; @two is already in games"
         );
         let csv = String::from_utf8(csv_of(&ranked)).unwrap();
         assert_eq!(csv, "category,rank,channel\ngames,1,@one\ngames,2,@two\ngames,3,@three\nfood,2,@four\n");
     }
 
     #[test]
-    fn what_is_printed_is_read_as_a_list_with_categories() {
-        let ranked = [Ranked::new("a, \"b\"", 1, "@one"), Ranked::new("먹방", 1, "UCTwECeGqMZee77BjdoYtI2Q")];
+    fn printed_ranking_is_a_valid_list_with_categories() {
+        let ranked = [
+            RankedChannel::new("a, \"b\"", 1, "@one"),
+            RankedChannel::new("먹방", 1, "UCTwECeGqMZee77BjdoYtI2Q"),
+        ];
         let csv = String::from_utf8(csv_of(&ranked)).unwrap();
         let lines: String = ranked.iter().map(|one| serde_json::to_string(one).unwrap() + "\n").collect();
         for (text, format) in [(csv, ListFormat::Csv), (lines, ListFormat::JsonLines)] {

@@ -1,7 +1,6 @@
-//! A session with a browser, over the WebDriver protocol.
+//! A WebDriver session with a browser.
 //!
-//! Owns how long anything may take, and what is said of errors. Does not own which browser it is, nor what is on
-//! the page.
+//! Owns timeouts and error messages. Does not own the choice of the browser and the contents of pages.
 
 use std::{error::Error, time::Duration};
 
@@ -15,86 +14,84 @@ use serde_json::Value;
 use tokio::time::timeout;
 use url::Url;
 
-/// How long a browser may take beyond what a page may.
-const SLACK: Duration = Duration::from_secs(30);
-/// How long the end of a session may take.
-const CLOSE_LIMIT: Duration = Duration::from_secs(5);
+/// Time allowed to the browser on top of the page's limit.
+const DRIVER_OVERHEAD: Duration = Duration::from_secs(30);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why a browser does not do what it is asked for.
+/// Why a WebDriver command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SessionError {
-    /// Nobody who speaks the protocol is there.
-    #[error("no WebDriver answers at {url}: {why}")]
+    #[error("the WebDriver at {url} is unreachable: {why}")]
     Unreachable { url: Url, why: String },
-    /// It says why.
+    /// The driver's message.
     #[error("{0}")]
     Refused(String),
 }
 
-/// A browser's window.
 pub(super) struct BrowserSession {
     browser: Client,
     driver: Url,
-    limit: Duration,
+    timeout_after: Duration,
 }
 
 impl BrowserSession {
-    /// Opens a browser of these capabilities at the WebDriver `driver`, for pages that take at most `limit`.
+    /// Opens a browser at the WebDriver `driver`, for pages that take at most `page_timeout`.
     pub(super) async fn open(
         driver: &Url,
         capabilities: &Capabilities,
-        limit: Duration,
+        timeout_after: Duration,
     ) -> Result<Self, SessionError> {
-        let (driver, limit) = (folder(driver), limit + SLACK);
+        let (driver, timeout_after) = (as_directory(driver), timeout_after + DRIVER_OVERHEAD);
         let mut builder = ClientBuilder::new(HttpConnector::new());
         let opening = builder.capabilities(capabilities.clone()).connect(driver.as_str());
         let unreachable = |why| SessionError::Unreachable { url: driver.clone(), why };
-        match timeout(limit, opening).await {
-            Ok(Ok(browser)) => Ok(Self { browser, driver, limit }),
-            Ok(Err(NewSessionError::SessionNotCreated(error))) => Err(SessionError::Refused(refusal(&error))),
+        match timeout(timeout_after, opening).await {
+            Ok(Ok(browser)) => Ok(Self { browser, driver, timeout_after }),
+            Ok(Err(NewSessionError::SessionNotCreated(error))) => {
+                Err(SessionError::Refused(driver_message(&error)))
+            }
             Ok(Err(NewSessionError::UnexpectedError(CmdError::Standard(error)))) => {
-                Err(SessionError::Refused(refusal(&error)))
+                Err(SessionError::Refused(driver_message(&error)))
             }
             Ok(Err(error)) => Err(unreachable(cause_of(&error))),
-            Err(_) => Err(unreachable(too_long())),
+            Err(_) => Err(unreachable(timed_out())),
         }
     }
 
-    /// Goes to a page, and returns when its document is there.
+    /// Goes to a page, and returns when its document has loaded.
     pub(super) async fn navigate(&self, url: &Url) -> Result<(), SessionError> {
-        self.within_limit(self.browser.goto(url.as_str())).await
+        self.with_timeout(self.browser.goto(url.as_str())).await
     }
 
-    /// Runs the body of a function on the page and returns what it does.
+    /// Runs a function body in the page and returns its result.
     pub(super) async fn run(&self, script: &str, arguments: Vec<Value>) -> Result<Value, SessionError> {
-        self.within_limit(self.browser.execute(script, arguments)).await
+        self.with_timeout(self.browser.execute(script, arguments)).await
     }
 
-    /// Closes the browser, as far as that can be done.
+    /// Closes the browser. Errors are ignored: our own driver kills the browser when it stops.
     pub(super) async fn close(self) {
-        // One that does not close is ended with its driver, or by whoever runs the driver.
-        let _ = timeout(CLOSE_LIMIT, self.browser.close()).await;
+        let _ = timeout(CLOSE_TIMEOUT, self.browser.close()).await;
     }
 
-    async fn within_limit<T>(
+    async fn with_timeout<T>(
         &self,
         work: impl Future<Output = Result<T, CmdError>>,
     ) -> Result<T, SessionError> {
         let unreachable = |why| SessionError::Unreachable { url: self.driver.clone(), why };
-        match timeout(self.limit, work).await {
+        match timeout(self.timeout_after, work).await {
             Ok(Ok(done)) => Ok(done),
-            Ok(Err(CmdError::Standard(error))) => Err(SessionError::Refused(refusal(&error))),
+            Ok(Err(CmdError::Standard(error))) => Err(SessionError::Refused(driver_message(&error))),
             Ok(Err(error)) => Err(unreachable(cause_of(&error))),
-            Err(_) => Err(unreachable(too_long())),
+            Err(_) => Err(unreachable(timed_out())),
         }
     }
 }
 
-/// What a driver says, in one line and without its particulars in parentheses.
-fn refusal(error: &WebDriver) -> String {
+/// A driver's message as one line, without its details in parentheses.
+fn driver_message(error: &WebDriver) -> String {
     let lines = error.message.lines().map(str::trim);
-    let said: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with('(')).collect();
-    if said.is_empty() { error.error.to_string() } else { said.join(" ") }
+    let message: Vec<&str> = lines.filter(|line| !line.is_empty() && !line.starts_with('(')).collect();
+    if message.is_empty() { error.error.to_string() } else { message.join(" ") }
 }
 
 fn cause_of(error: &dyn Error) -> String {
@@ -105,12 +102,12 @@ fn cause_of(error: &dyn Error) -> String {
     cause.to_string()
 }
 
-fn too_long() -> String {
-    "it took too long".to_owned()
+fn timed_out() -> String {
+    "timed out".to_owned()
 }
 
-/// The URL, as one that others lie below.
-fn folder(url: &Url) -> Url {
+/// Appends `/` to the path, so that relative URLs are joined below it.
+fn as_directory(url: &Url) -> Url {
     let mut url = url.clone();
     if let Ok(mut segments) = url.path_segments_mut() {
         segments.pop_if_empty().push("");
@@ -125,9 +122,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_said_in_one_line() {
+    fn driver_message_is_one_line() {
         let check = |status, message: &str, want: &str| {
-            assert_eq!(refusal(&WebDriver::new(status, message.to_owned())), want);
+            assert_eq!(driver_message(&WebDriver::new(status, message.to_owned())), want);
         };
         let refused = "unknown error: net::ERR_CONNECTION_REFUSED\n  (Session info: chrome=156.0)";
         check(ErrorStatus::UnknownError, refused, "unknown error: net::ERR_CONNECTION_REFUSED");
@@ -138,9 +135,9 @@ mod tests {
     }
 
     #[test]
-    fn a_driver_may_stand_below_a_path() {
+    fn driver_url_may_have_a_path() {
         let check = |driver: &str, want: &str| {
-            let url = folder(&Url::parse(driver).unwrap());
+            let url = as_directory(&Url::parse(driver).unwrap());
             assert_eq!(url.join("session").unwrap().as_str(), want);
         };
         check("http://127.0.0.1:9515", "http://127.0.0.1:9515/session");

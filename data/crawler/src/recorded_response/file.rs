@@ -1,16 +1,15 @@
-//! The form of a kept answer: one line of JSON that says which request it answered, then the body as it came.
+//! File format of a recorded response: a header as one line of JSON, then the unchanged body.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// What a body answered, and so how it is read.
+/// The endpoint of a response, which selects its parser.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Endpoint {
-    /// A channel's page.
     ChannelPage,
-    /// More of a channel's videos.
+    /// A continuation of a channel's videos.
     MoreVideos,
     /// `channels.list` of the Data API.
     ApiChannels,
@@ -21,9 +20,8 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// Returns how the name of its file ends.
     #[must_use]
-    pub fn ending(self) -> &'static str {
+    pub fn file_extension(self) -> &'static str {
         match self {
             Self::ChannelPage => "html",
             Self::MoreVideos | Self::ApiChannels | Self::ApiUploads | Self::ApiVideos => "json",
@@ -37,45 +35,36 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// What the first line of a kept answer says.
+/// The header of a recorded response.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct RecordedResponse {
-    /// What it answered.
-    #[serde(rename = "means")]
     pub endpoint: Endpoint,
-    /// The channel or slice it is about, as it was named.
+    /// The crawl item, as the user named it.
     pub item: String,
-    /// Who answered.
     pub url: String,
-    /// HTTP status.
     pub status: u16,
-    /// Why it could not be read.
-    pub why: String,
-    /// Whether the end of it is missing.
+    /// The parser's error when the response was recorded.
+    pub original_error: String,
+    /// Whether the body was cut off at the size limit.
     #[serde(default)]
-    pub cut: bool,
+    pub truncated: bool,
 }
 
 impl RecordedResponse {
-    /// Returns the file: this, then `body`.
-    ///
-    /// # Panics
-    /// Never: it is plain data.
+    /// Returns the file with this header and `body`.
     #[must_use]
+    #[expect(clippy::missing_panics_doc, reason = "a struct of plain fields always serializes")]
     pub fn write(&self, body: &[u8]) -> Vec<u8> {
-        let mut file = serde_json::to_vec(self).expect("it is plain data");
+        let mut file = serde_json::to_vec(self).expect("a struct of plain fields always serializes");
         file.push(b'\n');
         file.extend_from_slice(body);
         file
     }
 
-    /// Reads a file and returns its body as well.
-    ///
-    /// # Errors
-    /// When its first line does not say what it answered.
+    /// Splits a file into its header and its body.
     pub fn read(file: &[u8]) -> Result<(Self, &[u8]), serde_json::Error> {
         let end = file.iter().position(|byte| *byte == b'\n').unwrap_or(file.len());
-        let kept = serde_json::from_slice(&file[..end])?;
-        Ok((kept, file.get(end + 1..).unwrap_or_default()))
+        let recorded = serde_json::from_slice(&file[..end])?;
+        Ok((recorded, file.get(end + 1..).unwrap_or_default()))
     }
 }

@@ -1,6 +1,4 @@
-//! Answers of sites that could not be read: kept when they come, and read again offline by `subwatch crawl replay`.
-//!
-//! [`ResponseRecorder`] keeps them, [`RecordedResponse`] is their form, and `replay` says which parser reads which.
+//! Recorded responses: bodies that could not be parsed, saved for `subwatch crawl replay`, which parses them offline.
 
 mod file;
 mod recorder;

@@ -1,6 +1,4 @@
-//! Keeping the answers of one submission.
-//!
-//! Owns where they are written and how many are kept.
+//! Records the unparsable responses of a submission, up to a maximum number and size.
 
 use std::fmt::Display;
 
@@ -10,23 +8,23 @@ use dataset::files::Files;
 use url::Url;
 
 use super::file::{Endpoint, RecordedResponse};
-use crate::{error::CrawlError, http::Answer};
+use crate::{error::CrawlError, http::Response};
 
-/// Answers kept of one submission, at most, and the bytes of one.
-const MOST_ANSWERS: u32 = 20;
-const MOST_BYTES: usize = 4 << 20;
+/// Recorded responses per submission, and bytes of each body.
+const MAX_RESPONSES: u32 = 20;
+const MAX_BODY_BYTES: usize = 4 << 20;
 
-/// Keeps answers of one job's submission.
+/// Records responses about one item.
 pub struct ResponseRecorder<'a> {
     store: &'a Store,
     submission: SubmissionId,
-    /// The folder of all that is kept, beside the manifests.
+    /// `crawl/<submission>/` in the artifacts folder.
     folder: Option<Url>,
     item: &'a str,
 }
 
 impl<'a> ResponseRecorder<'a> {
-    /// Keeps answers about `item`, whose manifest part lies at `part`.
+    /// `part` is the URL of the item's manifest part.
     #[must_use]
     pub fn new(store: &'a Store, submission: SubmissionId, part: &Url, item: &'a str) -> Self {
         // manifests/<submission>/00000.jsonl → crawl/<submission>/
@@ -34,51 +32,52 @@ impl<'a> ResponseRecorder<'a> {
         Self { store, submission, folder, item }
     }
 
-    /// Keeps an answer that is no longer in a form that is known, and returns that its item fails.
-    pub async fn drifted(
+    /// Records a response with an unknown layout, and returns the item's failure.
+    pub async fn record_drift(
         &self,
         endpoint: Endpoint,
-        answer: &Answer,
+        response: &Response,
         drift: &(dyn Display + Sync),
     ) -> CrawlError {
-        let detail = match self.keep(endpoint, answer, drift).await {
+        let detail = match self.record(endpoint, response, drift).await {
             Some(name) => {
-                format!("{drift} (the answer is kept as {name}: `subwatch crawl replay` reads it again)")
+                format!("{drift} (recorded as {name}; parse it again with `subwatch crawl replay`)")
             }
             None => drift.to_string(),
         };
         CrawlError::item(FailureReason::SchemaDrift, detail)
     }
 
-    /// Keeps an answer. Returns its name below the artifacts folder; nothing where there are enough, or it
-    /// cannot be kept: the crawl does not depend on it.
-    pub async fn keep(
+    /// Records a response. Returns its path in the artifacts folder, or `None` if the submission has the maximum
+    /// number or writing failed: the crawl does not depend on it.
+    pub async fn record(
         &self,
         endpoint: Endpoint,
-        answer: &Answer,
-        why: &(dyn Display + Sync),
+        response: &Response,
+        parse_error: &(dyn Display + Sync),
     ) -> Option<String> {
-        let number = self.store.number_recorded_response(self.submission, MOST_ANSWERS).await;
-        let number = number.inspect_err(|error| tracing::warn!(%error, "an answer is not kept")).ok()??;
-        let kept = RecordedResponse {
+        let number = self.store.number_recorded_response(self.submission, MAX_RESPONSES).await;
+        let number =
+            number.inspect_err(|error| tracing::warn!(%error, "a response is not recorded")).ok()??;
+        let recorded = RecordedResponse {
             endpoint,
             item: self.item.to_owned(),
-            url: answer.url.to_string(),
-            status: answer.status,
-            why: why.to_string(),
-            cut: answer.bytes.len() > MOST_BYTES,
+            url: response.url.to_string(),
+            status: response.status,
+            original_error: parse_error.to_string(),
+            truncated: response.bytes.len() > MAX_BODY_BYTES,
         };
-        let file = format!("{number:02}-{endpoint}.{}", endpoint.ending());
-        let body = &answer.bytes[..answer.bytes.len().min(MOST_BYTES)];
+        let file = format!("{number:02}-{endpoint}.{}", endpoint.file_extension());
+        let body = &response.bytes[..response.bytes.len().min(MAX_BODY_BYTES)];
         let written = async {
-            let folder = self.folder.as_ref().ok_or("its folder makes no URL")?;
+            let folder = self.folder.as_ref().ok_or("the folder is not a valid URL")?;
             let files = Files::open(folder).map_err(|error| error.to_string())?;
-            files.write(&file, Bytes::from(kept.write(body))).await.map_err(|error| error.to_string())
+            files.write(&file, Bytes::from(recorded.write(body))).await.map_err(|error| error.to_string())
         };
         match written.await {
             Ok(()) => Some(format!("crawl/{}/{file}", self.submission)),
             Err(error) => {
-                tracing::warn!(submission = %self.submission, file, %error, "an answer is not kept");
+                tracing::warn!(submission = %self.submission, file, %error, "a response is not recorded");
                 None
             }
         }

@@ -1,7 +1,7 @@
-//! A channel by YouTube's Data API v3: the channel, its uploads, and what is known of each.
+//! Lists a channel's videos with YouTube's Data API v3.
 //!
-//! Owns which requests are made, 1 unit of the key's quota each. The most popular videos are found by looking
-//! at all uploads, for searching costs a hundred times as much and leaves videos out.
+//! Each request costs 1 quota unit. The most popular videos are selected from all uploads, because `search.list`
+//! costs a hundred times as much and returns incomplete results.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,15 +10,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use super::context::{SourceContext, below};
+use super::context::{SourceContext, join_url};
 use crate::{
     error::CrawlError,
-    http::{Answer, HostKind, WebError},
+    http::{HostKind, Response, WebError},
     listing::{Channel, Listing, Video},
     recorded_response::Endpoint,
     youtube::{
         api::{
-            self, ApiChannel, ApiError, ApiVideo, Broadcast, CHANNEL_PARTS, MOST_ITEMS, UPLOADS_PARTS,
+            self, ApiChannel, ApiError, ApiVideo, Broadcast, CHANNEL_PARTS, MAX_ITEMS, UPLOADS_PARTS,
             VIDEO_PARTS,
         },
         faults::{FaultClass, SchemaDrift},
@@ -26,93 +26,94 @@ use crate::{
     },
 };
 
-/// Uploads looked at for the most popular ones.
-const MOST_UPLOADS: usize = 5_000;
-/// Uploads of which all have been hidden since they were listed: so many are not believed.
-const DOUBTED: usize = 5;
+/// Uploads considered for the most popular ones, the latest first.
+const MAX_UPLOADS: usize = 5_000;
+/// If this many listed uploads are all missing from `videos.list`, the response is an error of the API.
+const MIN_DOUBTED_UPLOADS: usize = 5;
 
-/// A channel's listing, as far as it is.
+/// Progress of a channel's listing.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct ApiDraft {
     channel: ChannelRef,
-    known: Option<Known>,
+    known: Option<ResolvedChannel>,
     /// Uploads, the latest first.
     ids: Vec<VideoId>,
-    more: More,
-    /// How many of `ids` were looked at.
-    looked_at: usize,
+    next_page: NextPage,
+    /// Number of `ids` whose details have been requested.
+    checked: usize,
     listing: Listing,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
-struct Known {
+struct ResolvedChannel {
     channel: Channel,
+    /// ID of the uploads playlist.
     uploads: String,
 }
 
-/// What of the uploads is not listed yet.
+/// The page of uploads to request next.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-enum More {
+enum NextPage {
     First,
-    After(String),
-    Nothing,
+    Token(String),
+    End,
 }
 
 impl ApiDraft {
-    pub(super) fn of(channel: ChannelRef) -> Self {
+    pub(super) fn new(channel: ChannelRef) -> Self {
         Self {
             channel,
             known: None,
             ids: Vec::new(),
-            more: More::First,
-            looked_at: 0,
+            next_page: NextPage::First,
+            checked: 0,
             listing: Listing::default(),
         }
     }
 
-    /// Makes one request. Returns the listing once nothing is left to ask.
+    /// Makes one request. Returns the listing when it is complete.
     pub(super) async fn step(&mut self, context: SourceContext<'_>) -> Result<Option<Listing>, CrawlError> {
         let Some(known) = &self.known else {
             let found = channel(context, &self.channel).await?;
             let ApiChannel { id, title, subscribers, uploads, .. } = found;
-            self.known = Some(Known { channel: Channel { id, title, subscribers }, uploads });
+            self.known = Some(ResolvedChannel { channel: Channel { id, title, subscribers }, uploads });
             return Ok(None);
         };
         let wanted = context.plan.videos_per_channel as usize;
-        let is_known = self.looked_at == self.ids.len();
+        let all_checked = self.checked == self.ids.len();
         let wants_more = match context.plan.order {
-            Order::Newest => is_known && self.listing.videos.len() < wanted,
-            Order::Popular => self.ids.len() < MOST_UPLOADS,
+            Order::Newest => all_checked && self.listing.videos.len() < wanted,
+            Order::Popular => self.ids.len() < MAX_UPLOADS,
         };
-        if wants_more && self.more != More::Nothing {
-            let (ids, more) = uploads(context, &known.uploads, &self.more).await?;
-            // A video that is published meanwhile moves the others to the next page.
-            let known: Vec<VideoId> = ids.into_iter().filter(|id| !self.ids.contains(id)).collect();
-            self.ids.extend(known);
-            self.more = more;
+        if wants_more && self.next_page != NextPage::End {
+            let (ids, next_page) = uploads(context, &known.uploads, &self.next_page).await?;
+            // An upload published in the meantime moves others to the next page, where they appear again.
+            let new: Vec<VideoId> = ids.into_iter().filter(|id| !self.ids.contains(id)).collect();
+            self.ids.extend(new);
+            self.next_page = next_page;
             return Ok(None);
         }
-        if !is_known {
-            let end = self.ids.len().min(self.looked_at + MOST_ITEMS);
-            let asked = &self.ids[self.looked_at..end];
-            let found = details(context, asked).await?;
-            if found.is_empty() && asked.len() >= DOUBTED {
+        if !all_checked {
+            let end = self.ids.len().min(self.checked + MAX_ITEMS);
+            let requested = &self.ids[self.checked..end];
+            let found = details(context, requested).await?;
+            if found.is_empty() && requested.len() >= MIN_DOUBTED_UPLOADS {
                 return Err(CrawlError::retryable(format!(
-                    "the Data API knows none of {} uploads that it listed itself",
-                    asked.len()
+                    "the Data API returned none of the {} uploads that it had listed",
+                    requested.len()
                 )));
             }
-            take(asked, found, &mut self.listing);
-            self.looked_at = end;
+            take_public(requested, found, &mut self.listing);
+            self.checked = end;
             return Ok(None);
         }
         let mut listing = std::mem::take(&mut self.listing);
         if context.plan.order == Order::Popular {
             listing.videos.sort_by_key(|video| std::cmp::Reverse(video.views.map(|views| views.value)));
-            if self.more != More::Nothing {
+            if self.next_page != NextPage::End {
                 listing.truncated_reason =
-                    Some(format!("the most popular of the latest {} uploads were taken", self.ids.len()));
+                    Some(format!("only the latest {} uploads were considered", self.ids.len()));
             }
         }
         listing.videos.truncate(wanted);
@@ -121,20 +122,21 @@ impl ApiDraft {
     }
 }
 
-/// Takes the videos that everybody can watch now, and counts the others.
-pub(super) fn take(
-    asked: &[VideoId],
+/// Adds the public videos to `listing`, and counts the others as skipped. Returns each added video's index and
+/// channel.
+pub(super) fn take_public(
+    requested: &[VideoId],
     found: Vec<ApiVideo>,
     listing: &mut Listing,
 ) -> Vec<(usize, ChannelId)> {
     let mut found: HashMap<VideoId, ApiVideo> =
         found.into_iter().map(|video| (video.id.clone(), video)).collect();
     let mut channels = Vec::new();
-    for id in asked {
+    for id in requested {
         match found.remove(id) {
-            None => listing.leave_out("not public"),
-            Some(video) if video.broadcast == Broadcast::Live => listing.leave_out("live"),
-            Some(video) if video.broadcast == Broadcast::Upcoming => listing.leave_out("not out yet"),
+            None => listing.skip("not public"),
+            Some(video) if video.broadcast == Broadcast::Live => listing.skip("live"),
+            Some(video) if video.broadcast == Broadcast::Upcoming => listing.skip("upcoming"),
             Some(video) => {
                 channels.push((listing.videos.len(), video.channel_id));
                 listing.videos.push(Video {
@@ -142,7 +144,7 @@ pub(super) fn take(
                     views: video.views,
                     published: Some(video.published_at),
                     variants: Some(video.thumbnails),
-                    ..Video::named(video.id)
+                    ..Video::with_id(video.id)
                 });
             }
         }
@@ -159,26 +161,29 @@ async fn channel(context: SourceContext<'_>, channel: &ChannelRef) -> Result<Api
             None => {
                 return Err(CrawlError::item(
                     FailureReason::Unavailable,
-                    format!("the Data API finds no channel by {link}: name it by its @handle or its UC… id"),
+                    format!("the Data API cannot look up {link}: use the channel's @handle or UC… ID"),
                 ));
             }
         },
     };
     let query = [("part", CHANNEL_PARTS), (name, value)];
-    let found = ask(context, "channels", &query, Endpoint::ApiChannels, api::channels).await?;
+    let found = request(context, "channels", &query, Endpoint::ApiChannels, api::channels).await?;
     found.into_iter().next().ok_or_else(|| {
-        CrawlError::item(FailureReason::Unavailable, format!("the Data API knows no channel {value}"))
+        CrawlError::item(
+            FailureReason::Unavailable,
+            format!("channel {value} does not exist in the Data API"),
+        )
     })
 }
 
-/// Returns channels by id, as far as they are there.
+/// Returns channels by ID, without those that do not exist.
 pub(super) async fn channels(
     context: SourceContext<'_>,
     ids: &[ChannelId],
 ) -> Result<BTreeMap<ChannelId, Channel>, CrawlError> {
     let ids: Vec<&str> = ids.iter().map(ChannelId::as_str).collect();
     let query = [("part", CHANNEL_PARTS), ("id", &ids.join(",")), ("maxResults", "50")];
-    let found = ask(context, "channels", &query, Endpoint::ApiChannels, api::channels).await?;
+    let found = request(context, "channels", &query, Endpoint::ApiChannels, api::channels).await?;
     let channel =
         |ApiChannel { id, title, subscribers, .. }| (id.clone(), Channel { id, title, subscribers });
     Ok(found.into_iter().map(|found: ApiChannel| channel(found)).collect())
@@ -187,64 +192,64 @@ pub(super) async fn channels(
 async fn uploads(
     context: SourceContext<'_>,
     playlist: &str,
-    more: &More,
-) -> Result<(Vec<VideoId>, More), CrawlError> {
+    next_page: &NextPage,
+) -> Result<(Vec<VideoId>, NextPage), CrawlError> {
     let mut query = vec![("part", UPLOADS_PARTS), ("playlistId", playlist), ("maxResults", "50")];
-    if let More::After(token) = more {
+    if let NextPage::Token(token) = next_page {
         query.push(("pageToken", token));
     }
-    match ask(context, "playlistItems", &query, Endpoint::ApiUploads, api::uploads_page).await {
-        Ok(page) => Ok((page.video_ids, page.next_page_token.map_or(More::Nothing, More::After))),
-        // The uploads of a channel that has none are not there.
+    match request(context, "playlistItems", &query, Endpoint::ApiUploads, api::uploads_page).await {
+        Ok(page) => Ok((page.video_ids, page.next_page_token.map_or(NextPage::End, NextPage::Token))),
+        // A channel without uploads has no uploads playlist.
         Err(CrawlError::Item(failure))
-            if failure.reason == FailureReason::Unavailable && *more == More::First =>
+            if failure.reason == FailureReason::Unavailable && *next_page == NextPage::First =>
         {
-            Ok((Vec::new(), More::Nothing))
+            Ok((Vec::new(), NextPage::End))
         }
-        Err(stop) => Err(stop),
+        Err(error) => Err(error),
     }
 }
 
-/// Asks about at most 50 videos.
+/// Requests at most 50 videos.
 pub(super) async fn details(
     context: SourceContext<'_>,
     ids: &[VideoId],
 ) -> Result<Vec<ApiVideo>, CrawlError> {
     let ids: Vec<&str> = ids.iter().map(VideoId::as_str).collect();
     let query = [("part", VIDEO_PARTS), ("id", &ids.join(",")), ("maxResults", "50")];
-    ask(context, "videos", &query, Endpoint::ApiVideos, api::videos).await
+    request(context, "videos", &query, Endpoint::ApiVideos, api::videos).await
 }
 
-async fn ask<T>(
+async fn request<T>(
     context: SourceContext<'_>,
     method: &str,
     query: &[(&str, &str)],
     endpoint: Endpoint,
     read: fn(&Value) -> Result<T, SchemaDrift>,
 ) -> Result<T, CrawlError> {
-    let mut url: Url = below(&context.plan.bases.api, &format!("youtube/v3/{method}"))?;
+    let mut url: Url = join_url(&context.plan.bases.api, &format!("youtube/v3/{method}"))?;
     url.query_pairs_mut().extend_pairs(query);
-    let answer = match context.slice.get(HostKind::Api { units: 1 }, &url, None).await {
-        Ok(answer) => answer,
+    let response = match context.slice.get(HostKind::Api { units: 1 }, &url, None).await {
+        Ok(response) => response,
         Err(WebError::NotFound(text)) => return Err(CrawlError::item(FailureReason::Unavailable, text)),
         Err(error) => return Err(error.into()),
     };
-    let found = api::from_body(answer.status, &answer.bytes);
+    let found = api::from_body(response.status, &response.bytes);
     match found.and_then(|value| Ok(read(&value)?)) {
         Ok(found) => Ok(found),
-        Err(error) => Err(faulty(context, endpoint, &answer, &error).await),
+        Err(error) => Err(to_crawl_error(context, endpoint, &response, &error).await),
     }
 }
 
-async fn faulty(
+async fn to_crawl_error(
     context: SourceContext<'_>,
     endpoint: Endpoint,
-    answer: &Answer,
+    response: &Response,
     error: &ApiError,
 ) -> CrawlError {
     match (error.class(), error) {
-        (FaultClass::Drift, _) => context.recorder.drifted(endpoint, answer, error).await,
-        (FaultClass::Blocked, _) => context.slice.quota_exceeded().await,
+        (FaultClass::Drift, _) => context.recorder.record_drift(endpoint, response, error).await,
+        (FaultClass::Blocked, _) => context.slice.mark_quota_exceeded().await,
         (FaultClass::Transient, _) => CrawlError::retryable(error.to_string()),
         (FaultClass::Permanent, ApiError::NotFound(_)) => {
             CrawlError::item(FailureReason::Unavailable, error.to_string())

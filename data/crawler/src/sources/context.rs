@@ -1,6 +1,4 @@
-//! What every source makes its requests with.
-//!
-//! Owns what a fault of a page means for the job, and URLs below a base. Does not own how an answer is read.
+//! Shared by all sources: the context of their requests, and what a faulty response means for the job.
 
 use common::{
     job::{crawl::CrawlPlan, outcome::FailureReason},
@@ -10,41 +8,45 @@ use url::Url;
 
 use crate::{
     error::CrawlError,
-    http::Answer,
+    http::Response,
     recorded_response::{Endpoint, ResponseRecorder},
     time_slice::TimeSlice,
     youtube::faults::{Fault, FaultClass},
 };
 
-/// What a source makes its requests with.
 #[derive(Clone, Copy)]
 pub(crate) struct SourceContext<'a> {
-    /// The turn within which it must be over.
     pub(crate) slice: &'a TimeSlice,
-    /// Keeps what cannot be read.
     pub(crate) recorder: &'a ResponseRecorder<'a>,
-    /// What is wanted.
     pub(crate) plan: &'a CrawlPlan,
-    /// Tells the time.
+    /// The clock of the listing.
     pub(crate) store: &'a Store,
 }
 
 impl SourceContext<'_> {
-    /// What a fault of a page means for the job; an answer in a form that is not known is kept.
-    pub(super) async fn faulty(self, endpoint: Endpoint, answer: &Answer, fault: &Fault) -> CrawlError {
+    /// Converts the fault of a page to the job's error. A response with an unknown layout is recorded.
+    pub(super) async fn to_crawl_error(
+        self,
+        endpoint: Endpoint,
+        response: &Response,
+        fault: &Fault,
+    ) -> CrawlError {
         match fault.class() {
             FaultClass::Permanent => CrawlError::item(FailureReason::Unavailable, fault.to_string()),
-            FaultClass::Transient => CrawlError::retryable(format!("{}: {fault}", answer.url)),
-            FaultClass::Blocked => self.slice.trouble(&answer.url, &fault.to_string()).await,
-            FaultClass::Drift => self.recorder.drifted(endpoint, answer, fault).await,
+            FaultClass::Transient => CrawlError::retryable(format!("{}: {fault}", response.url)),
+            FaultClass::Blocked => self.slice.back_off(&response.url, &fault.to_string()).await,
+            FaultClass::Drift => self.recorder.record_drift(endpoint, response, fault).await,
         }
     }
 }
 
-/// A URL below a base, whose path ends with `/`.
-pub(super) fn below(base: &Url, path: &str) -> Result<Url, CrawlError> {
+/// Joins `path` to a base URL, whose path ends with `/`.
+pub(super) fn join_url(base: &Url, path: &str) -> Result<Url, CrawlError> {
     let path = path.trim_start_matches('/');
     base.join(path).map_err(|error| {
-        CrawlError::item(FailureReason::InvalidRow, format!("'{path}' below {base} makes no URL: {error}"))
+        CrawlError::item(
+            FailureReason::InvalidRow,
+            format!("'{path}' below {base} is not a valid URL: {error}"),
+        )
     })
 }

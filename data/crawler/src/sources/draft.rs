@@ -1,7 +1,6 @@
-//! A listing as far as it has been read, whichever source it comes from.
+//! A partial listing that can be stored and resumed.
 //!
-//! Owns the choice of the source, and the way to a complete listing in steps that can be interrupted: each draft holds
-//! what was answered so far, so that a job that comes back goes on from there.
+//! Owns the choice of the source. A draft holds all responses so far, so a snoozed or retried job continues from it.
 
 use common::job::{
     crawl::{CrawlItem, CrawlPlan, CrawlTarget, Source},
@@ -12,55 +11,45 @@ use serde::{Deserialize, Serialize};
 use super::{api::ApiDraft, context::SourceContext, named_videos::ListDraft, page::PageDraft};
 use crate::{error::CrawlError, listing::Listing, youtube::ids::ChannelRef};
 
-/// A listing, as far as it is.
+/// A partial or complete listing.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Draft {
-    /// A channel, by the Data API.
     Api(ApiDraft),
-    /// A channel, by its pages.
     Page(PageDraft),
-    /// Videos that were named.
     List(ListDraft),
-    /// Nothing is left to ask.
     Complete(Listing),
 }
 
 impl Draft {
-    /// Begins a listing.
-    ///
-    /// # Errors
-    /// When the item is none that the plan's source can list.
+    /// Begins a listing, if the plan's source can list the item.
     pub(crate) fn begin(plan: &CrawlPlan, item: &CrawlItem) -> Result<Self, CrawlError> {
-        let unusable =
+        let invalid =
             |error: &dyn std::fmt::Display| CrawlError::item(FailureReason::InvalidRow, error.to_string());
         Ok(match (&item.target, plan.source) {
             (CrawlTarget::Channel(channel), source) => {
-                let channel: ChannelRef = channel.parse().map_err(|error| unusable(&error))?;
+                let channel: ChannelRef = channel.parse().map_err(|error| invalid(&error))?;
                 match source {
-                    Source::Api => Self::Api(ApiDraft::of(channel)),
-                    Source::Page if plan.page_reading => Self::Page(PageDraft::of(channel)),
+                    Source::Api => Self::Api(ApiDraft::new(channel)),
+                    Source::Page if plan.page_reading => Self::Page(PageDraft::new(channel)),
                     Source::Page => {
                         return Err(CrawlError::item(
                             FailureReason::Refused,
-                            "nobody asked for pages to be read",
+                            "the source 'page' requires --read-pages",
                         ));
                     }
-                    Source::List => return Err(unusable(&"a channel is no list of videos")),
+                    Source::List => return Err(invalid(&"the source 'list' takes videos, not channels")),
                 }
             }
             (CrawlTarget::Videos(videos), _) => {
                 let videos: Result<Vec<_>, _> = videos.iter().map(|video| video.parse()).collect();
-                Self::List(ListDraft::of(videos.map_err(|error| unusable(&error))?))
+                Self::List(ListDraft::new(videos.map_err(|error| invalid(&error))?))
             }
         })
     }
 
-    /// Asks for whatever is missing, and returns the listing. Interrupted or refused, the draft holds all that
-    /// was asked so far.
-    ///
-    /// # Errors
-    /// See [`CrawlError`].
+    /// Makes the remaining requests and returns the listing. After an error or when dropped, the draft holds all
+    /// responses so far.
     pub(crate) async fn complete(&mut self, context: SourceContext<'_>) -> Result<Listing, CrawlError> {
         loop {
             let complete = match self {

@@ -1,9 +1,8 @@
-//! Where listings come from, one module a source: a channel by the Data API, a channel by its pages, or videos that
-//! were named. [`Draft`] is the way to a complete listing, [`SourceContext`] what the sources make their requests with.
+//! Sources of listings: a channel via the Data API (`api`) or its page (`page`), or a list of videos
+//! (`named_videos`).
 //!
-//! The sources are `api`, `page` and `named_videos`; `draft` and `context` hold the two types.
-//!
-//! Does not own what answers mean (see [`youtube`](crate::youtube)).
+//! [`Draft`] is a resumable listing, [`SourceContext`] what the sources make requests with. Does not own parsing (see
+//! [`youtube`](crate::youtube)).
 
 mod api;
 mod context;

@@ -1,7 +1,7 @@
-//! Videos that were named: what is known of them, where there is a key for the Data API.
+//! Lists the videos of a user's list, with their metadata if there is a Data API key.
 //!
-//! Without a key nothing is asked, and the rows say what the list said: which videos. Such a dataset can be
-//! embedded and predicted, and lacks the counts to train on.
+//! Without a key, rows have only video IDs: the dataset can be embedded and predicted, but lacks the counts to train
+//! on.
 
 use std::collections::BTreeSet;
 
@@ -12,51 +12,51 @@ use crate::{
     error::CrawlError,
     listing::{Channel, Listing, Video},
     youtube::{
-        api::MOST_ITEMS,
+        api::MAX_ITEMS,
         ids::{ChannelId, VideoId},
     },
 };
 
-/// A slice of a list, as far as it is known.
+/// Progress of a list's metadata.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct ListDraft {
     ids: Vec<VideoId>,
-    /// How many of `ids` were looked at.
-    looked_at: usize,
-    /// Places in the listing, and whose video stands there.
+    /// Number of `ids` whose details have been requested.
+    checked: usize,
+    /// Indices of videos in the listing whose channel is not known yet.
     channels: Vec<(usize, ChannelId)>,
     listing: Listing,
 }
 
 impl ListDraft {
-    pub(super) fn of(ids: Vec<VideoId>) -> Self {
-        Self { ids, looked_at: 0, channels: Vec::new(), listing: Listing::default() }
+    pub(super) fn new(ids: Vec<VideoId>) -> Self {
+        Self { ids, checked: 0, channels: Vec::new(), listing: Listing::default() }
     }
 
-    /// Makes one request. Returns the listing once nothing is left to ask.
+    /// Makes one request. Returns the listing when it is complete.
     pub(super) async fn step(&mut self, context: SourceContext<'_>) -> Result<Option<Listing>, CrawlError> {
         if !context.slice.has_api_key() {
-            let videos = self.ids.iter().cloned().map(Video::named).collect();
+            let videos = self.ids.iter().cloned().map(Video::with_id).collect();
             return Ok(Some(Listing { videos, ..Listing::default() }));
         }
-        if self.looked_at < self.ids.len() {
-            let end = self.ids.len().min(self.looked_at + MOST_ITEMS);
-            let asked = &self.ids[self.looked_at..end];
-            let found = api::details(context, asked).await?;
-            self.channels.extend(api::take(asked, found, &mut self.listing));
-            self.looked_at = end;
+        if self.checked < self.ids.len() {
+            let end = self.ids.len().min(self.checked + MAX_ITEMS);
+            let requested = &self.ids[self.checked..end];
+            let found = api::details(context, requested).await?;
+            self.channels.extend(api::take_public(requested, found, &mut self.listing));
+            self.checked = end;
             return Ok(None);
         }
         let unknown: BTreeSet<&ChannelId> = self.channels.iter().map(|(_, id)| id).collect();
-        let asked: Vec<ChannelId> = unknown.into_iter().take(MOST_ITEMS).cloned().collect();
-        if asked.is_empty() {
+        let requested: Vec<ChannelId> = unknown.into_iter().take(MAX_ITEMS).cloned().collect();
+        if requested.is_empty() {
             return Ok(Some(std::mem::take(&mut self.listing)));
         }
-        let found = api::channels(context, &asked).await?;
-        for (place, id) in self.channels.extract_if(.., |(_, id)| asked.contains(id)) {
-            // A channel that is gone meanwhile is still known by its id.
-            let gone = || Channel { id: id.clone(), title: String::new(), subscribers: None };
-            self.listing.videos[place].channel = Some(found.get(&id).cloned().unwrap_or_else(gone));
+        let found = api::channels(context, &requested).await?;
+        for (index, id) in self.channels.extract_if(.., |(_, id)| requested.contains(id)) {
+            // A channel deleted in the meantime is known only by its ID.
+            let deleted = || Channel { id: id.clone(), title: String::new(), subscribers: None };
+            self.listing.videos[index].channel = Some(found.get(&id).cloned().unwrap_or_else(deleted));
         }
         Ok(None)
     }

@@ -1,9 +1,8 @@
-//! A channel's Videos tab: who the channel is, its videos, and what asks for more of them.
+//! Parses a channel's Videos tab: the channel, its videos, and the token of the next page.
 //!
-//! Owns the layout of the tab around its [`items`]. Does not own how the JSON is found (see
-//! [`crate::youtube::answer`]) nor asking for the next page. Invariants: an answer without a single video is an
-//! error, unless it says in words that there are none or ends a list that had some; what cannot be read is
-//! named in [`VideoPage::unread`], never left out silently.
+//! Owns the layout of the tab around its [`items`]. Does not own extracting the JSON (see
+//! [`crate::youtube::response`]) and requesting the next page. Invariants: a response without videos is an error,
+//! unless it says that there are none or ends a list; unreadable items are listed in [`VideoPage::unread`].
 
 use serde_json::Value;
 
@@ -16,66 +15,55 @@ use super::{
     node::JsonNode,
 };
 
-/// Most links to follow from a name to a channel; see [`resolved`].
+/// Links to follow from a name to a channel, at most; see [`resolved`].
 pub const MAX_REDIRECTS: usize = 3;
-/// From so many ordinary videos on, one of them must show its views.
-const SOME_VIDEOS: usize = 3;
-/// Lists of an answer to a continuation.
-const RECEIVED: [&str; 3] =
+/// If this many ordinary videos have no views, the layout has changed.
+const MIN_VIDEOS_WITH_VIEWS: usize = 3;
+/// Keys of the list in a continuation response.
+const ACTION_KEYS: [&str; 3] =
     ["onResponseReceivedActions", "onResponseReceivedCommands", "onResponseReceivedEndpoints"];
 
-/// Who a channel is.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Channel {
-    /// Its id.
     pub id: ChannelId,
-    /// Its name.
     pub title: String,
-    /// Its handle, if it has one.
     pub handle: Option<Handle>,
-    /// How many subscribe to it; nothing where it hides that.
+    /// `None` if hidden.
     pub subscribers: Option<Count>,
 }
 
-/// Videos of a channel, in the order of the answer.
+/// Videos of a channel, in the order of the response.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct VideoPage {
-    /// The videos.
     pub items: Vec<VideoItem>,
-    /// What stood among them and could not be read.
+    /// Errors of unreadable items.
     pub unread: Vec<SchemaDrift>,
-    /// What asks for the next page; nothing at the end. One that was seen before leads nowhere new.
+    /// Token of the next page. A token may repeat: the caller must not follow it twice.
     pub continuation: Option<String>,
 }
 
 /// The first page of a channel's Videos tab.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FirstPage {
-    /// Whose it is.
     pub channel: Channel,
-    /// Its videos, the latest first.
+    /// The latest first.
     pub page: VideoPage,
-    /// In which orders they can be had.
     pub orders: Orders,
-    /// What the tab says in place of videos.
+    /// The tab's message that the channel has no videos.
     pub empty: Option<String>,
 }
 
-/// What a link leads to.
+/// The target of a link.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Resolved {
-    /// A channel.
     Channel(ChannelId),
-    /// Another link, to be resolved in turn, at most [`MAX_REDIRECTS`] times.
+    /// Another link to resolve, at most [`MAX_REDIRECTS`] times.
     Redirect(String),
 }
 
-/// Reads the first page of a Videos tab, from a page or an answer to [`crate::youtube::request::browse`].
-///
-/// # Errors
-/// When the channel or its Videos tab is not there, or the layout is not known.
-pub fn first_page(answer: &Value) -> Result<FirstPage, Fault> {
-    let root = JsonNode::root(answer);
+/// Parses the first page of a Videos tab, from a page or a response to [`crate::youtube::request::browse`].
+pub fn first_page(response: &Value) -> Result<FirstPage, Fault> {
+    let root = JsonNode::root(response);
     let Some(contents) = root.find(&["contents"]) else { return Err(without_contents(&root)) };
     let tab = videos_tab(&contents.at(&["twoColumnBrowseResultsRenderer", "tabs"])?)?;
     let channel = channel(&root)?;
@@ -97,22 +85,18 @@ pub fn first_page(answer: &Value) -> Result<FirstPage, Fault> {
     Ok(FirstPage { channel, page, orders: chips::read(&grid)?, empty: None })
 }
 
-/// Reads an answer to [`crate::youtube::request::continuation`]: the next page, or the first in another order.
+/// Parses a response to [`crate::youtube::request::continuation`]: the next page, or the first in another order.
 ///
-/// A list that is there and empty is the end of what came before; a caller that asked for another order has
-/// nothing then.
-///
-/// # Errors
-/// When the answer holds no list of videos, or one in which no video is recognised.
-pub fn next_page(answer: &Value) -> Result<VideoPage, Fault> {
-    let root = JsonNode::root(answer);
-    let Some(actions) = RECEIVED.iter().find_map(|key| root.find(&[key])) else {
+/// An empty list ends the pages before it; a caller that requested another order must treat it as an error.
+pub fn next_page(response: &Value) -> Result<VideoPage, Fault> {
+    let root = JsonNode::root(response);
+    let Some(actions) = ACTION_KEYS.iter().find_map(|key| root.find(&[key])) else {
         return Err(without_contents(&root));
     };
     let mut entries = None;
     for action in actions.items()? {
         let reload = action.find(&["reloadContinuationItemsCommand"]);
-        // Beside the videos, a change of order sends the bar above them.
+        // A response to a new order also contains the chip bar above the videos.
         let is_header =
             |reload: &JsonNode<'_>| reload.text_at(&["slot"]) == Some("RELOAD_CONTINUATION_SLOT_HEADER");
         if reload.as_ref().is_some_and(is_header) {
@@ -130,39 +114,38 @@ pub fn next_page(answer: &Value) -> Result<VideoPage, Fault> {
     Ok(page)
 }
 
-/// Reads an answer to [`crate::youtube::request::resolve_url`].
-///
-/// # Errors
-/// When the link leads to something else than a channel or another link.
-pub fn resolved(answer: &Value) -> Result<Resolved, Fault> {
-    let root = JsonNode::root(answer);
+/// Parses a response to [`crate::youtube::request::resolve_url`].
+pub fn resolved(response: &Value) -> Result<Resolved, Fault> {
+    let root = JsonNode::root(response);
     let endpoint = root.at(&["endpoint"])?;
     if let Some(id) = endpoint.find(&["browseEndpoint", "browseId"]) {
-        let id =
-            id.text()?.parse().map_err(|error| Fault::NotFound(format!("the link leads elsewhere: {error}")));
+        let id = id
+            .text()?
+            .parse()
+            .map_err(|error| Fault::NotFound(format!("the link does not lead to a channel: {error}")));
         return id.map(Resolved::Channel);
     }
     match endpoint.text_at(&["urlEndpoint", "url"]) {
         Some(url) => Ok(Resolved::Redirect(url.to_owned())),
         None => Err(endpoint
-            .drift(format!("leads to neither channel nor link; there is {}", ResponseKeys(endpoint.value)))
+            .drift(format!("expected a channel or a link, found {}", ResponseKeys(endpoint.value)))
             .into()),
     }
 }
 
-/// What an answer without contents says instead.
+/// Explains a response without contents, by its alert if it has one.
 fn without_contents(root: &JsonNode<'_>) -> Fault {
     for alert in root.items_at(&["alerts"]) {
         let Some((_, alert)) = alert.kind() else { continue };
         if alert.text_at(&["type"]) == Some("ERROR") {
             let text = alert.find(&["text"]).and_then(|text| text.rich_text());
-            return Fault::of_alert(text.unwrap_or_else(|| "an error without words".to_owned()));
+            return Fault::from_alert(text.unwrap_or_else(|| "an error without a message".to_owned()));
         }
     }
-    Fault::Incomplete(format!("it has no contents, only {}", ResponseKeys(root.value)))
+    Fault::Incomplete(format!("missing contents, found {}", ResponseKeys(root.value)))
 }
 
-/// Finds the Videos tab, if it is the one that is shown.
+/// Returns the Videos tab if it is selected.
 fn videos_tab<'a>(tabs: &JsonNode<'a>) -> Result<JsonNode<'a>, Fault> {
     let all: Vec<JsonNode<'a>> = tabs.items()?.iter().filter_map(|tab| tab.find(&["tabRenderer"])).collect();
     let selected = all.iter().find(|tab| tab.value.get("selected") == Some(&Value::Bool(true)));
@@ -180,7 +163,7 @@ fn videos_tab<'a>(tabs: &JsonNode<'a>) -> Result<JsonNode<'a>, Fault> {
         return Ok(selected.clone());
     }
     if all.iter().any(is_videos) {
-        return Err(selected.drift("another tab than Videos is shown").into());
+        return Err(selected.drift("the selected tab is not Videos").into());
     }
     let titles: Vec<&str> = all.iter().filter_map(|tab| tab.text_at(&["title"])).collect();
     Err(Fault::NoVideosTab(titles.join(", ")))
@@ -201,8 +184,8 @@ fn channel(root: &JsonNode<'_>) -> Result<Channel, Fault> {
     })
 }
 
-/// Reads the subscribers from either kind of header. They stand beside the number of videos, which stands
-/// alone when they are hidden.
+/// Parses the subscribers in either kind of header. They precede the number of videos, which is alone if they are
+/// hidden.
 fn subscribers(header: &JsonNode<'_>) -> Result<Option<Count>, SchemaDrift> {
     let text = if let Some(old) = header.find(&["c4TabbedHeaderRenderer"]) {
         old.find(&["subscriberCountText"])
@@ -213,28 +196,28 @@ fn subscribers(header: &JsonNode<'_>) -> Result<Option<Count>, SchemaDrift> {
         match &last.items_at(&["metadataParts"])[..] {
             [] | [_] => None,
             [first, _] => Some(first.at(&["text"])?),
-            parts => return Err(last.drift(format!("{} parts where two are known", parts.len()))),
+            parts => return Err(last.drift(format!("expected at most 2 parts, found {}", parts.len()))),
         }
     };
     let Some(text) = text else { return Ok(None) };
-    let words = text.rich_text().ok_or_else(|| text.drift("no text"))?;
-    Count::of_subscribers(&words).map(Some).map_err(|error| text.drift(error.to_string()))
+    let shown = text.rich_text().ok_or_else(|| text.drift("not a text"))?;
+    Count::parse_subscribers(&shown).map(Some).map_err(|error| text.drift(error.to_string()))
 }
 
-/// Finds the words that a tab has in place of videos.
+/// Finds the message that a tab shows instead of videos.
 fn message(content: &JsonNode<'_>) -> Result<Option<String>, SchemaDrift> {
     const NO_VIDEOS: [&str; 2] = ["no videos", "doesn't have any content"];
     for section in content.items_at(&["sectionListRenderer", "contents"]) {
         let inner = section.items_at(&["itemSectionRenderer", "contents"]);
         for entry in inner.into_iter().chain([section]) {
-            let ways = [["messageRenderer", "text"], ["channelOwnerEmptyStateRenderer", "description"]];
-            let Some(text) = ways.iter().find_map(|way| entry.find(way)) else { continue };
-            let words = text.rich_text().unwrap_or_default();
-            let lower = words.to_lowercase().replace('’', "'");
+            let paths = [["messageRenderer", "text"], ["channelOwnerEmptyStateRenderer", "description"]];
+            let Some(text) = paths.iter().find_map(|path| entry.find(path)) else { continue };
+            let message = text.rich_text().unwrap_or_default();
+            let lower = message.to_lowercase().replace('’', "'");
             if !NO_VIDEOS.iter().any(|known| lower.contains(known)) {
-                return Err(text.drift(format!("“{words}” in place of videos")));
+                return Err(text.drift(format!("unknown message instead of videos: “{message}”")));
             }
-            return Ok(Some(words));
+            return Ok(Some(message));
         }
     }
     Ok(None)
@@ -250,35 +233,36 @@ fn page(entries: &[JsonNode<'_>]) -> Result<VideoPage, SchemaDrift> {
                     Ok(item) => page.items.push(item),
                     Err(drift) => page.unread.push(drift),
                 },
-                None => page.unread.push(item.drift("an item without content")),
+                None => page.unread.push(item.drift("missing content")),
             },
             Some(("continuationItemRenderer" | "continuationItemViewModel", more)) => {
                 page.continuation = Some(continuation(&more)?);
             }
             Some(("adSlotRenderer", _)) => {}
-            Some((kind, entry)) => page.unread.push(entry.drift(format!("{kind} is not known among videos"))),
-            None => page.unread.push(entry.drift("an entry of no kind")),
+            Some((kind, entry)) => page.unread.push(entry.drift(format!("unknown kind of entry: {kind}"))),
+            None => page.unread.push(entry.drift("an entry without a kind")),
         }
     }
     let ordinary = page.items.iter().filter(|item| item.kind == VideoKind::Ordinary);
-    if ordinary.clone().count() >= SOME_VIDEOS && ordinary.clone().all(|item| item.views.is_none()) {
-        return Err(entries[0].drift(format!("views in none of {} videos", ordinary.count())));
+    if ordinary.clone().count() >= MIN_VIDEOS_WITH_VIEWS && ordinary.clone().all(|item| item.views.is_none())
+    {
+        return Err(entries[0].drift(format!("none of {} videos has views", ordinary.count())));
     }
     Ok(page)
 }
 
-/// Finds the token of what stands at the end of a list.
+/// Finds the token in the last entry of a list.
 fn continuation(more: &JsonNode<'_>) -> Result<String, SchemaDrift> {
-    let ways: [&[&str]; 3] = [
+    let paths: [&[&str]; 3] = [
         &["continuationEndpoint"],
         &["continuationCommand", "innertubeCommand"],
         &["button", "buttonRenderer", "command"],
     ];
-    let token = ways.iter().filter_map(|way| more.find(way)).find_map(|command| chips::token(&command));
-    token.ok_or_else(|| more.drift(format!("no token; there is {}", ResponseKeys(more.value))))
+    let token = paths.iter().filter_map(|path| more.find(path)).find_map(|command| chips::token(&command));
+    token.ok_or_else(|| more.drift(format!("missing token, found {}", ResponseKeys(more.value))))
 }
 
-/// Says why a list gave no videos.
+/// Explains why a list has no videos.
 fn nothing_read(page: &VideoPage, list: &JsonNode<'_>) -> SchemaDrift {
     let first = page.unread.first().cloned();
     first.unwrap_or_else(|| list.drift(format!("no videos among {}", list.kinds())))

@@ -1,24 +1,23 @@
-//! The orders that a Videos tab can be asked for, of which *Popular* is wanted.
+//! Parses the orders that a Videos tab offers, to find *Popular*.
 //!
-//! Owns the three layouts they come in: `feedFilterChipBarRenderer`, a flat `chipBarViewModel`, and one whose
-//! first chip opens a sheet with the orders while the others are filters. Invariant: an order is chosen by
-//! its label, in English, and never by its place.
+//! There are three layouts: `feedFilterChipBarRenderer`, a flat `chipBarViewModel`, and one whose first chip opens a
+//! sheet with the orders while the others are filters. Invariant: an order is chosen by its English label, never by
+//! its position.
 
 use super::{faults::SchemaDrift, node::JsonNode};
 
-/// Label of the order that is wanted.
 const POPULAR: &str = "Popular";
 
-/// What the bar above the videos offers.
+/// The orders in the chip bar above the videos.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Orders {
-    /// Asks for the first page of the most seen videos first. Small channels have no such order.
+    /// Token of the most popular videos. Small channels do not offer this order.
     pub popular: Option<String>,
-    /// Labels of all that is offered, filters included.
+    /// Labels of all chips, including filters.
     pub labels: Vec<String>,
 }
 
-/// Reads the orders from a `richGridRenderer`.
+/// Parses the orders of a `richGridRenderer`.
 pub(super) fn read(grid: &JsonNode<'_>) -> Result<Orders, SchemaDrift> {
     let Some(header) = grid.find(&["header"]) else { return Ok(Orders::default()) };
     let mut choices = Vec::new();
@@ -39,14 +38,14 @@ pub(super) fn read(grid: &JsonNode<'_>) -> Result<Orders, SchemaDrift> {
     for (label, command) in choices {
         if label.trim() == POPULAR && orders.popular.is_none() {
             let token = command.as_ref().and_then(token);
-            orders.popular = Some(token.ok_or_else(|| header.drift("Popular leads nowhere"))?);
+            orders.popular = Some(token.ok_or_else(|| header.drift("Popular has no token"))?);
         }
         orders.labels.push(label);
     }
     Ok(orders)
 }
 
-/// The way from a chip's command to the items of the sheet it opens.
+/// Path from a chip's command to the items of the sheet that it opens.
 const SHEET: [&str; 7] = [
     "showSheetCommand",
     "panelLoadingStrategy",
@@ -66,10 +65,9 @@ fn sheet_items<'a>(sheet: &JsonNode<'a>) -> Result<Vec<(String, Option<JsonNode<
     sheet.items()?.into_iter().map(item).collect()
 }
 
-/// Finds the token of a command, alone or among several that are executed together.
+/// Finds the token of a command, or of the first one in a list of commands.
 pub(super) fn token(command: &JsonNode<'_>) -> Option<String> {
-    let alone = command.text_at(&["continuationCommand", "token"]);
-    if let Some(token) = alone {
+    if let Some(token) = command.text_at(&["continuationCommand", "token"]) {
         return Some(token.to_owned());
     }
     command.items_at(&["commandExecutorCommand", "commands"]).iter().find_map(token)
@@ -138,12 +136,12 @@ mod tests {
     }
 
     #[test]
-    fn no_popular_is_made_up() {
+    fn missing_popular_is_none_and_one_without_a_token_is_an_error() {
         let german = ["Neueste", "Beliebt"].map(|label| chip(label, &command(label)));
         check(&bar(&german), None, &["Neueste", "Beliebt"]);
         check(&json!({}), None, &[]);
         assert_eq!(read(&JsonNode::root(&json!({}))), Ok(Orders::default()));
-        let dead = orders(&bar(&[chip("Popular", &json!({}))])).unwrap_err();
-        assert_eq!((dead.path.as_str(), dead.problem.as_str()), ("header", "Popular leads nowhere"));
+        let drift = orders(&bar(&[chip("Popular", &json!({}))])).unwrap_err();
+        assert_eq!((drift.path.as_str(), drift.problem.as_str()), ("header", "Popular has no token"));
     }
 }

@@ -1,84 +1,73 @@
-//! What is wrong with an answer, in kinds that a caller acts on.
+//! Errors in responses, classified by what the caller must do.
 //!
-//! Owns the kinds and what each asks for; does not act. Invariant: a layout that is not known is always a
-//! [`SchemaDrift`] that says where it was and what was there, never an answer without items.
+//! Invariant: an unknown layout is a [`SchemaDrift`] with its JSON path, never a response without items.
 
 use std::fmt;
 
-/// Something that should be in an answer and is not, or not as it should be.
+/// A value in a response that is missing or unexpected.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("the layout of the answer has changed: {path}: {problem}")]
+#[error("unknown response layout at {path}: {problem}")]
 pub struct SchemaDrift {
-    /// The way to it, as `contents.tabs[1].title`.
+    /// JSON path, such as `contents.tabs[1].title`; `$` for the root.
     pub path: String,
-    /// What was expected, and what is there.
+    /// What was expected, and what was found.
     pub problem: String,
 }
 
 impl SchemaDrift {
-    /// Says that `problem` is to be found at `path`.
     #[must_use]
     pub fn new(path: impl Into<String>, problem: impl Into<String>) -> Self {
         Self { path: path.into(), problem: problem.into() }
     }
 }
 
-/// What a fault asks of the caller.
+/// What the caller must do about a fault.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum FaultClass {
-    /// It is about what was asked for, and will be the same next time.
+    /// Fail the item: another request would end the same way.
     Permanent,
-    /// It may be gone in a moment.
+    /// Retry.
     Transient,
-    /// The site takes us for a robot or wants a person: every request to it should rest for long.
+    /// Back off from the host: it blocks automated requests.
     Blocked,
-    /// The site has changed and this program has not.
+    /// Record the response and fail the item: the site has changed its layout.
     Drift,
 }
 
-/// Why an answer gives nothing.
+/// Why a response has no usable data.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum Fault {
-    /// There is no such channel.
-    #[error("there is no such channel: {0}")]
+    #[error("the channel does not exist: {0}")]
     NotFound(String),
-    /// The channel was closed by YouTube.
     #[error("the channel was terminated: {0}")]
     Terminated(String),
-    /// The channel cannot be seen, for another reason.
-    #[error("the channel is not available: {0}")]
+    #[error("the channel is unavailable: {0}")]
     Unavailable(String),
-    /// The channel is shown to adults who have signed in.
-    #[error("the channel “{0}” is only shown to adults who have signed in")]
+    /// The channel is visible only to signed-in adults.
+    #[error("the channel “{0}” is age-restricted")]
     AgeRestricted(String),
-    /// The channel has no Videos tab, so no videos; these are its tabs.
-    #[error("the channel has no Videos tab, only: {0}")]
+    /// The channel's tabs, without a Videos tab.
+    #[error("the channel has no Videos tab; its tabs are: {0}")]
     NoVideosTab(String),
-    /// What was asked for is malformed, by YouTube's word.
-    #[error("the request was refused: {0}")]
+    #[error("YouTube rejects the request as invalid: {0}")]
     InvalidArgument(String),
-    /// A page that asks for consent to cookies stood in the way.
-    #[error("a page asking for consent was sent instead")]
+    #[error("the host returned a consent page")]
     Consent,
-    /// A page that asks to prove that one is no robot stood in the way.
-    #[error("a page asking to prove that we are no robot was sent instead")]
+    #[error("the host returned a captcha")]
     Captcha,
-    /// Too many requests, or requests that are not welcome.
-    #[error("requests are refused for now: HTTP {0}")]
+    /// 401, 403 or 429.
+    #[error("the host blocks requests: HTTP {0}")]
     Refused(u16),
-    /// The server failed.
-    #[error("the server failed: HTTP {0}")]
+    #[error("server error: HTTP {0}")]
     Server(u16),
-    /// The answer ends early, or what makes it an answer is left out.
-    #[error("the answer is incomplete: {0}")]
+    /// The response is truncated, or lacks its contents.
+    #[error("incomplete response: {0}")]
     Incomplete(String),
-    /// The answer is laid out in a way that is not known.
     #[error(transparent)]
     Drift(#[from] SchemaDrift),
 }
 
 impl Fault {
-    /// Returns what it asks of the caller.
     #[must_use]
     pub fn class(&self) -> FaultClass {
         match self {
@@ -94,39 +83,40 @@ impl Fault {
         }
     }
 
-    /// Sorts the text of an error that is shown in place of a channel, in English.
+    /// Classifies the English text of an error page.
     #[must_use]
-    pub(super) fn of_alert(text: String) -> Self {
+    pub(super) fn from_alert(text: String) -> Self {
         let lower = text.to_lowercase();
         if lower.contains("terminated") {
             Self::Terminated(text)
-        } else if ["does not exist", "doesn't exist", "not found"].iter().any(|words| lower.contains(words)) {
+        } else if ["does not exist", "doesn't exist", "not found"].iter().any(|phrase| lower.contains(phrase))
+        {
             Self::NotFound(text)
         } else {
             Self::Unavailable(text)
         }
     }
 
-    /// Returns what a status other than 200 says by itself.
+    /// Classifies a status other than 200.
     #[must_use]
-    pub(super) fn of_status(status: u16) -> Self {
+    pub(super) fn from_status(status: u16) -> Self {
         match status {
             404 | 410 => Self::NotFound(format!("HTTP {status}")),
             401 | 403 | 429 => Self::Refused(status),
             500..=599 | 408 => Self::Server(status),
-            _ => SchemaDrift::new("HTTP", format!("status {status} is not known")).into(),
+            _ => SchemaDrift::new("HTTP", format!("unexpected status {status}")).into(),
         }
     }
 }
 
-/// The keys of an object, for messages.
+/// Displays the keys of an object.
 pub(super) struct ResponseKeys<'a>(pub(super) &'a serde_json::Value);
 
 impl fmt::Display for ResponseKeys<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 12;
         let Some(object) = self.0.as_object() else {
-            return f.write_str("no object");
+            return f.write_str("a value that is not an object");
         };
         let keys: Vec<&str> = object.keys().map(String::as_str).take(SHOWN).collect();
         f.write_str(if keys.is_empty() { "nothing" } else { "" })?;
@@ -139,9 +129,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn alerts_are_sorted_by_their_words() {
+    fn alerts_are_classified_by_their_text() {
         let check = |text: &str, expected: fn(String) -> Fault| {
-            assert_eq!(Fault::of_alert(text.to_owned()), expected(text.to_owned()));
+            assert_eq!(Fault::from_alert(text.to_owned()), expected(text.to_owned()));
         };
         check("This channel does not exist.", Fault::NotFound);
         check("This account has been terminated because …", Fault::Terminated);
@@ -150,8 +140,8 @@ mod tests {
     }
 
     #[test]
-    fn statuses_ask_for_what_they_should() {
-        let check = |status, class| assert_eq!(Fault::of_status(status).class(), class, "{status}");
+    fn statuses_are_classified() {
+        let check = |status, class| assert_eq!(Fault::from_status(status).class(), class, "{status}");
         check(404, FaultClass::Permanent);
         check(429, FaultClass::Blocked);
         check(403, FaultClass::Blocked);

@@ -1,41 +1,36 @@
-//! Names of videos and channels, as they stand in lists and links.
+//! Parses video IDs, channel IDs, handles and links.
 //!
-//! Owns what is a video id, a channel id and a handle, and how links lead to them. Does not own what a handle
-//! or an old name stands for: that takes [a question](crate::youtube::request::resolve_url). Invariant: a
-//! [`VideoId`] and a [`ChannelId`] are safe as the name of a file.
+//! Does not resolve handles and old names to IDs: that takes [a request](crate::youtube::request::resolve_url).
+//! Invariant: a [`VideoId`] and a [`ChannelId`] are safe as file names.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-/// Length of a video's id.
 const VIDEO_ID: usize = 11;
-/// Length of a channel's id, `UC` included.
+/// Including `UC`.
 const CHANNEL_ID: usize = 24;
-/// Longest handle without its `@`.
-const LONGEST_HANDLE: usize = 30;
-/// Shortest handle of Latin letters; one of signs that are words may be a single one.
-const SHORTEST_LATIN_HANDLE: usize = 3;
-/// Hosts that serve videos and channels alike.
+/// Longest handle in characters, without its `@`.
+const MAX_HANDLE: usize = 30;
+/// Shortest ASCII handle; in other scripts a handle may have a single character.
+const MIN_ASCII_HANDLE: usize = 3;
+/// Hosts of links to videos and channels.
 const HOSTS: [&str; 5] =
     ["www.youtube.com", "youtube.com", "m.youtube.com", "music.youtube.com", "www.youtube-nocookie.com"];
-/// Host of short links to videos.
 const SHORT_HOST: &str = "youtu.be";
-/// Path segments before a video's id.
+/// Path segments before a video ID.
 const VIDEO_PATHS: [&str; 4] = ["shorts", "embed", "live", "v"];
 
-/// A text that names no video or channel.
+/// A text that is not a valid name of a video or channel.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("“{text}” is {problem}")]
 pub struct IdError {
-    /// The text.
     pub text: String,
-    /// What is wrong with it.
     pub problem: &'static str,
 }
 
-fn wrong(text: &str, problem: &'static str) -> IdError {
+fn invalid(text: &str, problem: &'static str) -> IdError {
     IdError { text: text.to_owned(), problem }
 }
 
@@ -51,7 +46,6 @@ macro_rules! text_newtype {
         pub struct $name(String);
 
         impl $name {
-            /// Returns it as text.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -87,18 +81,17 @@ macro_rules! text_newtype {
 }
 
 text_newtype! {
-    /// A video's id: 11 letters, digits, `_` and `-`.
+    /// 11 letters, digits, `_` and `-`.
     VideoId
 }
 
 text_newtype! {
-    /// A channel's id: `UC` and 22 letters, digits, `_` and `-`.
+    /// `UC` and 22 letters, digits, `_` and `-`.
     ChannelId
 }
 
 text_newtype! {
-    /// The name that a channel chose, `@` included: up to 30 letters of any script,
-    /// digits, `_`, `-`, `.` and `·`.
+    /// `@` and up to 30 letters of any script, digits, `_`, `-`, `.` and `·`.
     Handle
 }
 
@@ -109,7 +102,7 @@ impl FromStr for VideoId {
         if text.len() == VIDEO_ID && is_id(text) {
             return Ok(Self(text.to_owned()));
         }
-        Err(wrong(text, "no video id: those are 11 letters, digits, _ and -"))
+        Err(invalid(text, "not a video ID (11 letters, digits, _ and -)"))
     }
 }
 
@@ -120,7 +113,7 @@ impl FromStr for ChannelId {
         if text.len() == CHANNEL_ID && text.starts_with("UC") && is_id(text) {
             return Ok(Self(text.to_owned()));
         }
-        Err(wrong(text, "no channel id: those are UC and 22 letters, digits, _ and -"))
+        Err(invalid(text, "not a channel ID (UC and 22 letters, digits, _ and -)"))
     }
 }
 
@@ -129,35 +122,33 @@ impl FromStr for Handle {
 
     fn from_str(text: &str) -> Result<Self, IdError> {
         let is_part = |c: char| c.is_alphanumeric() || "_-.·".contains(c) || is_combining(c);
-        let shortest = if text.is_ascii() { SHORTEST_LATIN_HANDLE } else { 1 };
-        let fits = |name: &str| (shortest..=LONGEST_HANDLE).contains(&name.chars().count());
+        let shortest = if text.is_ascii() { MIN_ASCII_HANDLE } else { 1 };
+        let fits = |name: &str| (shortest..=MAX_HANDLE).contains(&name.chars().count());
         if text.strip_prefix('@').is_some_and(|name| fits(name) && name.chars().all(is_part)) {
             return Ok(Self(text.to_owned()));
         }
-        Err(wrong(text, "no handle: those are @ and 3 to 30 letters, digits, _, -, . and ·"))
+        Err(invalid(text, "not a handle (@ and 3 to 30 letters, digits, _, -, . and ·)"))
     }
 }
 
-/// Whether a sign belongs to the letter before it, as vowels do in Indian scripts. Taken widely: anything
-/// that is neither ASCII nor a space nor a control.
+/// Whether a character may be a combining mark, such as a vowel sign in Indian scripts. Permissive: anything that is
+/// not ASCII, whitespace or a control character.
 fn is_combining(c: char) -> bool {
     !c.is_ascii() && !c.is_whitespace() && !c.is_control()
 }
 
-/// What leads to a channel.
+/// A reference to a channel.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ChannelRef {
-    /// Its id.
     Id(ChannelId),
-    /// Its handle.
     Handle(Handle),
     /// A link with an old name, `https://www.youtube.com/user/…` or `/c/…`, which has to be resolved.
     Link(String),
 }
 
 impl ChannelRef {
-    /// Returns the link to the channel, as [`crate::youtube::request::resolve_url`] wants it.
+    /// The channel's URL, for [`crate::youtube::request::resolve_url`].
     #[must_use]
     pub fn url(&self) -> String {
         match self {
@@ -167,7 +158,7 @@ impl ChannelRef {
         }
     }
 
-    /// Returns the shortest text that names the channel.
+    /// The ID, handle or link.
     #[must_use]
     pub fn name(&self) -> String {
         match self {
@@ -184,29 +175,23 @@ impl FromStr for ChannelRef {
     fn from_str(text: &str) -> Result<Self, IdError> {
         match text.parse()? {
             Reference::Channel(channel) => Ok(channel),
-            Reference::Video(_) => Err(wrong(text, "a video where a channel is wanted")),
+            Reference::Video(_) => Err(invalid(text, "a video; a channel is required")),
         }
     }
 }
 
-/// What a line of a list names.
+/// A reference to a video or a channel.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Reference {
-    /// A video.
     Video(VideoId),
-    /// A channel.
     Channel(ChannelRef),
 }
 
 impl Reference {
-    /// Returns the video.
-    ///
-    /// # Errors
-    /// When it is a channel.
     pub fn video(self) -> Result<VideoId, IdError> {
         match self {
             Self::Video(id) => Ok(id),
-            Self::Channel(channel) => Err(wrong(&channel.url(), "a channel where a video is wanted")),
+            Self::Channel(channel) => Err(invalid(&channel.url(), "a channel; a video is required")),
         }
     }
 }
@@ -214,7 +199,7 @@ impl Reference {
 impl FromStr for Reference {
     type Err = IdError;
 
-    /// Reads an id, a handle or a link.
+    /// Parses an ID, a handle or a link.
     fn from_str(text: &str) -> Result<Self, IdError> {
         if text.starts_with('@') {
             return Ok(Self::Channel(ChannelRef::Handle(text.parse()?)));
@@ -226,13 +211,13 @@ impl FromStr for Reference {
             return Ok(Self::Channel(ChannelRef::Id(id)));
         }
         if !text.contains('/') {
-            return Err(wrong(text, "no video id, channel id (UC…), handle (@…) or link to YouTube"));
+            return Err(invalid(text, "not a video ID, channel ID (UC…), handle (@…) or YouTube link"));
         }
         let link =
             if text.contains("://") { Url::parse(text) } else { Url::parse(&format!("https://{text}")) };
-        let link = link.map_err(|_| wrong(text, "no link that can be read"))?;
+        let link = link.map_err(|_| invalid(text, "not a valid URL"))?;
         if !matches!(link.scheme(), "http" | "https") {
-            return Err(wrong(text, "no link to YouTube"));
+            return Err(invalid(text, "not a YouTube link"));
         }
         from_link(&link, text)
     }
@@ -244,17 +229,16 @@ fn from_link(link: &Url, text: &str) -> Result<Reference, IdError> {
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let host = link.host_str().unwrap_or_default();
     if host == SHORT_HOST {
-        let [id] = segments[..] else { return Err(wrong(text, "no link to a video")) };
+        let [id] = segments[..] else { return Err(invalid(text, "not a link to a video")) };
         return Ok(Reference::Video(id.parse()?));
     }
     if !HOSTS.contains(&host) {
-        return Err(wrong(text, "no link to YouTube"));
+        return Err(invalid(text, "not a YouTube link"));
     }
     match segments[..] {
         ["watch"] => {
             let id = link.query_pairs().find(|(name, _)| name == "v");
-            let (_, id) =
-                id.ok_or_else(|| wrong(text, "a link to a video that does not say which (?v=…)"))?;
+            let (_, id) = id.ok_or_else(|| invalid(text, "a video link without its ID (?v=…)"))?;
             Ok(Reference::Video(id.parse()?))
         }
         [kind, id] if VIDEO_PATHS.contains(&kind) => Ok(Reference::Video(id.parse()?)),
@@ -263,15 +247,15 @@ fn from_link(link: &Url, text: &str) -> Result<Reference, IdError> {
             Ok(Reference::Channel(ChannelRef::Handle(handle.parse()?)))
         }
         [kind @ ("user" | "c"), name, ..] => {
-            let mut link = Url::parse("https://www.youtube.com").expect("this is a link");
+            let mut link = Url::parse("https://www.youtube.com").expect("the literal is a valid URL");
             link.path_segments_mut().expect("https links have paths").extend([kind, name]);
             Ok(Reference::Channel(ChannelRef::Link(link.into())))
         }
-        _ => Err(wrong(text, "a link to neither a video nor a channel")),
+        _ => Err(invalid(text, "not a link to a video or a channel")),
     }
 }
 
-/// Undoes `%` escapes, as the query of a link has them too; in names there is no `+`, `&` or `=`.
+/// Decodes `%` escapes with the decoder for queries, since names contain no `+`, `&` or `=`.
 fn decoded(segment: &str) -> String {
     let (name, value) = url::form_urlencoded::parse(segment.as_bytes()).next().unwrap_or_default();
     if value.is_empty() { name.into_owned() } else { segment.to_owned() }
@@ -284,7 +268,7 @@ mod tests {
     const CHANNEL: &str = "UCTwECeGqMZee77BjdoYtI2Q";
 
     #[test]
-    fn videos_are_found_in_their_links() {
+    fn video_links_are_parsed() {
         let check = |text: &str| {
             let found = text.parse::<Reference>().and_then(Reference::video);
             assert_eq!(found.as_ref().map(VideoId::as_str), Ok("dQw4w9WgXcQ"), "{text}");
@@ -303,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_are_found_by_id_handle_and_link() {
+    fn channels_are_parsed_from_ids_handles_and_links() {
         let check = |text: &str, url: &str| {
             assert_eq!(text.parse::<ChannelRef>().map(|channel| channel.url()), Ok(url.to_owned()), "{text}");
         };
@@ -320,30 +304,30 @@ mod tests {
     }
 
     #[test]
-    fn what_leads_nowhere_says_why() {
+    fn invalid_references_are_rejected_with_a_reason() {
         let check = |text: &str, problem: &str| {
             let error = text.parse::<Reference>().unwrap_err();
             assert!(error.to_string().contains(problem), "{text}: {error}");
         };
-        check("", "no video id, channel id");
-        check("dQw4w9WgXc", "no video id, channel id");
-        check("dQw4w9WgXc?", "no video id, channel id");
-        check("../../passwd", "no link to YouTube");
-        check("@ab", "no handle");
-        check("@a b c", "no handle");
-        check("https://example.org/watch?v=dQw4w9WgXcQ", "no link to YouTube");
-        check("https://youtube.com.example.org/watch?v=dQw4w9WgXcQ", "no link to YouTube");
-        check("ftp://youtube.com/watch?v=dQw4w9WgXcQ", "no link to YouTube");
-        check("https://www.youtube.com/watch", "does not say which");
-        check("https://www.youtube.com/watch?v=short", "no video id");
-        check("https://www.youtube.com/channel/UCshort", "no channel id");
-        check("https://www.youtube.com/playlist?list=PL1", "neither a video nor a channel");
-        check("https://youtu.be/", "no link to a video");
-        check("https://", "no link that can be read");
+        check("", "not a video ID, channel ID");
+        check("dQw4w9WgXc", "not a video ID, channel ID");
+        check("dQw4w9WgXc?", "not a video ID, channel ID");
+        check("../../passwd", "not a YouTube link");
+        check("@ab", "not a handle");
+        check("@a b c", "not a handle");
+        check("https://example.org/watch?v=dQw4w9WgXcQ", "not a YouTube link");
+        check("https://youtube.com.example.org/watch?v=dQw4w9WgXcQ", "not a YouTube link");
+        check("ftp://youtube.com/watch?v=dQw4w9WgXcQ", "not a YouTube link");
+        check("https://www.youtube.com/watch", "without its ID (?v=…)");
+        check("https://www.youtube.com/watch?v=short", "not a video ID (11");
+        check("https://www.youtube.com/channel/UCshort", "not a channel ID (UC");
+        check("https://www.youtube.com/playlist?list=PL1", "not a link to a video or a channel");
+        check("https://youtu.be/", "not a link to a video");
+        check("https://", "not a valid URL");
     }
 
     #[test]
-    fn ids_are_checked_when_they_are_read_from_json() {
+    fn ids_are_validated_when_deserialized() {
         assert_eq!(serde_json::from_str::<VideoId>("\"dQw4w9WgXcQ\"").unwrap().as_str(), "dQw4w9WgXcQ");
         assert!(serde_json::from_str::<VideoId>("\"../../passwd\"").is_err());
         assert!(serde_json::from_str::<ChannelId>("\"UC/../../../../../../etc/\"").is_err());

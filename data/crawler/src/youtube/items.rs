@@ -1,47 +1,42 @@
-//! A video among others on a page, in the two layouts there have been.
+//! Parses a video in the list of a page.
 //!
-//! Owns `videoRenderer` (to January 2026, exact views) and `lockupViewModel` (since May 2026, shortened
-//! views). Does not own the list they stand in (see [`crate::youtube::channel`]). Invariants: views are taken from
-//! where views stand and must read whole; where there are none, there are none, not zero.
+//! There are two layouts: `videoRenderer` (until January 2026, exact views) and `lockupViewModel` (since May 2026,
+//! abbreviated views). Does not own the list (see [`crate::youtube::channel`]). Invariant: missing views are `None`,
+//! never zero, and views that cannot be parsed are an error.
 
 use super::{counts::Count, faults::SchemaDrift, ids::VideoId, node::JsonNode};
 
-/// A video as a page shows it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct VideoItem {
-    /// Its id.
     pub video_id: VideoId,
-    /// Its title, which may be empty.
+    /// May be empty.
     pub title: String,
-    /// How often it was seen; nothing where the page does not say, as for what is live or to come.
+    /// `None` if not shown, as for live and upcoming videos.
     pub views: Option<Count>,
-    /// When it was published, in the page's words: `2 years ago`.
+    /// The relative date, such as `2 years ago`.
     pub published: Option<String>,
-    /// What kind of video it is.
     pub kind: VideoKind,
 }
 
-/// What sets a video apart.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum VideoKind {
-    /// Nothing: everybody can watch it, now.
+    /// Public and available now.
     Ordinary,
-    /// It is being streamed.
     Live,
-    /// It will be streamed or have its premiere.
+    /// A scheduled stream or premiere.
     Upcoming,
-    /// It is for members of the channel.
+    /// For members of the channel.
     MembersOnly,
-    /// It is for who pays YouTube; its views are not shown.
+    /// For paying users; its views are not shown.
     Premium,
 }
 
-/// Reads an item by the kind of its content.
+/// Parses an item by the kind of its content.
 pub(super) fn read(kind: &str, content: &JsonNode<'_>) -> Result<VideoItem, SchemaDrift> {
     match kind {
         "videoRenderer" => video_renderer(content),
         "lockupViewModel" => lockup_view_model(content),
-        kind => Err(content.drift(format!("{kind} is no kind of item that is known"))),
+        kind => Err(content.drift(format!("unknown kind of item: {kind}"))),
     }
 }
 
@@ -50,8 +45,8 @@ fn video_id(id: &JsonNode<'_>) -> Result<VideoId, SchemaDrift> {
 }
 
 fn views(text: &JsonNode<'_>) -> Result<Option<Count>, SchemaDrift> {
-    let Some(words) = text.rich_text() else { return Err(text.drift("no text")) };
-    Count::of_views(&words).map(Some).map_err(|error| text.drift(error.to_string()))
+    let shown = text.rich_text().ok_or_else(|| text.drift("not a text"))?;
+    Count::parse_views(&shown).map(Some).map_err(|error| text.drift(error.to_string()))
 }
 
 fn video_renderer(video: &JsonNode<'_>) -> Result<VideoItem, SchemaDrift> {
@@ -63,7 +58,7 @@ fn video_renderer(video: &JsonNode<'_>) -> Result<VideoItem, SchemaDrift> {
     };
     Ok(VideoItem {
         video_id: video_id(&video.at(&["videoId"])?)?,
-        // Of an empty title only the label for screen readers is sent.
+        // If the title is empty, the response has only a label for screen readers.
         title: video.at(&["title"])?.rich_text().unwrap_or_default(),
         views,
         published: video.find(&["publishedTimeText"]).and_then(|text| text.rich_text()),
@@ -89,24 +84,24 @@ fn renderer_kind(video: &JsonNode<'_>) -> VideoKind {
         "BADGE_STYLE_TYPE_PREMIUM" => Some(VideoKind::Premium),
         _ => None,
     };
-    let told = overlays.iter().find_map(overlay).or_else(|| badges.iter().find_map(badge));
-    told.unwrap_or(VideoKind::Ordinary)
+    let marked = overlays.iter().find_map(overlay).or_else(|| badges.iter().find_map(badge));
+    marked.unwrap_or(VideoKind::Ordinary)
 }
 
 fn lockup_view_model(lockup: &JsonNode<'_>) -> Result<VideoItem, SchemaDrift> {
     let content_type = lockup.at(&["contentType"])?;
     if content_type.text()? != "LOCKUP_CONTENT_TYPE_VIDEO" {
-        return Err(content_type.drift(format!("{} is no video", content_type.value)));
+        return Err(content_type.drift(format!("{} is not a video", content_type.value)));
     }
     let metadata = lockup.at(&["metadata", "lockupMetadataViewModel"])?;
     let rows = metadata.items_at(&["metadata", "contentMetadataViewModel", "metadataRows"]);
     let parts = rows.iter().map(|row| row.items_at(&["metadataParts"])).rfind(|parts| !parts.is_empty());
     let parts: Vec<JsonNode<'_>> =
         parts.unwrap_or_default().iter().filter_map(|part| part.find(&["text"])).collect();
-    let words: Vec<String> = parts.iter().filter_map(JsonNode::rich_text).collect();
-    let kind = lockup_kind(lockup, &rows, &words);
-    // Views stand before a date. What stands alone may be a date, viewers, or the name of the channel.
-    let (seen, published) = match (kind, &words[..]) {
+    let texts: Vec<String> = parts.iter().filter_map(JsonNode::rich_text).collect();
+    let kind = lockup_kind(lockup, &rows, &texts);
+    // Views precede a date. A single part may be a date, the viewers of a stream, or the name of the channel.
+    let (seen, published) = match (kind, &texts[..]) {
         (VideoKind::Ordinary | VideoKind::MembersOnly, [_, published]) => {
             (views(&parts[0])?, Some(published))
         }
@@ -116,9 +111,9 @@ fn lockup_view_model(lockup: &JsonNode<'_>) -> Result<VideoItem, SchemaDrift> {
         (_, [] | [_]) => (None, None),
         _ => {
             return Err(parts[0].drift(format!(
-                "{} parts where two are known: {}",
-                words.len(),
-                words.join(" • ")
+                "expected at most 2 parts, found {}: {}",
+                texts.len(),
+                texts.join(" • ")
             )));
         }
     };
@@ -131,7 +126,7 @@ fn lockup_view_model(lockup: &JsonNode<'_>) -> Result<VideoItem, SchemaDrift> {
     })
 }
 
-fn lockup_kind(lockup: &JsonNode<'_>, rows: &[JsonNode<'_>], words: &[String]) -> VideoKind {
+fn lockup_kind(lockup: &JsonNode<'_>, rows: &[JsonNode<'_>], texts: &[String]) -> VideoKind {
     let members = |row: &JsonNode<'_>| {
         let style = |badge: &JsonNode<'_>| {
             badge.text_at(&["badgeViewModel", "badgeStyle"]) == Some("BADGE_MEMBERS_ONLY")
@@ -142,7 +137,7 @@ fn lockup_kind(lockup: &JsonNode<'_>, rows: &[JsonNode<'_>], words: &[String]) -
         let badge = badge.find(&["thumbnailBadgeViewModel"])?;
         match (badge.text_at(&["badgeStyle"])?, badge.text_at(&["text"])?) {
             ("THUMBNAIL_OVERLAY_BADGE_STYLE_LIVE", _) => Some(VideoKind::Live),
-            // Its style is that of a duration.
+            // This badge has the style of a duration.
             (_, "Upcoming" | "UPCOMING") => Some(VideoKind::Upcoming),
             _ => None,
         }
@@ -158,7 +153,7 @@ fn lockup_kind(lockup: &JsonNode<'_>, rows: &[JsonNode<'_>], words: &[String]) -
     if rows.iter().any(members) {
         return VideoKind::MembersOnly;
     }
-    match words.first().and_then(|word| word.rsplit_once(' ')) {
+    match texts.first().and_then(|text| text.rsplit_once(' ')) {
         Some((_, "watching")) => VideoKind::Live,
         Some((_, "waiting")) => VideoKind::Upcoming,
         _ => VideoKind::Ordinary,
@@ -185,12 +180,12 @@ mod tests {
 
     fn check(parts: &[&str], views: Option<&str>, published: Option<&str>, kind: VideoKind) {
         let item = read("lockupViewModel", &JsonNode::root(&lockup(parts))).unwrap();
-        assert_eq!(item.views, views.map(|text| Count::of_views(text).unwrap()), "{parts:?}");
+        assert_eq!(item.views, views.map(|text| Count::parse_views(text).unwrap()), "{parts:?}");
         assert_eq!((item.published.as_deref(), item.kind), (published, kind), "{parts:?}");
     }
 
     #[test]
-    fn views_are_trusted_only_beside_a_date() {
+    fn views_are_read_only_next_to_a_date() {
         check(&["3.6m views", "2 hours ago"], Some("3.6m views"), Some("2 hours ago"), VideoKind::Ordinary);
         check(&["No views", "1 minute ago"], Some("0 views"), Some("1 minute ago"), VideoKind::Ordinary);
         check(&["3.6m views"], None, None, VideoKind::Ordinary);
@@ -205,27 +200,28 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_names_itself() {
+    fn unknown_values_are_named_in_errors() {
         let check = |kind: &str, content: &Value, expected: &str| {
             let error = read(kind, &JsonNode::root(content)).unwrap_err().to_string();
             assert!(error.contains(expected), "{error}");
         };
-        check("reelItemRenderer", &json!({}), "reelItemRenderer is no kind of item that is known");
+        check("reelItemRenderer", &json!({}), "unknown kind of item: reelItemRenderer");
         check(
             "lockupViewModel",
             &lockup(&["3.6 Mio views", "2 hours ago"]),
-            "metadataParts[0].text: “3.6 Mio views” is no number of views",
+            "metadataParts[0].text: “3.6 Mio views” is not a known format of views",
         );
-        check("lockupViewModel", &lockup(&["a", "b", "c"]), "3 parts where two are known: a • b • c");
+        check("lockupViewModel", &lockup(&["a", "b", "c"]), "expected at most 2 parts, found 3: a • b • c");
         let mut playlist = lockup(&[]);
         playlist["contentType"] = "LOCKUP_CONTENT_TYPE_PLAYLIST".into();
-        check("lockupViewModel", &playlist, "contentType: \"LOCKUP_CONTENT_TYPE_PLAYLIST\" is no video");
-        let mut odd = lockup(&[]);
-        odd["contentId"] = "../../etc".into();
-        check("lockupViewModel", &odd, "contentId: “../../etc” is no video id");
-        check("videoRenderer", &json!({"title": {}}), "no videoId; there is title");
-        let lost = json!({"videoId": "dQw4w9WgXcQ", "title": {}, "viewCountText": {"simpleText": "1.2M"}});
-        check("videoRenderer", &lost, "viewCountText: “1.2M” is no number of views");
+        check("lockupViewModel", &playlist, "contentType: \"LOCKUP_CONTENT_TYPE_PLAYLIST\" is not a video");
+        let mut invalid_id = lockup(&[]);
+        invalid_id["contentId"] = "../../etc".into();
+        check("lockupViewModel", &invalid_id, "contentId: “../../etc” is not a video ID");
+        check("videoRenderer", &json!({"title": {}}), "missing videoId, found title");
+        let unparsable =
+            json!({"videoId": "dQw4w9WgXcQ", "title": {}, "viewCountText": {"simpleText": "1.2M"}});
+        check("videoRenderer", &unparsable, "viewCountText: “1.2M” is not a known format of views");
     }
 
     #[test]

@@ -1,19 +1,17 @@
-//! What YouTube's answers say: pages, answers of its APIs, counts, identifiers and thumbnails.
+//! Parsers of YouTube's pages and API responses, counts, IDs and thumbnails.
 //!
-//! Owns how every one of them is read, as functions of the answer alone: what was kept is read again offline
-//! by the code that read it first. Does not own asking (no network here, and no clock), nor how fast, nor what
-//! becomes of what was read. Invariants: a layout, a count or an order that is not known is an error that
-//! names itself; nothing that is missing becomes zero or an empty list.
+//! Pure functions of a response, without network and clock, so that recorded responses can be parsed again offline.
+//! Invariants: an unknown layout, count or order is an error that names it; a missing value never becomes zero or an
+//! empty list.
 //!
-//! - Pages: `answer` finds the JSON in what a server sent, `channel` reads the layouts of a Videos tab page by page,
-//!   `items` a video in the layouts there have been, and `chips` the orders that a tab offers. `request` makes the
-//!   bodies that ask for more, and `order` checks that videos come in the order asked for.
+//! - Pages: `response` finds the JSON in a body, `channel` parses a Videos tab, `items` its videos, and `chips` the
+//!   orders that it offers. `request` builds the bodies of continuation requests, and `order` checks the order of
+//!   videos.
 //! - The Data API: `api`, with its errors in `api/errors`.
-//! - Either: `counts` reads counts in any language, `ids` names of videos and channels, `thumbnail` the variants of a
-//!   thumbnail, and `named_list` the lists that users give.
-//! - `node` keeps the way to a value within an answer, and `faults` says what is wrong with one.
+//! - Both: `counts` parses counts in several languages, `ids` the names of videos and channels, and `thumbnail` the
+//!   variants of a thumbnail; `named_list` parses lists from users.
+//! - `node` is a JSON value with its path, and `faults` are the errors.
 
-pub mod answer;
 pub mod api;
 pub mod channel;
 pub mod chips;
@@ -25,6 +23,7 @@ pub mod named_list;
 mod node;
 pub mod order;
 pub mod request;
+pub mod response;
 #[cfg(test)]
 mod tests;
 pub mod thumbnail;

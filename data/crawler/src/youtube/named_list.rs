@@ -1,10 +1,8 @@
-//! Lists of videos and channels that a user gives: plain lines, CSV or JSON lines.
+//! Parses lists of videos and channels from users: plain lines, CSV or JSON lines.
 //!
-//! Owns the formats. Does not own where a list lies, nor what is done with it. Blank lines and those that
-//! begin with `#` say nothing; a byte order mark does not matter. A column or field is chosen by its name,
-//! the first there is of [`VIDEO_NAMES`], [`EITHER_NAMES`] and [`CHANNEL_NAMES`], whatever its case; beside it,
-//! [`CATEGORY_NAME`] says what a row belongs to.
-//! Invariant: a list is taken whole or not at all, with every line that is wrong named by its number.
+//! Blank lines, lines that begin with `#`, and a byte order mark are ignored. The column or field is the first of
+//! [`VIDEO_NAMES`], [`EITHER_NAMES`] and [`CHANNEL_NAMES`] that exists, in any case; [`CATEGORY_NAME`] is optional.
+//! Invariant: a list with invalid lines is rejected as a whole, with the number of each invalid line.
 
 use std::fmt;
 
@@ -12,34 +10,33 @@ use serde_json::Value;
 
 use super::ids::{IdError, Reference};
 
-/// Columns that name a video, by id or link.
+/// Columns with a video's ID or link.
 pub const VIDEO_NAMES: [&str; 4] = ["video_id", "videoid", "video_url", "video"];
-/// Columns that name a video or a channel.
+/// Columns with a video or a channel.
 pub const EITHER_NAMES: [&str; 2] = ["url", "id"];
-/// Columns that name a channel, by id, handle or link.
+/// Columns with a channel's ID, handle or link.
 pub const CHANNEL_NAMES: [&str; 5] = ["channel_id", "channelid", "channel_url", "handle", "channel"];
-/// The column that names a category.
+/// The optional column with a category.
 pub const CATEGORY_NAME: &str = "category";
-/// Errors that are shown of a list with more.
-const SHOWN_ERRORS: usize = 10;
+/// Number of errors shown.
+const MAX_SHOWN_ERRORS: usize = 10;
 
-/// How a list is written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ListFormat {
-    /// An id, handle or link a line.
+    /// One ID, handle or link per line.
     Lines,
-    /// Comma-separated values under a line of names.
+    /// CSV with a header line.
     Csv,
-    /// A JSON object a line.
+    /// One JSON object per line.
     JsonLines,
 }
 
 impl ListFormat {
-    /// Returns the format of a file by the ending of its name: `.csv`, `.jsonl` or `.ndjson`, else lines.
+    /// The format by file extension: `.csv`, `.jsonl` or `.ndjson`, otherwise plain lines.
     #[must_use]
-    pub fn of_name(name: &str) -> Self {
-        let ending = name.rsplit_once('.').map(|(_, ending)| ending.to_ascii_lowercase());
-        match ending.as_deref() {
+    pub fn from_file_name(name: &str) -> Self {
+        let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_ascii_lowercase());
+        match extension.as_deref() {
             Some("csv") => Self::Csv,
             Some("jsonl" | "ndjson") => Self::JsonLines,
             _ => Self::Lines,
@@ -47,24 +44,21 @@ impl ListFormat {
     }
 }
 
-/// What one line of a list names.
+/// A line of a list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ListEntry {
-    /// Its number, from 1.
+    /// From 1.
     pub line: u64,
-    /// The video or channel.
     pub reference: Reference,
-    /// Its category, where the list says one.
     pub category: Option<String>,
 }
 
-/// A line that is wrong. Displayed as `line 3: …`.
+/// An invalid line. Displayed as `line 3: …`.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct LineError {
-    /// Its number, from 1.
+    /// From 1.
     pub line: u64,
-    /// What is wrong with it.
     pub problem: String,
 }
 
@@ -74,15 +68,15 @@ impl LineError {
     }
 }
 
-/// A list that was not taken, with the lines that are wrong.
+/// The invalid lines of a rejected list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ListError(pub Vec<LineError>);
 
 impl fmt::Display for ListError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.0.iter().take(SHOWN_ERRORS).map(ToString::to_string).collect::<Vec<_>>();
+        let shown = self.0.iter().take(MAX_SHOWN_ERRORS).map(ToString::to_string).collect::<Vec<_>>();
         f.write_str(&shown.join("; "))?;
-        match self.0.len().saturating_sub(SHOWN_ERRORS) {
+        match self.0.len().saturating_sub(MAX_SHOWN_ERRORS) {
             0 => Ok(()),
             more => write!(f, "; and {more} more"),
         }
@@ -91,11 +85,7 @@ impl fmt::Display for ListError {
 
 impl std::error::Error for ListError {}
 
-/// Reads a list.
-///
-/// # Errors
-/// When a line names neither a video nor a channel, no column has a name that is known, or a line is no CSV
-/// or JSON.
+/// Parses a list.
 pub fn read(text: &str, format: ListFormat) -> Result<Vec<ListEntry>, ListError> {
     let text = text.trim_start_matches('\u{feff}');
     let lines = match format {
@@ -114,22 +104,22 @@ pub fn read(text: &str, format: ListFormat) -> Result<Vec<ListEntry>, ListError>
     if errors.is_empty() { Ok(entries) } else { Err(ListError(errors)) }
 }
 
-/// Whether a name is for videos only, channels only, or either.
+/// What a column may contain.
 #[derive(Clone, Copy)]
-enum Wanted {
+enum ColumnKind {
     Video,
     Either,
     Channel,
 }
 
-impl Wanted {
-    /// Finds the name to read among those there are: its place, and what it names.
+impl ColumnKind {
+    /// Finds the column to read among `names`: its index and kind.
     fn choose<'a>(names: impl Iterator<Item = &'a str>) -> Option<(usize, Self)> {
         let names: Vec<String> = names.map(|name| name.trim().to_ascii_lowercase()).collect();
         let known = VIDEO_NAMES.map(|name| (name, Self::Video)).into_iter();
         let known = known.chain(EITHER_NAMES.map(|name| (name, Self::Either)));
         let mut known = known.chain(CHANNEL_NAMES.map(|name| (name, Self::Channel)));
-        known.find_map(|(name, wanted)| Some((names.iter().position(|given| given == name)?, wanted)))
+        known.find_map(|(name, kind)| Some((names.iter().position(|given| given == name)?, kind)))
     }
 
     fn read(self, text: &str) -> Result<Reference, IdError> {
@@ -150,8 +140,7 @@ impl Wanted {
     }
 }
 
-/// The place of the column of categories.
-fn category_place<'a>(mut names: impl Iterator<Item = &'a str>) -> Option<usize> {
+fn category_index<'a>(mut names: impl Iterator<Item = &'a str>) -> Option<usize> {
     names.position(|name| name.trim().eq_ignore_ascii_case(CATEGORY_NAME))
 }
 
@@ -159,24 +148,25 @@ fn known_names() -> String {
     [&VIDEO_NAMES[..], &EITHER_NAMES, &CHANNEL_NAMES].concat().join(", ")
 }
 
-/// Lines that say something, with their numbers.
-fn telling(text: &str) -> impl Iterator<Item = (u64, &str)> {
+/// Lines that are neither blank nor comments, with their numbers.
+fn content_lines(text: &str) -> impl Iterator<Item = (u64, &str)> {
     let numbered = (1..).zip(text.lines().map(str::trim));
     numbered.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
 }
 
 fn plain_lines(text: &str) -> Vec<Result<ListEntry, LineError>> {
-    telling(text).map(|(line, text)| Wanted::Either.entry(line, text, None)).collect()
+    content_lines(text).map(|(line, text)| ColumnKind::Either.entry(line, text, None)).collect()
 }
 
 fn csv_rows(text: &str) -> Vec<Result<ListEntry, LineError>> {
     let mut reader =
         csv::ReaderBuilder::new().comment(Some(b'#')).flexible(false).from_reader(text.as_bytes());
-    let headers = reader.headers().map(|names| (Wanted::choose(names.iter()), category_place(names.iter())));
-    let ((place, wanted), category) = match headers {
+    let headers =
+        reader.headers().map(|names| (ColumnKind::choose(names.iter()), category_index(names.iter())));
+    let ((index, kind), category) = match headers {
         Ok((Some(found), category)) => (found, category),
         Ok((None, _)) => {
-            let problem = format!("no column has a name that is known: {}", known_names());
+            let problem = format!("no column for videos or channels; known names: {}", known_names());
             return vec![Err(LineError::new(reader.position().line().saturating_sub(1).max(1), problem))];
         }
         Err(error) => return vec![Err(csv_error(&error))],
@@ -185,7 +175,7 @@ fn csv_rows(text: &str) -> Vec<Result<ListEntry, LineError>> {
     rows.map(|row| {
         let row = row.map_err(|error| csv_error(&error))?;
         let line = row.position().map_or(0, csv::Position::line);
-        wanted.entry(line, row.get(place).unwrap_or_default(), category.and_then(|place| row.get(place)))
+        kind.entry(line, row.get(index).unwrap_or_default(), category.and_then(|index| row.get(index)))
     })
     .collect()
 }
@@ -198,29 +188,29 @@ fn csv_error(error: &csv::Error) -> LineError {
     let line = error.position().map_or(1, csv::Position::line);
     match error.kind() {
         csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            LineError::new(line, format!("{len} cells where the line of names has {expected_len}"))
+            LineError::new(line, format!("expected {expected_len} cells as in the header, found {len}"))
         }
         _ => LineError::new(line, error.to_string()),
     }
 }
 
 fn json_lines(text: &str) -> Vec<Result<ListEntry, LineError>> {
-    telling(text).map(|(line, text)| json_line(line, text)).collect()
+    content_lines(text).map(|(line, text)| json_line(line, text)).collect()
 }
 
 fn json_line(line: u64, text: &str) -> Result<ListEntry, LineError> {
     let value: Value = serde_json::from_str(text).map_err(|error| LineError::new(line, error.to_string()))?;
-    let object = value.as_object().ok_or_else(|| LineError::new(line, "no JSON object"))?;
-    let (place, wanted) = Wanted::choose(object.keys().map(String::as_str)).ok_or_else(|| {
-        LineError::new(line, format!("no field has a name that is known: {}", known_names()))
+    let object = value.as_object().ok_or_else(|| LineError::new(line, "not a JSON object"))?;
+    let (index, kind) = ColumnKind::choose(object.keys().map(String::as_str)).ok_or_else(|| {
+        LineError::new(line, format!("no field for a video or channel; known names: {}", known_names()))
     })?;
-    let text_at = |place: usize| {
-        let (name, value) = object.iter().nth(place).ok_or_else(|| LineError::new(line, "no fields"))?;
-        value.as_str().ok_or_else(|| LineError::new(line, format!("{name} is no text: {value}")))
+    let text_at = |index: usize| {
+        let (name, value) = object.iter().nth(index).ok_or_else(|| LineError::new(line, "empty object"))?;
+        value.as_str().ok_or_else(|| LineError::new(line, format!("{name} is not a text: {value}")))
     };
-    let category = category_place(object.keys().map(String::as_str))
-        .filter(|place| object.values().nth(*place).is_some_and(|value| !value.is_null()));
-    wanted.entry(line, text_at(place)?, category.map(text_at).transpose()?)
+    let category = category_index(object.keys().map(String::as_str))
+        .filter(|index| object.values().nth(*index).is_some_and(|value| !value.is_null()));
+    kind.entry(line, text_at(index)?, category.map(text_at).transpose()?)
 }
 
 #[cfg(test)]
@@ -242,8 +232,8 @@ mod tests {
     }
 
     #[test]
-    fn the_ending_of_a_name_tells_the_format() {
-        let check = |name, format| assert_eq!(ListFormat::of_name(name), format, "{name}");
+    fn format_is_chosen_by_file_extension() {
+        let check = |name, format| assert_eq!(ListFormat::from_file_name(name), format, "{name}");
         check("a.CSV", ListFormat::Csv);
         check("folder.csv/a.jsonl", ListFormat::JsonLines);
         check("a.ndjson", ListFormat::JsonLines);
@@ -252,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_name_videos_and_channels() {
+    fn plain_lines_are_videos_and_channels() {
         let text =
             "\u{feff}dQw4w9WgXcQ\r\n\r\n# a comment\n  https://youtu.be/BD-LB23rRBE \n@creativecommons\n";
         let expected = [
@@ -265,17 +255,17 @@ mod tests {
     }
 
     #[test]
-    fn every_line_that_is_wrong_is_named() {
+    fn every_invalid_line_is_reported() {
         let found = problems("dQw4w9WgXcQ\nfoo\n@ab\n", ListFormat::Lines);
         assert_eq!(found.len(), 2, "{found:?}");
-        assert!(found[0].starts_with("line 2: “foo” is no video id"), "{found:?}");
-        assert!(found[1].starts_with("line 3: “@ab” is no handle"), "{found:?}");
+        assert!(found[0].starts_with("line 2: “foo” is not a video ID"), "{found:?}");
+        assert!(found[1].starts_with("line 3: “@ab” is not a handle"), "{found:?}");
         let many = read(&"foo\n".repeat(25), ListFormat::Lines).unwrap_err().to_string();
         assert!(many.ends_with("; and 15 more"), "{many}");
     }
 
     #[test]
-    fn csv_is_read_by_the_name_of_a_column() {
+    fn csv_column_is_chosen_by_its_name() {
         let text =
             "\u{feff}Title,Video_ID\n\"a, b\",dQw4w9WgXcQ\n# comment\n\n,\n\"two\nlines\",BD-LB23rRBE\n";
         let expected = [(2, "dQw4w9WgXcQ".to_owned()), (6, "BD-LB23rRBE".to_owned())];
@@ -290,23 +280,23 @@ mod tests {
     }
 
     #[test]
-    fn csv_says_which_line_is_wrong() {
+    fn invalid_csv_line_is_reported_with_its_number() {
         let check = |text: &str, expected: &str| {
             let found = problems(text, ListFormat::Csv);
             assert!(found[0].starts_with(expected), "{found:?}");
         };
-        check("name,views\na,1\n", "line 1: no column has a name that is known: video_id, ");
+        check("name,views\na,1\n", "line 1: no column for videos or channels; known names: video_id, ");
         check(
             "video_id\ndQw4w9WgXcQ\n@creativecommons\n",
             "line 3: “https://www.youtube.com/@creativecommons” is a channel",
         );
         check("channel_id\ndQw4w9WgXcQ\n", "line 2: “dQw4w9WgXcQ” is a video");
-        check("video_id,views\ndQw4w9WgXcQ\n", "line 2: 1 cells where the line of names has 2");
-        check("video_id,views\n,3\n", "line 2: “” is no video id");
+        check("video_id,views\ndQw4w9WgXcQ\n", "line 2: expected 2 cells as in the header, found 1");
+        check("video_id,views\n,3\n", "line 2: “” is not a video ID");
     }
 
     #[test]
-    fn a_column_says_the_category_of_each_row() {
+    fn category_is_read_from_its_column() {
         let categories = |text: &str, format| -> Vec<Option<String>> {
             read(text, format).unwrap().into_iter().map(|entry| entry.category).collect()
         };
@@ -318,20 +308,20 @@ mod tests {
         assert_eq!(categories(text, ListFormat::JsonLines), [games(), None]);
         assert_eq!(categories("@three\n", ListFormat::Lines), [None]);
         let text = "{\"channel\":\"@three\",\"category\":7}\n";
-        assert_eq!(problems(text, ListFormat::JsonLines), ["line 1: category is no text: 7"]);
+        assert_eq!(problems(text, ListFormat::JsonLines), ["line 1: category is not a text: 7"]);
     }
 
     #[test]
-    fn json_lines_are_read_by_the_same_names() {
+    fn json_fields_have_the_same_names_as_csv_columns() {
         let text = "\n{\"title\": \"x\", \"id\": \"dQw4w9WgXcQ\"}\n\
                     {\"handle\": \"@creativecommons\", \"views\": 3}\n";
         let expected =
             [(2, "dQw4w9WgXcQ".to_owned()), (3, "https://www.youtube.com/@creativecommons".to_owned())];
         assert_eq!(names(text, ListFormat::JsonLines), expected);
         let found = problems("{\"id\": 3}\n[]\n{\n{}\n", ListFormat::JsonLines);
-        assert_eq!(found[0], "line 1: id is no text: 3");
-        assert_eq!(found[1], "line 2: no JSON object");
+        assert_eq!(found[0], "line 1: id is not a text: 3");
+        assert_eq!(found[1], "line 2: not a JSON object");
         assert!(found[2].starts_with("line 3: EOF"), "{found:?}");
-        assert!(found[3].starts_with("line 4: no field has a name"), "{found:?}");
+        assert!(found[3].starts_with("line 4: no field for a video or channel"), "{found:?}");
     }
 }

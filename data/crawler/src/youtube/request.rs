@@ -1,31 +1,31 @@
-//! Bodies of the requests to `youtubei/v1`, always in the English of the United States.
+//! Builds the bodies of requests to `youtubei/v1`, always in US English.
 //!
-//! Does not own sending them. The version of the client is a setting, since it has to be recent.
+//! The client version is a parameter because it has to be recent.
 
 use serde_json::{Value, json};
 
 use super::ids::ChannelId;
 
-/// Path of the request for a tab or for more of it.
+/// Path for a tab or a continuation.
 pub const BROWSE_PATH: &str = "/youtubei/v1/browse?prettyPrint=false";
-/// Path of the request that tells what a link leads to.
+/// Path for the target of a link.
 pub const RESOLVE_URL_PATH: &str = "/youtubei/v1/navigation/resolve_url?prettyPrint=false";
-/// What asks for the Videos tab.
+/// Parameter for the Videos tab.
 const VIDEOS_TAB: &str = "EgZ2aWRlb3PyBgQKAjoA";
 
-/// Asks for the first page of a channel's Videos tab.
+/// Requests the first page of a channel's Videos tab.
 #[must_use]
 pub fn browse(channel: &ChannelId, client_version: &str) -> Value {
     json!({"context": context(client_version), "browseId": channel, "params": VIDEOS_TAB})
 }
 
-/// Asks for the page that `token` stands for: the next one, or the first in another order.
+/// Requests the page of a token: the next one, or the first in another order.
 #[must_use]
 pub fn continuation(token: &str, client_version: &str) -> Value {
     json!({"context": context(client_version), "continuation": token})
 }
 
-/// Asks what `url` leads to; see [`crate::youtube::channel::resolved`].
+/// Requests the target of `url`; see [`crate::youtube::channel::resolved`].
 #[must_use]
 pub fn resolve_url(url: &str, client_version: &str) -> Value {
     json!({"context": context(client_version), "url": url})
@@ -40,7 +40,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn requests_are_in_english_and_name_what_they_want() {
+    fn request_bodies_have_the_expected_fields() {
         let channel = "UCTwECeGqMZee77BjdoYtI2Q".parse().unwrap();
         let client = json!({"client": {"hl": "en", "gl": "US", "clientName": "WEB", "clientVersion": "2.1"}});
         let expected = json!({"context": client, "browseId": channel, "params": "EgZ2aWRlb3PyBgQKAjoA"});

@@ -1,7 +1,7 @@
-//! The thumbnails there may be of a video, and what a server sent for one.
+//! Thumbnail variants, and the classification of responses to requests for them.
 //!
-//! Owns their names, sizes and order, and recognising the grey picture that stands for a missing one. Does
-//! not own fetching them, nor their pixels (see [`images::letterbox`]).
+//! Owns the variants' names, sizes and order, and recognises the grey placeholder for a missing thumbnail. Does not
+//! own fetching and pixels (see [`images::letterbox`]).
 
 use std::fmt;
 
@@ -10,28 +10,28 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::VideoId;
 
-/// Size in pixels of the grey picture that stands for a missing thumbnail, which no variant here has.
+/// Size in pixels of the grey placeholder for a missing thumbnail. No variant has this size.
 const PLACEHOLDER_SIZE: (u32, u32) = (120, 90);
 
-/// A thumbnail's size, by YouTube's name for it.
+/// A thumbnail variant, by YouTube's name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Variant {
-    /// 1280×720, of most videos.
+    /// 1280×720; most videos have it.
     MaxRes,
-    /// 640×480, of almost all; what is 16:9 has bars above and below.
+    /// 640×480; almost all videos have it. 16:9 images have letterbox bars.
     Sd,
-    /// 480×360, of all; with the same bars.
+    /// 480×360; all videos have it, with the same bars.
     Hq,
-    /// 320×180, of all.
+    /// 320×180; all videos have it.
     Mq,
 }
 
 impl Variant {
-    /// All of them, in the order in which they are tried.
+    /// In the order in which variants are tried.
     pub const BEST_FIRST: [Self; 4] = [Self::MaxRes, Self::Sd, Self::Hq, Self::Mq];
 
-    /// Returns the one to try when this is missing.
+    /// The variant to try if this one is missing.
     #[must_use]
     pub const fn next(self) -> Option<Self> {
         match self {
@@ -42,7 +42,6 @@ impl Variant {
         }
     }
 
-    /// Returns the name of its file.
     #[must_use]
     pub const fn file(self) -> &'static str {
         match self {
@@ -53,7 +52,7 @@ impl Variant {
         }
     }
 
-    /// Returns its width and height in pixels.
+    /// Width and height in pixels.
     #[must_use]
     pub const fn size(self) -> (u32, u32) {
         match self {
@@ -64,19 +63,19 @@ impl Variant {
         }
     }
 
-    /// Whether it is 4:3, so that 16:9 pictures have bars in it.
+    /// Whether the variant is 4:3, so that 16:9 images have letterbox bars.
     #[must_use]
     pub const fn may_have_bars(self) -> bool {
         matches!(self, Self::Sd | Self::Hq)
     }
 
-    /// Returns the address of it for `video` under `base`, such as `https://i.ytimg.com`.
+    /// `base` is the site, such as `https://i.ytimg.com`.
     #[must_use]
     pub fn url(self, base: &str, video: &VideoId) -> String {
         format!("{}/vi/{video}/{}", base.trim_end_matches('/'), self.file())
     }
 
-    /// Returns the name that the Data API has for it.
+    /// Name in the Data API.
     pub(super) const fn api_name(self) -> &'static str {
         match self {
             Self::MaxRes => "maxres",
@@ -98,36 +97,38 @@ impl fmt::Display for Variant {
     }
 }
 
-/// What a server sent for a thumbnail.
+/// The result of a request for a thumbnail.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Reply {
-    /// The picture, of this width and height.
-    Picture(u32, u32),
-    /// There is none of this variant: try [the next](Variant::next).
+pub enum ThumbnailResponse {
+    /// A JPEG of this width and height.
+    Image(u32, u32),
+    /// The variant does not exist: try [the next](Variant::next).
     Missing,
-    /// Requests are not welcome: every one to this host should rest.
-    Refused(u16),
-    /// The server failed, or sent something that is no picture; it may do better in a moment.
+    /// The host blocks requests with this status: back off.
+    Blocked(u16),
+    /// The server failed or returned something else than a JPEG: retry.
     Failed(String),
 }
 
-/// Judges an answer by its status and its bytes. That the picture is whole shows only when it is decoded.
+/// Classifies a response. Only the JPEG's header is read; a truncated image is detected when it is decoded.
 #[must_use]
-pub fn judge(status: u16, bytes: &[u8]) -> Reply {
+pub fn classify(status: u16, bytes: &[u8]) -> ThumbnailResponse {
     match status {
         200 => {}
-        404 | 410 => return Reply::Missing,
-        401 | 403 | 429 => return Reply::Refused(status),
-        _ => return Reply::Failed(format!("HTTP {status}")),
+        404 | 410 => return ThumbnailResponse::Missing,
+        401 | 403 | 429 => return ThumbnailResponse::Blocked(status),
+        _ => return ThumbnailResponse::Failed(format!("HTTP {status}")),
     }
     if is_placeholder(bytes) {
-        return Reply::Missing;
+        return ThumbnailResponse::Missing;
     }
     match jpeg_size(bytes) {
-        // The same grey, compressed anew.
-        Ok(PLACEHOLDER_SIZE) => Reply::Missing,
-        Ok((width, height)) => Reply::Picture(width, height),
-        Err(error) => Reply::Failed(format!("{} bytes that are no JPEG: {error}", bytes.len())),
+        // The placeholder with another compression.
+        Ok(PLACEHOLDER_SIZE) => ThumbnailResponse::Missing,
+        Ok((width, height)) => ThumbnailResponse::Image(width, height),
+        Err(error) => {
+            ThumbnailResponse::Failed(format!("the response of {} bytes is not a JPEG: {error}", bytes.len()))
+        }
     }
 }
 
@@ -144,15 +145,15 @@ mod tests {
     }
 
     #[test]
-    fn variants_are_tried_from_the_best_to_the_one_that_is_always_there() {
+    fn variants_are_ordered_from_the_largest() {
         let tried = std::iter::successors(Some(Variant::MaxRes), |variant| variant.next());
         assert_eq!(tried.collect::<Vec<_>>(), Variant::BEST_FIRST);
         let id = "dQw4w9WgXcQ".parse().unwrap();
         let url = "https://i.ytimg.com/vi/dQw4w9WgXcQ/maxresdefault.jpg";
         assert_eq!(Variant::MaxRes.url("https://i.ytimg.com/", &id), url);
-        let sized = |variant: &Variant| variant.size().0 * 3 == variant.size().1 * 4;
+        let is_4_to_3 = |variant: &Variant| variant.size().0 * 3 == variant.size().1 * 4;
         assert_eq!(
-            Variant::BEST_FIRST.map(|variant| sized(&variant)),
+            Variant::BEST_FIRST.map(|variant| is_4_to_3(&variant)),
             Variant::BEST_FIRST.map(Variant::may_have_bars)
         );
         assert_eq!(serde_json::to_string(&Variant::MaxRes).unwrap(), "\"maxres\"");
@@ -160,25 +161,28 @@ mod tests {
     }
 
     #[test]
-    fn replies_are_judged_by_status_and_bytes() {
-        assert_eq!(judge(200, &jpeg(640, 480)), Reply::Picture(640, 480));
-        assert_eq!(judge(200, &jpeg(120, 90)), Reply::Missing);
-        assert_eq!(judge(404, &jpeg(640, 480)), Reply::Missing);
-        assert_eq!(judge(429, b""), Reply::Refused(429));
-        assert_eq!(judge(503, b""), Reply::Failed("HTTP 503".to_owned()));
+    fn responses_are_classified_by_status_and_bytes() {
+        assert_eq!(classify(200, &jpeg(640, 480)), ThumbnailResponse::Image(640, 480));
+        assert_eq!(classify(200, &jpeg(120, 90)), ThumbnailResponse::Missing);
+        assert_eq!(classify(404, &jpeg(640, 480)), ThumbnailResponse::Missing);
+        assert_eq!(classify(429, b""), ThumbnailResponse::Blocked(429));
+        assert_eq!(classify(503, b""), ThumbnailResponse::Failed("HTTP 503".to_owned()));
         for bytes in [&b""[..], b"<html>", &[0xff, 0xd8, 0xff]] {
-            assert!(matches!(judge(200, bytes), Reply::Failed(_)), "{bytes:?}");
+            assert!(matches!(classify(200, bytes), ThumbnailResponse::Failed(_)), "{bytes:?}");
         }
     }
 
     #[test]
-    fn the_placeholder_is_known_by_its_bytes() {
+    fn placeholder_is_recognised_by_its_bytes() {
         let Some(folder) = real_data("did not read the recorded placeholder") else { return };
         let mut bytes = std::fs::read(folder.join("odd-images/youtube-missing-placeholder.jpg")).unwrap();
         assert!(is_placeholder(&bytes));
-        assert_eq!((judge(200, &bytes), judge(404, &bytes)), (Reply::Missing, Reply::Missing));
+        assert_eq!(
+            (classify(200, &bytes), classify(404, &bytes)),
+            (ThumbnailResponse::Missing, ThumbnailResponse::Missing)
+        );
         bytes[500] ^= 1;
         assert!(!is_placeholder(&bytes));
-        assert_eq!(judge(200, &bytes), Reply::Missing);
+        assert_eq!(classify(200, &bytes), ThumbnailResponse::Missing);
     }
 }

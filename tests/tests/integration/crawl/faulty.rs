@@ -30,13 +30,13 @@ enum Want {
 
 use Want::{Failed, Rested, Retried, Whole};
 
-const NO_THUMBNAIL: &str = "unavailable: none of its 3 videos has a thumbnail that can be used: ";
+const NO_THUMBNAIL: &str = "unavailable: none of 3 videos has a usable thumbnail; video ";
 const ONCE: Turns = Turns::First(1);
 
 /// Each answer is spoiled in one way: for good, or once.
 const TABLE: &[(Of, Fault, Turns, Want)] = &[
-    (Of::Page, Fault::TooManyRequests(RetryAfter::Unsaid), ONCE, Rested("it answers 429")),
-    (Of::Page, Fault::TooManyRequests(RetryAfter::Seconds(1)), ONCE, Rested("wants 1s without us")),
+    (Of::Page, Fault::TooManyRequests(RetryAfter::Unsaid), ONCE, Rested("the host returned 429")),
+    (Of::Page, Fault::TooManyRequests(RetryAfter::Seconds(1)), ONCE, Rested("Retry-After: 1 s")),
     (Of::Page, Fault::Consent(Wall::Page), ONCE, Rested("consent")),
     (Of::Page, Fault::Captcha(Wall::Redirect), ONCE, Rested("captcha")),
     (Of::Page, Fault::Unavailable, ONCE, Retried("503")),
@@ -59,7 +59,7 @@ const TABLE: &[(Of, Fault, Turns, Want)] = &[
     (Of::Api, Fault::Truncated, ONCE, Retried("")),
     (Of::Api, Fault::InvalidJson, Turns::All, Failed("schema-drift: ")),
     (Of::Api, Fault::SchemaDrift, Turns::All, Failed("schema-drift: ")),
-    (Of::Api, Fault::TooManyRequests(RetryAfter::Seconds(1)), ONCE, Rested("wants 1s without us")),
+    (Of::Api, Fault::TooManyRequests(RetryAfter::Seconds(1)), ONCE, Rested("Retry-After: 1 s")),
     (Of::Api, Fault::NoItems, Turns::All, Failed("unavailable: ")),
     (Of::Image, Fault::TooManyRequests(RetryAfter::Unsaid), ONCE, Rested("429")),
     (Of::Image, Fault::Reset, ONCE, Retried("")),
@@ -109,8 +109,8 @@ async fn an_order_that_is_not_kept_is_drift_and_a_list_without_end_is_cut_short(
     let channel = &site.channels()[0];
     let pages = ["--source", "page", "--read-pages", "--videos-per-channel", "60"];
     for (out, fault, order, exit, want) in [
-        ("latest", Fault::LatestForPopular, "popular", 3, "they came in another order"),
-        ("loop", Fault::TokenLoop, "newest", 0, "the site's list leads back to itself after "),
+        ("latest", Fault::LatestForPopular, "popular", 3, "not in the requested order Popular"),
+        ("loop", Fault::TokenLoop, "newest", 0, "the site's continuations repeat after "),
     ] {
         site.faults().clear();
         site.faults().add(open());

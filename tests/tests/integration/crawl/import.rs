@@ -74,8 +74,8 @@ async fn tables_and_pictures_make_a_dataset_and_what_cannot_be_used_is_named() {
         (8, "notpicture1.jpg: undecodable: the file is not a JPEG, PNG"),
         (9, "views: "),
         (10, "'../outside001.jpg' is outside the folder"),
-        (11, "the video video000000 stands in an earlier row"),
-        (12, "3 cells where the line of names has 8"),
+        (11, "video video000000 is already in an earlier row"),
+        (12, "expected 8 cells as in the header, found 3"),
     ]) {
         assert!(line == want_line && reason.contains(want), "{line}: {reason}; {want_line}: {want}");
     }
@@ -140,7 +140,7 @@ async fn a_table_without_a_usable_row_changes_nothing() {
     let at = |name: &str| cluster.folder().join(name).display().to_string();
     for (table, images, code, want) in [
         ("bad.csv", "pictures", 1, "line 2: image 'nofile00001.jpg' not found in"),
-        ("names.csv", "pictures", 2, "no column names videos or files"),
+        ("names.csv", "pictures", 2, "no column for videos or files"),
         ("absent.csv", "pictures", 5, "absent.csv: No such file"),
         ("bad.csv", "nowhere", 5, "nowhere does not exist"),
     ] {

@@ -120,7 +120,7 @@ async fn an_operator_ends_the_pause_of_a_host_and_its_jobs_go_on() {
     let resumed = cluster.json(&["crawl", "resume", &host, "-o", "json"], &[0]).await;
     assert_eq!(
         (&resumed["host"], &resumed["reason"]),
-        (&host.into(), &"it answers 429 Too Many Requests".into())
+        (&host.into(), &"the host returned 429 Too Many Requests".into())
     );
     let ended = cluster.ended(id).await;
     assert_eq!((ended.succeeded, ended.failed), (2, 0), "{ended:?}");
@@ -146,7 +146,7 @@ async fn a_channel_that_takes_several_turns_is_never_asked_twice_for_the_same() 
     assert!(requests.of(Host::Images).most_within(Duration::from_secs(1)) <= 9);
     let id: SubmissionId = crawled["submission"].as_str().unwrap().parse().unwrap();
     let reason = cluster.submission(id).await.snoozed.unwrap().reason;
-    assert!(reason.contains("its turn is over"), "{reason}");
+    assert!(reason.contains("time slice has ended"), "{reason}");
     let marks = cluster.store.job_statuses(id).await.unwrap();
     assert!(marks.values().all(|mark| mark.history.is_empty() && mark.crashes == 0), "{marks:?}");
     tests::say(&format!("{} thumbnails at 8 a second in turns of 2 s", crawled["thumbnails"]));
@@ -194,7 +194,7 @@ async fn a_host_that_is_away_costs_no_row_that_was_there_and_none_that_is_requeu
 
     let lost = report(&cluster, &ten("new"), &[3]).await;
     let error = lost["results"][0]["error"].as_str().unwrap();
-    assert!(error.contains("10 of 10 thumbnails are not there yet"), "{error}");
+    assert!(error.contains("10 of 10 thumbnails could not be fetched"), "{error}");
     site.faults().clear();
     let id = lost["submission"].as_str().unwrap();
     cluster.json(&["dead-letters", "requeue", "--submission", id, "-o", "json"], &[0]).await;

@@ -162,8 +162,8 @@ async fn a_ranking_is_printed_as_a_list_that_a_crawl_takes() {
     let first: Vec<Value> = serde_json::from_str(&json).unwrap();
     let channels: Vec<&str> = first.iter().map(|one| one["channel"].as_str().unwrap()).collect();
     assert_eq!((code, channels), (Some(0), all.clone()), "{said}");
-    assert!(said.contains("ranking games: 3 channels, of 20 that were asked for\n"), "{said}");
-    assert!(said.contains(&format!("; {} is of games already", all[2])), "{said}");
+    assert!(said.contains("ranking games: 3 channels of 20 requested\n"), "{said}");
+    assert!(said.contains(&format!("; {} is already in games", all[2])), "{said}");
     cluster.finish().await;
 }
 
@@ -207,42 +207,42 @@ async fn a_ranking_that_is_not_understood_fails_with_what_was_there() {
                 assert!(said.contains(want), "{what}: “{want}” is not in: {said}");
             }
         };
-    let place = format!("the ranking of games at {}ranking/games is not read: ", site.base());
+    let place = format!("could not read the ranking of games at {}ranking/games: ", site.base());
     let drift = format!("{place}schema-drift: ");
-    let there = "the page “Top channels: games” has ";
+    let there = "page “Top channels: games”, ";
 
     site.faults().add(Rule::at("/ranking/", Fault::SchemaDrift));
-    let no_rows = "SUBWATCH_RANKING_ROWS is 'table#ranking tbody tr.channel', and nothing matches it: ";
+    let no_rows = "SUBWATCH_RANKING_ROWS='table#ranking tbody tr.channel' matches nothing: ";
     check("another table", &games, &[], 1, &[&drift, no_rows, there, " bytes\n"]).await;
     site.faults().clear();
     site.faults().add(Rule::at("/ranking/", Fault::NoItems));
     check("no rows", &games, &[], 1, &[&drift, no_rows, there]).await;
     let patience = ("SUBWATCH_RANKING_WAIT_SECONDS", "2");
-    let never = "nothing matches it within 2 s: ";
+    let never = "matches nothing within 2 s: ";
     check(
         "no rows, and nothing that says it is complete",
         &games,
         &[("SUBWATCH_RANKING_READY", ""), patience],
         1,
-        &[&drift, "SUBWATCH_RANKING_ROWS is ", never, there],
+        &[&drift, "SUBWATCH_RANKING_ROWS='", never, there],
     )
     .await;
     site.faults().clear();
 
     let unready = [("SUBWATCH_RANKING_READY", "#complete"), patience];
-    check("never complete", &games, &unready, 1, &[&drift, "SUBWATCH_RANKING_READY is '#complete', ", never])
+    check("never complete", &games, &unready, 1, &[&drift, "SUBWATCH_RANKING_READY='#complete' ", never])
         .await;
     let no_link = [("SUBWATCH_RANKING_LINK", "td.rank > a")];
-    let in_row = "is 'td.rank > a', and matches nothing in row 1 of 3 of 'table#ranking";
+    let in_row = "='td.rank > a' matches nothing in row 1 of 3 of 'table#ranking";
     check("no link", &games, &no_link, 1, &[&drift, in_row, there]).await;
     let no_channel = [("SUBWATCH_RANKING_LINK", "td.rank")];
-    check("no channel", &games, &no_channel, 1, &[&drift, "names no channel: “” is no video id"]).await;
+    check("no channel", &games, &no_channel, 1, &[&drift, "matches no channel (“” is not a video ID"]).await;
     let no_selector = [("SUBWATCH_RANKING_ROWS", "tr[")];
     let must_be = "SUBWATCH_RANKING_ROWS is 'tr[': it must be a CSS selector";
     check("no selector", &games, &no_selector, 64, &[must_be]).await;
 
     let unknown = ["--ranking", &address, "--category", "unknown"];
-    let not_found = "/ranking/unknown is not read: it answers 404: the page “";
+    let not_found = "/ranking/unknown: HTTP 404: page “";
     check("not found", &unknown, &[], 1, &[not_found]).await;
     let silent = [("SUBWATCH_RANKING_WEBDRIVER", "http://127.0.0.1:1")];
     check(
@@ -250,11 +250,11 @@ async fn a_ranking_that_is_not_understood_fails_with_what_was_there() {
         &games,
         &silent,
         1,
-        &["no browser opens: no WebDriver answers at http://127.0.0.1:1/"],
+        &["could not open a browser: the WebDriver at http://127.0.0.1:1/ is unreachable"],
     )
     .await;
     let no_path = [("PATH", "/nowhere")];
-    let install = "there is no chromedriver on the PATH: install it (on Debian, `apt-get install chromium";
+    let install = "chromedriver is not on the PATH: install it (on Debian, `apt-get install chromium";
     check("no chromedriver", &games, &no_path, 1, &[install, "SUBWATCH_RANKING_WEBDRIVER"]).await;
     cluster.finish().await;
 }
@@ -270,21 +270,21 @@ async fn a_ranking_is_read_only_where_that_is_asked_for_and_robots_allow_it() {
     let said = String::from_utf8_lossy(&unasked.stderr).into_owned();
     assert_eq!(unasked.status.code(), Some(2), "{said}");
     assert!(
-        said.contains("--ranking reads pages of 127.0.0.1") && said.contains("say --read-pages"),
+        said.contains("--ranking reads pages of 127.0.0.1") && said.contains("add --read-pages"),
         "{said}"
     );
     assert_eq!(site.requests().count(), 0, "nothing was asked");
 
     let (code, _, said) = read(&cluster, &games, &[]).await;
-    let rule = "may not be read: the robots.txt of its host disallows '/ranking/' to *";
+    let rule = "is disallowed: robots.txt of the host has 'Disallow: /ranking/' for user agent *";
     assert!(code == Some(1) && said.contains(rule), "{code:?} {said}");
     site.faults().clear();
     site.faults().add(Rule::at("/robots.txt", Fault::Unavailable));
     let (code, _, said) = read(&cluster, &games, &[]).await;
-    let silent = "its host does not say what may be read (";
+    let silent = "robots.txt of the host is unavailable (";
     assert!(code == Some(1) && said.contains(silent) && said.contains("503"), "{code:?} {said}");
     let (code, _, said) = read(&cluster, &games, &[("SUBWATCH_FETCH_ALLOW", "")]).await;
-    let private = "127.0.0.1 is at no public address: only those are fetched from (SUBWATCH_FETCH_ALLOW)";
+    let private = "127.0.0.1 does not have a public address; SUBWATCH_FETCH_ALLOW lists exceptions";
     assert!(code == Some(1) && said.contains(private), "{code:?} {said}");
     assert_eq!(site.requests().of(Host::Ranking).count(), 0, "no ranking was asked for");
     cluster.finish().await;

@@ -68,13 +68,13 @@ async fn a_whole_dataset_comes_from_the_data_api_and_a_second_crawl_asks_only_wh
     let second = site.requests_after(first.count()).of(Host::Images);
     assert_eq!(second.answered(304).count(), rows.len());
     assert_eq!(second.count(), rows.len(), "only what is there is asked for");
-    let kept: u64 = again["results"]
+    let unchanged: u64 = again["results"]
         .as_array()
         .unwrap()
         .iter()
-        .map(|item| item["crawled"]["kept"].as_u64().unwrap())
+        .map(|item| item["crawled"]["unchanged"].as_u64().unwrap())
         .sum();
-    assert_eq!(kept, rows.len() as u64);
+    assert_eq!(unchanged, rows.len() as u64);
     assert!(contents(&dataset) == before, "nothing changed, so no byte did");
     cluster.finish().await;
 }
@@ -114,7 +114,7 @@ async fn pages_are_read_only_where_that_is_asked_for_and_robots_allow_it() {
     for item in refused["results"].as_array().unwrap() {
         let error = item["error"].as_str().unwrap();
         assert!(
-            error.starts_with("refused: ") && error.contains("use --order newest, or the source api"),
+            error.starts_with("refused: ") && error.contains("use --order newest or --source api"),
             "{error}"
         );
     }

@@ -19,7 +19,7 @@ async fn every_worker_waits_as_long_as_a_host_asks_one_of_them_to() {
         let error = one.get(HostKind::Image, &url, None).await.unwrap_err();
         // Nobody is to blame, so it costs no attempt.
         assert!(
-            matches!(&error, WebError::BackedOff { reason, .. } if reason.contains("wants 1s without us")),
+            matches!(&error, WebError::BackedOff { reason, .. } if reason.contains("Retry-After: 1 s")),
             "{error}"
         );
         let refused = site.visits().last().unwrap().at;
@@ -43,7 +43,7 @@ async fn a_host_that_has_had_enough_is_left_alone_by_all_until_one_request_succe
     };
     let before_ms = store.now_ms().await.unwrap();
     let (name, until_ms, reason) = backed_off(&workers[0]).await;
-    assert_eq!((name, reason.as_str()), (host(&site), "it answers 429 Too Many Requests"));
+    assert_eq!((name, reason.as_str()), (host(&site), "the host returned 429 Too Many Requests"));
     assert!(until_ms >= before_ms + 3_600_000);
     // Nobody asks the site, and everybody may know why.
     for web in &workers {
@@ -100,7 +100,7 @@ async fn an_operator_ends_a_pause_and_a_long_wait() {
     let error = web.get(HostKind::Image, &url, None).await.unwrap_err();
     assert!(
         matches!(&error, WebError::BackedOff { until_ms, reason, .. }
-            if *until_ms >= now_ms + 7_200_000 && reason.contains("wants 7200s without us")),
+            if *until_ms >= now_ms + 7_200_000 && reason.contains("Retry-After: 7200 s")),
         "{error:?}"
     );
     site.set("/a.jpg", Answer::image(b"image".to_vec()));
@@ -137,8 +137,8 @@ async fn pages_for_people_alone_pause_the_host() {
     let (fleet, site) = (Fleet::hasty(), image_site().await);
     let (store, web) = (fleet.store().await, fleet.worker("here").await);
     for (target, want) in [
-        ("https://consent.youtube.com/m?continue=x", "it asks for consent before it shows anything"),
-        ("https://www.google.com/sorry/index?continue=x", "it asks for a captcha"),
+        ("https://consent.youtube.com/m?continue=x", "the host redirects to a consent page"),
+        ("https://www.google.com/sorry/index?continue=x", "the host redirects to a captcha"),
     ] {
         site.set("/page", Answer::redirect(target));
         let error = web.get(HostKind::Web, &at(&site, "/page"), None).await.unwrap_err();

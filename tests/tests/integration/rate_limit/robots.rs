@@ -34,7 +34,7 @@ async fn pages_are_read_as_robots_txt_allows_and_it_is_fetched_once_for_all() {
         ] {
             let error = refused.unwrap_err();
             assert!(
-                matches!(&error, WebError::Refused(what) if what.contains("disallows '/youtubei/' to subwatch")),
+                matches!(&error, WebError::Refused(what) if what.contains("'Disallow: /youtubei/' for user agent subwatch")),
                 "{error}"
             );
         }
@@ -60,7 +60,7 @@ async fn a_site_without_robots_txt_allows_all_and_one_that_does_not_say_nothing(
     for _ in 0..2 {
         let error = web.get(HostKind::Web, &at(&site, "/page"), None).await.unwrap_err();
         assert!(
-            matches!(&error, WebError::Retryable(what) if what.contains("/robots.txt answers 500")),
+            matches!(&error, WebError::Retryable(what) if what.contains("/robots.txt returned 500")),
             "{error}"
         );
     }
@@ -72,11 +72,11 @@ async fn a_site_without_robots_txt_allows_all_and_one_that_does_not_say_nothing(
     site.set("/robots.txt", Answer::redirect(at(&other, "/robots.txt").as_str()));
     other.set("/robots.txt", robots("User-agent: *\nDisallow: /a"));
     let error = web.get(HostKind::Web, &at(&site, "/a.jpg"), None).await.unwrap_err();
-    assert!(matches!(&error, WebError::Refused(what) if what.contains("disallows '/a'")), "{error}");
+    assert!(matches!(&error, WebError::Refused(what) if what.contains("'Disallow: /a'")), "{error}");
     let site = image_site().await;
     site.set("/robots.txt", Answer::redirect("http://127.0.0.1:1/robots.txt"));
     let error = web.get(HostKind::Web, &at(&site, "/a.jpg"), None).await.unwrap_err();
-    assert!(error.to_string().contains("no public address"), "{error}");
+    assert!(error.to_string().contains("does not have a public address"), "{error}");
 }
 
 #[tokio::test]

@@ -95,7 +95,7 @@ async fn what_a_site_sends_is_bounded() {
     for (target, status, want) in [
         (at("/large.jpg"), 422, "more than the allowed 100000 bytes"),
         (at("/long.jpg"), 403, "the limit is 4096"),
-        (at("/headers.jpg"), 422, "cannot be fetched"),
+        (at("/headers.jpg"), 422, "could not be fetched"),
         (at("/file.jpg"), 403, "the scheme 'file'"),
         (at("/user.jpg"), 403, "a URL with credentials is not fetched"),
         (format!("http://localhost/{}", "a".repeat(1 << 20)), 403, "the limit is 4096"),

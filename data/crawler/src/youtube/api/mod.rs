@@ -1,8 +1,7 @@
-//! Answers of the YouTube Data API v3, the source that is asked by default.
+//! Parses responses of the YouTube Data API v3, the default source; its errors are in `errors`.
 //!
-//! Owns what its answers say; its errors are in `errors`. Does not own the key, the quota or asking. Where a
-//! field is missing that its [reference](https://developers.google.com/youtube/v3/docs) promises for the parts
-//! that were asked for, that is a [`SchemaDrift`] with its path. Numbers arrive as texts.
+//! A missing field that the [reference](https://developers.google.com/youtube/v3/docs) promises for the requested
+//! parts is a [`SchemaDrift`] with its path. The API sends counts as strings.
 
 mod errors;
 
@@ -17,75 +16,63 @@ use super::{
     thumbnail::Variant,
 };
 
-/// Parts to ask `channels.list` for.
+/// Requested parts of `channels.list`.
 pub const CHANNEL_PARTS: &str = "snippet,statistics,contentDetails";
-/// Parts to ask `playlistItems.list` for.
+/// Requested parts of `playlistItems.list`.
 pub const UPLOADS_PARTS: &str = "contentDetails";
-/// Parts to ask `videos.list` for.
+/// Requested parts of `videos.list`.
 pub const VIDEO_PARTS: &str = "snippet,statistics";
-/// Most ids or items that one request is for.
-pub const MOST_ITEMS: usize = 50;
+/// Maximum number of IDs or items per request.
+pub const MAX_ITEMS: usize = 50;
 
 /// A channel of `channels.list`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ApiChannel {
-    /// Its id.
     pub id: ChannelId,
-    /// Its name.
     pub title: String,
-    /// Its handle, if it has one.
     pub handle: Option<Handle>,
-    /// How many subscribe to it, to three digits; nothing where it hides that.
+    /// To three significant digits; `None` if hidden.
     pub subscribers: Option<Count>,
-    /// The playlist of its videos.
+    /// ID of the playlist of its videos.
     pub uploads: String,
 }
 
 /// A page of `playlistItems.list`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UploadsPage {
-    /// Its videos, the latest first.
+    /// The latest first.
     pub video_ids: Vec<VideoId>,
-    /// What asks for the next page; nothing at the end.
+    /// `None` on the last page.
     pub next_page_token: Option<String>,
 }
 
 /// A video of `videos.list`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ApiVideo {
-    /// Its id.
     pub id: VideoId,
-    /// Its title.
     pub title: String,
-    /// Whose it is.
     pub channel_id: ChannelId,
-    /// How often it was seen; nothing where the API does not say.
+    /// `None` if hidden.
     pub views: Option<Count>,
-    /// When it was published, as RFC 3339.
+    /// RFC 3339.
     pub published_at: String,
-    /// Whether it is a stream.
     pub broadcast: Broadcast,
-    /// Thumbnails there are of it, the best first.
+    /// Existing variants, the largest first.
     pub thumbnails: Vec<Variant>,
 }
 
-/// Whether a video is a stream, now or later.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Broadcast {
-    /// It is not, or no longer.
+    /// A video, or a completed stream.
     None,
-    /// It is being streamed.
     Live,
-    /// It will be streamed or have its premiere.
+    /// A scheduled stream or premiere.
     Upcoming,
 }
 
-/// Reads an answer of `channels.list`. Channels that are not there are left out of it.
-///
-/// # Errors
-/// When a field is missing.
-pub fn channels(answer: &Value) -> Result<Vec<ApiChannel>, SchemaDrift> {
-    items(answer)?.iter().map(channel).collect()
+/// Parses a response of `channels.list`, which omits channels that do not exist.
+pub fn channels(response: &Value) -> Result<Vec<ApiChannel>, SchemaDrift> {
+    items(response)?.iter().map(channel).collect()
 }
 
 fn channel(item: &JsonNode<'_>) -> Result<ApiChannel, SchemaDrift> {
@@ -102,24 +89,18 @@ fn channel(item: &JsonNode<'_>) -> Result<ApiChannel, SchemaDrift> {
     })
 }
 
-/// Reads an answer of `playlistItems.list`.
-///
-/// # Errors
-/// When a field is missing.
-pub fn uploads_page(answer: &Value) -> Result<UploadsPage, SchemaDrift> {
+/// Parses a response of `playlistItems.list`.
+pub fn uploads_page(response: &Value) -> Result<UploadsPage, SchemaDrift> {
     let video = |item: &JsonNode<'_>| parsed(&item.at(&["contentDetails", "videoId"])?);
     Ok(UploadsPage {
-        video_ids: items(answer)?.iter().map(video).collect::<Result<_, _>>()?,
-        next_page_token: JsonNode::root(answer).text_at(&["nextPageToken"]).map(str::to_owned),
+        video_ids: items(response)?.iter().map(video).collect::<Result<_, _>>()?,
+        next_page_token: JsonNode::root(response).text_at(&["nextPageToken"]).map(str::to_owned),
     })
 }
 
-/// Reads an answer of `videos.list`. Videos that are not there, or private, are left out of it.
-///
-/// # Errors
-/// When a field is missing.
-pub fn videos(answer: &Value) -> Result<Vec<ApiVideo>, SchemaDrift> {
-    items(answer)?.iter().map(video).collect()
+/// Parses a response of `videos.list`, which omits private videos and those that do not exist.
+pub fn videos(response: &Value) -> Result<Vec<ApiVideo>, SchemaDrift> {
+    items(response)?.iter().map(video).collect()
 }
 
 fn video(item: &JsonNode<'_>) -> Result<ApiVideo, SchemaDrift> {
@@ -145,13 +126,13 @@ fn broadcast(content: &JsonNode<'_>) -> Result<Broadcast, SchemaDrift> {
         "none" => Ok(Broadcast::None),
         "live" => Ok(Broadcast::Live),
         "upcoming" => Ok(Broadcast::Upcoming),
-        other => Err(content.drift(format!("“{other}” is not known"))),
+        other => Err(content.drift(format!("unknown value “{other}”"))),
     }
 }
 
-/// Returns the items; where nothing was found, their list is left out.
-fn items(answer: &Value) -> Result<Vec<JsonNode<'_>>, SchemaDrift> {
-    let root = JsonNode::root(answer);
+/// Returns the items. A response with zero results has no `items`.
+fn items(response: &Value) -> Result<Vec<JsonNode<'_>>, SchemaDrift> {
+    let root = JsonNode::root(response);
     let total = root.find(&["pageInfo", "totalResults"]);
     if root.find(&["items"]).is_none() && total.is_some_and(|total| *total.value == 0) {
         return Ok(Vec::new());
@@ -165,7 +146,7 @@ fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(text: &JsonNode<'_>) -> 
 
 fn number(text: &JsonNode<'_>) -> Result<u64, SchemaDrift> {
     let digits = text.text()?;
-    digits.parse().map_err(|_| text.drift(format!("“{digits}” is no number")))
+    digits.parse().map_err(|_| text.drift(format!("“{digits}” is not a number")))
 }
 
 #[cfg(test)]
@@ -216,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn channels_are_read_by_value() {
+    fn channels_are_parsed() {
         let expected = ApiChannel {
             id: ID.parse().unwrap(),
             title: "Creative Commons".to_owned(),
@@ -225,7 +206,7 @@ mod tests {
             uploads: "UUTwECeGqMZee77BjdoYtI2Q".to_owned(),
         };
         assert_eq!(channels(&list(&channel())), Ok(vec![expected]));
-        let subscribers = |answer: &Value| channels(answer).unwrap().remove(0).subscribers;
+        let subscribers = |response: &Value| channels(response).unwrap().remove(0).subscribers;
         let few = changed(channel(), "/statistics/subscriberCount", Some("999".into()));
         assert_eq!(subscribers(&few), Some(Count::exact(999)));
         let hidden = changed(channel(), "/statistics/hiddenSubscriberCount", Some(true.into()));
@@ -234,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn uploads_are_read_page_by_page() {
+    fn upload_pages_are_parsed() {
         let ids = ["dQw4w9WgXcQ", "BD-LB23rRBE"];
         let items = ids.map(|id| json!({"contentDetails": {"videoId": id}}));
         let page = uploads_page(&json!({"items": items, "nextPageToken": "EAAaB1BUOkNESQ"})).unwrap();
@@ -244,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn videos_are_read_by_value() {
+    fn videos_are_parsed() {
         let expected = ApiVideo {
             id: "dQw4w9WgXcQ".parse().unwrap(),
             title: "Title".to_owned(),
@@ -255,7 +236,7 @@ mod tests {
             thumbnails: Variant::BEST_FIRST.to_vec(),
         };
         assert_eq!(videos(&list(&video())), Ok(vec![expected]));
-        let first = |answer: &Value| videos(answer).unwrap().remove(0);
+        let first = |response: &Value| videos(response).unwrap().remove(0);
         assert_eq!(first(&changed(video(), "/statistics/viewCount", None)).views, None);
         let live = changed(video(), "/snippet/liveBroadcastContent", Some("live".into()));
         assert_eq!(first(&live).broadcast, Broadcast::Live);
@@ -264,42 +245,38 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_field_is_named_by_its_path() {
+    fn missing_field_is_named_by_its_path() {
         let check = |drift: Option<SchemaDrift>, path: &str, problem: &str| {
             let drift = drift.unwrap();
             assert_eq!(drift.path, path);
             assert!(drift.problem.contains(problem), "{drift}");
         };
         let channel = |pointer, value| channels(&changed(channel(), pointer, value)).err();
-        check(channel("/statistics", None), "items[0]", "no statistics");
-        check(channel("/statistics/subscriberCount", None), "items[0].statistics", "no subscriberCount");
+        check(channel("/statistics", None), "items[0]", "missing statistics");
+        check(channel("/statistics/subscriberCount", None), "items[0].statistics", "missing subscriberCount");
         check(
             channel("/statistics/subscriberCount", Some(3.into())),
             "items[0].statistics.subscriberCount",
-            "no text",
+            "not a text",
         );
         check(
             channel("/contentDetails/relatedPlaylists/uploads", None),
             "items[0].contentDetails.relatedPlaylists",
-            "no uploads",
+            "missing uploads",
         );
         let video = |pointer, value| videos(&changed(video(), pointer, value)).err();
-        check(video("/snippet/publishedAt", None), "items[0].snippet", "no publishedAt");
+        check(video("/snippet/publishedAt", None), "items[0].snippet", "missing publishedAt");
         check(
             video("/statistics/viewCount", Some("1.7B".into())),
             "items[0].statistics.viewCount",
-            "“1.7B” is no number",
+            "“1.7B” is not a number",
         );
         check(
             video("/snippet/liveBroadcastContent", Some("past".into())),
             "items[0].snippet.liveBroadcastContent",
             "“past”",
         );
-        check(video("/id", Some("../x".into())), "items[0].id", "is no video id");
-        check(
-            videos(&json!({"pageInfo": {"totalResults": 1}})).err(),
-            "the answer",
-            "no items; there is pageInfo",
-        );
+        check(video("/id", Some("../x".into())), "items[0].id", "is not a video ID");
+        check(videos(&json!({"pageInfo": {"totalResults": 1}})).err(), "$", "missing items, found pageInfo");
     }
 }

@@ -1,33 +1,33 @@
-//! How languages write counts: nouns, units, decimal points, and what separates groups of digits.
+//! Formats of counts by language: affixes, units, decimal point and group separators.
 //!
-//! The crawler asks for English; the others are what YouTube answers when it does not listen. Invariant: no
-//! noun of one language stands around a number in another, so a text is read by one language only.
+//! The crawler requests English, but YouTube sometimes responds in another language. Invariant: no two languages
+//! share an affix, so each text is parsed in one language only.
 
-/// One language, or one way of writing it.
+/// A language, or one script of it.
 pub(super) struct Language {
-    /// Sign between whole units and decimals.
+    /// Decimal point.
     pub(super) decimal: char,
-    /// Signs that may separate groups of three digits; every kind of space is written as an ordinary one.
+    /// Separators of groups of three digits. Every kind of space is normalised to an ordinary one.
     pub(super) groups: &'static [char],
-    /// What numbers are abbreviated with; one that ends like another stands before it.
+    /// A unit that is a suffix of another comes after it.
     pub(super) units: &'static [Unit],
-    pub(super) views: Noun,
-    pub(super) subscribers: Noun,
+    pub(super) views: CountFormat,
+    pub(super) subscribers: CountFormat,
 }
 
-/// `name` stands for `scale`, and the number before it is below `below`.
+/// `name` multiplies by `scale`; the number before it is less than `below`.
 pub(super) struct Unit {
     pub(super) name: &'static str,
     pub(super) scale: u64,
     pub(super) below: u64,
 }
 
-/// What stands around the number.
-pub(super) struct Noun {
-    /// Texts before and after it, the longer ones first.
-    pub(super) around: &'static [(&'static str, &'static str)],
-    /// Texts that say that there are none.
-    pub(super) none: &'static [&'static str],
+/// The text around a number.
+pub(super) struct CountFormat {
+    /// Prefix and suffix, the longer ones first.
+    pub(super) affixes: &'static [(&'static str, &'static str)],
+    /// Texts for zero.
+    pub(super) zero: &'static [&'static str],
 }
 
 const fn unit(name: &'static str, scale: u64, below: u64) -> Unit {
@@ -43,7 +43,7 @@ const BILLION: u64 = 1_000_000_000;
 pub(super) const LANGUAGES: [Language; 8] =
     [ENGLISH, KOREAN, JAPANESE, CHINESE, TRADITIONAL_CHINESE, GERMAN, FRENCH, URDU];
 
-/// Of the United States (`K`, `M`, `B`) and of Britain (`k`, `m`, `bn`).
+/// US (`K`, `M`, `B`) and British English (`k`, `m`, `bn`).
 const ENGLISH: Language = Language {
     decimal: '.',
     groups: &[','],
@@ -55,8 +55,11 @@ const ENGLISH: Language = Language {
         unit("B", BILLION, 1_000),
         unit("bn", BILLION, 1_000),
     ],
-    views: Noun { around: &[("", " views"), ("", " view")], none: &["No views"] },
-    subscribers: Noun { around: &[("", " subscribers"), ("", " subscriber")], none: &["No subscribers"] },
+    views: CountFormat { affixes: &[("", " views"), ("", " view")], zero: &["No views"] },
+    subscribers: CountFormat {
+        affixes: &[("", " subscribers"), ("", " subscriber")],
+        zero: &["No subscribers"],
+    },
 };
 
 const KOREAN: Language = Language {
@@ -68,17 +71,19 @@ const KOREAN: Language = Language {
         unit("억", HUNDRED_MILLION, 10_000),
         unit("조", HUNDRED_MILLION * TEN_THOUSAND, 10_000),
     ],
-    views: Noun { around: &[("조회수 ", "회"), ("", "회")], none: &["조회수 없음"] },
-    subscribers: Noun { around: &[("구독자 ", "명")], none: &["구독자 없음"] },
+    views: CountFormat { affixes: &[("조회수 ", "회"), ("", "회")], zero: &["조회수 없음"] },
+    subscribers: CountFormat { affixes: &[("구독자 ", "명")], zero: &["구독자 없음"] },
 };
 
 const JAPANESE: Language = Language {
     decimal: '.',
     groups: &[','],
     units: &[unit("万", TEN_THOUSAND, 10_000), unit("億", HUNDRED_MILLION, 10_000)],
-    views: Noun { around: &[("", "回視聴"), ("視聴回数 ", "回")], none: &["視聴回数なし"] },
-    subscribers: Noun {
-        around: &[("チャンネル登録者数 ", "人")], none: &["チャンネル登録者なし"]
+    views: CountFormat {
+        affixes: &[("", "回視聴"), ("視聴回数 ", "回")], zero: &["視聴回数なし"]
+    },
+    subscribers: CountFormat {
+        affixes: &[("チャンネル登録者数 ", "人")], zero: &["チャンネル登録者なし"]
     },
 };
 
@@ -86,17 +91,19 @@ const CHINESE: Language = Language {
     decimal: '.',
     groups: &[','],
     units: &[unit("万", TEN_THOUSAND, 10_000), unit("亿", HUNDRED_MILLION, 10_000)],
-    views: Noun { around: &[("", "次观看")], none: &["无人观看"] },
-    subscribers: Noun { around: &[("", "位订阅者")], none: &["没有订阅者"] },
+    views: CountFormat { affixes: &[("", "次观看")], zero: &["无人观看"] },
+    subscribers: CountFormat { affixes: &[("", "位订阅者")], zero: &["没有订阅者"] },
 };
 
 const TRADITIONAL_CHINESE: Language = Language {
     decimal: '.',
     groups: &[','],
     units: &[unit("萬", TEN_THOUSAND, 10_000), unit("億", HUNDRED_MILLION, 10_000)],
-    views: Noun { around: &[("觀看次數：", "次"), ("", "次觀看")], none: &["沒有人觀看"] },
-    subscribers: Noun {
-        around: &[("訂閱人數：", "人"), ("", "位訂閱者")], none: &["沒有訂閱者"]
+    views: CountFormat {
+        affixes: &[("觀看次數：", "次"), ("", "次觀看")], zero: &["沒有人觀看"]
+    },
+    subscribers: CountFormat {
+        affixes: &[("訂閱人數：", "人"), ("", "位訂閱者")], zero: &["沒有訂閱者"]
     },
 };
 
@@ -104,22 +111,25 @@ const GERMAN: Language = Language {
     decimal: ',',
     groups: &['.'],
     units: &[unit("Tsd.", THOUSAND, 1_000), unit("Mio.", MILLION, 1_000), unit("Mrd.", BILLION, 1_000)],
-    views: Noun { around: &[("", " Aufrufe"), ("", " Aufruf")], none: &["Keine Aufrufe"] },
-    subscribers: Noun { around: &[("", " Abonnenten"), ("", " Abonnent")], none: &["Keine Abonnenten"] },
+    views: CountFormat { affixes: &[("", " Aufrufe"), ("", " Aufruf")], zero: &["Keine Aufrufe"] },
+    subscribers: CountFormat {
+        affixes: &[("", " Abonnenten"), ("", " Abonnent")],
+        zero: &["Keine Abonnenten"],
+    },
 };
 
 const FRENCH: Language = Language {
     decimal: ',',
     groups: &[' '],
     units: &[unit("k", THOUSAND, 1_000), unit("M", MILLION, 1_000), unit("Md", BILLION, 1_000)],
-    views: Noun { around: &[("", " de vues"), ("", " vues"), ("", " vue")], none: &["Aucune vue"] },
-    subscribers: Noun {
-        around: &[("", " d’abonnés"), ("", " d'abonnés"), ("", " abonnés"), ("", " abonné")],
-        none: &["Aucun abonné"],
+    views: CountFormat { affixes: &[("", " de vues"), ("", " vues"), ("", " vue")], zero: &["Aucune vue"] },
+    subscribers: CountFormat {
+        affixes: &[("", " d’abonnés"), ("", " d'abonnés"), ("", " abonnés"), ("", " abonné")],
+        zero: &["Aucun abonné"],
     },
 };
 
-/// Written from right to left with a mark in front; its numbers are written like English ones.
+/// Right to left, with a direction mark at the start; digits as in English.
 const URDU: Language = Language {
     decimal: '.',
     groups: &[','],
@@ -132,10 +142,11 @@ const URDU: Language = Language {
         unit("کروڑ", 10 * MILLION, 100),
         unit("ارب", BILLION, 100),
     ],
-    views: Noun {
-        around: &[("", " ملاحظات"), ("", " ملاحظہ")], none: &["کوئی ملاحظہ نہیں"]
+    views: CountFormat {
+        affixes: &[("", " ملاحظات"), ("", " ملاحظہ")], zero: &["کوئی ملاحظہ نہیں"]
     },
-    subscribers: Noun {
-        around: &[("", " سبسکرائبرز"), ("", " سبسکرائبر")], none: &["کوئی سبسکرائبر نہیں"]
+    subscribers: CountFormat {
+        affixes: &[("", " سبسکرائبرز"), ("", " سبسکرائبر")],
+        zero: &["کوئی سبسکرائبر نہیں"],
     },
 };

@@ -1,14 +1,13 @@
-//! Counts as YouTube shows them: `1.1K views`, `조회수 1.7억회`, `1,7 Mio. Aufrufe`.
+//! Parses counts as YouTube shows them: `1.1K views`, `조회수 1.7억회`, `1,7 Mio. Aufrufe`.
 //!
-//! Owns how such a text becomes a number; which words there are is in `languages`. Invariants: a text is
-//! read whole or not at all, and in one way only. The noun tells the language, and the language tells which
-//! sign is its decimal point and which separates groups, so neither is ever guessed:
+//! The formats of each language are in `languages`. Invariants: a text is parsed completely and in one way only. The
+//! affixes determine the language, and the language its decimal point and group separators, so neither is guessed:
 //!
-//! - Behind a unit (`K`, `만`, `Mio.`), the decimal point is followed by one or two digits. The number
-//!   before the unit is from 1 to below the next unit: nobody shows `1234K` or `0.5M`.
-//! - Without a unit there is no decimal point.
-//! - Groups have exactly three digits, the first of them one to three, and one kind of separator.
-//! - No digits are no count, and no count is not zero: only the words for it (`No views`) or `0` are.
+//! - With a unit (`K`, `만`, `Mio.`), one or two digits follow the decimal point. The number before the unit is at
+//!   least 1 and less than the next unit: YouTube does not show `1234K` or `0.5M`.
+//! - Without a unit, a decimal point is an error.
+//! - Groups have exactly three digits, the first one to three, and one kind of separator.
+//! - A text without digits is an error, except for the language's text for zero (`No views`).
 
 mod languages;
 #[cfg(test)]
@@ -16,82 +15,75 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
-use self::languages::{LANGUAGES, Language, Noun, Unit};
+use self::languages::{CountFormat, LANGUAGES, Language, Unit};
 
-/// Longest part of a text that an error repeats.
-const LONGEST_QUOTE: usize = 80;
+/// Length at which a text in an error message is truncated, in characters.
+const MAX_QUOTE_CHARS: usize = 80;
 
-/// A number of views or subscribers, as exact as it was shown.
+/// A number of views or subscribers, with the precision shown.
 ///
-/// YouTube truncates: 2,989,906 is shown as `2.9M`. The true number lies in `value..value + step`.
+/// YouTube truncates: 2,989,906 is shown as `2.9M`. The true number is in `value..value + step`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 pub struct Count {
     /// The number shown; at most the true one.
     pub value: u64,
-    /// Whether it was abbreviated or rounded.
+    /// Whether the number is abbreviated or rounded.
     pub approximate: bool,
-    /// What one more in the last digit shown would be; 1 where it is exact. `6M` may stand for `6.0M`, whose
-    /// zero is not shown, so this is never too small but may be too large.
+    /// Value of one unit in the last digit shown; 1 if exact. An upper bound: `6M` may stand for `6.0M`, whose zero
+    /// is not shown.
     pub step: u64,
 }
 
 impl Count {
-    /// Makes a count that is known exactly.
     #[must_use]
     pub const fn exact(value: u64) -> Self {
         Self { value, approximate: false, step: 1 }
     }
 
-    /// Makes a count of which only the first three digits are known, as subscribers are counted since 2019.
-    /// Below a thousand it is exact.
+    /// A count of which only three significant digits are known, as for subscribers since 2019. Below 1,000 it is
+    /// exact.
     #[must_use]
     pub fn rounded_to_three_digits(value: u64) -> Self {
         let step = 10_u64.pow(value.checked_ilog10().unwrap_or(0).saturating_sub(2));
         Self { value, approximate: step > 1, step }
     }
 
-    /// Reads a text that counts views.
-    ///
-    /// # Errors
-    /// When it does not, or in words that are not known.
-    pub fn of_views(text: &str) -> Result<Self, CountError> {
+    /// Parses a number of views.
+    pub fn parse_views(text: &str) -> Result<Self, CountError> {
         read(text, "views", |language| &language.views)
     }
 
-    /// Reads a text that counts subscribers.
-    ///
-    /// # Errors
-    /// When it does not, or in words that are not known.
-    pub fn of_subscribers(text: &str) -> Result<Self, CountError> {
+    /// Parses a number of subscribers.
+    pub fn parse_subscribers(text: &str) -> Result<Self, CountError> {
         read(text, "subscribers", |language| &language.subscribers)
     }
 
-    /// Returns the largest number that it may stand for.
+    /// The largest possible true number.
     #[must_use]
     pub const fn at_most(&self) -> u64 {
         self.value.saturating_add(self.step - 1)
     }
 }
 
-/// A text that is no count, or one in a format that is not known.
+/// A text in an unknown format.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("“{text}” is no number of {what} in a format that is known")]
+#[error("“{text}” is not a known format of {noun}")]
 pub struct CountError {
-    /// The text, shortened.
+    /// Truncated to 80 characters.
     pub text: String,
-    /// What it should have counted.
-    pub what: &'static str,
+    /// `views` or `subscribers`.
+    pub noun: &'static str,
 }
 
-fn read(text: &str, what: &'static str, noun: fn(&Language) -> &Noun) -> Result<Count, CountError> {
+fn read(text: &str, noun: &'static str, format: fn(&Language) -> &CountFormat) -> Result<Count, CountError> {
     let plain = plain(text);
     LANGUAGES
         .iter()
-        .find_map(|language| read_in(plain.trim(), language, noun(language)))
-        .ok_or_else(|| CountError { text: text.chars().take(LONGEST_QUOTE).collect(), what })
+        .find_map(|language| read_in(plain.trim(), language, format(language)))
+        .ok_or_else(|| CountError { text: text.chars().take(MAX_QUOTE_CHARS).collect(), noun })
 }
 
-/// Drops the marks that only steer the direction of writing and makes every space an ordinary one.
+/// Removes direction marks and normalises every space.
 fn plain(text: &str) -> String {
     let marks = ['\u{61c}', '\u{200e}', '\u{200f}', '\u{feff}'];
     let is_mark =
@@ -99,12 +91,12 @@ fn plain(text: &str) -> String {
     text.chars().filter(|c| !is_mark(*c)).map(|c| if c.is_whitespace() { ' ' } else { c }).collect()
 }
 
-fn read_in(text: &str, language: &Language, noun: &Noun) -> Option<Count> {
-    if noun.none.contains(&text) {
+fn read_in(text: &str, language: &Language, format: &CountFormat) -> Option<Count> {
+    if format.zero.contains(&text) {
         return Some(Count::exact(0));
     }
     let number = |(before, after): &(&str, &str)| text.strip_prefix(before)?.strip_suffix(after);
-    noun.around.iter().filter_map(number).find_map(|number| read_number(number.trim(), language))
+    format.affixes.iter().filter_map(number).find_map(|number| read_number(number.trim(), language))
 }
 
 fn read_number(text: &str, language: &Language) -> Option<Count> {
@@ -117,7 +109,7 @@ fn read_number(text: &str, language: &Language) -> Option<Count> {
     abbreviated(read_whole(whole, language)?, fraction, unit)
 }
 
-/// Puts together `whole + digits / parts` units.
+/// Returns `whole + digits / parts` units.
 fn abbreviated(whole: u64, (digits, parts): (u64, u64), unit: &Unit) -> Option<Count> {
     if !(1..unit.below).contains(&whole) {
         return None;
@@ -126,7 +118,7 @@ fn abbreviated(whole: u64, (digits, parts): (u64, u64), unit: &Unit) -> Option<C
     Some(Count { value: whole * unit.scale + digits * step, approximate: true, step })
 }
 
-/// Reads one or two decimals: the digits and of how many parts they are.
+/// Parses one or two decimals: the digits, and 10 or 100.
 fn read_fraction(text: &str) -> Option<(u64, u64)> {
     let parts = match text.len() {
         1 => 10,
@@ -155,6 +147,6 @@ fn read_whole(text: &str, language: &Language) -> Option<u64> {
 }
 
 fn read_digits(text: &str) -> Option<u64> {
-    // `parse` would take a sign as well.
+    // `parse` alone would accept a leading `+`.
     text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok())?
 }

@@ -1,4 +1,4 @@
-//! Tables of texts with what they are, and displays that truncate as YouTube's do.
+//! Tables of texts with their counts, and formatters that truncate as YouTube does.
 
 use proptest::prelude::*;
 
@@ -87,7 +87,7 @@ const SUBSCRIBERS: &[(&str, u64, u64)] = &[
     ("\u{200f}1.09M سبسکرائبرز", 1_090_000, 10_000),
 ];
 
-/// Texts that are no number of views.
+/// Texts that are not views.
 const NO_VIEWS: &[&str] = &[
     "",
     " ",
@@ -150,38 +150,38 @@ const NO_VIEWS: &[&str] = &[
 ];
 
 #[test]
-fn texts_are_read_for_what_they_say() {
-    let check = |what: &str, text: &str, read: Result<Count, CountError>, value: u64, step: u64| {
-        println!("{what:<12} {:<42} {value:>22} step {step}", format!("{text:?}"));
+fn counts_are_parsed() {
+    let check = |noun: &str, text: &str, read: Result<Count, CountError>, value: u64, step: u64| {
+        println!("{noun:<12} {:<42} {value:>22} step {step}", format!("{text:?}"));
         assert_eq!(read, Ok(Count { value, approximate: step > 1, step }), "{text:?}");
     };
     for (text, value, step) in VIEWS {
-        check("views", text, Count::of_views(text), *value, *step);
+        check("views", text, Count::parse_views(text), *value, *step);
     }
     for (text, value, step) in SUBSCRIBERS {
-        check("subscribers", text, Count::of_subscribers(text), *value, *step);
+        check("subscribers", text, Count::parse_subscribers(text), *value, *step);
     }
 }
 
 #[test]
-fn texts_that_cannot_be_read_whole_are_errors_that_name_them() {
+fn unknown_formats_are_errors_with_the_text() {
     for text in NO_VIEWS {
-        let error = Count::of_views(text).unwrap_err();
+        let error = Count::parse_views(text).unwrap_err();
         println!("views        {:<42} {error}", format!("{text:?}"));
-        assert_eq!((error.text.as_str(), error.what), (*text, "views"));
+        assert_eq!((error.text.as_str(), error.noun), (*text, "views"));
     }
-    let error = Count::of_subscribers("258 videos").unwrap_err();
-    assert_eq!(error.to_string(), "“258 videos” is no number of subscribers in a format that is known");
+    let error = Count::parse_subscribers("258 videos").unwrap_err();
+    assert_eq!(error.to_string(), "“258 videos” is not a known format of subscribers");
 }
 
 #[test]
-fn an_error_repeats_no_more_than_the_beginning_of_a_text() {
-    let error = Count::of_views(&"9".repeat(10_000)).unwrap_err();
-    assert_eq!(error.text.len(), LONGEST_QUOTE);
+fn text_in_an_error_is_truncated() {
+    let error = Count::parse_views(&"9".repeat(10_000)).unwrap_err();
+    assert_eq!(error.text.len(), MAX_QUOTE_CHARS);
 }
 
 #[test]
-fn every_text_is_read_by_one_language_only() {
+fn every_text_is_parsed_in_one_language_only() {
     for (text, ..) in VIEWS {
         let read = |language: &&Language| read_in(plain(text).trim(), language, &language.views).is_some();
         assert_eq!(LANGUAGES.iter().filter(read).count(), 1, "{text:?}");
@@ -189,7 +189,7 @@ fn every_text_is_read_by_one_language_only() {
 }
 
 #[test]
-fn subscribers_of_the_api_have_three_digits() {
+fn subscribers_of_the_api_have_three_significant_digits() {
     let check = |value, step| {
         let count = Count { value, approximate: step > 1, step };
         assert_eq!(Count::rounded_to_three_digits(value), count);
@@ -208,19 +208,19 @@ fn grouped(n: u64, separator: &str) -> String {
     groups.map(|group| std::str::from_utf8(group).unwrap()).collect::<Vec<_>>().join(separator)
 }
 
-/// What a display truncates to: its units, its signs, and how many digits it shows.
-struct Display {
+/// A formatter of counts, as YouTube's in one language.
+struct DisplayFormat {
     units: &'static [(&'static str, u64)],
     decimal: &'static str,
     separator: &'static str,
-    /// A number below this many units shows one decimal, and is written whole from there on.
+    /// Below this many units, a number has one decimal.
     decimals_below: u64,
     before: &'static str,
     after: &'static str,
 }
 
-impl Display {
-    /// Writes `n` as YouTube does, and what its last digit stands for.
+impl DisplayFormat {
+    /// Formats `n` as YouTube does, and returns the value of one unit in its last digit.
     fn show(&self, n: u64) -> (String, u64) {
         let unit = self.units.iter().rev().find(|(_, scale)| n >= *scale);
         let (number, step) = match unit {
@@ -238,7 +238,7 @@ impl Display {
     }
 }
 
-const ENGLISH: Display = Display {
+const ENGLISH: DisplayFormat = DisplayFormat {
     units: &[("K", 1_000), ("M", 1_000_000), ("B", 1_000_000_000)],
     decimal: ".",
     separator: ",",
@@ -247,65 +247,65 @@ const ENGLISH: Display = Display {
     after: " views",
 };
 
-const DISPLAYS: &[Display] = &[
+const DISPLAYS: &[DisplayFormat] = &[
     ENGLISH,
-    Display { units: &[("k", 1_000), ("m", 1_000_000), ("bn", 1_000_000_000)], ..ENGLISH },
-    Display {
+    DisplayFormat { units: &[("k", 1_000), ("m", 1_000_000), ("bn", 1_000_000_000)], ..ENGLISH },
+    DisplayFormat {
         units: &[("천", 1_000), ("만", 10_000), ("억", 100_000_000)],
         before: "조회수 ",
         after: "회",
         ..ENGLISH
     },
-    Display { units: &[("万", 10_000), ("億", 100_000_000)], after: " 回視聴", ..ENGLISH },
-    Display { units: &[("万", 10_000), ("亿", 100_000_000)], after: "次观看", ..ENGLISH },
-    Display { units: &[("萬", 10_000), ("億", 100_000_000)], after: "次觀看", ..ENGLISH },
-    Display {
+    DisplayFormat { units: &[("万", 10_000), ("億", 100_000_000)], after: " 回視聴", ..ENGLISH },
+    DisplayFormat { units: &[("万", 10_000), ("亿", 100_000_000)], after: "次观看", ..ENGLISH },
+    DisplayFormat { units: &[("萬", 10_000), ("億", 100_000_000)], after: "次觀看", ..ENGLISH },
+    DisplayFormat {
         units: &[(" Mio.", 1_000_000), (" Mrd.", 1_000_000_000)],
         decimal: ",",
         separator: ".",
         after: " Aufrufe",
         ..ENGLISH
     },
-    Display {
+    DisplayFormat {
         units: &[("\u{a0}k", 1_000), ("\u{a0}M", 1_000_000), ("\u{a0}Md", 1_000_000_000)],
         decimal: ",",
         separator: "\u{202f}",
         after: "\u{a0}de vues",
         ..ENGLISH
     },
-    Display { before: "\u{200f}", after: " ملاحظات", ..ENGLISH },
+    DisplayFormat { before: "\u{200f}", after: " ملاحظات", ..ENGLISH },
 ];
 
-/// Numbers of every size, which a range would not give.
+/// Numbers of every magnitude, which a plain range would not generate.
 fn any_count() -> impl Strategy<Value = u64> {
     (0..12_u32).prop_flat_map(|digits| 0..10_u64.pow(digits))
 }
 
 proptest! {
     #[test]
-    fn a_truncated_display_is_read_as_its_floor(n in any_count()) {
+    fn truncated_count_is_parsed_as_its_floor(n in any_count()) {
         for display in DISPLAYS {
             let (text, step) = display.show(n);
-            let count = Count::of_views(&text).unwrap();
+            let count = Count::parse_views(&text).unwrap();
             prop_assert_eq!(count, Count { value: n / step * step, approximate: step > 1, step }, "{}", text);
             prop_assert!((count.value..=count.at_most()).contains(&n), "{}", text);
         }
     }
 
     #[test]
-    fn an_exact_display_is_read_exactly(n: u64) {
+    fn exact_count_is_parsed_exactly(n: u64) {
         for display in DISPLAYS {
             let text = format!("{}{}{}", display.before, grouped(n, display.separator), display.after);
-            prop_assert_eq!(Count::of_views(&text), Ok(Count::exact(n)), "{}", text);
+            prop_assert_eq!(Count::parse_views(&text), Ok(Count::exact(n)), "{}", text);
         }
     }
 
     #[test]
-    fn no_text_panics(text in ".{0,40}", number in "[0-9.,  \u{a0}KMbn만억万亿Mio-]{0,24}") {
+    fn parsing_never_panics(text in ".{0,40}", number in "[0-9.,  \u{a0}KMbn만억万亿Mio-]{0,24}") {
         let numbers = [format!("{number} views"), format!("조회수 {number}회"), format!("{number} vues")];
         for text in numbers.into_iter().chain([text]) {
-            let _ = Count::of_subscribers(&text);
-            if let Ok(count) = Count::of_views(&text) {
+            let _ = Count::parse_subscribers(&text);
+            if let Ok(count) = Count::parse_views(&text) {
                 prop_assert!(count.step >= 1 && count.value % count.step == 0, "{:?}", text);
             }
         }

@@ -1,4 +1,4 @@
-//! Layouts of a Videos tab, made small: those there are, and changed ones, which must say what is missing.
+//! Minimal layouts of a Videos tab: known ones, and changed ones, whose errors must name the change.
 
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ fn videos() -> Vec<Value> {
     ["aaaaaaaaaaa", "bbbbbbbbbbb", "ccccccccccc"].map(|id| video(id, &["1.2K views", "1 year ago"])).into()
 }
 
-/// An answer that puts these entries behind those there were.
+/// A response that appends these entries.
 fn appended(entries: impl Into<Value>) -> Value {
     let action = json!({"continuationItems": entries.into()});
     json!({"onResponseReceivedActions": [{"appendContinuationItemsAction": action}]})
@@ -51,7 +51,7 @@ fn header(rows: &[&[&str]]) -> Value {
     json!({"pageHeaderRenderer": {"content": {"pageHeaderViewModel": {"metadata": metadata}}}})
 }
 
-fn answer(content: Value) -> Value {
+fn response(content: Value) -> Value {
     json!({
         "contents": {"twoColumnBrowseResultsRenderer": {
             "tabs": [tab("Home", None), tab("Videos", Some(content))],
@@ -65,21 +65,21 @@ fn grid(entries: &[Value]) -> Value {
     json!({"richGridRenderer": {"contents": entries}})
 }
 
-fn whole() -> Value {
-    answer(grid(&videos()))
+fn full_page() -> Value {
+    response(grid(&videos()))
 }
 
 fn ids(page: &VideoPage) -> Vec<&str> {
     page.items.iter().map(|item| item.video_id.as_str()).collect()
 }
 
-fn read(answer: &Value) -> FirstPage {
-    first_page(answer).unwrap()
+fn read(response: &Value) -> FirstPage {
+    first_page(response).unwrap()
 }
 
 #[test]
-fn a_small_channel_has_one_page_and_no_orders() {
-    let found = read(&whole());
+fn small_channel_has_one_page_and_no_orders() {
+    let found = read(&full_page());
     assert_eq!(ids(&found.page), ["aaaaaaaaaaa", "bbbbbbbbbbb", "ccccccccccc"]);
     assert_eq!((found.page.continuation, found.orders.popular, found.empty), (None, None, None));
     assert_eq!(found.channel.subscribers, Some(Count { value: 1_090, approximate: true, step: 10 }));
@@ -89,9 +89,9 @@ fn a_small_channel_has_one_page_and_no_orders() {
 #[test]
 fn hidden_subscribers_are_not_zero() {
     let check = |header: Value, expected: Option<u64>| {
-        let mut answer = whole();
-        answer["header"] = header;
-        assert_eq!(read(&answer).channel.subscribers.map(|count| count.value), expected);
+        let mut response = full_page();
+        response["header"] = header;
+        assert_eq!(read(&response).channel.subscribers.map(|count| count.value), expected);
     };
     check(header(&[&["@someone"], &["3 videos"]]), None);
     check(header(&[&["@someone"]]), None);
@@ -102,9 +102,9 @@ fn hidden_subscribers_are_not_zero() {
 }
 
 #[test]
-fn a_channel_may_say_that_it_has_no_videos() {
+fn channel_without_videos_has_a_message() {
     let check = |entry: Value| {
-        let found = read(&answer(json!({"sectionListRenderer": {"contents": [entry]}})));
+        let found = read(&response(json!({"sectionListRenderer": {"contents": [entry]}})));
         assert_eq!(
             (found.page, found.empty.as_deref()),
             (VideoPage::default(), Some("This channel has no videos."))
@@ -116,30 +116,30 @@ fn a_channel_may_say_that_it_has_no_videos() {
 }
 
 #[test]
-fn one_odd_item_is_named_and_does_not_spoil_the_page() {
+fn unreadable_items_are_reported_and_the_others_parsed() {
     let mut entries = videos();
     entries.push(video("ddddddddddd", &["1.2 Tsd views", "1 year ago"]));
     entries.push(json!({"richItemRenderer": {"content": {"reelItemRenderer": {}}}}));
     entries.push(json!({"richSectionRenderer": {}}));
     entries.push(json!({"adSlotRenderer": {}}));
     entries.push(more("next"));
-    let page = read(&answer(grid(&entries))).page;
+    let page = read(&response(grid(&entries))).page;
     assert_eq!((page.items.len(), page.continuation.as_deref()), (3, Some("next")));
     let problems: Vec<&str> = page.unread.iter().map(|drift| drift.problem.as_str()).collect();
     let expected = [
-        "“1.2 Tsd views” is no number of views in a format that is known",
-        "reelItemRenderer is no kind of item that is known",
-        "richSectionRenderer is not known among videos",
+        "“1.2 Tsd views” is not a known format of views",
+        "unknown kind of item: reelItemRenderer",
+        "unknown kind of entry: richSectionRenderer",
     ];
     assert_eq!(problems, expected);
 }
 
 #[test]
-fn tokens_are_found_in_every_wrapping() {
+fn tokens_are_found_in_every_layout() {
     let check = |entry: Value| {
         let mut entries = videos();
         entries.push(entry);
-        assert_eq!(read(&answer(grid(&entries))).page.continuation.as_deref(), Some("next"));
+        assert_eq!(read(&response(grid(&entries))).page.continuation.as_deref(), Some("next"));
     };
     let command = json!({"continuationCommand": {"token": "next"}});
     let several = json!({"commandExecutorCommand": {"commands": [{"other": {}}, command]}});
@@ -150,7 +150,7 @@ fn tokens_are_found_in_every_wrapping() {
 }
 
 #[test]
-fn an_answer_to_a_continuation_is_a_page() {
+fn continuation_response_is_a_page() {
     let mut entries = videos();
     entries.push(more("third"));
     let append = appended(entries);
@@ -171,7 +171,7 @@ fn an_answer_to_a_continuation_is_a_page() {
 }
 
 #[test]
-fn links_lead_to_channels_or_to_other_links() {
+fn links_resolve_to_channels_or_redirects() {
     let check = |endpoint: Value, expected: Resolved| {
         assert_eq!(resolved(&json!({"endpoint": endpoint})), Ok(expected));
     };
@@ -183,23 +183,23 @@ fn links_lead_to_channels_or_to_other_links() {
     let watch = resolved(&json!({"endpoint": {"watchEndpoint": {}}})).unwrap_err();
     assert_eq!(
         watch.to_string(),
-        "the layout of the answer has changed: endpoint: leads to neither channel nor link; there is watchEndpoint"
+        "unknown response layout at endpoint: expected a channel or a link, found watchEndpoint"
     );
 }
 
-fn fails(what: &str, found: Result<impl std::fmt::Debug, Fault>, class: FaultClass, expected: &str) {
+fn assert_fault(case: &str, found: Result<impl std::fmt::Debug, Fault>, class: FaultClass, expected: &str) {
     let fault = found.unwrap_err();
-    println!("{what:<34} {:?}: {fault}", fault.class());
-    assert_eq!(fault.class(), class, "{what}");
-    assert!(fault.to_string().contains(expected), "{what}: {fault}");
+    println!("{case:<34} {:?}: {fault}", fault.class());
+    assert_eq!(fault.class(), class, "{case}");
+    assert!(fault.to_string().contains(expected), "{case}: {fault}");
 }
 
 #[test]
-fn faulty_first_pages_say_what_is_wrong() {
-    let check = |what: &str, class: FaultClass, expected: &str, change: &dyn Fn(&mut Value)| {
-        let mut answer = whole();
-        change(&mut answer);
-        fails(what, first_page(&answer), class, expected);
+fn invalid_first_pages_are_classified_and_explained() {
+    let check = |case: &str, class: FaultClass, expected: &str, change: &dyn Fn(&mut Value)| {
+        let mut response = full_page();
+        change(&mut response);
+        assert_fault(case, first_page(&response), class, expected);
     };
     let tabs = |tabs: Value| json!({"twoColumnBrowseResultsRenderer": {"tabs": tabs}});
     let alert = |text: &str| json!([{"alertRenderer": {"type": "ERROR", "text": {"simpleText": text}}}]);
@@ -208,22 +208,22 @@ fn faulty_first_pages_say_what_is_wrong() {
         json!({"sectionListRenderer": {"contents": [{"itemSectionRenderer": {"contents": [entry]}}]}})
     };
 
-    check("an empty answer", FaultClass::Transient, "it has no contents, only nothing", &|a| *a = json!({}));
-    check("a notice only", FaultClass::Transient, "it has no contents, only alerts", &|a| {
+    check("an empty response", FaultClass::Transient, "missing contents, found nothing", &|a| *a = json!({}));
+    check("a notice only", FaultClass::Transient, "missing contents, found alerts", &|a| {
         *a = json!({"alerts": [{"alertRenderer": {"type": "INFO", "text": {"simpleText": "Hello"}}}]});
     });
     check(
         "no such channel",
         FaultClass::Permanent,
-        "there is no such channel: This channel does not exist.",
+        "the channel does not exist: This channel does not exist.",
         &|a| {
             *a = json!({"alerts": alert("This channel does not exist.")});
         },
     );
-    check("no Videos tab", FaultClass::Permanent, "no Videos tab, only: Home, Playlists", &|a| {
+    check("no Videos tab", FaultClass::Permanent, "no Videos tab; its tabs are: Home, Playlists", &|a| {
         a["contents"] = tabs(json!([tab("Home", Some(json!({}))), tab("Playlists", None)]));
     });
-    check("another tab", FaultClass::Drift, "another tab than Videos is shown", &|a| {
+    check("another tab", FaultClass::Drift, "the selected tab is not Videos", &|a| {
         a["contents"] = tabs(json!([tab("Home", Some(json!({}))), tab("Videos", None)]));
     });
     check("no tab selected", FaultClass::Drift, "tabs: no tab is selected", &|a| {
@@ -232,67 +232,92 @@ fn faulty_first_pages_say_what_is_wrong() {
     check(
         "another browser layout",
         FaultClass::Drift,
-        "no twoColumnBrowseResultsRenderer; there is x",
+        "missing twoColumnBrowseResultsRenderer, found x",
         &|a| {
             a["contents"] = json!({"x": {}});
         },
     );
-    check("another grid", FaultClass::Drift, "content: no richGridRenderer; there is gridViewModel", &|a| {
-        *a = answer(json!({"gridViewModel": {}}));
-    });
-    check("an unknown message", FaultClass::Drift, "“Come back later” in place of videos", &|a| {
-        *a = answer(message("Come back later"));
+    check(
+        "another grid",
+        FaultClass::Drift,
+        "content: missing richGridRenderer, found gridViewModel",
+        &|a| {
+            *a = response(json!({"gridViewModel": {}}));
+        },
+    );
+    check("an unknown message", FaultClass::Drift, "instead of videos: “Come back later”", &|a| {
+        *a = response(message("Come back later"));
     });
     check("an empty grid", FaultClass::Drift, "richGridRenderer.contents: no videos among nothing", &|a| {
-        *a = answer(grid(&[]));
+        *a = response(grid(&[]));
     });
     check("a token and no videos", FaultClass::Drift, "no videos among continuationItemRenderer", &|a| {
-        *a = answer(grid(&[more("next")]));
+        *a = response(grid(&[more("next")]));
     });
-    check("an unknown item", FaultClass::Drift, "videoViewModel is no kind of item that is known", &|a| {
-        *a = answer(grid(&[json!({"richItemRenderer": {"content": {"videoViewModel": {}}}})]));
+    check("an unknown item", FaultClass::Drift, "unknown kind of item: videoViewModel", &|a| {
+        *a = response(grid(&[json!({"richItemRenderer": {"content": {"videoViewModel": {}}}})]));
     });
-    check("an unknown count", FaultClass::Drift, "“1.2 Tsd views” is no number of views", &|a| {
-        *a = answer(grid(&[video("aaaaaaaaaaa", &["1.2 Tsd views", "1 year ago"])]));
-    });
-    check("views nowhere", FaultClass::Drift, "views in none of 3 videos", &|a| {
+    check(
+        "an unknown count",
+        FaultClass::Drift,
+        "“1.2 Tsd views” is not a known format of views",
+        &|a| {
+            *a = response(grid(&[video("aaaaaaaaaaa", &["1.2 Tsd views", "1 year ago"])]));
+        },
+    );
+    check("no views", FaultClass::Drift, "none of 3 videos has views", &|a| {
         let dates = ["aaaaaaaaaaa", "bbbbbbbbbbb", "ccccccccccc"].map(|id| video(id, &["1 year ago"]));
-        *a = answer(grid(&dates));
+        *a = response(grid(&dates));
     });
-    check("a lost token", FaultClass::Drift, "continuationItemRenderer: no token; there is trigger", &|a| {
-        let mut entries = videos();
-        entries.push(json!({"continuationItemRenderer": {"trigger": "X"}}));
-        *a = answer(grid(&entries));
-    });
-    check("no identity", FaultClass::Drift, "metadata.channelMetadataRenderer: no externalId", &|a| {
+    check(
+        "a missing token",
+        FaultClass::Drift,
+        "continuationItemRenderer: missing token, found trigger",
+        &|a| {
+            let mut entries = videos();
+            entries.push(json!({"continuationItemRenderer": {"trigger": "X"}}));
+            *a = response(grid(&entries));
+        },
+    );
+    check("no channel ID", FaultClass::Drift, "metadata.channelMetadataRenderer: missing externalId", &|a| {
         a["metadata"] = json!({"channelMetadataRenderer": {"title": "Someone"}});
     });
-    check("no header", FaultClass::Drift, "the answer: no header", &|a| {
+    check("no header", FaultClass::Drift, "at $: missing header", &|a| {
         a.as_object_mut().unwrap().remove("header");
     });
-    check("unknown subscribers", FaultClass::Drift, "“1.09 Tsd.” is no number of subscribers", &|a| {
-        a["header"] = header(&[&["1.09 Tsd.", "3 videos"]]);
-    });
-    check("a longer header", FaultClass::Drift, "metadataRows[0]: 3 parts where two are known", &|a| {
+    check(
+        "unknown subscribers",
+        FaultClass::Drift,
+        "“1.09 Tsd.” is not a known format of subscribers",
+        &|a| {
+            a["header"] = header(&[&["1.09 Tsd.", "3 videos"]]);
+        },
+    );
+    check("a longer header", FaultClass::Drift, "metadataRows[0]: expected at most 2 parts, found 3", &|a| {
         a["header"] = header(&[&["@someone", "1.09K subscribers", "3 videos"]]);
     });
 }
 
 #[test]
-fn faulty_continuations_say_what_is_wrong() {
-    let check = |what: &str, answer: Value, class: FaultClass, expected: &str| {
-        fails(what, next_page(&answer), class, expected);
+fn invalid_continuations_are_classified_and_explained() {
+    let check = |case: &str, response: Value, class: FaultClass, expected: &str| {
+        assert_fault(case, next_page(&response), class, expected);
     };
-    check("no actions", json!({"responseContext": {}}), FaultClass::Transient, "only responseContext");
+    check(
+        "no actions",
+        json!({"responseContext": {}}),
+        FaultClass::Transient,
+        "missing contents, found responseContext",
+    );
     let other = json!({"onResponseReceivedActions": [{"openPopupAction": {}}]});
     check("another action", other, FaultClass::Drift, "no videos among openPopupAction");
     let lost = json!({"onResponseReceivedActions": [{"appendContinuationItemsAction": {"items": []}}]});
-    check("a lost list", lost, FaultClass::Drift, "no continuationItems; there is items");
-    let odd = appended(json!([{"videoViewModel": {}}]));
-    check("unknown entries", odd, FaultClass::Drift, "videoViewModel is not known among videos");
+    check("a missing list", lost, FaultClass::Drift, "missing continuationItems, found items");
+    let unknown = appended(json!([{"videoViewModel": {}}]));
+    check("unknown entries", unknown, FaultClass::Drift, "unknown kind of entry: videoViewModel");
 }
 
-/// The ways to all values below one, as JSON pointers.
+/// JSON pointers to all values below one.
 fn pointers(value: &Value, at: &str) -> Vec<String> {
     let children: Vec<(String, &Value)> = match value {
         Value::Object(object) => object.iter().map(|(key, value)| (key.clone(), value)).collect(),
@@ -308,17 +333,17 @@ fn pointers(value: &Value, at: &str) -> Vec<String> {
 }
 
 #[test]
-fn no_value_that_is_lost_makes_an_empty_success() {
+fn missing_value_never_results_in_an_empty_page() {
     let mut entries = videos();
     entries.push(more("next"));
-    let whole = answer(grid(&entries));
-    let all = pointers(&whole, "");
+    let full_page = response(grid(&entries));
+    let all = pointers(&full_page, "");
     assert!(all.len() > 100, "{}", all.len());
     for pointer in all {
         for lost in [json!(null), json!([]), json!({}), json!(""), json!(0)] {
-            let mut answer = whole.clone();
-            *answer.pointer_mut(&pointer).unwrap() = lost.clone();
-            if let Ok(found) = first_page(&answer) {
+            let mut response = full_page.clone();
+            *response.pointer_mut(&pointer).unwrap() = lost.clone();
+            if let Ok(found) = first_page(&response) {
                 assert!(!found.page.items.is_empty(), "{pointer} is {lost}");
                 assert!(found.page.items.len() + found.page.unread.len() >= 3, "{pointer} is {lost}");
             }

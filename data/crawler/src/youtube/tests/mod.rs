@@ -1,6 +1,4 @@
-//! Whole answers, read from the first byte to the last value.
-//!
-//! `layouts` makes them small, those that there are and changed ones; `recorded` reads what YouTube answered.
+//! Tests of whole responses: minimal ones (`layouts`) and ones recorded from YouTube (`recorded`).
 
 mod layouts;
 mod recorded;

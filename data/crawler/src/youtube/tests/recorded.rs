@@ -1,10 +1,9 @@
-//! Answers that were recorded, read by value. Without them the tests say so and pass.
+//! Parses recorded responses. Without them, the tests print what they skip and pass.
 
 use serde_json::Value;
 
 use crate::real_data::real_data;
 use crate::youtube::{
-    answer,
     channel::{Channel, FirstPage, Resolved, VideoPage, first_page, next_page, resolved},
     chips::Orders,
     counts::Count,
@@ -12,6 +11,7 @@ use crate::youtube::{
     items::{VideoItem, VideoKind, read},
     node::JsonNode,
     order::is_nearly_sorted,
+    response,
 };
 
 fn recorded(name: &str) -> Option<Value> {
@@ -20,15 +20,15 @@ fn recorded(name: &str) -> Option<Value> {
     Some(serde_json::from_slice(&text).unwrap())
 }
 
-/// The body of a recorded answer, through the door that every answer takes.
-fn answered(name: &str) -> Option<Result<Value, Fault>> {
+/// The body of a recorded response, through the same entry point as a live one.
+fn response_of(name: &str) -> Option<Result<Value, Fault>> {
     let response = recorded(name)?["response"].take();
     let status = u16::try_from(response["status"].as_u64().unwrap()).unwrap();
-    Some(answer::from_body(status, response["body"].to_string().as_bytes()))
+    Some(response::from_body(status, response["body"].to_string().as_bytes()))
 }
 
 fn first(name: &str) -> Option<FirstPage> {
-    Some(first_page(&answered(name)?.unwrap()).unwrap())
+    Some(first_page(&response_of(name)?.unwrap()).unwrap())
 }
 
 fn views(page: &VideoPage) -> Vec<Count> {
@@ -39,7 +39,7 @@ fn item(id: &str, title: &str, views: &str, published: &str) -> VideoItem {
     VideoItem {
         video_id: id.parse().unwrap(),
         title: title.to_owned(),
-        views: Some(Count::of_views(views).unwrap()),
+        views: Some(Count::parse_views(views).unwrap()),
         published: Some(published.to_owned()),
         kind: VideoKind::Ordinary,
     }
@@ -50,7 +50,7 @@ fn channel(id: &str, title: &str, handle: &str, subscribers: &str) -> Channel {
         id: id.parse().unwrap(),
         title: title.to_owned(),
         handle: Some(handle.parse().unwrap()),
-        subscribers: Some(Count::of_subscribers(subscribers).unwrap()),
+        subscribers: Some(Count::parse_subscribers(subscribers).unwrap()),
     }
 }
 
@@ -68,7 +68,7 @@ fn check_popular(orders: &Orders, length: usize, ends: &str) {
 }
 
 #[test]
-fn the_first_page_of_lockups_is_read_by_value() {
+fn first_page_of_lockups_is_parsed() {
     let Some(found) = first("lockup-videos-page1.json") else { return };
     let expected =
         channel("UCTwECeGqMZee77BjdoYtI2Q", "Creative Commons", "@creativecommons", "8.84k subscribers");
@@ -89,8 +89,8 @@ fn the_first_page_of_lockups_is_read_by_value() {
 }
 
 #[test]
-fn the_second_page_of_lockups_is_read_by_value() {
-    let Some(found) = answered("lockup-videos-page2.json") else { return };
+fn second_page_of_lockups_is_parsed() {
+    let Some(found) = response_of("lockup-videos-page2.json") else { return };
     let page = next_page(&found.unwrap()).unwrap();
     check_page(
         &page,
@@ -113,7 +113,7 @@ fn the_second_page_of_lockups_is_read_by_value() {
 }
 
 #[test]
-fn the_first_page_of_renderers_is_read_by_value() {
+fn first_page_of_renderers_is_parsed() {
     let Some(found) = first("renderer-videos-page1.json") else { return };
     let expected =
         channel("UCsXVk37bltHxD1rDPwtNM8Q", "Kurzgesagt – In a Nutshell", "@kurzgesagt", "25m subscribers");
@@ -130,8 +130,8 @@ fn the_first_page_of_renderers_is_read_by_value() {
 }
 
 #[test]
-fn the_second_page_of_renderers_is_read_by_value() {
-    let Some(found) = answered("renderer-videos-page2.json") else { return };
+fn second_page_of_renderers_is_parsed() {
+    let Some(found) = response_of("renderer-videos-page2.json") else { return };
     let page = next_page(&found.unwrap()).unwrap();
     check_page(
         &page,
@@ -151,7 +151,7 @@ fn the_second_page_of_renderers_is_read_by_value() {
 }
 
 #[test]
-fn a_page_with_videos_that_show_no_views_is_read_by_value() {
+fn page_with_premium_videos_without_views_is_parsed() {
     let Some(found) = first("renderer-videos-other.json") else { return };
     let expected = channel("UC6nSFpj9HTCZ5t-N3Rm3-HA", "Vsauce", "@Vsauce", "24.6m subscribers");
     assert_eq!(found.channel, expected);
@@ -174,15 +174,15 @@ fn a_page_with_videos_that_show_no_views_is_read_by_value() {
 }
 
 #[test]
-fn short_and_exact_views_of_the_same_videos_agree() {
+fn abbreviated_and_exact_views_agree() {
     let mut pairs = 0;
     for name in ["renderer-videos-page1.json", "renderer-videos-page2.json", "renderer-videos-other.json"] {
-        let Some(answer) = recorded(name) else { return };
-        let mut open = vec![&answer];
+        let Some(response) = recorded(name) else { return };
+        let mut open = vec![&response];
         while let Some(value) = open.pop() {
             let text = |key: &str| value.get(key).and_then(|text| text["simpleText"].as_str());
             if let (Some(exact), Some(short)) = (text("viewCountText"), text("shortViewCountText")) {
-                let (exact, short) = (Count::of_views(exact).unwrap(), Count::of_views(short).unwrap());
+                let (exact, short) = (Count::parse_views(exact).unwrap(), Count::parse_views(short).unwrap());
                 assert!((short.value..=short.at_most()).contains(&exact.value), "{exact:?} {short:?}");
                 pairs += 1;
             }
@@ -194,12 +194,12 @@ fn short_and_exact_views_of_the_same_videos_agree() {
 }
 
 #[test]
-fn faulty_answers_are_told_apart() {
-    let check = |name: &str, expected: &dyn Fn(String) -> Fault, words: &str| {
-        let Some(answer) = answered(name) else { return };
-        let fault = answer.and_then(|answer| first_page(&answer)).unwrap_err();
+fn error_responses_are_classified() {
+    let check = |name: &str, expected: &dyn Fn(String) -> Fault, message: &str| {
+        let Some(response) = response_of(name) else { return };
+        let fault = response.and_then(|response| first_page(&response)).unwrap_err();
         println!("{name:<24} {:?}: {fault}", fault.class());
-        assert_eq!(fault, expected(words.to_owned()));
+        assert_eq!(fault, expected(message.to_owned()));
     };
     check("error-bad-id.json", &Fault::InvalidArgument, "Request contains an invalid argument.");
     let terminated = "This account has been terminated because we received multiple third-party claims of \
@@ -210,57 +210,57 @@ fn faulty_answers_are_told_apart() {
     check("age-gated.json", &Fault::AgeRestricted, "Laphroaig Whisky");
     let next_for_first = |_| {
         Fault::Incomplete(
-            "it has no contents, only onResponseReceivedActions, responseContext, trackingParams".to_owned(),
+            "missing contents, found onResponseReceivedActions, responseContext, trackingParams".to_owned(),
         )
     };
     check("lockup-videos-page2.json", &next_for_first, "");
 }
 
 #[test]
-fn an_old_name_leads_to_its_channel() {
-    let Some(answer) = answered("lockup-videos-resolve.json") else { return };
+fn old_name_resolves_to_its_channel() {
+    let Some(response) = response_of("lockup-videos-resolve.json") else { return };
     let expected = Resolved::Channel("UCTwECeGqMZee77BjdoYtI2Q".parse().unwrap());
-    assert_eq!(resolved(&answer.unwrap()), Ok(expected));
+    assert_eq!(resolved(&response.unwrap()), Ok(expected));
 }
 
-/// Reads a recorded item. Some were recorded without their id, which is put back.
+/// Parses a recorded item. Some were recorded without their ID, which is restored first.
 fn single(name: &str, kind: &str, id: Option<&str>) -> Option<VideoItem> {
     let mut content = recorded(&format!("items/{name}.json"))?;
     if let Some(id) = id {
         let error = read(kind, &JsonNode::root(&content)).unwrap_err().to_string();
-        assert!(error.contains("contentId") && error.contains("is no video id"), "{error}");
+        assert!(error.contains("contentId") && error.contains("is not a video ID"), "{error}");
         content["contentId"] = id.into();
     }
     Some(read(kind, &JsonNode::root(&content)).unwrap())
 }
 
 #[test]
-fn odd_lockups_are_read_by_value() {
+fn special_lockups_are_parsed() {
     let check =
         |name: &str, id: Option<&str>, views: Option<&str>, published: Option<&str>, kind: VideoKind| {
             let Some(item) = single(name, "lockupViewModel", id) else { return };
-            assert_eq!(item.views, views.map(|text| Count::of_views(text).unwrap()), "{name}");
+            assert_eq!(item.views, views.map(|text| Count::parse_views(text).unwrap()), "{name}");
             assert_eq!((item.published.as_deref(), item.kind), (published, kind), "{name}");
         };
-    let put_back = Some("dQw4w9WgXcQ");
+    let restored = Some("dQw4w9WgXcQ");
     check("lockupviewmodelvideo", None, Some("1.2M views"), Some("2 years ago"), VideoKind::Ordinary);
     check("lockupviewmodelnoduration", None, Some("500K views"), Some("1 month ago"), VideoKind::Ordinary);
     check(
         "lockupviewmodelchannelonerow",
-        put_back,
+        restored,
         Some("3.6m views"),
         Some("2 hours ago"),
         VideoKind::Ordinary,
     );
-    check("lockupviewmodelchannelonerowliveviewsonly", put_back, None, None, VideoKind::Live);
-    check("lockupviewmodellivestreamnoviewer", put_back, None, None, VideoKind::Live);
+    check("lockupviewmodelchannelonerowliveviewsonly", restored, None, None, VideoKind::Live);
+    check("lockupviewmodellivestreamnoviewer", restored, None, None, VideoKind::Live);
     let premiere = Some("Premieres 14/08/2025, 13:00");
-    check("lockupviewmodelpremiere", put_back, None, premiere, VideoKind::Upcoming);
+    check("lockupviewmodelpremiere", restored, None, premiere, VideoKind::Upcoming);
     check("lockupviewmodelchannelmembersonly", None, None, Some("12 hours ago"), VideoKind::MembersOnly);
 }
 
 #[test]
-fn odd_renderers_are_read_by_value() {
+fn special_renderers_are_parsed() {
     let Some(untitled) = single("emptytitle", "videoRenderer", None) else { return };
     assert_eq!(untitled, item("nc1kN8ZSfGQ", "", "1,318,193 views", "8 years ago"));
     let Some(premiere) = single("videorendererpremiere", "videoRenderer", None) else { return };
@@ -270,9 +270,9 @@ fn odd_renderers_are_read_by_value() {
 }
 
 #[test]
-fn a_page_says_the_same_as_its_answer() {
-    let Some(answer) = answered("renderer-videos-page1.json") else { return };
-    let answer = answer.unwrap();
-    let html = format!("<html><script>window[\"ytInitialData\"] = {answer};</script></html>");
-    assert_eq!(first_page(&answer::from_page(200, html.as_bytes()).unwrap()), first_page(&answer));
+fn page_and_api_response_give_the_same_result() {
+    let Some(response) = response_of("renderer-videos-page1.json") else { return };
+    let response = response.unwrap();
+    let html = format!("<html><script>window[\"ytInitialData\"] = {response};</script></html>");
+    assert_eq!(first_page(&response::from_page(200, html.as_bytes()).unwrap()), first_page(&response));
 }
