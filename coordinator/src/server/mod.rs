@@ -7,8 +7,8 @@
 //! - `dead_letters`: discarded jobs. `uploads`: uploaded images. `similarity` and `spaces`: embeddings.
 //! - `status`, `doctor` and `host_backoffs`: monitoring. `tokens`: access tokens.
 //!
-//! All of them share `context` and reject requests with `error`. Unless stated otherwise, an operation that takes the
-//! store fails with [`RequestError::Unavailable`](error::RequestError::Unavailable) if Redis is unavailable.
+//! All of them share `context` and reject requests with `error`. Operations that use the store fail with
+//! `RequestError::Unavailable` if Redis is unavailable.
 
 mod context;
 mod dead_letters;

@@ -147,7 +147,7 @@ async fn wait_for_end(
         };
         match embed.state {
             State::Preparing | State::Running => {
-                context.store.put_document(run, RunDocument::Report, report).await?
+                context.store.put_document(run, RunDocument::Report, report).await?;
             }
             State::Succeeded | State::CompletedWithErrors => return Ok(embed),
             State::Failed | State::Cancelled => {
