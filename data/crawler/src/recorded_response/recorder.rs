@@ -58,7 +58,7 @@ impl<'a> ResponseRecorder<'a> {
     ) -> Option<String> {
         let number = self.store.number_recorded_response(self.submission, MAX_RESPONSES).await;
         let number =
-            number.inspect_err(|error| tracing::warn!(%error, "a response is not recorded")).ok()??;
+            number.inspect_err(|error| tracing::warn!(%error, "could not record a response")).ok()??;
         let recorded = RecordedResponse {
             endpoint,
             item: self.item.to_owned(),
@@ -77,7 +77,7 @@ impl<'a> ResponseRecorder<'a> {
         match written.await {
             Ok(()) => Some(format!("crawl/{}/{file}", self.submission)),
             Err(error) => {
-                tracing::warn!(submission = %self.submission, file, %error, "a response is not recorded");
+                tracing::warn!(submission = %self.submission, file, %error, "could not record a response");
                 None
             }
         }
