@@ -23,10 +23,12 @@ has_nvidia_driver() {
     [[ -e /dev/nvidiactl ]] || PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -qF libcuda.so.1
 }
 
-# The file `contents` is written last. An installation with CUDA also serves machines without a GPU.
+# The file `contents` is written last. An installation with CUDA also serves machines without a GPU; one from a wheel
+# without CUDA serves until CUDA is asked for by name.
 is_complete() {
     [[ -r $contents && -e $folder/lib/libtorch_cpu.so && -d $folder/include ]] || return 1
-    [[ $(<"$contents") == "$torch cuda" || $(<"$contents") == "$torch cpu" && $device == cpu ]]
+    [[ $(<"$contents") == "$torch cuda" || $(<"$contents") == "$torch cpu" && $device == cpu ||
+        $(<"$contents") == "$torch cpu-wheel" && $wanted != cuda ]]
 }
 
 # Prints the CUDA packages that the downloaded wheel asks for. libtorch_cpu.so itself links to two of them.
@@ -106,11 +108,11 @@ for path in sys.argv[1:]:
 
 download() {
     run_foreground "$partial/venv/bin/python" -m pip download --disable-pip-version-check --only-binary=:all: \
-        --dest "$wheels" "$@" >&2 || fail "pip could not download $*: see its message above, then run this again"
+        --dest "$wheels" "$@" >&2 || fail "pip could not download the wheels of libtorch: see its message above, then run this again"
 }
 
 install() {
-    local source packages
+    local source packages kind=$device
     rm -rf "$partial"
     run_foreground env -u PYTHONHOME -u PYTHONPATH "$python" -m venv "$partial/venv" ||
         fail "$python cannot make a virtual environment: install the package python3-venv"
@@ -124,7 +126,9 @@ install() {
     if [[ -z $packages ]]; then
         [[ $wanted != cuda ]] || fail "the wheel that pip found was built without CUDA: see pip's configuration" \
             "for another index"
+        [[ $device == cpu ]] || say "the wheel that pip found was built without CUDA, so no GPU will be used"
         device=cpu
+        kind=cpu-wheel
     else
         # shellcheck disable=SC2086 # one word a package
         download $packages
@@ -133,7 +137,7 @@ install() {
     extract
     check_libraries || fail "the libraries of libtorch cannot be loaded: see the message above"
     rm -rf "$partial/venv"
-    printf '%s\n' "$torch $device" >"$partial/contents"
+    printf '%s\n' "$torch $kind" >"$partial/contents"
     rm -rf "$folder"
     mv "$partial" "$folder"
     rm -rf "$wheels"
