@@ -28,7 +28,7 @@ use crate::{
 static CLUSTERS: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(2);
 
 /// Longest a test waits for something that should happen.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Waits until `condition` holds.
 ///
@@ -37,7 +37,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
     let since = Instant::now();
     while !condition().await {
-        assert!(since.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        assert!(since.elapsed() < TIMEOUT, "waited {TIMEOUT:?} in vain: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -53,11 +53,11 @@ pub struct Cluster {
     /// The workers, dead ones included.
     pub workers: Vec<Process>,
     /// Further coordinators, which answer at addresses of their own.
-    pub deputies: Vec<Process>,
+    pub standbys: Vec<Process>,
     folder: tempfile::TempDir,
     environment: Vec<(String, String)>,
     url: String,
-    _turn: SemaphorePermit<'static>,
+    _permit: SemaphorePermit<'static>,
 }
 
 impl Cluster {
@@ -68,7 +68,7 @@ impl Cluster {
 
     /// Likewise, with more environment variables.
     pub async fn start_with(workers: usize, settings: &[(&str, String)]) -> Self {
-        let turn = CLUSTERS.acquire().await.expect("the semaphore is never closed");
+        let permit = CLUSTERS.acquire().await.expect("the semaphore is never closed");
         let servers = Servers::from_environment();
         let name = format!("test-{}", Uuid::now_v7().simple());
         let vhost = Vhost::create(&servers, &name).await;
@@ -103,11 +103,11 @@ impl Cluster {
             vhost,
             coordinator,
             workers: Vec::new(),
-            deputies: Vec::new(),
+            standbys: Vec::new(),
             folder,
             environment,
             url,
-            _turn: turn,
+            _permit: permit,
         };
         for _ in 0..workers {
             cluster.add_worker();
@@ -145,7 +145,7 @@ impl Cluster {
             let consuming = self
                 .workers
                 .iter_mut()
-                .filter(|worker| worker_boot(worker).is_some_and(|instance| instances.contains(&instance)));
+                .filter(|worker| logged_instance(worker).is_some_and(|instance| instances.contains(&instance)));
             let mut ended = 0;
             let mut live = 0;
             for worker in consuming {
@@ -156,7 +156,7 @@ impl Cluster {
             }
             let logs: Vec<String> = self.workers.iter().map(Process::log).collect();
             assert!(
-                since.elapsed() < PATIENCE,
+                since.elapsed() < TIMEOUT,
                 "{live} live and {ended} ended workers, want {count}: {logs:#?}"
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -170,15 +170,15 @@ impl Cluster {
     }
 
     /// Starts one more coordinator beside the first and returns its address.
-    pub async fn add_deputy(&mut self) -> String {
-        let (deputy, url) =
+    pub async fn add_standby(&mut self) -> String {
+        let (standby, url) =
             start_coordinator(&self.environment, self.folder.path(), "http://127.0.0.1:0").await;
-        self.deputies.push(deputy);
+        self.standbys.push(standby);
         url
     }
 
     /// Has the command line speak to another coordinator from now on.
-    pub fn speak_to(&mut self, url: &str) {
+    pub fn use_coordinator(&mut self, url: &str) {
         self.url = url.to_owned();
     }
 
@@ -269,14 +269,14 @@ impl Cluster {
     }
 
     /// Waits until a submission has reached its end.
-    pub async fn ended(&self, id: SubmissionId) -> Submission {
+    pub async fn wait_for_end(&self, id: SubmissionId) -> Submission {
         eventually("the submission ends", || async { self.submission(id).await.state.is_terminal() }).await;
         self.submission(id).await
     }
 
     /// Returns the names of the jobs of a submission that worker `index` has started and not finished.
     pub async fn in_flight(&self, id: SubmissionId, index: usize) -> Vec<String> {
-        let Some(instance) = worker_boot(&self.workers[index]) else { return Vec::new() };
+        let Some(instance) = logged_instance(&self.workers[index]) else { return Vec::new() };
         let instance: InstanceId = instance.parse().expect("a instance id");
         let marks = self.store.job_statuses(id).await.expect("Redis answers");
         marks
@@ -288,7 +288,7 @@ impl Cluster {
 
     /// Pauses worker `index` as soon as it holds a job of `id` that `wanted` accepts, and returns what it
     /// holds: with SIGKILL to follow, a death with deliveries certainly in flight.
-    pub async fn pause_worker_holding(
+    pub async fn pause_worker_with_job_in_flight(
         &self,
         id: SubmissionId,
         index: usize,
@@ -304,7 +304,7 @@ impl Cluster {
                 }
                 self.workers[index].resume();
             }
-            assert!(since.elapsed() < PATIENCE, "worker {index} never held the job");
+            assert!(since.elapsed() < TIMEOUT, "worker {index} never held the job");
         }
     }
 
@@ -326,7 +326,7 @@ impl Cluster {
                 assert!(status.success(), "a worker ended with {status}: {}", worker.log());
             }
         }
-        for coordinator in std::iter::once(&mut self.coordinator).chain(&mut self.deputies) {
+        for coordinator in std::iter::once(&mut self.coordinator).chain(&mut self.standbys) {
             if !coordinator.has_ended() {
                 let status = coordinator.terminate().await;
                 assert!(status.success(), "a coordinator ended with {status}: {}", coordinator.log());
@@ -355,7 +355,7 @@ impl Cluster {
 }
 
 /// The instance id a worker logged when it began to consume.
-fn worker_boot(worker: &Process) -> Option<String> {
+fn logged_instance(worker: &Process) -> Option<String> {
     worker.logged("worker is consuming jobs", "instance")?.as_str().map(str::to_owned)
 }
 
@@ -371,7 +371,7 @@ async fn start_coordinator(environment: &[(String, String)], folder: &Path, url:
             return (process, format!("http://{address}"));
         }
         assert!(
-            !process.has_ended() && since.elapsed() < PATIENCE,
+            !process.has_ended() && since.elapsed() < TIMEOUT,
             "the coordinator does not serve: {}",
             process.log()
         );

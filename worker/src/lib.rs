@@ -1,7 +1,7 @@
 //! The worker: consumes jobs, runs the model, writes results.
 //!
-//! Owns everything that computes. Only this crate knows libtorch, and only its module `model`, which the
-//! default feature `model` brings; without it the program is small and carries out the other kinds.
+//! Only this crate depends on libtorch, and only in its module `model`, behind the default feature `model`. Without
+//! the feature, the program is small and supports the other job kinds.
 
 #[cfg(feature = "model")]
 pub mod inference;

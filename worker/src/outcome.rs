@@ -1,7 +1,6 @@
-//! How a job ends.
+//! The result of an attempt: a job returns an [`Outcome`] or fails with a [`JobError`].
 //!
-//! Owns the one vocabulary for it: a job returns an [`Outcome`] or fails with a [`JobError`]. Does not own the
-//! effects: the queue's queue::disposition is the only place that turns an outcome into them.
+//! Only `queue::disposition` turns an outcome into effects.
 
 use common::{
     job::{discard::DiscardReason, outcome::ItemResult},
@@ -9,65 +8,57 @@ use common::{
     training::tree::Node,
 };
 
-/// How a job ends.
+/// The result of an attempt.
 pub enum Outcome {
-    /// Every item is resolved: these results, by submission-wide index, finish the job.
+    /// Finished: the result of every item, by submission-wide index.
     Items(Vec<(u64, ItemResult)>),
-    /// The answer of one node of a training pass finishes the job.
+    /// Finished: the result of one node of a training pass.
     Node {
-        /// Parameter version it was computed with.
+        /// Version of the parameters it was computed with.
         version: u64,
-        /// The node.
         node: Node,
         /// Encoded gradient sum or predictions.
         bytes: Vec<u8>,
     },
-    /// The job is acknowledged and changes nothing, for this reason.
+    /// The job is acknowledged without effect, for this reason.
     Ignored(&'static str),
-    /// The job is tried again after a delay, at the cost of an attempt.
+    /// The job is retried after a delay, which uses up an attempt.
     Retry {
-        /// Why.
         error: String,
-        /// What the attempt resolved, by submission-wide index.
+        /// Results of the items that are resolved, by submission-wide index.
         results: Vec<(u64, ItemResult)>,
     },
-    /// The job is deferred as the same attempt.
+    /// The job is deferred without using up an attempt.
     Snooze(Snooze),
     /// The job is dead-lettered.
-    Discard {
-        /// Its class, for statistics.
-        reason: DiscardReason,
-        /// What happened.
-        error: String,
-    },
-    /// The job is released unfinished to another worker.
+    Discard { reason: DiscardReason, error: String },
+    /// The job is requeued unfinished.
     Release,
-    /// The job is over its time limit and cannot be stopped: the worker ends.
+    /// The job exceeded its time limit and cannot be cancelled, so the worker process must end.
     TimedOut,
 }
 
 impl Outcome {
-    /// Makes a [`Outcome::Discard`].
     pub fn discard(reason: DiscardReason, error: impl Into<String>) -> Self {
         Self::Discard { reason, error: error.into() }
     }
 
-    /// Makes a [`Outcome::Retry`] of an attempt that resolved nothing.
+    /// A retry of an attempt that resolved no items.
     pub fn retry(error: impl Into<String>) -> Self {
         Self::Retry { error: error.into(), results: Vec::new() }
     }
 }
 
-/// Why a job as a whole cannot be carried out.
+/// Why a job as a whole failed.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum JobError {
-    /// It may succeed later or elsewhere; it is tried again after a delay.
+    /// The job may succeed later or on another worker: it is retried after a delay.
     #[error("{0}")]
     Retryable(String),
-    /// It never will; it is dead-lettered.
+    /// The job can never succeed: it is dead-lettered.
     #[error("{0}")]
     Permanent(String),
-    /// The store does not serve; the worker waits for it.
+    /// Redis is unavailable: the worker waits for it and runs the job again.
     #[error(transparent)]
     Store(StoreError),
 }

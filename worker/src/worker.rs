@@ -1,6 +1,4 @@
-//! What a worker's jobs work with.
-//!
-//! Owns the connections, the model and the bounds of one process; holds no state of a single job.
+//! The context that all jobs of a worker share: connections, model and thread pools. It has no per-job state.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,42 +12,38 @@ use crate::{inference::Pipeline, outcome::JobError};
 
 /// One worker process.
 pub struct Worker {
-    /// This life of the process.
     pub instance: InstanceId,
-    /// Host and process id, for people.
+    /// `HOST:PID`, for display.
     pub name: String,
-    /// The store.
     pub store: Store,
     /// Publishes retry copies and dead letters.
     pub publisher: Publisher,
-    /// Runs it computes gradients for.
+    /// Cached data of training runs.
     pub runs: Runs,
     /// Threads that compute gradients.
     pub trainer: CpuPool,
     /// Threads that decode images.
     pub decoder: Arc<CpuPool>,
-    /// Asks the web.
+    /// Rate-limited HTTP client for crawls.
     pub web: Web,
-    /// Longest it may work on one job.
+    /// Time limit of an attempt.
     pub job_timeout: Duration,
-    /// From images to embeddings, if it consumes a kind that needs the model.
+    /// `None` if none of the worker's job kinds needs the model.
     #[cfg(feature = "model")]
     pub pipeline: Option<Pipeline>,
 }
 
 impl Worker {
-    /// Returns the way from images to embeddings.
-    ///
     /// # Errors
-    /// When this worker was started without a model; another may do the job.
+    /// [`JobError::Retryable`] if this worker runs without a model: another worker may have one.
     #[cfg(feature = "model")]
     pub fn pipeline(&self) -> Result<&Pipeline, JobError> {
         self.pipeline
             .as_ref()
-            .ok_or_else(|| JobError::Retryable("this worker runs without a model".to_owned()))
+            .ok_or_else(|| JobError::Retryable("this worker runs without the model".to_owned()))
     }
 
-    /// Returns how long the model has been computing its current batch; `None` while it is free or there is none.
+    /// How long the current batch has been running; `None` while the model is idle or not loaded.
     #[must_use]
     pub fn model_busy(&self) -> Option<Duration> {
         #[cfg(feature = "model")]

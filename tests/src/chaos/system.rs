@@ -39,7 +39,7 @@ use crate::{
 };
 
 /// Longest a program may take to serve while nothing is in its way.
-const PATIENCE: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 /// Longest a command line may take: the coordinator may be stopped or gone.
 const COMMAND: Duration = Duration::from_secs(20);
 /// Longest the store is asked while it may be disturbed.
@@ -198,7 +198,7 @@ impl System {
 
     /// Notes what must not be.
     pub fn violated(&self, what: String) {
-        crate::say(&format!("VIOLATION: {what}"));
+        crate::print_line(&format!("VIOLATION: {what}"));
         self.tally().violations.push(what);
     }
 
@@ -249,7 +249,7 @@ impl System {
                     break;
                 }
                 assert!(
-                    since.elapsed() < PATIENCE,
+                    since.elapsed() < TIMEOUT,
                     "{program} does not serve; see {}",
                     self.folder.display()
                 );
@@ -387,7 +387,7 @@ impl System {
         let program = slot.program;
         // A program that is being loaded does not know the signal yet, and has nothing to lose.
         let served = slot.serves();
-        match tokio::time::timeout(PATIENCE, slot.process.terminate()).await {
+        match tokio::time::timeout(TIMEOUT, slot.process.terminate()).await {
             Ok(status) if status.success() || !served => {}
             // libfaketime takes its memory away at exit while other threads still ask for the time.
             Ok(_) if slot.skewed && slot.said_its_end() => {}

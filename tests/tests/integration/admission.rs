@@ -11,7 +11,7 @@ use tests::{
 };
 
 #[tokio::test]
-async fn a_request_sent_again_under_its_key_is_the_same_submission() {
+async fn repeated_request_with_an_idempotency_key_returns_the_first_submission() {
     let mut cluster = Cluster::start(1).await;
     let dataset = cluster.sample(40).await.display().to_string();
     let other = cluster.sample(41).await.display().to_string();
@@ -32,8 +32,8 @@ async fn a_request_sent_again_under_its_key_is_the_same_submission() {
     let bad = cluster.cli(&["embed", &dataset, "--idempotency-key", "two words"]).await;
     assert_eq!(bad.status.code(), Some(2));
 
-    cluster.ended(first).await;
-    cluster.ended(run).await;
+    cluster.wait_for_end(first).await;
+    cluster.wait_for_end(run).await;
     assert_eq!(cluster.detach(&embed).await, first, "after its end as well");
     // Two embed submissions: the user's, and that of the run.
     assert_eq!(cluster.store.submissions(None, 10).await.unwrap().len(), 3);
@@ -41,7 +41,7 @@ async fn a_request_sent_again_under_its_key_is_the_same_submission() {
 }
 
 #[tokio::test]
-async fn requests_beyond_the_limit_are_refused_until_there_is_room() {
+async fn requests_over_the_active_limit_are_refused_until_one_ends() {
     let mut cluster = Cluster::start_with(0, &[("SUBWATCH_MAX_ACTIVE", "1".to_owned())]).await;
     let dataset = cluster.sample(20).await.display().to_string();
     let first = cluster.detach(&["embed", &dataset]).await;
@@ -69,11 +69,11 @@ async fn requests_beyond_the_limit_are_refused_until_there_is_room() {
 }
 
 #[tokio::test]
-async fn what_is_cancelled_stops_though_it_is_worked_on() {
+async fn cancelling_stops_jobs_in_flight() {
     let cluster = Cluster::start_with(1, &[("SUBWATCH_CHUNK_ITEMS", "1024".to_owned())]).await;
     let dataset = cluster.sample(1500).await.display().to_string();
     let id = cluster.detach(&["embed", &dataset]).await;
-    let held = cluster.pause_worker_holding(id, 0, |_| true).await;
+    let held = cluster.pause_worker_with_job_in_flight(id, 0, |_| true).await;
     cluster.workers[0].resume();
     cluster.json(&["cancel", &id.to_string(), "-o", "json"], &[0]).await;
     let (cancelled, cancelled_ms) = (Instant::now(), cluster.store.now_ms().await.unwrap());
@@ -84,7 +84,7 @@ async fn what_is_cancelled_stops_though_it_is_worked_on() {
             .all(|worker| worker.record.seen_ms > cancelled_ms && worker.record.jobs_in_flight == Some(0))
     })
     .await;
-    tests::say(&format!(
+    tests::print_line(&format!(
         "a cancelled submission: {} jobs of up to 1024 images that were held were let go within {:.1} s",
         held.len(),
         cancelled.elapsed().as_secs_f64()
@@ -98,7 +98,7 @@ async fn what_is_cancelled_stops_though_it_is_worked_on() {
 }
 
 #[tokio::test]
-async fn a_worker_stuck_in_a_job_ends_itself_and_the_right_job_is_blamed() {
+async fn stuck_worker_exits_and_only_the_slow_job_is_poison() {
     // One job of 1024 images, which takes longer than it may, and one of 6.
     let settings =
         [("SUBWATCH_CHUNK_ITEMS", "1024".to_owned()), ("SUBWATCH_JOB_TIMEOUT_SECONDS", "3".to_owned())];
@@ -111,7 +111,7 @@ async fn a_worker_stuck_in_a_job_ends_itself_and_the_right_job_is_blamed() {
         if cluster.workers[last].has_ended() {
             let log = cluster.workers[last].log();
             // On a machine short of time one batch alone may take too long.
-            let over = ["is over its time limit of 3s", "the model has been computing one batch"];
+            let over = ["exceeded its time limit of 3s", "the model has been computing one batch"];
             assert!(over.iter().any(|over| log.contains(over)), "{log}");
             ends += 1;
             assert!(ends < 12, "the job is not recognised as poison");
@@ -119,8 +119,8 @@ async fn a_worker_stuck_in_a_job_ends_itself_and_the_right_job_is_blamed() {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    tests::say(&format!("a job over its time limit: {ends} workers ended over it"));
-    let ended = cluster.ended(id).await;
+    tests::print_line(&format!("a job over its time limit: {ends} workers ended over it"));
+    let ended = cluster.wait_for_end(id).await;
     assert_eq!((ended.succeeded, ended.failed), (6, 1024), "{ended:?}");
     let letters = cluster.json(&["dead-letters", "list", "-o", "json"], &[0]).await;
     assert_eq!((&letters[0]["reason"], &letters[0]["job"]), (&json!("poison"), &json!("0")), "{letters}");

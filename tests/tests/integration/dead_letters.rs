@@ -59,7 +59,7 @@ async fn dead(cluster: &Cluster, arguments: &[&str]) -> Value {
 }
 
 #[tokio::test]
-async fn an_item_that_cannot_be_read_now_is_tried_again_and_holds_up_no_other() {
+async fn unreadable_item_is_retried_without_delaying_others() {
     let cluster = Cluster::start(1).await;
     let (id, unreadable) = embed_with_one_unreadable(&cluster).await;
     eventually("all other items are resolved", || async { cluster.submission(id).await.succeeded == 127 })
@@ -73,17 +73,17 @@ async fn an_item_that_cannot_be_read_now_is_tried_again_and_holds_up_no_other() 
     assert!(mark.history[0].worker.is_some());
     unreadable.restore();
 
-    let ended = cluster.ended(id).await;
+    let ended = cluster.wait_for_end(id).await;
     assert_eq!((ended.succeeded, ended.failed), (128, 0), "{ended:?}");
     assert_eq!(cluster.store.dead_letter_count().await.unwrap(), 0);
     cluster.finish().await;
 }
 
 #[tokio::test]
-async fn a_job_out_of_attempts_is_explained_requeued_and_healed() {
+async fn job_out_of_attempts_is_dead_lettered_and_can_be_requeued() {
     let cluster = Cluster::start_with(1, &[("SUBWATCH_EMBED_ATTEMPTS", "1".to_owned())]).await;
     let (id, unreadable) = embed_with_one_unreadable(&cluster).await;
-    let ended = cluster.ended(id).await;
+    let ended = cluster.wait_for_end(id).await;
     assert_eq!((ended.state, ended.succeeded, ended.failed), (State::CompletedWithErrors, 127, 1));
     let results = cluster.store.results(id, 1, 1).await.unwrap();
     let Some(ItemResult::Failed(failure)) = &results[0] else { panic!("{results:?}") };
@@ -104,7 +104,7 @@ async fn a_job_out_of_attempts_is_explained_requeued_and_healed() {
     unreadable.restore();
     let outcome = dead(&cluster, &["requeue", &letter_id]).await;
     assert_eq!((&outcome["processed"], &outcome["restored_items"]), (&json!(1), &json!(1)), "{outcome}");
-    let ended = cluster.ended(id).await;
+    let ended = cluster.wait_for_end(id).await;
     assert_eq!((ended.state, ended.succeeded, ended.failed), (State::Succeeded, 128, 0), "{ended:?}");
     assert_eq!(dead(&cluster, &["list"]).await, json!([]));
 
@@ -129,11 +129,11 @@ async fn a_job_out_of_attempts_is_explained_requeued_and_healed() {
 }
 
 #[tokio::test]
-async fn jobs_past_their_deadline_expire_whether_or_not_a_worker_meets_them() {
+async fn jobs_past_their_deadline_expire_with_or_without_a_worker() {
     let mut cluster = Cluster::start(0).await;
     let dataset = cluster.sample(100).await.display().to_string();
     let unmet = cluster.detach(&["embed", &dataset, "--deadline", "1"]).await;
-    let ended = cluster.ended(unmet).await;
+    let ended = cluster.wait_for_end(unmet).await;
     assert_eq!((ended.state, ended.failed), (State::CompletedWithErrors, 100), "{ended:?}");
     let letters = dead(&cluster, &["list", "--reason", "expired"]).await;
     assert_eq!(letters.as_array().map(Vec::len), Some(2), "{letters}");
@@ -155,7 +155,7 @@ async fn jobs_past_their_deadline_expire_whether_or_not_a_worker_meets_them() {
     let deadline_ms = cluster.submission(met).await.deadline_ms.unwrap();
     eventually("the deadline passes", || async { cluster.store.now_ms().await.unwrap() > deadline_ms }).await;
     cluster.workers[0].resume();
-    let ended = cluster.ended(met).await;
+    let ended = cluster.wait_for_end(met).await;
     assert_eq!((ended.succeeded, ended.failed), (0, 100), "{ended:?}");
     let outcome = dead(&cluster, &["purge", "--all"]).await;
     assert_eq!(outcome["processed"], json!(2), "{outcome}");
@@ -164,7 +164,7 @@ async fn jobs_past_their_deadline_expire_whether_or_not_a_worker_meets_them() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_requeued_says_why() {
+async fn refused_requeues_are_explained() {
     let cluster = Cluster::start(1).await;
     let properties = json!({"message_id": "strange", "type": "dance.v1"});
     cluster.vhost.publish("subwatch.jobs", "embed.v1", properties, "{}").await;
@@ -184,7 +184,7 @@ async fn what_cannot_be_requeued_says_why() {
 }
 
 #[tokio::test]
-async fn a_job_that_the_broker_counted_out_is_published_again_unless_it_killed_somebody_alone() {
+async fn job_over_the_delivery_limit_is_republished_unless_it_is_poison() {
     let cluster = Cluster::start(1).await;
     let dataset = cluster.sample(64).await;
     cluster.workers[0].pause();
@@ -212,14 +212,14 @@ async fn a_job_that_the_broker_counted_out_is_published_again_unless_it_killed_s
     })
     .await;
     cluster.workers[0].resume();
-    let ended = cluster.ended(id).await;
+    let ended = cluster.wait_for_end(id).await;
     assert_eq!((ended.succeeded, ended.failed), (64, 0), "{ended:?}");
     assert_eq!(cluster.store.dead_letter_count().await.unwrap(), 0);
     cluster.finish().await;
 }
 
 #[tokio::test]
-async fn a_run_that_lost_a_job_is_resumed_to_the_same_bits() {
+async fn run_with_a_dead_lettered_job_resumes_to_the_same_bits() {
     let cluster = Cluster::start(1).await;
     let dataset = cluster.sample(160).await.display().to_string();
     let train = ["train", dataset.as_str(), "--epochs", "100", "--batch-size", "20", "-o", "json"];
@@ -272,7 +272,7 @@ async fn a_run_that_lost_a_job_is_resumed_to_the_same_bits() {
     let outcome = dead(&cluster, &["requeue", "--all"]).await;
     assert_eq!(outcome["processed"], json!(1), "{outcome}");
 
-    let ended = cluster.ended(run).await;
+    let ended = cluster.wait_for_end(run).await;
     assert_eq!(ended.state, State::Succeeded, "{ended:?}");
     let resumed = cluster.json(&["status", &run.to_string(), "-o", "json"], &[0]).await;
     assert_eq!(resumed["weights_sha256"], undisturbed["weights_sha256"]);
@@ -280,7 +280,7 @@ async fn a_run_that_lost_a_job_is_resumed_to_the_same_bits() {
 }
 
 #[tokio::test]
-async fn a_job_that_names_more_than_there_is_harms_nobody() {
+async fn job_with_out_of_range_arguments_is_dead_lettered() {
     let cluster = Cluster::start(1).await;
     let id = SubmissionId::now();
     let chunk = |part: &str, items: u32| {
@@ -306,7 +306,7 @@ async fn a_job_that_names_more_than_there_is_harms_nobody() {
 }
 
 #[tokio::test]
-async fn a_dataset_that_a_worker_does_not_see_is_waited_for() {
+async fn job_is_retried_until_the_worker_sees_the_dataset() {
     let cluster = Cluster::start(1).await;
     let dataset = cluster.sample(64).await;
     cluster.workers[0].pause();
@@ -321,7 +321,7 @@ async fn a_dataset_that_a_worker_does_not_see_is_waited_for() {
     })
     .await;
     std::fs::rename(&aside, &dataset).unwrap();
-    let ended = cluster.ended(id).await;
+    let ended = cluster.wait_for_end(id).await;
     assert_eq!((ended.succeeded, ended.failed), (64, 0), "{ended:?}");
     cluster.finish().await;
 }

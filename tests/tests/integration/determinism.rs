@@ -10,7 +10,7 @@ async fn weights_of(workers: usize) -> String {
         cluster.json(&["train", &dataset, "--epochs", "3", "--batch-size", "20", "-o", "json"], &[0]).await;
     for worker in &mut cluster.workers {
         assert!(worker.terminate().await.success());
-        let deliveries = worker.logged("worker ended", "train_epoch").and_then(|count| count.as_u64());
+        let deliveries = worker.logged("worker stopped", "train_epoch").and_then(|count| count.as_u64());
         assert!(
             deliveries.is_some_and(|count| count > 0),
             "a worker took no part in training: {}",

@@ -18,12 +18,12 @@ use tokio::{
 const LONG_GRACE: (&str, &str) = ("SUBWATCH_SHUTDOWN_GRACE_SECONDS", "600");
 
 #[tokio::test]
-async fn a_second_signal_ends_a_worker_at_once_and_another_does_its_jobs() {
+async fn second_signal_ends_a_worker_and_its_jobs_run_elsewhere() {
     let mut cluster = Cluster::start_with(1, &[(LONG_GRACE.0, LONG_GRACE.1.to_owned())]).await;
     let dataset = cluster.sample(640).await.display().to_string();
     let id = cluster.detach(&["embed", &dataset]).await;
-    let held = cluster.pause_worker_holding(id, 0, |_| true).await;
-    cluster.workers[0].ask_to_end();
+    let held = cluster.pause_worker_with_job_in_flight(id, 0, |_| true).await;
+    cluster.workers[0].send_sigterm();
     cluster.workers[0].resume();
     eventually("the worker is shown as draining", || async { states(&cluster).await == ["draining"] }).await;
     let shown = table_of_workers(&cluster).await;
@@ -35,27 +35,27 @@ async fn a_second_signal_ends_a_worker_at_once_and_another_does_its_jobs() {
     assert_eq!(log.matches("second signal received before the graceful shutdown was complete;").count(), 1, "{log}");
     let marks = cluster.store.job_statuses(id).await.unwrap();
     let released = marks.values().filter(|mark| mark.state == JobState::Retryable).count();
-    tests::say(&format!("a second signal: {released} jobs released, {held:?} were held at the first"));
+    tests::print_line(&format!("a second signal: {released} jobs released, {held:?} were held at the first"));
     assert!(released > 0, "{marks:?}");
     assert!(!marks.values().any(|mark| mark.state == JobState::Started), "{marks:?}");
     assert!(states(&cluster).await.is_empty(), "it has signed off");
 
     cluster.add_worker();
-    let ended = cluster.ended(id).await;
+    let ended = cluster.wait_for_end(id).await;
     assert_eq!((ended.succeeded, ended.failed), (640, 0), "{ended:?}");
     assert!(no_crashes(&cluster.store.job_statuses(id).await.unwrap()));
     cluster.finish().await;
 }
 
 #[tokio::test]
-async fn a_worker_that_is_told_to_stop_finishes_what_it_holds() {
+async fn sigterm_lets_a_worker_finish_its_jobs_in_flight() {
     let mut cluster = Cluster::start_with(1, &[(LONG_GRACE.0, LONG_GRACE.1.to_owned())]).await;
     let dataset = cluster.sample(640).await.display().to_string();
     let id = cluster.detach(&["embed", &dataset]).await;
-    let held = cluster.pause_worker_holding(id, 0, |_| true).await;
-    cluster.workers[0].ask_to_end();
+    let held = cluster.pause_worker_with_job_in_flight(id, 0, |_| true).await;
+    cluster.workers[0].send_sigterm();
     cluster.workers[0].resume();
-    let status = cluster.workers[0].ended().await;
+    let status = cluster.workers[0].wait().await;
     assert!(status.success(), "{status}: {}", cluster.workers[0].log());
     let marks = cluster.store.job_statuses(id).await.unwrap();
     let done = held.iter().filter(|name| marks[*name].state == JobState::Done).count();
@@ -63,14 +63,14 @@ async fn a_worker_that_is_told_to_stop_finishes_what_it_holds() {
     assert!(!cluster.submission(id).await.state.is_terminal(), "there was nothing left to leave alone");
 
     cluster.add_worker();
-    let ended = cluster.ended(id).await;
+    let ended = cluster.wait_for_end(id).await;
     assert_eq!((ended.succeeded, ended.failed), (640, 0), "{ended:?}");
     assert!(no_crashes(&cluster.store.job_statuses(id).await.unwrap()));
     cluster.finish().await;
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_a_draining_coordinator_at_once() {
+async fn second_signal_ends_a_draining_coordinator() {
     let mut cluster = Cluster::start(0).await;
     // A request whose body never comes: the coordinator would wait for it for a while.
     let mut client = TcpStream::connect(cluster.url().trim_start_matches("http://")).await.unwrap();
@@ -81,7 +81,7 @@ async fn a_second_signal_ends_a_draining_coordinator_at_once() {
     client.read_exact(&mut answer).await.unwrap();
     assert_eq!(&answer, b"HTTP/1.1 100");
 
-    cluster.coordinator.ask_to_end();
+    cluster.coordinator.send_sigterm();
     eventually("it drains", || async { cluster.coordinator.log().contains("SIGTERM: draining") }).await;
     let status = cluster.coordinator.terminate().await;
     let log = cluster.coordinator.log();
@@ -92,7 +92,7 @@ async fn a_second_signal_ends_a_draining_coordinator_at_once() {
 }
 
 #[tokio::test]
-async fn a_worker_that_died_is_shown_as_lost() {
+async fn killed_worker_is_listed_as_lost() {
     let mut cluster = Cluster::start(2).await;
     let dead = instance(&cluster.workers[0]);
     cluster.workers[0].kill().await;
@@ -107,7 +107,7 @@ async fn a_worker_that_died_is_shown_as_lost() {
 }
 
 #[tokio::test]
-async fn a_worker_says_how_many_jobs_it_has_finished() {
+async fn worker_reports_finished_jobs() {
     let cluster = Cluster::start(1).await;
     let dataset = cluster.sample(130).await.display().to_string();
     cluster.json(&["embed", &dataset, "-o", "json"], &[0]).await;
@@ -122,12 +122,12 @@ async fn a_worker_says_how_many_jobs_it_has_finished() {
 }
 
 #[tokio::test]
-async fn a_deaf_consumer_gets_a_new_connection_and_hears_again() {
+async fn stalled_consumer_reconnects_and_receives_jobs() {
     let (mut cluster, relay) = behind_a_relay().await;
-    relay.deafen(0);
+    relay.drop_deliveries(0);
     let dataset = cluster.sample(300).await.display().to_string();
     let id = cluster.detach(&["embed", &dataset]).await;
-    let ended = cluster.ended(id).await;
+    let ended = cluster.wait_for_end(id).await;
     assert_eq!((ended.succeeded, ended.failed), (300, 0), "{ended:?}");
     let log = cluster.workers[0].log();
     assert!(log.contains("jobs wait but this consumer receives none; reconnecting"), "{log}");
@@ -137,12 +137,12 @@ async fn a_deaf_consumer_gets_a_new_connection_and_hears_again() {
 }
 
 #[tokio::test]
-async fn a_consumer_that_stays_deaf_is_reported_by_the_liveness_probe() {
+async fn consumer_that_stays_stalled_fails_the_liveness_probe() {
     let (cluster, relay) = behind_a_relay().await;
     let worker = &cluster.workers[0];
     assert_eq!(probe(worker).await, (200, "ok\n".to_owned()));
     // The first new connection is deaf as well.
-    relay.deafen(1);
+    relay.drop_deliveries(1);
     let dataset = cluster.sample(300).await.display().to_string();
     let id = cluster.detach(&["embed", &dataset]).await;
     eventually("the probe fails", || async { probe(worker).await.0 == 503 }).await;
@@ -152,13 +152,13 @@ async fn a_consumer_that_stays_deaf_is_reported_by_the_liveness_probe() {
         status == 200 || text.starts_with("the consumer of subwatch.embed.v1 is stalled"),
         "{text}"
     );
-    assert_eq!(cluster.ended(id).await.succeeded, 300);
+    assert_eq!(cluster.wait_for_end(id).await.succeeded, 300);
     eventually("the probe is content", || async { probe(worker).await.0 == 200 }).await;
     cluster.finish().await;
 }
 
 #[tokio::test]
-async fn a_worker_whose_model_hangs_ends_itself_and_leaves_the_marks() {
+async fn worker_with_a_hung_model_exits_and_leaves_its_jobs_started() {
     let mut cluster = Cluster::start_with(0, &[("SUBWATCH_PREFETCH", "2".to_owned())]).await;
     cluster.add_worker_with(&[("SUBWATCH_JOB_TIMEOUT_SECONDS", "40".to_owned())]);
     cluster.wait_for_workers(1).await;
@@ -172,7 +172,7 @@ async fn a_worker_whose_model_hangs_ends_itself_and_leaves_the_marks() {
         eventually("the model computes", || async { worker.thread_computes("model") }).await;
         let finished = finished_jobs(&cluster.store, id).await;
         let frozen = worker.freeze_thread("model");
-        let ended = tokio::time::timeout(std::time::Duration::from_secs(25), worker.ended()).await;
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(25), worker.wait()).await;
         drop(frozen);
         if let Ok(status) = ended {
             break status;
@@ -188,12 +188,12 @@ async fn a_worker_whose_model_hangs_ends_itself_and_leaves_the_marks() {
     assert!(log.contains("subwatch-worker: the model has been computing one batch for"), "{log}");
     let marks = cluster.store.job_statuses(id).await.unwrap();
     let suspects: Vec<_> = marks.iter().filter(|(_, mark)| mark.state == JobState::Started).collect();
-    tests::say(&format!("a hanging model: the worker ended, suspecting {suspects:?}"));
+    tests::print_line(&format!("a hanging model: the worker ended, suspecting {suspects:?}"));
     assert!(!suspects.is_empty(), "{marks:?}");
     assert!(states(&cluster).await.is_empty(), "it has signed off");
 
     cluster.add_worker();
-    let ended = cluster.ended(id).await;
+    let ended = cluster.wait_for_end(id).await;
     assert_eq!((ended.succeeded, ended.failed), (768, 0), "{ended:?}");
     let after = cluster.store.job_statuses(id).await.unwrap();
     let crashed = after.values().filter(|mark| mark.crashes == 1).count();

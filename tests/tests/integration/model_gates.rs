@@ -115,14 +115,14 @@ fn cosine(a: &[f64], b: &[f64]) -> f64 {
 }
 
 #[test]
-fn features_are_torchvisions_and_broken_pipelines_fail_the_gate() {
+fn features_match_torchvision_and_broken_pipelines_fail_the_gate() {
     let mut bench = Bench::new();
-    if let Some(real) = real_data("features_are_torchvisions_and_broken_pipelines_fail_the_gate") {
+    if let Some(real) = real_data("features_match_torchvision_and_broken_pipelines_fail_the_gate") {
         bench.images.extend(files(&real.join("fitness-3200/thumbnails"), 48));
     }
     let reference = bench.reference();
     let bf16 = Gate::of(&bench.features(Precision::Bf16), &reference[0]);
-    tests::say(&format!("bf16 against torchvision: {bf16:?}"));
+    tests::print_line(&format!("bf16 against torchvision: {bf16:?}"));
     assert!(bf16.passes(), "{bf16:?}");
 
     let fp32 = bench.features(Precision::Fp32);
@@ -131,20 +131,20 @@ fn features_are_torchvisions_and_broken_pipelines_fail_the_gate() {
         / reference[0].len() as f64)
         .sqrt();
     let error = fp32.iter().zip(&reference[0]).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
-    tests::say(&format!("fp32: greatest error {error:.2e}, feature standard deviation {std:.3}"));
+    tests::print_line(&format!("fp32: greatest error {error:.2e}, feature standard deviation {std:.3}"));
     // Our decoder and resize may differ from Pillow's by one step of 255 here and there; on identical
     // pixels (see below) the arithmetic itself stays under 1e-4.
     assert!(Gate::of(&fp32, &reference[0]).passes());
 
     for (name, broken) in BROKEN.iter().zip(&reference[1..]) {
         let gate = Gate::of(broken, &reference[0]);
-        tests::say(&format!("{name}: {gate:?}"));
+        tests::print_line(&format!("{name}: {gate:?}"));
         assert!(!gate.passes(), "the gate lets a broken pipeline pass: {name} {gate:?}");
     }
 }
 
 #[test]
-fn the_arithmetic_in_fp32_is_torchvisions() {
+fn fp32_arithmetic_matches_torchvision() {
     let mut bench = Bench::new();
     // Pictures of the network's own size in a lossless format: neither decoder nor resize takes part.
     let folder = bench.folder.path().join("exact");
@@ -161,7 +161,7 @@ fn the_arithmetic_in_fp32_is_torchvisions() {
         / reference.len() as f64)
         .sqrt();
     let error = ours.iter().zip(&reference).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
-    tests::say(&format!(
+    tests::print_line(&format!(
         "greatest error {error:.2e}, {:.2e} of the feature standard deviation {std:.3}",
         error / std
     ));
@@ -169,7 +169,7 @@ fn the_arithmetic_in_fp32_is_torchvisions() {
 }
 
 #[test]
-fn random_weights_tell_images_apart() {
+fn random_weights_distinguish_images() {
     let bench = Bench::new();
     let features = bench.features(Precision::Fp32);
     let rows: Vec<Vec<f64>> =
@@ -180,15 +180,15 @@ fn random_weights_tell_images_apart() {
         .collect();
     cosines.sort_by(f64::total_cmp);
     let median = cosines[cosines.len() / 2];
-    tests::say(&format!("median cosine of different thumbnails: {median:.4}"));
+    tests::print_line(&format!("median cosine of different thumbnails: {median:.4}"));
     assert!(median < 0.98, "calibrated weights still map all images to one direction: {median}");
 }
 
 #[test]
-fn resize_is_pillows_on_identical_pixels() {
+fn resize_matches_pillow_on_identical_pixels() {
     let bench = Bench::new();
     let mut images = bench.images.iter().take(12).cloned().collect::<Vec<_>>();
-    if let Some(real) = real_data("resize_is_pillows_on_identical_pixels") {
+    if let Some(real) = real_data("resize_matches_pillow_on_identical_pixels") {
         images.extend(files(&real.join("fitness-3200/thumbnails"), 12));
     }
     let out = bench.path("resized");
@@ -215,7 +215,7 @@ fn resize_is_pillows_on_identical_pixels() {
 }
 
 #[test]
-fn both_file_formats_hold_the_same_weights() {
+fn both_file_formats_load_the_same_weights() {
     let bench = Bench::new();
     let (safetensors, pth) = (bench.path("weights.safetensors"), bench.path("weights.pth"));
     reference(&["save-pth", &safetensors, &pth]);
@@ -225,7 +225,7 @@ fn both_file_formats_hold_the_same_weights() {
 }
 
 #[test]
-fn other_weights_files_are_refused_with_the_reason() {
+fn unsupported_weights_files_are_refused_with_the_reason() {
     let bench = Bench::new();
     reference(&["hostile", &bench.path("")]);
     fs::write(bench.path("truncated.pth"), &fs::read(bench.path("resnet18.pth")).unwrap()[..100_000])
@@ -240,17 +240,17 @@ fn other_weights_files_are_refused_with_the_reason() {
         assert!(error.contains(want) && error.contains(name), "{error}");
     };
     check("resnet18.pth", "look like ResNet18");
-    check("old.pth", "format of before PyTorch 1.6; convert it with: python -c");
-    check("hostile.pth", "'posix.system', which is no tensor");
+    check("old.pth", "format used before PyTorch 1.6; convert it with: python -c");
+    check("hostile.pth", "'posix.system', which is not a tensor");
     check("whole-model.pth", "save model.state_dict()");
-    check("truncated.pth", "damaged or truncated");
-    check("garbage.safetensors", "no weights file");
+    check("truncated.pth", "corrupt or truncated");
+    check("garbage.safetensors", "neither a .pth nor a .safetensors file");
     check("missing.pth", "SUBWATCH_MODEL_WEIGHTS");
     assert!(!std::path::Path::new("must-not-exist").exists(), "code of a weights file was run");
 }
 
 #[tokio::test]
-async fn bits_depend_neither_on_the_batch_nor_on_the_threads() {
+async fn embeddings_are_independent_of_batching_and_threads() {
     let bench = Bench::new();
     let pixels: Vec<Pixels> = bench.pixels().into_iter().take(12).collect();
     let backbone = Backbone::on_cpu(&bench.state, Precision::Bf16).unwrap();

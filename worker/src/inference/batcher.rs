@@ -21,16 +21,16 @@ use crate::model::BATCH;
 
 /// How long a batch waits for expected images.
 const LINGER: Duration = Duration::from_millis(20);
-/// How often it looks for them.
-const CHECK_MODEL_EVERY: Duration = Duration::from_micros(500);
-/// Images waiting for the device at most.
+/// Polling interval while a batch waits.
+const POLL_INTERVAL: Duration = Duration::from_micros(500);
+/// Most images waiting for the device.
 const WAITING: usize = 4 * BATCH;
 
 /// Why an image has no embedding.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum EmbedError {
-    /// The model's thread has ended.
-    #[error("the model's thread has ended")]
+    /// The model thread has ended.
+    #[error("the model thread has ended")]
     Gone,
     /// The batch failed.
     #[error("the model failed: {0}")]
@@ -58,7 +58,7 @@ pub(super) struct Batches {
     expected: Arc<AtomicUsize>,
 }
 
-/// Images that a caller is going to bring. What is left of it when it is dropped is taken back.
+/// Images that a caller has announced. Dropping it withdraws those that are left.
 pub struct ExpectedItems {
     expected: Arc<AtomicUsize>,
     left: usize,
@@ -84,7 +84,7 @@ impl Embedder {
         answered.await.unwrap_or(Err(EmbedError::Gone))
     }
 
-    /// Says that `images` are going to come, until they are settled.
+    /// Announces `images`, so that a batch waits for them.
     #[must_use]
     pub fn expect_items(&self, images: usize) -> ExpectedItems {
         self.expected.fetch_add(images, Ordering::Relaxed);
@@ -97,7 +97,7 @@ impl Embedder {
         self.computing.running()
     }
 
-    /// Where its embeddings belong.
+    /// The space of its embeddings.
     #[must_use]
     pub fn space(&self) -> &Space {
         &self.space
@@ -107,7 +107,7 @@ impl Embedder {
 impl Batches {
     /// Waits for the next batch; `None` once every [`Embedder`] is dropped. Blocks.
     pub(super) fn next(&mut self) -> Option<Vec<Request>> {
-        // Images of a job that was given up are awaited no more.
+        // Skip images of cancelled jobs.
         let mut first = self.requests.blocking_recv()?;
         while first.answer.is_closed() {
             first = self.requests.blocking_recv()?;
@@ -119,7 +119,7 @@ impl Batches {
                 Ok(request) if request.answer.is_closed() => {}
                 Ok(request) => batch.push(request),
                 Err(_) if self.expected.load(Ordering::Relaxed) > batch.len() && Instant::now() < full_by => {
-                    thread::sleep(CHECK_MODEL_EVERY);
+                    thread::sleep(POLL_INTERVAL);
                 }
                 Err(_) => break,
             }
@@ -129,7 +129,7 @@ impl Batches {
 }
 
 impl ExpectedItems {
-    /// One of the images has its embedding, or will not come.
+    /// Removes one image that has its embedding or failed.
     pub fn resolve_one(&mut self) {
         if self.left > 0 {
             self.left -= 1;
@@ -165,7 +165,7 @@ impl Stopwatch {
         self.started.store(0, Ordering::Relaxed);
     }
 
-    /// Returns how long it has been running; nothing while it is stopped.
+    /// How long it has been running; `None` while stopped.
     pub(super) fn running(&self) -> Option<Duration> {
         let started_ms = self.started.load(Ordering::Relaxed).checked_sub(1)?;
         Some(Duration::from_millis(self.elapsed_ms().saturating_sub(started_ms)))
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_runs_between_start_and_stop() {
+    fn stopwatch_runs_between_start_and_stop() {
         let stopwatch = Stopwatch::new();
         assert_eq!(stopwatch.running(), None);
         stopwatch.start();

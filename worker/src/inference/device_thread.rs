@@ -23,7 +23,7 @@ impl Model {
     /// Loads the model on a thread of its own and waits until it is ready. Blocks.
     ///
     /// # Errors
-    /// When weights or device cannot be had.
+    /// If the weights cannot be loaded or the device cannot be used.
     pub fn start(config: ModelConfig) -> Result<Self, ModelError> {
         let (ready, loaded) = mpsc::channel();
         let own = move || match model::load(&config) {
@@ -42,7 +42,7 @@ impl Model {
             Err(error) => drop(ready.send(Err(error))),
         };
         thread::Builder::new().name("model".to_owned()).spawn(own).expect("the process may start threads");
-        loaded.recv().unwrap_or_else(|_| Err(ModelError::Device("the model's thread died".to_owned())))
+        loaded.recv().unwrap_or_else(|_| Err(ModelError::Device("the model thread died".to_owned())))
     }
 
     /// Returns a handle.

@@ -1,10 +1,8 @@
 //! From images to embeddings.
 //!
-//! `pipeline` is the way of a chunk: read, hash, look up, decode, run the model, store. `reading` is its first stage,
-//! `batcher` collects images into batches, and `device_thread` owns the model that computes them.
-//!
-//! Does not own weights or arithmetic (see [`crate::model`]) or what becomes of an embedding (see [`crate::jobs`]).
-//! Invariants: one thread owns the model of a device; a batch that fails fails its own images only.
+//! `pipeline` processes a chunk: read, hash, look up, decode, run the model, store. `reading` is its first stage,
+//! `batcher` collects images into batches, and `device_thread` owns the model. Weights and arithmetic are in
+//! [`crate::model`]. Invariants: one thread owns the model of a device; a failing batch fails only its own images.
 
 mod batcher;
 mod device_thread;

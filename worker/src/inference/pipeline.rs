@@ -24,10 +24,9 @@ use super::{
 };
 use crate::outcome::{JobError, Outcome};
 
-/// Items of one job in progress at once.
+/// Maximum number of items in progress per job.
 const WINDOW: usize = 64;
 
-/// The way from images to embeddings, with the bounds of one process.
 pub struct Pipeline {
     reader: Reader,
     decoder: Arc<CpuPool>,
@@ -52,7 +51,7 @@ impl Pipeline {
         Self { reader: Reader::new(store.clone(), max_image_bytes), decoder, embedder, store }
     }
 
-    /// Where its embeddings belong.
+    /// The space of its embeddings.
     #[must_use]
     pub fn space(&self) -> &Space {
         self.embedder.space()
@@ -113,12 +112,12 @@ impl Pipeline {
             }
         }
         drop(embedded);
-        // What is computed is kept even when the job has to be tried again.
+        // Store the new embeddings even if the job has to be retried.
         self.store.put_embeddings(self.space(), &fresh).await?;
         self.store.put_catalogue(&named).await?;
         let Some(error) = later else { return Ok(Outcome::Items(results)) };
         let left = wanted - results.len();
-        let error = format!("{left} of {wanted} items are not resolved: {error}");
+        let error = format!("{left} of {wanted} items unresolved: {error}");
         Ok(Outcome::Retry { error, results })
     }
 
@@ -167,7 +166,7 @@ impl Pipeline {
     }
 }
 
-/// What similarity search says of an image of a dataset.
+/// Metadata of an image for similarity search.
 fn catalogue_entry(dataset: &Url, item: ManifestItem) -> CatalogueEntry {
     CatalogueEntry {
         item: item.item,

@@ -55,7 +55,7 @@ pub(super) enum ItemError {
     Item(ItemFailure),
     /// It may be later.
     Later(String),
-    /// The whole job cannot go on.
+    /// The job as a whole failed.
     Job(JobError),
 }
 
@@ -85,13 +85,13 @@ impl Reader {
         repeated: bool,
     ) -> Result<Vec<IndexedItem>, JobError> {
         let unreadable = |error: &dyn fmt::Display| {
-            JobError::Retryable(format!("the manifest part {} cannot be read: {error}", chunk.part))
+            JobError::Retryable(format!("cannot read the manifest part {}: {error}", chunk.part))
         };
         let items: Vec<ManifestItem> =
             parts::read_part(&chunk.part).await.map_err(|error| unreadable(&error))?;
         if items.len() != chunk.items as usize {
             return Err(JobError::Permanent(format!(
-                "the manifest part {} holds {} items where the job names {}",
+                "the manifest part {} has {} items, but the job has {}",
                 chunk.part,
                 items.len(),
                 chunk.items
@@ -118,8 +118,9 @@ impl Reader {
                 let names = group.iter().map(|(_, item)| item.item.clone()).collect();
                 let read = files.read_many(names, self.max_image_bytes).await;
                 let misses = read.iter().any(|read| matches!(read, Err(ReadError::Missing { .. })));
-                let astray = misses && !files.exists().await;
-                let unread = |error: &ReadError| if astray { elsewhere(error) } else { unread(error) };
+                let is_missing = misses && !files.exists().await;
+                let unread =
+                    |error: &ReadError| if is_missing { dataset_missing(error) } else { unread(error) };
                 read.into_iter().map(|read| read.map_err(|error| unread(&error))).collect()
             }
             None => join_all(group.iter().map(|(_, item)| self.read_upload(item))).await,
@@ -139,7 +140,7 @@ impl Reader {
     }
 }
 
-/// Cuts items into groups that are small together.
+/// Splits items into groups of at most [`GROUP_ITEMS`] items and [`GROUP_BYTES`] bytes, or one larger item.
 pub(super) fn groups(items: Vec<IndexedItem>) -> Vec<Vec<IndexedItem>> {
     let mut groups: Vec<Vec<IndexedItem>> = Vec::new();
     let mut bytes = u64::MAX;
@@ -189,9 +190,9 @@ fn unread(error: &ReadError) -> ItemError {
     ItemError::Item(ItemFailure::new(reason, error.to_string()))
 }
 
-/// The whole dataset is missing: another worker, or this one later, may see it.
-fn elsewhere(error: &ReadError) -> ItemError {
-    ItemError::Later(format!("{error}, nor its dataset: is the volume mounted on this worker?"))
+/// The whole dataset is missing: retry, since its volume may be mounted later or on another worker.
+fn dataset_missing(error: &ReadError) -> ItemError {
+    ItemError::Later(format!("{error}; the whole dataset is missing: is its volume mounted on this worker?"))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The embed job: compute and store the embeddings of a chunk of images.
+//! The embed job: computes and stores the embeddings of a chunk of images.
 
 use common::job::{args::EmbedArgs, envelope::Envelope, outcome::ItemResult};
 
@@ -9,9 +9,6 @@ use crate::{
 };
 
 /// Embeds every unresolved item of the chunk.
-///
-/// # Errors
-/// When the manifest cannot be read, the model fails, or the store does not serve.
 pub(super) async fn run(
     worker: &Worker,
     job: &Envelope,

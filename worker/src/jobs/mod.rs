@@ -1,6 +1,4 @@
-//! The job kinds this worker carries out, one file each.
-//!
-//! Owns the `match` from a kind to its code. Does not own deliveries, marks or retries (see [`crate::queue`]).
+//! The job kinds of a worker, one file each. Deliveries, marks and retries are in [`crate::queue`].
 
 mod crawl;
 #[cfg(feature = "model")]
@@ -16,10 +14,10 @@ use crate::{
     worker::Worker,
 };
 
-/// Carries out a job. `repeated` says that it may have been worked on before.
+/// Runs a job. `repeated`: an earlier attempt or delivery may have resolved some of its items.
 ///
 /// # Errors
-/// When the job as a whole cannot be carried out; a bad item is an item's failure, not an error.
+/// If the job as a whole fails. The failure of an item is part of the outcome, not an error.
 pub async fn run(worker: &Worker, job: &Envelope, repeated: bool) -> Result<Outcome, JobError> {
     match &job.args {
         #[cfg(feature = "model")]
@@ -29,7 +27,7 @@ pub async fn run(worker: &Worker, job: &Envelope, repeated: bool) -> Result<Outc
         #[cfg(not(feature = "model"))]
         JobArgs::Embed(_) | JobArgs::Predict(_) => {
             let _ = repeated;
-            Err(JobError::Retryable("this worker is built without a model".to_owned()))
+            Err(JobError::Retryable("this worker is built without the model".to_owned()))
         }
         JobArgs::Crawl(args) => crawl::run(worker, job, args).await,
         JobArgs::TrainEpoch(args) => train_epoch::run(worker, job.submission, args).await,

@@ -1,4 +1,4 @@
-//! The predict job: score a chunk of images with a run's head.
+//! The predict job: predicts a run's target for a chunk of images.
 
 use common::{
     job::{
@@ -17,11 +17,11 @@ use crate::{
     worker::Worker,
 };
 
-/// Predicts the target of every unresolved item of the chunk, in raw units.
+/// Predicts the target of every unresolved item of the chunk, in the units of the dataset.
 ///
 /// # Errors
-/// When the run has no head, or its head takes embeddings of another space; when the manifest cannot be
-/// read, the model fails, or the store does not serve.
+/// [`JobError::Permanent`] if the run has no head; [`JobError::Retryable`] if the head was trained in another embedding
+/// space, which another worker may compute.
 pub(super) async fn run(
     worker: &Worker,
     job: &Envelope,
@@ -34,19 +34,21 @@ pub(super) async fn run(
     let space = pipeline.space();
     if head.space != *space {
         return Err(JobError::Retryable(format!(
-            "run {} was trained on embeddings of {}, this worker computes {space}: start a worker with the same \
-             weights and precision",
+            "run {} was trained in embedding space {}, but this worker computes {space}: start a worker with the \
+             same weights and precision",
             args.run, head.space
         )));
     }
     let transform: Transform = head
         .transform
         .parse()
-        .map_err(|error| JobError::Permanent(format!("head of run {}: {error}", args.run)))?;
-    pipeline.embed(job.submission, &args.chunk, repeated, |embedded| score(&head, transform, embedded)).await
+        .map_err(|error| JobError::Permanent(format!("the head of run {} is invalid: {error}", args.run)))?;
+    pipeline
+        .embed(job.submission, &args.chunk, repeated, |embedded| predict(&head, transform, embedded))
+        .await
 }
 
-fn score(head: &Head, transform: Transform, embedded: &Embedded) -> ItemResult {
+fn predict(head: &Head, transform: Transform, embedded: &Embedded) -> ItemResult {
     let prediction = transform.invert(head.apply(&embedded.embedding.to_f32()));
     if !prediction.is_finite() {
         let detail = format!("the head predicts {prediction}");

@@ -1,6 +1,4 @@
-//! The train-epoch job: one node's share of a training step or of an evaluation.
-//!
-//! Owns nothing but the order of things: fetch the parameters, compute, answer.
+//! The train-epoch job: one node's share of a training step or of an evaluation pass.
 
 use common::{
     ids::SubmissionId,
@@ -17,14 +15,14 @@ use crate::{
 /// Computes the gradient sum or the predictions of a node.
 ///
 /// # Errors
-/// When the run's data is gone or malformed, or the store does not serve.
+/// [`JobError::Permanent`] if the run's data is missing or malformed.
 pub(super) async fn run(
     worker: &Worker,
     run: SubmissionId,
     args: &TrainEpochArgs,
 ) -> Result<Outcome, JobError> {
-    const STALE: Outcome = Outcome::Ignored("a newer version of it exists");
-    // The version first: where the store holds it, it holds the run's data, which was put there before.
+    const STALE: Outcome = Outcome::Ignored("the job is for an older version of the parameters");
+    // Check the version first: the run's data is stored before its parameters, so it exists if they do.
     let Some(parameters) = worker.store.parameters(run).await? else { return Ok(STALE) };
     if parameters.version != args.version {
         return Ok(STALE);
@@ -35,8 +33,8 @@ pub(super) async fn run(
         .ok_or_else(|| JobError::Permanent(format!("the parameters of run {run} are malformed")))?;
     let TrainEpochArgs { version, step, node, .. } = *args;
     let args = args.clone();
-    let answer = worker.trainer.run(move || node::answer(&args, &data, &parameters)).await;
-    let bytes = answer
-        .ok_or_else(|| JobError::Permanent(format!("the run has no step {step} or no leaves {node}")))?;
+    let result = worker.trainer.run(move || node::compute(&args, &data, &parameters)).await;
+    let bytes = result
+        .ok_or_else(|| JobError::Permanent(format!("run {run} has no step {step} or no leaves {node}")))?;
     Ok(Outcome::Node { version, node, bytes })
 }

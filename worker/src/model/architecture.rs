@@ -1,6 +1,5 @@
-//! What ResNet34 consists of: its layers, and the names and shapes of their tensors.
-//!
-//! Follows torchvision's `resnet.py`; the classifier is left out.
+//! The layers of ResNet34, with the names and shapes of their tensors, as in torchvision's `resnet.py` without the
+//! classifier.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +7,12 @@ use std::collections::BTreeMap;
 const BLOCKS: [usize; 4] = [3, 4, 6, 3];
 /// Channels of each layer.
 const CHANNELS: [i64; 4] = [64, 128, 256, 512];
-/// Added to a variance before its root, as in torchvision.
+/// Added to the variance, as in torchvision.
 pub(super) const NORM_EPSILON: f64 = 1e-5;
-/// The tensors of batch normalisation.
+/// Tensors of a batch normalisation.
 pub(super) const NORM: [&str; 4] = ["weight", "bias", "running_mean", "running_var"];
 
-/// One convolution and the batch normalisation after it.
+/// A convolution and the batch normalisation after it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Layer {
     pub(super) conv: String,
@@ -38,7 +37,7 @@ impl Layer {
     }
 }
 
-/// A residual block: two convolutions, and one on the shortcut where the shape changes.
+/// A residual block: two convolutions, and one on the shortcut if the shape changes.
 pub(super) struct BlockLayers {
     pub(super) first: Layer,
     pub(super) second: Layer,
@@ -83,8 +82,8 @@ pub(super) fn layers() -> Vec<Layer> {
     layers
 }
 
-/// The tensors of a backbone and their shapes, by torchvision's names.
-pub(super) fn expected() -> BTreeMap<String, Vec<i64>> {
+/// The shapes of the backbone's tensors, by torchvision's names.
+pub(super) fn tensor_shapes() -> BTreeMap<String, Vec<i64>> {
     let mut shapes = BTreeMap::new();
     for layer in layers() {
         shapes.insert(format!("{}.weight", layer.conv), layer.weight_shape());
@@ -100,13 +99,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_backbone_has_torchvisions_tensors() {
+    fn backbone_has_torchvisions_tensors() {
         // 36 convolutions, each with four tensors of normalisation.
         assert_eq!(layers().len(), 36);
-        assert_eq!(expected().len(), 36 * 5);
-        assert_eq!(expected()["layer2.0.downsample.0.weight"], [128, 64, 1, 1]);
-        assert_eq!(expected()["layer4.2.bn2.running_var"], [512]);
-        let parameters: i64 = expected()
+        assert_eq!(tensor_shapes().len(), 36 * 5);
+        assert_eq!(tensor_shapes()["layer2.0.downsample.0.weight"], [128, 64, 1, 1]);
+        assert_eq!(tensor_shapes()["layer4.2.bn2.running_var"], [512]);
+        let parameters: i64 = tensor_shapes()
             .iter()
             .filter(|(name, _)| !name.contains("running"))
             .map(|(_, shape)| shape.iter().product::<i64>())

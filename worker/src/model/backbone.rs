@@ -1,7 +1,6 @@
 //! ResNet34 for inference: batch normalisation folded into the convolutions, channels last.
 //!
-//! Owns the forward pass from pixels to 512 features. Follows torchvision's `resnet.py`; the classifier is
-//! left out.
+//! Owns the forward pass from pixels to 512 features, as in torchvision's `resnet.py` without the classifier.
 
 use common::{
     config::Precision,
@@ -82,7 +81,7 @@ impl Backbone {
         }
     }
 
-    /// Where its embeddings belong.
+    /// The space of its embeddings.
     #[must_use]
     pub fn space(&self) -> &Space {
         &self.space
@@ -170,7 +169,7 @@ impl Convolution {
     }
 }
 
-/// Names what makes an embedding.
+/// The embedding space: everything that determines an embedding's bits, up to the machine.
 fn space(weights: &Digest, precision: Precision, device: Device) -> Space {
     let class = if device.is_cuda() { "cuda" } else { "cpu" };
     let (weights, preprocessing) = (weights.prefix(12), preprocess::VERSION);

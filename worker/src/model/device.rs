@@ -1,8 +1,8 @@
-//! Which device the model runs on, and CUDA's part of libtorch, which is loaded at run time.
+//! Choice of the device, and run-time loading of libtorch's CUDA library.
 //!
-//! Linking `libtorch_cuda` would cost every CPU worker a second and a gigabyte at start, and linkers drop it where
-//! nothing names a symbol of it; so one binary serves both, and opens it here when a GPU is wanted. That is a foreign
-//! call, the only one of this program besides the `_exit` of its `main`.
+//! Linking `libtorch_cuda` would cost every CPU worker a second and a gigabyte at start, and linkers drop a library
+//! without referenced symbols. So one binary serves both devices, and opens the library here when a GPU is requested.
+//! Besides `_exit` in `main`, this is the only foreign call of the program.
 
 use std::{path::PathBuf, str::FromStr};
 
@@ -11,12 +11,11 @@ use tch::Device;
 
 use super::error::ModelError;
 
-/// A device, as it is asked for.
+/// The configured device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum DeviceChoice {
-    /// The first GPU where there is one, else the CPU.
+    /// The first GPU if there is one, else the CPU.
     Auto,
-    /// The CPU.
     Cpu,
     /// A GPU by number.
     Cuda(usize),
@@ -40,10 +39,10 @@ impl FromStr for DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// Finds the device, loading CUDA's part of libtorch only where it is wanted.
+    /// Resolves the device. Loads libtorch's CUDA library unless the CPU is configured.
     ///
     /// # Errors
-    /// When a GPU is asked for and is not there.
+    /// If the configured GPU does not exist or cannot be used.
     pub(crate) fn resolve(self) -> Result<Device, ModelError> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
@@ -51,32 +50,33 @@ impl DeviceChoice {
                 Ok(gpus) if gpus > 0 => Ok(Device::Cuda(0)),
                 Ok(_) => Ok(Device::Cpu),
                 Err(reason) => {
-                    tracing::info!(%reason, "no GPU, the model runs on the CPU");
+                    tracing::info!(%reason, "no GPU found; the model runs on the CPU");
                     Ok(Device::Cpu)
                 }
             },
             Self::Cuda(number) => match load_cuda() {
                 Ok(gpus) if number < gpus => Ok(Device::Cuda(number)),
-                Ok(gpus) => {
-                    Err(ModelError::Device(format!("there is no GPU cuda:{number}: libtorch sees {gpus}")))
-                }
+                Ok(gpus) => Err(ModelError::Device(format!(
+                    "cuda:{number} does not exist: libtorch finds {gpus} GPU(s)"
+                ))),
                 Err(reason) => Err(ModelError::Device(format!("cuda:{number} cannot be used: {reason}"))),
             },
         }
     }
 }
 
-/// Loads CUDA support and returns how many GPUs libtorch sees.
+/// Loads libtorch's CUDA library and returns the number of GPUs.
 ///
 /// # Errors
-/// When there is no driver, or libtorch has no CUDA part that can be loaded; the text says which.
+/// If the driver or the library is missing.
 fn load_cuda() -> Result<usize, String> {
-    open("libcuda.so.1".into()).map_err(|_| "no NVIDIA driver (libcuda.so.1) is installed".to_owned())?;
-    let folder = libtorch_folder().ok_or("libtorch's folder cannot be found")?;
+    open("libcuda.so.1".into())
+        .map_err(|_| "the NVIDIA driver (libcuda.so.1) is not installed".to_owned())?;
+    let folder = libtorch_folder().ok_or("cannot find the folder of libtorch")?;
     open(folder.join("libtorch_cuda.so"))
-        .map_err(|error| format!("libtorch's CUDA part cannot be loaded: {error}"))?;
+        .map_err(|error| format!("cannot load libtorch's CUDA library: {error}"))?;
     let gpus = tch::Cuda::device_count();
-    usize::try_from(gpus).map_err(|_| "libtorch cannot count the GPUs".to_owned())
+    usize::try_from(gpus).map_err(|_| "libtorch returned an invalid number of GPUs".to_owned())
 }
 
 fn open(path: PathBuf) -> Result<(), libloading::Error> {
@@ -90,7 +90,7 @@ fn open(path: PathBuf) -> Result<(), libloading::Error> {
     Ok(())
 }
 
-/// The folder that the running libtorch was loaded from.
+/// The folder that libtorch was loaded from.
 fn libtorch_folder() -> Option<PathBuf> {
     let maps = std::fs::read_to_string("/proc/self/maps").ok()?;
     let path = maps.lines().find(|line| line.ends_with("/libtorch_cpu.so"))?.split_whitespace().last()?;

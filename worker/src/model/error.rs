@@ -1,15 +1,14 @@
-//! Why there is no model.
+//! Errors of loading the model.
 
-/// Why there is no model.
+/// Why the model cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
-    /// The weights cannot be had.
+    /// The weights cannot be loaded.
     #[error("{0}")]
     Weights(String),
     /// The device cannot be used.
     #[error("{0}")]
     Device(String),
-    /// libtorch fails.
     #[error("libtorch: {0}")]
     Torch(#[from] tch::TchError),
 }

@@ -1,7 +1,6 @@
-//! Weights from the network, once.
+//! Downloaded weights, with a cache.
 //!
-//! Owns the cache of downloaded files. Does not own the requests (see [`crawler::http::operator_download`]). Invariants: a file is in
-//! the cache only whole and with the right hash; its size is bounded.
+//! Invariants: a file in the cache is complete and has the right hash; its size is bounded.
 
 use std::{
     fs,
@@ -14,10 +13,10 @@ use crawler::http::{self, FetchError};
 use indicatif::{ProgressBar, ProgressStyle};
 use url::Url;
 
-/// Largest file fetched.
+/// Largest file that is downloaded.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Returns the path of the cached file, fetching it first where it is not there. Blocks.
+/// Returns the path of the cached file, downloading it first if necessary. Blocks.
 pub(super) fn fetch(url: &Url, sha256: &str, cache: &Path) -> Result<PathBuf, String> {
     let name = url.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or("weights");
     let path = cache.join(format!("{}-{name}", &sha256[..8]));
@@ -25,16 +24,16 @@ pub(super) fn fetch(url: &Url, sha256: &str, cache: &Path) -> Result<PathBuf, St
         if Digest::of(&bytes).to_string().starts_with(sha256) {
             return Ok(path);
         }
-        tracing::warn!(path = %path.display(), "the cached weights are damaged and are fetched again");
+        tracing::warn!(path = %path.display(), "the cached weights are corrupt; downloading them again");
     }
-    tracing::info!(%url, "fetching weights");
+    tracing::info!(%url, "downloading weights");
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|e| e.to_string())?;
     let bytes =
-        runtime.block_on(download(url)).map_err(|error| format!("{url} cannot be fetched ({error})"))?;
+        runtime.block_on(download(url)).map_err(|error| format!("cannot download {url} ({error})"))?;
     let digest = Digest::of(&bytes);
     if !digest.to_string().starts_with(sha256) {
-        return Err(format!("the bytes of {url} have SHA-256 {digest}, which does not begin with {sha256}"));
+        return Err(format!("the SHA-256 of {url} is {digest}, which does not start with {sha256}"));
     }
     let write = || -> std::io::Result<()> {
         fs::create_dir_all(cache)?;
@@ -43,7 +42,7 @@ pub(super) fn fetch(url: &Url, sha256: &str, cache: &Path) -> Result<PathBuf, St
         file.persist(&path)?;
         Ok(())
     };
-    write().map_err(|error| format!("the weights cannot be kept in {}: {error}", cache.display()))?;
+    write().map_err(|error| format!("cannot cache the weights in {}: {error}", cache.display()))?;
     Ok(path)
 }
 
@@ -64,5 +63,5 @@ fn progress_bar(length: Option<u64>) -> ProgressBar {
         return ProgressBar::hidden();
     }
     let style = ProgressStyle::with_template("weights {bar:30} {bytes}/{total_bytes} {eta}");
-    ProgressBar::new(length.unwrap_or(0)).with_style(style.expect("the template is right"))
+    ProgressBar::new(length.unwrap_or(0)).with_style(style.expect("the template is valid"))
 }

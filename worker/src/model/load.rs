@@ -1,6 +1,4 @@
-//! From the model's settings to a model that is ready to compute.
-//!
-//! Owns the reading of the settings. Does not own what a device, a precision or a source of weights is.
+//! Loading of the model from its settings.
 
 use std::{path::PathBuf, str::FromStr, time::Instant};
 
@@ -12,29 +10,24 @@ use super::{backbone::Backbone, device::DeviceChoice, error::ModelError, precisi
 /// Most images in one batch.
 pub const BATCH: usize = 32;
 
-/// Which model to load, and where it runs.
+/// The parsed model settings.
 #[derive(Clone, Debug)]
 pub struct ModelConfig {
-    /// Where the weights come from.
     pub weights: WeightsSource,
-    /// Precision asked for.
     pub precision: PrecisionChoice,
-    /// Device asked for.
     pub device: DeviceChoice,
-    /// Compute threads; one a core where nothing is said.
+    /// Compute threads; `None` is one per core.
     pub threads: Option<usize>,
     /// Folder for downloaded and calibrated weights.
     pub cache_dir: PathBuf,
 }
 
 impl ModelConfig {
-    /// Takes the model's settings.
-    ///
     /// # Errors
-    /// When one of them has the wrong form.
+    /// If a setting is malformed.
     pub fn from_settings(settings: &ModelSettings) -> Result<Self, ConfigError> {
         let parse_weights = |text: &String| {
-            WeightsSource::from_str(text).map_err(|what| ConfigError::invalid("model_weights", text, &what))
+            WeightsSource::from_str(text).map_err(|want| ConfigError::invalid("model_weights", text, &want))
         };
         let weights =
             settings.model_weights.as_ref().map_or_else(|| Ok(WeightsSource::default()), parse_weights)?;
@@ -42,8 +35,8 @@ impl ModelConfig {
         Ok(Self {
             weights,
             precision: settings.precision()?,
-            device: device.map_err(|what: String| {
-                ConfigError::invalid("model_device", &settings.model_device, &what)
+            device: device.map_err(|want: String| {
+                ConfigError::invalid("model_device", &settings.model_device, &want)
             })?,
             threads: settings.model_threads,
             cache_dir: settings.cache_dir()?,
@@ -51,10 +44,10 @@ impl ModelConfig {
     }
 }
 
-/// Loads the model and warms it up. Blocks. Call it on the thread that is going to own the model.
+/// Loads the model and warms it up. Blocks. Call it on the thread that will own the model.
 ///
 /// # Errors
-/// When weights or device cannot be had.
+/// If the weights cannot be loaded or the device cannot be used.
 pub fn load(config: &ModelConfig) -> Result<Backbone, ModelError> {
     let device = config.device.resolve()?;
     tch::set_num_interop_threads(1);
@@ -65,7 +58,7 @@ pub fn load(config: &ModelConfig) -> Result<Backbone, ModelError> {
     let began = Instant::now();
     let weights = config.weights.load(&config.cache_dir)?;
     let backbone = Backbone::new(&weights, precision, device)?;
-    // The first batch of a shape pays for its kernels' choice; better now than under a job.
+    // Libraries select kernels at the first batch of a shape; do that before a job has to wait for it.
     let grey = Pixels(vec![128; SIDE * SIDE * 3]);
     backbone.features(&vec![grey; BATCH])?;
     tracing::info!(weights = %config.weights, ?device, %precision, space = %backbone.space(),

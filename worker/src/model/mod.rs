@@ -1,13 +1,12 @@
-//! The model: ResNet34 from image pixels to embeddings.
+//! The model: ResNet34, from image pixels to embeddings.
 //!
-//! Owns weights, numerics and the device, and is the only module that names the `tch` crate. Does not own
-//! decoding (crate `images`), batching ([`crate::inference`]) or where embeddings are stored.
-//! Invariants: one thread owns each device; weights have torchvision's names; whatever changes an
-//! embedding's bits on one machine changes the name of its [space](common::embedding::Space).
+//! Owns weights, numerics and the device, and is the only module that uses the `tch` crate. Decoding is in the crate
+//! `images`, batching in [`crate::inference`]. Invariants: weights have torchvision's names; a change of an embedding's
+//! bits on one machine changes the name of its [space](common::embedding::Space).
 //!
-//! `load` makes a `backbone` of the settings. Weights: `weights` names their sources, `fetch`, `random` and
-//! `weights_file` are those sources, `pth` and `safetensors_file` the file formats, `state_dict` what they all return,
-//! and `architecture` what ResNet34 consists of. Device: `device` and `precision`.
+//! `load` makes a `backbone` from the settings. Weights: `weights` is their source, implemented by `fetch`, `random` and
+//! `weights_file`; `pth` and `safetensors_file` are the file formats, `state_dict` the tensors, and `architecture` the
+//! layers of ResNet34. Device: `device` and `precision`.
 
 mod architecture;
 mod backbone;

@@ -1,9 +1,8 @@
-//! Which precision the convolutions compute in.
+//! Choice of the convolutions' precision.
 
 use common::config::{Precision, PrecisionChoice};
 use tch::{Device, Kind};
 
-/// Chooses the precision for a device.
 pub(super) fn resolve(choice: PrecisionChoice, device: Device) -> Precision {
     match choice {
         PrecisionChoice::Exactly(precision) => precision,
@@ -12,7 +11,7 @@ pub(super) fn resolve(choice: PrecisionChoice, device: Device) -> Precision {
     }
 }
 
-/// Returns libtorch's word for a precision.
+/// The libtorch type of a precision.
 pub(super) fn kind(precision: Precision) -> Kind {
     match precision {
         Precision::Fp32 => Kind::Float,
@@ -20,7 +19,7 @@ pub(super) fn kind(precision: Precision) -> Kind {
     }
 }
 
-/// Whether the CPU multiplies bfloat16 in hardware; without, bf16 is slower than fp32.
+/// Whether the CPU multiplies bfloat16 in hardware; if not, bf16 is slower than fp32.
 fn cpu_has_bf16() -> bool {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let flags = cpu.lines().find(|line| line.starts_with("flags") || line.starts_with("Features"));

@@ -1,9 +1,8 @@
-//! Weights without training, to try the system: He initialisation and calibrated batch normalisation.
+//! Random weights, to try the system without pretrained ones: He initialisation and calibrated batch normalisation.
 //!
-//! Owns the draw and the calibration. An uncalibrated random ResNet maps all images to nearly one
-//! direction; so each layer's buffers are set once to the statistics of a seeded set of drawn pictures.
-//! Invariant: the same seed gives the same weights for any number of threads, since the calibration runs on
-//! one. The result is cached, named by its hash.
+//! An uncalibrated random ResNet maps all images to nearly the same direction, so each layer's buffers are set to the
+//! statistics of a seeded set of generated images. Invariant: a seed gives the same weights for any number of threads,
+//! since the calibration runs on one. The result is cached under its hash.
 
 use std::path::{Path, PathBuf};
 
@@ -21,24 +20,24 @@ use super::{
     weights_file,
 };
 
-/// A change of the draw or the calibration is a new version.
+/// Increment it when the initialisation or the calibration changes.
 const VERSION: u32 = 1;
-/// Pictures the buffers are calibrated on.
-const PICTURES: u32 = 32;
+/// Number of images for the calibration.
+const IMAGES: u32 = 32;
 /// Digits of the hash in a cached file's name.
 const HASH_DIGITS: usize = 16;
 
-/// Returns the calibrated weights of `seed`, from the cache where they are there.
+/// Returns the calibrated weights of `seed`, from the cache if possible.
 pub(super) fn load(seed: u64, cache: &Path) -> Result<StateDict, ModelError> {
     let prefix = format!("random-{seed}-v{VERSION}-");
     if let Some(state) = read_cached(cache, &prefix) {
         return Ok(state);
     }
-    tracing::info!(seed, "drawing and calibrating random weights");
-    let state = calibrate(draw(seed), seed)?.into_backbone()?;
+    tracing::info!(seed, "generating and calibrating random weights");
+    let state = calibrate(initialise(seed), seed)?.into_backbone()?;
     let path = cache.join(format!("{prefix}{}.safetensors", state.digest().prefix(HASH_DIGITS)));
     if let Err(error) = write_cached(&state, &path) {
-        tracing::debug!(%error, "the weights are not cached");
+        tracing::debug!(%error, "cannot cache the weights");
     }
     Ok(state)
 }
@@ -49,12 +48,12 @@ fn read_cached(cache: &Path, prefix: &str) -> Option<StateDict> {
     };
     let path = std::fs::read_dir(cache).ok()?.flatten().map(|entry| entry.path()).find(is_cached)?;
     let state = weights_file::load(&path).ok()?;
-    let named = path.file_stem()?.to_str()?.strip_prefix(prefix)?.to_owned();
-    (state.digest().prefix(HASH_DIGITS) == named).then_some(state)
+    let digest = path.file_stem()?.to_str()?.strip_prefix(prefix)?.to_owned();
+    (state.digest().prefix(HASH_DIGITS) == digest).then_some(state)
 }
 
 fn write_cached(state: &StateDict, path: &Path) -> Result<(), String> {
-    let folder = path.parent().ok_or("the cache has no folder")?;
+    let folder = path.parent().ok_or("the cached file has no parent folder")?;
     std::fs::create_dir_all(folder).map_err(|error| error.to_string())?;
     let file = tempfile::NamedTempFile::new_in(folder).map_err(|error| error.to_string())?;
     state.save(file.path()).map_err(|error| error.to_string())?;
@@ -62,8 +61,8 @@ fn write_cached(state: &StateDict, path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Normal deviates with variance 2 ÷ (outputs · kernel²): He et al. 2015, fan-out, as torchvision has it.
-fn draw(seed: u64) -> StateDict {
+/// Normal deviates with variance 2 ÷ (outputs · kernel²): He et al. 2015 with fan-out, as in torchvision.
+fn initialise(seed: u64) -> StateDict {
     let mut random = ChaCha12Rng::seed_from_u64(seed);
     let mut state = StateDict::default();
     for layer in architecture::layers() {
@@ -91,7 +90,7 @@ fn gaussian(random: &mut ChaCha12Rng) -> f64 {
     }
 }
 
-/// Sets each layer's buffers to the mean and variance of what it sees, layer after layer.
+/// Sets each layer's buffers to the mean and variance of its input, layer by layer.
 fn calibrate(mut state: StateDict, seed: u64) -> Result<StateDict, ModelError> {
     let threads = tch::get_num_threads();
     tch::set_num_threads(1);
@@ -102,26 +101,26 @@ fn calibrate(mut state: StateDict, seed: u64) -> Result<StateDict, ModelError> {
 
 fn run_calibration(state: &mut StateDict, seed: u64) -> Result<(), ModelError> {
     let mut pixels = Vec::new();
-    for number in 0..PICTURES {
+    for number in 0..IMAGES {
         let picture = preprocess::resize(&sample::picture(seed, number));
         pixels.extend(picture.map_err(|error| ModelError::Weights(error.to_string()))?.0);
     }
     let images = backbone::normalise(&pixels, tch::Device::Cpu, Kind::Float)?;
-    let mut x = normed(state, &architecture::stem(), &images)?.f_relu()?;
+    let mut x = convolve_and_normalise(state, &architecture::stem(), &images)?.f_relu()?;
     x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
     for block in architecture::blocks() {
-        let inner = normed(state, &block.first, &x)?.f_relu()?;
+        let inner = convolve_and_normalise(state, &block.first, &x)?.f_relu()?;
         let residual = match &block.shortcut {
-            Some(layer) => normed(state, layer, &x)?,
+            Some(layer) => convolve_and_normalise(state, layer, &x)?,
             None => x.shallow_clone(),
         };
-        x = normed(state, &block.second, &inner)?.f_add(&residual)?.f_relu()?;
+        x = convolve_and_normalise(state, &block.second, &inner)?.f_add(&residual)?.f_relu()?;
     }
     Ok(())
 }
 
-/// Convolves, records the statistics of every channel, and normalises by them.
-fn normed(state: &mut StateDict, layer: &Layer, x: &Torch) -> Result<Torch, ModelError> {
+/// Convolves, stores the statistics of every channel in `state`, and normalises by them.
+fn convolve_and_normalise(state: &mut StateDict, layer: &Layer, x: &Torch) -> Result<Torch, ModelError> {
     let weight = state.get(&format!("{}.weight", layer.conv));
     let weight = Torch::f_from_slice(&weight.values)?.f_reshape(&weight.shape)?;
     let padding = layer.padding();

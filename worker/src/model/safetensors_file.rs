@@ -1,6 +1,6 @@
 //! `.safetensors` files.
 //!
-//! Owns the types of element that weights may have. Does not own what the tensors mean.
+//! Owns the element types that weights may have.
 
 use std::path::Path;
 
@@ -11,15 +11,17 @@ use super::state_dict::{StateDict, Tensor};
 
 /// Reads the tensors of a `.safetensors` file as f32.
 pub(super) fn read(bytes: &[u8]) -> Result<StateDict, String> {
-    let file = SafeTensors::deserialize(bytes).map_err(|error| format!("no weights file: {error}"))?;
+    let file = SafeTensors::deserialize(bytes)
+        .map_err(|error| format!("neither a .pth nor a .safetensors file: {error}"))?;
     let mut state = StateDict::default();
     for (name, view) in file.tensors() {
         if name.ends_with(".num_batches_tracked") {
             continue;
         }
         let shape = view.shape().iter().map(|size| *size as i64).collect();
-        let values = widen(&view)
-            .ok_or_else(|| format!("{name} has type {:?}, which weights do not have", view.dtype()))?;
+        let values = widen(&view).ok_or_else(|| {
+            format!("{name} has element type {:?}; expected F64, F32, F16 or BF16", view.dtype())
+        })?;
         state.0.insert(name, Tensor { shape, values });
     }
     Ok(state)
@@ -36,7 +38,6 @@ fn widen(view: &TensorView<'_>) -> Option<Vec<f32>> {
     })
 }
 
-/// Writes a state as a `.safetensors` file.
 pub(super) fn write(state: &StateDict, path: &Path) -> Result<(), String> {
     let bytes: Vec<(&String, Vec<usize>, Vec<u8>)> = state
         .0

@@ -1,22 +1,20 @@
-//! Weights as plain numbers, by torchvision's names.
+//! Weights as f32 tensors, by torchvision's names.
 //!
-//! Owns the check that they are a backbone's, and the hash that names them. Knows no file format.
+//! Owns the check that they are those of the backbone, and their digest.
 
 use std::collections::BTreeMap;
 
 use common::digest::Digest;
 
-use super::{architecture::expected, error::ModelError};
+use super::{architecture::tensor_shapes, error::ModelError};
 
-/// Most names listed in an error.
-const LISTED: usize = 4;
+/// Most problems listed in an error.
+const MAX_LISTED: usize = 4;
 
 /// A tensor of f32, row-major.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Tensor {
-    /// Its shape.
     pub shape: Vec<i64>,
-    /// Its values.
     pub values: Vec<f32>,
 }
 
@@ -25,20 +23,21 @@ pub struct Tensor {
 pub struct StateDict(pub BTreeMap<String, Tensor>);
 
 impl StateDict {
-    /// Returns a tensor that [`StateDict::into_backbone`] has checked to be there.
+    /// Returns a tensor whose presence [`StateDict::into_backbone`] has checked.
     pub(super) fn get(&self, name: &str) -> &Tensor {
-        self.0.get(name).expect("a checked state has every tensor")
+        self.0.get(name).expect("a checked state dict has every tensor")
     }
 
-    /// Keeps the backbone's tensors and drops the classifier and the batch counters.
+    /// Drops the classifier and the batch counters, and checks the tensors of the backbone.
     ///
     /// # Errors
-    /// When a tensor is missing, unexpected or of another shape; other architectures are recognised.
+    /// If a tensor is missing, unexpected, or has a wrong shape or values that are not finite. The error names the
+    /// architecture if it is another known ResNet.
     pub fn into_backbone(self) -> Result<Self, ModelError> {
         let ignored = |name: &str| name.starts_with("fc.") || name.ends_with(".num_batches_tracked");
         let tensors: BTreeMap<String, Tensor> =
             self.0.into_iter().filter(|(name, _)| !ignored(name)).collect();
-        let expected = expected();
+        let expected = tensor_shapes();
         let mut problems = Vec::new();
         for (name, shape) in &expected {
             match tensors.get(name) {
@@ -47,7 +46,7 @@ impl StateDict {
                     problems.push(format!("{name} has shape {:?} instead of {shape:?}", tensor.shape));
                 }
                 Some(tensor) if tensor.values.iter().any(|value| !value.is_finite()) => {
-                    problems.push(format!("{name} holds values that are not finite"));
+                    problems.push(format!("{name} has values that are not finite"));
                 }
                 Some(_) => {}
             }
@@ -63,17 +62,17 @@ impl StateDict {
         }
         let guess =
             architecture(&tensors).map(|name| format!(" (they look like {name})")).unwrap_or_default();
-        let more = problems.len().saturating_sub(LISTED);
+        let more = problems.len().saturating_sub(MAX_LISTED);
         let more = if more > 0 { format!(", and {more} more") } else { String::new() };
-        problems.truncate(LISTED);
+        problems.truncate(MAX_LISTED);
         Err(ModelError::Weights(format!(
-            "the weights are not ResNet34's{guess}: {}{more}",
+            "the weights are not those of ResNet34{guess}: {}{more}",
             problems.join(", ")
         )))
     }
 
-    /// SHA-256 over names, shapes and little-endian values, in the order of names: the same weights in
-    /// another file format have the same digest.
+    /// SHA-256 over names, shapes and little-endian values, in the order of names. It does not depend on the file
+    /// format.
     #[must_use]
     pub fn digest(&self) -> Digest {
         let mut bytes = Vec::new();
@@ -87,7 +86,7 @@ impl StateDict {
     }
 }
 
-/// Recognises the common relatives by their blocks.
+/// Recognises other ResNets by their blocks.
 fn architecture(tensors: &BTreeMap<String, Tensor>) -> Option<&'static str> {
     let has = |name: &str| tensors.contains_key(name);
     if !has("layer1.0.conv1.weight") {
@@ -104,7 +103,7 @@ fn architecture(tensors: &BTreeMap<String, Tensor>) -> Option<&'static str> {
             (true, _, _, true) => "ResNet152",
             (true, true, _, _) => "ResNet101",
             (true, _, _, _) => "ResNet50",
-            (false, _, true, _) => "a changed ResNet34",
+            (false, _, true, _) => "a modified ResNet34",
             (false, _, false, _) => "ResNet18",
         },
     )
@@ -115,11 +114,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn other_weights_are_refused_by_name() {
+    fn weights_of_other_architectures_are_rejected_by_name() {
         let tensor =
             |shape: Vec<i64>| Tensor { values: vec![0.0; shape.iter().product::<i64>() as usize], shape };
         let whole: BTreeMap<_, _> =
-            expected().into_iter().map(|(name, shape)| (name, tensor(shape))).collect();
+            tensor_shapes().into_iter().map(|(name, shape)| (name, tensor(shape))).collect();
         let check = |change: &dyn Fn(&mut BTreeMap<String, Tensor>), want: &str| {
             let mut tensors = whole.clone();
             change(&mut tensors);
@@ -134,7 +133,7 @@ mod tests {
         );
         check(
             &|t| t.get_mut("bn1.bias").unwrap().values[0] = f32::NAN,
-            "bn1.bias holds values that are not finite",
+            "bn1.bias has values that are not finite",
         );
         check(&|t| t.retain(|name, _| !name.contains("layer3.5")), "look like ResNet18");
         check(&|t| drop(t.insert("layer1.0.conv3.weight".to_owned(), tensor(vec![1]))), "look like ResNet50");

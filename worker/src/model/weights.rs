@@ -1,6 +1,4 @@
-//! Where the backbone's weights come from.
-//!
-//! Owns the forms that `SUBWATCH_MODEL_WEIGHTS` takes. Every error says what to do next.
+//! Sources of the backbone's weights: the values of `SUBWATCH_MODEL_WEIGHTS`.
 
 use std::{
     fmt,
@@ -17,18 +15,18 @@ use super::{
     weights_file::{self, ADVICE},
 };
 
-/// torchvision's IMAGENET1K_V1 weights; their SHA-256 begins as their name ends.
+/// torchvision's IMAGENET1K_V1 weights. The name ends with the first digits of the SHA-256.
 const TORCHVISION: &str = "https://download.pytorch.org/models/resnet34-b627a593.pth";
-/// A source of weights.
+
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum WeightsSource {
     /// A `.pth` or `.safetensors` file.
     File(PathBuf),
-    /// A file to fetch once into the cache.
+    /// A file that is downloaded once and cached.
     Url {
-        /// Its address; https.
+        /// https.
         url: Url,
-        /// What its SHA-256 begins with.
+        /// The first digits of the file's SHA-256.
         sha256: String,
     },
     /// He initialisation from this seed, calibrated.
@@ -37,7 +35,7 @@ pub enum WeightsSource {
 
 impl Default for WeightsSource {
     fn default() -> Self {
-        TORCHVISION.parse().expect("the literal is a source")
+        TORCHVISION.parse().expect("the literal is a valid source")
     }
 }
 
@@ -59,7 +57,7 @@ impl FromStr for WeightsSource {
             return seed
                 .parse()
                 .map(Self::Random)
-                .map_err(|_| "random: and a whole number, such as random:0".to_owned());
+                .map_err(|_| "random:SEED with an integer seed, such as random:0".to_owned());
         }
         match Url::parse(text) {
             Ok(url) if url.scheme() == "https" => parse_url(url),
@@ -70,33 +68,36 @@ impl FromStr for WeightsSource {
     }
 }
 
-/// Takes the hash from the fragment `#sha256=…`, or, as torchvision's names have it, from the file's name.
+/// Takes the hash from the fragment `#sha256=…`, or from the file name, as in torchvision's.
 fn parse_url(mut url: Url) -> Result<WeightsSource, String> {
     let digits =
         |text: &str| text.len() >= 8 && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
-    let pinned = url.fragment().and_then(|fragment| fragment.strip_prefix("sha256=")).map(str::to_lowercase);
+    let in_fragment =
+        url.fragment().and_then(|fragment| fragment.strip_prefix("sha256=")).map(str::to_lowercase);
     let file = url.path().rsplit('/').next().unwrap_or_default();
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
-    let named = stem.rsplit_once('-').map(|(_, hash)| hash.to_lowercase());
-    let sha256 = pinned.or(named).filter(|hash| digits(hash)).ok_or_else(|| {
-        "an https URL that pins its bytes, with #sha256=… at its end or the hash in its name as in …-b627a593.pth".to_owned()
+    let in_name = stem.rsplit_once('-').map(|(_, hash)| hash.to_lowercase());
+    let sha256 = in_fragment.or(in_name).filter(|hash| digits(hash)).ok_or_else(|| {
+        "an https URL with the hash of the file: append #sha256=…, or use a file name that ends with it, such as \
+         …-b627a593.pth"
+            .to_owned()
     })?;
     url.set_fragment(None);
     Ok(WeightsSource::Url { url, sha256 })
 }
 
 impl WeightsSource {
-    /// Loads the backbone's weights, fetching or making them where needed. Blocks.
+    /// Loads the backbone's weights, downloading or generating them if necessary. Blocks.
     ///
     /// # Errors
-    /// When they cannot be had, or are not ResNet34's.
+    /// If they cannot be loaded or are not those of ResNet34. The error says what to do.
     pub fn load(&self, cache: &Path) -> Result<StateDict, ModelError> {
         match self {
             Self::Random(seed) => random::load(*seed, cache),
             Self::File(path) => weights_file::load(path),
             Self::Url { url, sha256 } => {
                 let path = fetch::fetch(url, sha256, cache)
-                    .map_err(|error| ModelError::Weights(format!("no weights: {error}; {ADVICE}")))?;
+                    .map_err(|error| ModelError::Weights(format!("{error}; {ADVICE}")))?;
                 weights_file::load(&path)
             }
         }
@@ -108,7 +109,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sources_are_parsed_or_explained() {
+    fn sources_are_parsed_or_rejected_with_a_hint() {
         let check = |text: &str, want: Result<&str, &str>| {
             let got = text.parse::<WeightsSource>().map(|source| format!("{source:?}"));
             match (got, want) {
@@ -121,7 +122,7 @@ mod tests {
         check("/models/resnet34.pth", Ok("File"));
         check("resnet34.safetensors", Ok("File"));
         check(TORCHVISION, Ok("sha256: \"b627a593\""));
-        check("https://host/w.pth", Err("pins its bytes"));
+        check("https://host/w.pth", Err("with the hash of the file"));
         check("https://host/w.pth#sha256=ABCDEF0123", Ok("sha256: \"abcdef0123\""));
         check("http://host/w-12345678.pth", Err("an https URL, not http"));
         check("", Err("a path"));

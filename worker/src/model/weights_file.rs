@@ -1,6 +1,4 @@
-//! Weights files.
-//!
-//! Owns the choice of format, by content rather than by name. Every error names the file.
+//! Weights files. The format is detected by content, not by name.
 
 use std::{fmt, fs, path::Path};
 
@@ -8,7 +6,7 @@ use super::{error::ModelError, pth, safetensors_file, state_dict::StateDict};
 
 /// Largest weights file.
 const MAX_FILE_BYTES: u64 = 1 << 30;
-/// What to do when there are no weights.
+/// What to do if the weights cannot be loaded.
 pub(super) const ADVICE: &str = "set SUBWATCH_MODEL_WEIGHTS to a ResNet34 file (/path/to/resnet34.pth or .safetensors), or to \
                       random:0 to try the system without pretrained weights";
 
@@ -23,12 +21,12 @@ impl StateDict {
     }
 }
 
-/// Reads the weights of a backbone.
+/// Reads the backbone's weights. Every error names the file.
 pub(super) fn load(path: &Path) -> Result<StateDict, ModelError> {
-    let failed = |what: &dyn fmt::Display| ModelError::Weights(format!("{}: {what}", path.display()));
+    let failed = |reason: &dyn fmt::Display| ModelError::Weights(format!("{}: {reason}", path.display()));
     let size = fs::metadata(path).map_err(|error| failed(&format!("{error}; {ADVICE}")))?.len();
     if size > MAX_FILE_BYTES {
-        return Err(failed(&format!("{size} bytes are over the limit of {MAX_FILE_BYTES} for weights")));
+        return Err(failed(&format!("the file has {size} bytes, more than the limit of {MAX_FILE_BYTES}")));
     }
     let bytes = fs::read(path).map_err(|error| failed(&error))?;
     let state = if pth::is_pth(&bytes) {
@@ -44,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_missing_file_says_what_to_do() {
+    fn error_of_a_missing_file_says_what_to_do() {
         let error = load(Path::new("/nowhere/resnet34.pth")).unwrap_err().to_string();
         assert!(
             error.contains("/nowhere/resnet34.pth") && error.contains("SUBWATCH_MODEL_WEIGHTS"),

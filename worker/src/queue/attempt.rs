@@ -1,7 +1,8 @@
-//! One attempt at a job: the work, beside its heartbeat and under its time limit.
+//! One attempt at a job, with its heartbeat and time limit.
 //!
-//! Owns how the work ends. Does not own the started mark, which precedes it, or the effects of the outcome.
-//! A job over its time limit may be stuck where nothing can stop it, so it ends the worker, and its mark stays.
+//! The started mark is set before (see `dispatch`), and the outcome is applied afterwards (see `disposition`). A job
+//! that exceeds its time limit may be stuck in foreign code and cannot be cancelled, so the worker process ends and
+//! leaves the mark.
 
 use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
 
@@ -15,18 +16,18 @@ use common::{
 };
 use futures::FutureExt;
 
-use super::job_record::{JobRecord, STORE_PAUSE};
+use super::job_record::{JobRecord, STORE_RETRY_DELAY};
 use crate::{
     jobs,
     outcome::{JobError, Outcome},
     worker::Worker,
 };
 
-/// How often a job in progress is touched.
-const HEARTBEAT_EVERY: Duration = Duration::from_secs(2);
+/// Interval of a job's heartbeats.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Works on a job to its end. `repeated` says that it may have been worked on before. Dropping the future gives
-/// the job up, except for what runs on other threads.
+/// Runs a job. `repeated`: an earlier attempt or delivery may have resolved some of its items. Dropping the future
+/// cancels the job, except for work on other threads.
 pub(super) async fn run(worker: &Worker, job: &Envelope, repeated: bool) -> Outcome {
     loop {
         let ended = tokio::select! {
@@ -39,29 +40,30 @@ pub(super) async fn run(worker: &Worker, job: &Envelope, repeated: bool) -> Outc
             Ok(Err(JobError::Permanent(error))) => return Outcome::discard(DiscardReason::Failed, error),
             Ok(Err(JobError::Retryable(error))) => return Outcome::retry(error),
             Ok(Err(JobError::Store(error))) => {
-                tracing::warn!(job = %job.job, %error, "the job waits for the store");
-                tokio::time::sleep(STORE_PAUSE).await;
+                tracing::warn!(job = %job.job, %error, "Redis is unavailable; running the job again shortly");
+                tokio::time::sleep(STORE_RETRY_DELAY).await;
             }
             Err(panic) => return Outcome::retry(panic_text(&*panic)),
         }
     }
 }
 
-/// Touches a job for as long as its result is wanted; what it resolved after that would have no effect.
+/// Sends heartbeats until the job's result is no longer wanted, and returns the outcome for that.
 async fn send_heartbeats(job: JobRecord<'_>) -> Outcome {
     loop {
-        tokio::time::sleep(HEARTBEAT_EVERY).await;
-        match job.touch().await {
+        tokio::time::sleep(HEARTBEAT_INTERVAL).await;
+        match job.heartbeat().await {
             Ok(Heartbeat::Open) => {}
             Ok(Heartbeat::Closed) => return Outcome::Ignored(CLOSED),
             Ok(Heartbeat::Expired) => return Outcome::discard(DiscardReason::Expired, EXPIRED),
-            Err(error) => tracing::debug!(%job, %error, "a heartbeat of the job was lost"),
+            Err(error) => tracing::debug!(%job, %error, "cannot record the job's heartbeat"),
         }
     }
 }
 
-/// Returns the text of a panic. It is a fault of this program, and no reason to end the other jobs.
+/// The message of a panic. A panic is a bug in this program, but the other jobs can continue.
 fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let said = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-    format!("the worker panicked: {}", said.unwrap_or("no text"))
+    let message =
+        panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    format!("the worker panicked: {}", message.unwrap_or("no message"))
 }

@@ -1,23 +1,22 @@
-//! What a worker has in flight, queue by queue, and what it has finished, kind by kind.
+//! Counts of a worker's deliveries in flight, per queue, and of its finished jobs, per kind.
 //!
-//! Owns every count of jobs in the process; heartbeat, watch and drain read them here. Does not own the deliveries.
-//! Invariant: a delivery is in flight until its [`InFlight`] is dropped.
+//! Read by the heartbeat, the watchdog and the drain. Invariant: a delivery is in flight until its [`InFlight`] is
+//! dropped.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use common::job::kind::Kind;
 use tokio::sync::watch;
 
-/// Deliveries of one queue.
+/// Delivery counts of one queue.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct QueueCount {
-    /// All so far.
+    /// Total since the start.
     pub deliveries: u64,
-    /// Those in flight now.
     pub in_flight: usize,
 }
 
-/// The counts of one worker. Clones share them.
+/// Clones share the counts.
 #[derive(Clone)]
 pub struct JobCounts {
     counts: Arc<watch::Sender<Counts>>,
@@ -29,7 +28,7 @@ struct Counts {
     finished: BTreeMap<Kind, u64>,
 }
 
-/// One delivery in flight.
+/// Guard of one delivery in flight.
 pub struct InFlight {
     counts: JobCounts,
     queue: Arc<str>,
@@ -42,7 +41,7 @@ impl Counts {
 }
 
 impl JobCounts {
-    /// Makes the counts of a worker that consumes `queues`.
+    /// `queues` are those the worker consumes.
     pub fn new(queues: impl IntoIterator<Item = String>) -> Self {
         let queues = queues.into_iter().map(|queue| (queue, QueueCount::default())).collect();
         Self { counts: Arc::new(watch::Sender::new(Counts { queues, ..Counts::default() })) }
@@ -59,30 +58,29 @@ impl JobCounts {
         InFlight { counts: self.clone(), queue: queue.clone() }
     }
 
-    /// Counts a job as finished with effect.
+    /// Counts a job whose result was applied.
     pub fn finish(&self, kind: Kind) {
         self.counts.send_modify(|counts| *counts.finished.entry(kind).or_default() += 1);
     }
 
-    /// Returns the counts by queue.
     #[must_use]
     pub fn queues(&self) -> BTreeMap<String, QueueCount> {
         self.counts.borrow().queues.clone()
     }
 
-    /// Returns how many deliveries are in flight.
+    /// Number of deliveries in flight.
     #[must_use]
     pub fn in_flight(&self) -> usize {
         self.counts.borrow().in_flight()
     }
 
-    /// Returns how many jobs of a kind were finished with effect.
+    /// Number of jobs of a kind whose result was applied.
     #[must_use]
     pub fn finished(&self, kind: Kind) -> u64 {
         self.counts.borrow().finished.get(&kind).copied().unwrap_or(0)
     }
 
-    /// Waits until nothing is in flight.
+    /// Waits until no delivery is in flight.
     pub async fn drained(&self) {
         let drained = |counts: &Counts| counts.in_flight() == 0;
         self.counts.subscribe().wait_for(drained).await.expect("the sender is alive: it is borrowed");
@@ -104,7 +102,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn deliveries_are_in_flight_until_dropped() {
+    async fn delivery_is_in_flight_until_its_guard_is_dropped() {
         let counts = JobCounts::new(["embed".to_owned(), "predict".to_owned()]);
         let embed: Arc<str> = "embed".into();
         let (first, second) = (counts.receive(&embed), counts.receive(&embed));

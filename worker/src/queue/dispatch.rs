@@ -1,8 +1,7 @@
-//! Receiving deliveries, and isolating the suspects among them.
+//! Dispatching of deliveries, with suspects isolated.
 //!
-//! Owns the started mark and who runs beside whom: a job that an earlier process may have died of runs alone. Does not
-//! own what a job does (see [`crate::jobs`]), how long it may take (`attempt`), or what becomes of its outcome
-//! (`settle`). Invariant: the mark precedes the work.
+//! Owns the started mark and the isolation: a job that may have crashed an earlier process runs exclusively, with no
+//! other job beside it, so that a further crash identifies it. Invariant: the mark is set before the job runs.
 
 use std::sync::{Arc, Mutex};
 
@@ -20,29 +19,29 @@ use super::{
 };
 use crate::{outcome::Outcome, worker::Worker};
 
-/// Handles deliveries, many at a time.
+/// Handles deliveries concurrently.
 pub struct Dispatcher {
     worker: Arc<Worker>,
     counts: JobCounts,
-    /// A suspect takes this alone; all others share it.
-    alone: RwLock<()>,
-    /// Cancelled when the worker gives up what is in flight.
+    /// A suspect takes the write lock, every other job a read lock.
+    isolation_lock: RwLock<()>,
+    /// Cancelled to release every job in flight.
     give_up: CancellationToken,
     disposition: Disposition,
 }
 
 /// A job with its started mark set.
 struct StartedJob<'a> {
-    /// Whether it may have been worked on before.
+    /// Whether an earlier attempt or delivery may have resolved some of its items.
     repeated: bool,
     isolation: IsolationGuard<'a>,
 }
 
-/// Keeps suspects and other jobs apart.
+/// A held `isolation_lock`.
 type IsolationGuard<'a> = Either<RwLockReadGuard<'a, ()>, RwLockWriteGuard<'a, ()>>;
 
 impl Dispatcher {
-    /// Makes a dispatcher; `give_up` makes it release what is in flight.
+    /// Cancel `give_up` to release every job in flight.
     #[must_use]
     pub fn new(
         worker: Arc<Worker>,
@@ -57,10 +56,10 @@ impl Dispatcher {
             give_up: give_up.clone(),
             timed_out: Mutex::default(),
         };
-        Self { worker, counts, alone: RwLock::new(()), give_up, disposition }
+        Self { worker, counts, isolation_lock: RwLock::new(()), give_up, disposition }
     }
 
-    /// Receives deliveries until consuming ends; those in flight then go on.
+    /// Receives deliveries until consuming ends. Jobs in flight keep running.
     pub async fn consume(self: &Arc<Self>, consumer: &mut Consumer) {
         while let Some(delivery) = consumer.next().await {
             let (dispatcher, in_flight) = (self.clone(), self.counts.receive(&delivery.queue));
@@ -71,7 +70,6 @@ impl Dispatcher {
         }
     }
 
-    /// Handles one delivery to its end.
     async fn handle(&self, delivery: Delivery) {
         let (outcome, isolation) = match &delivery.job {
             Err(error) => (Outcome::discard(DiscardReason::Rejected, error.to_string()), None),
@@ -92,10 +90,10 @@ impl Dispatcher {
         }
     }
 
-    /// Sets the started mark, and waits until a suspect is alone.
+    /// Sets the started mark. For a suspect, first waits until no other job is in flight.
     async fn start(&self, job: &Envelope, redelivered: bool) -> Result<StartedJob<'_>, Outcome> {
         let record = JobRecord::new(&self.worker, job);
-        let shared = self.alone.read().await;
+        let shared = self.isolation_lock.read().await;
         self.require_no_fatal_signal()?;
         match record.start(redelivered, Isolation::Shared).await {
             Ok(Start::Run) => {
@@ -103,11 +101,11 @@ impl Dispatcher {
             }
             Ok(Start::RunExclusive { crashes }) => {
                 drop(shared);
-                let alone = self.alone.write().await;
+                let exclusive = self.isolation_lock.write().await;
                 self.require_no_fatal_signal()?;
-                tracing::warn!(job = %record, crashes, "an earlier worker died while it held this job: it runs alone");
+                tracing::warn!(job = %record, crashes, "a worker died with this job; running it exclusively");
                 match record.start(false, Isolation::Exclusive).await {
-                    Ok(Start::Run) => Ok(StartedJob { repeated: true, isolation: Either::Right(alone) }),
+                    Ok(Start::Run) => Ok(StartedJob { repeated: true, isolation: Either::Right(exclusive) }),
                     other => Err(not_started(other)),
                 }
             }
@@ -115,7 +113,7 @@ impl Dispatcher {
         }
     }
 
-    /// A job that waited for others to end is not started once the process must end.
+    /// Checked after waiting for the lock: no job may start once the process must end.
     fn require_no_fatal_signal(&self) -> Result<(), Outcome> {
         if self.disposition.fatal.reason().is_some() { Err(Outcome::Release) } else { Ok(()) }
     }
@@ -125,11 +123,11 @@ fn not_started(start: Result<Start, StoreError>) -> Outcome {
     match start {
         Ok(Start::Poison { crashes }) => Outcome::discard(
             DiscardReason::Poison,
-            format!("{crashes} workers died while they held this job, the last of them running nothing else"),
+            format!("{crashes} workers died with this job in flight, the last one running it exclusively"),
         ),
         Ok(Start::Expired) => Outcome::discard(DiscardReason::Expired, EXPIRED),
-        Ok(Start::Skip(why)) => Outcome::Ignored(why),
-        Ok(Start::Run | Start::RunExclusive { .. }) => Outcome::retry("the job was not started"),
+        Ok(Start::Skip(reason)) => Outcome::Ignored(reason),
+        Ok(Start::Run | Start::RunExclusive { .. }) => Outcome::retry("the job could not be started"),
         Err(error) => Outcome::discard(DiscardReason::Failed, error.to_string()),
     }
 }

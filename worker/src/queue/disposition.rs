@@ -1,8 +1,7 @@
-//! From an outcome to its effects and the answer to the broker.
+//! Applies an outcome: stores results, publishes retries and dead letters, and answers the delivery.
 //!
-//! Owns finishing, retry copies, pauses, dead letters and releases. Invariants: the outcome is durable before the
-//! ack; a retry copy and a dead letter are confirmed before the ack. So a delivery may happen again, and its effects
-//! are applied once.
+//! Invariants: the outcome is durable before the ack; a retry copy or dead letter is confirmed before the ack. So a
+//! job may be delivered again, but its effects are applied once.
 
 use std::{
     sync::{Arc, Mutex},
@@ -30,24 +29,25 @@ pub(super) struct Disposition {
     pub(super) worker: Arc<Worker>,
     pub(super) fatal: FatalSignal,
     pub(super) counts: JobCounts,
-    /// Cancelled when jobs in flight are given up; then no outcome waits for the store any longer.
+    /// Cancelled to release every job in flight; outcomes then no longer wait for Redis.
     pub(super) give_up: CancellationToken,
-    /// Deliveries of jobs over their time limit: never answered, so that their next worker meets the mark.
+    /// Deliveries of timed-out jobs. They stay unanswered, so that the process is gone and the started mark counts as
+    /// a crash before another worker receives them.
     pub(super) timed_out: Mutex<Vec<Delivery>>,
 }
 
-/// What the broker is told.
+/// The answer to the broker.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Answer {
     Ack,
     Release,
-    /// Nothing: it releases the delivery itself once the process is gone.
-    Keep,
+    /// None: the broker requeues the message when the process is gone.
+    Withhold,
 }
 
 impl Disposition {
-    /// Applies an outcome and answers the delivery. Drops `isolation` once the results are in the store: the broker may
-    /// take its time for a copy, a dead letter or the answer, and other jobs run meanwhile.
+    /// Applies an outcome and answers the delivery. Drops `isolation` once the results are stored, so that other jobs
+    /// can run while the broker confirms.
     pub(super) async fn process<I>(&self, delivery: Delivery, outcome: Outcome, isolation: I) {
         let answer = match &delivery.job {
             Err(error) => self.discard(&delivery, DiscardReason::Rejected, error.to_string()).await,
@@ -67,25 +67,26 @@ impl Disposition {
         let answered = match answer {
             Answer::Ack => delivery.ack().await,
             Answer::Release => delivery.release().await,
-            Answer::Keep => {
+            Answer::Withhold => {
                 self.timed_out.lock().expect("no holder of this lock panics").push(delivery);
                 return;
             }
         };
         if let Err(error) = answered {
-            tracing::debug!(%error, "the delivery comes again, which changes nothing");
+            tracing::debug!(%error, "cannot answer the delivery; its redelivery will have no effect");
         }
     }
 
-    /// Applies the results of a job that has any.
+    /// Applies the results of an outcome that finishes the job.
     ///
     /// # Errors
-    /// How the job ends instead: it has no results, or the store refuses them for good.
+    /// The outcome to apply instead: the given one if it does not finish the job, or a discard if Redis rejects the
+    /// results.
     async fn finish(&self, job: &JobRecord<'_>, outcome: Outcome) -> Result<Answer, Outcome> {
         match outcome {
             Outcome::Items(results) => match self.give_up.run_until_cancelled(job.finish(&results)).await {
                 Some(Ok(Finish::Applied)) => Ok(self.applied(job)),
-                Some(Ok(Finish::Ignored(why))) => Ok(ignored(job, why)),
+                Some(Ok(Finish::Ignored(reason))) => Ok(ignored(job, reason)),
                 Some(Err(error)) => Err(Outcome::discard(DiscardReason::Failed, error.to_string())),
                 None => Ok(self.release(job).await),
             },
@@ -93,10 +94,10 @@ impl Disposition {
                 let finish = job.finish_node(version, node, &bytes);
                 match self.give_up.run_until_cancelled(finish).await {
                     Some(Ok(NodeFinish::Applied)) => Ok(self.applied(job)),
-                    Some(Ok(NodeFinish::Ignored(why))) => Ok(ignored(job, why)),
+                    Some(Ok(NodeFinish::Ignored(reason))) => Ok(ignored(job, reason)),
                     Some(Ok(NodeFinish::Conflict)) => {
                         let error = format!(
-                            "another worker computed other bits for leaves {node}: its arithmetic differs"
+                            "two workers computed different bits for leaves {node}: their arithmetic differs"
                         );
                         Err(Outcome::discard(DiscardReason::Conflict, error))
                     }
@@ -108,10 +109,10 @@ impl Disposition {
         }
     }
 
-    /// Applies an outcome without results.
+    /// Applies an outcome that does not finish the job.
     ///
     /// # Errors
-    /// When the store refuses the outcome, and would refuse it again.
+    /// If Redis rejects the outcome permanently.
     async fn apply(
         &self,
         delivery: &Delivery,
@@ -120,12 +121,12 @@ impl Disposition {
     ) -> Result<Answer, StoreError> {
         match outcome {
             Outcome::Items(_) | Outcome::Node { .. } => unreachable!("`finish` applies results"),
-            Outcome::Ignored(why) => Ok(ignored(job, why)),
+            Outcome::Ignored(reason) => Ok(ignored(job, reason)),
             Outcome::Retry { error, results } => self.retry(delivery, job, error, &results).await,
-            Outcome::Snooze(pause) => self.pause(delivery, job, &pause).await,
+            Outcome::Snooze(snooze) => self.snooze(delivery, job, &snooze).await,
             Outcome::Discard { reason, error } => Ok(self.discard(delivery, reason, error).await),
             Outcome::Release => Ok(self.release(job).await),
-            Outcome::TimedOut => Ok(self.end_worker(job)),
+            Outcome::TimedOut => Ok(self.end_process(job)),
         }
     }
 
@@ -134,7 +135,7 @@ impl Disposition {
         Answer::Ack
     }
 
-    /// Keeps what the attempt resolved, then publishes the copy that comes back after a delay.
+    /// Stores the results of the attempt, then publishes a copy of the job with a delay.
     async fn retry(
         &self,
         delivery: &Delivery,
@@ -146,92 +147,90 @@ impl Disposition {
         let last = job.attempt >= job.max_attempts;
         let tier = DelayTier::after_attempt(job.attempt);
         let delay = if last { Duration::ZERO } else { tier.delay() };
-        if let Finish::Ignored(why) = record.suspend(&error, delay, results).await? {
-            return Ok(ignored(record, why));
+        if let Finish::Ignored(reason) = record.record_failed_attempt(&error, delay, results).await? {
+            return Ok(ignored(record, reason));
         }
         if last {
             let error = format!("attempt {} of {}: {error}", job.attempt, job.max_attempts);
             return Ok(self.discard(delivery, DiscardReason::Attempts, error).await);
         }
-        tracing::warn!(job = %record, attempt = job.attempt, %error, "the job is tried again in {tier}");
+        tracing::warn!(job = %record, attempt = job.attempt, %error, "attempt failed; retrying in {tier}");
         let mut copy = job.clone();
         copy.attempt += 1;
         Ok(self.delay(delivery, &copy, tier, "the retry copy").await)
     }
 
-    /// Publishes a copy of a job that is deferred, which comes back as the same attempt.
-    async fn pause(
+    /// Records the snooze, then publishes a copy of the job with a delay. The attempt number stays.
+    async fn snooze(
         &self,
         delivery: &Delivery,
         job: &JobRecord<'_>,
-        pause: &Snooze,
+        snooze: &Snooze,
     ) -> Result<Answer, StoreError> {
-        let (finish, wait) = job.pause(pause).await?;
-        if let Finish::Ignored(why) = finish {
-            return Ok(ignored(job, why));
+        let (finish, wait) = job.snooze(snooze).await?;
+        if let Finish::Ignored(reason) = finish {
+            return Ok(ignored(job, reason));
         }
         let tier = DelayTier::within(wait);
-        tracing::info!(%job, reason = %pause.reason, ?wait, "the job rests, and is looked at again in {tier}");
-        Ok(self.delay(delivery, job.job, tier, "the copy of a resting job").await)
+        tracing::info!(%job, reason = %snooze.reason, ?wait, "job snoozed; checking again in {tier}");
+        Ok(self.delay(delivery, job.job, tier, "the copy of a snoozed job").await)
     }
 
-    async fn delay(&self, delivery: &Delivery, copy: &Envelope, tier: DelayTier, what: &str) -> Answer {
+    async fn delay(&self, delivery: &Delivery, copy: &Envelope, tier: DelayTier, message: &str) -> Answer {
         match self.worker.publisher.delay(copy, tier, &delivery.routing_key).await {
             Ok(()) => Answer::Ack,
             Err(error) => {
-                tracing::warn!(job = %copy.job, %error, "{what} was not taken, the job is released");
+                tracing::warn!(job = %copy.job, %error, "cannot publish {message}; releasing the job");
                 Answer::Release
             }
         }
     }
 
-    /// Hands the message over to the dead letters.
     async fn discard(&self, delivery: &Delivery, reason: DiscardReason, error: String) -> Answer {
-        let id = delivery.message.id().unwrap_or("unnamed");
-        tracing::error!(job = id, reason = reason.to_string(), %error, "the job is discarded");
-        let note = DeadLetterInfo {
+        let id = delivery.message.id().unwrap_or("unknown");
+        tracing::error!(job = id, reason = reason.to_string(), %error, "job discarded");
+        let info = DeadLetterInfo {
             reason,
             error,
             worker: Some(self.worker.name.clone()),
             origin: Some(delivery.queue.to_string()),
         };
-        match self.worker.publisher.dead_letter(&delivery.message, &note).await {
+        match self.worker.publisher.dead_letter(&delivery.message, &info).await {
             Ok(()) => Answer::Ack,
             Err(error) => {
-                tracing::warn!(job = id, %error, "the dead letter was not taken, the job is released");
+                tracing::warn!(job = id, %error, "cannot publish the dead letter; releasing the job");
                 Answer::Release
             }
         }
     }
 
-    /// Takes the started mark back, unless this job is among the suspects of a fatal report.
+    /// Clears the started mark, unless a fatal signal makes every job in flight a suspect.
     async fn release(&self, job: &JobRecord<'_>) -> Answer {
         if !self.fatal.suspects_all()
             && let Err(error) = job.release().await
         {
-            tracing::debug!(%job, %error, "the started mark stays; the job may run alone next time");
+            tracing::debug!(%job, %error, "cannot clear the started mark; the job may run exclusively");
         }
-        tracing::info!(%job, "the job is released to another worker");
+        tracing::info!(%job, "job released");
         Answer::Release
     }
 
-    /// Ends the worker because of a job that cannot be stopped otherwise. The delivery is kept until the process
-    /// is gone, so that it is another process that meets the mark. If it is the model that hangs, any job in flight
-    /// may be the cause.
-    fn end_worker(&self, job: &JobRecord<'_>) -> Answer {
+    /// Ends the process because of a job that cannot be cancelled. The delivery stays unanswered until the process is
+    /// gone, so that the next worker finds the started mark. If the model hangs, any job in flight may be the cause.
+    fn end_process(&self, job: &JobRecord<'_>) -> Answer {
         let limit = self.worker.job_timeout;
         match watchdog::stuck(self.worker.model_busy(), limit) {
             Some(reason) => self.fatal.raise(Blame::AllInFlight, reason),
             None => self.fatal.raise(
                 Blame::OneJob,
-                format!("job {job} is over its time limit of {limit:?} and cannot be stopped"),
+                format!("job {job} exceeded its time limit of {limit:?} and cannot be cancelled"),
             ),
         }
-        Answer::Keep
+        Answer::Withhold
     }
 }
 
-fn ignored(job: &JobRecord<'_>, why: &'static str) -> Answer {
-    tracing::debug!(%job, why, "the job has no effect");
+fn ignored(job: &JobRecord<'_>, reason: &'static str) -> Answer {
+    tracing::debug!(%job, reason, "outcome ignored");
     Answer::Ack
 }

@@ -1,28 +1,26 @@
-//! The end that a worker brings upon itself: what hangs inside a decoder or libtorch cannot be stopped, so
-//! the process must end.
+//! The signal that the process must end: a hang in a decoder or in libtorch cannot be cancelled.
 //!
-//! Owns the report that any part may make, and which jobs are suspects. Does not own the end itself (see
-//! [`crate::run`]): no new jobs, every job in flight released at once, a non-zero exit code. Invariant: from the
-//! report on, no further job is taken up.
+//! Any part of the worker may raise it and say which jobs are suspects. [`crate::run`] then releases every job in flight
+//! and exits with a non-zero code. Invariant: no job starts after the signal.
 
 use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
 
-/// Ends the process on its own account. Clones share it.
+/// Clones share the signal.
 #[derive(Clone)]
 pub struct FatalSignal {
-    report: Arc<OnceLock<Report>>,
-    reported: CancellationToken,
+    cause: Arc<OnceLock<Cause>>,
+    raised: CancellationToken,
     consuming: CancellationToken,
 }
 
-struct Report {
+struct Cause {
     reason: String,
     blame: Blame,
 }
 
-/// Which jobs keep their started marks when the process ends, so that they run alone next time.
+/// The suspects: jobs that keep their started marks when the process ends, so that they run exclusively next time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Blame {
     /// The job that raised the signal.
@@ -32,41 +30,37 @@ pub enum Blame {
 }
 
 impl FatalSignal {
-    /// Makes the word for a worker that consumes until `consuming` is cancelled.
+    /// Raising the signal cancels `consuming`.
     #[must_use]
     pub fn new(consuming: CancellationToken) -> Self {
-        Self { report: Arc::default(), reported: CancellationToken::new(), consuming }
+        Self { cause: Arc::default(), raised: CancellationToken::new(), consuming }
     }
 
-    /// Ends the process because of one job, for `reason`. The caller leaves that job's started mark in
-    /// place and its delivery unanswered; the marks of all others are taken back. The first report counts.
+    /// Ends the process. Only the first call counts. With [`Blame::OneJob`], the caller leaves that job's started mark
+    /// in place and its delivery unanswered; the marks of all other jobs are cleared.
     pub fn raise(&self, blame: Blame, reason: impl Into<String>) {
-        self.end(reason.into(), blame);
+        // Fails if the signal was raised before; the process is already ending.
+        let _ = self.cause.set(Cause { reason: reason.into(), blame });
+        self.consuming.cancel();
+        self.raised.cancel();
     }
 
-    /// Waits for a report and returns its reason.
-    pub async fn reported(&self) -> String {
-        self.reported.cancelled().await;
+    /// Waits for the signal and returns its reason.
+    pub async fn raised(&self) -> String {
+        self.raised.cancelled().await;
         self.reason().expect("the reason is set before the token is cancelled").to_owned()
     }
 
-    /// Returns why the process ends, if it was reported that it must.
+    /// Why the process ends; `None` before the signal.
     #[must_use]
     pub fn reason(&self) -> Option<&str> {
-        self.report.get().map(|report| report.reason.as_str())
+        self.cause.get().map(|cause| cause.reason.as_str())
     }
 
-    /// Whether the jobs that are released keep their started marks.
+    /// Whether released jobs keep their started marks.
     #[must_use]
     pub fn suspects_all(&self) -> bool {
-        self.report.get().is_some_and(|report| report.blame == Blame::AllInFlight)
-    }
-
-    fn end(&self, reason: String, blame: Blame) {
-        // A second report asks for the end that is under way already.
-        let _ = self.report.set(Report { reason, blame });
-        self.consuming.cancel();
-        self.reported.cancel();
+        self.cause.get().is_some_and(|cause| cause.blame == Blame::AllInFlight)
     }
 }
 
@@ -75,19 +69,19 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_first_report_counts_and_nothing_more_is_consumed() {
+    async fn first_raise_counts_and_stops_consuming() {
         let consuming = CancellationToken::new();
         let fatal = FatalSignal::new(consuming.clone());
         assert_eq!(fatal.reason(), None);
         fatal.raise(Blame::OneJob, "job 7 hangs");
         fatal.raise(Blame::AllInFlight, "the model hangs");
         assert!(consuming.is_cancelled());
-        assert_eq!(fatal.reported().await, "job 7 hangs");
+        assert_eq!(fatal.raised().await, "job 7 hangs");
         assert!(!fatal.suspects_all());
     }
 
     #[test]
-    fn all_are_suspected_where_nobody_can_be_singled_out() {
+    fn blaming_all_in_flight_makes_every_job_a_suspect() {
         let fatal = FatalSignal::new(CancellationToken::new());
         assert!(!fatal.suspects_all());
         fatal.raise(Blame::AllInFlight, "the model hangs");

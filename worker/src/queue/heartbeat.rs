@@ -1,4 +1,4 @@
-//! The worker's entry in the register: its identity, that it is alive, and its counts of jobs.
+//! The worker's record in Redis: identity, heartbeat and job counts.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::counts::JobCounts;
 
-/// Longest that signing off may take.
-const SIGN_OFF_LIMIT: Duration = Duration::from_secs(2);
+/// Time limit for deregistering.
+const DEREGISTER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Beats until `stop`, with what `counts` says, then signs off. Once `draining` is cancelled it says that
-/// too, at once.
-pub async fn record_heartbeat(
+/// Sends heartbeats until `stop`, then deregisters the worker. Once `draining` is cancelled, it immediately sends one
+/// with the state *draining*.
+pub async fn run(
     store: Store,
     record: WorkerRecord,
     counts: JobCounts,
@@ -24,35 +24,35 @@ pub async fn record_heartbeat(
 ) {
     loop {
         let finished = Kind::ALL.map(|kind| counts.finished(kind)).iter().sum();
-        let drains = draining.is_cancelled();
+        let is_draining = draining.is_cancelled();
         let record = WorkerRecord {
-            draining: drains,
+            draining: is_draining,
             jobs_in_flight: Some(counts.in_flight() as u64),
             jobs_finished: Some(finished),
             ..record.clone()
         };
         let beat = async {
-            if let Err(error) = show(&store, &record).await {
-                tracing::warn!(%error, "a heartbeat was lost");
+            if let Err(error) = send(&store, &record).await {
+                tracing::warn!(%error, "cannot record the worker's heartbeat");
             }
             tokio::select! {
-                () = draining.cancelled(), if !drains => {}
-                () = tokio::time::sleep(WorkerRecord::BEAT_EVERY) => {}
+                () = draining.cancelled(), if !is_draining => {}
+                () = tokio::time::sleep(WorkerRecord::HEARTBEAT_EVERY) => {}
             }
         };
         if stop.run_until_cancelled(beat).await.is_none() {
             break;
         }
     }
-    match tokio::time::timeout(SIGN_OFF_LIMIT, store.deregister_worker(record.instance)).await {
+    match tokio::time::timeout(DEREGISTER_TIMEOUT, store.deregister_worker(record.instance)).await {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "signing off failed; the worker will be shown as lost"),
-        Err(_) => tracing::warn!("signing off takes too long; the worker will be shown as lost"),
+        Ok(Err(error)) => tracing::warn!(%error, "cannot deregister; the worker will be listed as lost"),
+        Err(_) => tracing::warn!("cannot deregister in time; the worker will be listed as lost"),
     }
 }
 
-/// Beats, and registers the space again: it may have been dropped while this worker embeds into it.
-async fn show(store: &Store, record: &WorkerRecord) -> Result<(), StoreError> {
+/// Sends a heartbeat. Also registers the embedding space again, as it may have been dropped meanwhile.
+async fn send(store: &Store, record: &WorkerRecord) -> Result<(), StoreError> {
     if let Some(space) = &record.space {
         store.register_space(space, &format!("{}, version {}", record.name, record.version)).await?;
     }

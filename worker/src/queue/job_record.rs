@@ -1,6 +1,4 @@
-//! What a worker tells the store about one job.
-//!
-//! Owns the waiting: an outage of the store delays jobs and fails none. Does not own what follows from an answer.
+//! Updates of one job in the store. They retry while Redis is unavailable, so an outage delays jobs but fails none.
 
 use std::{fmt, time::Duration};
 
@@ -12,10 +10,10 @@ use common::{
 
 use crate::worker::Worker;
 
-/// Snooze before the store is asked again when it does not serve.
-pub(super) const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// Delay before a retry while Redis is unavailable.
+pub(super) const STORE_RETRY_DELAY: Duration = Duration::from_secs(1);
 
-/// One job as the store knows it.
+/// One job in the store.
 pub(super) struct JobRecord<'a> {
     pub(super) job: &'a Envelope,
     worker: &'a Worker,
@@ -28,22 +26,25 @@ impl<'a> JobRecord<'a> {
     }
 
     /// Sets the started mark.
-    pub(super) async fn start(&self, redelivered: bool, company: Isolation) -> Result<Start, StoreError> {
+    pub(super) async fn start(&self, redelivered: bool, isolation: Isolation) -> Result<Start, StoreError> {
         let (store, deadline_ms) = (&self.worker.store, self.job.deadline_ms);
-        until_served(|| store.start_job(self.key(), self.holder(), redelivered, company, deadline_ms)).await
+        retry_while_unavailable(|| {
+            store.start_job(self.key(), self.holder(), redelivered, isolation, deadline_ms)
+        })
+        .await
     }
 
-    /// Shows that the job is in progress, and asks whether its result is still wanted. Does not wait.
-    pub(super) async fn touch(&self) -> Result<Heartbeat, StoreError> {
+    /// Records that the job is in progress, and returns whether its result is still wanted. Does not retry.
+    pub(super) async fn heartbeat(&self) -> Result<Heartbeat, StoreError> {
         self.worker.store.heartbeat_job(self.key(), self.worker.instance, self.job.deadline_ms).await
     }
 
     /// Applies the results and sets the done mark.
     pub(super) async fn finish(&self, results: &[(u64, ItemResult)]) -> Result<Finish, StoreError> {
-        until_served(|| self.worker.store.finish_job(self.key(), JobEnd::Done, results)).await
+        retry_while_unavailable(|| self.worker.store.finish_job(self.key(), JobEnd::Done, results)).await
     }
 
-    /// Applies the answer of one node of a training pass.
+    /// Applies the result of one node of a training pass.
     pub(super) async fn finish_node(
         &self,
         version: u64,
@@ -51,29 +52,33 @@ impl<'a> JobRecord<'a> {
         bytes: &[u8],
     ) -> Result<NodeFinish, StoreError> {
         let (store, run) = (&self.worker.store, self.job.submission);
-        until_served(|| store.finish_node(run, &self.name, version, node, bytes)).await
+        retry_while_unavailable(|| store.finish_node(run, &self.name, version, node, bytes)).await
     }
 
-    /// Keeps what an attempt resolved and why it stopped.
-    pub(super) async fn suspend(
+    /// Stores the results and the error of a failed attempt.
+    pub(super) async fn record_failed_attempt(
         &self,
         error: &str,
         delay: Duration,
         results: &[(u64, ItemResult)],
     ) -> Result<Finish, StoreError> {
         let store = &self.worker.store;
-        until_served(|| store.record_failed_attempt(self.key(), self.holder(), error, delay, results)).await
+        retry_while_unavailable(|| {
+            store.record_failed_attempt(self.key(), self.holder(), error, delay, results)
+        })
+        .await
     }
 
-    /// Notes until when and why the job is deferred; returns also how long that is from now.
-    pub(super) async fn pause(&self, pause: &Snooze) -> Result<(Finish, Duration), StoreError> {
+    /// Records the snooze; also returns its remaining time.
+    pub(super) async fn snooze(&self, snooze: &Snooze) -> Result<(Finish, Duration), StoreError> {
         let store = &self.worker.store;
-        let now_ms = until_served(|| store.now_ms()).await?;
-        let finish = until_served(|| store.snooze_job(self.key(), self.worker.instance, pause)).await?;
-        Ok((finish, Duration::from_millis(pause.until_ms.saturating_sub(now_ms))))
+        let now_ms = retry_while_unavailable(|| store.now_ms()).await?;
+        let finish =
+            retry_while_unavailable(|| store.snooze_job(self.key(), self.worker.instance, snooze)).await?;
+        Ok((finish, Duration::from_millis(snooze.until_ms.saturating_sub(now_ms))))
     }
 
-    /// Takes the started mark back. Does not wait.
+    /// Clears the started mark. Does not retry.
     pub(super) async fn release(&self) -> Result<(), StoreError> {
         self.worker.store.release_job(self.key(), self.worker.instance).await
     }
@@ -93,15 +98,15 @@ impl fmt::Display for JobRecord<'_> {
     }
 }
 
-/// Calls the store until it serves.
-async fn until_served<T, F: Future<Output = Result<T, StoreError>>>(
+/// Retries `call` while Redis is unavailable.
+async fn retry_while_unavailable<T, F: Future<Output = Result<T, StoreError>>>(
     mut call: impl FnMut() -> F,
 ) -> Result<T, StoreError> {
     loop {
         match call().await {
             Err(error) if error.is_retryable() => {
-                tracing::warn!(%error, "waiting for the store");
-                tokio::time::sleep(STORE_PAUSE).await;
+                tracing::warn!(%error, "waiting for Redis");
+                tokio::time::sleep(STORE_RETRY_DELAY).await;
             }
             result => return result,
         }

@@ -1,7 +1,7 @@
-//! From a delivery to its acknowledgement, and what keeps the consumer alive meanwhile.
+//! From a delivery to its acknowledgement.
 //!
-//! A delivery passes `dispatch` (started mark, isolation), `attempt` (work, heartbeat, time limit) and `settle`
-//! (effects, answer). `counts` says what is in flight; `heartbeat`, `watchdog` and `fatal` are about the process.
+//! A delivery passes `dispatch` (started mark, isolation), `attempt` (work, heartbeat, time limit) and `disposition`
+//! (effects, ack). `counts` has the jobs in flight. `heartbeat`, `watchdog` and `fatal_signal` concern the process.
 
 mod attempt;
 pub mod counts;

@@ -1,9 +1,8 @@
-//! The watch over a worker's own health: whether it hears its queues and its model answers.
+//! Detects a stalled consumer and a stuck model.
 //!
-//! Owns the judgement of a *stalled* consumer, which RabbitMQ takes for served and serves nothing, and of a
-//! stuck model; and what is done about them: a new connection first, then failed liveness; an end of the
-//! process. Does not own connections or the end (see [`crate::run`]). The decisions are pure: `ConsumerMonitor` and
-//! `stuck` are fed with times and counts.
+//! A consumer is *stalled* if it receives nothing although jobs wait in its queue. The watchdog first requests a new
+//! connection; if that does not help, the liveness probe fails. A stuck model ends the process (see [`crate::run`]). The
+//! decisions, `ConsumerMonitor` and `stuck`, are pure functions of times and counts.
 
 use std::{
     collections::BTreeMap,
@@ -22,15 +21,14 @@ use super::{
 };
 use crate::worker::Worker;
 
-/// How often the model is looked at.
-const CHECK_MODEL_EVERY: Duration = Duration::from_secs(1);
-/// How often the broker is asked about a queue that serves nothing.
-const CHECK_QUEUES_EVERY: Duration = Duration::from_secs(10);
-/// Silence of a queue in which jobs wait after which its consumer counts as stalled. Longer than one interval
-/// between questions, so that no single answer decides.
+/// Interval of the model checks.
+const MODEL_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval of the queue checks.
+const QUEUE_INTERVAL: Duration = Duration::from_secs(10);
+/// A consumer is stalled after this long without a delivery while jobs wait. Longer than [`QUEUE_INTERVAL`], so that
+/// one observation is not enough.
 const STALLED_AFTER: Duration = Duration::from_secs(15);
 
-/// The watch over one worker.
 pub struct Watchdog {
     worker: Arc<Worker>,
     counts: JobCounts,
@@ -40,34 +38,33 @@ pub struct Watchdog {
     stalled: Mutex<Option<String>>,
 }
 
-/// What one look at a queue found.
+/// One check of a queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Observation {
     /// Whether the consuming connection is up.
     connected: bool,
     count: QueueCount,
-    /// Jobs waiting in the queue.
+    /// Ready messages in the queue.
     waiting: u32,
 }
 
-/// What a look tells.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum ConsumerHealth {
-    /// Nothing is wrong, or nothing can be said.
+    /// Not known to be stalled.
     Healthy,
-    /// The consumer is stalled: replace its connection.
+    /// Stalled: replace the connection.
     Reconnect,
-    /// It is stalled over a new connection as well; replacing that one once more does no harm.
+    /// Stalled again after a reconnect. Another reconnect does no harm.
     Stalled,
 }
 
-/// The judgement of one queue's consumer over time.
+/// State of one queue's consumer across checks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct ConsumerMonitor {
     deliveries: u64,
-    /// When it last was served, held something, or had nothing to be served with.
+    /// When it last received a job, had one in flight, or had an empty queue.
     healthy_at: Instant,
-    /// Connections replaced since then.
+    /// Reconnects since `healthy_at` was last set by one of those.
     reconnects: u32,
 }
 
@@ -76,14 +73,15 @@ impl ConsumerMonitor {
         Self { deliveries: 0, healthy_at: now, reconnects: 0 }
     }
 
-    fn observe(&mut self, now: Instant, seen: Observation) -> ConsumerHealth {
-        if !seen.connected {
-            // Being connected again is what is waited for; the count of reconnects stays.
+    fn observe(&mut self, now: Instant, observation: Observation) -> ConsumerHealth {
+        let Observation { connected, count, waiting } = observation;
+        if !connected {
+            // Restart the clock but keep `reconnects`: a lost connection does not prove the consumer healthy.
             self.healthy_at = now;
             return ConsumerHealth::Healthy;
         }
-        if seen.count.in_flight > 0 || seen.count.deliveries != self.deliveries || seen.waiting == 0 {
-            *self = Self { deliveries: seen.count.deliveries, ..Self::new(now) };
+        if count.in_flight > 0 || count.deliveries != self.deliveries || waiting == 0 {
+            *self = Self { deliveries: count.deliveries, ..Self::new(now) };
             return ConsumerHealth::Healthy;
         }
         if now.duration_since(self.healthy_at) < STALLED_AFTER {
@@ -95,8 +93,8 @@ impl ConsumerMonitor {
     }
 }
 
-/// Says so when one batch has run for more than half of what a job may take. Half, because a job waits for
-/// several batches, and because the oldest job must not be blamed alone for a batch it shares.
+/// Returns why the model counts as stuck: one batch has run for more than half of the job timeout. Half, so that the
+/// model is blamed before the oldest of the jobs that share the batch times out.
 pub(crate) fn stuck(busy: Option<Duration>, job_timeout: Duration) -> Option<String> {
     let busy = busy.filter(|busy| *busy > job_timeout / 2)?;
     Some(format!(
@@ -107,7 +105,7 @@ pub(crate) fn stuck(busy: Option<Duration>, job_timeout: Duration) -> Option<Str
 }
 
 impl Watchdog {
-    /// Makes the watch over `worker`, whose consumer has these `counts`, this flag and this reconnect.
+    /// `consuming` and `reconnect` are those of the worker's consumer.
     #[must_use]
     pub fn new(
         worker: Arc<Worker>,
@@ -119,10 +117,8 @@ impl Watchdog {
         Self { worker, counts, fatal, consuming, reconnect, stalled: Mutex::default() }
     }
 
-    /// Says whether a new process would do better, and why.
-    ///
     /// # Errors
-    /// When the model is stuck or the consumer stalled.
+    /// If the model is stuck or a consumer is stalled, so that a restart may help.
     pub fn alive(&self) -> Result<(), String> {
         if let Some(stuck) = stuck(self.worker.model_busy(), self.worker.job_timeout) {
             return Err(stuck);
@@ -133,43 +129,42 @@ impl Watchdog {
         }
     }
 
-    /// Watches, and never ends.
+    /// Checks model and queues periodically; never returns.
     pub async fn run(&self) {
         let mut monitors = BTreeMap::new();
-        let mut asked = Instant::now();
+        let mut checked_queues = Instant::now();
         loop {
-            tokio::time::sleep(CHECK_MODEL_EVERY).await;
+            tokio::time::sleep(MODEL_INTERVAL).await;
             if let Some(stuck) = stuck(self.worker.model_busy(), self.worker.job_timeout)
                 && self.counts.in_flight() > 0
             {
                 self.fatal.raise(Blame::AllInFlight, stuck);
             }
-            if asked.elapsed() >= CHECK_QUEUES_EVERY {
+            if checked_queues.elapsed() >= QUEUE_INTERVAL {
                 self.check_consumers(&mut monitors).await;
-                asked = Instant::now();
+                checked_queues = Instant::now();
             }
         }
     }
 
-    /// Looks at every queue once and acts on what that tells.
+    /// Checks every queue once, and requests a reconnect if a consumer is stalled.
     async fn check_consumers(&self, monitors: &mut BTreeMap<String, ConsumerMonitor>) {
         let (mut stalled, mut reconnect) = (None, false);
         for (queue, count) in self.counts.queues() {
             let monitor =
                 monitors.entry(queue.clone()).or_insert_with(|| ConsumerMonitor::new(Instant::now()));
             let connected = self.consuming.load(Ordering::Relaxed);
-            // The broker is asked only where the answer matters.
+            // Query the broker only if the consumer looks idle.
             let idle = connected && count.in_flight == 0 && count.deliveries == monitor.deliveries;
             let waiting = if idle { self.worker.publisher.queue_depth(&queue).await.unwrap_or(0) } else { 0 };
             let health = monitor.observe(Instant::now(), Observation { connected, count, waiting });
             if health != ConsumerHealth::Healthy {
-                tracing::warn!(%queue, waiting, "jobs wait and none is served to this worker: consuming over a new connection");
+                tracing::warn!(%queue, waiting, "jobs wait but this consumer receives none; reconnecting");
                 reconnect = true;
             }
             if monitor.reconnects > 1 {
                 stalled = Some(format!(
-                    "RabbitMQ serves no jobs of {queue} though they wait there and this worker consumes it, \
-                     over a new connection either"
+                    "the consumer of {queue} is stalled: jobs wait but none is delivered, even after a reconnect"
                 ));
             }
         }
@@ -184,15 +179,14 @@ impl Watchdog {
 mod tests {
     use super::*;
 
-    /// Looks every ten seconds: connected, deliveries so far, in flight, waiting.
-    fn observe(looks: &[(bool, u64, usize, u32)]) -> Vec<ConsumerHealth> {
-        let began = Instant::now();
-        let mut monitor = ConsumerMonitor::new(began);
-        let mut now = began;
-        looks
+    /// Observations at [`QUEUE_INTERVAL`]: connected, deliveries so far, in flight, waiting.
+    fn observe(observations: &[(bool, u64, usize, u32)]) -> Vec<ConsumerHealth> {
+        let mut now = Instant::now();
+        let mut monitor = ConsumerMonitor::new(now);
+        observations
             .iter()
             .map(|&(connected, deliveries, in_flight, waiting)| {
-                now += CHECK_QUEUES_EVERY;
+                now += QUEUE_INTERVAL;
                 monitor.observe(
                     now,
                     Observation { connected, count: QueueCount { deliveries, in_flight }, waiting },
@@ -202,33 +196,34 @@ mod tests {
     }
 
     #[test]
-    fn a_deaf_consumer_is_renewed_once_and_then_given_up() {
+    fn stalled_consumer_is_reconnected_once_and_then_reported() {
         use ConsumerHealth::{Healthy, Reconnect, Stalled};
         let stalled = (true, 7, 0, 3);
-        // The first look learns how much was delivered before.
+        // The first observation only records the deliveries so far.
         assert_eq!(
             observe(&[stalled; 8]),
             [Healthy, Healthy, Reconnect, Healthy, Stalled, Healthy, Stalled, Healthy]
         );
-        // Time without a connection is not held against it, nor does it excuse what was.
-        let away = (false, 7, 0, 3);
+        // Time without a connection does not count, and does not reset the reconnects.
+        let disconnected = (false, 7, 0, 3);
         assert_eq!(
-            observe(&[stalled, stalled, stalled, away, stalled, stalled]),
+            observe(&[stalled, stalled, stalled, disconnected, stalled, stalled]),
             [Healthy, Healthy, Reconnect, Healthy, Healthy, Stalled]
         );
-        assert_eq!(observe(&[away; 6]), [Healthy; 6]);
-        // Served again, it starts anew.
-        let served = (true, 8, 0, 2);
+        assert_eq!(observe(&[disconnected; 6]), [Healthy; 6]);
+        // A delivery resets the monitor.
+        let delivered = (true, 8, 0, 2);
         assert_eq!(
-            observe(&[stalled, stalled, stalled, served, served, served]),
+            observe(&[stalled, stalled, stalled, delivered, delivered, delivered]),
             [Healthy, Healthy, Reconnect, Healthy, Healthy, Reconnect]
         );
     }
 
     #[test]
-    fn who_is_served_holds_something_or_has_nothing_to_do_is_not_deaf() {
-        let check = |looks: &[(bool, u64, usize, u32)]| {
-            assert!(observe(looks).iter().all(|health| *health == ConsumerHealth::Healthy), "{looks:?}");
+    fn consumer_with_deliveries_jobs_in_flight_or_an_empty_queue_is_healthy() {
+        let check = |observations: &[(bool, u64, usize, u32)]| {
+            let healthy = observe(observations).iter().all(|health| *health == ConsumerHealth::Healthy);
+            assert!(healthy, "{observations:?}");
         };
         check(&[(true, 0, 0, 0); 9]);
         check(&[(true, 4, 4, 100); 9]);
@@ -237,14 +232,14 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_is_stuck_once_it_takes_half_of_what_a_job_may() {
+    fn batch_is_stuck_after_half_of_the_job_timeout() {
         let limit = Duration::from_secs(300);
         assert_eq!(stuck(None, limit), None);
         assert_eq!(stuck(Some(limit / 2), limit), None);
-        let said = stuck(Some(Duration::from_secs(151)), limit).unwrap();
+        let reason = stuck(Some(Duration::from_secs(151)), limit).unwrap();
         assert!(
-            said.contains("one batch for 151 s") && said.contains("SUBWATCH_JOB_TIMEOUT_SECONDS=300"),
-            "{said}"
+            reason.contains("one batch for 151 s") && reason.contains("SUBWATCH_JOB_TIMEOUT_SECONDS=300"),
+            "{reason}"
         );
     }
 }

@@ -1,8 +1,8 @@
 //! The composition root of the worker.
 //!
-//! Owns the order in which things start and stop: load the model, connect, register, consume; then stop
-//! consuming, finish what is in flight, release the rest, sign off. Invariant: whatever hangs, the end comes
-//! within seconds of a second signal, of the grace period's end or of a fatal report.
+//! Start: load the model, connect, consume, register. Shutdown: stop consuming, finish the jobs in flight, release the
+//! rest, deregister. Invariant: even if a job hangs, the process ends within seconds of a second signal, of the end of
+//! the grace period, or of a fatal signal.
 
 mod drain;
 mod probes;
@@ -19,25 +19,24 @@ use common::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    drain::{End, drain},
+    drain::{DrainOutcome, drain},
     start::{StartedWorker, start},
 };
 use crate::queue::{counts::JobCounts, dispatch::Dispatcher, fatal_signal::FatalSignal, heartbeat};
 
-/// How long releasing may take once there is no more time to finish.
-const RELEASE_LIMIT: Duration = Duration::from_secs(5);
-/// How long closing the connection may take after that.
-const CLOSE_LIMIT: Duration = Duration::from_secs(2);
+/// Time limit for releasing the jobs in flight.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Time limit for closing the consuming connection after that.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Works until SIGTERM or Ctrl-C, then drains. A second signal, or a part of the worker that declares its
-/// end, ends it at once.
+/// Runs until SIGTERM or Ctrl-C, then drains. A second signal or a [`FatalSignal`] ends the process immediately.
 ///
 /// # Errors
-/// When the model cannot be loaded, a server refuses us, consuming ends unasked, or the worker ends without
-/// having drained.
+/// If the model cannot be loaded, RabbitMQ or Redis rejects the connection, consuming stops unexpectedly, or the drain
+/// is cut short by a second signal or a fatal signal.
 pub async fn run(settings: Settings, kinds: Vec<Kind>) -> anyhow::Result<()> {
     let Shutdown { stop, now } = shutdown::on_signal();
-    // Probes are answered until the end: a worker that drains is alive.
+    // Probes are served until the end: a draining worker is alive.
     let ended = CancellationToken::new();
     let _ended = ended.clone().drop_guard();
     let health = probes::serve(settings.logging.health_address, &ended).await?;
@@ -51,41 +50,43 @@ pub async fn run(settings: Settings, kinds: Vec<Kind>) -> anyhow::Result<()> {
     let counts = JobCounts::new(consumer.queues().map(str::to_owned));
     health.set_readiness_check(probes::readiness(&worker, consumer.consuming()));
     health.set_liveness_check(probes::liveness(&worker, &counts, &fatal, &consumer, &ended));
-    let signed_off = CancellationToken::new();
-    let heartbeat = tokio::spawn(heartbeat::beat(
+    let deregister = CancellationToken::new();
+    let heartbeat = tokio::spawn(heartbeat::run(
         worker.store.clone(),
         record,
         counts.clone(),
         consuming.clone(),
-        signed_off.clone(),
+        deregister.clone(),
     ));
-    tracing::info!(worker = %worker.name, instance = %worker.instance, kinds = ?kinds, "worker consumes");
+    tracing::info!(worker = %worker.name, instance = %worker.instance, kinds = ?kinds, "worker is consuming jobs");
 
     let give_up = CancellationToken::new();
-    // Lives until the end, as it keeps the deliveries of jobs over their time limit unanswered.
+    // Lives until the process ends: it keeps the deliveries of timed-out jobs unanswered.
     let dispatcher = Arc::new(Dispatcher::new(worker, fatal.clone(), counts.clone(), give_up.clone()));
     dispatcher.consume(&mut consumer).await;
-    let unasked = !consuming.is_cancelled();
+    let unexpected = !consuming.is_cancelled();
     consuming.cancel();
 
     let end = drain(&counts, settings.worker.grace(), &now, &fatal).await;
     let released = counts.in_flight();
-    if end != End::Drained {
-        tracing::warn!(jobs = released, "{end}: releasing what is held");
+    if end != DrainOutcome::Drained {
+        tracing::warn!(jobs = released, reason = %end, "releasing the jobs in flight");
         give_up.cancel();
-        let _ = tokio::time::timeout(RELEASE_LIMIT, counts.drained()).await;
+        let _ = tokio::time::timeout(RELEASE_TIMEOUT, counts.drained()).await;
     }
-    signed_off.cancel();
+    deregister.cancel();
     heartbeat.await.context("the heartbeat panicked")?;
-    // What hangs is never answered; the connection that goes with the process releases it.
-    let _ = tokio::time::timeout(CLOSE_LIMIT, consumer.closed()).await;
-    anyhow::ensure!(!unasked, "consuming ended though nobody asked for it");
+    // A job that hangs is never answered: RabbitMQ requeues it when the process is gone.
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, consumer.closed()).await;
+    anyhow::ensure!(!unexpected, "consuming from RabbitMQ stopped unexpectedly");
     match end {
-        End::Drained | End::GraceOver => {
+        DrainOutcome::Drained | DrainOutcome::GraceExpired => {
             let [embed, train_epoch, predict, crawl] = Kind::ALL.map(|kind| counts.finished(kind));
-            tracing::info!(embed, train_epoch, predict, crawl, "worker ended");
+            tracing::info!(embed, train_epoch, predict, crawl, "worker stopped");
         }
-        End::Impatience | End::Fatal(_) => anyhow::bail!("{end}; {released} jobs were released unfinished"),
+        DrainOutcome::SecondSignal | DrainOutcome::Fatal(_) => {
+            anyhow::bail!("{end}; jobs released unfinished: {released}")
+        }
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What the worker's probes answer: started, ready, alive.
+//! The worker's health probes: readiness and liveness.
 
 use std::{
     net::SocketAddr,
@@ -21,39 +21,40 @@ use crate::{
     worker::Worker,
 };
 
-/// Longest a readiness check waits for the store.
-const READY_LIMIT: Duration = Duration::from_secs(2);
+/// Time limit of the readiness check's request to Redis.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Answers probes at `address` until `ended`.
+/// Serves probes at `address` until `ended`.
 pub(super) async fn serve(address: Option<SocketAddr>, ended: &CancellationToken) -> anyhow::Result<Health> {
     let health = Health::default();
     if let Some(address) = address {
-        let address = health.serve(address, ended.clone()).await.with_context(|| {
-            format!("cannot listen on {address}, where SUBWATCH_HEALTH_ADDRESS wants the probes")
-        })?;
-        tracing::info!(%address, "probes are answered");
+        let address = health
+            .serve(address, ended.clone())
+            .await
+            .with_context(|| format!("cannot listen on SUBWATCH_HEALTH_ADDRESS {address}"))?;
+        tracing::info!(%address, "serving health probes");
     }
     Ok(health)
 }
 
-/// Ready means consuming, and reaching the store.
+/// Ready means consuming from RabbitMQ and able to reach Redis.
 pub(super) fn readiness(worker: &Arc<Worker>, consuming: Arc<AtomicBool>) -> Check {
     let worker = worker.clone();
     Box::new(move || {
         let (worker, consuming) = (worker.clone(), consuming.clone());
         Box::pin(async move {
             if !consuming.load(Ordering::Relaxed) {
-                return Err("RabbitMQ is not consumed".to_owned());
+                return Err("not consuming from RabbitMQ".to_owned());
             }
-            match tokio::time::timeout(READY_LIMIT, worker.store.ping()).await {
+            match tokio::time::timeout(PING_TIMEOUT, worker.store.ping()).await {
                 Ok(Ok(())) => Ok(()),
-                Ok(Err(_)) | Err(_) => Err("Redis does not serve".to_owned()),
+                Ok(Err(_)) | Err(_) => Err("Redis is unavailable".to_owned()),
             }
         })
     })
 }
 
-/// Alive means that the watch over the worker finds nothing wrong. It runs until `ended`.
+/// Alive means that the watchdog, which runs until `ended`, finds neither a stuck model nor a stalled consumer.
 pub(super) fn liveness(
     worker: &Arc<Worker>,
     counts: &JobCounts,
@@ -62,11 +63,12 @@ pub(super) fn liveness(
     ended: &CancellationToken,
 ) -> Check {
     let (consuming, reconnect) = (consumer.consuming(), consumer.reconnect());
-    let watch = Arc::new(Watchdog::new(worker.clone(), counts.clone(), fatal.clone(), consuming, reconnect));
-    let (watching, ended) = (watch.clone(), ended.clone());
-    tokio::spawn(async move { ended.run_until_cancelled(watching.run()).await });
+    let watchdog =
+        Arc::new(Watchdog::new(worker.clone(), counts.clone(), fatal.clone(), consuming, reconnect));
+    let (running, ended) = (watchdog.clone(), ended.clone());
+    tokio::spawn(async move { ended.run_until_cancelled(running.run()).await });
     Box::new(move || {
-        let alive = watch.alive();
+        let alive = watchdog.alive();
         Box::pin(async move { alive })
     })
 }

@@ -22,16 +22,16 @@ use crate::{
 };
 use crate::{training::Runs, worker::Worker};
 
-/// A worker that consumes.
+/// A worker that consumes jobs.
 pub(super) struct StartedWorker {
     pub(super) worker: Arc<Worker>,
     pub(super) record: WorkerRecord,
     pub(super) consumer: Consumer,
-    /// Cancelled when nothing more is to be consumed.
+    /// Cancelled to stop consuming.
     pub(super) consuming: CancellationToken,
 }
 
-/// Starts a worker for jobs of `kinds`, which consumes until `stop`.
+/// Starts a worker that consumes jobs of `kinds` until `stop`.
 pub(super) async fn start(
     settings: &Settings,
     kinds: &[Kind],

@@ -21,11 +21,9 @@ const LANES: usize = 16;
 /// Standardised features of one sample.
 pub(super) type Features = [f32; DIMENSIONS];
 
-/// A sample as the head sees it.
+/// A standardised sample.
 pub(super) struct Example {
-    /// Standardised features.
     pub(super) features: Features,
-    /// Standardised target.
     pub(super) target: f32,
 }
 
@@ -34,8 +32,8 @@ pub(super) fn predict(parameters: &[f32], features: &Features) -> f32 {
     dot(&parameters[..DIMENSIONS], features) + parameters[DIMENSIONS]
 }
 
-/// Returns the gradient sum of the leaves below `node`, added along the tree. `example` gives the samples of
-/// the step by position, of which there are `items`.
+/// Returns the gradient sum of the leaves below `node`, added along the tree. `example` returns the sample at a position
+/// of the step, which has `items` samples.
 pub(super) fn gradient_sum(
     parameters: &[f32],
     node: Node,
@@ -95,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn gradients_are_those_of_finite_differences() {
+    fn gradients_match_finite_differences() {
         let loss = |parameters: &[f32]| {
             let errors =
                 (0..7).map(|at| f64::from(predict(parameters, &example(at).features) - example(at).target));
@@ -114,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn the_sum_of_two_nodes_has_the_bits_of_their_parent() {
+    fn sum_of_two_nodes_has_the_bits_of_their_parent() {
         let parameters = parameters();
         let whole = gradient_sum(&parameters, Node::root(16), 16, 50, example);
         let (left, right) = Node::root(16).children().unwrap();
@@ -130,7 +128,7 @@ mod tests {
         assert!((sum.squared_error - flat.squared_error).abs() < 1e-9);
     }
 
-    /// The bits are part of the fingerprint: a change here needs a new one.
+    /// The bits are part of the head's fingerprint: a change here needs a new fingerprint.
     #[test]
     fn bits_are_pinned() {
         let sum = gradient_sum(&parameters(), Node::root(16), 16, 50, example);

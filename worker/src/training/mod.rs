@@ -1,7 +1,7 @@
 //! Gradients of a run: its data, the share of one node, and the arithmetic of the head.
 //!
-//! Does not own the tree that fixes the order of sums (see [`common::training::tree`]) or the exchange of answers (see
-//! [`crate::jobs`]). Invariant: an answer's bits depend on the run's plan and the parameters alone.
+//! The tree that fixes the order of summation is in [`common::training::tree`]. Invariant: the bits of a result depend
+//! only on the run's plan and the parameters.
 
 mod head;
 pub mod node;

@@ -1,7 +1,6 @@
-//! The answer of one node of a training pass: a gradient sum, or predictions.
+//! The result of one node of a training pass: a gradient sum, or predictions.
 //!
-//! Owns the choice between them and their encoding. One thread computes an answer from beginning to end, so its bits
-//! do not depend on the machine.
+//! A single thread computes a result, so its bits do not depend on the machine.
 
 use common::{
     job::args::TrainEpochArgs,
@@ -13,9 +12,9 @@ use common::{
 
 use super::{head, run_data::RunData};
 
-/// Computes the answer; `None` if the run has no such step or leaves. Blocks.
+/// Computes the encoded result; `None` if `step` or `node` is out of range. Blocks.
 #[must_use]
-pub fn answer(args: &TrainEpochArgs, data: &RunData, parameters: &[f32]) -> Option<Vec<u8>> {
+pub fn compute(args: &TrainEpochArgs, data: &RunData, parameters: &[f32]) -> Option<Vec<u8>> {
     let TrainEpochArgs { phase, epoch, step, node, .. } = *args;
     let plan = &data.plan;
     if !node.is_in_tree_over(plan.leaves) || (phase == Phase::Train && step >= plan.steps()) {

@@ -1,6 +1,4 @@
-//! What a worker keeps of the runs it computes for: plan, samples, features.
-//!
-//! Owns the cache; a run's data never changes, so it is loaded once per worker and run.
+//! Cached data of training runs: plan, samples, features. A run's data never changes, so it is loaded once.
 
 use std::{
     collections::VecDeque,
@@ -20,33 +18,31 @@ use tokio::sync::OnceCell;
 use super::head::{Example, Features};
 use crate::outcome::JobError;
 
-/// Runs kept at once.
-const RUNS: usize = 2;
+/// Number of cached runs.
+const MAX_RUNS: usize = 2;
 
-/// The runs a worker computes for.
+/// Cache of the data of the latest runs.
 #[derive(Default)]
 pub struct Runs {
     cached: Mutex<VecDeque<(SubmissionId, Cell)>>,
 }
 
-/// A run's data, once it is loaded.
 type Cell = Arc<OnceCell<Arc<RunData>>>;
 
-/// One run's plan and samples.
 pub struct RunData {
-    /// The plan.
     pub(super) plan: RunPlan,
     samples: Vec<Sample>,
     embeddings: Vec<Embedding>,
     scaling: Scaling,
+    /// The order of samples in the latest epoch, with its number.
     order: Mutex<Option<(u32, Arc<Vec<u32>>)>>,
 }
 
 impl Runs {
-    /// Returns a run's data, loading it from the store first if it is not here.
+    /// Returns a run's data, from the cache or the store.
     ///
     /// # Errors
-    /// When the store does not serve, or something the coordinator put there is gone.
+    /// [`JobError::Permanent`] if data that the coordinator stored is missing or malformed.
     pub async fn load(&self, store: &Store, run: SubmissionId) -> Result<Arc<RunData>, JobError> {
         let cell = self.cell(run);
         let load = async || RunData::load(store, run).await.map(Arc::new);
@@ -58,7 +54,7 @@ impl Runs {
         if let Some((_, cell)) = cached.iter().find(|(id, _)| *id == run) {
             return cell.clone();
         }
-        cached.truncate(RUNS - 1);
+        cached.truncate(MAX_RUNS - 1);
         let cell = Arc::new(OnceCell::new());
         cached.push_front((run, cell.clone()));
         cell
@@ -67,21 +63,21 @@ impl Runs {
 
 impl RunData {
     async fn load(store: &Store, run: SubmissionId) -> Result<Self, JobError> {
-        let gone =
-            |what: &str| JobError::Permanent(format!("the {what} of run {run} are gone or unreadable"));
-        let plan: RunPlan = store.document(run, RunDocument::Plan).await?.ok_or_else(|| gone("plan"))?;
+        let missing =
+            |data: &str| JobError::Permanent(format!("the {data} of run {run} is missing or malformed"));
+        let plan: RunPlan = store.document(run, RunDocument::Plan).await?.ok_or_else(|| missing("plan"))?;
         let samples = store.blob(run, RunDocument::Samples).await?.and_then(|bytes| decode_samples(&bytes));
-        let samples = samples.ok_or_else(|| gone("samples"))?;
+        let samples = samples.ok_or_else(|| missing("sample data"))?;
         let scaling =
             store.blob(run, RunDocument::Scaling).await?.and_then(|bytes| Scaling::from_bytes(&bytes));
-        let scaling = scaling.ok_or_else(|| gone("feature scales"))?;
+        let scaling = scaling.ok_or_else(|| missing("feature scaling"))?;
         if samples.len() != (plan.train + plan.valid + plan.test) as usize {
-            return Err(gone("samples"));
+            return Err(missing("sample data"));
         }
         let digests: Vec<Digest> = samples.iter().map(|sample| sample.sha256).collect();
         let embeddings: Option<Vec<Embedding>> =
             store.embeddings(&plan.space, &digests).await?.into_iter().collect();
-        let embeddings = embeddings.ok_or_else(|| gone("embeddings"))?;
+        let embeddings = embeddings.ok_or_else(|| missing("embedding of a sample"))?;
         Ok(Self { plan, samples, embeddings, scaling, order: Mutex::new(None) })
     }
 
@@ -108,7 +104,7 @@ impl RunData {
     fn epoch_order(&self, epoch: u32) -> Arc<Vec<u32>> {
         let mut order = self.order.lock().expect("no holder of this lock panics");
         match &*order {
-            Some((of, positions)) if *of == epoch => positions.clone(),
+            Some((ordered, positions)) if *ordered == epoch => positions.clone(),
             _ => {
                 let positions = Arc::new(epoch_order(self.plan.seed, epoch, self.plan.train));
                 *order = Some((epoch, positions.clone()));

@@ -1,7 +1,6 @@
 //! The container of a `.pth` file: a zip archive of one pickle and its storages.
 //!
-//! Owns the bytes and how tensors are gathered from them. Invariants: sizes are checked against the bytes that are
-//! there; a file of n bytes makes at most n bytes of storages and n elements.
+//! Invariant: a file of n bytes yields at most n bytes of storages and n elements, whatever sizes it declares.
 
 use std::{
     collections::HashMap,
@@ -21,13 +20,13 @@ use crate::model::state_dict::Tensor;
 /// Largest pickle; ResNet34's is 20 kB.
 const MAX_PICKLE_BYTES: u64 = 4 << 20;
 
-/// The container: `<name>/data.pkl` and one entry a storage.
+/// `<name>/data.pkl`, and one entry per storage.
 pub(super) struct Archive<'a> {
     zip: ZipArchive<Cursor<&'a [u8]>>,
     folder: String,
     storages: HashMap<String, Rc<Vec<u8>>>,
-    /// Bytes of storages, and elements of tensors, that it may still make: entries may overlap, and many
-    /// tensors may lie in one storage.
+    /// Remaining budgets of storage bytes and tensor elements: zip entries may overlap, and many tensors may refer to
+    /// one storage.
     bytes_left: usize,
     elements_left: usize,
 }
@@ -43,7 +42,6 @@ impl<'a> Archive<'a> {
         Ok(Self { zip, folder, storages: HashMap::new(), bytes_left, elements_left })
     }
 
-    /// Returns the pickle.
     pub(super) fn pickle(&mut self) -> Result<Vec<u8>, PthError> {
         self.entry("data.pkl", MAX_PICKLE_BYTES)
     }
@@ -53,7 +51,7 @@ impl<'a> Archive<'a> {
         let damaged = |error: &dyn fmt::Display| PthError::Container(format!("{path}: {error}"));
         let entry = self.zip.by_name(&path).map_err(|error| damaged(&error))?;
         if entry.size() > limit {
-            return Err(damaged(&format!("{} bytes are over the limit of {limit}", entry.size())));
+            return Err(damaged(&format!("{} bytes exceed the limit of {limit}", entry.size())));
         }
         let mut bytes = Vec::new();
         entry.take(limit + 1).read_to_end(&mut bytes).map_err(|error| damaged(&error))?;
@@ -70,9 +68,9 @@ impl<'a> Archive<'a> {
         Ok(bytes)
     }
 
-    /// Reads the elements a tensor refers to, in row-major order whatever its strides.
+    /// Reads the elements of a tensor in row-major order, whatever its strides.
     pub(super) fn tensor(&mut self, name: &str, reference: &TensorReference) -> Result<Tensor, PthError> {
-        let outside = || malformed(&format!("'{name}' reaches outside its storage"));
+        let outside = || malformed(&format!("'{name}' refers to elements outside its storage"));
         let storage = self.storage(&reference.storage.key)?;
         let element = reference.storage.elements;
         let elements = storage.len() / element.bytes();
@@ -85,7 +83,7 @@ impl<'a> Archive<'a> {
         self.elements_left = self
             .elements_left
             .checked_sub(count)
-            .ok_or_else(|| malformed("its tensors have more elements than the file has bytes"))?;
+            .ok_or_else(|| malformed("the tensors have more elements than the file has bytes"))?;
         let mut gathered = Vec::with_capacity(count);
         for position in 0..count {
             let value = reference.element(position).and_then(|at| element.read(&storage, at));

@@ -1,6 +1,6 @@
-//! The machine that runs a pickle: a stack, a memo, and the parts of what is on them.
+//! The pickle virtual machine: a stack, a memo, and a heap of elements.
 //!
-//! Invariants: it builds values and runs nothing; time and memory are proportional to the pickle.
+//! Invariants: it builds values and executes no code; time and memory are proportional to the pickle's size.
 
 use std::{collections::HashMap, rc::Rc};
 
@@ -8,15 +8,15 @@ use super::{
     error::{PthError, malformed},
     opcode::{Code, Opcode},
     tensor::{Storage, TensorReference},
-    value::{Global, Heap, Place, Value},
+    value::{Global, Heap, HeapIndex, Value},
 };
 
-/// Most values on the machine's stack.
+/// Most values on the stack.
 const MAX_STACK: usize = 1 << 20;
 /// Most dimensions of a tensor.
 const MAX_DIMENSIONS: usize = 16;
 
-/// Runs a pickle and returns what it builds.
+/// Executes a pickle and returns the value that it builds.
 pub(super) fn run(pickle: &[u8]) -> Result<(Value, Heap), PthError> {
     Machine::default().run(pickle)
 }
@@ -37,7 +37,7 @@ impl Machine {
                 opcode => self.step(opcode)?,
             }
             if self.stack.len() > MAX_STACK {
-                return Err(malformed("it is too deep"));
+                return Err(malformed("the stack is too deep"));
             }
         }
     }
@@ -63,7 +63,7 @@ impl Machine {
             Opcode::Global => {
                 let names = self.pop_many(2)?;
                 let [Value::Text(module), Value::Text(name)] = names.as_slice() else {
-                    return Err(malformed("a global has no name"));
+                    return Err(malformed("a global's name is not text"));
                 };
                 self.stack.push(Value::Global(Global::find(module, name)?));
             }
@@ -85,40 +85,39 @@ impl Machine {
                 let values = self.pop_to_mark()?;
                 self.append(values)?;
             }
-            // Attributes of the dict, such as `_metadata`, are of no interest.
+            // Attributes of the dict, such as `_metadata`, are not needed.
             Opcode::Build => drop(self.pop()?),
         }
         Ok(())
     }
 
-    fn build(&mut self, kind: fn(Place) -> Value, parts: Vec<Value>) {
-        let place = self.heap.put(parts);
-        self.stack.push(kind(place));
+    fn build(&mut self, kind: fn(HeapIndex) -> Value, elements: Vec<Value>) {
+        let index = self.heap.allocate(elements);
+        self.stack.push(kind(index));
     }
 
     fn store(&mut self, index: u32) -> Result<(), PthError> {
-        let value = self.stack.last().cloned().ok_or_else(|| malformed("its stack is empty"))?;
+        let value = self.stack.last().cloned().ok_or_else(|| malformed("the stack is empty"))?;
         self.memo.insert(index, value);
         Ok(())
     }
 
     fn load(&mut self, index: u32) -> Result<(), PthError> {
-        let value =
-            self.memo.get(&index).cloned().ok_or_else(|| malformed("it recalls what it never stored"))?;
+        let value = self.memo.get(&index).cloned().ok_or_else(|| malformed("the memo has no such index"))?;
         self.stack.push(value);
         Ok(())
     }
 
     /// `('storage', kind, key, location, elements)` names a storage of the archive.
     fn persistent(&mut self) -> Result<(), PthError> {
-        let Value::Tuple(parts) = self.pop()? else { return Err(malformed("a storage has no description")) };
+        let Value::Tuple(tuple) = self.pop()? else { return Err(malformed("a storage ID is not a tuple")) };
         let [Value::Text(tag), Value::Global(Global::Storage(elements)), Value::Text(key), ..] =
-            self.heap.parts(parts)
+            self.heap.elements(tuple)
         else {
-            return Err(malformed("a storage has no description"));
+            return Err(malformed("a storage ID has unexpected elements"));
         };
         if &**tag != "storage" || !key.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
-            return Err(malformed("a storage has no usable name"));
+            return Err(malformed("a storage ID has an invalid key"));
         }
         self.stack.push(Value::Storage(Rc::new(Storage { elements: *elements, key: key.to_string() })));
         Ok(())
@@ -127,10 +126,10 @@ impl Machine {
     fn reduce(&mut self) -> Result<(), PthError> {
         let call = self.pop_many(2)?;
         let [Value::Global(global), Value::Tuple(arguments)] = call.as_slice() else {
-            return Err(malformed("a call has no function or arguments"));
+            return Err(malformed("a call lacks a function or arguments"));
         };
-        let value = match (global, self.heap.parts(*arguments)) {
-            (Global::OrderedDict, []) => Value::Dict(self.heap.put(Vec::new())),
+        let value = match (global, self.heap.elements(*arguments)) {
+            (Global::OrderedDict, []) => Value::Dict(self.heap.allocate(Vec::new())),
             (Global::RebuildParameter, [tensor @ Value::Tensor(_), ..]) => tensor.clone(),
             (
                 Global::RebuildTensor,
@@ -138,10 +137,10 @@ impl Machine {
             ) => Value::Tensor(Rc::new(TensorReference {
                 storage: storage.clone(),
                 offset: *offset,
-                size: integers(self.heap.parts(*size))?,
-                stride: integers(self.heap.parts(*stride))?,
+                size: integers(self.heap.elements(*size))?,
+                stride: integers(self.heap.elements(*stride))?,
             })),
-            _ => return Err(malformed(&format!("{global:?} is called with other arguments"))),
+            _ => return Err(malformed(&format!("{global:?} is called with unexpected arguments"))),
         };
         self.stack.push(value);
         Ok(())
@@ -149,7 +148,7 @@ impl Machine {
 
     fn set_items(&mut self, values: Vec<Value>) -> Result<(), PthError> {
         let Some(Value::Dict(dict)) = self.stack.last() else {
-            return Err(malformed("it sets items of no dict"));
+            return Err(malformed("SETITEMS without a dict"));
         };
         if values.len() % 2 == 1 {
             return Err(malformed("an item has no value"));
@@ -160,24 +159,24 @@ impl Machine {
 
     fn append(&mut self, values: Vec<Value>) -> Result<(), PthError> {
         let Some(Value::List(list)) = self.stack.last() else {
-            return Err(malformed("it appends to no list"));
+            return Err(malformed("APPENDS without a list"));
         };
         self.heap.extend(*list, values);
         Ok(())
     }
 
     fn pop(&mut self) -> Result<Value, PthError> {
-        self.stack.pop().ok_or_else(|| malformed("its stack is empty"))
+        self.stack.pop().ok_or_else(|| malformed("the stack is empty"))
     }
 
     fn pop_many(&mut self, count: usize) -> Result<Vec<Value>, PthError> {
-        let at = self.stack.len().checked_sub(count).ok_or_else(|| malformed("its stack is empty"))?;
+        let at = self.stack.len().checked_sub(count).ok_or_else(|| malformed("the stack is empty"))?;
         Ok(self.stack.split_off(at))
     }
 
     fn pop_to_mark(&mut self) -> Result<Vec<Value>, PthError> {
         let mark = self.stack.iter().rposition(|value| matches!(value, Value::Mark));
-        let values = self.stack.split_off(mark.ok_or_else(|| malformed("a mark is missing"))? + 1);
+        let values = self.stack.split_off(mark.ok_or_else(|| malformed("the stack has no mark"))? + 1);
         self.stack.pop();
         Ok(values)
     }
@@ -189,7 +188,7 @@ fn integers(values: &[Value]) -> Result<Vec<i64>, PthError> {
     }
     let integer = |value: &Value| match value {
         Value::Int(number) => Ok(*number),
-        _ => Err(malformed("a shape holds something else than numbers")),
+        _ => Err(malformed("a shape contains something other than integers")),
     };
     values.iter().map(integer).collect()
 }
@@ -198,15 +197,15 @@ fn integers(values: &[Value]) -> Result<Vec<i64>, PthError> {
 mod tests {
     use super::*;
 
-    fn refusal(pickle: &[u8]) -> PthError {
-        run(pickle).err().expect("it is refused")
+    fn run_error(pickle: &[u8]) -> PthError {
+        run(pickle).err().expect("the pickle is invalid")
     }
 
     #[test]
-    fn code_in_a_pickle_is_refused_by_name() {
-        let error = refusal(b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R.");
+    fn code_in_a_pickle_is_rejected_by_name() {
+        let error = run_error(b"\x80\x02cos\nsystem\nX\x02\x00\x00\x00ls\x85R.");
         assert!(matches!(&error, PthError::Forbidden(name) if name == "os.system"), "{error}");
-        let error = refusal(b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.");
+        let error = run_error(b"\x80\x04\x8c\x08builtins\x8c\x04eval\x93.");
         assert!(matches!(&error, PthError::Forbidden(name) if name == "builtins.eval"), "{error}");
     }
 
@@ -230,26 +229,26 @@ mod tests {
     }
 
     #[test]
-    fn nests_loops_and_repeats_cost_no_more_than_their_bytes() {
-        // Each opcode wraps the tuple before; each `a` puts a list into the one below.
+    fn nesting_cycles_and_repetition_cost_no_more_than_their_bytes() {
+        // Each opcode wraps the tuple before; each `a` appends a list to the one below.
         let nested = [&b")"[..], &[0x85; 1 << 20], b"."].concat();
         assert!(matches!(run(&nested), Ok((Value::Tuple(_), _))));
         let lists = [&[b']'; 1 << 19][..], &[b'a'; (1 << 19) - 1], b"."].concat();
         assert!(matches!(run(&lists), Ok((Value::List(_), _))));
-        // A tuple of itself twice, a hundred times over; a list that holds itself.
+        // A tuple of twice the previous tuple, a hundred times; a list that contains itself.
         let doubled = [&b")q\x00"[..], &b"h\x00\x86q\x00".repeat(100), b"."].concat();
         assert!(matches!(run(&doubled), Ok((Value::Tuple(_), _))));
         assert!(matches!(run(b"]q\x00h\x00a."), Ok((Value::List(_), _))));
-        // A megabyte of text, recalled a hundred thousand times.
+        // A megabyte of text, loaded from the memo a hundred thousand times.
         let text =
             [&b"X\x00\x00\x10\x00"[..], &[b'x'; 1 << 20], b"q\x00", &b"h\x00".repeat(100_000), b"."].concat();
         assert!(matches!(run(&text), Ok((Value::Text(_), _))));
     }
 
     #[test]
-    fn tensors_have_few_dimensions_and_dicts_whole_items() {
+    fn too_many_dimensions_and_incomplete_dict_items_are_rejected() {
         let many = vec![Value::Int(1); MAX_DIMENSIONS + 1];
         assert!(integers(&many).is_err() && integers(&many[1..]).is_ok());
-        assert!(refusal(b"}(K\x01u.").to_string().contains("an item has no value"));
+        assert!(run_error(b"}(K\x01u.").to_string().contains("an item has no value"));
     }
 }

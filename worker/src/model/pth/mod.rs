@@ -1,8 +1,8 @@
 //! PyTorch's `.pth` files: a restricted reader of state dicts.
 //!
-//! libtorch's own loader refuses these files, and Python's runs code; this one builds tensors and nothing else. `archive`
-//! is the container: a pickle, and the storages that its tensors refer to. `opcode` reads the pickle, `machine` runs it,
-//! and `value` and `tensor` are what it builds. `reader` makes a state dict of that.
+//! libtorch cannot read these files, and Python's unpickler executes code; this one builds nothing but tensors. `archive`
+//! is the container: a pickle and the storages that its tensors refer to. `opcode` parses the pickle, `machine` executes
+//! it, and `value` and `tensor` are the result, from which `reader` makes a state dict.
 
 mod archive;
 mod error;

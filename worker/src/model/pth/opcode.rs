@@ -1,34 +1,31 @@
-//! The instructions of a pickle, as many as state dicts need.
-//!
-//! Owns their encoding; see `pickletools` in Python's library for what each means.
+//! The pickle instructions that state dicts use. Python's `pickletools` documents them.
 
 use super::{
     error::{PthError, malformed},
     value::{Global, Value},
 };
 
-/// An instruction.
 pub(super) enum Opcode {
     Stop,
-    /// Says something about the pickle, and does nothing.
+    /// Metadata without effect: protocol version and frames.
     Ignored,
-    /// Pushes a value that has no parts.
+    /// Pushes a value without elements.
     Push(Value),
     EmptyTuple,
     EmptyList,
     EmptyDict,
-    /// Makes a tuple of the topmost values.
+    /// Makes a tuple of the top values.
     Tuple(usize),
-    /// Makes a tuple of the values down to the mark.
+    /// Makes a tuple of the values above the mark.
     TupleToMark,
-    /// Stores the topmost value under this index of the memo.
+    /// Stores the top value in the memo at this index.
     Store(u32),
-    /// Stores it under the next index.
+    /// Stores the top value at the next index.
     StoreNext,
     Load(u32),
-    /// Names a global by two texts on the stack.
+    /// Pushes the global named by the two texts on the stack.
     Global,
-    /// Names a storage of the archive.
+    /// Pushes a storage of the archive.
     PersistentId,
     /// Calls a function.
     Reduce,
@@ -40,7 +37,7 @@ pub(super) enum Opcode {
     Build,
 }
 
-/// The pickle's bytes still to read.
+/// The unread rest of a pickle.
 pub(super) struct Code<'a> {
     bytes: &'a [u8],
 }
@@ -50,14 +47,13 @@ impl<'a> Code<'a> {
         Self { bytes }
     }
 
-    /// Reads the next instruction.
     pub(super) fn next(&mut self) -> Result<Opcode, PthError> {
         Ok(match self.byte()? {
             b'.' => Opcode::Stop,
             0x80 => self.ignore(1)?,
             0x95 => self.ignore(8)?,
             b'(' => Opcode::Push(Value::Mark),
-            b'N' => Opcode::Push(Value::Nothing),
+            b'N' => Opcode::Push(Value::None),
             0x88 | 0x89 => Opcode::Push(Value::Bool),
             b'K' => Opcode::Push(Value::Int(self.unsigned(1)? as i64)),
             b'M' => Opcode::Push(Value::Int(self.unsigned(2)? as i64)),
@@ -88,7 +84,7 @@ impl<'a> Code<'a> {
             b'e' => Opcode::AppendToMark,
             b'b' => Opcode::Build,
             other => {
-                return Err(malformed(&format!("pickle opcode 0x{other:02x} is none that tensors need")));
+                return Err(malformed(&format!("unsupported pickle opcode 0x{other:02x}")));
             }
         })
     }
@@ -111,13 +107,14 @@ impl<'a> Code<'a> {
 
     fn text(&mut self, width: usize) -> Result<Value, PthError> {
         let length = self.unsigned(width)? as usize;
-        let text = std::str::from_utf8(self.take(length)?).map_err(|_| malformed("a text is no UTF-8"))?;
+        let text =
+            std::str::from_utf8(self.take(length)?).map_err(|_| malformed("a text is not valid UTF-8"))?;
         Ok(Value::Text(text.into()))
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8], PthError> {
         let (taken, rest) =
-            self.bytes.split_at_checked(count).ok_or_else(|| malformed("its pickle ends early"))?;
+            self.bytes.split_at_checked(count).ok_or_else(|| malformed("the pickle is truncated"))?;
         self.bytes = rest;
         Ok(taken)
     }
@@ -137,7 +134,7 @@ impl<'a> Code<'a> {
             .bytes
             .iter()
             .position(|byte| *byte == b'\n')
-            .ok_or_else(|| malformed("its pickle ends early"))?;
+            .ok_or_else(|| malformed("the pickle is truncated"))?;
         let line = String::from_utf8_lossy(self.take(end)?).into_owned();
         self.take(1)?;
         Ok(line)

@@ -4,22 +4,20 @@ use super::{
     archive::Archive,
     error::{PthError, malformed},
     machine,
-    value::{Heap, Place, Value},
+    value::{Heap, HeapIndex, Value},
 };
 use crate::model::state_dict::StateDict;
 
-/// How a file written before PyTorch 1.6 begins: pickle protocol 2 and a magic number.
+/// First bytes of a file written before PyTorch 1.6: pickle protocol 2 and a magic number.
 const OLD_FORMAT: [u8; 4] = [0x80, 0x02, 0x8a, 0x0a];
 
-/// Whether bytes begin like a `.pth` file, old or new.
+/// Whether the first bytes are those of a `.pth` file, old or new.
 pub(in crate::model) fn is_pth(bytes: &[u8]) -> bool {
     bytes.starts_with(b"PK\x03\x04") || bytes.starts_with(&OLD_FORMAT)
 }
 
-/// Reads a state dict, also one below `state_dict` or `model` and one with `module.` before its names.
-///
-/// # Errors
-/// See [`PthError`].
+/// Reads a state dict, which may be nested under the key `state_dict` or `model`, with or without the prefix `module.`
+/// before its names.
 pub(in crate::model) fn read(bytes: &[u8]) -> Result<StateDict, PthError> {
     if bytes.starts_with(&OLD_FORMAT) {
         return Err(PthError::OldFormat);
@@ -29,10 +27,10 @@ pub(in crate::model) fn read(bytes: &[u8]) -> Result<StateDict, PthError> {
     let (top, heap) = machine::run(&pickle)?;
     let mut state = StateDict::default();
     for (key, value) in heap.entries(state_dict(&top, &heap)?) {
-        let Value::Text(name) = key else { return Err(malformed("a name is no text")) };
+        let Value::Text(name) = key else { return Err(malformed("a name is not text")) };
         let name = name.strip_prefix("module.").unwrap_or(name).to_owned();
         let Value::Tensor(reference) = value else {
-            return Err(malformed(&format!("'{name}' is no tensor")));
+            return Err(malformed(&format!("'{name}' is not a tensor")));
         };
         if !name.ends_with(".num_batches_tracked") {
             let tensor = archive.tensor(&name, reference)?;
@@ -42,8 +40,8 @@ pub(in crate::model) fn read(bytes: &[u8]) -> Result<StateDict, PthError> {
     Ok(state)
 }
 
-fn state_dict(top: &Value, heap: &Heap) -> Result<Place, PthError> {
-    let Value::Dict(top) = top else { return Err(malformed("its top is no dict")) };
+fn state_dict(top: &Value, heap: &Heap) -> Result<HeapIndex, PthError> {
+    let Value::Dict(top) = top else { return Err(malformed("the root is not a dict")) };
     let nested = heap.entries(*top).find_map(|(key, value)| match (key, value) {
         (Value::Text(name), Value::Dict(inner)) if matches!(&**name, "state_dict" | "model") => Some(*inner),
         _ => None,
@@ -56,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_archive_is_refused() {
+    fn invalid_archive_and_old_format_are_rejected() {
         for bytes in [&b"PK\x03\x04"[..], b"PK\x03\x04nothing more"] {
             assert!(matches!(read(bytes), Err(PthError::Container(_))));
         }

@@ -1,10 +1,9 @@
-//! Where the elements of a tensor are: a storage of the archive, and strides in it.
+//! References to the elements of a tensor: a storage of the archive, an offset and strides.
 
 use std::rc::Rc;
 
 use half::{bf16, f16};
 
-/// Type of a storage's elements.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum ElementType {
     F32,
@@ -69,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn strides_are_followed_and_bounded() {
+    fn strides_are_applied_and_bounds_are_checked() {
         let storage = Rc::new(Storage { elements: ElementType::F32, key: "0".to_owned() });
         let transposed = TensorReference { storage, offset: 1, size: vec![2, 3], stride: vec![1, 2] };
         let order: Vec<_> = (0..6).map(|position| transposed.element(position).unwrap()).collect();

@@ -1,7 +1,7 @@
-//! The values a pickle builds.
+//! The values that a pickle builds.
 //!
-//! Invariants: only the globals in [`Global`] are known, any other is refused by name; a value is small whatever a pickle
-//! nests, repeats or ties into a loop, as the [`Heap`] has its parts.
+//! Invariants: a global that is not in [`Global`] is rejected by name; a value is small even if a pickle nests, repeats or
+//! makes cycles, as its elements are in the [`Heap`].
 
 use std::rc::Rc;
 
@@ -10,7 +10,7 @@ use super::{
     tensor::{ElementType, Storage, TensorReference},
 };
 
-/// Everything a pickle of tensors may name.
+/// The Python objects that a pickle may refer to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Global {
     OrderedDict,
@@ -35,46 +35,45 @@ impl Global {
     }
 }
 
-/// A value. Its parts are in the [`Heap`].
+/// A value. The elements of containers are in the [`Heap`].
 #[derive(Clone, Debug)]
 pub(super) enum Value {
-    Nothing,
+    None,
     Bool,
     Int(i64),
     Text(Rc<str>),
-    Tuple(Place),
-    List(Place),
-    Dict(Place),
+    Tuple(HeapIndex),
+    List(HeapIndex),
+    Dict(HeapIndex),
     Global(Global),
     Storage(Rc<Storage>),
     Tensor(Rc<TensorReference>),
     Mark,
 }
 
-/// Where the parts of a tuple, a list or a dict lie.
+/// Index of the elements of a tuple, list or dict.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Place(usize);
+pub(super) struct HeapIndex(usize);
 
-/// The parts of all tuples, lists and dicts of a pickle; a dict's are keys and values in turn.
+/// The elements of all tuples, lists and dicts of a pickle; those of a dict alternate between keys and values.
 #[derive(Default)]
 pub(super) struct Heap(Vec<Vec<Value>>);
 
 impl Heap {
-    pub(super) fn put(&mut self, parts: Vec<Value>) -> Place {
-        self.0.push(parts);
-        Place(self.0.len() - 1)
+    pub(super) fn allocate(&mut self, elements: Vec<Value>) -> HeapIndex {
+        self.0.push(elements);
+        HeapIndex(self.0.len() - 1)
     }
 
-    pub(super) fn parts(&self, place: Place) -> &[Value] {
-        &self.0[place.0]
+    pub(super) fn elements(&self, index: HeapIndex) -> &[Value] {
+        &self.0[index.0]
     }
 
-    pub(super) fn extend(&mut self, place: Place, parts: Vec<Value>) {
-        self.0[place.0].extend(parts);
+    pub(super) fn extend(&mut self, index: HeapIndex, elements: Vec<Value>) {
+        self.0[index.0].extend(elements);
     }
 
-    /// Returns the keys and values of a dict.
-    pub(super) fn entries(&self, dict: Place) -> impl Iterator<Item = (&Value, &Value)> {
-        self.parts(dict).as_chunks().0.iter().map(|[key, value]| (key, value))
+    pub(super) fn entries(&self, dict: HeapIndex) -> impl Iterator<Item = (&Value, &Value)> {
+        self.elements(dict).as_chunks().0.iter().map(|[key, value]| (key, value))
     }
 }
