@@ -45,7 +45,7 @@ impl TimeSlice {
         etag: Option<&str>,
     ) -> Result<Response, WebError> {
         let request = self.web.get(kind, url, etag);
-        timeout_at(self.abort_at, request).await.unwrap_or_else(|_| Err(WebError::TimeSliceEnded))
+        timeout_at(self.abort_at, request).await.unwrap_or(Err(WebError::TimeSliceEnded))
     }
 
     /// [`Web::post_json`] within the time slice.
@@ -56,7 +56,7 @@ impl TimeSlice {
         body: &Value,
     ) -> Result<Response, WebError> {
         let request = self.web.post_json(kind, url, body);
-        timeout_at(self.abort_at, request).await.unwrap_or_else(|_| Err(WebError::TimeSliceEnded))
+        timeout_at(self.abort_at, request).await.unwrap_or(Err(WebError::TimeSliceEnded))
     }
 
     /// [`Web::back_off`]

@@ -31,7 +31,7 @@ pub(super) enum SessionError {
 pub(super) struct BrowserSession {
     browser: Client,
     driver: Url,
-    timeout_after: Duration,
+    limit: Duration,
 }
 
 impl BrowserSession {
@@ -39,20 +39,18 @@ impl BrowserSession {
     pub(super) async fn open(
         driver: &Url,
         capabilities: &Capabilities,
-        timeout_after: Duration,
+        page_timeout: Duration,
     ) -> Result<Self, SessionError> {
-        let (driver, timeout_after) = (as_directory(driver), timeout_after + DRIVER_OVERHEAD);
+        let (driver, limit) = (as_directory(driver), page_timeout + DRIVER_OVERHEAD);
         let mut builder = ClientBuilder::new(HttpConnector::new());
         let opening = builder.capabilities(capabilities.clone()).connect(driver.as_str());
         let unreachable = |why| SessionError::Unreachable { url: driver.clone(), why };
-        match timeout(timeout_after, opening).await {
-            Ok(Ok(browser)) => Ok(Self { browser, driver, timeout_after }),
-            Ok(Err(NewSessionError::SessionNotCreated(error))) => {
-                Err(SessionError::Refused(driver_message(&error)))
-            }
-            Ok(Err(NewSessionError::UnexpectedError(CmdError::Standard(error)))) => {
-                Err(SessionError::Refused(driver_message(&error)))
-            }
+        match timeout(limit, opening).await {
+            Ok(Ok(browser)) => Ok(Self { browser, driver, limit }),
+            Ok(Err(
+                NewSessionError::SessionNotCreated(error)
+                | NewSessionError::UnexpectedError(CmdError::Standard(error)),
+            )) => Err(SessionError::Refused(driver_message(&error))),
             Ok(Err(error)) => Err(unreachable(cause_of(&error))),
             Err(_) => Err(unreachable(timed_out())),
         }
@@ -78,7 +76,7 @@ impl BrowserSession {
         work: impl Future<Output = Result<T, CmdError>>,
     ) -> Result<T, SessionError> {
         let unreachable = |why| SessionError::Unreachable { url: self.driver.clone(), why };
-        match timeout(self.timeout_after, work).await {
+        match timeout(self.limit, work).await {
             Ok(Ok(done)) => Ok(done),
             Ok(Err(CmdError::Standard(error))) => Err(SessionError::Refused(driver_message(&error))),
             Ok(Err(error)) => Err(unreachable(cause_of(&error))),

@@ -169,7 +169,7 @@ mod tests {
     #[test]
     fn consent_and_captcha_redirects_are_recognised() {
         let check = |url: &str, expected: Option<Fault>| {
-            assert_eq!(blocking_redirect(&url.parse().unwrap()), expected)
+            assert_eq!(blocking_redirect(&url.parse().unwrap()), expected);
         };
         check("https://consent.youtube.com/m?continue=https://www.youtube.com/", Some(Fault::Consent));
         check("https://www.google.com/sorry/index?continue=x", Some(Fault::Captcha));
