@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Builds target/release/subwatch and target/release/subwatch-worker, and nothing that only tests need.
+# Builds target/release/subwatch and target/release/subwatch-worker, without the tests' dependencies.
 #
-#   build.sh [PACKAGE…]    builds these packages besides
+#   build.sh [PACKAGE…]    also builds these packages
 
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 

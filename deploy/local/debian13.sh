@@ -77,5 +77,5 @@ clean_up() { :; }
 [[ $1 == unpack ]] || "$1" "${@:2}"
 mkdir -p "$home"
 lock "$home/lock" "debian13.sh" 600
-leave_cleanly
+trap_exit
 unpack "${@:2}"

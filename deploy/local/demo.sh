@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# The whole way on this machine, from nothing to figures: a dataset crawled from a site that speaks as YouTube
-# does, its embeddings, a head trained on them, predictions. Runs on servers, a site, a coordinator and workers of
-# its own, which end with it.
+# The complete workflow on this machine: crawls a dataset from a fake YouTube, embeds it, trains a head and predicts.
+# Starts private servers, the fake site, a coordinator and workers, and stops them at the end.
 #
 #   WORKERS=2 THREADS=1 demo.sh
 #
-# Without SUBWATCH_MODEL_WEIGHTS it takes torchvision's pretrained weights if they can be downloaded within a minute,
-# or else random ones, and says which. They stay in the cache of the worker.
+# Without SUBWATCH_MODEL_WEIGHTS, it uses torchvision's pretrained weights if they can be downloaded within a minute,
+# else random ones, and says which. Downloaded weights stay in the worker's cache.
 
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 . "$scripts/processes.sh"
@@ -18,24 +17,24 @@ weights_url=https://download.pytorch.org/models/resnet34-b627a593.pth
 subwatch=target/release/subwatch
 
 choose_weights() {
-    weights_note="as SUBWATCH_MODEL_WEIGHTS says"
+    weights_note="from SUBWATCH_MODEL_WEIGHTS"
     if [[ -n ${SUBWATCH_MODEL_WEIGHTS:-} ]]; then return; fi
     local file=$home/weights
-    say "looking for pretrained weights, for a minute at most"
+    say "looking for pretrained weights for up to a minute"
     if run_foreground "$scripts/weights.sh" "$weights_url" >"$file" 2>"$file.log"; then
         SUBWATCH_MODEL_WEIGHTS=$(<"$file")
         weights_note="torchvision's IMAGENET1K_V1"
     else
         SUBWATCH_MODEL_WEIGHTS=random:0
         weights_note="random, because the pretrained weights could not be downloaded
-             ($(tail -n 1 "$file.log" | sed 's/^error: //')); the figures show that the system works, not what
-             a pretrained backbone predicts. Set SUBWATCH_MODEL_WEIGHTS to a .pth or .safetensors file"
+             ($(tail -n 1 "$file.log" | sed 's/^error: //')); the results show that the system works, not how
+             well a pretrained backbone predicts. Set SUBWATCH_MODEL_WEIGHTS to a .pth or .safetensors file"
     fi
     export SUBWATCH_MODEL_WEIGHTS
     say "weights: $SUBWATCH_MODEL_WEIGHTS, $weights_note"
 }
 
-# Starts the site and sets `site` to its address, and the crawl's settings to what such a site can bear.
+# Starts the fake site, sets `site` to its URL, and raises the rate limits for it.
 start_site() {
     start_process site target/release/fake-site --channels "$channels" --videos "$videos" --list "$home/channels.csv"
     await site 30 grep -q '^http' "$logs/site.log" || exit 1
@@ -44,12 +43,12 @@ start_site() {
     export SUBWATCH_CRAWL_API_PER_SECOND=100 SUBWATCH_CRAWL_IMAGE_PER_SECOND=200
 }
 
-# Runs `subwatch` with the arguments after $1, whose standard output goes to the file $1 in the demo's folder.
+# step FILE ARGUMENT…: runs `subwatch` with the arguments; standard output goes to FILE in the demo's folder.
 step() {
-    local answer=$home/$1 status=0
+    local output=$home/$1 status=0
     shift
     say "\$ $subwatch $*"
-    run_foreground "$subwatch" "$@" >"$answer" || status=$?
+    run_foreground "$subwatch" "$@" >"$output" || status=$?
     ((status == 0)) || {
         list_programs
         for name in "${programs[@]}"; do show_log "$name" 10; done
@@ -59,7 +58,7 @@ step() {
 }
 
 print_summary() {
-    heading "the demo went through; what came out"
+    heading "the demo is complete; results"
     "$python" -I - "$home" "$SUBWATCH_MODEL_WEIGHTS" "$weights_note" "$workers" <<'PY'
 import json, pathlib, sys
 
@@ -80,7 +79,7 @@ print(f"""\
 crawl        {crawl['succeeded']} channels in {crawl['elapsed_seconds']:.1f} s: {crawl['thumbnails']} thumbnails
 check        {check['rows']} rows, {check['labels']['items']} with a label, {len(check['problems'])} unusable
 embed        {first['succeeded']} images in {first['elapsed_seconds']:.1f} s: {first['items_per_second']:.1f} img/s with {workers} worker(s), {first['failed']} failed
-embed again  {again['succeeded']} images in {again['elapsed_seconds']:.1f} s, {again['cached']} of them from the cache
+embed again  {again['succeeded']} images in {again['elapsed_seconds']:.1f} s, {again['cached']} from the cache
 train        {len(run['epochs'])} epochs in {run['elapsed_seconds']:.1f} s on {split['train']}/{split['valid']}/{split['test']} images (train/valid/test), best epoch {run['best_epoch']}
 test MSE     {test['mse']:.4f}, {test['mse'] / test['baseline_mse']:.2f} times the {test['baseline_mse']:.4f} of predicting the training mean
 predict      {predictions[0]['target']}""")
@@ -90,7 +89,7 @@ print(f"weights      {weights} — {note}")
 PY
 }
 
-read_wishes
+read_options
 use_instance demo
 lock "$home/demo.lock" "make demo"
 clean_up() {
@@ -98,11 +97,11 @@ clean_up() {
     stop_processes 5 site
     "$scripts/services.sh" stop demo
 }
-leave_cleanly
+trap_exit
 
 "$scripts/setup.sh"
 build fake_site
-heading "1/7 servers, a site, a coordinator and $workers worker(s) of the demo's own"
+heading "1/7 starting private servers, a fake site, a coordinator and $workers worker(s)"
 stop_programs
 stop_processes 0 site
 "$scripts/services.sh" start demo --fresh
@@ -117,18 +116,18 @@ start_site
 start_programs "$workers" || exit 1
 
 dataset=${home#"$root/"}/dataset
-heading "2/7 a dataset, crawled from $channels channels of the site"
+heading "2/7 crawling $channels channels of the site"
 step crawl.json -o json crawl --out "$dataset" --channels "${home#"$root/"}/channels.csv" --order popular \
     --videos-per-channel "$videos" --api-base "$site" --web-base "$site" --image-base "${site/127.0.0.1/localhost}"
-heading "3/7 what it holds"
+heading "3/7 checking the dataset"
 step check.json -o json dataset check "$dataset"
-heading "4/7 its embeddings"
+heading "4/7 embedding the thumbnails"
 step embed.json -o json embed "$dataset"
-heading "5/7 the same again, from the cache"
+heading "5/7 embedding them again, from the cache"
 step again.json -o json embed "$dataset"
-heading "6/7 a head trained on them"
+heading "6/7 training a head"
 step train.json -o json train "$dataset"
-heading "7/7 predictions for five thumbnails"
+heading "7/7 predicting for five thumbnails"
 thumbnails=("$dataset"/thumbnails/*)
 step predict.jsonl -o jsonl predict "${thumbnails[@]:0:5}"
 print_summary

@@ -1,7 +1,6 @@
 # shellcheck shell=bash disable=SC2034
-# What the scripts of this folder share: where things lie, how they speak, how they leave.
-#
-# Sourced, never run. Every script works from the project's root folder, whatever folder it was called from.
+# Shared by the scripts in this folder: paths, messages, locks, cleanup. Sourced, never run. Every script works in the
+# repository root.
 
 set -euo pipefail
 
@@ -9,15 +8,15 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 cd "$root"
 scripts=$root/deploy/local
 state=$root/.local
-# The version of libtorch that the crate `tch` requires, as pip calls it.
+# pip requirement of the libtorch version that the crate `tch` needs.
 torch=torch==2.11.0
-# The machine's own: of Python, everything but the tests needs the standard library alone.
+# The system's Python: everything but the tests needs only its standard library.
 python=/usr/bin/python3
 [[ -x $python ]] || python=python3
-# Test programs in Python and what they import; see `setup.sh tests`.
+# Virtual environment of the tests; see `setup.sh tests`.
 test_venv=$state/test-venv
 
-# A shell that was open while Rust was installed does not know it yet.
+# Shells that were open when Rust was installed do not have it on the PATH.
 command -v cargo >/dev/null || PATH=$PATH:${CARGO_HOME:-${HOME:-}/.cargo}/bin
 
 say() { printf '%s\n' "$*" >&2; }
@@ -29,9 +28,9 @@ heading() {
     printf '\n%s== %s%s\n' "$bold" "$*" "$plain" >&2
 }
 
-# Points the script at one set of servers and processes: `up`, `demo`, `test` or `next`.
+# Selects a set of servers and processes: `up`, `demo`, `test`, `next` or `scale`.
 use_instance() {
-    [[ $1 =~ ^[a-z]+$ ]] || fail "'$1' is not the name of an instance: it must be a lower-case word such as 'up'"
+    [[ $1 =~ ^[a-z]+$ ]] || fail "'$1' is not an instance name: it must be a lower-case word such as 'up'"
     instance=$1
     home=$state/$instance
     logs=$home/logs
@@ -39,26 +38,24 @@ use_instance() {
     mkdir -p "$logs" "$pids"
 }
 
-# Takes the lock file $1 for the life of this script; $2 says what holds it meanwhile. With a third
-# argument it waits for its turn so many seconds. Descriptor 9 holds the lock, so what is left running
-# must be started with 9 closed.
+# lock FILE COMMAND [SECONDS]: locks FILE until the script ends, waiting for up to SECONDS; errors name COMMAND. The
+# lock is on descriptor 9, so background processes must be started with 9 closed.
 lock() {
     mkdir -p "$(dirname "$1")"
     exec 9>"$1"
-    flock --wait "${3:-0}" 9 || fail "another '$2' is at work in this folder: wait for it or stop it first"
+    flock --wait "${3:-0}" 9 || fail "another '$2' is running in this folder: wait for it or stop it first"
 }
 
-# Calls `clean_up` once, however the script ends, and with signals held off so that an impatient second
-# Ctrl-C leaves nothing behind.
-leave_cleanly() {
+# Calls `clean_up` once when the script ends, with signals ignored so that a second Ctrl-C does not interrupt it.
+trap_exit() {
     trap 'status=$?; trap "" INT TERM HUP; trap - EXIT; end_foreground; clean_up "$status"; exit "$status"' EXIT
     trap 'exit 130' INT
     trap 'exit 143' TERM
     trap 'exit 129' HUP
 }
 
-# Runs a long command in a process group of its own and waits for it: a signal to the script is then
-# acted on at once and reaches the command's children too. Returns the command's status.
+# Runs a long command in a new process group and waits for it, so that the script handles signals immediately and can
+# end the command with its children. Returns the command's status.
 foreground=
 run_foreground() {
     local status=0
@@ -71,7 +68,7 @@ run_foreground() {
     return "$status"
 }
 
-# Ends what `run_foreground` left when a signal cut it short.
+# Ends the process group of an interrupted `run_foreground`.
 end_foreground() {
     [[ -n $foreground ]] || return 0
     local group=$foreground

@@ -33,7 +33,7 @@ run_target() {
 }
 
 clean_up() { :; }
-leave_cleanly
+trap_exit
 install_tool
 # Test the dependency versions that are shipped.
 cp Cargo.lock "$fuzz/Cargo.lock"

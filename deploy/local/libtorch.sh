@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Installs libtorch into a folder, laid out like the archives of pytorch.org: lib/, include/, build-version.
+# Installs libtorch into a folder with the layout of pytorch.org's archives: lib/, include/, build-version.
 #
 #   libtorch.sh DIR          with CUDA if this machine has an NVIDIA driver, otherwise without
 #   libtorch.sh DIR cpu      without CUDA: 0.5 GB
-#   libtorch.sh DIR cuda     with CUDA, whatever this machine has: 4 GB
+#   libtorch.sh DIR cuda     with CUDA, even without a driver: 4 GB
 #
-# The libraries and headers come out of the `torch` wheel. pip downloads it, so its configuration applies
-# (PIP_INDEX_URL, PIP_CERT, proxies), and so does its check of each file against the index's SHA-256. A wheel that
-# was built without CUDA, such as 2.11.0+cpu, works as well. The folder is replaced as a whole, and only once its
-# libraries have been loaded; downloads that finished are reused after an interruption. Needs python3-venv.
+# The libraries and headers are those of the `torch` wheel. pip downloads it, so pip's configuration applies
+# (PIP_INDEX_URL, PIP_CERT, proxies), as does its check of SHA-256 hashes. A wheel that was built without CUDA, such as
+# 2.11.0+cpu, works too. The folder is replaced atomically, after a check that the libraries load. Complete downloads
+# are reused after an interruption. Needs python3-venv.
 
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
@@ -23,15 +23,15 @@ has_nvidia_driver() {
     [[ -e /dev/nvidiactl ]] || PATH=$PATH:/sbin:/usr/sbin ldconfig -p 2>/dev/null | grep -qF libcuda.so.1
 }
 
-# The file `contents` is written last. An installation with CUDA also serves machines without a GPU; one from a wheel
-# without CUDA serves until CUDA is asked for by name.
+# The file `contents` is written last. An installation with CUDA also works without a GPU. One from a wheel without CUDA
+# is kept unless CUDA is requested explicitly.
 is_complete() {
     [[ -r $contents && -e $folder/lib/libtorch_cpu.so && -d $folder/include ]] || return 1
     [[ $(<"$contents") == "$torch cuda" || $(<"$contents") == "$torch cpu" && $device == cpu ||
         $(<"$contents") == "$torch cpu-wheel" && $wanted != cuda ]]
 }
 
-# Prints the CUDA packages that the downloaded wheel asks for. libtorch_cpu.so itself links to two of them.
+# Prints the CUDA packages that the downloaded wheel requires. Even libtorch_cpu.so links to two of them.
 cuda_packages() {
     "$partial/venv/bin/python" - "$wheels" "$device" <<'PY'
 import email, glob, sys, zipfile
@@ -56,13 +56,13 @@ for text in metadata.get_all("Requires-Dist", []):
 PY
 }
 
-# Extracts what programs are built with and run with; prints the wheel's version of torch.
+# Extracts the headers and libraries, and writes the wheel's version to `build-version`.
 extract() {
     "$partial/venv/bin/python" - "$wheels" "$partial" "$device" <<'PY'
 import glob, pathlib, re, shutil, sys, zipfile
 
 wheels, target, device = sys.argv[1:]
-# Python's part of torch.
+# Parts of torch that only Python needs.
 unwanted = r"lib(torch_python|torch_global_deps|shm)\b"
 if device == "cpu":
     unwanted += r"|lib(torch_cuda|c10_cuda|caffe2_nvrtc|torch_nvshmem)"
@@ -80,7 +80,7 @@ for file in glob.glob(f"{wheels}/*.whl"):
                     continue
                 if device == "cpu" and not is_torch and not re.match(r"lib(cudart|cupti)\.so", path.name):
                     continue
-                # CUDA's libraries, too: libtorch's look for them beside themselves.
+                # All libraries in one folder: libtorch's search their own folder for CUDA's.
                 to = pathlib.PurePosixPath("lib") / path.name
             else:
                 continue
@@ -96,7 +96,7 @@ for file in glob.glob(f"{wheels}/*.whl"):
 PY
 }
 
-# Fails unless the dynamic loader finds everything that the libraries need. CUDA's load without a driver, too.
+# Fails unless the libraries and their dependencies load. CUDA's also load without a driver.
 check_libraries() {
     local libraries=("$partial/lib/libtorch_cpu.so")
     [[ $device == cpu ]] || libraries+=("$partial/lib/libtorch_cuda.so" "$partial/lib/libtorch_cuda_linalg.so")
@@ -115,8 +115,8 @@ install() {
     local source packages kind=$device
     rm -rf "$partial"
     run_foreground env -u PYTHONHOME -u PYTHONPATH "$python" -m venv "$partial/venv" ||
-        fail "$python cannot make a virtual environment: install the package python3-venv"
-    # Wheels of another version, Python or index are not to be mixed with these.
+        fail "$python could not create a virtual environment: install the package python3-venv"
+    # Discard wheels of another version, Python or index.
     source=$({ printf '%s\n' "$torch" && "$partial/venv/bin/python" -VV && "$partial/venv/bin/python" -m pip config list; } | sha256sum)
     [[ -r $wheels/source && $(<"$wheels/source") == "$source" ]] || rm -rf "$wheels"
     mkdir -p "$wheels"
@@ -124,13 +124,13 @@ install() {
     download --no-deps "$torch"
     packages=$(cuda_packages)
     if [[ -z $packages ]]; then
-        [[ $wanted != cuda ]] || fail "the wheel that pip found was built without CUDA: see pip's configuration" \
-            "for another index"
+        [[ $wanted != cuda ]] || fail "the wheel that pip found was built without CUDA: configure pip to use another" \
+            "index"
         [[ $device == cpu ]] || say "the wheel that pip found was built without CUDA, so no GPU will be used"
         device=cpu
         kind=cpu-wheel
     else
-        # shellcheck disable=SC2086 # one word a package
+        # shellcheck disable=SC2086 # one word per package
         download $packages
     fi
     say "unpacking libtorch"
@@ -146,10 +146,10 @@ install() {
 wanted=${2:-auto}
 device=$wanted
 [[ $device != auto ]] || { if has_nvidia_driver; then device=cuda; else device=cpu; fi; }
-# shellcheck disable=SC2317 # reached through leave_cleanly
+# shellcheck disable=SC2317 # reached through trap_exit
 clean_up() { rm -rf "$partial"; }
 lock "$folder.lock" "libtorch.sh" 1800
-leave_cleanly
+trap_exit
 if is_complete; then exit 0; fi
 if [[ $device == cpu ]]; then size='0.5 GB to download'; else size='3 GB to download, with CUDA'; fi
 heading "installing libtorch into ${folder#"$root/"}: $size"

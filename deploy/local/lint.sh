@@ -37,7 +37,7 @@ check_dependencies() {
 }
 
 clean_up() { :; }
-leave_cleanly
+trap_exit
 "$scripts/setup.sh"
 { cargo fmt --version && cargo clippy --version; } >/dev/null 2>&1 ||
     fail "rustfmt or clippy is not installed: run 'rustup component add rustfmt clippy'"

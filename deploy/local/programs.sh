@@ -1,8 +1,8 @@
 # shellcheck shell=bash disable=SC2154
 # The coordinator and the workers of an instance. Sourced after environment.sh, processes.sh and `use_instance`.
 
-# Reads how many workers are wanted, and with how many compute threads each, before anything is done.
-read_wishes() {
+# Reads and checks WORKERS and THREADS.
+read_options() {
     workers=${WORKERS:-1}
     [[ $workers =~ ^[1-9][0-9]*$ ]] || fail "WORKERS is '$workers': it must be a number from 1"
     [[ -n ${THREADS:-} ]] || return 0
@@ -10,10 +10,10 @@ read_wishes() {
     export SUBWATCH_MODEL_THREADS=$THREADS
 }
 
-# Builds coordinator and workers, and the packages that the arguments name besides.
+# Builds the coordinator and the worker, and the packages in the arguments.
 build() { run_foreground "$scripts/build.sh" "$@"; }
 
-# Sets `programs` to the names of those that were started and not yet stopped.
+# Sets `programs` to the names of the programs that were started and not stopped.
 list_programs() {
     local file
     programs=()
@@ -22,20 +22,20 @@ list_programs() {
     done
 }
 
-# Workers hand back what they cannot finish within their grace; a little more lets them say so.
+# Five seconds more than the grace period, for workers to release unfinished jobs and deregister.
 stop_programs() {
     list_programs
     ((${#programs[@]} == 0)) || stop_processes $((${SUBWATCH_SHUTDOWN_GRACE_SECONDS:-30} + 5)) "${programs[@]}"
 }
 
-# Starts the coordinator and $1 workers with the settings of the environment and waits until all serve;
-# fails, having shown why, when one of them ends instead.
+# Starts the coordinator and $1 workers with the settings in the environment, and waits until all are ready. If one
+# exits, prints its log and fails.
 start_programs() {
     local count=$1 number
     export SUBWATCH_URL=${SUBWATCH_URL%/} SUBWATCH_DATASET_ROOTS=${SUBWATCH_DATASET_ROOTS:-$root}
     export SUBWATCH_LOG_FORMAT=${SUBWATCH_LOG_FORMAT:-human}
-    # Asked before ours starts: its answer must not be taken for ours.
-    ! fetch "" >/dev/null || fail "something already listens at $SUBWATCH_URL: stop it or choose another SUBWATCH_URL"
+    # Check first: another server's response must not be taken for that of the new coordinator.
+    ! fetch "" >/dev/null || fail "$SUBWATCH_URL is in use by another program: stop it or set SUBWATCH_URL"
     start_process coordinator target/release/subwatch serve
     for ((number = 1; number <= count; number++)); do
         start_process "worker-$number" target/release/subwatch-worker
@@ -43,15 +43,15 @@ start_programs() {
     await_programs "$count"
 }
 
-# Prints the header that shows the user's access token, where there is one.
+# Prints the Authorization header, if an access token is set.
 token_header() {
     local token=${SUBWATCH_TOKEN:-}
     if [[ -z $token && -r ${SUBWATCH_TOKEN_FILE:-} ]]; then token=$(<"$SUBWATCH_TOKEN_FILE"); fi
     [[ -z $token ]] || printf 'Authorization: Bearer %s\n' "$token"
 }
 
-# Whether the coordinator's server answers at path $1 at all; prints what it says. Arguments can be seen by others
-# of the machine, so the token is none of them.
+# Prints the coordinator's response to path $1; fails without a response. The token is not passed as an argument, since
+# other users of the machine can see arguments.
 fetch() { curl --noproxy '*' -s -m 5 -H @<(token_header) "$SUBWATCH_URL$1" 2>/dev/null; }
 
 await_programs() {
@@ -61,24 +61,24 @@ await_programs() {
     while true; do
         live=$(live_workers)
         for name in "${programs[@]}"; do
-            runs "$name" || { show_log "$name" && say "$name ended while it started" && return 1; }
+            runs "$name" || { show_log "$name" && say "$name exited during its start" && return 1; }
         done
         if ((live == count)); then return 0; fi
         if ((SECONDS >= deadline)); then
             for name in "${programs[@]}"; do show_log "$name" 5; done
-            say "$live of $count workers serve after $limit s"
+            say "only $live of $count workers are ready after $limit s"
             return 1
         fi
         if ((SECONDS >= notice)); then
             notice=$((SECONDS + 10))
-            say "waiting: $live of $count workers serve; worker-1: $(tail -n 1 "$logs/worker-1.log" | cut -c 1-160)"
+            say "waiting: $live of $count workers are ready; worker-1: $(tail -n 1 "$logs/worker-1.log" | cut -c 1-160)"
         fi
         sleep 0.2
     done
 }
 
-# Prints how many of our workers the coordinator knows as live: 0 until it is ready. A worker's name ends
-# with its process id, which tells ours from others that share the servers.
+# Prints how many workers of this instance the coordinator lists as live: 0 until it is ready. A worker's name ends with
+# its process id, which distinguishes it from workers of other instances on the same servers.
 live_workers() {
     local name ids=()
     [[ $(curl --noproxy '*' -s -m 5 -o /dev/null -w '%{http_code}' "$SUBWATCH_URL/readyz") == 200 ]] || { echo 0 && return; }

@@ -17,7 +17,7 @@ few=10000
 thumbnails=100
 subwatch=target/release/subwatch
 
-read_wishes
+read_options
 items=${ITEMS:-100000}
 [[ $items =~ ^[1-9][0-9]{0,9}$ ]] || items=0
 ((items > few && items <= 65000 * thumbnails)) ||
@@ -32,7 +32,7 @@ clean_up() {
     "$scripts/services.sh" stop scale
     rm -rf "$home/datasets" "$home/artifacts"
 }
-leave_cleanly
+trap_exit
 
 # Runs a command; if it fails, prints the logs and exits.
 must() {

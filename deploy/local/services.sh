@@ -261,5 +261,5 @@ lock "$home/services.lock" "start or stop of the servers of '$instance'" 180
 # A failed or interrupted start stops the servers that it started, and no others.
 started=()
 clean_up() { ((${#started[@]} == 0)) || stop_processes 10 "${started[@]}"; }
-leave_cleanly
+trap_exit
 "$1" "${@:3}"

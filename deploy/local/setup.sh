@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Brings a Debian or Ubuntu machine to where `make build` works: packages, and libtorch in .local/libtorch.
+# Installs the build dependencies on Debian or Ubuntu: system packages, and libtorch in .local/libtorch.
 #
-#   setup.sh          what the programs need
-#   setup.sh tests    what their tests need besides: a browser, and Python packages in .local/test-venv
+#   setup.sh          installs what the programs need
+#   setup.sh tests    also installs what the tests need: a browser, and Python packages in .local/test-venv
 #
-# Does again only what is missing, so a second run takes a moment. Package managers are called the ordinary way and
-# follow the user's own configuration. The packages of RabbitMQ and Redis are installed without letting them start as
-# services of the machine: the project runs private ones. If LIBTORCH names a libtorch, that one is used.
+# Installs only what is missing, so a second run takes seconds. apt and pip use the user's configuration. RabbitMQ and
+# Redis are installed without starting them as system services; the scripts run private ones. If LIBTORCH is set, that
+# libtorch is used.
 
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
@@ -16,7 +16,7 @@ for_tests=${1:-}
 packages=(ca-certificates cmake curl g++ gcc make nasm python3-venv rabbitmq-server redis-server)
 if [[ -n $for_tests ]]; then
     packages+=(openssl)
-    # The browser that rankings are read with. Elsewhere Chromium has other names, and may need snap.
+    # The browser for rankings. On Ubuntu, Chromium has another name and needs snap.
     . /etc/os-release 2>/dev/null || ID=''
     [[ ${ID:-} != debian ]] || packages+=(chromium chromium-driver)
 fi
@@ -34,8 +34,8 @@ missing_packages() {
     done
 }
 
-# Sets `as_root`, the words that make a command run as root; fails when there are none. A password is
-# asked for only where somebody can type it.
+# Sets `as_root`, the prefix that runs a command as root; fails if there is none. sudo asks for a password only on a
+# terminal.
 find_root() {
     as_root=()
     ((EUID != 0)) || return 0
@@ -47,23 +47,23 @@ find_root() {
 install_packages() {
     local missing=$1
     find_root || fail "these Debian packages are missing: $missing
-You are not root and sudo does not work here. As root, run
+You are not root, and sudo does not work. Run as root:
     apt-get update && apt-get install $missing
-and then this command again."
+Then run this command again."
     heading "installing Debian packages: $missing"
     if [[ ! -e $policy ]]; then
         policy_is_ours=yes
         printf '#!/bin/sh\n%s\nexit 101\n' "$policy_mark" | "${as_root[@]}" install -m 755 /dev/stdin "$policy"
     fi
-    # An index that cannot be refreshed may still be good enough, so only the installation decides.
-    "${as_root[@]}" apt-get update -q </dev/null || say "apt-get update failed; trying with the index that is there"
-    # shellcheck disable=SC2086 # one word a package
+    # Not fatal: the existing index may be recent enough.
+    "${as_root[@]}" apt-get update -q </dev/null || say "apt-get update failed; using the existing index"
+    # shellcheck disable=SC2086 # one word per package
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends \
         -o Dpkg::Use-Pty=0 $missing </dev/null || fail "apt-get could not install: $missing"
     keep_services_off "$missing"
 }
 
-# What was not on the machine before must not start with it from now on either.
+# Disables the services of newly installed packages, so that they do not start at boot.
 keep_services_off() {
     command -v systemctl >/dev/null || return 0
     local units=()
@@ -72,15 +72,15 @@ keep_services_off() {
     ((${#units[@]} == 0)) || "${as_root[@]}" systemctl disable --quiet "${units[@]}" 2>/dev/null || true
 }
 
-# Also takes away what a killed run left.
+# Also removes the policy file of a killed run.
 restore_policy() {
     if [[ -e $policy ]] && grep -qsF "$policy_mark" "$policy"; then
         if find_root; then "${as_root[@]}" rm -f "$policy"; fi
     fi
 }
 
-# Whether the venv was finished and still holds the wanted versions. The stamp is written last, so a venv
-# whose making was interrupted has none. Metadata is read, which is much quicker than importing torch.
+# Whether the virtual environment is complete and has the required versions. The stamp is written last, so an
+# interrupted installation has none. Reading metadata is much faster than importing torch.
 test_venv_is_complete() {
     [[ -x $test_venv/bin/python && -r $stamp && $(<"$stamp") == "${requirements[*]}" ]] || return 1
     "$test_venv/bin/python" - "${requirements[@]}" <<'PY' 2>/dev/null
@@ -96,28 +96,28 @@ PY
 
 make_test_venv() {
     heading "installing the tests' Python packages into .local/test-venv"
-    say "On x86-64 this fetches about 3 GB and fills 5 GB unless pip is configured for CPU builds; it takes minutes."
+    say "On x86-64 this downloads about 3 GB and needs 5 GB, unless pip is configured for CPU builds; it takes minutes."
     rm -rf "$stamp" "$test_venv"
     run_foreground env -u PYTHONHOME -u PYTHONPATH "$python" -m venv "$test_venv" ||
-        fail "$python could not make the virtual environment .local/test-venv"
+        fail "$python could not create the virtual environment .local/test-venv"
     run_foreground "$test_venv/bin/python" -m pip install "${requirements[@]}" ||
         fail "pip could not install ${requirements[*]} into .local/test-venv: see its message above, then run this again"
     run_foreground "$test_venv/bin/python" -c 'import torch, torchvision' ||
         fail "torch was installed but cannot be imported"
     printf '%s\n' "${requirements[*]}" >"$stamp"
-    test_venv_is_complete || fail "pip did not install ${requirements[*]} as asked: see what" \
-        "'$test_venv/bin/python -m pip list' says"
+    test_venv_is_complete || fail "pip installed other versions than ${requirements[*]}: see" \
+        "'$test_venv/bin/python -m pip list'"
 }
 
 policy_is_ours=
 clean_up() { [[ -z $policy_is_ours ]] || restore_policy; }
 
 lock "$state/setup.lock" "make setup" 1800
-leave_cleanly
-command -v dpkg-query >/dev/null || fail "this set-up knows Debian and Ubuntu only. Elsewhere install the" \
-    "equivalents of: ${packages[*]}"
-command -v cargo >/dev/null || fail "there is no cargo. Install Rust with rustup, as" \
-    "https://www.rust-lang.org/tools/install shows, and run this again"
+trap_exit
+command -v dpkg-query >/dev/null || fail "dpkg not found: setup supports only Debian and Ubuntu. On other systems, install" \
+    "the equivalents of: ${packages[*]}"
+command -v cargo >/dev/null || fail "cargo not found: install Rust with rustup" \
+    "(https://www.rust-lang.org/tools/install), then run this again"
 restore_policy
 missing=$(missing_packages)
 [[ -z $missing ]] || install_packages "${missing% }"
@@ -125,6 +125,6 @@ missing=$(missing_packages)
 if [[ -n $for_tests ]]; then
     test_venv_is_complete || make_test_venv
     command -v chromedriver >/dev/null ||
-        say "There is no chromedriver on the PATH: reading rankings, and the tests of that, need one and its Chromium."
+        say "chromedriver not found on the PATH: rankings and their tests need it and Chromium"
 fi
-say "set-up is complete"
+say "setup is complete"

@@ -12,7 +12,7 @@
 . "$scripts/programs.sh"
 
 up() {
-    read_wishes
+    read_options
     export SUBWATCH_URL=${SUBWATCH_URL:-http://127.0.0.1:8470}
     "$scripts/setup.sh"
     build
@@ -52,5 +52,5 @@ clean_up() {
     stop_programs
     "$scripts/services.sh" stop up
 }
-leave_cleanly
+trap_exit
 "$1"

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# All tests, over a RabbitMQ and a Redis of their own. Arguments go to `cargo test`.
+# Runs the tests with a private RabbitMQ and Redis. Arguments are passed to `cargo test`.
 #
-#   test.sh                              over the machine's servers
-#   SUBWATCH_SERVERS=debian13 test.sh    the integration tests over RabbitMQ 4.0 and Redis 8.0
+#   test.sh                              all tests, with the machine's versions of RabbitMQ and Redis
+#   SUBWATCH_SERVERS=debian13 test.sh    the integration tests, with RabbitMQ 4.0 and Redis 8.0
 #
-# Ends with cargo's own closing lines and with its exit status; the servers are stopped before that.
+# Stops the servers, prints cargo's summary lines, and exits with cargo's status.
 
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 . "$scripts/processes.sh"
 . "$scripts/programs.sh"
 
-# What the user has set for a running system must not steer the tests.
+# The user's settings must not affect the tests.
 unset SUBWATCH_URL SUBWATCH_REDIS_KEY_PREFIX SUBWATCH_DATASET_ROOTS SUBWATCH_CONFIG SUBWATCH_TOKENS_FILE \
     SUBWATCH_TOKEN SUBWATCH_TOKEN_FILE SUBWATCH_AMQP_CA_FILE SUBWATCH_REDIS_CA_FILE
 
@@ -21,12 +21,12 @@ run_tests() {
 }
 
 # shellcheck disable=SC2317 # reached through clean_up
-print_closing_lines() {
-    heading "cargo's closing lines"
+print_summary() {
+    heading "cargo's summary"
     grep -E '^(\S*\s+(Running|Doc-tests) |test result: |error: )|^    `-p ' "$logs/tests.log" || tail -n 20 "$logs/tests.log"
 }
 
-# Fails unless the servers that answer are the ones that were asked for.
+# Fails unless the servers have the requested versions.
 require_versions() {
     local rabbitmq redis
     rabbitmq=$(curl --noproxy '*' -fs -m 5 "$SUBWATCH_TEST_MANAGEMENT_URL/api/overview" |
@@ -34,7 +34,7 @@ require_versions() {
     redis=$(redis-cli -u "$SUBWATCH_TEST_REDIS_URL" info server | sed -nE 's/^redis_version:([0-9.]*).*/\1/p')
     say "RabbitMQ $rabbitmq, Redis $redis"
     [[ ${SUBWATCH_SERVERS:-} != debian13 || "$rabbitmq $redis" == 4.0.*' '8.0.* ]] ||
-        fail "these are not RabbitMQ 4.0 and Redis 8.0"
+        fail "expected RabbitMQ 4.0 and Redis 8.0"
 }
 
 tests=(--workspace)
@@ -49,15 +49,15 @@ started='' tested='' status=0
 # shellcheck disable=SC2317
 clean_up() {
     [[ -z $started ]] || "$scripts/services.sh" stop "$instance"
-    [[ -z $tested ]] || print_closing_lines
+    [[ -z $tested ]] || print_summary
 }
-leave_cleanly
+trap_exit
 
 "$scripts/setup.sh" tests
-# What checks the manifests; without it those tests say aloud what they skip.
-"$scripts/debian13.sh" unpack kustomize docker-compose || say "the manifests are not checked without these programs"
+# These programs check the manifests; without them, those tests are skipped with a message.
+"$scripts/debian13.sh" unpack kustomize docker-compose || say "the manifests will not be checked"
 heading "building"
-# Programs and tests in one go: apart, they would take their dependencies with other features, and all twice.
+# Build programs and tests together: separately, their dependencies would be built twice with different features.
 run_foreground cargo build --release --workspace --all-targets
 heading "starting RabbitMQ and Redis for the tests"
 started=yes

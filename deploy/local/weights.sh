@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Downloads a file of weights into the worker's cache, unless it is there, and prints its path.
+# Downloads a weights file into the worker's cache, unless it is there, and prints its path.
 #
-#   weights.sh URL [SECONDS]    gives up after SECONDS, 60 by default
+#   weights.sh URL [SECONDS]    fails after SECONDS (default 60)
 #
 # The name at the end of the URL ends with the first digits of the file's SHA-256, as in resnet34-b627a593.pth. On
-# failure, the last line on standard error says why.
+# failure, the last line on standard error is the reason.
 
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
@@ -19,20 +19,20 @@ file=$cache/${digits:0:8}-$name
 is_right() { [[ -s $1 && $(sha256sum "$1") == "$digits"* ]]; }
 
 partial=
-# shellcheck disable=SC2317 # reached through leave_cleanly
+# shellcheck disable=SC2317 # reached through trap_exit
 clean_up() { [[ -z $partial ]] || rm -f "$partial" "$partial.error"; }
-leave_cleanly
+trap_exit
 if is_right "$file"; then
     printf '%s\n' "$file"
     exit 0
 fi
 mkdir -p "$cache"
 partial=$(mktemp "$cache/.weights.XXXXXX")
-say "downloading $url, for $limit s at most"
+say "downloading $url (time limit: $limit s)"
 status=0
 run_foreground curl -fsSL --connect-timeout 10 --max-time "$limit" --stderr "$partial.error" -o "$partial" "$url" ||
     status=$?
 ((status == 0)) || fail "$(tail -n 1 "$partial.error")"
-is_right "$partial" || fail "the SHA-256 of the file is $(sha256sum "$partial" | cut -d ' ' -f 1), not $digits…"
+is_right "$partial" || fail "the SHA-256 of the file is $(sha256sum "$partial" | cut -d ' ' -f 1), expected $digits…"
 mv "$partial" "$file"
 printf '%s\n' "$file"
