@@ -1,8 +1,7 @@
 //! Collecting images into batches, across items and jobs.
 //!
-//! Owns the bounded queue to the device thread and when a batch is complete: as soon as the device is free. A tiny batch
-//! wastes the device while more images are on their way, so callers announce how many they will bring, and a batch waits
-//! for them a moment. Does not own the model.
+//! A batch leaves as soon as the device is free. A tiny batch wastes the device while more images are on their way, so
+//! callers announce how many will come, and a batch waits briefly for them. The queue to the device thread is bounded.
 
 use std::{
     sync::{
@@ -37,7 +36,7 @@ pub enum EmbedError {
     Failed(String),
 }
 
-/// An image and where its embedding is awaited.
+/// An image, and the channel for its embedding.
 pub(super) struct Request {
     pub(super) pixels: Pixels,
     pub(super) answer: oneshot::Sender<Result<Embedding, EmbedError>>,

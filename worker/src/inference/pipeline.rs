@@ -1,8 +1,7 @@
 //! From a chunk of a manifest to embeddings: read, hash, look up, decode, run the model, store.
 //!
-//! Owns the order of the stages and how much of a chunk is in progress at once; shared by embed and predict jobs. Does
-//! not own reading (see `reading`), decoding or the model. Invariants: one bad item fails alone; one that cannot be read
-//! now keeps no other from being resolved; new embeddings are in the store before the caller reports them.
+//! Shared by embed and predict jobs. Invariants: a bad item fails alone; an item that cannot be read for now does not
+//! prevent others from being resolved; new embeddings are stored before the caller reports them.
 
 use std::{sync::Arc, time::Duration};
 

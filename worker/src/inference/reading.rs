@@ -1,7 +1,7 @@
 //! The first stage of the pipeline: which items to embed, their bytes and digests.
 //!
-//! Owns the bound on image bytes in memory, and the failures of reading. Items are read in small groups, which take
-//! their memory at once: no group waits for memory while it holds some.
+//! Bounds the image bytes in memory. Items are read in small groups, each of which reserves its memory in one step: a
+//! group never waits for memory while it has some, so groups cannot deadlock.
 
 use std::{fmt, sync::Arc};
 
@@ -157,7 +157,7 @@ pub(super) fn groups(items: Vec<IndexedItem>) -> Vec<Vec<IndexedItem>> {
     groups
 }
 
-/// Hashes an image and compares it with what the manifest says.
+/// Hashes an image and compares it with the manifest.
 fn check_image(
     item: &ManifestItem,
     bytes: Bytes,
@@ -169,12 +169,12 @@ fn check_image(
         return failure(FailureReason::Empty, "the file has 0 bytes".to_owned());
     }
     if size != item.bytes {
-        let detail = format!("the file has {size} bytes, the manifest says {}", item.bytes);
+        let detail = format!("the file has {size} bytes, but the manifest has {}", item.bytes);
         return failure(FailureReason::Changed, detail);
     }
     let sha256 = Digest::of(&bytes);
     if let Some(want) = item.sha256.filter(|want| *want != sha256) {
-        let detail = format!("its SHA-256 is {sha256}, the manifest says {want}");
+        let detail = format!("the SHA-256 is {sha256}, but the manifest has {want}");
         return failure(FailureReason::Changed, detail);
     }
     Ok(Image { sha256, bytes, _memory: memory.clone() })
