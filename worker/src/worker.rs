@@ -35,7 +35,7 @@ pub struct Worker {
 
 impl Worker {
     /// # Errors
-    /// [`JobError::Retryable`] if this worker runs without a model: another worker may have one.
+    /// `JobError::Retryable` if this worker runs without a model: another worker may have one.
     #[cfg(feature = "model")]
     pub fn pipeline(&self) -> Result<&Pipeline, JobError> {
         self.pipeline

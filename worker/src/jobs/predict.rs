@@ -20,7 +20,7 @@ use crate::{
 /// Predicts the target of every unresolved item of the chunk, in the units of the dataset.
 ///
 /// # Errors
-/// [`JobError::Permanent`] if the run has no head; [`JobError::Retryable`] if the head was trained in another embedding
+/// `JobError::Permanent` if the run has no head; `JobError::Retryable` if the head was trained in another embedding
 /// space, which another worker may compute.
 pub(super) async fn run(
     worker: &Worker,

@@ -15,7 +15,7 @@ use crate::{
 /// Computes the gradient sum or the predictions of a node.
 ///
 /// # Errors
-/// [`JobError::Permanent`] if the run's data is missing or malformed.
+/// `JobError::Permanent` if the run's data is missing or malformed.
 pub(super) async fn run(
     worker: &Worker,
     run: SubmissionId,

@@ -42,7 +42,7 @@ impl Runs {
     /// Returns a run's data, from the cache or the store.
     ///
     /// # Errors
-    /// [`JobError::Permanent`] if data that the coordinator stored is missing or malformed.
+    /// `JobError::Permanent` if data that the coordinator stored is missing or malformed.
     pub async fn load(&self, store: &Store, run: SubmissionId) -> Result<Arc<RunData>, JobError> {
         let cell = self.cell(run);
         let load = async || RunData::load(store, run).await.map(Arc::new);
