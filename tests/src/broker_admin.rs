@@ -1,7 +1,6 @@
-//! Virtual hosts for tests, through RabbitMQ's management API.
+//! Creates, inspects and disturbs a test's virtual host through RabbitMQ's management API, without AMQP.
 //!
-//! Owns creating, deleting, inspecting and disturbing a vhost from outside. Does not speak AMQP: what the
-//! product does over AMQP is what the tests observe.
+//! Methods panic if the management API fails.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,13 +9,12 @@ use serde_json::{Value, json};
 
 use crate::environment::Servers;
 
-/// How often and how long a vhost is waited for: the broker starts its processes after it has answered.
+/// The broker starts a vhost's processes after it has responded, so creation polls until they run.
 const CREATE_PAUSE: Duration = Duration::from_millis(20);
 const CREATE_ATTEMPTS: u32 = 250;
-/// How long an answer may take.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A virtual host of one test.
+/// The virtual host of one test.
 #[derive(Debug)]
 pub struct Vhost {
     name: String,
@@ -28,17 +26,14 @@ pub struct Vhost {
 }
 
 impl Vhost {
-    /// Creates the vhost `name` and lets the servers' user do everything in it.
-    ///
-    /// # Panics
-    /// When the management API does not do it; so do all methods here.
+    /// Creates the vhost `name` and grants the servers' user all permissions on it.
     pub async fn create(servers: &Servers, name: &str) -> Self {
         let mut amqp = Url::parse(&servers.amqp_url).expect("SUBWATCH_TEST_AMQP_URL is a URL");
         let (user, password) = (amqp.username().to_owned(), amqp.password().unwrap_or("guest").to_owned());
         amqp.set_path(&format!("/{name}"));
         let mut management =
             Url::parse(&servers.management_url).expect("SUBWATCH_TEST_MANAGEMENT_URL is a URL");
-        // Credentials in the URL would be sent beside those of each request, which the API refuses.
+        // The API refuses a request with credentials in both the URL and a header.
         management
             .set_username("")
             .and_then(|()| management.set_password(None))
@@ -58,19 +53,18 @@ impl Vhost {
         vhost
     }
 
-    /// Returns the AMQP URL with this vhost.
+    /// Returns the AMQP URL of this vhost.
     #[must_use]
     pub fn amqp_url(&self) -> String {
         self.amqp_url.clone()
     }
 
-    /// Deletes the vhost with everything in it.
     pub async fn delete(self) {
         self.call(Method::DELETE, &["vhosts", &self.name], None).await;
     }
 
-    /// Closes every connection to the vhost and returns how many the management API knew. It learns of a
-    /// connection some time after it was opened.
+    /// Closes all connections to the vhost that the management API lists, and returns their number. The list lags
+    /// behind.
     pub async fn close_all_connections(&self) -> usize {
         let connections = self.list(&["vhosts", &self.name, "connections"]).await;
         for connection in &connections {
@@ -80,8 +74,7 @@ impl Vhost {
         connections.len()
     }
 
-    /// Returns how many messages, waiting or unacknowledged, each queue holds. The broker counts every few
-    /// seconds, so this lags behind.
+    /// Returns the number of ready and unacknowledged messages by queue. The broker updates it every few seconds.
     pub async fn queue_counts(&self) -> BTreeMap<String, u64> {
         let queues = self.list(&["queues", &self.name]).await;
         let count = |queue: &Value| queue["messages"].as_u64().unwrap_or(0);
@@ -91,7 +84,7 @@ impl Vhost {
             .collect()
     }
 
-    /// Returns the prefetch of each consumer of the vhost, by queue.
+    /// Returns queue and prefetch of each consumer.
     pub async fn prefetches(&self) -> Vec<(String, u64)> {
         let consumers = self.list(&["consumers", &self.name]).await;
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -99,28 +92,26 @@ impl Vhost {
         consumers.iter().map(|consumer| (text(&consumer["queue"]["name"]), prefetch(consumer))).collect()
     }
 
-    /// Bounds the queues that `pattern` matches to `bytes`, below what they were declared with.
+    /// Limits the queues that `pattern` matches to `bytes`, below their declared limit.
     pub async fn limit_queues(&self, pattern: &str, bytes: u64) {
         let definition = json!({"max-length-bytes": bytes});
         let policy = json!({"pattern": pattern, "apply-to": "queues", "definition": definition});
         self.call(Method::PUT, &["policies", &self.name, "limit"], Some(policy)).await;
     }
 
-    /// Deletes a queue, whatever it holds.
+    /// Deletes a queue with its messages.
     pub async fn delete_queue(&self, queue: &str) {
         self.call(Method::DELETE, &["queues", &self.name, queue], None).await;
     }
 
-    /// Publishes `body` with `properties`, which need not be a job.
+    /// Publishes a message, which need not be a valid job.
     pub async fn publish(&self, exchange: &str, routing_key: &str, properties: Value, body: &str) {
         let routed = self.try_publish(exchange, routing_key, properties, body).await;
-        assert_eq!(routed, Ok(true), "the message reached no queue");
+        assert_eq!(routed, Ok(true), "the message was not routed to a queue");
     }
 
-    /// Publishes likewise, over a broker that may not serve, and returns whether a queue took it.
-    ///
-    /// # Errors
-    /// When the management API does not do it.
+    /// Like [`Vhost::publish`], for a broker that may be unavailable. Returns whether the message was routed to a
+    /// queue.
     pub async fn try_publish(
         &self,
         exchange: &str,
@@ -137,8 +128,8 @@ impl Vhost {
         Ok(answer["routed"] == true)
     }
 
-    /// Returns how often each queue has delivered a message again since the broker started; nothing while
-    /// it does not answer. It counts every few seconds, so this lags behind.
+    /// Returns the redeliveries by queue since the broker started, or `None` if it is unavailable. The broker updates
+    /// them every few seconds.
     pub async fn redeliveries(&self) -> Option<BTreeMap<String, u64>> {
         let answer = self.try_call(Method::GET, &["queues", &self.name], None).await.ok()?;
         let queues: Vec<Value> = answer.json().await.ok()?;
@@ -150,19 +141,19 @@ impl Vhost {
     async fn wait_until_running(&self) {
         for _ in 0..CREATE_ATTEMPTS {
             let answer = self.call(Method::GET, &["vhosts", &self.name], None).await;
-            let vhost: Value = answer.json().await.expect("the management API answers in JSON");
+            let vhost: Value = answer.json().await.expect("the management API returns JSON");
             let states = vhost["cluster_state"].as_object();
             if states.is_some_and(|states| states.values().all(|state| state == "running")) {
                 return;
             }
             tokio::time::sleep(CREATE_PAUSE).await;
         }
-        panic!("vhost {} does not start", self.name);
+        panic!("vhost {} did not start", self.name);
     }
 
     async fn list(&self, path: &[&str]) -> Vec<Value> {
         let answer = self.call(Method::GET, path, None).await;
-        answer.json().await.expect("the management API answers with a list")
+        answer.json().await.expect("the management API returns a list")
     }
 
     async fn call(&self, method: Method, path: &[&str], body: Option<Value>) -> Response {
@@ -179,8 +170,8 @@ impl Vhost {
         }
         let answer = request.send().await.map_err(|error| format!("{method} {url}: {error}"))?;
         let status = answer.status();
-        // A connection or a queue may be gone by itself.
+        // A connection or queue may have disappeared already.
         let gone = method == Method::DELETE && status == StatusCode::NOT_FOUND;
-        if status.is_success() || gone { Ok(answer) } else { Err(format!("{method} {url} answers {status}")) }
+        if status.is_success() || gone { Ok(answer) } else { Err(format!("{method} {url} returned {status}")) }
     }
 }

@@ -1,7 +1,7 @@
-//! A whole system for one test: its own vhost, key prefix, folders, coordinator and workers.
+//! A complete system for one test, with its own vhost, key prefix, folder, coordinator and workers.
 //!
-//! Owns set-up and the last inspection: [`Cluster::finish`] fails if a queue is not empty or a counter
-//! does not equal its results. Servers are real and shared; everything else is the test's own.
+//! RabbitMQ and Redis are real and shared. [`Cluster::finish`] fails if a queue is not empty or a counter does not
+//! equal its results.
 
 use std::{
     path::{Path, PathBuf},
@@ -24,20 +24,20 @@ use crate::{
     process::{Process, binary},
 };
 
-/// Clusters that run at once: each may have several workers with a model.
+/// Limits concurrent clusters, since each may have several workers with a model.
 static CLUSTERS: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(2);
 
-/// Longest a test waits for something that should happen.
+/// Time limit of [`eventually`].
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Waits until `condition` holds.
+/// Waits until `condition` holds. `description` completes the failure message.
 ///
 /// # Panics
-/// When it does not within two minutes; `what` names it.
-pub async fn eventually<F: Future<Output = bool>>(what: &str, mut condition: impl FnMut() -> F) {
+/// If it does not hold within two minutes.
+pub async fn eventually<F: Future<Output = bool>>(description: &str, mut condition: impl FnMut() -> F) {
     let since = Instant::now();
     while !condition().await {
-        assert!(since.elapsed() < TIMEOUT, "waited {TIMEOUT:?} in vain: {what}");
+        assert!(since.elapsed() < TIMEOUT, "not within {TIMEOUT:?}: {description}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -48,11 +48,10 @@ pub struct Cluster {
     pub store: Store,
     /// The test's virtual host.
     pub vhost: Vhost,
-    /// The coordinator.
     pub coordinator: Process,
-    /// The workers, dead ones included.
+    /// All workers started so far, including those that have ended.
     pub workers: Vec<Process>,
-    /// Further coordinators, which answer at addresses of their own.
+    /// Further coordinators, each with its own address.
     pub standbys: Vec<Process>,
     folder: tempfile::TempDir,
     environment: Vec<(String, String)>,
@@ -66,13 +65,13 @@ impl Cluster {
         Self::start_with(workers, &[]).await
     }
 
-    /// Likewise, with more environment variables.
+    /// Like [`Cluster::start`], with additional environment variables.
     pub async fn start_with(workers: usize, settings: &[(&str, String)]) -> Self {
         let permit = CLUSTERS.acquire().await.expect("the semaphore is never closed");
         let servers = Servers::from_environment();
         let name = format!("test-{}", Uuid::now_v7().simple());
         let vhost = Vhost::create(&servers, &name).await;
-        let folder = tempfile::tempdir().expect("a temporary folder can be made");
+        let folder = tempfile::tempdir().expect("a temporary folder can be created");
         let key_prefix = format!("{name}:");
         let environment = [
             ("SUBWATCH_AMQP_URL", vhost.amqp_url()),
@@ -96,7 +95,7 @@ impl Cluster {
             key_prefix,
         })
         .await
-        .expect("Redis answers");
+        .expect("Redis is available");
         let (coordinator, url) = start_coordinator(&environment, folder.path(), "http://127.0.0.1:0").await;
         let mut cluster = Self {
             store,
@@ -116,12 +115,12 @@ impl Cluster {
         cluster
     }
 
-    /// Starts one more worker; it consumes once [`Cluster::wait_for_workers`] sees it.
+    /// Starts a worker without waiting for it (see [`Cluster::wait_for_workers`]) and returns its index.
     pub fn add_worker(&mut self) -> usize {
         self.add_worker_with(&[])
     }
 
-    /// Likewise, with more environment variables.
+    /// Like [`Cluster::add_worker`], with additional environment variables.
     pub fn add_worker_with(&mut self, settings: &[(&str, String)]) -> usize {
         let index = self.workers.len();
         let mut command = Command::new(binary("subwatch-worker"));
@@ -130,7 +129,7 @@ impl Cluster {
         index
     }
 
-    /// Waits until `count` of the processes here are registered, and have not ended.
+    /// Waits until `count` running workers of this cluster are registered.
     pub async fn wait_for_workers(&mut self, count: usize) {
         let since = Instant::now();
         loop {
@@ -138,7 +137,7 @@ impl Cluster {
                 .store
                 .workers()
                 .await
-                .expect("Redis answers")
+                .expect("Redis is available")
                 .iter()
                 .map(|w| w.record.instance.to_string())
                 .collect();
@@ -157,19 +156,19 @@ impl Cluster {
             let logs: Vec<String> = self.workers.iter().map(Process::log).collect();
             assert!(
                 since.elapsed() < TIMEOUT,
-                "{live} live and {ended} ended workers, want {count}: {logs:#?}"
+                "{live} live and {ended} ended workers, expected {count}: {logs:#?}"
             );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
 
-    /// Starts the coordinator again, at the same address.
+    /// Starts the coordinator again at the same address.
     pub async fn restart_coordinator(&mut self) {
         let (coordinator, url) = start_coordinator(&self.environment, self.folder.path(), &self.url).await;
         (self.coordinator, self.url) = (coordinator, url);
     }
 
-    /// Starts one more coordinator beside the first and returns its address.
+    /// Starts another coordinator and returns its address.
     pub async fn add_standby(&mut self) -> String {
         let (standby, url) =
             start_coordinator(&self.environment, self.folder.path(), "http://127.0.0.1:0").await;
@@ -177,41 +176,41 @@ impl Cluster {
         url
     }
 
-    /// Has the command line speak to another coordinator from now on.
+    /// Makes later command-line calls use the coordinator at `url`.
     pub fn use_coordinator(&mut self, url: &str) {
         self.url = url.to_owned();
     }
 
-    /// The address of the coordinator that the command line speaks to.
+    /// Returns the URL of the coordinator that the command line uses.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// The test's folder, which datasets may lie in.
+    /// Returns the test's folder, which is a dataset root.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Makes a dataset of `count` generated thumbnails and returns its folder.
+    /// Generates a dataset of `count` thumbnails and returns its folder.
     pub async fn sample(&self, count: u32) -> PathBuf {
         let folder = self.folder.path().join(format!("sample-{count}"));
         let path = folder.display().to_string();
-        let made =
+        let output =
             self.cli(&["dataset", "sample", &path, "--count", &count.to_string(), "--seed", "0"]).await;
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         folder
     }
 
-    /// Runs the command line to its end.
+    /// Runs the command line.
     pub async fn cli(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(binary("subwatch"));
         command.args(arguments).envs(self.environment.iter().cloned()).env("SUBWATCH_URL", &self.url);
         command.kill_on_drop(true).output().await.expect("the command line starts")
     }
 
-    /// Runs the command line to its end, with more environment variables.
+    /// Runs the command line with additional environment variables.
     pub async fn cli_with(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
         let mut command = Command::new(binary("subwatch"));
         command.args(arguments).envs(self.environment.iter().cloned()).env("SUBWATCH_URL", &self.url);
@@ -219,7 +218,7 @@ impl Cluster {
         command.kill_on_drop(true).output().await.expect("the command line starts")
     }
 
-    /// Starts the command line, with more environment variables, and does not wait for it.
+    /// Starts the command line with additional environment variables without waiting for it.
     #[must_use]
     pub fn start_cli(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Process {
         let mut command = Command::new(binary("subwatch"));
@@ -234,7 +233,7 @@ impl Cluster {
         command.args(arguments).envs(self.environment.iter().cloned()).env("SUBWATCH_URL", &self.url);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().expect("the command line starts");
-        let mut stdin = child.stdin.take().expect("it is piped");
+        let mut stdin = child.stdin.take().expect("standard input is piped");
         stdin.write_all(input).await.expect("the command line reads");
         drop(stdin);
         child.wait_with_output().await.expect("the command line ends")
@@ -248,10 +247,10 @@ impl Cluster {
         let code = output.status.code().unwrap_or(-1);
         assert!(codes.contains(&code), "{arguments:?} ended with {code}: {stdout}{stderr}");
         serde_json::from_str(&stdout)
-            .unwrap_or_else(|error| panic!("{arguments:?} printed no JSON ({error}): {stdout}"))
+            .unwrap_or_else(|error| panic!("{arguments:?} did not print JSON ({error}): {stdout}"))
     }
 
-    /// Submits without waiting and returns the id.
+    /// Runs a submitting command with `--detach` and returns the submission's ID.
     pub async fn detach(&self, arguments: &[&str]) -> SubmissionId {
         let mut all = arguments.to_vec();
         all.extend(["--detach", "-o", "json"]);
@@ -259,65 +258,64 @@ impl Cluster {
         let id = answer["submission"]
             .as_str()
             .or(answer["run"].as_str())
-            .expect("a detached command prints its id");
-        id.parse().expect("an id")
+            .expect("a detached command prints an ID");
+        id.parse().expect("the ID is valid")
     }
 
-    /// Returns a submission's record.
     pub async fn submission(&self, id: SubmissionId) -> Submission {
-        self.store.submission(id).await.expect("Redis answers").expect("the submission is there")
+        self.store.submission(id).await.expect("Redis is available").expect("the submission exists")
     }
 
-    /// Waits until a submission has reached its end.
+    /// Waits until a submission is in a terminal state.
     pub async fn wait_for_end(&self, id: SubmissionId) -> Submission {
         eventually("the submission ends", || async { self.submission(id).await.state.is_terminal() }).await;
         self.submission(id).await
     }
 
-    /// Returns the names of the jobs of a submission that worker `index` has started and not finished.
+    /// Returns the names of a submission's jobs that are in flight on worker `index`.
     pub async fn in_flight(&self, id: SubmissionId, index: usize) -> Vec<String> {
         let Some(instance) = logged_instance(&self.workers[index]) else { return Vec::new() };
-        let instance: InstanceId = instance.parse().expect("a instance id");
-        let marks = self.store.job_statuses(id).await.expect("Redis answers");
-        marks
+        let instance: InstanceId = instance.parse().expect("the instance ID is valid");
+        let statuses = self.store.job_statuses(id).await.expect("Redis is available");
+        statuses
             .into_iter()
-            .filter(|(_, mark)| mark.state == JobState::Started && mark.instance == Some(instance))
+            .filter(|(_, status)| status.state == JobState::Started && status.instance == Some(instance))
             .map(|(name, _)| name)
             .collect()
     }
 
-    /// Pauses worker `index` as soon as it holds a job of `id` that `wanted` accepts, and returns what it
-    /// holds: with SIGKILL to follow, a death with deliveries certainly in flight.
+    /// Pauses worker `index` once a job of `id` that `predicate` accepts is in flight on it, and returns all its jobs
+    /// in flight. A SIGKILL after this is certain to lose deliveries.
     pub async fn pause_worker_with_job_in_flight(
         &self,
         id: SubmissionId,
         index: usize,
-        wanted: impl Fn(&str) -> bool,
+        predicate: impl Fn(&str) -> bool,
     ) -> Vec<String> {
         let since = Instant::now();
         loop {
-            if self.in_flight(id, index).await.iter().any(|name| wanted(name)) {
+            if self.in_flight(id, index).await.iter().any(|name| predicate(name)) {
                 self.workers[index].pause();
-                let held = self.in_flight(id, index).await;
-                if held.iter().any(|name| wanted(name)) {
-                    return held;
+                let in_flight = self.in_flight(id, index).await;
+                if in_flight.iter().any(|name| predicate(name)) {
+                    return in_flight;
                 }
                 self.workers[index].resume();
             }
-            assert!(since.elapsed() < TIMEOUT, "worker {index} never held the job");
+            assert!(since.elapsed() < TIMEOUT, "worker {index} never started the job");
         }
     }
 
-    /// Ends everything in order and inspects what is left.
+    /// Checks queues and submissions, then stops all processes and deletes the vhost.
     ///
     /// # Panics
-    /// When a process ends badly, a queue is not empty, or a counter does not equal its results.
+    /// If a queue is not empty, a counter does not equal its results, or a process fails.
     pub async fn finish(mut self) {
         eventually("every queue is empty", || async {
             self.vhost.queue_counts().await.values().all(|count| *count == 0)
         })
         .await;
-        for submission in self.store.submissions(None, 1000).await.expect("Redis answers") {
+        for submission in self.store.submissions(None, 1000).await.expect("Redis is available") {
             self.inspect(&submission).await;
         }
         for worker in &mut self.workers {
@@ -336,14 +334,14 @@ impl Cluster {
     }
 
     async fn inspect(&self, submission: &Submission) {
-        assert!(submission.state.is_terminal(), "{submission:?} is not at its end");
+        assert!(submission.state.is_terminal(), "{submission:?} is not in a terminal state");
         let stopped = matches!(submission.state, State::Failed | State::Cancelled);
         if submission.kind == SubmissionKind::Train || stopped {
             return;
         }
-        let results = self.store.results(submission.id, 0, submission.items).await.expect("Redis answers");
-        let count = |wanted: fn(&ItemResult) -> bool| {
-            results.iter().flatten().filter(|result| wanted(result)).count() as u64
+        let results = self.store.results(submission.id, 0, submission.items).await.expect("Redis is available");
+        let count = |predicate: fn(&ItemResult) -> bool| {
+            results.iter().flatten().filter(|result| predicate(result)).count() as u64
         };
         let unresolved = results.iter().filter(|result| result.is_none()).count();
         assert_eq!(unresolved, 0, "items of {submission:?} have no result");
@@ -354,7 +352,7 @@ impl Cluster {
     }
 }
 
-/// The instance id a worker logged when it began to consume.
+/// Returns the instance ID that a worker logs once it consumes.
 fn logged_instance(worker: &Process) -> Option<String> {
     worker.logged("worker is consuming jobs", "instance")?.as_str().map(str::to_owned)
 }
@@ -367,12 +365,12 @@ async fn start_coordinator(environment: &[(String, String)], folder: &Path, url:
     let since = Instant::now();
     loop {
         if let Some(address) = process.logged("coordinator is listening", "address") {
-            let address = address.as_str().expect("an address").to_owned();
+            let address = address.as_str().expect("the address is a string").to_owned();
             return (process, format!("http://{address}"));
         }
         assert!(
             !process.has_ended() && since.elapsed() < TIMEOUT,
-            "the coordinator does not serve: {}",
+            "the coordinator did not start: {}",
             process.log()
         );
         tokio::time::sleep(Duration::from_millis(10)).await;

@@ -1,6 +1,6 @@
-//! Where the servers under test are, as `make test` says.
+//! Addresses of the test servers, from variables that `make test` sets.
 
-/// The servers that tests share.
+/// The servers shared by all tests.
 #[derive(Clone, Debug)]
 pub struct Servers {
     /// `amqp://user:password@host:port`, without a virtual host.
@@ -11,22 +11,20 @@ pub struct Servers {
     pub redis_url: String,
 }
 
-/// The same servers over TLS, at 127.0.0.1, the only name their certificate is for.
+/// The same servers over TLS. Their certificate names only 127.0.0.1.
 #[derive(Clone, Debug)]
 pub struct EncryptedServers {
     /// `amqps://user:password@host:port`, without a virtual host.
     pub amqps_url: String,
     /// `rediss://host:port`.
     pub rediss_url: String,
-    /// PEM file of the authority that signed their certificate.
+    /// PEM file of the CA that signed their certificate.
     pub ca_file: String,
 }
 
 impl Servers {
-    /// Reads the addresses that `make test` sets.
-    ///
     /// # Panics
-    /// When one is missing.
+    /// If a variable is unset.
     #[must_use]
     pub fn from_environment() -> Self {
         Self {
@@ -38,10 +36,8 @@ impl Servers {
 }
 
 impl EncryptedServers {
-    /// Reads the addresses that `make test` sets.
-    ///
     /// # Panics
-    /// When one is missing.
+    /// If a variable is unset.
     #[must_use]
     pub fn from_environment() -> Self {
         Self {
@@ -53,20 +49,20 @@ impl EncryptedServers {
 }
 
 fn variable(name: &str) -> String {
-    #[expect(clippy::disallowed_methods, reason = "tests are told their servers by the environment")]
+    #[expect(clippy::disallowed_methods, reason = "the environment configures tests")]
     let value = std::env::var(name);
     value.unwrap_or_else(|_| {
         panic!("{name} is not set: run the tests with `make test`, which starts the servers")
     })
 }
 
-/// Returns the number that the environment variable `name` holds, if it is set.
+/// Returns the environment variable `name` as a number, or `None` if it is unset or empty.
 ///
 /// # Panics
-/// When it is set to something else.
+/// If its value is not a number.
 #[must_use]
 pub fn number(name: &str) -> Option<u64> {
-    #[expect(clippy::disallowed_methods, reason = "tests are told their size by the environment")]
+    #[expect(clippy::disallowed_methods, reason = "the environment configures tests")]
     let value = std::env::var(name).ok().filter(|value| !value.is_empty())?;
     Some(value.parse().unwrap_or_else(|_| panic!("{name} is '{value}': it must be a number")))
 }

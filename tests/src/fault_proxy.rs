@@ -1,7 +1,7 @@
-//! A TCP proxy that harms what passes through it: cuts, black holes, slow replies, lost requests.
+//! A TCP proxy between one program and one server that injects faults: resets, black holes, slow responses, lost
+//! requests.
 //!
-//! Owns the connections between one program and one server. Does not own either end, nor understand what
-//! they say. Invariant: what a harm does not touch passes unchanged and in order.
+//! It does not interpret the protocol. Bytes that a fault does not affect are forwarded unchanged and in order.
 
 use std::{
     io,
@@ -22,25 +22,25 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-/// Bytes read at a time.
-const PIECE: usize = 1 << 16;
+/// Read buffer in bytes.
+const BUFFER_BYTES: usize = 1 << 16;
 
-/// What the proxy does to what passes.
+/// A fault that the proxy injects.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Passage {
-    /// Everything passes.
-    Open,
-    /// Nothing passes, in either direction, and nobody is told: a black hole. It is kept, and passes later.
+pub enum Fault {
+    /// Bytes are forwarded.
+    None,
+    /// A black hole: bytes in both directions are held back until the fault ends.
     Stalled,
-    /// Each piece of a reply rests this long first.
-    SlowReplies(Duration),
-    /// What the client sends is thrown away; replies pass.
+    /// Each read from the server is delayed by this long.
+    SlowResponses(Duration),
+    /// Bytes from the client are discarded; responses are forwarded.
     LostRequests,
 }
 
-/// A proxy before one server, on a port of its own.
+/// A proxy on loopback; dropping it stops it from accepting connections.
 #[derive(Debug)]
-pub struct Proxy {
+pub struct FaultProxy {
     port: u16,
     shared: Arc<Shared>,
     _acceptor: AbortOnDropHandle<()>,
@@ -49,25 +49,22 @@ pub struct Proxy {
 #[derive(Debug)]
 struct Shared {
     upstream: u16,
-    passage: watch::Sender<Passage>,
-    /// Counts the cuts: every change ends the connections of the moment.
-    cuts: watch::Sender<u64>,
+    fault: watch::Sender<Fault>,
+    /// Number of resets so far: a change resets all open connections.
+    resets: watch::Sender<u64>,
     open: AtomicUsize,
     opened: AtomicU64,
 }
 
-impl Proxy {
-    /// Starts a proxy on loopback before the server at port `upstream`.
-    ///
-    /// # Panics
-    /// When no port is free.
+impl FaultProxy {
+    /// Starts a proxy for the server at loopback port `upstream`.
     pub async fn start(upstream: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let port = listener.local_addr().expect("it listens").port();
+        let port = listener.local_addr().expect("a bound listener has an address").port();
         let shared = Arc::new(Shared {
             upstream,
-            passage: watch::Sender::new(Passage::Open),
-            cuts: watch::Sender::new(0),
+            fault: watch::Sender::new(Fault::None),
+            resets: watch::Sender::new(0),
             open: AtomicUsize::new(0),
             opened: AtomicU64::new(0),
         });
@@ -75,39 +72,38 @@ impl Proxy {
         let acceptor = tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let shared = serving.clone();
-                // Subscribed before it is open, so that no cut is missed.
-                let cuts = shared.cuts.subscribe();
-                tokio::spawn(async move { shared.serve(client, cuts).await });
+                // Subscribed before the task starts, so that it sees every reset.
+                let resets = shared.resets.subscribe();
+                tokio::spawn(async move { shared.serve(client, resets).await });
             }
         });
         Self { port, shared, _acceptor: AbortOnDropHandle::new(acceptor) }
     }
 
-    /// Where it listens.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Resets every connection of the moment and returns how many there were; new ones are taken at once.
-    pub fn cut(&self) -> usize {
+    /// Resets all open connections and returns their number. New connections are still accepted.
+    pub fn reset_connections(&self) -> usize {
         let open = self.open();
-        self.shared.cuts.send_modify(|cuts| *cuts += 1);
+        self.shared.resets.send_modify(|resets| *resets += 1);
         open
     }
 
-    /// Changes what is done to what passes, on connections of the moment and later ones.
-    pub fn set(&self, passage: Passage) {
-        self.shared.passage.send_replace(passage);
+    /// Injects a fault into current and later connections.
+    pub fn inject(&self, fault: Fault) {
+        self.shared.fault.send_replace(fault);
     }
 
-    /// How many connections there are.
+    /// Returns the number of open connections.
     #[must_use]
     pub fn open(&self) -> usize {
         self.shared.open.load(Ordering::Relaxed)
     }
 
-    /// How many connections there have ever been.
+    /// Returns the number of connections accepted so far.
     #[must_use]
     pub fn opened(&self) -> u64 {
         self.shared.opened.load(Ordering::Relaxed)
@@ -117,25 +113,25 @@ impl Proxy {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Direction {
     Request,
-    Reply,
+    Response,
 }
 
 impl Shared {
-    async fn serve(&self, mut client: TcpStream, mut cuts: watch::Receiver<u64>) {
-        // A server that is down refuses, which the client sees as a connection closed at once.
+    async fn serve(&self, mut client: TcpStream, mut resets: watch::Receiver<u64>) {
+        // If the server is down, the client sees its connection closed immediately.
         let Ok(mut server) = TcpStream::connect(("127.0.0.1", self.upstream)).await else { return };
         self.open.fetch_add(1, Ordering::Relaxed);
         self.opened.fetch_add(1, Ordering::Relaxed);
-        let was_cut = {
+        let was_reset = {
             let ((from_client, to_client), (from_server, to_server)) = (client.split(), server.split());
             tokio::select! {
                 _ = self.pump(Direction::Request, from_client, to_server) => false,
-                _ = self.pump(Direction::Reply, from_server, to_client) => false,
-                _ = cuts.changed() => true,
+                _ = self.pump(Direction::Response, from_server, to_client) => false,
+                _ = resets.changed() => true,
             }
         };
-        if was_cut {
-            // A reset, as from a router that forgot the connection, and not an orderly end.
+        if was_reset {
+            // Zero linger sends RST instead of FIN.
             let _ = client.set_zero_linger().and(server.set_zero_linger());
         }
         self.open.fetch_sub(1, Ordering::Relaxed);
@@ -147,21 +143,21 @@ impl Shared {
         mut from: ReadHalf<'_>,
         mut to: WriteHalf<'_>,
     ) -> io::Result<()> {
-        let mut passage = self.passage.subscribe();
-        let mut piece = vec![0; PIECE];
+        let mut fault = self.fault.subscribe();
+        let mut buffer = vec![0; BUFFER_BYTES];
         loop {
-            let length = from.read(&mut piece).await?;
+            let length = from.read(&mut buffer).await?;
             if length == 0 {
                 return Ok(());
             }
-            let now = passage.wait_for(|passage| *passage != Passage::Stalled).await;
-            let now = *now.expect("the sender lives as long as this proxy's state");
+            let now = fault.wait_for(|fault| *fault != Fault::Stalled).await;
+            let now = *now.expect("the sender lives as long as the proxy's state");
             match (now, direction) {
-                (Passage::LostRequests, Direction::Request) => continue,
-                (Passage::SlowReplies(rest), Direction::Reply) => tokio::time::sleep(rest).await,
+                (Fault::LostRequests, Direction::Request) => continue,
+                (Fault::SlowResponses(delay), Direction::Response) => tokio::time::sleep(delay).await,
                 _ => {}
             }
-            to.write_all(&piece[..length]).await?;
+            to.write_all(&buffer[..length]).await?;
         }
     }
 }
@@ -170,7 +166,7 @@ impl Shared {
 mod tests {
     use super::*;
 
-    /// A server that sends back what it gets.
+    /// Starts an echo server and returns its port.
     async fn echo() -> u16 {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -185,7 +181,7 @@ mod tests {
         port
     }
 
-    async fn connect(proxy: &Proxy) -> TcpStream {
+    async fn connect(proxy: &FaultProxy) -> TcpStream {
         TcpStream::connect(("127.0.0.1", proxy.port())).await.unwrap()
     }
 
@@ -195,11 +191,11 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_cut_ends_every_connection_and_takes_new_ones() {
-        let proxy = Proxy::start(echo().await).await;
+    async fn cut_resets_every_connection_and_accepts_new_ones() {
+        let proxy = FaultProxy::start(echo().await).await;
         let mut first = connect(&proxy).await;
         assert_eq!(exchange(&mut first, 1).await.unwrap(), 1);
-        assert_eq!(proxy.cut(), 1);
+        assert_eq!(proxy.reset_connections(), 1);
         let error = first.read_u8().await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
         assert_eq!(exchange(&mut connect(&proxy).await, 2).await.unwrap(), 2);
@@ -207,34 +203,34 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_stalled_passes_later() {
-        let proxy = Proxy::start(echo().await).await;
+    async fn stalled_bytes_are_forwarded_later() {
+        let proxy = FaultProxy::start(echo().await).await;
         let mut connection = connect(&proxy).await;
-        proxy.set(Passage::Stalled);
+        proxy.inject(Fault::Stalled);
         connection.write_u8(7).await.unwrap();
         let silence = tokio::time::timeout(Duration::from_millis(50), connection.read_u8()).await;
         assert!(silence.is_err(), "{silence:?}");
-        proxy.set(Passage::Open);
+        proxy.inject(Fault::None);
         assert_eq!(connection.read_u8().await.unwrap(), 7);
     }
 
     #[tokio::test]
     async fn lost_requests_never_arrive() {
-        let proxy = Proxy::start(echo().await).await;
+        let proxy = FaultProxy::start(echo().await).await;
         let mut connection = connect(&proxy).await;
         assert_eq!(exchange(&mut connection, 1).await.unwrap(), 1);
-        proxy.set(Passage::LostRequests);
+        proxy.inject(Fault::LostRequests);
         connection.write_u8(2).await.unwrap();
         let silence = tokio::time::timeout(Duration::from_millis(50), connection.read_u8()).await;
         assert!(silence.is_err(), "{silence:?}");
-        proxy.set(Passage::Open);
+        proxy.inject(Fault::None);
         assert_eq!(exchange(&mut connection, 3).await.unwrap(), 3);
     }
 
     #[tokio::test]
-    async fn a_server_that_is_down_refuses() {
+    async fn unavailable_server_refuses_connections() {
         let upstream = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-        let proxy = Proxy::start(upstream).await;
+        let proxy = FaultProxy::start(upstream).await;
         assert!(exchange(&mut connect(&proxy).await, 1).await.is_err());
     }
 }

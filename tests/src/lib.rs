@@ -1,8 +1,7 @@
-//! What the integration tests share: servers, virtual hosts, processes and the cluster they make.
+//! Support code of the integration tests: servers, virtual hosts, processes and clusters.
 //!
-//! Owns no product code and no stand-ins for its servers: RabbitMQ, Redis and libtorch are real. Only the site
-//! that datasets are crawled from is one of our own, [`fake_site`], since tests reach no other; it is a package of
-//! its own, which the demo builds without the rest.
+//! RabbitMQ, Redis and libtorch are real. The only fake is the crawled web site, [`fake_site`], because tests have
+//! no network access; it is a separate package so that the demo can build it alone.
 
 pub mod amqp_relay;
 pub mod broker_admin;
@@ -13,23 +12,22 @@ pub mod fault_proxy;
 pub mod process;
 pub mod python;
 pub mod real_data;
-pub mod site;
+pub mod web_server;
 
 pub use fake_site;
 
-/// Prints a line that is seen even when the test passes: what it measured, or what it could not check.
-pub fn say(line: &str) {
+/// Prints a line that shows even if the test passes: a measurement, or what was not checked.
+pub fn print_line(line: &str) {
     use std::io::Write as _;
-    // Written to standard error itself, which the test harness does not capture as it does `println!`.
-    // A closed standard error is no reason to fail.
+    // The harness captures `println!` and `eprintln!`, but not direct writes to standard error.
+    // A closed standard error must not fail the test.
     let _ = writeln!(std::io::stderr(), "  {line}");
 }
 
-/// Makes a client for the HTTP of whatever is tested.
+/// Returns an HTTP client that ignores environment proxies.
 #[must_use]
 pub fn http() -> reqwest::Client {
-    // Another test may have chosen a provider already; either will do.
+    // Fails if another test has installed a provider already, which works as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    // What is tested is on this machine, which no proxy reaches.
-    reqwest::Client::builder().no_proxy().build().expect("the settings of the client fit together")
+    reqwest::Client::builder().no_proxy().build().expect("the client configuration is valid")
 }

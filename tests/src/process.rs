@@ -1,6 +1,6 @@
-//! Real processes: the binaries under test, their logs and their deaths.
+//! The binaries under test as processes, with their signals and log files.
 //!
-//! Owns start, signals and log files. A process that is still alive when its handle goes is killed.
+//! Dropping a [`Process`] kills it.
 
 use std::{
     fs::File,
@@ -24,17 +24,17 @@ use tokio::process::{Child, Command};
 /// Returns the path of a binary built beside this test.
 ///
 /// # Panics
-/// When it is not there.
+/// If it has not been built.
 #[must_use]
 pub fn binary(name: &str) -> PathBuf {
-    let test = std::env::current_exe().expect("the test has a path");
-    let folder = test.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps");
+    let test = std::env::current_exe().expect("the test executable has a path");
+    let folder = test.parent().and_then(Path::parent).expect("tests are in target/<profile>/deps");
     let path = folder.join(name);
     assert!(path.exists(), "{} is not built: run `cargo build --release --workspace` first", path.display());
     path
 }
 
-/// A running program and its log.
+/// A running program with its log file.
 pub struct Process {
     child: Child,
     pid: Pid,
@@ -42,13 +42,10 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts `command` with its output in `log`.
-    ///
-    /// # Panics
-    /// When it cannot be started.
+    /// Starts `command` with standard output and error redirected to `log`.
     #[must_use]
     pub fn start(mut command: Command, log: PathBuf) -> Self {
-        let file = File::create(&log).expect("the log can be made");
+        let file = File::create(&log).expect("the log can be created");
         let child = command
             .stdin(Stdio::null())
             .stdout(file.try_clone().expect("the log can be shared"))
@@ -56,23 +53,19 @@ impl Process {
             .kill_on_drop(true)
             .spawn()
             .expect("the program starts");
-        let pid = Pid::from_raw(child.id().expect("it just started") as i32);
+        let pid = Pid::from_raw(child.id().expect("it has just started") as i32);
         Self { child, pid, log }
     }
 
-    /// How much memory it occupies.
-    ///
-    /// # Panics
-    /// When it has ended.
+    /// Returns its resident set size.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux counts pages");
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).expect("the process is running");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux reports VmRSS");
         let kibibytes = line.trim().trim_end_matches("kB").trim();
-        kibibytes.parse::<u64>().expect("the count is a number") * 1024
+        kibibytes.parse::<u64>().expect("VmRSS is a number") * 1024
     }
 
-    /// What it has logged so far.
     #[must_use]
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap_or_default()
@@ -86,87 +79,80 @@ impl Process {
         lines.find(|line| line["message"] == message).map(|line| line[field].clone())
     }
 
-    /// Sends SIGKILL and waits for the end.
+    /// Sends SIGKILL and waits for the process to end.
     pub async fn kill(&mut self) {
         self.signal(Signal::SIGKILL);
         self.wait().await;
     }
 
-    /// Stops it where it stands; only SIGKILL or [`Process::resume`] follow.
+    /// Sends SIGSTOP.
     pub fn pause(&self) {
         self.signal(Signal::SIGSTOP);
     }
 
-    /// Lets it go on.
+    /// Sends SIGCONT.
     pub fn resume(&self) {
         self.signal(Signal::SIGCONT);
     }
 
-    /// Sends SIGTERM and waits for the end.
+    /// Sends SIGTERM and waits for the process to end.
     pub async fn terminate(&mut self) -> ExitStatus {
         self.signal(Signal::SIGTERM);
         self.wait().await
     }
 
-    /// Sends SIGTERM and does not wait.
-    pub fn ask_to_end(&self) {
+    /// Sends SIGTERM without waiting.
+    pub fn send_sigterm(&self) {
         self.signal(Signal::SIGTERM);
     }
 
-    /// Sends SIGINT, as Ctrl-C does, and does not wait.
-    pub fn interrupt(&self) {
+    /// Sends SIGINT, as Ctrl-C does, without waiting.
+    pub fn send_sigint(&self) {
         self.signal(Signal::SIGINT);
     }
 
-    /// Stops its thread of this name where it stands, and no other, until the handle is dropped: what a
-    /// call that never returns looks like from outside.
+    /// Stops only the thread `name` until the handle is dropped, to simulate a call that never returns.
     ///
     /// # Panics
-    /// When there is no such thread, or this process may not trace its children.
+    /// If the thread does not exist or this process may not trace its children.
     #[must_use]
     pub fn freeze_thread(&self, name: &str) -> FrozenThread {
         FrozenThread::freeze(self.thread(name))
     }
 
-    /// Whether the thread called `name` is computing at this moment.
+    /// Returns whether the thread `name` is in state R (running or runnable).
     #[must_use]
-    pub fn thread_computes(&self, name: &str) -> bool {
+    pub fn thread_is_running(&self, name: &str) -> bool {
         let stat = std::fs::read_to_string(format!("/proc/{}/task/{}/stat", self.pid, self.thread(name)));
         stat.is_ok_and(|stat| stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('R')))
     }
 
     fn thread(&self, name: &str) -> Pid {
-        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid)).expect("the program runs");
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.pid)).expect("the process is running");
         let named = |task: &std::fs::DirEntry| {
             let comm = std::fs::read_to_string(task.path().join("comm"));
             comm.is_ok_and(|comm| comm.trim_end() == name)
         };
-        let task = tasks.flatten().find(named).unwrap_or_else(|| panic!("there is no thread '{name}'"));
+        let task = tasks.flatten().find(named).unwrap_or_else(|| panic!("thread '{name}' not found"));
         let id = task.file_name().into_string().ok().and_then(|id| id.parse().ok());
-        Pid::from_raw(id.expect("tasks are numbers"))
+        Pid::from_raw(id.expect("task names are numbers"))
     }
 
-    /// Waits for its end.
-    pub async fn ended(&mut self) -> ExitStatus {
-        self.wait().await
-    }
-
-    /// Whether it has ended.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("a child can be waited for").is_some()
     }
 
-    async fn wait(&mut self) -> ExitStatus {
+    pub async fn wait(&mut self) -> ExitStatus {
         self.child.wait().await.expect("a child can be waited for")
     }
 
     fn signal(&self, signal: Signal) {
-        // A process that is gone already needs no signal.
+        // Fails if the process has already ended.
         let _ = kill(self.pid, signal);
     }
 }
 
-/// A thread of another process that does not move.
+/// A stopped thread of another process; it resumes on drop.
 pub struct FrozenThread {
     thaw: mpsc::Sender<()>,
     tracer: Option<JoinHandle<()>>,
@@ -174,22 +160,22 @@ pub struct FrozenThread {
 
 impl FrozenThread {
     fn freeze(thread: Pid) -> Self {
-        let (thaw, asked) = mpsc::channel();
+        let (thaw, thawed) = mpsc::channel();
         let (stopped, is_stopped) = mpsc::channel();
-        // Only the thread that traces another may wait for it or let it go.
+        // ptrace: only the tracing thread may wait for the traced thread or detach from it.
         let tracer = std::thread::spawn(move || {
             ptrace::seize(thread, ptrace::Options::empty()).expect("a child may be traced");
             ptrace::interrupt(thread).expect("a traced thread can be stopped");
             waitpid(thread, Some(WaitPidFlag::__WALL)).expect("a traced thread can be waited for");
-            stopped.send(()).expect("it is waited for");
-            while asked.recv_timeout(Duration::from_millis(10)) == Err(mpsc::RecvTimeoutError::Timeout) {
-                // When the process ends, its end shows once this thread has been waited for.
+            stopped.send(()).expect("the receiver is waiting");
+            while thawed.recv_timeout(Duration::from_millis(10)) == Err(mpsc::RecvTimeoutError::Timeout) {
+                // The process can be reaped only after its traced thread has been waited for.
                 match waitpid(thread, Some(WaitPidFlag::__WALL | WaitPidFlag::WNOHANG)) {
                     Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(_) => return,
                     Ok(_) => {}
                 }
             }
-            // It may have ended meanwhile.
+            // Fails if the process has ended.
             let _ = ptrace::detach(thread, None);
         });
         is_stopped.recv().expect("the thread is frozen");

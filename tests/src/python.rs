@@ -1,20 +1,20 @@
-//! The Python side of the tests: torchvision and Pillow in a virtual environment of the tests.
+//! Runs the Python scripts of the tests, which use torchvision and Pillow, in the tests' virtual environment.
 
 use std::{
     path::{Path, PathBuf},
     process::Command,
 };
 
-/// The project's folder.
+/// Returns the root of the repository.
 #[must_use]
 pub fn project() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate lies in the project").to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the crate is in the repository").to_path_buf()
 }
 
 /// Runs `tests/python/reference.py` with `arguments`.
 ///
 /// # Panics
-/// When there is no virtual environment, or the script fails.
+/// If the virtual environment is missing or the script fails.
 pub fn reference(arguments: &[&str]) {
     run("reference.py", arguments);
 }
@@ -22,7 +22,7 @@ pub fn reference(arguments: &[&str]) {
 /// Runs a script of `tests/python` and returns what it printed.
 ///
 /// # Panics
-/// When there is no virtual environment, or the script fails.
+/// If the virtual environment is missing or the script fails.
 pub fn run(script: &str, arguments: &[&str]) -> String {
     let python = project().join(".local/test-venv/bin/python");
     assert!(python.exists(), "{} is missing: run `make test`, which installs it", python.display());
@@ -35,29 +35,29 @@ pub fn run(script: &str, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// A program of others that tests use where there is one.
+/// A third-party program that some tests need; they skip a check if it is missing.
 pub struct Program {
-    /// Its name on the search path.
+    /// Its name on the `PATH`.
     pub name: &'static str,
-    /// The environment variable that names another.
-    pub named_by: &'static str,
-    /// Where it lies below `.local/debian13/root`.
+    /// Environment variable that overrides its path.
+    pub variable: &'static str,
+    /// Its path below `.local/debian13/root`.
     pub unpacked: &'static str,
 }
 
 impl Program {
-    /// Finds it, or says what `test` does not check without it.
+    /// Returns its path, or prints that `test` skips `unchecked`.
     #[must_use]
     pub fn find(&self, test: &str, unchecked: &str) -> Option<String> {
-        let Self { name, named_by, unpacked } = self;
-        #[expect(clippy::disallowed_methods, reason = "tests are told their programs by the environment")]
-        let given = std::env::var(named_by).ok();
+        let Self { name, variable, unpacked } = self;
+        #[expect(clippy::disallowed_methods, reason = "the environment configures tests")]
+        let given = std::env::var(variable).ok();
         let unpacked = project().join(".local/debian13/root").join(unpacked).display().to_string();
         let starts = |program: &String| Command::new(program).arg("version").output().is_ok();
         let found = given.into_iter().chain([unpacked, (*name).to_owned()]).find(starts);
         if found.is_none() {
-            crate::say(&format!(
-                "SKIPPED: {test} did not check {unchecked}, since there is no {name}; {named_by} may name one"
+            crate::print_line(&format!(
+                "SKIPPED: {test} did not check {unchecked}: {name} not found; set {variable} to its path"
             ));
         }
         found

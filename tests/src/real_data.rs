@@ -1,4 +1,4 @@
-//! Real images and recorded responses, which lie outside the project.
+//! Real images and recorded responses, stored outside the repository.
 //!
 //! Unit tests of other packages include this file by its path.
 
@@ -7,18 +7,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Returns the folder of real data: `SUBWATCH_REAL_DATA`, or `shared/data` beside the project. Without it, says on
-/// standard error what is `unchecked`.
+/// Returns the folder of real data: `SUBWATCH_REAL_DATA`, or `shared/data` in a parent folder. If neither exists,
+/// prints to standard error that `unchecked` is skipped.
 #[must_use]
 pub fn real_data(unchecked: &str) -> Option<PathBuf> {
-    #[expect(clippy::disallowed_methods, reason = "tests are told their data by the environment")]
+    #[expect(clippy::disallowed_methods, reason = "the environment configures tests")]
     let named = std::env::var_os("SUBWATCH_REAL_DATA").map(PathBuf::from);
     let beside =
         || Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().map(|folder| folder.join("shared/data"));
     let found = named.into_iter().chain(beside()).find(|folder| folder.is_dir());
     if found.is_none() {
-        // Written to standard error itself, which is not captured as `println!` is.
-        let _ = writeln!(std::io::stderr(), "  SKIPPED: {unchecked}: there is no real data");
+        // The test harness does not capture direct writes to standard error.
+        let _ = writeln!(std::io::stderr(), "  SKIPPED: {unchecked}: real data not found; set SUBWATCH_REAL_DATA");
     }
     found
 }

@@ -1,7 +1,7 @@
-//! How each disturbance is done, and undone.
+//! Applies and reverts each disturbance: signals, proxy faults and messages.
 //!
-//! Owns the signals, the proxies' settings, the messages. Does not own when (see `schedule`) or whether the
-//! system bore it (see `verdict`); it notes what it did that explains a dead letter, a failure or a loss.
+//! Does not decide when (see `schedule`) or judge the result (see `verdict`). It records which effects on the system
+//! are expected, such as dead letters.
 
 use std::{
     path::PathBuf,
@@ -33,210 +33,205 @@ use super::{
     servers::ServerPair,
     system::{Slot, System},
 };
-use crate::{fault_proxy::Passage, python::project};
+use crate::{fault_proxy::Fault, python::project};
 
-/// Longest a connection for the test's own publishes may take.
-const PUBLISHING: Duration = Duration::from_secs(15);
-/// Snooze between two resets of connections that flap.
+/// Time limit of one of the test's own connections or publishes.
+const PUBLISH_TIMEOUT: Duration = Duration::from_secs(15);
+/// Pause between two resets of a flapping connection.
 const FLAP_MS: std::ops::RangeInclusive<u64> = 100..=900;
-/// Longest a submission is waited for that is just being opened.
-const OPENING: Duration = Duration::from_secs(4);
-/// Longest a job that shall be poison is waited for, and then its end.
-const VICTIM: Duration = Duration::from_secs(15);
-const POISONED: Duration = Duration::from_secs(120);
-/// Deaths after which a poisoned job should have been recognised long ago.
+/// Longest wait for a submission whose jobs are being published.
+const OPENING_TIMEOUT: Duration = Duration::from_secs(4);
+/// Longest wait for a job to poison or pause at, and for a poisoned job to finish.
+const JOB_TIMEOUT: Duration = Duration::from_secs(15);
+const POISON_TIMEOUT: Duration = Duration::from_secs(120);
+/// Deaths within which a poisoned job must be recognised.
 const DEATHS: u32 = 12;
-/// How often a poisoned job is looked at.
-const LOOK: Duration = Duration::from_millis(4);
-/// Longest a worker is stopped until another has finished a job that it holds.
-const FINISHING: Duration = Duration::from_secs(20);
-/// What Redis may have answered and not written to its file yet: it puts a write off for so long while the
-/// one before it is being synchronised (`appendfsync everysec`).
-const UNWRITTEN: Duration = Duration::from_secs(2);
-/// Copies of running jobs that are published.
+/// How often job statuses are polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(4);
+/// Longest a worker is paused for another to finish one of its jobs.
+const FINISH_TIMEOUT: Duration = Duration::from_secs(20);
+/// Redis with `appendfsync everysec` may delay a write to its file by this long while an fsync is in progress, so a
+/// kill can lose writes that it has acknowledged.
+const FSYNC_DELAY: Duration = Duration::from_secs(2);
+/// Number of duplicates to publish.
 const COPIES: usize = 24;
 
-/// A system with its load and the servers that may be harmed.
+/// A system with its load and the servers to disturb.
 pub struct Scene<'a> {
-    /// The system.
     pub system: &'a System,
-    /// Its servers.
     pub servers: &'a ServerPair,
-    /// Its work.
     pub load: &'a Load<'a>,
-    explained: Mutex<Explained>,
+    explained: Mutex<ExpectedEffects>,
 }
 
-/// What was done that explains what would otherwise be a fault.
+/// Effects of disturbances that would otherwise be violations.
 #[derive(Default)]
-pub struct Explained {
-    /// Jobs that killed whoever started them.
+pub struct ExpectedEffects {
+    /// Jobs that killed each worker that started them.
     pub poisoned: Vec<(SubmissionId, u32)>,
-    /// Ids under which garbage is recorded.
-    pub litter: Vec<String>,
-    /// From when to when the store forgot.
-    pub forgotten: Vec<(Instant, Instant)>,
-    /// Whether the broker forgot.
-    pub wiped: bool,
+    /// Dead-letter IDs of published garbage.
+    pub garbage: Vec<String>,
+    /// Periods whose writes the store lost.
+    pub store_rollbacks: Vec<(Instant, Instant)>,
+    /// Whether the broker lost its data.
+    pub broker_wiped: bool,
 }
 
 impl<'a> Scene<'a> {
-    /// Sets the scene.
     #[must_use]
     pub fn new(system: &'a System, servers: &'a ServerPair, load: &'a Load<'a>) -> Self {
         Self { system, servers, load, explained: Mutex::default() }
     }
 
-    /// What was done so far that explains something.
-    pub fn explained(&self) -> MutexGuard<'_, Explained> {
+    pub fn explained(&self) -> MutexGuard<'_, ExpectedEffects> {
         self.explained.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Does what the event says, from its beginning to its end. `seed` decides what the event leaves open.
+    /// Applies the event for its duration and reverts it. `seed` determines its random choices.
     pub async fn perform(&self, event: Event, seed: u64) {
-        let Event { lasting, disturbance, .. } = event;
+        let Event { duration, disturbance, .. } = event;
         *self.system.tally().disturbances.entry(disturbance.kind()).or_default() += 1;
         let mut random = ChaCha12Rng::seed_from_u64(seed);
         match disturbance {
-            Disturbance::Kill(program) => self.kill(program, lasting).await,
-            Disturbance::Snooze(program) => {
+            Disturbance::Kill(program) => self.kill(program, duration).await,
+            Disturbance::Pause(program) => {
                 let mut slot = self.system.slot(program).await;
                 slot.process().pause();
-                sleep(lasting).await;
+                sleep(duration).await;
                 slot.process().resume();
             }
             Disturbance::Restart(program) => self.restart(program, None).await,
             Disturbance::SkewClock(program, seconds) => self.skew_clock(program, seconds).await,
             Disturbance::KillServer(server) => {
-                let mut life = self.servers.life(server).await;
+                let mut server_process = self.servers.lock(server).await;
                 let held = self.system.in_flight().await.len();
-                life.kill().await;
-                self.system.killed(held);
+                server_process.kill().await;
+                self.system.record_kill(held);
                 if server == Server::Store {
                     let now = Instant::now();
-                    let since = now.checked_sub(UNWRITTEN).unwrap_or(now);
-                    self.explained().forgotten.push((since, now));
+                    let since = now.checked_sub(FSYNC_DELAY).unwrap_or(now);
+                    self.explained().store_rollbacks.push((since, now));
                 }
-                sleep(lasting).await;
-                self.servers.spawn(server, &mut life);
-                self.servers.ready(server).await;
+                sleep(duration).await;
+                self.servers.spawn(server, &mut server_process);
+                self.servers.wait_until_ready(server).await;
                 self.system.tally().restarts += 1;
             }
             Disturbance::PauseServer(server) => {
-                let life = self.servers.life(server).await;
-                life.pause();
-                sleep(lasting).await;
-                life.resume();
+                let server_process = self.servers.lock(server).await;
+                server_process.pause();
+                sleep(duration).await;
+                server_process.resume();
             }
             Disturbance::BrokerAlarm => {
-                let _life = self.servers.life(Server::Broker).await;
+                let _server_process = self.servers.lock(Server::Broker).await;
                 self.servers.set_alarm(true).await;
-                sleep(lasting).await;
+                sleep(duration).await;
                 self.servers.set_alarm(false).await;
             }
             Disturbance::WipeBroker => self.wipe_broker().await,
             Disturbance::RefuseWrites(refusal) => {
-                let _life = self.servers.life(Server::Store).await;
+                let _server_process = self.servers.lock(Server::Store).await;
                 self.servers.refuse_writes(refusal).await;
-                sleep(lasting).await;
+                sleep(duration).await;
                 self.servers.accept_writes().await;
             }
             Disturbance::RollStoreBack => {
                 if random.random_bool(0.5) {
                     self.wait_for_opening().await;
                 }
-                self.roll_store_back(lasting).await;
+                self.roll_store_back(duration).await;
             }
             Disturbance::Cut(program, server) => {
-                self.system.link(program, server).cut();
+                self.system.link(program, server).reset_connections();
             }
             Disturbance::Flap(program, server) => {
-                let until = Instant::now() + lasting;
+                let until = Instant::now() + duration;
                 while Instant::now() < until {
-                    self.system.link(program, server).cut();
+                    self.system.link(program, server).reset_connections();
                     sleep(Duration::from_millis(random.random_range(FLAP_MS))).await;
                 }
             }
             Disturbance::Stall(program, server) => {
-                self.pass(program, server, Passage::Stalled, lasting).await;
+                self.inject(program, server, Fault::Stalled, duration).await;
             }
-            Disturbance::SlowReplies(program, server) => {
-                let rest = Duration::from_millis(random.random_range(50..400));
-                self.pass(program, server, Passage::SlowReplies(rest), lasting).await;
+            Disturbance::SlowResponses(program, server) => {
+                let delay = Duration::from_millis(random.random_range(50..400));
+                self.inject(program, server, Fault::SlowResponses(delay), duration).await;
             }
-            Disturbance::LoseAnswers(worker) => {
+            Disturbance::LoseAcks(worker) => {
                 let link = self.system.link(Program::Worker(worker), Server::Broker);
-                link.set(Passage::LostRequests);
-                sleep(lasting).await;
-                link.cut();
-                link.set(Passage::Open);
+                link.inject(Fault::LostRequests);
+                sleep(duration).await;
+                link.reset_connections();
+                link.inject(Fault::None);
             }
             Disturbance::Duplicate => self.duplicate(&mut random).await,
             Disturbance::FinishTwice(worker) => self.finish_twice(worker).await,
             Disturbance::MixVersions => self.mix_versions().await,
-            Disturbance::Litter(garbage) => self.litter(garbage).await,
+            Disturbance::PublishGarbage(garbage) => self.publish_garbage(garbage).await,
             Disturbance::Poison => self.poison(&mut random).await,
         }
     }
 
-    /// Kills a program, a worker while it holds something.
-    async fn kill(&self, program: Program, lasting: Duration) {
+    /// Kills a program; a worker while it has jobs in flight.
+    async fn kill(&self, program: Program, duration: Duration) {
         let mut slot = self.system.slot(program).await;
         let held = match program {
-            Program::Worker(_) => self.system.pause_holding(&mut slot).await.len(),
+            Program::Worker(_) => self.system.pause_with_jobs_in_flight(&mut slot).await.len(),
             Program::Coordinator(_) => self.system.in_flight().await.len(),
         };
         slot.process().kill().await;
-        self.system.killed(held);
-        sleep(lasting).await;
-        self.system.revive(&mut slot, None);
+        self.system.record_kill(held);
+        sleep(duration).await;
+        self.system.restart(&mut slot, None);
     }
 
-    /// Restarts a program in order, with more environment variables.
+    /// Restarts a program gracefully, with additional environment variables.
     async fn restart(&self, program: Program, more: Option<&[(&str, String)]>) {
         let mut slot = self.system.slot(program).await;
         self.system.terminate(&mut slot).await;
-        self.system.revive(&mut slot, more);
+        self.system.restart(&mut slot, more);
     }
 
     async fn skew_clock(&self, program: Program, seconds: i64) {
         let Some(library) = faketime() else {
-            return crate::say("SKIPPED: a skewed clock, since libfaketime is not installed");
+            return crate::print_line("SKIPPED: skewed clock: libfaketime is not installed");
         };
         let variables = [
             ("LD_PRELOAD", library.display().to_string()),
             ("FAKETIME", format!("{seconds:+}")),
-            // Only the wall clock is wrong: time-outs run on the other.
+            // Skew only the wall clock; timeouts use the monotonic clock.
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
             ("DONT_FAKE_MONOTONIC", "1".to_owned()),
         ];
         self.restart(program, Some(&variables)).await;
     }
 
-    async fn pass(&self, program: Program, server: Server, passage: Passage, lasting: Duration) {
+    async fn inject(&self, program: Program, server: Server, fault: Fault, duration: Duration) {
         let link = self.system.link(program, server);
-        link.set(passage);
-        sleep(lasting).await;
-        link.set(Passage::Open);
+        link.inject(fault);
+        sleep(duration).await;
+        link.inject(Fault::None);
     }
 
     async fn wipe_broker(&self) {
-        let mut life = self.servers.life(Server::Broker).await;
+        let mut server_process = self.servers.lock(Server::Broker).await;
         let held = self.system.in_flight().await.len();
-        life.kill().await;
-        self.system.killed(held);
-        self.explained().wiped = true;
+        server_process.kill().await;
+        self.system.record_kill(held);
+        self.explained().broker_wiped = true;
         self.servers.wipe_broker();
-        self.servers.spawn(Server::Broker, &mut life);
-        self.servers.ready(Server::Broker).await;
+        self.servers.spawn(Server::Broker, &mut server_process);
+        self.servers.wait_until_ready(Server::Broker).await;
         self.system.remake_vhost().await;
         self.system.tally().restarts += 1;
     }
 
-    /// Waits for the short time in which a submission is recorded and not all its jobs are published.
+    /// Waits until a submission is recorded but not all its jobs are published.
     async fn wait_for_opening(&self) {
         let since = Instant::now();
-        while since.elapsed() < OPENING {
+        while since.elapsed() < OPENING_TIMEOUT {
             let running = self.system.running().await.unwrap_or_default();
             let is_opening = |submission: &Submission| {
                 submission.kind != SubmissionKind::Train
@@ -249,22 +244,22 @@ impl<'a> Scene<'a> {
         }
     }
 
-    async fn roll_store_back(&self, lasting: Duration) {
-        let mut life = self.servers.life(Server::Store).await;
+    async fn roll_store_back(&self, duration: Duration) {
+        let mut server_process = self.servers.lock(Server::Store).await;
         let since = Instant::now();
         let snapshot = self.servers.snapshot_store();
-        sleep(lasting).await;
+        sleep(duration).await;
         let held = self.system.in_flight().await.len();
-        life.kill().await;
-        self.system.killed(held);
+        server_process.kill().await;
+        self.system.record_kill(held);
         self.servers.roll_store_back(&snapshot);
-        self.servers.spawn(Server::Store, &mut life);
-        self.servers.ready(Server::Store).await;
+        self.servers.spawn(Server::Store, &mut server_process);
+        self.servers.wait_until_ready(Server::Store).await;
         self.system.tally().restarts += 1;
-        self.explained().forgotten.push((since, Instant::now()));
+        self.explained().store_rollbacks.push((since, Instant::now()));
     }
 
-    /// Publishes copies of jobs of running submissions in another order.
+    /// Publishes duplicates of running submissions' jobs in random order.
     async fn duplicate(&self, random: &mut ChaCha12Rng) {
         let mut copies: Vec<(Envelope, Route)> = Vec::new();
         for submission in self.system.running().await.unwrap_or_default() {
@@ -274,50 +269,50 @@ impl<'a> Scene<'a> {
         shuffle(&mut copies, random);
         copies.truncate(COPIES);
         let config = BrokerConfig::new(self.system.vhost.amqp_url().into(), "chaos");
-        let Ok(Ok(publisher)) = timeout(PUBLISHING, Publisher::connect(&config)).await else { return };
+        let Ok(Ok(publisher)) = timeout(PUBLISH_TIMEOUT, Publisher::connect(&config)).await else { return };
         for (copy, route) in copies {
-            // The broker may be disturbed as well; what it does not take is not delivered twice.
-            let _ = timeout(PUBLISHING, publisher.publish(&copy, &route)).await;
+            // The broker may be disturbed as well, so a publish may fail.
+            let _ = timeout(PUBLISH_TIMEOUT, publisher.publish(&copy, &route)).await;
         }
     }
 
-    /// Stops a worker that holds several jobs of one submission, has another worker finish one of them, and
-    /// lets the first go on: it finishes that job as well, while others of the submission are open.
+    /// Pauses a worker with several jobs of one submission in flight until another worker has finished one of them.
+    /// The first then finishes that job as well, while the submission is still open.
     async fn finish_twice(&self, worker: usize) {
         let mut slot = self.system.slot(Program::Worker(worker)).await;
         let Some(id) = self.load.submit_spare().await else {
-            return crate::say("    no coordinator accepted a submission whose jobs take a while");
+            return crate::print_line("    finish-twice: no coordinator accepted the submission");
         };
-        let Some((submission, job)) = self.pause_holding_several(&mut slot, id).await else {
-            return crate::say("    the worker did not hold several jobs of the submission");
+        let Some((submission, job)) = self.pause_with_several_jobs_in_flight(&mut slot, id).await else {
+            return crate::print_line("    finish-twice: the worker never had several jobs of the submission in flight");
         };
         let config = BrokerConfig::new(self.system.vhost.amqp_url().into(), "chaos");
         if let (Some((copy, route)), Ok(Ok(publisher))) =
-            (copy_of(&submission, job), timeout(PUBLISHING, Publisher::connect(&config)).await)
+            (copy_of(&submission, job), timeout(PUBLISH_TIMEOUT, Publisher::connect(&config)).await)
         {
-            // The stopped worker is served some of them.
+            // The paused worker's prefetch takes some of them.
             for _ in 0..COPIES {
-                let _ = timeout(PUBLISHING, publisher.publish(&copy, &route)).await;
+                let _ = timeout(PUBLISH_TIMEOUT, publisher.publish(&copy, &route)).await;
             }
             let since = Instant::now();
-            while since.elapsed() < FINISHING {
-                let marks = self.system.ask(self.system.store.job_statuses(submission.id)).await;
-                if marks.and_then(|mut marks| marks.remove(&job.to_string())).is_some_and(|m| m.is_finished())
+            while since.elapsed() < FINISH_TIMEOUT {
+                let statuses = self.system.query(self.system.store.job_statuses(submission.id)).await;
+                if statuses.and_then(|mut statuses| statuses.remove(&job.to_string())).is_some_and(|m| m.is_finished())
                 {
                     self.system.tally().finished_twice += 1;
                     break;
                 }
-                sleep(LOOK).await;
+                sleep(POLL_INTERVAL).await;
             }
         }
         slot.process().resume();
     }
 
-    /// Stops a worker while it holds at least two jobs of a submission of items, and returns one of them.
-    async fn pause_holding_several(&self, slot: &mut Slot, id: SubmissionId) -> Option<(Submission, u32)> {
+    /// Pauses a worker while at least two jobs of the submission are in flight on it, and returns one of them.
+    async fn pause_with_several_jobs_in_flight(&self, slot: &mut Slot, id: SubmissionId) -> Option<(Submission, u32)> {
         let since = Instant::now();
-        while since.elapsed() < VICTIM {
-            let held = self.system.pause_holding(slot).await;
+        while since.elapsed() < JOB_TIMEOUT {
+            let held = self.system.pause_with_jobs_in_flight(slot).await;
             let running = self.system.running().await.unwrap_or_default();
             if let Some(submission) = running.into_iter().find(|submission| submission.id == id) {
                 let mut jobs = held.iter().filter(|(id, _)| *id == submission.id).map(|(_, job)| job);
@@ -328,12 +323,12 @@ impl<'a> Scene<'a> {
                 }
             }
             slot.process().resume();
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
         None
     }
 
-    /// Publishes copies of jobs as a program before this one and one after it would write them.
+    /// Publishes duplicates of jobs as an older and a newer version of the program would encode them.
     async fn mix_versions(&self) {
         for submission in self.system.running().await.unwrap_or_default() {
             let jobs = (0..submission.jobs_published).filter_map(|job| copy_of(&submission, job));
@@ -341,7 +336,7 @@ impl<'a> Scene<'a> {
                 let mut body: Value = serde_json::to_value(&job.args).expect("arguments are plain data");
                 let mut headers = job_headers();
                 if index % 2 == 0 {
-                    headers["subwatch-of-the-future"] = json!("a header that nobody knows yet");
+                    headers["subwatch-of-the-future"] = json!("an unknown header");
                     headers["subwatch-fence"] = json!(1 << 40);
                     body["of_the_future"] = json!({"nested": [1, 2, 3]});
                     body["chunk"]["of_the_future"] = json!(true);
@@ -357,7 +352,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    async fn litter(&self, garbage: Garbage) {
+    async fn publish_garbage(&self, garbage: Garbage) {
         let id = Uuid::new_v4().to_string();
         let job = |message_type: &str| {
             json!({"type": message_type, "message_id": id, "correlation_id": Uuid::new_v4().to_string(),
@@ -367,7 +362,7 @@ impl<'a> Scene<'a> {
             Garbage::UnknownType => (job("dance.v7"), "{}".to_owned()),
             Garbage::BadJson => (job("embed.v1"), format!("{{\"chunk\": {id}")),
             Garbage::Oversized => (job("predict.v1"), format!("\"{}\"", "x".repeat(MAX_BODY_BYTES))),
-            Garbage::NoHeaders => (json!({}), format!("nobody knows {id}")),
+            Garbage::NoHeaders => (json!({}), format!("unknown {id}")),
         };
         let name = match garbage {
             Garbage::NoHeaders => Digest::of(body.as_bytes()).prefix(32),
@@ -375,78 +370,78 @@ impl<'a> Scene<'a> {
         };
         let key = Route::Embed.routing_key();
         if self.system.vhost.try_publish(topology::JOB_EXCHANGE, &key, properties, &body).await == Ok(true) {
-            self.explained().litter.push(name);
+            self.explained().garbage.push(name);
         }
     }
 
-    /// Kills whichever worker starts one job, until the job has reached its end.
+    /// Kills each worker that starts one chosen job until the job is finished.
     async fn poison(&self, random: &mut ChaCha12Rng) {
-        let Some((submission, job)) = self.find_victim(random).await else {
-            return crate::say("    no job could be poisoned");
+        let Some((submission, job)) = self.find_poisonable_job(random).await else {
+            return crate::print_line("    poison: no job to poison");
         };
         self.explained().poisoned.push((submission, job));
         let (since, mut deaths) = (Instant::now(), 0);
         loop {
-            let marks = self.system.ask(self.system.store.job_statuses(submission)).await.unwrap_or_default();
-            match marks.get(&job.to_string()) {
-                Some(mark) if mark.is_finished() => {
-                    return crate::say(&format!(
-                        "    job {job} of {submission} is {} after {deaths} deaths",
-                        mark.state
+            let statuses = self.system.query(self.system.store.job_statuses(submission)).await.unwrap_or_default();
+            match statuses.get(&job.to_string()) {
+                Some(status) if status.is_finished() => {
+                    return crate::print_line(&format!(
+                        "    poison: job {job} of {submission} is {} after {deaths} deaths",
+                        status.state
                     ));
                 }
-                Some(mark) if mark.state == JobState::Started => {
+                Some(status) if status.state == JobState::Started => {
                     for worker in self.system.workers() {
                         let mut slot = self.system.slot(worker).await;
                         if slot.instance().is_none()
-                            || slot.instance() != mark.instance
+                            || slot.instance() != status.instance
                             || slot.process().has_ended()
                         {
                             continue;
                         }
                         slot.process().kill().await;
-                        self.system.killed(1);
-                        self.system.revive(&mut slot, None);
+                        self.system.record_kill(1);
+                        self.system.restart(&mut slot, None);
                         deaths += 1;
                     }
                 }
                 Some(_) => {}
                 None => {
-                    // A store that is put back may forget the submission with all its jobs.
-                    let state = self.system.ask(self.system.store.state(submission)).await;
-                    if state == Some(None) && !self.explained().forgotten.is_empty() {
-                        return crate::say(&format!("    job {job} of {submission} was forgotten"));
+                    // A rolled-back store may have lost the submission.
+                    let state = self.system.query(self.system.store.state(submission)).await;
+                    if state == Some(None) && !self.explained().store_rollbacks.is_empty() {
+                        return crate::print_line(&format!("    poison: job {job} of {submission} was lost with the store's rollback"));
                     }
                 }
             }
-            if deaths > DEATHS || since.elapsed() > POISONED {
-                return self.system.violated(format!(
+            if deaths > DEATHS || since.elapsed() > POISON_TIMEOUT {
+                return self.system.record_violation(format!(
                     "job {job} of {submission} is not recognised as poison after {deaths} deaths and {:?}",
                     since.elapsed()
                 ));
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Finds a job of a user's embed submission that nobody has started.
-    async fn find_victim(&self, random: &mut ChaCha12Rng) -> Option<(SubmissionId, u32)> {
+    /// Finds an unstarted job of a user's embed submission.
+    async fn find_poisonable_job(&self, random: &mut ChaCha12Rng) -> Option<(SubmissionId, u32)> {
         let since = Instant::now();
-        while since.elapsed() < VICTIM {
+        while since.elapsed() < JOB_TIMEOUT {
             for submission in self.system.running().await.unwrap_or_default() {
                 if !is_poisonable(&submission) {
                     continue;
                 }
-                let Some(marks) = self.system.ask(self.system.store.job_statuses(submission.id)).await else {
+                let Some(statuses) = self.system.query(self.system.store.job_statuses(submission.id)).await else {
                     continue;
                 };
                 let jobs: Vec<u32> =
-                    (0..submission.jobs).filter(|job| !marks.contains_key(&job.to_string())).collect();
+                    (0..submission.jobs).filter(|job| !statuses.contains_key(&job.to_string())).collect();
                 if !jobs.is_empty() {
                     return Some((submission.id, jobs[random.random_range(0..jobs.len())]));
                 }
             }
-            sleep(LOOK).await;
+            sleep(POLL_INTERVAL).await;
         }
         None
     }
@@ -456,7 +451,7 @@ fn job_headers() -> Value {
     json!({"subwatch-attempt": 1, "subwatch-max-attempts": 5, "subwatch-generation": 0})
 }
 
-/// The job `job` of a submission of items as its coordinator published it, and where.
+/// Returns the envelope of a submission's job as its coordinator published it, with its route.
 fn copy_of(submission: &Submission, job: u32) -> Option<(Envelope, Route)> {
     let manifest = submission.manifest.as_ref()?;
     let (items, part_items) = (manifest["items"].as_u64()?, manifest["part_items"].as_u64()?);
@@ -490,12 +485,11 @@ fn copy_of(submission: &Submission, job: u32) -> Option<(Envelope, Route)> {
     Some((envelope, route))
 }
 
-/// The id of an embed job.
 pub(super) fn embed_job(submission: SubmissionId, job: u32) -> JobId {
     JobId::derive(submission, Kind::Embed, &job.to_string())
 }
 
-/// libtorch's worker is threaded, so it is the library's threaded form.
+/// Returns the path of the multi-threaded build of libfaketime, which threaded programs need.
 fn faketime() -> Option<PathBuf> {
     const LIBRARY: &str = "faketime/libfaketimeMT.so.1";
     let unpacked = project().join(".local/faketime/usr/lib/x86_64-linux-gnu").join(LIBRARY);

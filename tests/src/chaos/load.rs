@@ -1,7 +1,7 @@
-//! What a disturbed system has to do: embed, train and predict submissions, again and again.
+//! The load on a disturbed system: a stream of embed, train and predict submissions.
 //!
-//! Owns the datasets and the list of what the coordinator accepted. Invariant: what is trained on is never
-//! poisoned, so every run of one load must end with the same bits.
+//! Owns the datasets and the list of accepted submissions. Invariant: training data is never poisoned, so all runs
+//! end with the same weights.
 
 use std::{
     path::{Path, PathBuf},
@@ -22,28 +22,27 @@ use tokio_util::sync::CancellationToken;
 use super::system::System;
 use crate::{process::binary, python::project};
 
-/// Images that are trained on for predictions, before anything is disturbed.
+/// Training images of the run for predictions, trained before any disturbance.
 const WARM_IMAGES: u32 = 24;
-/// Images of the run whose bits are compared.
+/// Training images of the runs whose weights are compared.
 const TRAIN_IMAGES: u32 = 64;
-/// Epochs of that run: some seconds' worth.
+/// Epochs of those runs, which take some seconds.
 const EPOCHS: &str = "150";
 /// Images of each embed submission: six jobs.
 const EMBED_IMAGES: u32 = 96;
-/// Datasets to embed; they come again, and are found in the cache then.
+/// Datasets to embed; from the second round on they are cached.
 const EMBED_DATASETS: usize = 10;
-/// Images of the datasets that come once each, so that none of their jobs is over in a moment; and how many
-/// there are.
+/// Images and number of the datasets that are embedded once each: uncached, so that their jobs take a while.
 const SPARE_IMAGES: u32 = 160;
 const SPARE_DATASETS: usize = 4;
-/// Images of predict submissions: one for the batches' queue, one for whom somebody waits.
+/// Images of predict submissions: one size for the batch queue, one for the interactive queue.
 const PREDICT_IMAGES: [u32; 2] = [40, 10];
-/// Embed submissions under way at once.
+/// Concurrent embed submissions.
 const EMBEDS: usize = 2;
-/// Snooze before a look at what is still under way.
-const LOOK: Duration = Duration::from_millis(150);
+/// How often running submissions are polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(150);
 
-/// The datasets of all schedules. They follow from their seeds, so they are made once and kept.
+/// The datasets of all schedules, generated from seeds and kept across test runs.
 pub struct Datasets {
     folder: PathBuf,
     warm: PathBuf,
@@ -53,18 +52,16 @@ pub struct Datasets {
     spare: Vec<PathBuf>,
 }
 
-/// A submission that the coordinator said it has.
+/// A submission that a coordinator accepted.
 #[derive(Clone, Copy, Debug)]
 pub struct Accepted {
-    /// Its id.
     pub id: SubmissionId,
-    /// What kind of thing was asked for.
     pub kind: SubmissionKind,
-    /// When the answer came.
+    /// When the response arrived.
     pub at: Instant,
 }
 
-/// The work of one system.
+/// The load of one system.
 pub struct Load<'a> {
     system: &'a System,
     datasets: &'a Datasets,
@@ -74,18 +71,15 @@ pub struct Load<'a> {
 }
 
 impl Datasets {
-    /// Makes those that are not there.
-    ///
-    /// # Panics
-    /// When one cannot be made.
+    /// Generates missing datasets.
     pub async fn make() -> Self {
         let folder = project().join(".local/chaos/datasets");
-        std::fs::create_dir_all(&folder).expect("a folder can be made in the project");
+        std::fs::create_dir_all(&folder).expect("the repository is writable");
         let mut seed = 0;
         let mut make = async |count: u32| {
             seed += 1;
             let path = folder.join(format!("{seed}-{count}"));
-            // It is written last.
+            // metadata.jsonl is written last.
             if path.join("metadata.jsonl").exists() {
                 return path;
             }
@@ -110,17 +104,12 @@ impl Datasets {
         Self { folder, warm, train, embed, predict, spare }
     }
 
-    /// Where they lie.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Trains the run whose bits are compared on a system that nobody disturbs, and returns the digest of
-    /// its weights.
-    ///
-    /// # Panics
-    /// When the run does not succeed.
+    /// Trains the reference run on an undisturbed system and returns its weights' digest.
     pub async fn undisturbed_weights(&self, system: &System) -> String {
         let train = self.train.display().to_string();
         let mut arguments = train_arguments(&train, EPOCHS).to_vec();
@@ -135,26 +124,22 @@ fn train_arguments<'a>(dataset: &'a str, epochs: &'a str) -> [&'a str; 6] {
 }
 
 impl<'a> Load<'a> {
-    /// Trains the run that predictions are made with.
-    ///
-    /// # Panics
-    /// When it does not succeed.
+    /// Trains the run that predictions use.
     pub async fn warm_up(system: &'a System, datasets: &'a Datasets) -> Self {
         let warm = datasets.warm.display().to_string();
         let mut arguments = train_arguments(&warm, "1").to_vec();
         arguments.extend(["-o", "json"]);
         let run = system.json(&arguments).await.expect("an undisturbed run succeeds");
-        let warm = run["run"].as_str().and_then(|id| id.parse().ok()).expect("a run has an id");
+        let warm = run["run"].as_str().and_then(|id| id.parse().ok()).expect("a run has an ID");
         Self { system, datasets, warm, accepted: Mutex::default(), spared: AtomicUsize::new(0) }
     }
 
-    /// What the coordinator accepted so far.
     pub fn accepted(&self) -> MutexGuard<'_, Vec<Accepted>> {
         self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps work coming until `over`.
-    pub async fn keep_coming(&self, over: &CancellationToken) {
+    /// Submits continuously until `over`.
+    pub async fn submit_until(&self, over: &CancellationToken) {
         let (mut embeds, mut predicts) = (0, 0);
         while !over.is_cancelled() {
             if let Some(running) = self.system.running().await {
@@ -175,14 +160,11 @@ impl<'a> Load<'a> {
                     predicts += usize::from(self.submit(SubmissionKind::Predict, &arguments).await);
                 }
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Submits one of each kind.
-    ///
-    /// # Panics
-    /// When the coordinator does not accept one.
+    /// Submits one of each kind, which must be accepted.
     pub async fn submit_each(&self) {
         let dataset = |path: &Path| path.display().to_string();
         let (train, embed) = (dataset(&self.datasets.train), dataset(&self.datasets.embed[0]));
@@ -190,38 +172,38 @@ impl<'a> Load<'a> {
         let accepted = self.submit(SubmissionKind::Train, &train_arguments(&train, EPOCHS)).await
             & self.submit(SubmissionKind::Embed, &["embed", &embed]).await
             & self.submit(SubmissionKind::Predict, &["predict", &predict, "--run", &run]).await;
-        assert!(accepted, "the coordinator does not accept submissions");
+        assert!(accepted, "the coordinator rejected a submission");
     }
 
-    /// Submits images that are not embedded yet, while there are any and the coordinator is there.
+    /// Submits images that are not embedded yet; `None` if none are left or the coordinator is unavailable.
     pub async fn submit_spare(&self) -> Option<SubmissionId> {
         let dataset = self.datasets.spare.get(self.spared.fetch_add(1, Ordering::Relaxed))?;
-        self.accepted_as(SubmissionKind::Embed, &["embed", &dataset.display().to_string()]).await
+        self.try_submit(SubmissionKind::Embed, &["embed", &dataset.display().to_string()]).await
     }
 
-    /// Submits, if the coordinator is there. Returns whether it accepted.
+    /// Returns whether the coordinator accepted the submission.
     async fn submit(&self, kind: SubmissionKind, arguments: &[&str]) -> bool {
-        self.accepted_as(kind, arguments).await.is_some()
+        self.try_submit(kind, arguments).await.is_some()
     }
 
-    async fn accepted_as(&self, kind: SubmissionKind, arguments: &[&str]) -> Option<SubmissionId> {
+    async fn try_submit(&self, kind: SubmissionKind, arguments: &[&str]) -> Option<SubmissionId> {
         let mut arguments = arguments.to_vec();
         arguments.extend(["--detach", "-o", "json"]);
         let answer = self.system.json(&arguments).await?;
         let id = answer["submission"].as_str().or(answer["run"].as_str());
-        let id = id.and_then(|id| id.parse().ok()).expect("a detached command prints its id");
+        let id = id.and_then(|id| id.parse().ok()).expect("a detached command prints an ID");
         self.accepted().push(Accepted { id, kind, at: Instant::now() });
         Some(id)
     }
 
-    /// The run that predictions are made with.
+    /// Returns the run that predictions use.
     #[must_use]
     pub fn warm(&self) -> SubmissionId {
         self.warm
     }
 }
 
-/// A user's embed submission whose jobs are being worked on.
+/// Whether a submission is an opened embed submission by a user: poisoning it changes no training run.
 pub(super) fn is_poisonable(submission: &Submission) -> bool {
     submission.kind == SubmissionKind::Embed && submission.parent.is_none() && submission.manifest.is_some()
 }

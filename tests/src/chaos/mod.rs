@@ -1,8 +1,7 @@
-//! Chaos: schedules of disturbances over a real system, and the verdict on what it did.
+//! Chaos tests: schedules of disturbances applied to a real system, and the invariants that must hold afterwards.
 //!
-//! Owns the tests' servers that may be killed, the schedules, and what must hold after each. Does not own
-//! product code. Invariant: a schedule is a pure function of its seed, so whatever it finds can be played
-//! again; a schedule that disturbed nothing in flight fails.
+//! A schedule is a pure function of its seed, so a failure can be replayed. A schedule that hits no delivery in
+//! flight fails.
 
 pub mod disturb;
 pub mod load;

@@ -1,7 +1,6 @@
-//! Plays a schedule over a fresh system and waits until it has settled.
+//! Runs a schedule on a fresh system: warm up, disturb under load, settle, inspect, stop.
 //!
-//! Owns the order of things: warm up, disturb while work keeps coming, settle, judge, end. The folder with
-//! the logs of a schedule that failed is kept.
+//! The log folder of a failed schedule is kept.
 
 use std::{
     fmt,
@@ -25,30 +24,24 @@ use super::{
 };
 use crate::{environment::Servers, python::project};
 
-/// Longest a system may take to finish what it was given once nothing disturbs it any more. The slowest
-/// way is a job that waits for its hedge or its sweep behind others.
-const SETTLING: Duration = Duration::from_secs(240);
+/// Time limit for the system to finish all submissions after the last disturbance. The slowest case is a job that
+/// waits for a hedge or for the rescuer behind others.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(240);
 
-/// How often a settling system is looked at.
-const LOOK: Duration = Duration::from_millis(50);
+/// How often a settling system is polled.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// What came of schedules.
+/// Results of the schedules played so far.
 #[derive(Clone, Default, Debug)]
 pub struct Outcome {
-    /// Schedules played.
     pub schedules: u32,
-    /// Those that failed, by seed, with the folder of their logs.
+    /// Seeds of failed schedules, with the folders of their logs.
     pub failed: Vec<(u64, PathBuf)>,
-    /// What happened.
     pub tally: Tally,
-    /// What was found.
     pub count: Count,
 }
 
-/// Trains the run whose bits are compared, in a system that nobody disturbs, once in this process.
-///
-/// # Panics
-/// When that does not succeed.
+/// Returns the weights' digest of the reference run, which is trained without disturbances once a process.
 pub async fn undisturbed_weights(servers: Servers, datasets: &Datasets) -> String {
     static WEIGHTS: OnceCell<String> = OnceCell::const_new();
     WEIGHTS.get_or_init(|| train_undisturbed(servers, datasets)).await.clone()
@@ -58,26 +51,23 @@ async fn train_undisturbed(servers: Servers, datasets: &Datasets) -> String {
     let system = start(servers, datasets, "undisturbed").await;
     let began = Instant::now();
     let weights = datasets.undisturbed_weights(&system).await;
-    crate::say(&format!("an undisturbed run takes {:.1?} and ends with {weights}", began.elapsed()));
+    crate::print_line(&format!("undisturbed run: {:.1?}, weights {weights}", began.elapsed()));
     let tally = system.end().await;
     assert!(tally.violations.is_empty(), "{:?}", tally.violations);
     weights
 }
 
-/// Starts a system of its own for `purpose`, whose logs are kept where it is violated.
-///
-/// # Panics
-/// When it does not start.
+/// Starts a system whose log folder is named after `purpose` and kept if there are violations.
 pub async fn start(servers: Servers, datasets: &Datasets, purpose: &str) -> System {
     let parent = project().join(".local/chaos");
-    std::fs::create_dir_all(&parent).expect("a folder can be made in the project");
+    std::fs::create_dir_all(&parent).expect("the repository is writable");
     let folder = tempfile::Builder::new().prefix(&format!("{purpose}-")).tempdir_in(parent);
-    let folder = folder.expect("a folder can be made in the project").keep();
+    let folder = folder.expect("the repository is writable").keep();
     let name = format!("chaos-{}", Uuid::now_v7().simple());
     System::start(servers, &name, folder, datasets.folder()).await
 }
 
-/// Plays one schedule and adds what came of it to `outcome`.
+/// Runs one schedule and adds its result to `outcome`.
 pub async fn play(
     servers: &ServerPair,
     datasets: &Datasets,
@@ -85,7 +75,7 @@ pub async fn play(
     schedule: &Schedule,
     outcome: &mut Outcome,
 ) {
-    crate::say(&schedule.to_string());
+    crate::print_line(&schedule.to_string());
     let began = Instant::now();
     let system = start(servers.addresses(), datasets, &format!("seed-{}", schedule.seed)).await;
     let folder = system.folder().to_path_buf();
@@ -106,12 +96,12 @@ pub async fn play(
         if tally.in_flight == 0 && tally.redelivered == 0 {
             tally
                 .violations
-                .push("nothing was in flight at any kill, and nothing was delivered again".to_owned());
+                .push("no delivery was in flight at any kill, and none was redelivered".to_owned());
         }
     }
     let settled = began.elapsed();
     let tally = system.end().await;
-    crate::say(&format!(
+    crate::print_line(&format!(
         "    seed {}: {} kills with {} deliveries in flight, {} redeliveries; {accepted} submissions accepted, {} items \
          settled, {} equal hashes; {} violations; {:.0?} = {warm:.0?} to warm up, {:.0?} disturbed, {:.0?} to settle",
         schedule.seed,
@@ -127,9 +117,9 @@ pub async fn play(
     ));
     if !tally.violations.is_empty() {
         let text = format!("{schedule}\n\n{}\n", tally.violations.join("\n"));
-        std::fs::write(folder.join("violations.txt"), text).expect("the folder can be written to");
-        crate::say(&format!(
-            "    FAILED; play it again with SEED={}; logs: {}",
+        std::fs::write(folder.join("violations.txt"), text).expect("the folder is writable");
+        crate::print_line(&format!(
+            "    FAILED; replay with SEED={}; logs: {}",
             schedule.seed,
             folder.display()
         ));
@@ -138,7 +128,7 @@ pub async fn play(
     outcome.add(&tally, &count);
 }
 
-/// Performs the schedule's events while work keeps coming.
+/// Applies the schedule's events under load.
 async fn disturb(scene: &Scene<'_>, schedule: &Schedule) {
     let (over, done) = (CancellationToken::new(), CancellationToken::new());
     let begins = tokio::time::Instant::now();
@@ -151,13 +141,13 @@ async fn disturb(scene: &Scene<'_>, schedule: &Schedule) {
         over.cancel();
     };
     let working = async {
-        tokio::join!(performing, scene.load.keep_coming(&over));
+        tokio::join!(performing, scene.load.submit_until(&over));
         done.cancel();
     };
-    tokio::join!(working, scene.system.supervise(&done), scene.system.meter(&done));
+    tokio::join!(working, scene.system.supervise(&done), scene.system.count_redeliveries(&done));
 }
 
-/// Waits until every submission has reached its end and every queue is empty. Returns whether they have.
+/// Waits until every submission is in a terminal state and every queue is empty; returns whether all are.
 pub async fn settle(system: &System) -> bool {
     let done = CancellationToken::new();
     let settled = async {
@@ -167,18 +157,18 @@ pub async fn settle(system: &System) -> bool {
             if running.as_ref().is_some_and(Vec::is_empty) {
                 break true;
             }
-            if since.elapsed() > SETTLING {
+            if since.elapsed() > SETTLE_TIMEOUT {
                 for submission in running.unwrap_or_default() {
                     describe_stuck(system, &submission).await;
                 }
                 break false;
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         };
         done.cancel();
         settled
     };
-    let (settled, (), ()) = tokio::join!(settled, system.supervise(&done), system.meter(&done));
+    let (settled, (), ()) = tokio::join!(settled, system.supervise(&done), system.count_redeliveries(&done));
     let since = Instant::now();
     loop {
         let mut queues = system.vhost.queue_counts().await;
@@ -186,29 +176,29 @@ pub async fn settle(system: &System) -> bool {
         if queues.is_empty() {
             return settled;
         }
-        if since.elapsed() > SETTLING {
-            system.violated(format!("these queues are not empty though everything has ended: {queues:?}"));
+        if since.elapsed() > SETTLE_TIMEOUT {
+            system.record_violation(format!("queues are not empty though all submissions have ended: {queues:?}"));
             return settled;
         }
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
 async fn describe_stuck(system: &System, submission: &Submission) {
-    let marks = system.store.job_statuses(submission.id).await.expect("Redis answers");
-    let unfinished: Vec<String> = marks
+    let statuses = system.store.job_statuses(submission.id).await.expect("Redis is available");
+    let unfinished: Vec<String> = statuses
         .iter()
-        .filter(|(_, mark)| !mark.is_finished())
-        .map(|(name, mark)| {
-            format!("{name}: {} by {:?}, {} crashes", mark.state, mark.instance, mark.crashes)
+        .filter(|(_, status)| !status.is_finished())
+        .map(|(name, status)| {
+            format!("{name}: {} by {:?}, {} crashes", status.state, status.instance, status.crashes)
         })
         .collect();
     let queues = system.vhost.queue_counts().await;
     let queues: Vec<_> = queues.iter().filter(|(_, count)| **count > 0).collect();
     let Submission { id, kind, state, jobs, jobs_published, jobs_finished, .. } = submission;
-    system.violated(format!(
-        "{kind:?} submission {id} is {state} though nothing is in its way: {jobs_finished} of {jobs} jobs finished, \
-         {jobs_published} published; marks {unfinished:?}; queues {queues:?}"
+    system.record_violation(format!(
+        "{kind:?} submission {id} is stuck in state {state}: {jobs_finished} of {jobs} jobs finished, \
+         {jobs_published} published; unfinished {unfinished:?}; queues {queues:?}"
     ));
 }
 
@@ -227,7 +217,7 @@ impl Outcome {
         self.count.submissions += count.submissions;
         self.count.items += count.items;
         self.count.lost += count.lost;
-        self.count.doubled += count.doubled;
+        self.count.duplicated += count.duplicated;
         self.count.equal_hashes += count.equal_hashes;
     }
 }
@@ -240,7 +230,7 @@ impl fmt::Display for Outcome {
         write!(
             f,
             "{schedules} schedules ({} failed), {} kills with {} deliveries in flight, {} restarts, {} redeliveries, {} \
-             jobs finished twice, {} disturbances ({}); {} submissions, {} items: {} lost, {} doubled; {} runs with equal hashes",
+             jobs finished twice, {} disturbances ({}); {} submissions, {} items: {} lost, {} duplicated; {} runs with equal hashes",
             failed.len(),
             tally.kills,
             tally.in_flight,
@@ -252,7 +242,7 @@ impl fmt::Display for Outcome {
             count.submissions,
             count.items,
             count.lost,
-            count.doubled,
+            count.duplicated,
             count.equal_hashes,
         )
     }

@@ -1,24 +1,24 @@
-//! Schedules: which disturbances happen, when, and for how long.
+//! Schedules: which disturbances happen, when, and for how long, as a pure function of a seed.
 //!
-//! Owns the choice, which is a pure function of a seed. Does not own how a disturbance is done (see
-//! `disturb`). Invariants: two disturbances that overlap in time share no subject, so each can be ended
-//! without ending another; every [`Schedule`] has a death; consecutive seeds feature every kind in turn.
+//! Disturbances are applied in `disturb`. Invariants: disturbances that overlap in time have different subjects, so
+//! that each can be reverted independently; every [`Schedule`] kills a program; consecutive seeds feature every kind
+//! in turn.
 
 use std::{collections::HashMap, fmt, time::Duration};
 
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha12Rng;
 
-/// Coordinators in a disturbed system, of which one leads.
+/// Coordinators in the system, one of them the leader.
 pub const COORDINATORS: usize = 2;
-/// Workers in it.
+/// Workers in the system.
 pub const WORKERS: usize = 2;
-/// Disturbances in one schedule, beside its first death.
+/// Number of disturbances in a schedule besides its feature and its kill.
 const EVENTS: std::ops::RangeInclusive<usize> = 4..=7;
-/// Snooze between the beginnings of two disturbances.
+/// Pause between the starts of two disturbances.
 const GAP_MS: std::ops::RangeInclusive<u64> = 200..=2200;
-/// How long a subject is left alone after a disturbance.
-const REST: Duration = Duration::from_millis(300);
+/// Pause between two disturbances of one subject.
+const RECOVERY: Duration = Duration::from_millis(300);
 
 /// A program under test.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -29,7 +29,7 @@ pub enum Program {
     Worker(usize),
 }
 
-/// A server the programs lean on.
+/// A server that the programs depend on.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Server {
     /// RabbitMQ.
@@ -43,79 +43,79 @@ pub enum Server {
 pub enum Refusal {
     /// `READONLY`: it became a replica, as after a failover.
     Replica,
-    /// `NOREPLICAS`: it lost the replicas that it must have.
+    /// `NOREPLICAS`: it has too few replicas.
     NoReplicas,
     /// `OOM`: its memory is full.
     Full,
 }
 
-/// What is published that is no job.
+/// An invalid message to publish.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Garbage {
-    /// A type that nobody knows.
+    /// An unknown message type.
     UnknownType,
-    /// A body that is no JSON.
+    /// A body that is not JSON.
     BadJson,
     /// A body over the limit.
     Oversized,
-    /// No headers at all.
+    /// A message without properties.
     NoHeaders,
 }
 
-/// What is done to the system.
+/// A disturbance of the system.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Disturbance {
-    /// SIGKILL, and a new start afterwards.
+    /// SIGKILL, then a restart.
     Kill(Program),
-    /// SIGSTOP, and SIGCONT afterwards.
-    Snooze(Program),
-    /// SIGTERM, the end awaited, and a new start.
+    /// SIGSTOP, then SIGCONT.
+    Pause(Program),
+    /// SIGTERM and, once the program has ended, a restart.
     Restart(Program),
-    /// Restarted with a clock that is this many seconds wrong.
+    /// A restart with a clock skewed by this many seconds.
     SkewClock(Program, i64),
-    /// SIGKILL of a server, and a new start afterwards.
+    /// SIGKILL of a server, then a restart.
     KillServer(Server),
-    /// SIGSTOP of a server, and SIGCONT afterwards.
+    /// SIGSTOP of a server, then SIGCONT.
     PauseServer(Server),
-    /// RabbitMQ takes no publishes for want of memory.
+    /// RabbitMQ's memory alarm, which blocks publishers.
     BrokerAlarm,
-    /// RabbitMQ is killed and loses everything it held.
+    /// RabbitMQ is killed and loses its data.
     WipeBroker,
     /// Redis refuses writes.
     RefuseWrites(Refusal),
-    /// Redis is killed and comes back with what it held when the disturbance began.
+    /// Redis is killed and restarts with its data from the start of the disturbance.
     RollStoreBack,
     /// The connections between a program and a server are reset.
     Cut(Program, Server),
-    /// They are reset again and again.
+    /// The connections are reset repeatedly.
     Flap(Program, Server),
-    /// The connections become black holes.
+    /// The connections become black holes for a while.
     Stall(Program, Server),
-    /// Replies take a while.
-    SlowReplies(Program, Server),
-    /// What a worker says to RabbitMQ, acknowledgements above all, is lost, and then the connection.
-    LoseAnswers(usize),
-    /// Jobs of running submissions are published again, in another order.
+    /// Responses are delayed.
+    SlowResponses(Program, Server),
+    /// A worker's requests to RabbitMQ, mostly acks, are lost; then its connection is reset.
+    LoseAcks(usize),
+    /// Jobs of running submissions are published again in random order.
     Duplicate,
-    /// A worker is stopped over a job until another has finished it.
+    /// A worker is paused until another has finished one of its jobs in flight.
     FinishTwice(usize),
-    /// Jobs of running submissions are published again, as an older and as a newer program writes them.
+    /// Jobs of running submissions are published again as older and newer versions encode them.
     MixVersions,
-    /// Something that is no job is published.
-    Litter(Garbage),
+    /// An invalid message is published.
+    PublishGarbage(Garbage),
     /// One job kills whichever worker starts it.
     Poison,
 }
 
 impl Disturbance {
-    /// What it is called where disturbances are counted.
+    /// Returns the name under which the disturbance is counted.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Kill(Program::Coordinator(_)) => "kill-coordinator",
             Self::Kill(Program::Worker(_)) => "kill-worker",
-            Self::Snooze(Program::Coordinator(_)) => "pause-coordinator",
-            Self::Snooze(Program::Worker(_)) => "pause-worker",
+            Self::Pause(Program::Coordinator(_)) => "pause-coordinator",
+            Self::Pause(Program::Worker(_)) => "pause-worker",
             Self::Restart(Program::Coordinator(_)) => "restart-coordinator",
             Self::Restart(Program::Worker(_)) => "restart-worker",
             Self::SkewClock(..) => "skew-clock",
@@ -132,22 +132,22 @@ impl Disturbance {
             Self::Cut(..) => "cut",
             Self::Flap(..) => "flap",
             Self::Stall(..) => "stall",
-            Self::SlowReplies(..) => "slow-replies",
-            Self::LoseAnswers(_) => "lose-acks",
+            Self::SlowResponses(..) => "slow-responses",
+            Self::LoseAcks(_) => "lose-acks",
             Self::Duplicate => "duplicate",
             Self::FinishTwice(_) => "finish-twice",
             Self::MixVersions => "mix-versions",
-            Self::Litter(_) => "litter",
+            Self::PublishGarbage(_) => "publish-garbage",
             Self::Poison => "poison",
         }
     }
 
-    /// What is disturbed.
+    /// Returns the subjects that are locked while the disturbance lasts.
     #[must_use]
     pub fn subjects(&self) -> Vec<Subject> {
         match *self {
             Self::Kill(program)
-            | Self::Snooze(program)
+            | Self::Pause(program)
             | Self::Restart(program)
             | Self::SkewClock(program, _) => {
                 vec![Subject::Program(program)]
@@ -157,10 +157,10 @@ impl Disturbance {
             Self::Cut(program, server)
             | Self::Flap(program, server)
             | Self::Stall(program, server)
-            | Self::SlowReplies(program, server) => vec![Subject::Link(program, server)],
-            Self::LoseAnswers(worker) => vec![Subject::Link(Program::Worker(worker), Server::Broker)],
-            // Publishing needs the broker, and blaming the right job needs both servers to remember.
-            Self::BrokerAlarm | Self::WipeBroker | Self::Duplicate | Self::MixVersions | Self::Litter(_) => {
+            | Self::SlowResponses(program, server) => vec![Subject::Link(program, server)],
+            Self::LoseAcks(worker) => vec![Subject::Link(Program::Worker(worker), Server::Broker)],
+            // Publishing needs the broker; blaming the right job needs both servers to keep their data.
+            Self::BrokerAlarm | Self::WipeBroker | Self::Duplicate | Self::MixVersions | Self::PublishGarbage(_) => {
                 vec![Subject::Server(Server::Broker)]
             }
             Self::FinishTwice(worker) => {
@@ -173,40 +173,34 @@ impl Disturbance {
     }
 }
 
-/// What one disturbance has for itself while it lasts.
+/// Something that at most one disturbance affects at a time.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Subject {
-    /// A program.
     Program(Program),
-    /// A server.
     Server(Server),
-    /// The connections between the two.
+    /// The connections between a program and a server.
     Link(Program, Server),
-    /// The one job that may be poison.
+    /// The poisoned job: at most one at a time.
     Poison,
 }
 
-/// One disturbance in time.
+/// A disturbance with its time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Event {
-    /// When it begins, after the schedule's beginning.
+    /// Start, relative to the schedule's start.
     pub at: Duration,
-    /// How long it lasts.
-    pub lasting: Duration,
-    /// What is done.
+    pub duration: Duration,
     pub disturbance: Disturbance,
 }
 
-/// A schedule.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Schedule {
-    /// The seed it follows from.
     pub seed: u64,
-    /// Its events, in order of their beginnings.
+    /// Events by start time.
     pub events: Vec<Event>,
 }
 
-/// How often the kinds of disturbances come up as a schedule's feature, in turn.
+/// All kinds of disturbances. A schedule's seed selects the one it features.
 const FEATURES: [fn(&mut ChaCha12Rng) -> Disturbance; 27] = [
     |random| Disturbance::Kill(worker(random)),
     |random| Disturbance::Kill(coordinator(random)),
@@ -215,14 +209,14 @@ const FEATURES: [fn(&mut ChaCha12Rng) -> Disturbance; 27] = [
     |_| Disturbance::Poison,
     |_| Disturbance::KillServer(Server::Broker),
     |_| Disturbance::KillServer(Server::Store),
-    |random| Disturbance::LoseAnswers(random.random_range(0..WORKERS)),
-    |random| Disturbance::Snooze(worker(random)),
+    |random| Disturbance::LoseAcks(random.random_range(0..WORKERS)),
+    |random| Disturbance::Pause(worker(random)),
     |random| Disturbance::Stall(program(random), server(random)),
     |_| Disturbance::RefuseWrites(Refusal::Full),
     |_| Disturbance::BrokerAlarm,
     |_| Disturbance::Duplicate,
     |random| Disturbance::SkewClock(program(random), [-300, 300][random.random_range(0..2)]),
-    |random| Disturbance::Snooze(coordinator(random)),
+    |random| Disturbance::Pause(coordinator(random)),
     |_| Disturbance::RefuseWrites(Refusal::Replica),
     |_| Disturbance::PauseServer(Server::Store),
     |random| Disturbance::Cut(program(random), server(random)),
@@ -230,25 +224,24 @@ const FEATURES: [fn(&mut ChaCha12Rng) -> Disturbance; 27] = [
     |random| Disturbance::Flap(program(random), server(random)),
     |random| Disturbance::Restart(worker(random)),
     |random| Disturbance::Restart(coordinator(random)),
-    |random| Disturbance::SlowReplies(program(random), server(random)),
+    |random| Disturbance::SlowResponses(program(random), server(random)),
     |_| Disturbance::PauseServer(Server::Broker),
-    |random| Disturbance::Litter(garbage(random)),
+    |random| Disturbance::PublishGarbage(garbage(random)),
     |_| Disturbance::RefuseWrites(Refusal::NoReplicas),
     |random| Disturbance::FinishTwice(random.random_range(0..WORKERS)),
 ];
 
 impl Schedule {
-    /// Makes the schedule of a seed.
     #[must_use]
     pub fn of(seed: u64) -> Self {
         let mut random = ChaCha12Rng::seed_from_u64(seed);
         let feature = FEATURES[(seed % FEATURES.len() as u64) as usize](&mut random);
-        let death = if random.random_bool(0.7) { worker(&mut random) } else { coordinator(&mut random) };
-        let mut disturbances = vec![feature, Disturbance::Kill(death)];
+        let victim = if random.random_bool(0.7) { worker(&mut random) } else { coordinator(&mut random) };
+        let mut disturbances = vec![feature, Disturbance::Kill(victim)];
         for _ in 0..random.random_range(EVENTS) {
             disturbances.push(FEATURES[random.random_range(0..FEATURES.len())](&mut random));
         }
-        // One poisoned job a schedule: it costs four deaths.
+        // At most one poisoned job per schedule: it costs four kills.
         let mut poisoned = false;
         disturbances.retain(|next| {
             let second = *next == Disturbance::Poison && poisoned;
@@ -256,45 +249,45 @@ impl Schedule {
             !second
         });
         shuffle(&mut disturbances, &mut random);
-        Self { seed, events: place(disturbances, &mut random) }
+        Self { seed, events: assign_times(disturbances, &mut random) }
     }
 }
 
-/// Gives each disturbance its time: soon after the one before it, and not before its subjects are free.
-fn place(disturbances: Vec<Disturbance>, random: &mut ChaCha12Rng) -> Vec<Event> {
+/// Starts each disturbance shortly after the one before it, but not before its subjects are free.
+fn assign_times(disturbances: Vec<Disturbance>, random: &mut ChaCha12Rng) -> Vec<Event> {
     let mut free = HashMap::<Subject, Duration>::new();
     let mut clock = Duration::ZERO;
     let mut events: Vec<Event> = disturbances
         .into_iter()
         .map(|disturbance| {
             clock += Duration::from_millis(random.random_range(GAP_MS));
-            let lasting = Duration::from_millis(random.random_range(lasting_ms(&disturbance)));
+            let duration = Duration::from_millis(random.random_range(duration_ms(&disturbance)));
             let subjects = disturbance.subjects();
             let at =
                 subjects.iter().filter_map(|subject| free.get(subject)).copied().fold(clock, Duration::max);
             for subject in subjects {
-                free.insert(subject, at + lasting + REST);
+                free.insert(subject, at + duration + RECOVERY);
             }
-            Event { at, lasting, disturbance }
+            Event { at, duration, disturbance }
         })
         .collect();
     events.sort_by_key(|event| event.at);
     events
 }
 
-/// How long a disturbance may last, in milliseconds.
-fn lasting_ms(disturbance: &Disturbance) -> std::ops::RangeInclusive<u64> {
+/// Returns the range of a disturbance's duration in milliseconds.
+fn duration_ms(disturbance: &Disturbance) -> std::ops::RangeInclusive<u64> {
     match disturbance {
         Disturbance::Kill(_) => 100..=2500,
-        // The longest is over two of the tests' heartbeats, after which RabbitMQ gives a silent peer up.
-        Disturbance::Snooze(_) | Disturbance::Stall(..) => 500..=11_000,
+        // The maximum exceeds two heartbeats, after which RabbitMQ closes a silent connection.
+        Disturbance::Pause(_) | Disturbance::Stall(..) => 500..=11_000,
         Disturbance::KillServer(_) => 500..=4000,
         Disturbance::RollStoreBack => 500..=8000,
         Disturbance::Flap(..) => 2000..=8000,
         Disturbance::PauseServer(_) => 500..=5000,
         Disturbance::BrokerAlarm | Disturbance::RefuseWrites(_) => 1000..=5000,
-        Disturbance::SlowReplies(..) => 2000..=6000,
-        Disturbance::LoseAnswers(_) => 500..=2500,
+        Disturbance::SlowResponses(..) => 2000..=6000,
+        Disturbance::LoseAcks(_) => 500..=2500,
         Disturbance::Restart(_)
         | Disturbance::SkewClock(..)
         | Disturbance::WipeBroker
@@ -302,7 +295,7 @@ fn lasting_ms(disturbance: &Disturbance) -> std::ops::RangeInclusive<u64> {
         | Disturbance::Duplicate
         | Disturbance::FinishTwice(_)
         | Disturbance::MixVersions
-        | Disturbance::Litter(_)
+        | Disturbance::PublishGarbage(_)
         | Disturbance::Poison => 0..=0,
     }
 }
@@ -328,7 +321,7 @@ fn garbage(random: &mut impl Rng) -> Garbage {
     all[random.random_range(0..all.len())]
 }
 
-/// Fisher and Yates's shuffle.
+/// Fisher–Yates shuffle.
 pub(super) fn shuffle<T>(values: &mut [T], random: &mut impl Rng) {
     for last in (1..values.len()).rev() {
         values.swap(last, random.random_range(0..=last));
@@ -357,35 +350,35 @@ impl fmt::Display for Disturbance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Kill(program) => write!(f, "kill -9 of {program}"),
-            Self::Snooze(program) => write!(f, "SIGSTOP of {program}"),
+            Self::Pause(program) => write!(f, "SIGSTOP of {program}"),
             Self::Restart(program) => write!(f, "SIGTERM and restart of {program}"),
             Self::SkewClock(program, seconds) => {
-                write!(f, "restart of {program} with a clock {seconds:+} s wrong")
+                write!(f, "restart of {program} with its clock skewed by {seconds:+} s")
             }
             Self::KillServer(server) => write!(f, "kill -9 of {server}"),
             Self::PauseServer(server) => write!(f, "SIGSTOP of {server}"),
             Self::BrokerAlarm => f.write_str("RabbitMQ's memory alarm"),
-            Self::WipeBroker => f.write_str("kill -9 of RabbitMQ and the loss of its data"),
+            Self::WipeBroker => f.write_str("kill -9 of RabbitMQ with loss of its data"),
             Self::RefuseWrites(Refusal::Replica) => f.write_str("Redis is read-only"),
-            Self::RefuseWrites(Refusal::NoReplicas) => f.write_str("Redis lacks its replicas"),
+            Self::RefuseWrites(Refusal::NoReplicas) => f.write_str("Redis has too few replicas"),
             Self::RefuseWrites(Refusal::Full) => f.write_str("Redis is out of memory"),
-            Self::RollStoreBack => f.write_str("kill -9 of Redis, which comes back as it was"),
+            Self::RollStoreBack => f.write_str("kill -9 of Redis and rollback of its data"),
             Self::Cut(program, server) => write!(f, "connections of {program} to {server} reset"),
             Self::Flap(program, server) => {
-                write!(f, "connections of {program} to {server} reset again and again")
+                write!(f, "connections of {program} to {server} reset repeatedly")
             }
             Self::Stall(program, server) => write!(f, "connections of {program} to {server} in a black hole"),
-            Self::SlowReplies(program, server) => write!(f, "slow replies of {server} to {program}"),
-            Self::LoseAnswers(worker) => {
+            Self::SlowResponses(program, server) => write!(f, "slow responses of {server} to {program}"),
+            Self::LoseAcks(worker) => {
                 write!(f, "acknowledgements of worker {worker} lost, then its connection")
             }
-            Self::Duplicate => f.write_str("duplicates of running jobs, in another order"),
+            Self::Duplicate => f.write_str("duplicates of running jobs in random order"),
             Self::FinishTwice(worker) => {
-                write!(f, "SIGSTOP of worker {worker} until another has finished a job it holds")
+                write!(f, "SIGSTOP of worker {worker} until another has finished one of its jobs")
             }
-            Self::MixVersions => f.write_str("running jobs as older and newer programs write them"),
-            Self::Litter(garbage) => write!(f, "garbage in a queue: {garbage:?}"),
-            Self::Poison => f.write_str("a job that kills whoever starts it"),
+            Self::MixVersions => f.write_str("running jobs as older and newer versions encode them"),
+            Self::PublishGarbage(garbage) => write!(f, "garbage in a queue: {garbage:?}"),
+            Self::Poison => f.write_str("a job that kills each worker that starts it"),
         }
     }
 }
@@ -393,12 +386,12 @@ impl fmt::Display for Disturbance {
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "schedule of seed {}:", self.seed)?;
-        for Event { at, lasting, disturbance } in &self.events {
+        for Event { at, duration, disturbance } in &self.events {
             write!(
                 f,
                 "\n    at {:>4.1} s for {:>4.1} s  {disturbance}",
                 at.as_secs_f64(),
-                lasting.as_secs_f64()
+                duration.as_secs_f64()
             )?;
         }
         Ok(())
@@ -415,16 +408,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_schedule_follows_from_its_seed(seed: u64) {
+        fn schedule_is_a_function_of_its_seed(seed: u64) {
             prop_assert_eq!(Schedule::of(seed), Schedule::of(seed));
         }
 
         #[test]
-        fn overlapping_disturbances_share_no_subject(seed: u64) {
+        fn overlapping_disturbances_have_different_subjects(seed: u64) {
             let Schedule { events, .. } = Schedule::of(seed);
             for (index, first) in events.iter().enumerate() {
                 for second in &events[index + 1..] {
-                    if second.at > first.at + first.lasting {
+                    if second.at > first.at + first.duration {
                         continue;
                     }
                     let subjects = first.disturbance.subjects();
@@ -435,13 +428,13 @@ mod tests {
         }
 
         #[test]
-        fn every_schedule_has_a_death_and_at_most_one_poisoned_job(seed: u64) {
+        fn every_schedule_has_a_kill_and_at_most_one_poisoned_job(seed: u64) {
             let Schedule { events, .. } = Schedule::of(seed);
             prop_assert!(events.iter().any(|event| matches!(event.disturbance, Disturbance::Kill(_))));
             let poisoned = events.iter().filter(|event| event.disturbance == Disturbance::Poison);
             prop_assert!(poisoned.count() <= 1);
             prop_assert!(events.is_sorted_by_key(|event| event.at));
-            let end = events.iter().map(|event| event.at + event.lasting).max();
+            let end = events.iter().map(|event| event.at + event.duration).max();
             prop_assert!(end < Some(Duration::from_secs(90)), "{:?}", end);
         }
     }

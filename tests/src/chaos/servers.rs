@@ -1,7 +1,7 @@
-//! A RabbitMQ and a Redis of a test's own, which may be killed, wiped, rolled back and starved.
+//! Dedicated RabbitMQ and Redis servers, which tests may kill, wipe, roll back and starve.
 //!
-//! Owns their processes, ports and data. Does not own what runs over them. Invariant: ports stay the same
-//! over every restart, as those of a server behind a service's address do; nothing is left when this goes.
+//! Owns their processes, ports and data. Ports stay the same over restarts, as behind a Kubernetes service. Dropping
+//! [`ServerPair`] removes everything.
 
 use std::{
     ffi::OsString,
@@ -22,13 +22,12 @@ use tokio::{
 use super::schedule::{Refusal, Server};
 use crate::{environment::Servers, process::Process, python::project};
 
-/// Longest a server may take to start.
+/// Time limit for a server to start.
 const START: Duration = Duration::from_secs(120);
-/// Where ports are taken from: below the range that the kernel hands to outgoing connections.
+/// Range for ports, below the kernel's ephemeral port range.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 const BROKER_SCRIPTS: &str = "/usr/lib/rabbitmq/bin";
 
-/// Both servers.
 pub struct ServerPair {
     folder: TempDir,
     amqp: u16,
@@ -36,25 +35,22 @@ pub struct ServerPair {
     redis: u16,
     epmd: u16,
     distribution: u16,
-    broker: Mutex<Life>,
-    store: Mutex<Life>,
+    broker: Mutex<ServerProcess>,
+    store: Mutex<ServerProcess>,
     _port_mapper: Process,
 }
 
-/// A server's process, and how many it has had.
-pub struct Life {
+/// A server's process, with the number of its starts.
+pub struct ServerProcess {
     process: Option<Process>,
     starts: u32,
 }
 
-/// What Redis held at one moment.
+/// A copy of Redis's data.
 pub struct Snapshot(TempDir);
 
 impl ServerPair {
-    /// Starts both, with no data, and waits until they serve.
-    ///
-    /// # Panics
-    /// When one of them does not start; so do all methods here.
+    /// Starts both servers without data and waits until they serve.
     pub async fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("chaos-servers-").tempdir();
         let folder = folder.expect("a temporary folder can be made");
@@ -64,7 +60,7 @@ impl ServerPair {
         let mut port_mapper = server_command("epmd");
         port_mapper.args(["-port", &epmd.to_string(), "-address", "127.0.0.1"]);
         let port_mapper = Process::start(port_mapper, folder.path().join("epmd.log"));
-        let life = || Mutex::new(Life { process: None, starts: 0 });
+        let server_process = || Mutex::new(ServerProcess { process: None, starts: 0 });
         let pair = Self {
             folder,
             amqp,
@@ -72,21 +68,20 @@ impl ServerPair {
             redis,
             epmd,
             distribution,
-            broker: life(),
-            store: life(),
+            broker: server_process(),
+            store: server_process(),
             _port_mapper: port_mapper,
         };
         for server in [Server::Store, Server::Broker] {
-            let mut life = pair.life(server).await;
-            pair.spawn(server, &mut life);
+            let mut server_process = pair.lock(server).await;
+            pair.spawn(server, &mut server_process);
         }
         for server in [Server::Store, Server::Broker] {
-            pair.ready(server).await;
+            pair.wait_until_ready(server).await;
         }
         pair
     }
 
-    /// Where they are.
     #[must_use]
     pub fn addresses(&self) -> Servers {
         Servers {
@@ -96,17 +91,17 @@ impl ServerPair {
         }
     }
 
-    /// Takes hold of a server, so that nobody else disturbs it meanwhile.
-    pub async fn life(&self, server: Server) -> MutexGuard<'_, Life> {
+    /// Locks a server, so that nothing else disturbs it.
+    pub async fn lock(&self, server: Server) -> MutexGuard<'_, ServerProcess> {
         match server {
             Server::Broker => self.broker.lock().await,
             Server::Store => self.store.lock().await,
         }
     }
 
-    /// Starts a server that does not run; [`ServerPair::ready`] waits for it.
-    pub fn spawn(&self, server: Server, life: &mut Life) {
-        life.starts += 1;
+    /// Starts a stopped server without waiting (see [`ServerPair::wait_until_ready`]).
+    pub fn spawn(&self, server: Server, server_process: &mut ServerProcess) {
+        server_process.starts += 1;
         let (command, name) = match server {
             Server::Broker => (self.broker_command("rabbitmq-server", &["-noinput"]), "rabbitmq"),
             Server::Store => {
@@ -115,17 +110,16 @@ impl ServerPair {
                 (command, "redis")
             }
         };
-        let log = self.folder.path().join(format!("{name}-{}.log", life.starts));
-        life.process = Some(Process::start(command, log));
+        let log = self.folder.path().join(format!("{name}-{}.log", server_process.starts));
+        server_process.process = Some(Process::start(command, log));
     }
 
-    /// Waits until a server serves.
-    pub async fn ready(&self, server: Server) {
+    pub async fn wait_until_ready(&self, server: Server) {
         let since = Instant::now();
         while !self.serves(server).await {
             assert!(
                 since.elapsed() < START,
-                "{server} does not start; its data is in {:?}",
+                "{server} did not start; its data is in {:?}",
                 self.folder.path()
             );
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -135,59 +129,59 @@ impl ServerPair {
     async fn serves(&self, server: Server) -> bool {
         match server {
             Server::Store => self.redis(&["ping"]).await.trim() == "PONG",
-            // Listeners open last, so a broker that answers here has booted.
+            // Listeners open last, so a broker that accepts connections has booted.
             Server::Broker => {
                 let overview = format!("http://127.0.0.1:{}/api/overview", self.management);
-                let asking = crate::http().get(overview).basic_auth("guest", Some("guest"));
-                let answer = asking.timeout(Duration::from_secs(5)).send().await;
+                let request = crate::http().get(overview).basic_auth("guest", Some("guest"));
+                let answer = request.timeout(Duration::from_secs(5)).send().await;
                 answer.is_ok_and(|answer| answer.status().is_success())
                     && TcpStream::connect(("127.0.0.1", self.amqp)).await.is_ok()
             }
         }
     }
 
-    /// Makes RabbitMQ raise its memory alarm, or end it.
+    /// Raises or clears RabbitMQ's memory alarm.
     pub async fn set_alarm(&self, raised: bool) {
-        let mark = if raised { "0.0000001" } else { "0.4" };
-        let mut command = self.broker_command("rabbitmqctl", &["set_vm_memory_high_watermark", mark]);
+        let status = if raised { "0.0000001" } else { "0.4" };
+        let mut command = self.broker_command("rabbitmqctl", &["set_vm_memory_high_watermark", status]);
         let output = command.stdin(Stdio::null()).output().await.expect("rabbitmqctl starts");
         assert!(output.status.success(), "{output:?}");
     }
 
-    /// Forgets everything that RabbitMQ, which does not run now, held.
+    /// Deletes the data of RabbitMQ, which must be stopped.
     pub fn wipe_broker(&self) {
         fs::remove_dir_all(self.folder.path().join("rabbitmq/mnesia")).expect("the broker has data");
     }
 
-    /// Makes Redis refuse writes in one way.
+    /// Makes Redis refuse writes.
     pub async fn refuse_writes(&self, refusal: Refusal) {
         match refusal {
             Refusal::Full => self.redis(&["config", "set", "maxmemory", "1"]).await,
             Refusal::NoReplicas => self.redis(&["config", "set", "min-replicas-to-write", "1"]).await,
-            // Nobody listens at port 1, so it keeps what it holds and waits for its master.
+            // Nothing listens on port 1, so Redis keeps its data and waits for its master.
             Refusal::Replica => self.redis(&["replicaof", "127.0.0.1", "1"]).await,
         };
     }
 
-    /// Makes Redis take writes again.
+    /// Makes Redis accept writes again.
     pub async fn accept_writes(&self) {
         self.redis(&["config", "set", "maxmemory", "0"]).await;
         self.redis(&["config", "set", "min-replicas-to-write", "0"]).await;
         self.redis(&["replicaof", "no", "one"]).await;
     }
 
-    /// Copies what Redis holds now; it may be writing meanwhile, which tears the last command at most.
+    /// Copies Redis's data while it runs. A concurrent write can truncate only the last command.
     #[must_use]
     pub fn snapshot_store(&self) -> Snapshot {
-        let snapshot = tempfile::tempdir_in(self.folder.path()).expect("a folder can be made");
+        let snapshot = tempfile::tempdir_in(self.folder.path()).expect("a folder can be created");
         copy_files(&self.append_only(), snapshot.path());
         Snapshot(snapshot)
     }
 
-    /// Puts Redis, which does not run now, back to a snapshot.
+    /// Restores a snapshot of Redis, which must be stopped.
     pub fn roll_store_back(&self, snapshot: &Snapshot) {
         fs::remove_dir_all(self.append_only()).expect("Redis has data");
-        fs::create_dir(self.append_only()).expect("the folder can be made");
+        fs::create_dir(self.append_only()).expect("the folder can be created");
         copy_files(snapshot.0.path(), &self.append_only());
     }
 
@@ -195,21 +189,21 @@ impl ServerPair {
         self.folder.path().join("redis/appendonlydir")
     }
 
-    /// Asks Redis something from outside and returns what it answers, an error included.
-    async fn redis(&self, words: &[&str]) -> String {
+    /// Runs a command in redis-cli and returns its output, which may be an error.
+    async fn redis(&self, command_line: &[&str]) -> String {
         let mut command = Command::new("redis-cli");
-        command.args(["-h", "127.0.0.1", "-p", &self.redis.to_string()]).args(words);
+        command.args(["-h", "127.0.0.1", "-p", &self.redis.to_string()]).args(command_line);
         command.stdin(Stdio::null()).kill_on_drop(true);
         let output = command.output().await.expect("redis-cli starts");
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// A program of RabbitMQ's with everything that points it at this node. ALLOW_INPUT makes the server's
-    /// script become the server; idle schedulers do not spin, since workers need the cores.
+    /// Returns a command for a RabbitMQ program, configured for this node. ALLOW_INPUT makes the server's script
+    /// `exec` the server. Idle schedulers do not busy-wait, since workers need the cores.
     fn broker_command(&self, program: &str, arguments: &[&str]) -> Command {
         let folder = self.folder.path().join("rabbitmq");
         let mut command = server_command(Path::new(BROKER_SCRIPTS).join(program));
-        // Where a broker that dies leaves its dumps.
+        // A crashing broker writes its dumps to the current folder.
         command.current_dir(self.folder.path());
         command.args(arguments).env("HOME", &folder);
         let number = |number: u16| number.to_string();
@@ -241,28 +235,27 @@ impl ServerPair {
     }
 }
 
-impl Life {
-    /// Kills the server.
+impl ServerProcess {
     pub async fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
             process.kill().await;
         }
     }
 
-    /// Stops it where it stands.
+    /// Sends SIGSTOP.
     pub fn pause(&self) {
         self.process.iter().for_each(Process::pause);
     }
 
-    /// Lets it go on.
+    /// Sends SIGCONT.
     pub fn resume(&self) {
         self.process.iter().for_each(Process::resume);
     }
 }
 
-/// A server's program in an empty environment: nothing of the machine's own servers reaches it.
+/// Returns a command with an empty environment, so that no configuration of the machine's own servers applies.
 fn server_command(program: impl Into<PathBuf>) -> Command {
-    #[expect(clippy::disallowed_methods, reason = "tests are told their servers by the environment")]
+    #[expect(clippy::disallowed_methods, reason = "the environment configures tests")]
     let other = std::env::var("SUBWATCH_SERVERS").is_ok_and(|servers| servers == "debian13");
     let program: PathBuf = program.into();
     let mut command = if other {
@@ -272,20 +265,20 @@ fn server_command(program: impl Into<PathBuf>) -> Command {
     } else {
         Command::new(program)
     };
-    // Redis 8.0 refuses to start under a locale that it does not find.
+    // Redis 8.0 refuses to start with an unknown locale.
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("LC_ALL", "C");
     command
 }
 
 fn write_configuration(folder: &Path, amqp: u16, management: u16, redis: u16) {
     let rabbitmq = folder.join("rabbitmq");
-    fs::create_dir_all(&rabbitmq).expect("a folder can be made");
-    fs::create_dir_all(folder.join("redis")).expect("a folder can be made");
+    fs::create_dir_all(&rabbitmq).expect("a folder can be created");
+    fs::create_dir_all(folder.join("redis")).expect("a folder can be created");
     let write = |path: PathBuf, text: &str| fs::write(path, text).expect("a file can be written");
     write(rabbitmq.join("rabbitmq-env.conf"), "");
     write(rabbitmq.join("advanced.config"), "[].\n");
     write(rabbitmq.join("enabled_plugins"), "[rabbitmq_management].\n");
-    // The node finds itself whatever the machine makes of the name localhost.
+    // The node must resolve localhost whatever the machine's resolver says.
     write(rabbitmq.join("inetrc"), "{host, {127,0,0,1}, [\"localhost\"]}.\n{lookup, [file, native]}.\n");
     write(
         rabbitmq.join("rabbitmq.conf"),
@@ -295,7 +288,7 @@ fn write_configuration(folder: &Path, amqp: u16, management: u16, redis: u16) {
              collect_statistics_interval = 1000\nlog.console = true\nlog.file = false\n"
         ),
     );
-    // Rewrites would change the files while they are copied.
+    // AOF rewrites would replace the files while they are copied.
     write(
         folder.join("redis.conf"),
         &format!(
@@ -314,7 +307,7 @@ fn copy_files(from: &Path, to: &Path) {
     }
 }
 
-/// Finds `count` consecutive ports that nobody listens at.
+/// Finds `count` consecutive free ports and returns the first.
 pub(super) fn free_ports(count: u16) -> u16 {
     let is_free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
     loop {

@@ -1,8 +1,8 @@
-//! A system that is disturbed: coordinators and workers, each behind proxies of its own.
+//! The disturbed system: coordinators and workers, each connected to the servers through its own fault proxies.
 //!
-//! Owns the processes, their lives and their links to the servers, and what was counted on the way. Does
-//! not own what is done to them or when. Invariant: a program's slot is held while it is disturbed, so
-//! nobody else starts, stops or watches it meanwhile.
+//! Owns the processes, their proxies and the tally of events. Does not decide what is done to them or when.
+//! Invariant: a program's slot is locked while the program is disturbed, so nothing else starts, stops or
+//! supervises it.
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -34,83 +34,79 @@ use super::{
 use crate::{
     broker_admin::Vhost,
     environment::Servers,
-    fault_proxy::Proxy,
+    fault_proxy::FaultProxy,
     process::{Process, binary},
 };
 
-/// Longest a program may take to serve while nothing is in its way.
+/// Time limit for a program to start or stop while nothing disturbs it.
 const TIMEOUT: Duration = Duration::from_secs(120);
-/// Longest a command line may take: the coordinator may be stopped or gone.
-const COMMAND: Duration = Duration::from_secs(20);
-/// Longest the store is asked while it may be disturbed.
-const STORE: Duration = Duration::from_secs(2);
-/// How often programs that ended by themselves are looked for.
-const WATCH: Duration = Duration::from_millis(200);
-/// Longest a worker is waited for until it holds something, and how often it is looked at.
-const HOLDING: Duration = Duration::from_secs(3);
-const LOOK: Duration = Duration::from_millis(4);
-/// Longest that what a program said may be on its way to a server.
-const UNDER_WAY: Duration = Duration::from_millis(50);
+/// Time limit of a command: its coordinator may be paused or dead.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(20);
+/// Time limit of a store query, and of a probe, while servers may be disturbed.
+const STORE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How often the supervisor looks for programs that have ended.
+const SUPERVISE_INTERVAL: Duration = Duration::from_millis(200);
+/// Time limit for a worker to have a job in flight, and how often its jobs are polled.
+const IN_FLIGHT_TIMEOUT: Duration = Duration::from_secs(3);
+const POLL_INTERVAL: Duration = Duration::from_millis(4);
+/// Upper bound of the time that bytes are in transit from a program to a server.
+const IN_TRANSIT: Duration = Duration::from_millis(50);
 /// How often redeliveries are read.
-const METER: Duration = Duration::from_secs(1);
+const METER_INTERVAL: Duration = Duration::from_secs(1);
 
 /// A system under disturbance.
 pub struct System {
     /// The store, reached without a proxy.
     pub store: Store,
-    /// The virtual host, likewise.
+    /// The virtual host, managed without a proxy.
     pub vhost: Vhost,
     servers: Servers,
     name: String,
     folder: PathBuf,
     environment: Vec<(String, String)>,
-    /// The first port of the coordinators' own.
-    serving: u16,
-    /// The coordinator that the command line asks next.
-    asked: AtomicUsize,
-    links: HashMap<(Program, Server), Proxy>,
-    /// The first port of the probes; each program has one.
+    /// The first coordinator's port; the others follow.
+    first_port: u16,
+    /// Index of the coordinator for the next command, modulo their number.
+    next_coordinator: AtomicUsize,
+    links: HashMap<(Program, Server), FaultProxy>,
+    /// The first program's health port; the others follow.
     probes: u16,
     client: reqwest::Client,
     slots: Vec<Mutex<Slot>>,
     tally: StdMutex<Tally>,
 }
 
-/// A program's place: its process of the moment.
+/// A program with its current process.
 pub struct Slot {
-    /// Which program.
     pub program: Program,
     process: Process,
-    lives: u32,
-    /// Whether this life has a skewed clock.
+    starts: u32,
+    /// Whether the current process has a skewed clock.
     skewed: bool,
 }
 
-/// What happened to a system.
+/// Counts of what happened to a system.
 #[derive(Clone, Default, Debug)]
 pub struct Tally {
     /// Processes killed with SIGKILL, servers included.
     pub kills: u32,
     /// Processes started again.
     pub restarts: u32,
-    /// Deliveries that were worked on at the moments of the kills.
+    /// Deliveries in flight at the kills.
     pub in_flight: u64,
-    /// Deliveries that RabbitMQ made again.
+    /// Redeliveries by RabbitMQ.
     pub redelivered: u64,
-    /// Jobs that one worker finished while another held them.
+    /// Jobs that one worker finished while they were in flight on another.
     pub finished_twice: u64,
     /// Disturbances by kind.
     pub disturbances: BTreeMap<&'static str, u32>,
-    /// What must not be, as sentences.
+    /// Violated invariants, as sentences.
     pub violations: Vec<String>,
 }
 
 impl System {
-    /// Starts the coordinators and workers over `servers`, under a vhost and a key prefix `name`.
-    /// Logs and artifacts lie in `folder`; datasets may lie in `datasets`.
-    ///
-    /// # Panics
-    /// When something does not start.
+    /// Starts coordinators and workers against `servers`, with `name` as vhost and key prefix. Logs and artifacts
+    /// are written to `folder`; `datasets` is the dataset root.
     pub async fn start(servers: Servers, name: &str, folder: PathBuf, datasets: &Path) -> Self {
         let vhost = Vhost::create(&servers, name).await;
         let key_prefix = format!("{name}:");
@@ -119,7 +115,7 @@ impl System {
             key_prefix: key_prefix.clone(),
             ca_certificates: None,
         };
-        let store = Store::connect(&store).await.expect("Redis answers");
+        let store = Store::connect(&store).await.expect("Redis is available");
         let text = |text: &str| text.to_owned();
         let environment = vec![
             (text("SUBWATCH_REDIS_KEY_PREFIX"), key_prefix),
@@ -141,7 +137,7 @@ impl System {
         let mut links = HashMap::new();
         for program in &programs {
             for (server, port) in ports {
-                links.insert((*program, server), Proxy::start(port).await);
+                links.insert((*program, server), FaultProxy::start(port).await);
             }
         }
         let mut system = Self {
@@ -151,8 +147,8 @@ impl System {
             name: name.to_owned(),
             folder,
             environment,
-            serving: free_ports(COORDINATORS as u16),
-            asked: AtomicUsize::new(0),
+            first_port: free_ports(COORDINATORS as u16),
+            next_coordinator: AtomicUsize::new(0),
             links,
             probes: free_ports(programs.len() as u16),
             client: crate::http(),
@@ -161,7 +157,7 @@ impl System {
         };
         for program in programs {
             let process = system.spawn(program, 1, None);
-            system.slots.push(Mutex::new(Slot { program, process, lives: 1, skewed: false }));
+            system.slots.push(Mutex::new(Slot { program, process, starts: 1, skewed: false }));
         }
         system.wait_until_serving().await;
         system
@@ -172,45 +168,40 @@ impl System {
         all_programs()
     }
 
-    /// The workers alone.
     pub fn workers(&self) -> impl Iterator<Item = Program> + use<> {
         (0..WORKERS).map(Program::Worker)
     }
 
-    /// The connections between a program and a server.
-    ///
-    /// # Panics
-    /// When there is no such program.
+    /// Returns the proxy between a program and a server.
     #[must_use]
-    pub fn link(&self, program: Program, server: Server) -> &Proxy {
+    pub fn link(&self, program: Program, server: Server) -> &FaultProxy {
         &self.links[&(program, server)]
     }
 
-    /// Takes hold of a program.
+    /// Locks a program, so that nothing else disturbs or supervises it.
     pub async fn slot(&self, program: Program) -> MutexGuard<'_, Slot> {
-        self.slots[place(program)].lock().await
+        self.slots[index_of(program)].lock().await
     }
 
-    /// What happened so far.
     pub fn tally(&self) -> StdMutexGuard<'_, Tally> {
         self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes what must not be.
-    pub fn violated(&self, what: String) {
-        crate::print_line(&format!("VIOLATION: {what}"));
-        self.tally().violations.push(what);
+    /// Prints a violated invariant and adds it to the tally.
+    pub fn record_violation(&self, violation: String) {
+        crate::print_line(&format!("VIOLATION: {violation}"));
+        self.tally().violations.push(violation);
     }
 
-    /// Starts a program's next life, with more environment variables.
-    pub fn revive(&self, slot: &mut Slot, more: Option<&[(&str, String)]>) {
-        slot.lives += 1;
+    /// Starts a program again, with additional environment variables.
+    pub fn restart(&self, slot: &mut Slot, more: Option<&[(&str, String)]>) {
+        slot.starts += 1;
         slot.skewed = more.is_some();
-        slot.process = self.spawn(slot.program, slot.lives, more);
+        slot.process = self.spawn(slot.program, slot.starts, more);
         self.tally().restarts += 1;
     }
 
-    fn spawn(&self, program: Program, life: u32, more: Option<&[(&str, String)]>) -> Process {
+    fn spawn(&self, program: Program, start_number: u32, more: Option<&[(&str, String)]>) -> Process {
         let (mut command, name) = match program {
             Program::Coordinator(index) => {
                 let mut command = Command::new(binary("subwatch"));
@@ -220,11 +211,11 @@ impl System {
             Program::Worker(index) => (Command::new(binary("subwatch-worker")), format!("worker-{index}")),
         };
         let through = |server, url: &str| {
-            let mut url = Url::parse(url).expect("the servers' addresses are URLs");
+            let mut url = Url::parse(url).expect("server addresses are URLs");
             url.set_port(Some(self.links[&(program, server)].port())).expect("the URL has a host");
             url
         };
-        // A short heartbeat, so that a silent peer is given up within a schedule.
+        // A short heartbeat, so that a silent peer is detected within a schedule.
         let mut amqp = through(Server::Broker, &self.vhost.amqp_url());
         amqp.set_query(Some("heartbeat=4"));
         command
@@ -233,24 +224,21 @@ impl System {
             .env("SUBWATCH_REDIS_URL", through(Server::Store, &self.servers.redis_url).as_str())
             .envs(self.environment.iter().cloned())
             .envs(more.unwrap_or_default().iter().cloned());
-        Process::start(command, self.folder.join(format!("{name}-{life}.log")))
+        Process::start(command, self.folder.join(format!("{name}-{start_number}.log")))
     }
 
-    /// Waits until every program serves, reviving those that have ended.
-    ///
-    /// # Panics
-    /// When one does not.
+    /// Waits until every program serves, restarting those that have ended.
     pub async fn wait_until_serving(&self) {
         let since = Instant::now();
         for program in self.programs() {
             loop {
-                self.revive_ended(program).await;
-                if self.slot(program).await.serves() {
+                self.restart_ended(program).await;
+                if self.slot(program).await.is_serving() {
                     break;
                 }
                 assert!(
                     since.elapsed() < TIMEOUT,
-                    "{program} does not serve; see {}",
+                    "{program} did not start serving; see {}",
                     self.folder.display()
                 );
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -259,52 +247,52 @@ impl System {
     }
 
     fn url(&self, coordinator: usize) -> String {
-        format!("http://127.0.0.1:{}", self.serving + coordinator as u16)
+        format!("http://127.0.0.1:{}", self.first_port + coordinator as u16)
     }
 
     fn probe(&self, program: Program) -> u16 {
-        self.probes + place(program) as u16
+        self.probes + index_of(program) as u16
     }
 
-    /// Whether a program says that it is ready: it reaches both servers, and a worker consumes.
+    /// Returns whether a program's readiness probe succeeds: both servers are reachable, and a worker consumes.
     pub async fn is_ready(&self, program: Program) -> bool {
         let url = format!("http://127.0.0.1:{}/readyz", self.probe(program));
-        self.client.get(url).timeout(STORE).send().await.is_ok_and(|answer| answer.status().is_success())
+        self.client.get(url).timeout(STORE_TIMEOUT).send().await.is_ok_and(|answer| answer.status().is_success())
     }
 
-    /// Revives programs that end though nobody told them to, until `done`. One that had served must not.
+    /// Restarts programs that end on their own until `done`. It is a violation if one had begun to serve.
     pub async fn supervise(&self, done: &CancellationToken) {
         while !done.is_cancelled() {
             for program in self.programs() {
-                if self.slots[place(program)].try_lock().is_ok() {
-                    self.revive_ended(program).await;
+                if self.slots[index_of(program)].try_lock().is_ok() {
+                    self.restart_ended(program).await;
                 }
             }
-            tokio::time::sleep(WATCH).await;
+            tokio::time::sleep(SUPERVISE_INTERVAL).await;
         }
     }
 
-    async fn revive_ended(&self, program: Program) {
+    async fn restart_ended(&self, program: Program) {
         let mut slot = self.slot(program).await;
         if !slot.process.has_ended() {
             return;
         }
-        if slot.serves() {
+        if slot.is_serving() {
             let log = slot.process.log();
             let last = log.lines().last().unwrap_or_default();
-            self.violated(format!("{program} ended by itself in its life {}: {last}", slot.lives));
+            self.record_violation(format!("{program} exited unexpectedly (start {}): {last}", slot.starts));
         }
-        self.revive(&mut slot, None);
+        self.restart(&mut slot, None);
     }
 
     /// Counts redeliveries until `done`.
-    pub async fn meter(&self, done: &CancellationToken) {
+    pub async fn count_redeliveries(&self, done: &CancellationToken) {
         let mut last = BTreeMap::<String, u64>::new();
         while !done.is_cancelled() {
             if let Some(now) = self.vhost.redeliveries().await {
                 let mut more = 0;
                 for (queue, count) in &now {
-                    // A broker that was killed counts from zero.
+                    // A restarted broker counts from zero.
                     let before = last.get(queue).copied().filter(|before| before <= count).unwrap_or(0);
                     more += count - before;
                 }
@@ -313,36 +301,36 @@ impl System {
             }
             tokio::select! {
                 () = done.cancelled() => {}
-                () = tokio::time::sleep(METER) => {}
+                () = tokio::time::sleep(METER_INTERVAL) => {}
             }
         }
     }
 
-    /// Asks the store something while it may be disturbed.
-    pub async fn ask<T>(&self, question: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
-        tokio::time::timeout(STORE, question).await.ok()?.ok()
+    /// Awaits a store query with a time limit; `None` if the store is unavailable.
+    pub async fn query<T>(&self, query: impl Future<Output = Result<T, StoreError>>) -> Option<T> {
+        tokio::time::timeout(STORE_TIMEOUT, query).await.ok()?.ok()
     }
 
-    /// Returns the submissions that have not reached their end; nothing while the store does not answer.
+    /// Returns the submissions in a non-terminal state, or `None` if the store is unavailable.
     pub async fn running(&self) -> Option<Vec<Submission>> {
-        let mut all = self.ask(self.store.submissions(None, 1000)).await?;
+        let mut all = self.query(self.store.submissions(None, 1000)).await?;
         all.retain(|submission| !submission.state.is_terminal());
         Some(all)
     }
 
-    /// Returns the jobs that are marked as being worked on, by whom.
+    /// Returns all jobs in flight, with the worker's instance.
     pub async fn in_flight(&self) -> Vec<(SubmissionId, String, Option<InstanceId>)> {
         let mut held = Vec::new();
         for submission in self.running().await.unwrap_or_default() {
-            let marks = self.ask(self.store.job_statuses(submission.id)).await.unwrap_or_default();
-            let started = marks.into_iter().filter(|(_, mark)| mark.state == JobState::Started);
-            held.extend(started.map(|(name, mark)| (submission.id, name, mark.instance)));
+            let statuses = self.query(self.store.job_statuses(submission.id)).await.unwrap_or_default();
+            let started = statuses.into_iter().filter(|(_, status)| status.state == JobState::Started);
+            held.extend(started.map(|(name, status)| (submission.id, name, status.instance)));
         }
         held
     }
 
-    /// Stops a worker as soon as it holds a job, or has had its time; returns the jobs it holds.
-    pub async fn pause_holding(&self, slot: &mut Slot) -> Vec<(SubmissionId, String)> {
+    /// Pauses a worker once it has jobs in flight and returns them; empty after the time limit.
+    pub async fn pause_with_jobs_in_flight(&self, slot: &mut Slot) -> Vec<(SubmissionId, String)> {
         let since = Instant::now();
         loop {
             let instance = slot.instance();
@@ -353,10 +341,10 @@ impl System {
             };
             if !held().await.is_empty() {
                 slot.process().pause();
-                // What it said before it was stopped may still be on its way.
+                // Its last writes may still be in transit.
                 let mut before = held().await;
                 loop {
-                    tokio::time::sleep(UNDER_WAY).await;
+                    tokio::time::sleep(IN_TRANSIT).await;
                     let now = held().await;
                     if now == before {
                         break;
@@ -368,47 +356,47 @@ impl System {
                 }
                 slot.process().resume();
             }
-            if since.elapsed() > HOLDING {
+            if since.elapsed() > IN_FLIGHT_TIMEOUT {
                 return Vec::new();
             }
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 
-    /// Counts the kill of something while `held` deliveries were in flight.
-    pub fn killed(&self, held: usize) {
+    /// Counts a kill while `held` deliveries were in flight.
+    pub fn record_kill(&self, held: usize) {
         let mut tally = self.tally();
         tally.kills += 1;
         tally.in_flight += held as u64;
     }
 
-    /// Asks a program to end and waits until it has, which must go well.
+    /// Sends SIGTERM and waits for the program to exit, which must succeed.
     pub async fn terminate(&self, slot: &mut Slot) {
         let program = slot.program;
-        // A program that is being loaded does not know the signal yet, and has nothing to lose.
-        let served = slot.serves();
+        // A program that is still starting has no signal handler yet, and nothing to lose.
+        let served = slot.is_serving();
         match tokio::time::timeout(TIMEOUT, slot.process.terminate()).await {
             Ok(status) if status.success() || !served => {}
-            // libfaketime takes its memory away at exit while other threads still ask for the time.
-            Ok(_) if slot.skewed && slot.said_its_end() => {}
-            Ok(status) => self.violated(format!("{program} ended with {status} when asked to")),
+            // libfaketime frees its memory at exit while other threads still read the clock.
+            Ok(_) if slot.skewed && slot.logged_shutdown() => {}
+            Ok(status) => self.record_violation(format!("{program} exited with {status} after SIGTERM")),
             Err(_) => {
-                self.violated(format!("{program} does not end when asked to"));
+                self.record_violation(format!("{program} did not exit after SIGTERM"));
                 slot.process.kill().await;
             }
         }
     }
 
-    /// Runs the command line, which asks the coordinators in turn; nothing when it takes too long.
+    /// Runs the command line against each coordinator in turn; `None` after the time limit.
     pub async fn cli(&self, arguments: &[&str]) -> Option<Output> {
-        let asked = self.asked.fetch_add(1, Ordering::Relaxed) % COORDINATORS;
+        let coordinator = self.next_coordinator.fetch_add(1, Ordering::Relaxed) % COORDINATORS;
         let mut command = Command::new(binary("subwatch"));
-        command.args(arguments).env("SUBWATCH_URL", self.url(asked)).kill_on_drop(true);
-        let ended = tokio::time::timeout(COMMAND, command.output()).await.ok()?;
+        command.args(arguments).env("SUBWATCH_URL", self.url(coordinator)).kill_on_drop(true);
+        let ended = tokio::time::timeout(COMMAND_TIMEOUT, command.output()).await.ok()?;
         Some(ended.expect("the command line starts"))
     }
 
-    /// Runs the command line and returns the JSON it prints, if all goes well.
+    /// Runs the command line and returns its JSON output; `None` if it fails.
     pub async fn json(&self, arguments: &[&str]) -> Option<Value> {
         let output = self.cli(arguments).await?;
         if !output.status.success() {
@@ -417,19 +405,18 @@ impl System {
         serde_json::from_slice(&output.stdout).ok()
     }
 
-    /// Makes the virtual host again after RabbitMQ has lost it.
+    /// Creates the virtual host again after RabbitMQ has lost it.
     pub async fn remake_vhost(&self) {
         Vhost::create(&self.servers, &self.name).await;
     }
 
-    /// The folder with the logs.
+    /// Returns the folder with the logs.
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Ends everything in order, the workers first, and drops the virtual host; and the logs, where nothing
-    /// was violated.
+    /// Stops all programs, workers first, and deletes the virtual host, and the logs if there were no violations.
     pub async fn end(self) -> Tally {
         for program in self.programs().rev() {
             self.terminate(&mut *self.slot(program).await).await;
@@ -438,7 +425,7 @@ impl System {
         vhost.delete().await;
         let tally = tally.into_inner().unwrap_or_else(PoisonError::into_inner);
         if tally.violations.is_empty() {
-            // What cannot be removed is in nobody's way.
+            // Leftover files do no harm.
             let _ = std::fs::remove_dir_all(folder);
         }
         tally
@@ -446,34 +433,33 @@ impl System {
 }
 
 impl Slot {
-    /// Whether this life has begun to serve.
+    /// Returns whether the current process has begun to serve.
     #[must_use]
-    pub fn serves(&self) -> bool {
+    pub fn is_serving(&self) -> bool {
         match self.program {
             Program::Coordinator(_) => self.process.logged("coordinator is listening", "address").is_some(),
             Program::Worker(_) => self.instance().is_some(),
         }
     }
 
-    /// The instance id of a worker's life, once it consumes.
+    /// Returns the worker's instance ID once it consumes.
     #[must_use]
     pub fn instance(&self) -> Option<InstanceId> {
         self.process.logged("worker is consuming jobs", "instance")?.as_str()?.parse().ok()
     }
 
-    fn said_its_end(&self) -> bool {
+    fn logged_shutdown(&self) -> bool {
         ["worker stopped", "coordinator stopped"]
             .iter()
-            .any(|said| self.process.logged(said, "message").is_some())
+            .any(|message| self.process.logged(message, "message").is_some())
     }
 
-    /// The process of this life.
     pub fn process(&mut self) -> &mut Process {
         &mut self.process
     }
 }
 
-fn place(program: Program) -> usize {
+fn index_of(program: Program) -> usize {
     match program {
         Program::Coordinator(index) => index,
         Program::Worker(index) => COORDINATORS + index,
@@ -485,6 +471,6 @@ fn all_programs() -> impl DoubleEndedIterator<Item = Program> {
 }
 
 fn port_of(url: &str) -> u16 {
-    let url = Url::parse(url).expect("the servers' addresses are URLs");
-    url.port().expect("the servers' addresses name their ports")
+    let url = Url::parse(url).expect("server addresses are URLs");
+    url.port().expect("server addresses have ports")
 }

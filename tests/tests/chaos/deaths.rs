@@ -1,8 +1,8 @@
-//! Deaths of workers over servers that nobody disturbs: RabbitMQ itself delivers again what they held.
+//! Worker crashes with undisturbed servers: RabbitMQ redelivers the jobs that were in flight.
 
 use tests::{
     chaos::{
-        disturb::Explained,
+        disturb::ExpectedEffects,
         load::{Datasets, Load},
         runner,
         schedule::Program,
@@ -12,12 +12,12 @@ use tests::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Workers that die: fewer than the deaths after which a job that runs alone is poison.
+/// Number of killed workers, below the number of exclusive crashes that makes a job poison.
 const DEATHS: usize = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_killed_worker_held_is_delivered_again() {
-    let _turn = crate::TURN.lock().await;
+async fn jobs_of_a_killed_worker_are_redelivered() {
+    let _guard = crate::EXCLUSIVE.lock().await;
     let datasets = Datasets::make().await;
     let undisturbed = runner::undisturbed_weights(Servers::from_environment(), &datasets).await;
     let system = runner::start(Servers::from_environment(), &datasets, "deaths").await;
@@ -28,44 +28,44 @@ async fn what_a_killed_worker_held_is_delivered_again() {
         let workers: Vec<Program> = system.workers().collect();
         for worker in workers.iter().copied().cycle().take(DEATHS) {
             let mut slot = system.slot(worker).await;
-            let jobs = system.pause_holding(&mut slot).await;
+            let jobs = system.pause_with_jobs_in_flight(&mut slot).await;
             slot.process().kill().await;
-            system.killed(jobs.len());
+            system.record_kill(jobs.len());
             held.extend(jobs);
-            system.revive(&mut slot, None);
+            system.restart(&mut slot, None);
             drop(slot);
             system.wait_until_serving().await;
         }
         over.cancel();
     };
     let working = async {
-        tokio::join!(dying, load.keep_coming(&over));
+        tokio::join!(dying, load.submit_until(&over));
         done.cancel();
     };
-    tokio::join!(working, system.meter(&done));
+    tokio::join!(working, system.count_redeliveries(&done));
     assert!(runner::settle(&system).await, "{:?}", system.tally().violations);
-    let count = verdict::inspect(&system, &load, &Explained::default(), &undisturbed).await;
-    let mut delivered_again = 0;
+    let count = verdict::inspect(&system, &load, &ExpectedEffects::default(), &undisturbed).await;
+    let mut redelivered = 0;
     for (submission, job) in &held {
-        let mut marks = system.store.job_statuses(*submission).await.expect("Redis answers");
-        // A training job's mark goes with its step.
-        let Some(mark) = marks.remove(job).filter(|_| !job.contains('/')) else { continue };
-        if mark.crashes == 0 {
-            system.violated(format!("job {job} of {submission} did not come back from its dead worker"));
+        let mut statuses = system.store.job_statuses(*submission).await.expect("Redis is available");
+        // A training job's status is deleted with its step.
+        let Some(status) = statuses.remove(job).filter(|_| !job.contains('/')) else { continue };
+        if status.crashes == 0 {
+            system.record_violation(format!("job {job} of {submission} was not redelivered after its worker died"));
         } else {
-            delivered_again += 1;
+            redelivered += 1;
         }
     }
     let tally = system.end().await;
-    tests::say(&format!(
-        "{DEATHS} deaths of workers that held {} jobs: {delivered_again} jobs of items came back by themselves; {} items: {} \
-         lost, {} doubled; {} runs with equal hashes",
+    tests::print_line(&format!(
+        "{DEATHS} workers killed with {} jobs in flight: {redelivered} item jobs redelivered; {} items: {} \
+         lost, {} duplicated; {} runs with equal hashes",
         held.len(),
         count.items,
         count.lost,
-        count.doubled,
+        count.duplicated,
         count.equal_hashes,
     ));
     assert!(tally.violations.is_empty(), "{:#?}", tally.violations);
-    assert!(delivered_again > 0, "no worker held jobs of items when it was killed");
+    assert!(redelivered > 0, "no item job was in flight on a killed worker");
 }

@@ -1,9 +1,9 @@
-//! Chaos over real servers: `make test` plays a few fixed schedules, `make chaos` as many as are asked for.
+//! Chaos tests with real servers: `make test` runs a few fixed schedules, `make chaos` a chosen number.
 
 mod deaths;
 mod reconnects;
 mod rolling;
 mod schedules;
 
-/// These tests take the whole machine each, so one runs at a time.
-static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+/// Serialises the tests, since each needs the whole machine.
+static EXCLUSIVE: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());

@@ -1,8 +1,8 @@
-//! Rolling restarts: every worker ends in order and comes back, again and again, under load.
+//! Rolling restarts: every worker is restarted gracefully, repeatedly, under load.
 
 use tests::{
     chaos::{
-        disturb::Explained,
+        disturb::ExpectedEffects,
         load::{Datasets, Load},
         runner, verdict,
     },
@@ -10,12 +10,12 @@ use tests::{
 };
 use tokio_util::sync::CancellationToken;
 
-/// Rounds over all workers, unless somebody asks for others.
+/// Default number of rounds over all workers.
 const ROUNDS: u64 = 3;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rolling_restarts_dead_letter_nothing() {
-    let _turn = crate::TURN.lock().await;
+    let _guard = crate::EXCLUSIVE.lock().await;
     let rounds = number("SUBWATCH_CHAOS_ROLLS").unwrap_or(ROUNDS);
     let datasets = Datasets::make().await;
     let undisturbed = runner::undisturbed_weights(Servers::from_environment(), &datasets).await;
@@ -30,7 +30,7 @@ async fn rolling_restarts_dead_letter_nothing() {
                 let instance = slot.instance();
                 held += system.in_flight().await.iter().filter(|(_, _, by)| *by == instance).count();
                 system.terminate(&mut slot).await;
-                system.revive(&mut slot, None);
+                system.restart(&mut slot, None);
                 drop(slot);
                 system.wait_until_serving().await;
             }
@@ -38,25 +38,25 @@ async fn rolling_restarts_dead_letter_nothing() {
         over.cancel();
     };
     let working = async {
-        tokio::join!(rolling, load.keep_coming(&over));
+        tokio::join!(rolling, load.submit_until(&over));
         done.cancel();
     };
-    tokio::join!(working, system.meter(&done));
+    tokio::join!(working, system.count_redeliveries(&done));
     assert!(runner::settle(&system).await, "{:?}", system.tally().violations);
-    let count = verdict::inspect(&system, &load, &Explained::default(), &undisturbed).await;
-    let dead = system.store.dead_letter_count().await.expect("Redis answers");
+    let count = verdict::inspect(&system, &load, &ExpectedEffects::default(), &undisturbed).await;
+    let dead = system.store.dead_letter_count().await.expect("Redis is available");
     let tally = system.end().await;
-    tests::say(&format!(
-        "{rounds} rolling restarts of all workers ({} restarts, {held} deliveries held at their SIGTERMs, {} \
-         redeliveries): {} submissions, {} items: {} lost, {} doubled; {dead} dead letters; {} runs with equal hashes",
+    tests::print_line(&format!(
+        "{rounds} rolling restarts of all workers ({} restarts, {held} deliveries in flight at SIGTERM, {} \
+         redeliveries): {} submissions, {} items: {} lost, {} duplicated; {dead} dead letters; {} runs with equal hashes",
         tally.restarts,
         tally.redelivered,
         count.submissions,
         count.items,
         count.lost,
-        count.doubled,
+        count.duplicated,
         count.equal_hashes,
     ));
-    assert!(held > 0, "no worker held anything when it was asked to end");
+    assert!(held > 0, "no delivery was in flight at any SIGTERM");
     assert!(tally.violations.is_empty(), "{:#?}", tally.violations);
 }

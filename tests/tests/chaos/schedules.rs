@@ -1,4 +1,4 @@
-//! Schedules of disturbances: nothing is lost, nothing is doubled, no bit of training changes.
+//! Schedules of disturbances: nothing is lost or duplicated, and trained weights stay bit-identical.
 
 use tests::{
     chaos::{
@@ -10,12 +10,12 @@ use tests::{
     environment::number,
 };
 
-/// The seeds that are played unless somebody asks for others.
+/// Default seeds.
 const SEEDS: [u64; 2] = [26, 34];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn disturbed_systems_lose_and_double_nothing() {
-    let _turn = crate::TURN.lock().await;
+async fn disturbed_systems_lose_and_duplicate_nothing() {
+    let _guard = crate::EXCLUSIVE.lock().await;
     let seeds: Vec<u64> = match (number("SUBWATCH_CHAOS_SEED"), number("SUBWATCH_CHAOS_SCHEDULES")) {
         (None, None) => SEEDS.to_vec(),
         (first, count) => (first.unwrap_or(0)..).take(count.unwrap_or(1) as usize).collect(),
@@ -26,6 +26,6 @@ async fn disturbed_systems_lose_and_double_nothing() {
     for seed in seeds {
         runner::play(&servers, &datasets, &undisturbed, &Schedule::of(seed), &mut outcome).await;
     }
-    tests::say(&outcome.to_string());
-    assert!(outcome.failed.is_empty(), "these seeds failed: {:#?}", outcome.failed);
+    tests::print_line(&outcome.to_string());
+    assert!(outcome.failed.is_empty(), "failed seeds: {:#?}", outcome.failed);
 }

@@ -1,4 +1,4 @@
-//! What is let in: a request once, not too many at once, and what is stopped again.
+//! Idempotency keys, the limit on active submissions, cancellation and job time limits.
 
 use std::time::{Duration, Instant};
 
@@ -20,12 +20,12 @@ async fn repeated_request_with_an_idempotency_key_returns_the_first_submission()
     assert_eq!(cluster.detach(&embed).await, first);
     cluster.coordinator.kill().await;
     cluster.restart_coordinator().await;
-    assert_eq!(cluster.detach(&embed).await, first, "a coordinator that died remembers it");
+    assert_eq!(cluster.detach(&embed).await, first, "the key survives a coordinator's crash");
 
     let conflict = cluster.cli(&["embed", &other, "--idempotency-key", "nightly-7"]).await;
     assert_eq!(conflict.status.code(), Some(1));
-    let said = String::from_utf8_lossy(&conflict.stderr).into_owned();
-    assert!(said.contains("this idempotency key was used for another request"), "{said}");
+    let stderr = String::from_utf8_lossy(&conflict.stderr).into_owned();
+    assert!(stderr.contains("this idempotency key was used for another request"), "{stderr}");
     let train = ["train", dataset.as_str(), "--epochs", "1", "--idempotency-key", "run-1"];
     let run = cluster.detach(&train).await;
     assert_eq!(cluster.detach(&train).await, run);
@@ -34,8 +34,8 @@ async fn repeated_request_with_an_idempotency_key_returns_the_first_submission()
 
     cluster.wait_for_end(first).await;
     cluster.wait_for_end(run).await;
-    assert_eq!(cluster.detach(&embed).await, first, "after its end as well");
-    // Two embed submissions: the user's, and that of the run.
+    assert_eq!(cluster.detach(&embed).await, first, "the key outlives its submission");
+    // The run, its own embed submission and the user's.
     assert_eq!(cluster.store.submissions(None, 10).await.unwrap().len(), 3);
     cluster.finish().await;
 }
@@ -58,10 +58,10 @@ async fn requests_over_the_active_limit_are_refused_until_one_ends() {
     assert_eq!(cluster.cli(&["train", &dataset]).await.status.code(), Some(1));
 
     cluster.json(&["cancel", &first.to_string(), "-o", "json"], &[0]).await;
-    eventually("there is room", || async { submit().await.status() == StatusCode::ACCEPTED }).await;
+    eventually("a submission is accepted", || async { submit().await.status() == StatusCode::ACCEPTED }).await;
     cluster.add_worker();
     cluster.wait_for_workers(1).await;
-    eventually("it is done", || async {
+    eventually("the submission succeeds", || async {
         cluster.store.submissions(None, 1).await.unwrap()[0].state == State::Succeeded
     })
     .await;
@@ -73,11 +73,11 @@ async fn cancelling_stops_jobs_in_flight() {
     let cluster = Cluster::start_with(1, &[("SUBWATCH_CHUNK_ITEMS", "1024".to_owned())]).await;
     let dataset = cluster.sample(1500).await.display().to_string();
     let id = cluster.detach(&["embed", &dataset]).await;
-    let held = cluster.pause_worker_with_job_in_flight(id, 0, |_| true).await;
+    let in_flight = cluster.pause_worker_with_job_in_flight(id, 0, |_| true).await;
     cluster.workers[0].resume();
     cluster.json(&["cancel", &id.to_string(), "-o", "json"], &[0]).await;
     let (cancelled, cancelled_ms) = (Instant::now(), cluster.store.now_ms().await.unwrap());
-    eventually("the jobs that were held are let go", || async {
+    eventually("the jobs in flight are dropped", || async {
         let workers = cluster.store.workers().await.unwrap();
         workers
             .iter()
@@ -85,13 +85,13 @@ async fn cancelling_stops_jobs_in_flight() {
     })
     .await;
     tests::print_line(&format!(
-        "a cancelled submission: {} jobs of up to 1024 images that were held were let go within {:.1} s",
-        held.len(),
+        "cancellation: {} jobs of up to 1024 images in flight were dropped within {:.1} s",
+        in_flight.len(),
         cancelled.elapsed().as_secs_f64()
     ));
     let ended = cluster.submission(id).await;
     assert_eq!(ended.state, State::Cancelled);
-    assert!(ended.succeeded < 1500, "the work was through before it was cancelled: {ended:?}");
+    assert!(ended.succeeded < 1500, "the submission was complete before it was cancelled: {ended:?}");
     let again = cluster.cli(&["cancel", &id.to_string()]).await;
     assert_eq!(again.status.code(), Some(1));
     cluster.finish().await;
@@ -99,7 +99,7 @@ async fn cancelling_stops_jobs_in_flight() {
 
 #[tokio::test]
 async fn stuck_worker_exits_and_only_the_slow_job_is_poison() {
-    // One job of 1024 images, which takes longer than it may, and one of 6.
+    // One job of 1024 images, which exceeds the time limit, and one of 6.
     let settings =
         [("SUBWATCH_CHUNK_ITEMS", "1024".to_owned()), ("SUBWATCH_JOB_TIMEOUT_SECONDS", "3".to_owned())];
     let mut cluster = Cluster::start_with(1, &settings).await;
@@ -110,16 +110,16 @@ async fn stuck_worker_exits_and_only_the_slow_job_is_poison() {
         let last = cluster.workers.len() - 1;
         if cluster.workers[last].has_ended() {
             let log = cluster.workers[last].log();
-            // On a machine short of time one batch alone may take too long.
-            let over = ["exceeded its time limit of 3s", "the model has been computing one batch"];
-            assert!(over.iter().any(|over| log.contains(over)), "{log}");
+            // On a slow machine a single batch may take too long.
+            let messages = ["exceeded its time limit of 3s", "the model has been computing one batch"];
+            assert!(messages.iter().any(|message| log.contains(message)), "{log}");
             ends += 1;
-            assert!(ends < 12, "the job is not recognised as poison");
+            assert!(ends < 12, "the job was not recognised as poison");
             cluster.add_worker();
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    tests::print_line(&format!("a job over its time limit: {ends} workers ended over it"));
+    tests::print_line(&format!("a job over its time limit ended {ends} workers"));
     let ended = cluster.wait_for_end(id).await;
     assert_eq!((ended.succeeded, ended.failed), (6, 1024), "{ended:?}");
     let letters = cluster.json(&["dead-letters", "list", "-o", "json"], &[0]).await;

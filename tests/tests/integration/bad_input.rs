@@ -1,11 +1,11 @@
-//! What users get wrong: each gets one clear line that names the thing, and the right exit code.
+//! User errors: each gets one clear line that names the cause, and the right exit code.
 
 use std::{fs, path::Path};
 
 use tests::{cluster::Cluster, environment::Servers, process::binary};
 use tokio::process::Command;
 
-/// Makes a dataset whose metadata is `rows`, with the images that they may name.
+/// Makes a dataset with `rows` as its metadata and an empty `thumbnails` folder.
 fn dataset(cluster: &Cluster, name: &str, rows: &[&str]) -> String {
     let folder = cluster.folder().join(name);
     fs::create_dir_all(folder.join("thumbnails")).unwrap();
@@ -13,7 +13,7 @@ fn dataset(cluster: &Cluster, name: &str, rows: &[&str]) -> String {
     folder.display().to_string()
 }
 
-/// Copies some of the sample's images into a folder without metadata.
+/// Copies the first `count` images of the sample into a folder without metadata.
 fn images(sample: &Path, into: &Path, count: usize) -> String {
     fs::create_dir_all(into).unwrap();
     for number in 0..count {
@@ -63,15 +63,15 @@ async fn wrong_requests_get_one_clear_line_and_their_exit_code() {
     );
     images(&sample, &Path::new(&few).join("thumbnails"), 2);
     let file = sample.join("metadata.jsonl").display().to_string();
-    let none = cluster.folder().join("none").display().to_string();
+    let missing = cluster.folder().join("none").display().to_string();
     let unknown = "01890a5d-ac96-774b-bcce-b302099a8057";
     let submission = cluster.detach(&["embed", &good]).await;
-    cluster.ended(submission).await;
+    cluster.wait_for_end(submission).await;
     let submission = submission.to_string();
     let picture = sample.join("thumbnails/s0-000000.jpg").display().to_string();
 
     let cases: Vec<(Vec<&str>, i32, &str)> = vec![
-        (vec!["embed", &none], 5, "does not exist on the coordinator's machine"),
+        (vec!["embed", &missing], 5, "does not exist on the coordinator's machine"),
         (vec!["embed", "/etc"], 4, "/etc is outside the dataset roots of the coordinator"),
         (vec!["embed", &file], 2, "it is not a folder"),
         (vec!["embed", "ftp://host/set"], 2, "the scheme 'ftp' is not supported"),
@@ -109,31 +109,31 @@ async fn wrong_requests_get_one_clear_line_and_their_exit_code() {
         (vec!["cancel", &submission], 1, "has already ended"),
         (vec!["export", "weights", "latest", "--out", "/tmp/x"], 5, "no run has succeeded yet"),
         (vec!["export", "split", &submission], 5, "is a submission, not a run"),
-        (vec!["export", "embeddings", &none], 5, "does not exist on the coordinator's machine"),
-        (vec!["dataset", "check", &none], 5, "cannot open folder"),
+        (vec!["export", "embeddings", &missing], 5, "does not exist on the coordinator's machine"),
+        (vec!["dataset", "check", &missing], 5, "cannot open folder"),
         (vec!["dataset", "check", &empty], 1, "the dataset is empty"),
         (vec!["dataset", "sample", &good], 1, "s"),
         (vec!["embed", &good, "--url", "http://127.0.0.1:1"], 1, "cannot be reached"),
         (vec!["embed", &good, "--url", "nonsense"], 64, "url"),
         (vec!["frobnicate"], 2, "unrecognized subcommand"),
     ];
-    tests::say(&format!("{} wrong requests", cases.len()));
+    tests::print_line(&format!("{} wrong requests", cases.len()));
     let mut wrong = Vec::new();
-    for (arguments, code, says) in &cases {
+    for (arguments, code, message) in &cases {
         let output = cluster.cli(arguments).await;
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
-        let line = stderr.lines().find(|line| line.contains(says));
+        let line = stderr.lines().find(|line| line.contains(message));
         if output.status.code() != Some(*code) || line.is_none() {
             wrong.push(format!("{arguments:?} ended with {:?}: {stderr}", output.status.code()));
         }
-        tests::say(&format!("{} → {code}: {}", arguments.join(" "), line.unwrap_or_default()));
+        tests::print_line(&format!("{} → {code}: {}", arguments.join(" "), line.unwrap_or_default()));
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     cluster.finish().await;
 }
 
 #[tokio::test]
-async fn bad_rows_and_images_are_left_out_with_their_lines_and_nothing_else_is_lost() {
+async fn bad_rows_and_images_are_reported_and_nothing_else_is_lost() {
     let cluster = Cluster::start(1).await;
     let sample = cluster.sample(60).await;
     let metadata = sample.join("metadata.jsonl");
@@ -200,10 +200,10 @@ async fn bad_rows_and_images_are_left_out_with_their_lines_and_nothing_else_is_l
         });
         assert!(
             found.is_some(),
-            "{}: no {item} with '{reason}' in {failures:#?}",
+            "{}: {item} with '{reason}' not found in {failures:#?}",
             String::from_utf8_lossy(row)
         );
-        tests::say(&format!("{} → {}", String::from_utf8_lossy(row), found.unwrap()["reason"]));
+        tests::print_line(&format!("{} → {}", String::from_utf8_lossy(row), found.unwrap()["reason"]));
     }
     let run = cluster.json(&["train", &path, "--epochs", "1", "-o", "json"], &[0]).await;
     assert_eq!(run["split"], serde_json::json!({"train": 36, "valid": 12, "test": 12}));
@@ -214,15 +214,15 @@ async fn bad_rows_and_images_are_left_out_with_their_lines_and_nothing_else_is_l
     cluster.finish().await;
 }
 
-/// A PNG that declares 60,000 × 1,000 pixels in a few bytes.
+/// Returns a small PNG of 60,000 × 1,000 pixels.
 fn huge_png() -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     image::DynamicImage::new_luma8(60_000, 1_000).write_to(&mut bytes, image::ImageFormat::Png).unwrap();
     bytes.into_inner()
 }
 
-/// Runs a program that should end by itself, and returns its exit code and what it said.
-async fn ends(program: &str, settings: &[(&str, &str)]) -> (i32, String) {
+/// Runs a program that must exit within 60 seconds; returns its exit code and standard error.
+async fn run_to_exit(program: &str, settings: &[(&str, &str)]) -> (i32, String) {
     let mut command = Command::new(binary(program));
     if program == "subwatch" {
         command.arg("serve");
@@ -230,12 +230,12 @@ async fn ends(program: &str, settings: &[(&str, &str)]) -> (i32, String) {
     command.env("SUBWATCH_URL", "http://127.0.0.1:0").env("SUBWATCH_LOG_FORMAT", "json");
     command.envs(settings.iter().copied()).kill_on_drop(true);
     let output = tokio::time::timeout(std::time::Duration::from_secs(60), command.output());
-    let output = output.await.unwrap_or_else(|_| panic!("{program} with {settings:?} does not end")).unwrap();
+    let output = output.await.unwrap_or_else(|_| panic!("{program} with {settings:?} did not exit")).unwrap();
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
 #[tokio::test]
-async fn programs_that_cannot_start_say_why_and_end() {
+async fn programs_that_cannot_start_exit_with_the_reason() {
     let servers = Servers::from_environment();
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name).display().to_string();
@@ -247,7 +247,7 @@ async fn programs_that_cannot_start_say_why_and_end() {
     let (amqp, redis, cache) = (servers.amqp_url.as_str(), servers.redis_url.as_str(), at("cache"));
     let garbage =
         [at("garbage.pth"), at("garbage.safetensors"), at("none.pth"), at("config.toml"), at("none")];
-    let no_user = servers.redis_url.replacen("redis://", "redis://nobody:secret@", 1);
+    let no_user = servers.redis_url.replacen("redis://", "redis://unknown:secret@", 1);
     type Case<'a> = (&'a str, Vec<(&'a str, &'a str)>, i32, &'a str);
     let cases: Vec<Case<'_>> = vec![
         (
@@ -297,17 +297,17 @@ async fn programs_that_cannot_start_say_why_and_end() {
             "RabbitMQ",
         ),
     ];
-    for (program, mut settings, code, says) in cases {
+    for (program, mut settings, code, message) in cases {
         settings.push(("SUBWATCH_CACHE_DIR", &cache));
         if !settings.iter().any(|(key, _)| *key == "SUBWATCH_AMQP_URL") {
             settings.push(("SUBWATCH_AMQP_URL", amqp));
         }
-        settings.retain(|(key, _)| !(*key == "SUBWATCH_AMQP_URL" && says.contains("SUBWATCH_AMQP_URL_FILE")));
-        let (ended, said) = ends(program, &settings).await;
-        let line = said.lines().rfind(|line| line.contains(says));
-        assert!(ended == code && line.is_some(), "{program} with {settings:?} ended with {ended}: {said}");
-        assert!(!said.contains(":wrong@") && !said.contains(":secret@"), "a password is in {said}");
-        tests::say(&format!(
+        settings.retain(|(key, _)| !(*key == "SUBWATCH_AMQP_URL" && message.contains("SUBWATCH_AMQP_URL_FILE")));
+        let (exit_code, stderr) = run_to_exit(program, &settings).await;
+        let line = stderr.lines().rfind(|line| line.contains(message));
+        assert!(exit_code == code && line.is_some(), "{program} with {settings:?} ended with {exit_code}: {stderr}");
+        assert!(!stderr.contains(":wrong@") && !stderr.contains(":secret@"), "stderr contains a password: {stderr}");
+        tests::print_line(&format!(
             "{program} {}={} → {code}: {}",
             settings[0].0,
             settings[0].1,
@@ -317,7 +317,7 @@ async fn programs_that_cannot_start_say_why_and_end() {
 }
 
 #[tokio::test]
-async fn servers_that_are_down_at_start_are_waited_for() {
+async fn coordinator_waits_for_servers_that_are_down_at_start() {
     let folder = tempfile::tempdir().unwrap();
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let redis = format!("redis://127.0.0.1:{port}/0");
@@ -325,9 +325,9 @@ async fn servers_that_are_down_at_start_are_waited_for() {
     command.arg("serve").env("SUBWATCH_URL", "http://127.0.0.1:0").env("SUBWATCH_REDIS_URL", &redis);
     command.env("SUBWATCH_LOG_FORMAT", "json").env("SUBWATCH_ARTIFACTS", folder.path().join("artifacts"));
     let mut waiting = tests::process::Process::start(command, folder.path().join("log"));
-    tests::cluster::eventually("the coordinator says that it waits", || {
-        let says = waiting.log().contains("Redis is unavailable; retrying");
-        async move { says }
+    tests::cluster::eventually("the coordinator logs that it retries", || {
+        let waits = waiting.log().contains("Redis is unavailable; retrying");
+        async move { waits }
     })
     .await;
     assert!(!waiting.has_ended());

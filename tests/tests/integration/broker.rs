@@ -1,4 +1,4 @@
-//! The broker's promises, over a real RabbitMQ: a vhost per test, no coordinator and no workers.
+//! Guarantees of `common::broker` with a real RabbitMQ: one vhost per test, without coordinator or workers.
 
 use std::{
     collections::BTreeSet,
@@ -31,24 +31,24 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// Longest a delivery that should come is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How long nothing must come where nothing should.
+/// Longest wait for an expected delivery.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a consumer is watched for unexpected deliveries.
 const QUIET: Duration = Duration::from_millis(300);
 
 /// A vhost with a publisher.
-struct Bench {
+struct Fixture {
     vhost: Vhost,
     config: BrokerConfig,
     publisher: Publisher,
 }
 
-impl Bench {
+impl Fixture {
     async fn new() -> Self {
         let name = format!("test-{}", Uuid::now_v7().simple());
         let vhost = Vhost::create(&Servers::from_environment(), &name).await;
         let config = BrokerConfig::new(vhost.amqp_url().into(), "test");
-        let publisher = Publisher::connect(&config).await.expect("RabbitMQ answers");
+        let publisher = Publisher::connect(&config).await.expect("RabbitMQ is available");
         Self { vhost, config, publisher }
     }
 
@@ -60,7 +60,7 @@ impl Bench {
         let cancel = CancellationToken::new();
         let consumer =
             Consumer::connect(&self.config, vec![Subscription { queue, prefetch }], cancel.clone()).await;
-        (consumer.expect("RabbitMQ answers"), cancel)
+        (consumer.expect("RabbitMQ is available"), cancel)
     }
 
     async fn depth(&self, route: &Route) -> Option<u32> {
@@ -90,9 +90,9 @@ fn envelope(index: u32) -> Envelope {
 }
 
 async fn next(consumer: &mut Consumer) -> Delivery {
-    timeout(PATIENCE, consumer.next())
+    timeout(TIMEOUT, consumer.next())
         .await
-        .expect("a delivery comes")
+        .expect("a delivery arrives")
         .expect("the consumer is not cancelled")
 }
 
@@ -102,46 +102,46 @@ async fn assert_quiet(consumer: &mut Consumer) {
 }
 
 #[tokio::test]
-async fn a_job_arrives_as_it_was_published() {
-    let bench = Bench::new().await;
-    let (mut consumer, _cancel) = bench.consume(&Route::Embed, 4).await;
+async fn published_job_arrives_unchanged() {
+    let fixture = Fixture::new().await;
+    let (mut consumer, _cancel) = fixture.consume(&Route::Embed, 4).await;
     let job = envelope(7);
-    bench.publisher.publish(&job, &Route::Embed).await.unwrap();
+    fixture.publisher.publish(&job, &Route::Embed).await.unwrap();
     let delivery = next(&mut consumer).await;
     assert_eq!(delivery.job.as_ref(), Ok(&job));
     assert_eq!((&*delivery.queue, delivery.routing_key.as_str()), ("subwatch.embed.v1", "embed.v1"));
     assert_eq!((delivery.redelivered, delivery.delivery_count), (false, 0));
     delivery.ack().await.unwrap();
-    assert!(delivery.ack().await.is_err(), "a delivery is answered once");
+    assert!(delivery.ack().await.is_err(), "a delivery can be acknowledged only once");
     assert_quiet(&mut consumer).await;
-    bench.finish().await;
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn the_broker_is_fit() {
-    let bench = Bench::new().await;
-    let took = probe(&bench.config).await.unwrap();
-    tests::say(&format!("the probe took {took:?}"));
+async fn broker_passes_the_probe() {
+    let fixture = Fixture::new().await;
+    let took = probe(&fixture.config).await.unwrap();
+    tests::print_line(&format!("the probe took {took:?}"));
     assert!(took < Duration::from_secs(5), "{took:?}");
     eventually("the probe leaves nothing behind", || async {
-        !bench.vhost.queue_counts().await.keys().any(|queue| queue.contains("probe"))
+        !fixture.vhost.queue_counts().await.keys().any(|queue| queue.contains("probe"))
     })
     .await;
-    bench.finish().await;
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn a_retry_copy_comes_back_under_its_own_route() {
-    let bench = Bench::new().await;
-    let (mut consumer, _cancel) = bench.consume(&Route::Interactive, 1).await;
-    bench.publisher.publish(&envelope(0), &Route::Interactive).await.unwrap();
+async fn delayed_retry_returns_to_its_own_route() {
+    let fixture = Fixture::new().await;
+    let (mut consumer, _cancel) = fixture.consume(&Route::Interactive, 1).await;
+    fixture.publisher.publish(&envelope(0), &Route::Interactive).await.unwrap();
     for attempt in 1..=2 {
         let delivery = next(&mut consumer).await;
         let mut job = delivery.job.clone().unwrap();
         assert_eq!(job.attempt, attempt);
         job.attempt += 1;
         let started = Instant::now();
-        bench.publisher.delay(&job, DelayTier::OneSecond, &delivery.routing_key).await.unwrap();
+        fixture.publisher.delay(&job, DelayTier::OneSecond, &delivery.routing_key).await.unwrap();
         delivery.ack().await.unwrap();
         let copy = next(&mut consumer).await;
         assert!(started.elapsed() >= Duration::from_millis(900), "{:?}", started.elapsed());
@@ -149,37 +149,37 @@ async fn a_retry_copy_comes_back_under_its_own_route() {
         assert_eq!((copy.redelivered, copy.delivery_count), (false, 0));
         copy.release().await.unwrap();
     }
-    bench.finish().await;
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn a_dead_letter_says_why() {
-    let bench = Bench::new().await;
-    let (mut consumer, _cancel) = bench.consume(&Route::Embed, 1).await;
-    let (mut dead, _cancel_dead) = bench.consume_queue(topology::dead_letter_queue(), 4).await;
+async fn dead_letter_carries_its_reason() {
+    let fixture = Fixture::new().await;
+    let (mut consumer, _cancel) = fixture.consume(&Route::Embed, 1).await;
+    let (mut dead, _cancel_dead) = fixture.consume_queue(topology::dead_letter_queue(), 4).await;
     let job = envelope(3);
-    bench.publisher.publish(&job, &Route::Embed).await.unwrap();
+    fixture.publisher.publish(&job, &Route::Embed).await.unwrap();
     let delivery = next(&mut consumer).await;
-    let note = DeadLetterInfo {
+    let info = DeadLetterInfo {
         reason: DiscardReason::Attempts,
         error: "attempt 5 of 5: the disk is full".to_owned(),
         worker: Some("host:17".to_owned()),
         origin: Some(delivery.queue.to_string()),
     };
-    bench.publisher.dead_letter(&delivery.message, &note).await.unwrap();
+    fixture.publisher.dead_letter(&delivery.message, &info).await.unwrap();
     delivery.ack().await.unwrap();
     let letter = next(&mut dead).await;
-    assert_eq!(letter.message.dead_letter_info(), note);
+    assert_eq!(letter.message.dead_letter_info(), info);
     assert_eq!(letter.job.as_ref(), Ok(&job));
     letter.ack().await.unwrap();
-    bench.finish().await;
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn what_is_no_job_is_delivered_as_an_error_and_can_be_buried() {
-    let bench = Bench::new().await;
-    let (mut consumer, _cancel) = bench.consume(&Route::Embed, 8).await;
-    let (mut dead, _cancel_dead) = bench.consume_queue(topology::dead_letter_queue(), 8).await;
+async fn invalid_message_is_delivered_as_an_error_and_can_be_dead_lettered() {
+    let fixture = Fixture::new().await;
+    let (mut consumer, _cancel) = fixture.consume(&Route::Embed, 8).await;
+    let (mut dead, _cancel_dead) = fixture.consume_queue(topology::dead_letter_queue(), 8).await;
     let good_headers = json!({"subwatch-attempt": 1, "subwatch-max-attempts": 5, "subwatch-generation": 0});
     let ids = ("0198a1b2-0000-7000-8000-000000000001", "0198a1b2-0000-7000-8000-000000000002");
     let garbage = [
@@ -191,7 +191,7 @@ async fn what_is_no_job_is_delivered_as_an_error_and_can_be_buried() {
                "headers": {"subwatch-attempt": "one", "CC": ["embed.v1"], "x-delivery-count": "many"}}),
     ];
     for properties in garbage {
-        bench.vhost.publish(topology::JOB_EXCHANGE, "embed.v1", properties.clone(), "{\"not\": \"a job\"}").await;
+        fixture.vhost.publish(topology::JOB_EXCHANGE, "embed.v1", properties.clone(), "{\"not\": \"a job\"}").await;
         let delivery = next(&mut consumer).await;
         let error = delivery.job.as_ref().unwrap_err();
         assert!(matches!(
@@ -200,52 +200,52 @@ async fn what_is_no_job_is_delivered_as_an_error_and_can_be_buried() {
                 | EnvelopeError::InvalidHeader { .. }
                 | EnvelopeError::InvalidBody { .. }
         ));
-        let note = DeadLetterInfo {
+        let info = DeadLetterInfo {
             reason: DiscardReason::Rejected,
             error: error.to_string(),
             worker: None,
             origin: Some(delivery.queue.to_string()),
         };
-        bench.publisher.dead_letter(&delivery.message, &note).await.unwrap();
+        fixture.publisher.dead_letter(&delivery.message, &info).await.unwrap();
         delivery.ack().await.unwrap();
         let letter = next(&mut dead).await;
-        assert_eq!(letter.message.dead_letter_info(), note, "{properties}");
+        assert_eq!(letter.message.dead_letter_info(), info, "{properties}");
         assert_eq!(letter.message.body(), b"{\"not\": \"a job\"}");
         letter.ack().await.unwrap();
     }
     assert_quiet(&mut consumer).await;
-    bench.finish().await;
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn what_the_broker_discards_itself_names_the_queue() {
-    let bench = Bench::new().await;
-    let (mut consumer, _cancel) = bench.consume(&Route::Predict, 1).await;
-    let (mut dead, _cancel_dead) = bench.consume_queue(topology::dead_letter_queue(), 1).await;
+async fn message_over_the_delivery_limit_names_its_queue() {
+    let fixture = Fixture::new().await;
+    let (mut consumer, _cancel) = fixture.consume(&Route::Predict, 1).await;
+    let (mut dead, _cancel_dead) = fixture.consume_queue(topology::dead_letter_queue(), 1).await;
     let job = envelope(0);
-    bench.publisher.publish(&job, &Route::Predict).await.unwrap();
+    fixture.publisher.publish(&job, &Route::Predict).await.unwrap();
     for count in 0..=50 {
         let delivery = next(&mut consumer).await;
         assert_eq!(delivery.delivery_count, count);
         delivery.release().await.unwrap();
     }
     let letter = next(&mut dead).await;
-    let note = letter.message.dead_letter_info();
+    let info = letter.message.dead_letter_info();
     assert_eq!(
-        (&note.reason, note.origin.as_deref()),
+        (&info.reason, info.origin.as_deref()),
         (&DiscardReason::DeliveryLimit, Some("subwatch.predict.v1"))
     );
     assert_eq!(letter.job.as_ref(), Ok(&job));
     letter.ack().await.unwrap();
-    bench.finish().await;
+    fixture.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn forced_closes_lose_nothing_and_keep_the_prefetch() {
+async fn forced_connection_closes_lose_no_job_and_keep_the_prefetch() {
     const CLOSES: usize = 4;
     const PREFETCH: usize = 8;
-    let bench = Bench::new().await;
-    let (mut consumer, cancel) = bench.consume(&Route::Embed, PREFETCH as u16).await;
+    let fixture = Fixture::new().await;
+    let (mut consumer, cancel) = fixture.consume(&Route::Embed, PREFETCH as u16).await;
     let (closed, published) = (AtomicUsize::new(0), Mutex::new(BTreeSet::new()));
     let publishing = async {
         for index in 0.. {
@@ -253,8 +253,8 @@ async fn forced_closes_lose_nothing_and_keep_the_prefetch() {
                 return;
             }
             let job = envelope(index);
-            // A publish that a close interrupted is repeated, as the coordinator does.
-            while let Err(error) = bench.publisher.publish(&job, &Route::Embed).await {
+            // Repeat publishes that a close interrupted, as the coordinator does.
+            while let Err(error) = fixture.publisher.publish(&job, &Route::Embed).await {
                 assert!(error.is_retryable(), "{error}");
             }
             published.lock().unwrap().insert(job.job);
@@ -264,32 +264,32 @@ async fn forced_closes_lose_nothing_and_keep_the_prefetch() {
     let closing = async {
         while closed.load(Relaxed) < CLOSES {
             tokio::time::sleep(Duration::from_millis(500)).await;
-            closed.fetch_add(bench.vhost.close_all_connections().await, Relaxed);
+            closed.fetch_add(fixture.vhost.close_all_connections().await, Relaxed);
         }
     };
-    // Fills the prefetch, looks whether more comes, then acknowledges all of it.
+    // Fill the prefetch, check that no more arrives, then acknowledge all.
     let mut acknowledged = BTreeSet::new();
     let consuming = async {
-        let mut held: Vec<Delivery> = Vec::new();
+        let mut in_flight: Vec<Delivery> = Vec::new();
         loop {
             let more = timeout(QUIET / 3, consumer.next()).await;
-            held.retain(|held| held.receipt.is_usable());
+            in_flight.retain(|delivery| delivery.receipt.is_usable());
             let quiet = more.is_err();
-            held.extend(more.ok().flatten());
+            in_flight.extend(more.ok().flatten());
             assert!(
-                held.len() <= PREFETCH,
-                "{} deliveries are held under a prefetch of {PREFETCH}",
-                held.len()
+                in_flight.len() <= PREFETCH,
+                "{} deliveries are in flight with a prefetch of {PREFETCH}",
+                in_flight.len()
             );
             if quiet {
-                for delivery in held.drain(..) {
+                for delivery in in_flight.drain(..) {
                     if delivery.ack().await.is_ok() {
                         acknowledged.insert(delivery.job.unwrap().job);
                     }
                 }
                 let done =
                     closed.load(Relaxed) >= CLOSES && published.lock().unwrap().is_subset(&acknowledged);
-                if done && bench.depth(&Route::Embed).await == Some(0) {
+                if done && fixture.depth(&Route::Embed).await == Some(0) {
                     return;
                 }
             }
@@ -298,55 +298,55 @@ async fn forced_closes_lose_nothing_and_keep_the_prefetch() {
     let all = async { tokio::join!(publishing, closing, consuming) };
     timeout(Duration::from_secs(90), all).await.expect("every published job is delivered and acknowledged");
     eventually("the prefetch is set on the new connection", || async {
-        bench.vhost.prefetches().await == [("subwatch.embed.v1".to_owned(), PREFETCH as u64)]
+        fixture.vhost.prefetches().await == [("subwatch.embed.v1".to_owned(), PREFETCH as u64)]
     })
     .await;
     cancel.cancel();
-    bench.finish().await;
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn a_deleted_queue_is_declared_and_consumed_again() {
-    let bench = Bench::new().await;
+async fn deleted_queue_is_redeclared_and_consumed() {
+    let fixture = Fixture::new().await;
     let route = Route::Train(Fingerprint("bits-1".to_owned()));
-    let (mut consumer, _cancel) = bench.consume(&route, 1).await;
-    bench.vhost.delete_queue(&route.queue_name()).await;
-    eventually("the queue is there again", || async { bench.depth(&route).await.is_some() }).await;
-    eventually("it is bound again", || async { bench.publisher.publish(&envelope(1), &route).await.is_ok() })
+    let (mut consumer, _cancel) = fixture.consume(&route, 1).await;
+    fixture.vhost.delete_queue(&route.queue_name()).await;
+    eventually("the queue exists again", || async { fixture.depth(&route).await.is_some() }).await;
+    eventually("the queue is bound again", || async { fixture.publisher.publish(&envelope(1), &route).await.is_ok() })
         .await;
     next(&mut consumer).await.ack().await.unwrap();
-    bench.finish().await;
+    fixture.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn exactly_the_unroutable_are_refused_among_many() {
-    let bench = Bench::new().await;
-    let nobody = Route::Train(Fingerprint("nobody-has-it".to_owned()));
+async fn only_unroutable_messages_are_refused() {
+    let fixture = Fixture::new().await;
+    let unbound = Route::Train(Fingerprint("unbound".to_owned()));
     let publishing = (0..600).map(|index| {
-        let (publisher, nobody) = (bench.publisher.clone(), nobody.clone());
+        let (publisher, unbound) = (fixture.publisher.clone(), unbound.clone());
         tokio::spawn(async move {
-            let route = if index % 3 == 0 { &nobody } else { &Route::Embed };
+            let route = if index % 3 == 0 { &unbound } else { &Route::Embed };
             (index, publisher.publish(&envelope(index), route).await)
         })
     });
     for published in join_all(publishing).await {
         let (index, result) = published.unwrap();
-        let (exchange, routing_key) = (topology::JOB_EXCHANGE.to_owned(), nobody.routing_key());
+        let (exchange, routing_key) = (topology::JOB_EXCHANGE.to_owned(), unbound.routing_key());
         let want =
             if index % 3 == 0 { Err(PublishError::Unroutable { exchange, routing_key }) } else { Ok(()) };
         assert_eq!(result, want, "job {index}");
     }
-    assert_eq!(bench.depth(&Route::Embed).await, Some(400));
-    assert_eq!(bench.depth(&nobody).await, None);
-    bench.finish().await;
+    assert_eq!(fixture.depth(&Route::Embed).await, Some(400));
+    assert_eq!(fixture.depth(&unbound).await, None);
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn a_full_queue_refuses_and_takes_again_when_there_is_room() {
-    let bench = Bench::new().await;
-    bench.vhost.limit_queues("^subwatch.embed", 1000).await;
+async fn full_queue_refuses_until_it_has_room() {
+    let fixture = Fixture::new().await;
+    fixture.vhost.limit_queues("^subwatch.embed", 1000).await;
     eventually("the queue is full", || async {
-        match bench.publisher.publish(&envelope(0), &Route::Embed).await {
+        match fixture.publisher.publish(&envelope(0), &Route::Embed).await {
             Ok(()) => false,
             Err(error) => {
                 assert!(matches!(error, PublishError::Full { .. }) && error.is_retryable(), "{error}");
@@ -355,31 +355,31 @@ async fn a_full_queue_refuses_and_takes_again_when_there_is_room() {
         }
     })
     .await;
-    bench.publisher.publish(&envelope(0), &Route::Predict).await.expect("another queue is not concerned");
-    let (mut consumer, _cancel) = bench.consume(&Route::Embed, 100).await;
+    fixture.publisher.publish(&envelope(0), &Route::Predict).await.expect("another queue accepts publishes");
+    let (mut consumer, _cancel) = fixture.consume(&Route::Embed, 100).await;
     let draining = async {
         loop {
             next(&mut consumer).await.ack().await.unwrap();
         }
     };
     let room = eventually("there is room again", || async {
-        bench.publisher.publish(&envelope(0), &Route::Embed).await.is_ok()
+        fixture.publisher.publish(&envelope(0), &Route::Embed).await.is_ok()
     });
     tokio::select! {
-        () = draining => unreachable!("draining does not end"),
+        () = draining => unreachable!("draining never ends"),
         () = room => {}
     }
-    bench.finish().await;
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn refused_credentials_and_missing_vhosts_end_at_once() {
+async fn rejected_credentials_and_missing_vhosts_fail_immediately() {
     let servers = Servers::from_environment();
     let check = async |url: String| {
         let config = BrokerConfig::new(url.into(), "test");
         let error = timeout(Duration::from_secs(10), Publisher::connect(&config))
             .await
-            .expect("it ends at once")
+            .expect("connecting fails immediately")
             .unwrap_err();
         let text = format!("{error} {error:?}");
         assert!(!text.contains("hunter2") && !error.is_retryable(), "{text}");
@@ -398,8 +398,8 @@ async fn refused_credentials_and_missing_vhosts_end_at_once() {
 }
 
 #[tokio::test]
-async fn a_broker_that_is_down_is_waited_for() {
-    // A port that was free a moment ago and that nobody listens on.
+async fn publisher_waits_for_an_unavailable_broker() {
+    // A port without a listener.
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let config = BrokerConfig::new(format!("amqp://guest:hunter2@127.0.0.1:{port}/%2f").into(), "test");
     let connecting = timeout(Duration::from_secs(2), Publisher::connect(&config)).await;
@@ -407,35 +407,35 @@ async fn a_broker_that_is_down_is_waited_for() {
 }
 
 #[tokio::test]
-async fn cancelling_releases_what_nobody_took_and_keeps_what_is_held() {
-    let bench = Bench::new().await;
-    let (mut consumer, cancel) = bench.consume(&Route::Embed, 10).await;
+async fn cancelled_consumer_releases_buffered_deliveries_and_keeps_those_in_flight() {
+    let fixture = Fixture::new().await;
+    let (mut consumer, cancel) = fixture.consume(&Route::Embed, 10).await;
     for index in 0..20 {
-        bench.publisher.publish(&envelope(index), &Route::Embed).await.unwrap();
+        fixture.publisher.publish(&envelope(index), &Route::Embed).await.unwrap();
     }
-    let (done, kept, dropped) =
+    let (acknowledged, released, dropped) =
         (next(&mut consumer).await, next(&mut consumer).await, next(&mut consumer).await);
     cancel.cancel();
     assert!(consumer.next().await.is_none());
     let closed = tokio::spawn(consumer.closed());
-    eventually("what nobody took is back", || async { bench.depth(&Route::Embed).await == Some(17) }).await;
-    assert!(!closed.is_finished(), "deliveries are still held");
-    done.ack().await.expect("a held delivery can be acknowledged after cancellation");
-    kept.release().await.expect("a held delivery can be released after cancellation");
+    eventually("buffered deliveries are released", || async { fixture.depth(&Route::Embed).await == Some(17) }).await;
+    assert!(!closed.is_finished(), "the consumer closed with deliveries in flight");
+    acknowledged.ack().await.expect("a delivery in flight can be acknowledged after cancellation");
+    released.release().await.expect("a delivery in flight can be released after cancellation");
     drop(dropped);
-    timeout(PATIENCE, closed).await.expect("the consumer closes").unwrap();
-    eventually("the rest is back", || async { bench.depth(&Route::Embed).await == Some(19) }).await;
-    bench.finish().await;
+    timeout(TIMEOUT, closed).await.expect("the consumer closes").unwrap();
+    eventually("the other two are released", || async { fixture.depth(&Route::Embed).await == Some(19) }).await;
+    fixture.finish().await;
 }
 
 #[tokio::test]
-async fn an_answer_over_a_lost_connection_is_an_error() {
-    let bench = Bench::new().await;
-    let (mut consumer, _cancel) = bench.consume(&Route::Embed, 1).await;
-    bench.publisher.publish(&envelope(0), &Route::Embed).await.unwrap();
+async fn ack_over_a_lost_connection_is_an_error() {
+    let fixture = Fixture::new().await;
+    let (mut consumer, _cancel) = fixture.consume(&Route::Embed, 1).await;
+    fixture.publisher.publish(&envelope(0), &Route::Embed).await.unwrap();
     let delivery = next(&mut consumer).await;
-    eventually("the connections are known and closed", || async {
-        bench.vhost.close_all_connections().await;
+    eventually("the connections are listed and closed", || async {
+        fixture.vhost.close_all_connections().await;
         !delivery.receipt.is_usable()
     })
     .await;
@@ -443,5 +443,5 @@ async fn an_answer_over_a_lost_connection_is_an_error() {
     let again = next(&mut consumer).await;
     assert!(again.redelivered);
     again.ack().await.unwrap();
-    bench.finish().await;
+    fixture.finish().await;
 }

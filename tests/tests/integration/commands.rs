@@ -1,4 +1,4 @@
-//! The everyday commands beside embed, train and predict.
+//! The commands besides embed, train and predict.
 
 use serde_json::Value;
 use tests::{
@@ -7,7 +7,7 @@ use tests::{
 };
 
 #[tokio::test]
-async fn the_test_error_can_be_recomputed_from_the_exports() {
+async fn test_error_can_be_recomputed_from_exports() {
     let cluster = Cluster::start(2).await;
     let dataset = cluster.sample(300).await;
     let path = dataset.display().to_string();
@@ -15,7 +15,7 @@ async fn the_test_error_can_be_recomputed_from_the_exports() {
     let folder = cluster.folder().join("exports");
     std::fs::create_dir(&folder).unwrap();
     std::fs::copy(dataset.join("metadata.jsonl"), folder.join("metadata.jsonl")).unwrap();
-    for (what, of, file) in [
+    for (kind, source, file) in [
         ("embeddings", path.as_str(), "embeddings.npy"),
         ("embeddings", path.as_str(), "embeddings.jsonl"),
         ("split", "latest", "split.jsonl"),
@@ -23,8 +23,8 @@ async fn the_test_error_can_be_recomputed_from_the_exports() {
         ("weights", run["run"].as_str().unwrap(), "head.safetensors"),
     ] {
         let out = folder.join(file).display().to_string();
-        let done = cluster.cli(&["export", what, of, "--out", &out]).await;
-        assert!(done.status.success(), "{what}: {}", String::from_utf8_lossy(&done.stderr));
+        let done = cluster.cli(&["export", kind, source, "--out", &out]).await;
+        assert!(done.status.success(), "{kind}: {}", String::from_utf8_lossy(&done.stderr));
     }
     let weights = std::fs::read(folder.join("head.safetensors")).unwrap();
     let head = &weights[weights.len() - 513 * 4..];
@@ -38,7 +38,7 @@ async fn the_test_error_can_be_recomputed_from_the_exports() {
     cluster.finish().await;
 }
 
-/// The bytes of `fc.weight`, then those of `fc.bias`, wherever they lie in the file.
+/// Returns the bytes of `fc.weight` followed by those of `fc.bias`, whatever their order in the file.
 fn in_weight_order(header: &str, bytes: &[u8]) -> Vec<u8> {
     let header: Value = serde_json::from_str(header.trim_end()).unwrap();
     ["fc.weight", "fc.bias"]
@@ -57,7 +57,7 @@ async fn similar_images_are_found_and_the_index_follows_the_store() {
     let path = dataset.display().to_string();
     cluster.json(&["embed", &path, "-o", "json"], &[0]).await;
 
-    // The same picture saved again is another image, and its original is the nearest.
+    // Re-encoding an image changes its digest; the original must be its nearest neighbour.
     let original = dataset.join("thumbnails/s0-000007.jpg");
     let copy = cluster.folder().join("copy.png");
     let picture = images::decode::decode(&std::fs::read(&original).unwrap()).unwrap();
@@ -73,7 +73,7 @@ async fn similar_images_are_found_and_the_index_follows_the_store() {
     assert!(cosines[0] > 0.99 && cosines.is_sorted_by(|a, b| a >= b), "{cosines:?}");
 
     let by_video = cluster.json(&["similar", "s0-000007", "-k", "80", "-o", "json"], &[0]).await;
-    // The image itself is left out, and so is the upload, which is in no dataset.
+    // The results exclude the query image itself and the upload, which belongs to no dataset.
     assert_eq!(by_video["neighbours"].as_array().unwrap().len(), 79);
 
     let space = found["space"].as_str().unwrap().to_owned();
@@ -89,11 +89,11 @@ async fn similar_images_are_found_and_the_index_follows_the_store() {
 }
 
 #[tokio::test]
-async fn what_is_cancelled_ends_cleanly() {
+async fn cancelled_submissions_and_runs_stop() {
     let cluster = Cluster::start(1).await;
     let dataset = cluster.sample(600).await.display().to_string();
     let id = cluster.detach(&["embed", &dataset]).await;
-    eventually("a job is being worked on", || async { !cluster.in_flight(id, 0).await.is_empty() }).await;
+    eventually("a job is in flight", || async { !cluster.in_flight(id, 0).await.is_empty() }).await;
     let jobs = cluster.json(&["jobs", &id.to_string(), "-o", "json"], &[0]).await;
     assert_eq!(jobs.as_array().unwrap().len(), 10);
     let id = id.to_string();
@@ -110,12 +110,12 @@ async fn what_is_cancelled_ends_cleanly() {
     })
     .await;
     cluster.json(&["cancel", &run.to_string(), "-o", "json"], &[0]).await;
-    assert_eq!(cluster.ended(run).await.state, common::store::State::Cancelled);
+    assert_eq!(cluster.wait_for_end(run).await.state, common::store::State::Cancelled);
     cluster.finish().await;
 }
 
 #[tokio::test]
-async fn the_system_can_be_looked_at() {
+async fn list_and_show_commands_report_the_system_state() {
     let cluster = Cluster::start(1).await;
     let dataset = cluster.sample(40).await.display().to_string();
     let run = cluster.json(&["train", &dataset, "--epochs", "1", "-o", "json"], &[0]).await;
@@ -153,7 +153,7 @@ async fn the_system_can_be_looked_at() {
 }
 
 #[tokio::test]
-async fn a_run_whose_errors_no_number_holds_is_shown_beside_the_others() {
+async fn diverged_run_is_listed_beside_others() {
     let cluster = Cluster::start(1).await;
     let dataset = cluster.sample(100).await.display().to_string();
     let train = ["train", dataset.as_str(), "--epochs", "1", "-o", "json"];
@@ -172,7 +172,7 @@ async fn a_run_whose_errors_no_number_holds_is_shown_beside_the_others() {
 }
 
 #[tokio::test]
-async fn probes_are_served_beside_the_api() {
+async fn worker_serves_health_probes() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut cluster = Cluster::start(0).await;
     cluster.add_worker_with(&[("SUBWATCH_HEALTH_ADDRESS", format!("127.0.0.1:{port}"))]);
@@ -180,7 +180,7 @@ async fn probes_are_served_beside_the_api() {
         let url = format!("http://127.0.0.1:{port}{path}");
         async move { reqwest::get(url).await.ok().map(|answer| answer.status().as_u16()) }
     };
-    eventually("the worker lives", || async { get("/healthz").await == Some(200) }).await;
+    eventually("the worker is live", || async { get("/healthz").await == Some(200) }).await;
     eventually("the worker is ready", || async { get("/readyz").await == Some(200) }).await;
     assert_eq!(get("/v1/status").await, Some(404));
     cluster.wait_for_workers(1).await;
@@ -188,7 +188,7 @@ async fn probes_are_served_beside_the_api() {
 }
 
 #[tokio::test]
-async fn a_damaged_dataset_is_described_and_drawn() {
+async fn damaged_dataset_is_checked_and_plotted() {
     let cluster = Cluster::start(0).await;
     let dataset = cluster.sample(60).await;
     let thumbnails = dataset.join("thumbnails");
@@ -221,16 +221,16 @@ async fn a_damaged_dataset_is_described_and_drawn() {
     assert_eq!(problems, ["thumbnails/gone.jpg", "thumbnails/s0-000003.jpg"]);
     let beyond = serde_json::json!({"item": "thumbnails/copy.jpg", "value": "views 20001, subscribers 2"});
     let warnings = found["warnings"].as_array().unwrap();
-    let of = |reason: &str| warnings.iter().find(|at| at["reason"] == reason);
-    assert_eq!(of("views-beyond-subscribers").unwrap()["examples"], serde_json::json!([beyond]));
-    assert_eq!(of("crawled-at-missing").unwrap()["count"], 1);
+    let warning = |reason: &str| warnings.iter().find(|at| at["reason"] == reason);
+    assert_eq!(warning("views-beyond-subscribers").unwrap()["examples"], serde_json::json!([beyond]));
+    assert_eq!(warning("crawled-at-missing").unwrap()["count"], 1);
     assert_eq!(found["plots"].as_array().map(Vec::len), Some(2));
     for (name, width) in [("labels.png", 1200), ("thumbnails.png", 1344)] {
         let drawn = images::decode::decode(&std::fs::read(plots.join(name)).unwrap()).unwrap();
         assert_eq!(drawn.width, width, "{name}");
     }
 
-    // A row for the resized copy makes it one of the dataset's images.
+    // With a row, the resized copy becomes an image of the dataset.
     let rows = std::fs::read_to_string(&metadata).unwrap();
     std::fs::write(&metadata, rows + "\n{\"file_name\":\"thumbnails/again.png\"}").unwrap();
     let found = cluster.json(&["dataset", "check", &path, "-o", "json"], &[3]).await;
@@ -248,7 +248,7 @@ async fn a_damaged_dataset_is_described_and_drawn() {
         "먹방",
         "labels.png",
     ] {
-        assert!(shown.contains(line), "{line} is not in {shown}");
+        assert!(shown.contains(line), "{line} not found in {shown}");
     }
     let rows_only = cluster.json(&["dataset", "check", &path, "--rows-only", "-o", "json"], &[3]).await;
     assert_eq!((&rows_only["images"], &rows_only["plots"]), (&0.into(), &serde_json::json!([])));

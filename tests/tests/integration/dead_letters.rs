@@ -1,4 +1,4 @@
-//! Attempts that come to nothing, jobs that are discarded, and their second life.
+//! Failed attempts, discarded jobs and requeueing.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tests::cluster::{Cluster, eventually};
 use url::Url;
 
-/// Takes a file away from its readers for a while: reading it fails as a failing disk does.
+/// Makes a file unreadable for a while: reading it fails as on a faulty disk.
 struct Unreadable {
     file: PathBuf,
     aside: PathBuf,
@@ -29,7 +29,7 @@ impl Unreadable {
     fn make(file: &Path) -> Self {
         let aside = file.with_extension("aside");
         std::fs::rename(file, &aside).unwrap();
-        // A link to itself is neither a file nor a missing one.
+        // Opening a link to itself fails, but not with "not found".
         std::os::unix::fs::symlink(file, file).unwrap();
         Self { file: file.to_owned(), aside }
     }
@@ -39,7 +39,7 @@ impl Unreadable {
     }
 }
 
-/// Submits 128 images, of which the second cannot be read once the manifest is written.
+/// Submits 128 images and makes the second unreadable once the manifest is written.
 async fn embed_with_one_unreadable(cluster: &Cluster) -> (SubmissionId, Unreadable) {
     let dataset = cluster.sample(128).await;
     cluster.workers[0].pause();
@@ -51,7 +51,7 @@ async fn embed_with_one_unreadable(cluster: &Cluster) -> (SubmissionId, Unreadab
     (id, unreadable)
 }
 
-async fn dead(cluster: &Cluster, arguments: &[&str]) -> Value {
+async fn dead_letters(cluster: &Cluster, arguments: &[&str]) -> Value {
     let mut all = vec!["dead"];
     all.extend(arguments);
     all.extend(["-o", "json"]);
@@ -89,11 +89,11 @@ async fn job_out_of_attempts_is_dead_lettered_and_can_be_requeued() {
     let Some(ItemResult::Failed(failure)) = &results[0] else { panic!("{results:?}") };
     assert_eq!(failure.reason, FailureReason::Discarded);
 
-    let letters = dead(&cluster, &["list", "--reason", "attempts", "--kind", "embed"]).await;
+    let letters = dead_letters(&cluster, &["list", "--reason", "attempts", "--kind", "embed"]).await;
     assert_eq!(letters.as_array().map(Vec::len), Some(1), "{letters}");
     let letter_id = letters[0]["id"].as_str().unwrap().to_owned();
-    assert_eq!(dead(&cluster, &["list", "--reason", "poison"]).await, json!([]));
-    let letter = dead(&cluster, &["show", &letter_id]).await;
+    assert_eq!(dead_letters(&cluster, &["list", "--reason", "poison"]).await, json!([]));
+    let letter = dead_letters(&cluster, &["show", &letter_id]).await;
     assert_eq!(letter["submission"], json!(id.to_string()));
     assert_eq!((&letter["job"], &letter["attempts"]), (&json!("0"), &json!(1)));
     assert!(letter["error"].as_str().unwrap().contains("attempt 1 of 1: 1 of 64 items"), "{letter}");
@@ -102,13 +102,13 @@ async fn job_out_of_attempts_is_dead_lettered_and_can_be_requeued() {
     assert_eq!(letter["queue"], json!("subwatch.embed.v1"));
 
     unreadable.restore();
-    let outcome = dead(&cluster, &["requeue", &letter_id]).await;
+    let outcome = dead_letters(&cluster, &["requeue", &letter_id]).await;
     assert_eq!((&outcome["processed"], &outcome["restored_items"]), (&json!(1), &json!(1)), "{outcome}");
     let ended = cluster.wait_for_end(id).await;
     assert_eq!((ended.state, ended.succeeded, ended.failed), (State::Succeeded, 128, 0), "{ended:?}");
-    assert_eq!(dead(&cluster, &["list"]).await, json!([]));
+    assert_eq!(dead_letters(&cluster, &["list"]).await, json!([]));
 
-    // A copy of its former life is acknowledged and changes nothing.
+    // A delivery of the old generation is acknowledged without effect.
     let broker = BrokerConfig::new(cluster.vhost.amqp_url().into(), "test");
     let publisher = Publisher::connect(&broker).await.unwrap();
     let part = cluster.folder().join(format!("artifacts/manifests/{id}/00000.jsonl"));
@@ -135,13 +135,13 @@ async fn jobs_past_their_deadline_expire_with_or_without_a_worker() {
     let unmet = cluster.detach(&["embed", &dataset, "--deadline", "1"]).await;
     let ended = cluster.wait_for_end(unmet).await;
     assert_eq!((ended.state, ended.failed), (State::CompletedWithErrors, 100), "{ended:?}");
-    let letters = dead(&cluster, &["list", "--reason", "expired"]).await;
+    let letters = dead_letters(&cluster, &["list", "--reason", "expired"]).await;
     assert_eq!(letters.as_array().map(Vec::len), Some(2), "{letters}");
 
-    // What an operator requeues has no deadline any more.
+    // Requeueing removes the deadline.
     cluster.add_worker();
     cluster.wait_for_workers(1).await;
-    let outcome = dead(&cluster, &["requeue", "--submission", &unmet.to_string()]).await;
+    let outcome = dead_letters(&cluster, &["requeue", "--submission", &unmet.to_string()]).await;
     assert_eq!((&outcome["processed"], &outcome["restored_items"]), (&json!(2), &json!(100)), "{outcome}");
     eventually("the requeued jobs are done", || async {
         cluster.submission(unmet).await.state == State::Succeeded
@@ -157,7 +157,7 @@ async fn jobs_past_their_deadline_expire_with_or_without_a_worker() {
     cluster.workers[0].resume();
     let ended = cluster.wait_for_end(met).await;
     assert_eq!((ended.succeeded, ended.failed), (0, 100), "{ended:?}");
-    let outcome = dead(&cluster, &["purge", "--all"]).await;
+    let outcome = dead_letters(&cluster, &["purge", "--all"]).await;
     assert_eq!(outcome["processed"], json!(2), "{outcome}");
     assert_eq!(cluster.store.dead_letter_count().await.unwrap(), 0);
     cluster.finish().await;
@@ -168,7 +168,7 @@ async fn refused_requeues_are_explained() {
     let cluster = Cluster::start(1).await;
     let properties = json!({"message_id": "strange", "type": "dance.v1"});
     cluster.vhost.publish("subwatch.jobs", "embed.v1", properties, "{}").await;
-    eventually("it is recorded", || async { cluster.store.dead_letter_count().await.unwrap() == 1 }).await;
+    eventually("the dead letter is recorded", || async { cluster.store.dead_letter_count().await.unwrap() == 1 }).await;
     let refused = cluster.json(&["dead-letters", "requeue", "strange", "absent", "-o", "json"], &[3]).await;
     assert_eq!(refused["processed"], json!(0));
     let reasons: Vec<&str> =
@@ -179,7 +179,7 @@ async fn refused_requeues_are_explained() {
     let nothing = cluster.cli(&["dead-letters", "purge"]).await;
     assert_eq!(nothing.status.code(), Some(2));
     assert_eq!(cluster.cli(&["dead-letters", "show", "absent"]).await.status.code(), Some(5));
-    assert_eq!(dead(&cluster, &["purge", "strange"]).await["processed"], json!(1));
+    assert_eq!(dead_letters(&cluster, &["purge", "strange"]).await["processed"], json!(1));
     cluster.finish().await;
 }
 
@@ -190,7 +190,7 @@ async fn job_over_the_delivery_limit_is_republished_unless_it_is_poison() {
     cluster.workers[0].pause();
     let id = cluster.detach(&["embed", &dataset.display().to_string()]).await;
     eventually("the job is published", || async { cluster.submission(id).await.jobs_published == 1 }).await;
-    // What the broker hands over when a job was delivered too often, as RabbitMQ writes it.
+    // A message as RabbitMQ dead-letters it at the delivery limit.
     let part = cluster.folder().join(format!("artifacts/manifests/{id}/00000.jsonl"));
     let body = json!({"chunk": {
         "part": Url::from_file_path(part).unwrap(), "dataset": Url::from_directory_path(&dataset).unwrap(),
@@ -204,7 +204,7 @@ async fn job_over_the_delivery_limit_is_republished_unless_it_is_poison() {
         },
     });
     cluster.vhost.publish("subwatch.dead", "embed.v1", properties, &body.to_string()).await;
-    eventually("it is published again", || async {
+    eventually("the job is published again", || async {
         cluster
             .coordinator
             .log()
@@ -226,12 +226,12 @@ async fn run_with_a_dead_lettered_job_resumes_to_the_same_bits() {
     let undisturbed = cluster.json(&train, &[0]).await;
 
     let run = cluster.detach(&train[..train.len() - 2]).await;
-    eventually("some epochs are through", || async {
+    eventually("two epochs are complete", || async {
         let view = cluster.json(&["status", &run.to_string(), "-o", "json"], &[0]).await;
         view["epochs"].as_array().is_some_and(|epochs| epochs.len() >= 2)
     })
     .await;
-    // A worker hands jobs of the run over to the dead: one of a step that is over, then one of this step.
+    // Dead-letter a job of a completed step, then one of the current step.
     cluster.workers[0].pause();
     let record_dead_letter = async |version| {
         let args = JobArgs::TrainEpoch(TrainEpochArgs {
@@ -246,7 +246,7 @@ async fn run_with_a_dead_lettered_job_resumes_to_the_same_bits() {
             "type": "train-epoch.v1",
             "headers": {
                 "subwatch-attempt": 1, "subwatch-max-attempts": 5, "subwatch-generation": 0,
-                "subwatch-dead-reason": "poison", "subwatch-dead-error": "three workers died of it",
+                "subwatch-dead-reason": "poison", "subwatch-dead-error": "the job crashed three workers",
             },
         });
         let body = serde_json::to_string(&args).unwrap();
@@ -254,11 +254,11 @@ async fn run_with_a_dead_lettered_job_resumes_to_the_same_bits() {
     };
     record_dead_letter(1).await;
     let version = || async { cluster.store.parameters(run).await.unwrap().map(|now| now.version) };
-    // The step that the worker was stopped in may just have been over.
+    // The step at which the worker was paused may have completed.
     while !cluster.submission(run).await.state.is_terminal() {
-        let recorded = version().await.expect("the run goes on");
+        let recorded = version().await.expect("the run continues");
         record_dead_letter(recorded).await;
-        eventually("the run fails, or is at another step", || async {
+        eventually("the run fails or advances", || async {
             cluster.submission(run).await.state.is_terminal() || version().await != Some(recorded)
         })
         .await;
@@ -267,9 +267,9 @@ async fn run_with_a_dead_lettered_job_resumes_to_the_same_bits() {
     assert_eq!(failed.state, State::Failed, "{failed:?}");
     assert!(failed.error.unwrap().contains("subwatch resume"));
     cluster.workers[0].resume();
-    let letters = dead(&cluster, &["list", "--kind", "train-epoch"]).await;
+    let letters = dead_letters(&cluster, &["list", "--kind", "train-epoch"]).await;
     assert_eq!(letters.as_array().map(Vec::len), Some(1), "{letters}");
-    let outcome = dead(&cluster, &["requeue", "--all"]).await;
+    let outcome = dead_letters(&cluster, &["requeue", "--all"]).await;
     assert_eq!(outcome["processed"], json!(1), "{outcome}");
 
     let ended = cluster.wait_for_end(run).await;
@@ -297,11 +297,11 @@ async fn job_with_out_of_range_arguments_is_dead_lettered() {
             cluster.vhost.publish(exchange, "embed.v1", properties, body).await;
         }
     }
-    eventually("all four are recorded", || async { cluster.store.dead_letter_count().await.unwrap() == 4 }).await;
-    let letter = dead(&cluster, &["show", &named("subwatch.jobs", 0).to_string()]).await;
+    eventually("all four dead letters are recorded", || async { cluster.store.dead_letter_count().await.unwrap() == 4 }).await;
+    let letter = dead_letters(&cluster, &["show", &named("subwatch.jobs", 0).to_string()]).await;
     let error = letter["error"].as_str().unwrap();
     assert!(error.contains("chunk.items is 4294967295: it must be between 1 and 1024"), "{error}");
-    assert_eq!(dead(&cluster, &["purge", "--all"]).await["processed"], json!(4));
+    assert_eq!(dead_letters(&cluster, &["purge", "--all"]).await["processed"], json!(4));
     cluster.finish().await;
 }
 
@@ -315,7 +315,7 @@ async fn job_is_retried_until_the_worker_sees_the_dataset() {
     let aside = dataset.with_extension("aside");
     std::fs::rename(&dataset, &aside).unwrap();
     cluster.workers[0].resume();
-    eventually("the attempt is given up", || async {
+    eventually("the attempt fails", || async {
         let mark = cluster.store.job_status(id, "0").await.unwrap();
         mark.is_some_and(|mark| mark.history.iter().any(|m| m.error.contains("is the volume mounted")))
     })

@@ -1,8 +1,9 @@
-//! The same weights from any number of workers.
+//! Trained weights are independent of the number of workers.
 
 use tests::cluster::Cluster;
 
-/// Trains on a small sample with `workers` workers in a fresh system; every worker must take part.
+/// Trains on a small sample with `workers` workers in a fresh system and returns the weights' digest. Every worker
+/// must take part.
 async fn weights_of(workers: usize) -> String {
     let mut cluster = Cluster::start(workers).await;
     let dataset = cluster.sample(160).await.display().to_string();

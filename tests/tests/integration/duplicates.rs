@@ -1,4 +1,4 @@
-//! Deliveries that happen twice: effects are applied once.
+//! Duplicate deliveries: effects are applied once.
 
 use common::{
     broker::{BrokerConfig, Publisher},
@@ -14,7 +14,7 @@ use tests::cluster::{Cluster, eventually};
 use url::Url;
 
 #[tokio::test]
-async fn a_job_delivered_many_times_counts_once() {
+async fn redelivered_job_is_applied_once() {
     let cluster = Cluster::start(2).await;
     let dataset = cluster.sample(128).await;
     let id = cluster.detach(&["embed", &dataset.display().to_string()]).await;
@@ -43,9 +43,9 @@ async fn a_job_delivered_many_times_counts_once() {
     for _ in 0..10 {
         publisher.publish(&duplicate, &Route::Embed).await.unwrap();
     }
-    let ended = cluster.ended(id).await;
+    let ended = cluster.wait_for_end(id).await;
     assert_eq!((ended.succeeded, ended.failed, ended.jobs_finished), (128, 0, 2), "{ended:?}");
-    // And once more, when everything is over.
+    // A duplicate after the submission has ended.
     publisher.publish(&duplicate, &Route::Embed).await.unwrap();
     let before = cluster.submission(id).await;
     eventually("the late duplicate is consumed", || async {

@@ -1,6 +1,6 @@
-//! One binary of integration tests over real RabbitMQ, Redis and libtorch; run it with `make test`.
+//! Integration tests with real RabbitMQ, Redis and libtorch; run them with `make test`.
 
-#![expect(clippy::unwrap_used, reason = "a test that meets what it did not expect has failed")]
+#![expect(clippy::unwrap_used, reason = "a panic fails the test, as intended")]
 
 mod admission;
 mod bad_input;

@@ -1,4 +1,4 @@
-//! The main job from end to end: a dataset goes in; embeddings, a trained head and predictions come out.
+//! Embedding, training and prediction, end to end.
 
 use serde_json::Value;
 use tests::cluster::Cluster;
@@ -20,7 +20,7 @@ async fn embed_train_and_predict_work_together() {
     assert_eq!(run["split"], serde_json::json!({"train": 360, "valid": 120, "test": 120}));
     assert_eq!(run["epochs"].as_array().unwrap().len(), 10);
     let (mse, baseline) = (number(&run["test"]["mse"]), number(&run["test"]["baseline_mse"]));
-    assert!(mse <= 0.7 * baseline, "test MSE {mse} against a baseline of {baseline}: nothing was learnt");
+    assert!(mse <= 0.7 * baseline, "test MSE {mse}, baseline {baseline}: the model has not learnt anything");
 
     let mut files: Vec<String> = std::fs::read_dir(format!("{dataset}/thumbnails"))
         .unwrap()
@@ -28,7 +28,7 @@ async fn embed_train_and_predict_work_together() {
         .map(|entry| entry.unwrap().path().display().to_string())
         .collect();
     let garbage = cluster.folder().join("garbage.jpg");
-    std::fs::write(&garbage, b"no picture at all").unwrap();
+    std::fs::write(&garbage, b"not an image").unwrap();
     files.push(garbage.display().to_string());
     let mut arguments = vec!["predict", "-o", "json"];
     arguments.extend(files.iter().map(String::as_str));
@@ -45,7 +45,7 @@ async fn embed_train_and_predict_work_together() {
 }
 
 #[tokio::test]
-async fn a_bad_image_fails_alone_with_its_reason() {
+async fn bad_image_fails_only_its_own_item() {
     let cluster = Cluster::start(1).await;
     let dataset = cluster.sample(70).await;
     let thumbnails: Vec<_> =
@@ -62,7 +62,7 @@ async fn a_bad_image_fails_alone_with_its_reason() {
     let reason_of = |path: &std::path::Path| {
         let name = format!("thumbnails/{}", path.file_name().unwrap().to_str().unwrap());
         let failure = failures.iter().find(|failure| failure["item"].as_str().unwrap().contains(&name));
-        failure.unwrap_or_else(|| panic!("{name} is not among {failures:?}"))["reason"]
+        failure.unwrap_or_else(|| panic!("{name} not found in {failures:?}"))["reason"]
             .as_str()
             .unwrap()
             .to_owned()
@@ -74,5 +74,5 @@ async fn a_bad_image_fails_alone_with_its_reason() {
 }
 
 fn number(value: &Value) -> f64 {
-    value.as_f64().unwrap_or_else(|| panic!("{value} is no number"))
+    value.as_f64().unwrap_or_else(|| panic!("{value} is not a number"))
 }

@@ -1,15 +1,15 @@
-//! What `deploy/` says of the programs is true: their settings, ports, probes and paths.
+//! Settings, ports, probes and paths in `deploy/` match the programs.
 //!
-//! The rules are in `tests/python`; the settings come from the programs themselves.
+//! The rules are in `tests/python`; the settings' names come from the programs.
 
 use common::config::Settings;
 use tests::python::{Program, run};
 
 const KUSTOMIZE: Program =
-    Program { name: "kustomize", named_by: "SUBWATCH_TEST_KUSTOMIZE", unpacked: "usr/bin/kustomize" };
+    Program { name: "kustomize", variable: "SUBWATCH_TEST_KUSTOMIZE", unpacked: "usr/bin/kustomize" };
 const COMPOSE: Program = Program {
     name: "docker-compose",
-    named_by: "SUBWATCH_TEST_COMPOSE",
+    variable: "SUBWATCH_TEST_COMPOSE",
     unpacked: "usr/libexec/docker/cli-plugins/docker-compose",
 };
 
@@ -18,16 +18,16 @@ fn keys() -> String {
 }
 
 #[test]
-fn kubernetes_manifests_are_true_of_the_programs() {
-    let test = "kubernetes_manifests_are_true_of_the_programs";
+fn kubernetes_manifests_match_the_programs() {
+    let test = "kubernetes_manifests_match_the_programs";
     if let Some(kustomize) = KUSTOMIZE.find(test, "the Kubernetes manifests") {
         run("manifests.py", &["kubernetes", &keys(), &kustomize]);
     }
 }
 
 #[test]
-fn the_compose_file_is_true_of_the_programs() {
-    let compose = COMPOSE.find("the_compose_file_is_true_of_the_programs", "the Compose file's form");
+fn compose_file_matches_the_programs() {
+    let compose = COMPOSE.find("compose_file_matches_the_programs", "the Compose file's syntax");
     let keys = keys();
     let mut arguments = vec!["compose", &keys];
     arguments.extend(compose.as_deref());
@@ -35,10 +35,10 @@ fn the_compose_file_is_true_of_the_programs() {
 }
 
 #[test]
-fn each_broken_manifest_is_noticed() {
-    let test = "each_broken_manifest_is_noticed";
-    if let Some(kustomize) = KUSTOMIZE.find(test, "whether broken manifests are noticed") {
-        let noticed = run("manifests.py", &["broken", &keys(), &kustomize]);
-        tests::say(&format!("{} broken manifests were noticed", noticed.lines().count()));
+fn broken_manifests_are_detected() {
+    let test = "broken_manifests_are_detected";
+    if let Some(kustomize) = KUSTOMIZE.find(test, "whether broken manifests are detected") {
+        let detected = run("manifests.py", &["broken", &keys(), &kustomize]);
+        tests::print_line(&format!("{} broken manifests were detected", detected.lines().count()));
     }
 }

@@ -1,4 +1,4 @@
-//! Datasets with many rows: what is rejected comes in pages, and what is wrong late counts.
+//! Datasets with many rows: rejected rows span several pages, and errors in the last row are found.
 
 use std::fs;
 
@@ -38,12 +38,12 @@ async fn rejected_rows_keep_their_order_and_a_late_duplicate_fails_the_submissio
     let first = rows.lines().next().unwrap();
     fs::write(&metadata, format!("{rows}{first}\n")).unwrap();
     let refused = cluster.cli(&["embed", &path]).await;
-    let says = String::from_utf8_lossy(&refused.stderr).into_owned();
-    assert_eq!(refused.status.code(), Some(1), "{says}");
-    assert!(says.contains("duplicate video_id"), "{says}");
-    assert!(says.contains(": metadata.jsonl:1 and metadata.jsonl:281"), "{says}");
+    let stderr = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("duplicate video_id"), "{stderr}");
+    assert!(stderr.contains(": metadata.jsonl:1 and metadata.jsonl:281"), "{stderr}");
 
-    // Without rows, the images alone are the dataset.
+    // Without metadata, the images form the dataset.
     fs::remove_file(&metadata).unwrap();
     let images = cluster.json(&["embed", &path, "-o", "json"], &[0]).await;
     assert_eq!((&images["items"], &images["cached"]), (&70.into(), &70.into()));

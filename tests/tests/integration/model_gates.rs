@@ -1,7 +1,7 @@
-//! The quality gates of the model, against torchvision and Pillow at test time.
+//! Quality gates of the model: comparisons with torchvision and Pillow at test time.
 //!
-//! Raw cosine passes broken pipelines, so features are compared after the reference's mean is subtracted.
-//! Each way a pipeline is commonly broken must fail the gate.
+//! Raw cosine similarity accepts broken pipelines, so the reference's mean is subtracted before comparing features.
+//! Common mistakes in a pipeline must fail the gate.
 
 use std::{fs, path::PathBuf, str::FromStr};
 
@@ -18,17 +18,17 @@ use worker::{
 };
 
 const DIMENSIONS: usize = 512;
-/// Pipelines that `reference.py` breaks on purpose, in its order.
+/// Deliberately broken pipelines of `reference.py`, in its order.
 const BROKEN: [&str; 4] = ["bgr", "half-normalised", "nearest", "shuffled"];
 
-/// A folder with images, and weights as this program makes and Python reads them.
-struct Bench {
+/// A folder with sample images and random weights, readable by the worker and by Python.
+struct Fixture {
     folder: tempfile::TempDir,
     state: StateDict,
     images: Vec<PathBuf>,
 }
 
-impl Bench {
+impl Fixture {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let state = WeightsSource::Random(0).load(&folder.path().join("cache")).unwrap();
@@ -51,7 +51,7 @@ impl Bench {
         self.pixels().chunks(32).flat_map(|batch| backbone.features(batch).unwrap()).collect()
     }
 
-    /// Reference features: of the correct pipeline, and of each broken one.
+    /// Returns the reference features of the correct pipeline, then of each broken one.
     fn reference(&self) -> Vec<Vec<f32>> {
         let (weights, out) = (self.path("weights.safetensors"), self.path("features"));
         let mut arguments = vec!["features", &weights];
@@ -73,11 +73,11 @@ fn files(folder: &std::path::Path, count: usize) -> Vec<PathBuf> {
     files
 }
 
-/// What the gate looks at.
+/// The gate's measurements.
 #[derive(Debug)]
 struct Gate {
-    least_centred_cosine: f64,
-    not_their_own_neighbour: usize,
+    min_centred_cosine: f64,
+    mismatched_neighbours: usize,
 }
 
 impl Gate {
@@ -100,12 +100,12 @@ impl Gate {
             let cosines = theirs.iter().map(|other| cosine(row, other));
             cosines.enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(at, _)| at)
         };
-        let strangers = ours.iter().enumerate().filter(|(at, row)| nearest(row) != Some(*at)).count();
-        Self { least_centred_cosine: least, not_their_own_neighbour: strangers }
+        let mismatched = ours.iter().enumerate().filter(|(at, row)| nearest(row) != Some(*at)).count();
+        Self { min_centred_cosine: least, mismatched_neighbours: mismatched }
     }
 
     fn passes(&self) -> bool {
-        self.least_centred_cosine >= 0.98 && self.not_their_own_neighbour == 0
+        self.min_centred_cosine >= 0.98 && self.mismatched_neighbours == 0
     }
 }
 
@@ -116,62 +116,62 @@ fn cosine(a: &[f64], b: &[f64]) -> f64 {
 
 #[test]
 fn features_match_torchvision_and_broken_pipelines_fail_the_gate() {
-    let mut bench = Bench::new();
+    let mut fixture = Fixture::new();
     if let Some(real) = real_data("features_match_torchvision_and_broken_pipelines_fail_the_gate") {
-        bench.images.extend(files(&real.join("fitness-3200/thumbnails"), 48));
+        fixture.images.extend(files(&real.join("fitness-3200/thumbnails"), 48));
     }
-    let reference = bench.reference();
-    let bf16 = Gate::of(&bench.features(Precision::Bf16), &reference[0]);
+    let reference = fixture.reference();
+    let bf16 = Gate::of(&fixture.features(Precision::Bf16), &reference[0]);
     tests::print_line(&format!("bf16 against torchvision: {bf16:?}"));
     assert!(bf16.passes(), "{bf16:?}");
 
-    let fp32 = bench.features(Precision::Fp32);
+    let fp32 = fixture.features(Precision::Fp32);
     let mean = reference[0].iter().map(|v| f64::from(*v)).sum::<f64>() / reference[0].len() as f64;
     let std = (reference[0].iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>()
         / reference[0].len() as f64)
         .sqrt();
     let error = fp32.iter().zip(&reference[0]).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
-    tests::print_line(&format!("fp32: greatest error {error:.2e}, feature standard deviation {std:.3}"));
-    // Our decoder and resize may differ from Pillow's by one step of 255 here and there; on identical
-    // pixels (see below) the arithmetic itself stays under 1e-4.
+    tests::print_line(&format!("fp32: largest error {error:.2e}, feature standard deviation {std:.3}"));
+    // Decoding and resizing may differ from Pillow by 1 of 255 in some pixels; on identical pixels (see below) the
+    // error stays under 1e-4 standard deviations.
     assert!(Gate::of(&fp32, &reference[0]).passes());
 
     for (name, broken) in BROKEN.iter().zip(&reference[1..]) {
         let gate = Gate::of(broken, &reference[0]);
         tests::print_line(&format!("{name}: {gate:?}"));
-        assert!(!gate.passes(), "the gate lets a broken pipeline pass: {name} {gate:?}");
+        assert!(!gate.passes(), "the gate accepted a broken pipeline: {name} {gate:?}");
     }
 }
 
 #[test]
 fn fp32_arithmetic_matches_torchvision() {
-    let mut bench = Bench::new();
-    // Pictures of the network's own size in a lossless format: neither decoder nor resize takes part.
-    let folder = bench.folder.path().join("exact");
+    let mut fixture = Fixture::new();
+    // Lossless images of the network's input size need neither JPEG decoding nor resizing.
+    let folder = fixture.folder.path().join("exact");
     fs::create_dir(&folder).unwrap();
-    for (at, pixels) in bench.pixels().into_iter().take(16).enumerate() {
+    for (at, pixels) in fixture.pixels().into_iter().take(16).enumerate() {
         image::save_buffer(folder.join(format!("{at:02}.png")), &pixels.0, 224, 224, image::ColorType::Rgb8)
             .unwrap();
     }
-    bench.images = files(&folder, 16);
-    let reference = bench.reference().swap_remove(0);
-    let ours = bench.features(Precision::Fp32);
+    fixture.images = files(&folder, 16);
+    let reference = fixture.reference().swap_remove(0);
+    let ours = fixture.features(Precision::Fp32);
     let mean = reference.iter().map(|v| f64::from(*v)).sum::<f64>() / reference.len() as f64;
     let std = (reference.iter().map(|v| (f64::from(*v) - mean).powi(2)).sum::<f64>()
         / reference.len() as f64)
         .sqrt();
     let error = ours.iter().zip(&reference).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
     tests::print_line(&format!(
-        "greatest error {error:.2e}, {:.2e} of the feature standard deviation {std:.3}",
+        "largest error {error:.2e}, {:.2e} of the feature standard deviation {std:.3}",
         error / std
     ));
-    assert!(error <= 1e-4 * std, "greatest error {error:.2e} against a standard deviation of {std:.3}");
+    assert!(error <= 1e-4 * std, "largest error {error:.2e} against a standard deviation of {std:.3}");
 }
 
 #[test]
 fn random_weights_distinguish_images() {
-    let bench = Bench::new();
-    let features = bench.features(Precision::Fp32);
+    let fixture = Fixture::new();
+    let features = fixture.features(Precision::Fp32);
     let rows: Vec<Vec<f64>> =
         features.chunks_exact(DIMENSIONS).map(|row| row.iter().map(|v| f64::from(*v)).collect()).collect();
     let mut cosines: Vec<f64> = (0..rows.len())
@@ -181,17 +181,17 @@ fn random_weights_distinguish_images() {
     cosines.sort_by(f64::total_cmp);
     let median = cosines[cosines.len() / 2];
     tests::print_line(&format!("median cosine of different thumbnails: {median:.4}"));
-    assert!(median < 0.98, "calibrated weights still map all images to one direction: {median}");
+    assert!(median < 0.98, "random weights map all images to one direction: median cosine {median}");
 }
 
 #[test]
 fn resize_matches_pillow_on_identical_pixels() {
-    let bench = Bench::new();
-    let mut images = bench.images.iter().take(12).cloned().collect::<Vec<_>>();
+    let fixture = Fixture::new();
+    let mut images = fixture.images.iter().take(12).cloned().collect::<Vec<_>>();
     if let Some(real) = real_data("resize_matches_pillow_on_identical_pixels") {
         images.extend(files(&real.join("fitness-3200/thumbnails"), 12));
     }
-    let out = bench.path("resized");
+    let out = fixture.path("resized");
     let paths: Vec<String> = images.iter().map(|path| path.display().to_string()).collect();
     let mut arguments = vec!["resize"];
     arguments.extend(paths.iter().map(String::as_str));
@@ -205,8 +205,8 @@ fn resize_matches_pillow_on_identical_pixels() {
         let picture = picture::Picture { width, height, rgb: rest[8..decoded].to_vec() };
         let want = &rest[decoded..decoded + 224 * 224 * 3];
         let ours = preprocess::resize(&picture).unwrap().0;
-        let greatest = ours.iter().zip(want).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
-        assert!(greatest <= 1, "{}: a pixel differs by {greatest}", path.display());
+        let largest = ours.iter().zip(want).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
+        assert!(largest <= 1, "{}: a pixel differs by {largest}", path.display());
         let own = decode::decode(&fs::read(path).unwrap()).unwrap();
         let differing = own.rgb.iter().zip(&picture.rgb).map(|(a, b)| a.abs_diff(*b)).max().unwrap();
         assert!(differing <= 1, "{}: a decoded pixel differs by {differing}", path.display());
@@ -216,25 +216,25 @@ fn resize_matches_pillow_on_identical_pixels() {
 
 #[test]
 fn both_file_formats_load_the_same_weights() {
-    let bench = Bench::new();
-    let (safetensors, pth) = (bench.path("weights.safetensors"), bench.path("weights.pth"));
+    let fixture = Fixture::new();
+    let (safetensors, pth) = (fixture.path("weights.safetensors"), fixture.path("weights.pth"));
     reference(&["save-pth", &safetensors, &pth]);
-    let load = |path: &str| WeightsSource::from_str(path).unwrap().load(bench.folder.path()).unwrap();
-    assert_eq!(load(&safetensors), bench.state);
-    assert_eq!(load(&pth), bench.state);
+    let load = |path: &str| WeightsSource::from_str(path).unwrap().load(fixture.folder.path()).unwrap();
+    assert_eq!(load(&safetensors), fixture.state);
+    assert_eq!(load(&pth), fixture.state);
 }
 
 #[test]
 fn unsupported_weights_files_are_refused_with_the_reason() {
-    let bench = Bench::new();
-    reference(&["hostile", &bench.path("")]);
-    fs::write(bench.path("truncated.pth"), &fs::read(bench.path("resnet18.pth")).unwrap()[..100_000])
+    let fixture = Fixture::new();
+    reference(&["hostile", &fixture.path("")]);
+    fs::write(fixture.path("truncated.pth"), &fs::read(fixture.path("resnet18.pth")).unwrap()[..100_000])
         .unwrap();
-    fs::write(bench.path("garbage.safetensors"), b"no weights at all").unwrap();
+    fs::write(fixture.path("garbage.safetensors"), b"not weights").unwrap();
     let check = |name: &str, want: &str| {
-        let error = WeightsSource::from_str(&bench.path(name))
+        let error = WeightsSource::from_str(&fixture.path(name))
             .unwrap()
-            .load(bench.folder.path())
+            .load(fixture.folder.path())
             .unwrap_err()
             .to_string();
         assert!(error.contains(want) && error.contains(name), "{error}");
@@ -246,14 +246,14 @@ fn unsupported_weights_files_are_refused_with_the_reason() {
     check("truncated.pth", "corrupt or truncated");
     check("garbage.safetensors", "neither a .pth nor a .safetensors file");
     check("missing.pth", "SUBWATCH_MODEL_WEIGHTS");
-    assert!(!std::path::Path::new("must-not-exist").exists(), "code of a weights file was run");
+    assert!(!std::path::Path::new("must-not-exist").exists(), "code in a weights file was executed");
 }
 
 #[tokio::test]
 async fn embeddings_are_independent_of_batching_and_threads() {
-    let bench = Bench::new();
-    let pixels: Vec<Pixels> = bench.pixels().into_iter().take(12).collect();
-    let backbone = Backbone::on_cpu(&bench.state, Precision::Bf16).unwrap();
+    let fixture = Fixture::new();
+    let pixels: Vec<Pixels> = fixture.pixels().into_iter().take(12).collect();
+    let backbone = Backbone::on_cpu(&fixture.state, Precision::Bf16).unwrap();
     let whole = backbone.features(&pixels).unwrap();
     for size in [1, 5] {
         let parts: Vec<f32> =
@@ -266,7 +266,7 @@ async fn embeddings_are_independent_of_batching_and_threads() {
         precision: "bf16".parse().unwrap(),
         device: "cpu".parse().unwrap(),
         threads: Some(1),
-        cache_dir: bench.folder.path().join("cache"),
+        cache_dir: fixture.folder.path().join("cache"),
     };
     let model = tokio::task::spawn_blocking(|| Model::start(config)).await.unwrap().unwrap();
     let embedder = model.embedder();

@@ -1,10 +1,10 @@
-//! The check of `make lint` that no two modules import each other finds those that do.
+//! The dependency check of `make lint` finds mutual imports and forbidden dependencies.
 
 use std::{fs, path::Path, process::Command};
 
 use tests::python::project;
 
-/// Runs the check over a folder with these files; returns whether it passes, and what it prints.
+/// Runs the check on these files; returns whether it passes, and its output.
 fn check(files: &[(&str, &str)]) -> (bool, String) {
     let root = tempfile::tempdir().unwrap();
     for (file, source) in files {
@@ -21,29 +21,29 @@ fn check_folder(root: &Path) -> (bool, String) {
     (output.status.success(), String::from_utf8(output.stdout).unwrap())
 }
 
-fn assert_found(files: &[(&str, &str)], complaint: &str) {
+fn assert_found(files: &[(&str, &str)], message: &str) {
     let (passes, printed) = check(files);
-    assert!(!passes && printed.contains(complaint), "{printed}");
+    assert!(!passes && printed.contains(message), "{printed}");
 }
 
 #[test]
-fn modules_of_the_project_do_not_import_each_other() {
+fn project_has_no_mutual_imports() {
     let (passes, printed) = check_folder(&project());
     assert!(passes, "{printed}");
-    // A check that finds no imports would pass as well.
+    // Guard against a check that passes because it finds no imports.
     let imports = printed.lines().find_map(|line| line.split_once(" modules, ")?.1.strip_suffix(" imports"));
     assert!(imports.unwrap().parse::<usize>().unwrap() > 500, "{printed}");
 }
 
 #[test]
-fn modules_that_import_each_other_are_found() {
+fn mutual_imports_are_found() {
     let lib = ("common/src/lib.rs", "mod a;\nmod b;");
     let a = ("common/src/a.rs", "use crate::b::B;\npub struct A(B);");
     assert_found(
         &[lib, a, ("common/src/b.rs", "pub struct B;\nfn f(_: super::a::A) {}")],
         "common::a imports common::b",
     );
-    // By way of a module, an alias or a re-export; folders count with everything in them.
+    // Through an alias, a re-export or a submodule.
     assert_found(
         &[lib, a, ("common/src/b.rs", "use crate::a as other;\npub struct B;\nfn f() { other::g() }")],
         "common::b imports common::a",
@@ -67,7 +67,7 @@ fn modules_that_import_each_other_are_found() {
 }
 
 #[test]
-fn imports_in_one_direction_pass() {
+fn one_way_imports_pass() {
     let (passes, printed) = check(&[
         ("common/src/lib.rs", "mod a;\nmod b;"),
         ("common/src/a.rs", "use crate::b::B; // use crate::c::C;\npub struct A(B);"),
@@ -80,7 +80,7 @@ fn imports_in_one_direction_pass() {
 }
 
 #[test]
-fn crates_and_third_parties_outside_their_place_are_found() {
+fn forbidden_dependencies_are_found() {
     assert_found(
         &[("common/src/lib.rs", "use worker::run;"), ("worker/src/lib.rs", "pub fn run() {}")],
         "common may not depend on worker",

@@ -1,4 +1,4 @@
-//! Datasets, manifests and exports in an object store: a local S3 service from PyPI.
+//! Datasets, manifests and exports in an object store: moto, a local S3 server.
 
 use std::{path::Path, process::Stdio};
 
@@ -10,7 +10,6 @@ use tests::{
 };
 use tokio::process::Command;
 
-/// Whom the service knows.
 const CREDENTIALS: [(&str, &str); 4] = [
     ("AWS_ACCESS_KEY_ID", "test"),
     ("AWS_SECRET_ACCESS_KEY", "test"),
@@ -18,7 +17,7 @@ const CREDENTIALS: [(&str, &str); 4] = [
     ("AWS_DEFAULT_REGION", "us-east-1"),
 ];
 
-/// A running S3 service with one bucket.
+/// A running S3 server with one bucket.
 struct S3 {
     endpoint: String,
     client: reqwest::Client,
@@ -33,7 +32,7 @@ impl S3 {
         let process = Process::start(command, log.to_path_buf());
         let s3 =
             Self { endpoint: format!("http://127.0.0.1:{port}"), client: tests::http(), _process: process };
-        eventually("the S3 service answers", || async { s3.client.get(&s3.endpoint).send().await.is_ok() })
+        eventually("the S3 server is available", || async { s3.client.get(&s3.endpoint).send().await.is_ok() })
             .await;
         s3.put("", Vec::new()).await;
         s3
@@ -45,7 +44,7 @@ impl S3 {
         assert!(answer.status().is_success(), "{key}: {}", answer.status());
     }
 
-    /// Reads an object with somebody else's client.
+    /// Reads an object with boto3.
     async fn get(&self, key: &str) -> Vec<u8> {
         const SCRIPT: &str = "import boto3, sys; \
             body = boto3.client('s3', endpoint_url=sys.argv[1]).get_object(Bucket='bucket', Key=sys.argv[2])['Body']; \
@@ -58,25 +57,25 @@ impl S3 {
     }
 }
 
-/// A cluster whose datasets and artifacts lie in the bucket.
-async fn cluster_over(s3: &S3, more: &[(&str, &str)]) -> Cluster {
-    let places = [
+/// Starts a cluster with its datasets and artifacts in the bucket.
+async fn start_cluster(s3: &S3, more: &[(&str, &str)]) -> Cluster {
+    let locations = [
         ("AWS_ENDPOINT_URL", s3.endpoint.as_str()),
         ("SUBWATCH_ARTIFACTS", "s3://bucket/artifacts"),
         ("SUBWATCH_DATASET_ROOTS", "s3://bucket/sets"),
     ];
-    let settings = [&places[..], &CREDENTIALS, more].concat();
+    let settings = [&locations[..], &CREDENTIALS, more].concat();
     let settings: Vec<_> = settings.into_iter().map(|(key, value)| (key, value.to_owned())).collect();
     Cluster::start_with(1, &settings).await
 }
 
 #[tokio::test]
-async fn a_bucket_in_plain_http_is_not_reached_through_a_proxy_of_the_environment() {
+async fn plain_http_bucket_bypasses_environment_proxies() {
     let folder = tempfile::tempdir().unwrap();
     let s3 = S3::start(&folder.path().join("s3.log")).await;
-    // A proxy that does not answer: what goes through it fails.
+    // A proxy that refuses connections: a request through it would fail.
     let proxies = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"].map(|name| (name, "http://127.0.0.1:1"));
-    let cluster = cluster_over(&s3, &proxies).await;
+    let cluster = start_cluster(&s3, &proxies).await;
     let sample = cluster.sample(4).await;
     s3.put("sets/sample/metadata.jsonl", std::fs::read(sample.join("metadata.jsonl")).unwrap()).await;
     let check = ["dataset", "check", "s3://bucket/sets/sample", "--rows-only", "-o", "json"];
@@ -86,16 +85,16 @@ async fn a_bucket_in_plain_http_is_not_reached_through_a_proxy_of_the_environmen
 }
 
 #[tokio::test]
-async fn datasets_manifests_and_exports_may_lie_in_a_bucket() {
+async fn datasets_manifests_and_exports_work_in_a_bucket() {
     let folder = tempfile::tempdir().unwrap();
     let s3 = S3::start(&folder.path().join("s3.log")).await;
-    let cluster = cluster_over(&s3, &[]).await;
+    let cluster = start_cluster(&s3, &[]).await;
     let sample = cluster.sample(60).await;
     s3.put("sets/sample/metadata.jsonl", std::fs::read(sample.join("metadata.jsonl")).unwrap()).await;
     for entry in std::fs::read_dir(sample.join("thumbnails")).unwrap() {
         let entry = entry.unwrap();
         let key = format!("sets/sample/thumbnails/{}", entry.file_name().to_str().unwrap());
-        // One row's image is not there.
+        // Leave out one row's image.
         if !key.ends_with("s0-000011.jpg") {
             s3.put(&key, std::fs::read(entry.path()).unwrap()).await;
         }
@@ -115,7 +114,7 @@ async fn datasets_manifests_and_exports_may_lie_in_a_bucket() {
     let checked = cluster.json(&["dataset", "check", "s3://bucket/sets/sample", "-o", "json"], &[3]).await;
     assert_eq!(checked["images"], 59);
 
-    for (dataset, code, says) in [
+    for (dataset, code, message) in [
         ("s3://bucket/elsewhere", 4, "outside the dataset roots"),
         ("s3://bucket/sets/../elsewhere", 4, "outside the dataset roots"),
         ("s3://other/sets", 4, "outside the dataset roots"),
@@ -124,24 +123,24 @@ async fn datasets_manifests_and_exports_may_lie_in_a_bucket() {
         let refused = cluster.cli(&["embed", dataset]).await;
         let text = String::from_utf8_lossy(&refused.stderr);
         assert_eq!(refused.status.code(), Some(code), "{dataset}: {text}");
-        assert!(text.contains(says), "{dataset}: {text}");
+        assert!(text.contains(message), "{dataset}: {text}");
     }
     cluster.finish().await;
 }
 
 #[tokio::test]
-async fn a_crawl_writes_into_a_bucket_and_the_second_asks_only_whether_it_changed() {
+async fn second_crawl_into_a_bucket_revalidates_thumbnails() {
     let folder = tempfile::tempdir().unwrap();
     let s3 = S3::start(&folder.path().join("s3.log")).await;
     let world = World { channels: 2, videos_per_channel: 12, ..World::default() };
     let site = FakeSite::start(world, Faults::none()).await;
-    let unhurried = [
+    let settings = [
         ("SUBWATCH_FETCH_ALLOW", "127.0.0.1"),
         ("SUBWATCH_YOUTUBE_API_KEY", KEY),
         ("SUBWATCH_CRAWL_API_PER_SECOND", "1000"),
         ("SUBWATCH_CRAWL_IMAGE_PER_SECOND", "1000"),
     ];
-    let cluster = cluster_over(&s3, &unhurried).await;
+    let cluster = start_cluster(&s3, &settings).await;
     let base = site.base().to_string();
     let channels =
         site.channels().iter().map(|channel| channel.handle.as_str()).collect::<Vec<_>>().join(",");
@@ -151,11 +150,11 @@ async fn a_crawl_writes_into_a_bucket_and_the_second_asks_only_whether_it_change
     let checked = cluster.json(&["dataset", "check", "s3://bucket/sets/crawled", "-o", "json"], &[0]).await;
     assert_eq!((&checked["rows"], &checked["images"]), (&first["thumbnails"], &first["thumbnails"]));
     assert!(first["thumbnails"].as_u64().is_some_and(|thumbnails| thumbnails > 15), "{first}");
-    let asked = site.requests().count();
+    let first_requests = site.requests().count();
     let second = cluster.json(&crawl, &[0]).await;
     assert_eq!(second["thumbnails"], first["thumbnails"]);
-    let images = site.requests_after(asked).of(Host::Images);
-    assert_eq!(images.answered(304).count(), images.count(), "nothing came a second time");
+    let images = site.requests_after(first_requests).of(Host::Images);
+    assert_eq!(images.answered(304).count(), images.count(), "no image was downloaded a second time");
     let embedded = cluster.json(&["embed", "s3://bucket/sets/crawled", "-o", "json"], &[0]).await;
     assert_eq!(embedded["succeeded"], first["thumbnails"]);
     cluster.finish().await;

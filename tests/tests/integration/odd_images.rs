@@ -1,4 +1,4 @@
-//! Files that decoders stumble over: what Pillow makes of them, this program makes of them.
+//! Unusual and damaged images decode, or fail to, as they do in Pillow.
 
 use std::{
     fs,
@@ -8,11 +8,10 @@ use std::{
 use images::decode;
 use tests::{python::reference, real_data::real_data};
 
-/// Greatest difference of one channel of one pixel: another build of libjpeg-turbo or libwebp may round
-/// differently.
-const MOST: u8 = 1;
+/// Largest allowed difference of a channel value: builds of libjpeg-turbo and libwebp may round differently.
+const TOLERANCE: u8 = 1;
 
-/// What Pillow makes of a file.
+/// Pillow's result for a file.
 enum Reference {
     Picture { width: u32, height: u32, rgb: Vec<u8> },
     Failure(String),
@@ -44,7 +43,7 @@ fn decode_with_pillow(images: &[PathBuf]) -> Vec<Reference> {
     references
 }
 
-/// Compares every file of `folder` with Pillow, prints what each got, and returns those that differ.
+/// Compares decoding of every file in `folder` with Pillow, prints each result and returns the differences.
 fn compare(folder: &Path) -> Vec<String> {
     let mut images: Vec<PathBuf> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     images.sort();
@@ -56,13 +55,13 @@ fn compare(folder: &Path) -> Vec<String> {
             (Ok(_), Reference::Failure(theirs)) => (false, format!("only Pillow fails: {theirs}")),
             (Err(ours), Reference::Picture { .. }) => (false, format!("only we fail: {ours}")),
             (Ok(ours), Reference::Picture { width, height, rgb }) => {
-                let most = ours.rgb.iter().zip(&rgb).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0);
-                let same = (ours.width, ours.height) == (width, height) && most <= MOST;
-                (same, format!("{}×{}, differs by at most {most}", ours.width, ours.height))
+                let largest = ours.rgb.iter().zip(&rgb).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0);
+                let same = (ours.width, ours.height) == (width, height) && largest <= TOLERANCE;
+                (same, format!("{}×{}, largest difference {largest}", ours.width, ours.height))
             }
         };
         let line = format!("{}: {text}", path.file_name().unwrap().to_string_lossy());
-        tests::say(&line);
+        tests::print_line(&line);
         if !same {
             differing.push(line);
         }

@@ -1,4 +1,4 @@
-//! The store's scripts on a real Redis: effects are applied once, crashes are blamed on the right job.
+//! The store's scripts on a real Redis: effects are applied once, and crashes are attributed to the right job.
 
 use std::time::Duration;
 
@@ -18,16 +18,15 @@ use common::{
 };
 use tests::environment::Servers;
 
-/// Until the next attempt.
-const REST: Duration = Duration::from_secs(5);
+const RETRY_DELAY: Duration = Duration::from_secs(5);
 
 async fn store() -> Store {
     let url = Servers::from_environment().redis_url.as_str().into();
     let key_prefix = format!("store-{}:", SubmissionId::now());
-    Store::connect(&StoreConfig { url, ca_certificates: None, key_prefix }).await.expect("Redis answers")
+    Store::connect(&StoreConfig { url, ca_certificates: None, key_prefix }).await.expect("Redis is available")
 }
 
-/// Makes an open submission of `jobs` jobs of two items each.
+/// Creates an opened submission of `jobs` jobs with two items each.
 async fn submission(store: &Store, kind: SubmissionKind, jobs: u32) -> SubmissionId {
     let id = SubmissionId::now();
     let new = NewSubmission {
@@ -45,7 +44,7 @@ async fn submission(store: &Store, kind: SubmissionKind, jobs: u32) -> Submissio
     id
 }
 
-/// Job `name` of a submission, in its first life.
+/// Returns job `name` of a submission, in generation 0.
 fn job(submission: SubmissionId, name: &str) -> JobRef<'_> {
     JobRef { submission, name, generation: 0 }
 }
@@ -63,7 +62,7 @@ fn failed() -> ItemResult {
 }
 
 #[tokio::test]
-async fn an_outcome_is_applied_once_and_the_last_one_closes_the_submission() {
+async fn outcome_is_applied_once_and_the_last_one_closes_the_submission() {
     let store = store().await;
     let id = submission(&store, SubmissionKind::Embed, 2).await;
     let finish = |name: &'static str, results: Vec<(u64, ItemResult)>| {
@@ -88,21 +87,21 @@ async fn an_outcome_is_applied_once_and_the_last_one_closes_the_submission() {
 }
 
 #[tokio::test]
-async fn an_item_resolved_by_an_earlier_attempt_is_not_counted_again() {
+async fn item_resolved_by_an_earlier_attempt_is_not_counted_again() {
     let store = store().await;
     let id = submission(&store, SubmissionKind::Embed, 2).await;
     store
         .finish_job(job(id, "0"), JobEnd::Done, &[(0, embedded(false)), (1, embedded(false))])
         .await
         .unwrap();
-    // Job 1 claims item 1 as well: the first result stands.
+    // Job 1 reports item 1 as well: the first result is kept.
     store.finish_job(job(id, "1"), JobEnd::Done, &[(1, failed()), (2, embedded(false))]).await.unwrap();
     let record = store.submission(id).await.unwrap().unwrap();
     assert_eq!((record.succeeded, record.failed), (3, 0));
 }
 
 #[tokio::test]
-async fn a_job_of_a_submission_that_is_gone_has_no_effect() {
+async fn job_of_a_deleted_submission_has_no_effect() {
     let store = store().await;
     let id = SubmissionId::now();
     let gone = "the submission no longer exists";
@@ -115,45 +114,45 @@ async fn a_job_of_a_submission_that_is_gone_has_no_effect() {
     );
     let finish = store.finish_job(job(id, "0"), JobEnd::Done, &[(0, embedded(false))]).await.unwrap();
     assert_eq!(finish, Finish::Ignored(gone));
-    assert!(store.submission(id).await.unwrap().is_none(), "nothing is recreated");
+    assert!(store.submission(id).await.unwrap().is_none(), "the submission must not be recreated");
 }
 
 #[tokio::test]
-async fn only_deaths_while_alone_make_a_job_poison() {
+async fn only_exclusive_crashes_make_a_job_poison() {
     let store = store().await;
     let id = submission(&store, SubmissionKind::Embed, 2).await;
-    let start = |redelivered, company| {
+    let start = |redelivered, isolation| {
         let store = store.clone();
         async move {
             store
-                .start_job(job(id, "0"), holder(InstanceId::random()), redelivered, company, None)
+                .start_job(job(id, "0"), holder(InstanceId::random()), redelivered, isolation, None)
                 .await
                 .unwrap()
         }
     };
-    let (shared, alone) = (Isolation::Shared, Isolation::Exclusive);
+    let (shared, exclusive) = (Isolation::Shared, Isolation::Exclusive);
     assert_eq!(start(false, shared).await, Start::Run);
-    // A duplicate that was published twice is no crash.
+    // A duplicate publish is not a crash.
     assert_eq!(start(false, shared).await, Start::Run);
     for crashes in 1..=3 {
-        // However many processes die while the job waits for its turn there, none of them is its fault.
+        // Crashes before the job runs exclusively do not count against it.
         for _ in 0..5 {
             assert_eq!(start(true, shared).await, Start::RunExclusive { crashes });
         }
-        assert_eq!(start(false, alone).await, Start::Run);
+        assert_eq!(start(false, exclusive).await, Start::Run);
     }
     assert_eq!(start(true, shared).await, Start::Poison { crashes: 4 });
     assert_eq!(
         start(true, shared).await,
         Start::Poison { crashes: 4 },
-        "the verdict stands until it is recorded"
+        "the job stays poison until its end is recorded"
     );
     store.finish_job(job(id, "0"), JobEnd::Discarded, &[(0, failed()), (1, failed())]).await.unwrap();
     assert_eq!(start(true, shared).await, Start::Skip("the job has already finished"));
 }
 
 #[tokio::test]
-async fn a_released_job_is_no_crash() {
+async fn released_job_counts_no_crash() {
     let store = store().await;
     let id = submission(&store, SubmissionKind::Embed, 1).await;
     for _ in 0..6 {
@@ -167,7 +166,7 @@ async fn a_released_job_is_no_crash() {
 }
 
 #[tokio::test]
-async fn answers_to_an_older_version_have_no_effect_and_differing_ones_are_reported() {
+async fn results_for_an_older_version_are_ignored_and_differing_ones_conflict() {
     let store = store().await;
     let run = submission(&store, SubmissionKind::Train, 0).await;
     let put = |version| {
@@ -184,7 +183,7 @@ async fn answers_to_an_older_version_have_no_effect_and_differing_ones_are_repor
     assert_eq!(answer(1, b"sum").await, NodeFinish::Ignored("the job has already finished"));
     assert_eq!(answer(1, b"mus").await, NodeFinish::Conflict);
     assert_eq!(store.nodes(run, 1, &[node]).await.unwrap().unwrap()[&node], b"sum");
-    assert_eq!(store.nodes(run, 2, &[node]).await.unwrap(), None, "answers to another version are nobody's");
+    assert_eq!(store.nodes(run, 2, &[node]).await.unwrap(), None, "results are stored per version");
     put(2).await;
     assert_eq!(answer(1, b"sum").await, NodeFinish::Ignored("the generation or parameter version is not the current one"));
     assert!(store.nodes(run, 2, &[node]).await.unwrap().unwrap().is_empty());
@@ -210,19 +209,19 @@ async fn submissions_are_listed_newest_first_in_pages() {
 }
 
 #[tokio::test]
-async fn an_attempt_that_stops_half_way_keeps_what_it_resolved_and_why_it_stopped() {
+async fn failed_attempt_keeps_resolved_items_and_its_error() {
     let store = store().await;
     let id = submission(&store, SubmissionKind::Embed, 1).await;
     let instance = InstanceId::random();
     store.start_job(job(id, "0"), holder(instance), false, Isolation::Shared, None).await.unwrap();
-    let suspend = |error: &'static str, results: Vec<(u64, ItemResult)>| {
+    let fail_attempt = |error: &'static str, results: Vec<(u64, ItemResult)>| {
         let store = store.clone();
         async move {
-            store.record_failed_attempt(job(id, "0"), holder(instance), error, REST, &results).await.unwrap()
+            store.record_failed_attempt(job(id, "0"), holder(instance), error, RETRY_DELAY, &results).await.unwrap()
         }
     };
-    assert_eq!(suspend("the disk is slow", vec![(1, embedded(false))]).await, Finish::Applied);
-    assert_eq!(suspend("the disk is slow", vec![(1, embedded(false))]).await, Finish::Applied);
+    assert_eq!(fail_attempt("the disk is slow", vec![(1, embedded(false))]).await, Finish::Applied);
+    assert_eq!(fail_attempt("the disk is slow", vec![(1, embedded(false))]).await, Finish::Applied);
     let record = store.submission(id).await.unwrap().unwrap();
     assert_eq!((record.state, record.succeeded, record.jobs_finished), (State::Running, 1, 0));
     let mark = store.job_status(id, "0").await.unwrap().unwrap();
@@ -235,36 +234,36 @@ async fn an_attempt_that_stops_half_way_keeps_what_it_resolved_and_why_it_stoppe
             .await
             .unwrap(),
         Start::Run,
-        "it killed nobody"
+        "a failed attempt is not a crash"
     );
     for _ in 0..40 {
-        suspend("again", Vec::new()).await;
+        fail_attempt("again", Vec::new()).await;
     }
     assert_eq!(store.job_status(id, "0").await.unwrap().unwrap().history.len(), 20, "history is bounded");
     store.finish_job(job(id, "0"), JobEnd::Done, &[(0, failed()), (1, failed())]).await.unwrap();
     let record = store.submission(id).await.unwrap().unwrap();
     assert_eq!((record.state, record.succeeded, record.failed), (State::CompletedWithErrors, 1, 1));
-    assert_eq!(suspend("late", Vec::new()).await, Finish::Ignored("the submission is closed"));
+    assert_eq!(fail_attempt("late", Vec::new()).await, Finish::Ignored("the submission is closed"));
 }
 
 #[tokio::test]
-async fn a_requeued_job_heals_what_its_death_failed_and_outlives_its_former_self() {
+async fn requeued_job_restores_discarded_items_and_supersedes_its_old_generation() {
     let store = store().await;
     let id = submission(&store, SubmissionKind::Embed, 2).await;
-    let unresolved = |reason| ItemResult::Failed(ItemFailure::new(reason, "the job died"));
+    let unresolved = |reason| ItemResult::Failed(ItemFailure::new(reason, "the job was discarded"));
     store
         .finish_job(job(id, "1"), JobEnd::Done, &[(2, embedded(false)), (3, embedded(false))])
         .await
         .unwrap();
-    // Item 0 was found to be bad before the job died; item 1 was never resolved.
+    // Item 0 failed before the job was discarded; item 1 was never resolved.
     let instance = InstanceId::random();
     store.start_job(job(id, "0"), holder(instance), false, Isolation::Shared, None).await.unwrap();
     store
-        .record_failed_attempt(job(id, "0"), holder(instance), "later", REST, &[(0, failed())])
+        .record_failed_attempt(job(id, "0"), holder(instance), "later", RETRY_DELAY, &[(0, failed())])
         .await
         .unwrap();
-    let died = unresolved(FailureReason::Discarded);
-    store.finish_job(job(id, "0"), JobEnd::Discarded, &[(0, died.clone()), (1, died)]).await.unwrap();
+    let discarded = unresolved(FailureReason::Discarded);
+    store.finish_job(job(id, "0"), JobEnd::Discarded, &[(0, discarded.clone()), (1, discarded)]).await.unwrap();
     let record = store.submission(id).await.unwrap().unwrap();
     assert_eq!((record.state, record.succeeded, record.failed), (State::CompletedWithErrors, 2, 2));
 
@@ -301,15 +300,15 @@ async fn a_requeued_job_heals_what_its_death_failed_and_outlives_its_former_self
 }
 
 #[tokio::test]
-async fn a_generation_that_was_never_given_out_changes_nothing() {
+async fn unknown_generation_changes_nothing() {
     let store = store().await;
     let id = submission(&store, SubmissionKind::Embed, 2).await;
     let later = JobRef { generation: 1, ..job(id, "0") };
     let skipped = Start::Skip("the generation or parameter version is not the current one");
     let start = || store.start_job(later, holder(InstanceId::random()), false, Isolation::Shared, None);
-    assert_eq!(start().await.unwrap(), skipped, "nothing is known of the job");
+    assert_eq!(start().await.unwrap(), skipped, "the job is unknown");
 
-    // As after the loss of what Redis had not written yet: the requeued job is out, its requeueing is forgotten.
+    // Redis may lose the requeue, but not the published job, if it crashes before writing.
     store.finish_job(job(id, "0"), JobEnd::Discarded, &[(0, failed()), (1, failed())]).await.unwrap();
     assert_eq!(start().await.unwrap(), skipped);
     let finished = store.finish_job(later, JobEnd::Done, &[(0, embedded(false))]).await.unwrap();
@@ -317,15 +316,15 @@ async fn a_generation_that_was_never_given_out_changes_nothing() {
     let record = store.submission(id).await.unwrap().unwrap();
     assert_eq!((record.state, record.failed, record.jobs_finished), (State::Running, 2, 1));
     let beyond = store.finish_job(job(id, "2"), JobEnd::Discarded, &[(4, failed())]).await.unwrap();
-    assert!(matches!(beyond, Finish::Ignored(_)), "there is no such job: {beyond:?}");
+    assert!(matches!(beyond, Finish::Ignored(_)), "the job does not exist: {beyond:?}");
 }
 
 #[tokio::test]
-async fn a_worker_that_only_lost_its_connection_is_acquitted() {
+async fn heartbeat_after_a_lost_connection_retracts_the_crash() {
     let store = store().await;
     let id = submission(&store, SubmissionKind::Embed, 1).await;
     let instances = [(); 3].map(|()| InstanceId::random());
-    let start = |instance, company| store.start_job(job(id, "0"), holder(instance), true, company, None);
+    let start = |instance, isolation| store.start_job(job(id, "0"), holder(instance), true, isolation, None);
     let crashes = || async {
         let mark = store.job_status(id, "0").await.unwrap().unwrap();
         (mark.crashes, mark.exclusive_crashes)
@@ -335,7 +334,7 @@ async fn a_worker_that_only_lost_its_connection_is_acquitted() {
     assert_eq!(start(instances[1], Isolation::Exclusive).await.unwrap(), Start::Run);
     assert_eq!(start(instances[2], Isolation::Shared).await.unwrap(), Start::RunExclusive { crashes: 2 });
     assert_eq!(crashes().await, (2, 1));
-    // Both work on and say so, in whatever order; once each.
+    // The heartbeats of both retract one crash each, in any order.
     for instance in [instances[1], instances[0], instances[1], instances[0], instances[2]] {
         store.heartbeat_job(job(id, "0"), instance, None).await.unwrap();
     }
@@ -344,7 +343,7 @@ async fn a_worker_that_only_lost_its_connection_is_acquitted() {
 }
 
 #[tokio::test]
-async fn a_job_past_its_deadline_is_not_started_and_not_held() {
+async fn job_past_its_deadline_is_neither_started_nor_continued() {
     let store = store().await;
     let id = submission(&store, SubmissionKind::Embed, 1).await;
     let (instance, now_ms) = (InstanceId::random(), store.now_ms().await.unwrap());
@@ -359,31 +358,31 @@ async fn a_job_past_its_deadline_is_not_started_and_not_held() {
     };
     assert_eq!(start(now_ms - 1).await, Start::Expired);
     assert_eq!(start(now_ms + 3_600_000).await, Start::Run);
-    let touch = |deadline_ms| {
+    let heartbeat = |deadline_ms| {
         let store = store.clone();
         async move { store.heartbeat_job(job(id, "0"), instance, deadline_ms).await.unwrap() }
     };
-    assert_eq!(touch(None).await, Heartbeat::Open);
-    assert_eq!(touch(Some(now_ms + 3_600_000)).await, Heartbeat::Open);
-    assert_eq!(touch(Some(now_ms - 1)).await, Heartbeat::Expired);
+    assert_eq!(heartbeat(None).await, Heartbeat::Open);
+    assert_eq!(heartbeat(Some(now_ms + 3_600_000)).await, Heartbeat::Open);
+    assert_eq!(heartbeat(Some(now_ms - 1)).await, Heartbeat::Expired);
     store.close_submission(id, State::Cancelled, None, false).await.unwrap();
-    assert_eq!(touch(None).await, Heartbeat::Closed);
+    assert_eq!(heartbeat(None).await, Heartbeat::Closed);
 }
 
 #[tokio::test]
-async fn one_coordinator_leads_and_what_a_replaced_one_writes_has_no_effect() {
+async fn writes_of_a_replaced_leader_are_rejected() {
     let store = store().await;
     let id = submission(&store, SubmissionKind::Train, 0).await;
     let (first, second) = (InstanceId::random(), InstanceId::random());
     let ttl = Duration::from_millis(200);
     let token =
-        store.acquire_lease(first, Duration::from_secs(60)).await.unwrap().expect("nobody else leads");
+        store.acquire_lease(first, Duration::from_secs(60)).await.unwrap().expect("the lease is free");
     assert_eq!(store.acquire_lease(first, ttl).await.unwrap(), Some(token), "renewed");
     let old = store.with_token(token);
     assert!(old.take_over(id).await.unwrap());
     old.put_document(id, RunDocument::Checkpoint, &1).await.unwrap();
 
-    tests::cluster::eventually("the lease runs out", || async {
+    tests::cluster::eventually("the lease expires", || async {
         store.acquire_lease(second, Duration::from_secs(60)).await.unwrap().is_some()
     })
     .await;
@@ -407,7 +406,7 @@ async fn one_coordinator_leads_and_what_a_replaced_one_writes_has_no_effect() {
 }
 
 #[tokio::test]
-async fn a_key_belongs_to_one_request() {
+async fn idempotency_key_belongs_to_one_request() {
     let store = store().await;
     let (id, other) = (SubmissionId::now(), SubmissionId::now());
     let (request, another) = (Digest::of(b"embed a"), Digest::of(b"embed b"));
@@ -429,7 +428,7 @@ async fn dead_letters_are_read_in_pages_oldest_first() {
         job: None,
         message_type: None,
         reason: DiscardReason::Rejected,
-        error: "no job".to_owned(),
+        error: "not a job".to_owned(),
         attempts: 0,
         generation: 0,
         history: Vec::new(),
@@ -454,11 +453,11 @@ async fn dead_letters_are_read_in_pages_oldest_first() {
     ids.sort();
     assert_eq!((ids.join(""), pages), ("abcde".to_owned(), 3));
     let letter = store.dead_letter("c").await.unwrap().unwrap();
-    let place = DeadLetterCursor { recorded_ms: letter.recorded_ms, id: letter.id.clone() };
-    // One that died again since is another letter.
-    let earlier = DeadLetterCursor { recorded_ms: letter.recorded_ms - 1, ..place.clone() };
+    let cursor = DeadLetterCursor { recorded_ms: letter.recorded_ms, id: letter.id.clone() };
+    // A letter recorded again is another letter.
+    let earlier = DeadLetterCursor { recorded_ms: letter.recorded_ms - 1, ..cursor.clone() };
     assert!(!store.delete_dead_letter(&earlier).await.unwrap());
-    assert!(store.delete_dead_letter(&place).await.unwrap());
-    assert!(!store.delete_dead_letter(&place).await.unwrap());
+    assert!(store.delete_dead_letter(&cursor).await.unwrap());
+    assert!(!store.delete_dead_letter(&cursor).await.unwrap());
     assert_eq!(store.dead_letter_count().await.unwrap(), 4);
 }

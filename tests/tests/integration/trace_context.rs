@@ -1,4 +1,4 @@
-//! The trace context of a request, through its submission into its jobs.
+//! A request's trace context is passed to its submission and jobs.
 
 use std::time::Duration;
 
@@ -30,11 +30,11 @@ async fn submit(cluster: &Cluster, path: &str, request: Value, traceparent: &str
 
 async fn next(consumer: &mut Consumer) -> Delivery {
     let delivery = timeout(Duration::from_secs(30), consumer.next()).await;
-    delivery.expect("a delivery comes").expect("the consumer is not cancelled")
+    delivery.expect("a delivery arrives").expect("the consumer is not cancelled")
 }
 
 #[tokio::test]
-async fn a_traceparent_reaches_the_jobs_and_stays_through_retry_and_requeue() {
+async fn traceparent_survives_retry_and_requeue() {
     let mut cluster = Cluster::start(0).await;
     let dataset = cluster.sample(20).await.display().to_string();
     let broker = BrokerConfig::new(cluster.vhost.amqp_url().into(), "test");
@@ -63,8 +63,8 @@ async fn a_traceparent_reaches_the_jobs_and_stays_through_retry_and_requeue() {
     };
     publisher.dead_letter(&retried.message, &note).await.unwrap();
     retried.ack().await.unwrap();
-    assert_eq!(cluster.ended(id).await.failed, 20);
-    eventually("the dead letter is listed", || async { cluster.store.dead_letters().await.unwrap() == 1 })
+    assert_eq!(cluster.wait_for_end(id).await.failed, 20);
+    eventually("the dead letter is listed", || async { cluster.store.dead_letter_count().await.unwrap() == 1 })
         .await;
     cluster.json(&["dead-letters", "requeue", "--submission", &id.to_string(), "-o", "json"], &[0]).await;
     let requeued = next(&mut consumer).await;
@@ -85,17 +85,17 @@ async fn a_traceparent_reaches_the_jobs_and_stays_through_retry_and_requeue() {
 }
 
 #[tokio::test]
-async fn a_run_passes_its_traceparent_to_its_embedding_and_a_malformed_one_is_left_out() {
+async fn run_passes_its_traceparent_on_and_malformed_ones_are_ignored() {
     let cluster = Cluster::start(1).await;
     let dataset = cluster.sample(40).await.display().to_string();
     let run = submit(&cluster, "/v1/runs", json!({"dataset": dataset, "epochs": 1}), TRACEPARENT).await;
-    assert_eq!(cluster.ended(run).await.traceparent.as_deref(), Some(TRACEPARENT));
+    assert_eq!(cluster.wait_for_end(run).await.traceparent.as_deref(), Some(TRACEPARENT));
     let submissions = cluster.store.submissions(None, 10).await.unwrap();
     let embed = submissions.iter().find(|submission| submission.parent == Some(run)).unwrap();
     assert_eq!(embed.traceparent.as_deref(), Some(TRACEPARENT));
 
     let request = json!({"kind": "embed", "dataset": dataset});
     let untraced = submit(&cluster, "/v1/submissions", request, "00-not-a-trace").await;
-    assert_eq!(cluster.ended(untraced).await.traceparent, None);
+    assert_eq!(cluster.wait_for_end(untraced).await.traceparent, None);
     cluster.finish().await;
 }

@@ -1,13 +1,13 @@
-//! Images of the caller's machine, from standard input and from URLs.
+//! Images from local files, standard input and URLs.
 
 use tests::{
     cluster::{Cluster, eventually},
-    site::{Answer, Site},
+    web_server::{Response, WebServer},
 };
 
 #[tokio::test]
-async fn images_reach_the_model_from_wherever_they_are() {
-    // The fixture site is on loopback, which may be reached under one of its names only.
+async fn images_are_predicted_from_files_stdin_uploads_and_urls() {
+    // The web server is on loopback, which SUBWATCH_FETCH_ALLOW permits only as `localhost`.
     let cluster = Cluster::start_with(1, &[("SUBWATCH_FETCH_ALLOW", "localhost".to_owned())]).await;
     let dataset = cluster.sample(60).await;
     cluster.json(&["train", &dataset.display().to_string(), "--epochs", "1", "-o", "json"], &[0]).await;
@@ -23,20 +23,20 @@ async fn images_reach_the_model_from_wherever_they_are() {
     let matched = cluster.json(&["predict", &pattern, "--run", "best", "-o", "json"], &[0]).await;
     assert_eq!(matched.as_array().unwrap().len(), 3);
 
-    // A folder outside the coordinator's roots is sent image by image.
+    // Images of a folder outside the dataset roots are uploaded.
     let outside = tempfile::tempdir().unwrap();
     std::fs::write(outside.path().join("a.jpg"), &bytes).unwrap();
     let sent = cluster.json(&["predict", &outside.path().display().to_string(), "-o", "json"], &[0]).await;
     assert_eq!(sent[0]["prediction"], from_file["prediction"]);
 
-    let site = Site::start(vec![
-        ("/a.jpg", Answer::image(bytes.clone())),
-        ("/moved.jpg", Answer::redirect("/a.jpg")),
-        ("/loop.jpg", Answer::redirect("/loop.jpg")),
-        ("/inside.jpg", Answer::redirect("http://127.0.0.1:1/a.jpg")),
-        ("/none.jpg", Answer::status(404)),
-        ("/text.jpg", Answer::image(b"<html>".to_vec())),
-        ("/endless.jpg", Answer::endless()),
+    let site = WebServer::start(vec![
+        ("/a.jpg", Response::image(bytes.clone())),
+        ("/moved.jpg", Response::redirect("/a.jpg")),
+        ("/loop.jpg", Response::redirect("/loop.jpg")),
+        ("/inside.jpg", Response::redirect("http://127.0.0.1:1/a.jpg")),
+        ("/none.jpg", Response::status(404)),
+        ("/text.jpg", Response::image(b"<html>".to_vec())),
+        ("/endless.jpg", Response::endless()),
     ])
     .await;
     let url = |host: &str, path: &str| format!("http://{host}:{}{path}", site.port());
@@ -62,13 +62,13 @@ async fn images_reach_the_model_from_wherever_they_are() {
 }
 
 #[tokio::test]
-async fn uploads_take_up_no_more_than_they_may_and_give_their_room_back() {
-    let room = [
+async fn uploads_are_bounded_and_expire() {
+    let limits = [
         ("SUBWATCH_MAX_IMAGE_BYTES", "3000".to_owned()),
         ("SUBWATCH_MAX_UPLOAD_BYTES", "5000".to_owned()),
         ("SUBWATCH_UPLOAD_TTL_SECONDS", "3".to_owned()),
     ];
-    let cluster = Cluster::start_with(0, &room).await;
+    let cluster = Cluster::start_with(0, &limits).await;
     let client = tests::http();
     let upload = async |byte: u8| {
         let request = client.post(format!("{}/v1/images", cluster.url())).body(vec![byte; 2000]);
@@ -78,11 +78,11 @@ async fn uploads_take_up_no_more_than_they_may_and_give_their_room_back() {
         (status, retry, answer.text().await.unwrap())
     };
     for byte in [1, 2, 1, 2] {
-        assert_eq!(upload(byte).await.0, 201, "the same bytes are kept once");
+        assert_eq!(upload(byte).await.0, 201, "identical bytes are stored once");
     }
     let (status, retry, problem) = upload(3).await;
     assert_eq!((status, retry), (429, true), "{problem}");
     assert!(problem.contains("SUBWATCH_MAX_UPLOAD_BYTES"), "{problem}");
-    eventually("those that expired make room", async || upload(3).await.0 == 201).await;
+    eventually("expired uploads free space", async || upload(3).await.0 == 201).await;
     cluster.finish().await;
 }

@@ -96,7 +96,7 @@ impl Store {
                         redis::cmd("ZREM").arg(index).arg(text).query_async::<()>(&mut connection).await?;
                     }
                     Err(error @ StoreError::Corrupt { .. }) => {
-                        tracing::debug!(%error, "skipped an unreadable submission")
+                        tracing::debug!(%error, "skipped an unreadable submission");
                     }
                     Err(error) => return Err(error),
                 }

@@ -1,4 +1,4 @@
-//! Every answer that a site can spoil, and what becomes of it: a table, which is printed as well.
+//! Each fault of a site with its expected outcome, as a table; the outcomes are printed.
 
 use common::ids::SubmissionId;
 use tests::{
@@ -8,100 +8,100 @@ use tests::{
 
 use super::{crawl, report, start};
 
-/// Where a fault is put.
+/// The requests that a fault affects.
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Of {
+enum Target {
     Page,
     Api,
     Image,
 }
 
-/// What must be said of the channel then; texts begin so, or stand in what is said.
-enum Want {
-    /// Everything is there, at the first attempt.
-    Whole,
-    /// Everything is there, after an attempt that failed for this.
+/// The expected outcome of the channel, with a part of its message.
+enum Expected {
+    /// Complete at the first attempt.
+    Complete,
+    /// Complete after an attempt that failed with this error.
     Retried(&'static str),
-    /// Everything is there, after a rest for this.
-    Rested(&'static str),
-    /// The channel failed.
+    /// Complete after a snooze for this reason.
+    Snoozed(&'static str),
+    /// Failed with a message that starts like this.
     Failed(&'static str),
 }
 
-use Want::{Failed, Rested, Retried, Whole};
+use Expected::{Failed, Snoozed, Retried, Complete};
 
 const NO_THUMBNAIL: &str = "unavailable: none of 3 videos has a usable thumbnail; video ";
 const ONCE: Turns = Turns::First(1);
 
-/// Each answer is spoiled in one way: for good, or once.
-const TABLE: &[(Of, Fault, Turns, Want)] = &[
-    (Of::Page, Fault::TooManyRequests(RetryAfter::Unsaid), ONCE, Rested("the host returned 429")),
-    (Of::Page, Fault::TooManyRequests(RetryAfter::Seconds(1)), ONCE, Rested("Retry-After: 1 s")),
-    (Of::Page, Fault::Consent(Wall::Page), ONCE, Rested("consent")),
-    (Of::Page, Fault::Captcha(Wall::Redirect), ONCE, Rested("captcha")),
-    (Of::Page, Fault::Unavailable, ONCE, Retried("503")),
-    (Of::Page, Fault::Reset, ONCE, Retried("")),
-    (Of::Page, Fault::CutOff, ONCE, Retried("")),
-    (Of::Page, Fault::Truncated, ONCE, Retried("")),
-    (Of::Page, Fault::Unavailable, Turns::All, Failed("discarded: ")),
-    (Of::Page, Fault::NotFound, Turns::All, Failed("unavailable: ")),
-    (Of::Page, Fault::Terminated, Turns::All, Failed("unavailable: ")),
-    (Of::Page, Fault::Removed, Turns::All, Failed("unavailable: ")),
-    (Of::Page, Fault::AgeGate, Turns::All, Failed("unavailable: ")),
-    (Of::Page, Fault::InvalidJson, Turns::All, Failed("schema-drift: ")),
-    (Of::Page, Fault::BadUtf8, Turns::All, Failed("schema-drift: ")),
-    (Of::Page, Fault::SchemaDrift, Turns::All, Failed("schema-drift: ")),
-    (Of::Page, Fault::NoItems, Turns::All, Failed("schema-drift: ")),
-    (Of::Page, Fault::UnknownCounts, Turns::All, Failed("schema-drift: ")),
-    (Of::Api, Fault::TooManyRequests(RetryAfter::Unsaid), ONCE, Rested("429")),
-    (Of::Api, Fault::Unavailable, ONCE, Retried("503")),
-    (Of::Api, Fault::Reset, ONCE, Retried("")),
-    (Of::Api, Fault::Truncated, ONCE, Retried("")),
-    (Of::Api, Fault::InvalidJson, Turns::All, Failed("schema-drift: ")),
-    (Of::Api, Fault::SchemaDrift, Turns::All, Failed("schema-drift: ")),
-    (Of::Api, Fault::TooManyRequests(RetryAfter::Seconds(1)), ONCE, Rested("Retry-After: 1 s")),
-    (Of::Api, Fault::NoItems, Turns::All, Failed("unavailable: ")),
-    (Of::Image, Fault::TooManyRequests(RetryAfter::Unsaid), ONCE, Rested("429")),
-    (Of::Image, Fault::Reset, ONCE, Retried("")),
-    (Of::Image, Fault::CutOff, ONCE, Retried("")),
-    (Of::Image, Fault::Slow(std::time::Duration::from_millis(5)), Turns::All, Whole),
-    (Of::Image, Fault::Unavailable, Turns::All, Failed("discarded: attempt 2 of 2: 3 of 3 thumbnails")),
-    (Of::Image, Fault::NotFound, Turns::All, Failed(NO_THUMBNAIL)),
-    (Of::Image, Fault::Truncated, Turns::All, Failed(NO_THUMBNAIL)),
-    (Of::Image, Fault::NotAnImage, Turns::All, Failed(NO_THUMBNAIL)),
-    (Of::Image, Fault::AnimatedImage, Turns::All, Failed(NO_THUMBNAIL)),
-    (Of::Image, Fault::OversizedImage, Turns::All, Failed(NO_THUMBNAIL)),
-    (Of::Image, Fault::LongImage(40 << 20), Turns::All, Failed(NO_THUMBNAIL)),
+/// Each fault affects one kind of response, always or once.
+const TABLE: &[(Target, Fault, Turns, Expected)] = &[
+    (Target::Page, Fault::TooManyRequests(RetryAfter::Unsaid), ONCE, Snoozed("the host returned 429")),
+    (Target::Page, Fault::TooManyRequests(RetryAfter::Seconds(1)), ONCE, Snoozed("Retry-After: 1 s")),
+    (Target::Page, Fault::Consent(Wall::Page), ONCE, Snoozed("consent")),
+    (Target::Page, Fault::Captcha(Wall::Redirect), ONCE, Snoozed("captcha")),
+    (Target::Page, Fault::Unavailable, ONCE, Retried("503")),
+    (Target::Page, Fault::Reset, ONCE, Retried("")),
+    (Target::Page, Fault::CutOff, ONCE, Retried("")),
+    (Target::Page, Fault::Truncated, ONCE, Retried("")),
+    (Target::Page, Fault::Unavailable, Turns::All, Failed("discarded: ")),
+    (Target::Page, Fault::NotFound, Turns::All, Failed("unavailable: ")),
+    (Target::Page, Fault::Terminated, Turns::All, Failed("unavailable: ")),
+    (Target::Page, Fault::Removed, Turns::All, Failed("unavailable: ")),
+    (Target::Page, Fault::AgeGate, Turns::All, Failed("unavailable: ")),
+    (Target::Page, Fault::InvalidJson, Turns::All, Failed("schema-drift: ")),
+    (Target::Page, Fault::BadUtf8, Turns::All, Failed("schema-drift: ")),
+    (Target::Page, Fault::SchemaDrift, Turns::All, Failed("schema-drift: ")),
+    (Target::Page, Fault::NoItems, Turns::All, Failed("schema-drift: ")),
+    (Target::Page, Fault::UnknownCounts, Turns::All, Failed("schema-drift: ")),
+    (Target::Api, Fault::TooManyRequests(RetryAfter::Unsaid), ONCE, Snoozed("429")),
+    (Target::Api, Fault::Unavailable, ONCE, Retried("503")),
+    (Target::Api, Fault::Reset, ONCE, Retried("")),
+    (Target::Api, Fault::Truncated, ONCE, Retried("")),
+    (Target::Api, Fault::InvalidJson, Turns::All, Failed("schema-drift: ")),
+    (Target::Api, Fault::SchemaDrift, Turns::All, Failed("schema-drift: ")),
+    (Target::Api, Fault::TooManyRequests(RetryAfter::Seconds(1)), ONCE, Snoozed("Retry-After: 1 s")),
+    (Target::Api, Fault::NoItems, Turns::All, Failed("unavailable: ")),
+    (Target::Image, Fault::TooManyRequests(RetryAfter::Unsaid), ONCE, Snoozed("429")),
+    (Target::Image, Fault::Reset, ONCE, Retried("")),
+    (Target::Image, Fault::CutOff, ONCE, Retried("")),
+    (Target::Image, Fault::Slow(std::time::Duration::from_millis(5)), Turns::All, Complete),
+    (Target::Image, Fault::Unavailable, Turns::All, Failed("discarded: attempt 2 of 2: 3 of 3 thumbnails")),
+    (Target::Image, Fault::NotFound, Turns::All, Failed(NO_THUMBNAIL)),
+    (Target::Image, Fault::Truncated, Turns::All, Failed(NO_THUMBNAIL)),
+    (Target::Image, Fault::NotAnImage, Turns::All, Failed(NO_THUMBNAIL)),
+    (Target::Image, Fault::AnimatedImage, Turns::All, Failed(NO_THUMBNAIL)),
+    (Target::Image, Fault::OversizedImage, Turns::All, Failed(NO_THUMBNAIL)),
+    (Target::Image, Fault::LongImage(40 << 20), Turns::All, Failed(NO_THUMBNAIL)),
 ];
 
 #[tokio::test]
-async fn every_spoiled_answer_becomes_what_it_should() {
+async fn each_fault_has_its_expected_outcome() {
     let world = World { channels: 1, odd_videos: false, ..World::default() };
     let site = FakeSite::start(world, Faults::none()).await;
     let cluster =
         start(1, &[("SUBWATCH_CRAWL_ATTEMPTS", "2"), ("SUBWATCH_CRAWL_BACKOFF_SECONDS", "1")]).await;
     let mut wrong = Vec::new();
-    for (number, (of, fault, turns, want)) in TABLE.iter().enumerate() {
+    for (number, (target, fault, occurrences, expected)) in TABLE.iter().enumerate() {
         let channel = &site.channels()[0];
         site.faults().clear();
-        site.faults().add(rule(*of, channel, *fault).in_turns(*turns));
+        site.faults().add(rule(*target, channel, *fault).in_turns(*occurrences));
         let pages = ["--source", "page", "--read-pages", "--videos-per-channel", "3"];
-        let more = if *of == Of::Page { &pages[..] } else { &pages[3..] };
+        let more = if *target == Target::Page { &pages[..] } else { &pages[3..] };
         let out = format!("set-{number}");
         let crawled = report(&cluster, &crawl(&cluster, &site, &out, &[channel], more), &[0, 3]).await;
-        let said = said(&cluster, &crawled).await;
-        tests::say(&format!("{of:?}: {fault:?}, {turns:?}: {said}"));
-        if !fits(want, &said) {
-            wrong.push(format!("{of:?}: {fault:?}, {turns:?}: {said}"));
+        let outcome = outcome(&cluster, &crawled).await;
+        tests::print_line(&format!("{target:?}: {fault:?}, {occurrences:?}: {outcome}"));
+        if !matches(expected, &outcome) {
+            wrong.push(format!("{target:?}: {fault:?}, {occurrences:?}: {outcome}"));
         }
     }
-    assert_eq!(wrong, Vec::<String>::new(), "these came out otherwise");
+    assert_eq!(wrong, Vec::<String>::new(), "unexpected outcomes");
     cluster.finish().await;
 }
 
 #[tokio::test]
-async fn an_order_that_is_not_kept_is_drift_and_a_list_without_end_is_cut_short() {
-    // What follows a channel's page is read only where robots may.
+async fn wrong_order_is_schema_drift_and_an_endless_list_is_truncated() {
+    // Continuations of a channel's page are read only if robots.txt allows them.
     let open = || Rule::at("/robots.txt", Fault::NotFound);
     let world = World { channels: 1, videos_per_channel: 70, odd_videos: false, ..World::default() };
     let site = FakeSite::start(world, Faults::of([open()])).await;
@@ -118,47 +118,47 @@ async fn an_order_that_is_not_kept_is_drift_and_a_list_without_end_is_cut_short(
         let more = [&pages[..], &["--order", order]].concat();
         let crawled = report(&cluster, &crawl(&cluster, &site, out, &[channel], &more), &[exit]).await;
         let item = &crawled["results"][0];
-        let said =
+        let message =
             item["error"].as_str().or(item["crawled"]["truncated_reason"].as_str()).unwrap_or_default();
-        tests::say(&format!("Page: {fault:?}: {said}"));
-        assert!(said.contains(want), "{crawled}");
+        tests::print_line(&format!("Page: {fault:?}: {message}"));
+        assert!(message.contains(want), "{crawled}");
     }
     cluster.finish().await;
 }
 
-fn rule(of: Of, channel: &Channel, fault: Fault) -> Rule {
-    match of {
-        Of::Page => Rule::of_channel(&channel.id, fault),
-        Of::Api => Rule::to(Host::Api, fault),
-        Of::Image => Rule::to(Host::Images, fault),
+fn rule(target: Target, channel: &Channel, fault: Fault) -> Rule {
+    match target {
+        Target::Page => Rule::of_channel(&channel.id, fault),
+        Target::Api => Rule::to(Host::Api, fault),
+        Target::Image => Rule::to(Host::Images, fault),
     }
 }
 
-/// What became of the only channel, in a line.
-async fn said(cluster: &Cluster, crawled: &serde_json::Value) -> String {
+/// Describes the outcome of the only channel in a line.
+async fn outcome(cluster: &Cluster, crawled: &serde_json::Value) -> String {
     let item = &crawled["results"][0];
     if let Some(error) = item["error"].as_str() {
         return format!("failed, {error}");
     }
     let id: SubmissionId = crawled["submission"].as_str().unwrap().parse().unwrap();
-    let marks = cluster.store.job_statuses(id).await.unwrap();
-    let mark = marks.values().next().unwrap();
-    let mut said = format!("{} rows", item["crawled"]["thumbnails"]);
+    let statuses = cluster.store.job_statuses(id).await.unwrap();
+    let mark = statuses.values().next().unwrap();
+    let mut outcome = format!("{} rows", item["crawled"]["thumbnails"]);
     if let Some(attempt) = mark.history.first() {
-        said += &format!(", retried after {}", attempt.error);
+        outcome += &format!(", retried after {}", attempt.error);
     }
-    if let Some(pause) = cluster.submission(id).await.snoozed {
-        said += &format!(", rested for {}", pause.reason);
+    if let Some(snooze) = cluster.submission(id).await.snoozed {
+        outcome += &format!(", snoozed: {}", snooze.reason);
     }
-    said
+    outcome
 }
 
-fn fits(want: &Want, said: &str) -> bool {
-    let between = |start: &str, words: &str| said.starts_with(start) && said.contains(words);
-    match want {
-        Whole => said == "3 rows",
-        Retried(words) => between("3 rows, retried after ", words),
-        Rested(words) => between("3 rows, rested for ", words),
-        Failed(words) => said.starts_with(&format!("failed, {words}")),
+fn matches(expected: &Expected, outcome: &str) -> bool {
+    let has = |start: &str, text: &str| outcome.starts_with(start) && outcome.contains(text);
+    match expected {
+        Complete => outcome == "3 rows",
+        Retried(text) => has("3 rows, retried after ", text),
+        Snoozed(text) => has("3 rows, snoozed: ", text),
+        Failed(text) => outcome.starts_with(&format!("failed, {text}")),
     }
 }

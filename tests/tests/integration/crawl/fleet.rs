@@ -1,6 +1,6 @@
-//! Crawls of many channels by two workers: within the limits of every host, and whole although one is killed.
+//! A crawl of many channels by two workers: it obeys every rate limit and is complete although one is killed.
 //!
-//! `make crawl CHANNELS=100 VIDEOS=40` runs it at length and prints what it took.
+//! `make crawl CHANNELS=100 VIDEOS=40` runs a larger crawl and prints measurements.
 
 use std::{
     collections::BTreeSet,
@@ -17,14 +17,14 @@ use tests::{
 
 use super::{contents, crawl, detach, report, rows, start};
 
-/// Hosts, with the settings of their limits: requests a second, and under way at once.
+/// Hosts with the settings and values of their limits: requests per second, and concurrent requests.
 const LIMITS: [(Host, &str, u32, &str, u32); 2] = [
     (Host::Api, "SUBWATCH_CRAWL_API_PER_SECOND", 10, "SUBWATCH_CRAWL_API_CONCURRENCY", 1),
     (Host::Images, "SUBWATCH_CRAWL_IMAGE_PER_SECOND", 100, "SUBWATCH_CRAWL_IMAGE_CONCURRENCY", 4),
 ];
 
 #[tokio::test]
-async fn two_workers_keep_every_limit_and_one_killed_mid_crawl_changes_no_byte() {
+async fn two_workers_obey_rate_limits_and_a_killed_one_changes_no_byte() {
     let channels = number("SUBWATCH_TEST_CHANNELS").unwrap_or(8);
     let videos = number("SUBWATCH_TEST_VIDEOS").unwrap_or(40);
     let size = |number: u64| u32::try_from(number).expect("a number of channels or videos");
@@ -37,37 +37,37 @@ async fn two_workers_keep_every_limit_and_one_killed_mid_crawl_changes_no_byte()
     let site = FakeSite::start(world, Faults::none()).await;
     let settings: Vec<(&str, String)> = LIMITS
         .iter()
-        .flat_map(|(_, rate, a_second, places, concurrency)| {
-            [(*rate, a_second.to_string()), (*places, concurrency.to_string())]
+        .flat_map(|(_, rate, per_second, slots, concurrency)| {
+            [(*rate, per_second.to_string()), (*slots, concurrency.to_string())]
         })
         .collect();
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let mut cluster = start(2, &settings).await;
     let all: Vec<&Channel> = site.channels().iter().collect();
-    let most = videos.to_string();
-    let wanted = ["--videos-per-channel", &most];
+    let limit = videos.to_string();
+    let options = ["--videos-per-channel", &limit];
 
     let began = Instant::now();
-    let undisturbed = report(&cluster, &crawl(&cluster, &site, "undisturbed", &all, &wanted), &[0]).await;
+    let undisturbed = report(&cluster, &crawl(&cluster, &site, "undisturbed", &all, &options), &[0]).await;
     let seconds = began.elapsed().as_secs_f64();
     let first = site.requests();
     let rows = rows(&cluster.folder().join("undisturbed")).len();
     let whole = contents(&cluster.folder().join("undisturbed"));
     assert_eq!((&undisturbed["succeeded"], &undisturbed["failed"]), (&channels.into(), &0.into()));
     assert_eq!((&undisturbed["thumbnails"], whole.len() as u64), (&rows.into(), rows as u64 + channels));
-    tests::say(&format!(
+    tests::print_line(&format!(
         "{channels} channels × {videos} videos by 2 workers: {rows} rows, {} files in {seconds:.1} s",
         whole.len()
     ));
-    for (host, _, a_second, _, concurrency) in LIMITS {
-        keeps(host, &first.of(host), a_second, concurrency);
+    for (host, _, per_second, _, concurrency) in LIMITS {
+        assert_within_limits(host, &first.of(host), per_second, concurrency);
     }
 
-    // The same once more, and one of the two is killed with channels half done.
-    let keyed = [&wanted[..], &["--idempotency-key", "disturbed"]].concat();
+    // The same crawl again; one worker is killed with channels half done.
+    let keyed = [&options[..], &["--idempotency-key", "disturbed"]].concat();
     let disturbed = crawl(&cluster, &site, "disturbed", &all, &keyed);
     let id = detach(&cluster, &disturbed).await;
-    eventually("worker 0 has brought in some thumbnails of a channel and not all", || async {
+    eventually("worker 0 has stored some but not all thumbnails of a channel", || async {
         let mut some = false;
         for job in cluster.in_flight(id, 0).await {
             let stored = stored_by(&cluster, id, &job).await.len() as u64;
@@ -77,16 +77,16 @@ async fn two_workers_keep_every_limit_and_one_killed_mid_crawl_changes_no_byte()
     })
     .await;
     cluster.workers[0].pause();
-    // What it asked last is answered and recorded, or never will be.
-    let held = cluster.in_flight(id, 0).await;
+    // Everything it will ever record is recorded now.
+    let in_flight = cluster.in_flight(id, 0).await;
     let mut stored = BTreeSet::new();
-    for job in &held {
+    for job in &in_flight {
         stored.extend(stored_by(&cluster, id, job).await);
     }
-    assert!(!held.is_empty() && !stored.is_empty(), "{held:?}");
+    assert!(!in_flight.is_empty() && !stored.is_empty(), "{in_flight:?}");
     cluster.workers[0].kill().await;
     let killed = site.requests().count();
-    // Submitting it again waits for the one that goes on.
+    // The idempotency key makes this wait for the first submission.
     let disturbed = report(&cluster, &disturbed, &[0]).await;
     assert_eq!(disturbed["submission"], id.to_string());
     assert_eq!((&disturbed["succeeded"], &disturbed["failed"]), (&channels.into(), &0.into()), "{disturbed}");
@@ -98,46 +98,46 @@ async fn two_workers_keep_every_limit_and_one_killed_mid_crawl_changes_no_byte()
         .into_keys()
         .filter(|path| stored.contains(video_of(path)))
         .collect();
-    assert_eq!(again, Vec::<String>::new(), "what is stored was asked for again");
+    assert_eq!(again, Vec::<String>::new(), "stored thumbnails were requested again");
     let second = site.requests_after(first.count());
     let twice = second.of(Host::Images).per_path().into_values().filter(|count| *count > 1).count();
     assert!(
-        twice <= held.len() * 4,
-        "{twice} thumbnails asked for twice, of at most four under way in each of {held:?}"
+        twice <= in_flight.len() * 4,
+        "{twice} thumbnails were requested twice, with at peak four in flight in each of {in_flight:?}"
     );
-    tests::say(&format!(
-        "a worker died with {} channels in hand and {} thumbnails of them stored: 0 of these were asked for again, \
-         {twice} that were under way were",
-        held.len(),
+    tests::print_line(&format!(
+        "a worker was killed with {} channels in flight and {} of their thumbnails stored: none of these was requested \
+         again; {twice} thumbnails in flight were",
+        in_flight.len(),
         stored.len()
     ));
-    for (host, _, a_second, _, concurrency) in LIMITS {
-        keeps(host, &second.of(host), a_second, concurrency);
+    for (host, _, per_second, _, concurrency) in LIMITS {
+        assert_within_limits(host, &second.of(host), per_second, concurrency);
     }
     let found = contents(&cluster.folder().join("disturbed"));
     let differ: Vec<&String> =
         found.keys().chain(whole.keys()).filter(|name| found.get(*name) != whole.get(*name)).collect();
     assert_eq!(differ, Vec::<&String>::new(), "the datasets differ");
-    assert_eq!(disturbed["thumbnails"], undisturbed["thumbnails"], "each is counted once");
+    assert_eq!(disturbed["thumbnails"], undisturbed["thumbnails"], "each thumbnail is counted once");
     cluster.finish().await;
 }
 
-/// Fails where requests came faster, or more at once, than they may.
-fn keeps(host: Host, requests: &Requests, a_second: u32, concurrency: u32) {
+/// Asserts that the requests obey rate limit and concurrency.
+fn assert_within_limits(host: Host, requests: &Requests, per_second: u32, concurrency: u32) {
     let arrivals = requests.0.iter().map(|request| request.arrived);
     let span = arrivals.clone().max().unwrap_or_default() - arrivals.min().unwrap_or_default();
-    let (busiest, most) = (requests.most_within(Duration::from_secs(1)), requests.most_at_once());
-    tests::say(&format!(
-        "{host:?}: {} requests, {:.1} a second, {busiest} in the busiest second of {a_second} allowed; {most} at once of \
-         {concurrency}",
+    let (busiest, peak) = (requests.most_within(Duration::from_secs(1)), requests.most_at_once());
+    tests::print_line(&format!(
+        "{host:?}: {} requests, {:.1} per second, {busiest} in the busiest second (limit {per_second}); {peak} concurrent \
+         (limit {concurrency})",
         requests.count(),
         requests.count().saturating_sub(1) as f64 / span.as_secs_f64().max(1.0),
     ));
-    assert!(busiest <= a_second as usize, "{host:?}: {busiest} requests within a second");
-    assert!(most <= concurrency as usize, "{host:?}: {most} requests at once");
+    assert!(busiest <= per_second as usize, "{host:?}: {busiest} requests within a second");
+    assert!(peak <= concurrency as usize, "{host:?}: {peak} concurrent requests");
 }
 
-/// The videos whose thumbnails a job has stored.
+/// Returns the videos whose thumbnails a job has stored.
 async fn stored_by(cluster: &Cluster, id: SubmissionId, job: &str) -> Vec<String> {
     let progress = cluster.store.crawl_progress::<Value>(id, job).await.unwrap();
     let stored =

@@ -1,4 +1,4 @@
-//! Tables and pictures that are there already become a dataset like any other.
+//! Importing existing tables and images as a dataset.
 
 use std::{fs, path::Path};
 
@@ -9,7 +9,7 @@ use turbojpeg::{Image, PixelFormat, Subsamp};
 
 use super::rows;
 
-/// A JPEG of a drawn thumbnail.
+/// Returns a generated thumbnail as a JPEG.
 fn jpeg(number: u32) -> Vec<u8> {
     let picture = dataset::sample::picture(5, number);
     let (width, height) = (picture.width as usize, picture.height as usize);
@@ -18,8 +18,8 @@ fn jpeg(number: u32) -> Vec<u8> {
     turbojpeg::compress(image, 85, Subsamp::Sub2x2).unwrap().to_vec()
 }
 
-/// A folder with a picture of each of ten videos, below it and further down, and some that are none.
-fn pictures(folder: &Path) {
+/// Writes images of ten videos to a folder and its subfolder, and some invalid files.
+fn write_images(folder: &Path) {
     fs::create_dir_all(folder.join("more")).unwrap();
     for number in 0..10 {
         let name =
@@ -47,9 +47,9 @@ fn skipped(report: &Value) -> Vec<(u64, &str)> {
 }
 
 #[tokio::test]
-async fn tables_and_pictures_make_a_dataset_and_what_cannot_be_used_is_named() {
+async fn table_and_images_are_imported_and_unusable_rows_are_reported() {
     let cluster = Cluster::start(1).await;
-    pictures(&cluster.folder().join("pictures"));
+    write_images(&cluster.folder().join("pictures"));
     let write = |name: &str, text: &str| fs::write(cluster.folder().join(name), text).unwrap();
     let table = "\u{feff}Video_URL,Thumbnail,Title,Channel_ID,Category,Subs,Watch,Published\n\
         https://www.youtube.com/watch?v=video000000,,\"운동, 루틴\",UCone,헬스,구독자 1090만명,조회수 1.7억회,2019-05-01\n\
@@ -88,7 +88,7 @@ async fn tables_and_pictures_make_a_dataset_and_what_cannot_be_used_is_named() {
     let imported = rows(&dataset);
     let first = &imported["video000000"];
     let bytes = fs::read(dataset.join("thumbnails/video000000.jpg")).unwrap();
-    assert_eq!(bytes, jpeg(0), "pictures are copied as they are");
+    assert_eq!(bytes, jpeg(0), "images are copied unchanged");
     let want = json!({
         "file_name": "thumbnails/video000000.jpg", "video_id": "video000000", "title": "운동, 루틴",
         "channel_id": "UCone", "category": "헬스", "published": "2019-05-01",
@@ -102,7 +102,7 @@ async fn tables_and_pictures_make_a_dataset_and_what_cannot_be_used_is_named() {
     let third = &imported["video000005"];
     assert_eq!((&third["views"], &third["views_approximate"]), (&3_044.into(), &false.into()));
 
-    // Another table adds its part, and the first one, mended, replaces its own.
+    // A second table adds a part; importing the corrected first table replaces its part.
     let lines: String = [3, 4, 6, 7]
         .map(|n| format!("{{\"id\":\"video{n:06}\",\"file\":\"{}video{n:06}.jpg\",\"views\":\"1.1M\",\"subscribers\":{n}}}\n", if n < 5 { "" } else { "more/" }))
         .concat();
@@ -110,13 +110,13 @@ async fn tables_and_pictures_make_a_dataset_and_what_cannot_be_used_is_named() {
     let more = import(&cluster, "more.jsonl", &[0]).await;
     assert_eq!((&more["imported"], &more["skipped"]), (&4.into(), &json!([])));
     assert_ne!(more["part"], part);
-    let mended: String = table.lines().take(3).map(|line| format!("{line}\n")).collect();
-    write("2019 헬스.csv", &mended);
+    let corrected: String = table.lines().take(3).map(|line| format!("{line}\n")).collect();
+    write("2019 헬스.csv", &corrected);
     let again = import(&cluster, "2019 헬스.csv", &[0]).await;
     assert_eq!((&again["imported"], &again["part"]), (&2.into(), &part.as_str().into()));
     let now = rows(&dataset);
     assert_eq!(now.len(), 6);
-    assert!(!now.contains_key("video000005"), "a row that is gone from the table is gone from its part");
+    assert!(!now.contains_key("video000005"), "a row removed from the table is removed from its part");
     assert_eq!(now["video000000"], want);
 
     let path = dataset.display().to_string();
@@ -132,9 +132,9 @@ async fn tables_and_pictures_make_a_dataset_and_what_cannot_be_used_is_named() {
 }
 
 #[tokio::test]
-async fn a_table_without_a_usable_row_changes_nothing() {
+async fn table_without_usable_rows_changes_nothing() {
     let cluster = Cluster::start(0).await;
-    pictures(&cluster.folder().join("pictures"));
+    write_images(&cluster.folder().join("pictures"));
     fs::write(cluster.folder().join("bad.csv"), "video_id,views\nnofile00001,1\n").unwrap();
     fs::write(cluster.folder().join("names.csv"), "name,views\nvideo000001,1\n").unwrap();
     let at = |name: &str| cluster.folder().join(name).display().to_string();
@@ -146,9 +146,9 @@ async fn a_table_without_a_usable_row_changes_nothing() {
     ] {
         let arguments = ["crawl", "import", &at(table), "--images", &at(images), "--out", &at("empty")];
         let ended = cluster.cli(&arguments).await;
-        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert_eq!(ended.status.code(), Some(code), "{said}");
-        assert!(said.contains(want), "{said}");
+        let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(code), "{stderr}");
+        assert!(stderr.contains(want), "{stderr}");
     }
     assert!(!cluster.folder().join("empty/metadata").exists());
     cluster.finish().await;

@@ -1,4 +1,4 @@
-//! Crawls of a site that speaks as YouTube does: whole datasets, and everything that can stand in the way.
+//! Crawls of a fake site that behaves like YouTube: complete datasets, faults and refusals.
 
 mod faulty;
 mod fleet;
@@ -16,7 +16,7 @@ use tests::{
     fake_site::{Channel, FakeSite, KEY, Kind, Order},
 };
 
-/// A fleet that may ask the site as fast as it likes.
+/// Starts a cluster with rate limits too high to matter.
 async fn start(workers: usize, more: &[(&str, &str)]) -> Cluster {
     let mut settings = vec![
         ("SUBWATCH_FETCH_ALLOW", "127.0.0.1,localhost"),
@@ -32,9 +32,9 @@ async fn start(workers: usize, more: &[(&str, &str)]) -> Cluster {
     Cluster::start_with(workers, &settings).await
 }
 
-/// The arguments of a crawl of these channels into a dataset of the cluster.
+/// Returns the arguments of a crawl of `channels` into the dataset `out` of the cluster.
 fn crawl(cluster: &Cluster, site: &FakeSite, out: &str, channels: &[&Channel], more: &[&str]) -> Vec<String> {
-    // As with the real site, thumbnails lie at a host of their own.
+    // As on the real site, thumbnails have a separate host.
     let (base, images) = (site.base().to_string(), format!("http://localhost:{}/", site.port()));
     let mut arguments: Vec<String> = ["crawl", "--out"].map(str::to_owned).to_vec();
     arguments.push(cluster.folder().join(out).display().to_string());
@@ -70,19 +70,19 @@ fn rows(dataset: &Path) -> BTreeMap<String, Value> {
         for line in std::fs::read_to_string(part.path()).unwrap().lines() {
             let row: Value = serde_json::from_str(line).unwrap();
             let id = row["video_id"].as_str().unwrap().to_owned();
-            assert!(rows.insert(id, row).is_none(), "a video stands twice");
+            assert!(rows.insert(id, row).is_none(), "a video has two rows");
         }
     }
     rows
 }
 
-/// All files of a dataset, but for hidden ones, with their bytes; of its rows, without the moment they were crawled at.
+/// Returns all non-hidden files of a dataset with their bytes. Rows are without `crawled_at`.
 fn contents(dataset: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
     for folder in ["metadata", "thumbnails"] {
         for file in std::fs::read_dir(dataset.join(folder)).unwrap().flatten() {
             let name = format!("{folder}/{}", file.file_name().to_string_lossy());
-            // What a process was about to write when it was killed is hidden, and no part of the dataset.
+            // Temporary files of killed processes are hidden and not part of the dataset.
             if file.file_name().to_string_lossy().starts_with('.') {
                 continue;
             }
@@ -101,8 +101,8 @@ fn contents(dataset: &Path) -> BTreeMap<String, Vec<u8>> {
     files
 }
 
-/// The videos of a channel that a crawl takes, by the site's own account.
-fn takeable(channel: &Channel, order: Order, most: usize) -> Vec<String> {
+/// Returns the videos of a channel that a crawl should take, from the site's data.
+fn expected_videos(channel: &Channel, order: Order, limit: usize) -> Vec<String> {
     let plain = channel.listed(order).into_iter().filter(|video| video.kind == Kind::Plain);
     let mut ids: Vec<String> = Vec::new();
     for video in plain {
@@ -110,6 +110,6 @@ fn takeable(channel: &Channel, order: Order, most: usize) -> Vec<String> {
             ids.push(video.id.clone());
         }
     }
-    ids.truncate(most);
+    ids.truncate(limit);
     ids
 }

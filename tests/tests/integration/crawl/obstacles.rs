@@ -1,4 +1,4 @@
-//! Refusals and unknown forms: what stands in the way of a crawl.
+//! Blocks, schema drift, exhausted quotas and other obstacles to a crawl.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -14,7 +14,7 @@ use tests::{
 use super::{crawl, detach, report, rows, start};
 
 #[tokio::test]
-async fn what_is_in_a_form_that_nobody_knows_fails_alone_and_is_kept_for_replay() {
+async fn schema_drift_fails_only_its_channel_and_records_the_response() {
     let site = FakeSite::start(World { channels: 4, ..World::default() }, Faults::none()).await;
     let cluster = start(1, &[]).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
@@ -35,16 +35,16 @@ async fn what_is_in_a_form_that_nobody_knows_fails_alone_and_is_kept_for_replay(
     }
     assert!(errors[channels[2].handle.as_str()].starts_with("unavailable: "), "{errors:?}");
 
-    let kept = cluster.folder().join(format!("artifacts/crawl/{}", crawled["submission"].as_str().unwrap()));
-    let kept: Vec<String> =
-        std::fs::read_dir(kept).unwrap().flatten().map(|file| file.path().display().to_string()).collect();
-    assert_eq!(kept.len(), 2, "{kept:?}");
+    let recorded = cluster.folder().join(format!("artifacts/crawl/{}", crawled["submission"].as_str().unwrap()));
+    let recorded: Vec<String> =
+        std::fs::read_dir(recorded).unwrap().flatten().map(|file| file.path().display().to_string()).collect();
+    assert_eq!(recorded.len(), 2, "{recorded:?}");
     let mut replay = vec!["crawl", "replay"];
-    replay.extend(kept.iter().map(String::as_str));
+    replay.extend(recorded.iter().map(String::as_str));
     replay.extend(["-o", "json"]);
     let requests = site.requests().count();
     let replayed = cluster.json(&replay, &[3]).await;
-    assert_eq!(site.requests().count(), requests, "nothing is asked");
+    assert_eq!(site.requests().count(), requests, "replay sent a request");
     for one in replayed.as_array().unwrap() {
         assert_eq!(one["error"], one["original_error"], "the same parser reports the same error: {one}");
     }
@@ -53,7 +53,7 @@ async fn what_is_in_a_form_that_nobody_knows_fails_alone_and_is_kept_for_replay(
 }
 
 #[tokio::test]
-async fn a_site_that_has_had_enough_is_left_alone_and_costs_no_attempt() {
+async fn backing_off_a_host_spends_no_attempt() {
     let site = FakeSite::start(World { channels: 4, ..World::default() }, Faults::none()).await;
     let cluster = start(2, &[("SUBWATCH_CRAWL_ATTEMPTS", "1")]).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
@@ -73,20 +73,20 @@ async fn a_site_that_has_had_enough_is_left_alone_and_costs_no_attempt() {
         ("consent", Rule::at("/@", Fault::Consent(Wall::Page)).in_turns(Turns::First(1)), &pages),
         ("captcha", Rule::at("/@", Fault::Captcha(Wall::Redirect)).in_turns(Turns::First(1)), &pages),
     ];
-    for (number, (what, rule, more)) in cases.into_iter().enumerate() {
+    for (number, (name, rule, more)) in cases.into_iter().enumerate() {
         site.faults().clear();
         site.faults().add(rule);
         let out = format!("set-{number}");
         let crawled = report(&cluster, &crawl(&cluster, &site, &out, &channels, more), &[0]).await;
-        assert_eq!(crawled["succeeded"], 4, "{what}: {crawled}");
+        assert_eq!(crawled["succeeded"], 4, "{name}: {crawled}");
         let id: SubmissionId = crawled["submission"].as_str().unwrap().parse().unwrap();
         let submission = cluster.submission(id).await;
-        tests::say(&format!(
-            "{what}: rested for “{}”, then done",
-            submission.snoozed.map_or_else(String::new, |pause| pause.reason)
+        tests::print_line(&format!(
+            "{name}: snoozed (“{}”), then done",
+            submission.snoozed.map_or_else(String::new, |snooze| snooze.reason)
         ));
         for mark in cluster.store.job_statuses(id).await.unwrap().values() {
-            assert!(mark.history.is_empty() && mark.state == JobState::Done, "{what}: {mark:?}");
+            assert!(mark.history.is_empty() && mark.state == JobState::Done, "{name}: {mark:?}");
         }
     }
     assert_eq!(cluster.store.dead_letter_count().await.unwrap(), 0);
@@ -94,7 +94,7 @@ async fn a_site_that_has_had_enough_is_left_alone_and_costs_no_attempt() {
 }
 
 #[tokio::test]
-async fn an_operator_ends_the_pause_of_a_host_and_its_jobs_go_on() {
+async fn crawl_resume_ends_a_backoff_and_its_jobs_continue() {
     let site = FakeSite::start(World { channels: 2, ..World::default() }, Faults::none()).await;
     let rule = Rule::to(Host::Images, Fault::TooManyRequests(RetryAfter::Unsaid));
     site.faults().add(rule);
@@ -103,9 +103,9 @@ async fn an_operator_ends_the_pause_of_a_host_and_its_jobs_go_on() {
     let channels: Vec<&Channel> = site.channels().iter().collect();
     let id =
         detach(&cluster, &crawl(&cluster, &site, "set", &channels, &["--videos-per-channel", "5"])).await;
-    eventually("every job rests", || async {
-        let marks = cluster.store.job_statuses(id).await.unwrap();
-        marks.len() == 2 && marks.values().all(|mark| mark.state == JobState::Snoozed)
+    eventually("every job is snoozed", || async {
+        let statuses = cluster.store.job_statuses(id).await.unwrap();
+        statuses.len() == 2 && statuses.values().all(|mark| mark.state == JobState::Snoozed)
     })
     .await;
     let host = format!("localhost:{}", site.port());
@@ -122,21 +122,21 @@ async fn an_operator_ends_the_pause_of_a_host_and_its_jobs_go_on() {
         (&resumed["host"], &resumed["reason"]),
         (&host.into(), &"the host returned 429 Too Many Requests".into())
     );
-    let ended = cluster.ended(id).await;
+    let ended = cluster.wait_for_end(id).await;
     assert_eq!((ended.succeeded, ended.failed), (2, 0), "{ended:?}");
     let status = cluster.json(&["status", "-o", "json"], &[0]).await;
     assert_eq!(status["host_backoffs"], serde_json::json!([]), "{status}");
-    // The copies that rest would come back in ten minutes, and have no effect.
+    // Drop the delayed copies, which would return in ten minutes without effect.
     cluster.vhost.delete_queue("subwatch.delay.10m").await;
     cluster.finish().await;
 }
 
 #[tokio::test]
-async fn a_channel_that_takes_several_turns_is_never_asked_twice_for_the_same() {
+async fn channel_crawled_over_several_time_slices_repeats_no_request() {
     let site = FakeSite::start(World { channels: 2, ..World::default() }, Faults::none()).await;
-    // A turn takes a third of the time limit.
-    let slowly = [("SUBWATCH_JOB_TIMEOUT_SECONDS", "6"), ("SUBWATCH_CRAWL_IMAGE_PER_SECOND", "8")];
-    let cluster = start(2, &slowly).await;
+    // A time slice is a third of the time limit.
+    let settings = [("SUBWATCH_JOB_TIMEOUT_SECONDS", "6"), ("SUBWATCH_CRAWL_IMAGE_PER_SECOND", "8")];
+    let cluster = start(2, &settings).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
     let crawled = report(&cluster, &crawl(&cluster, &site, "set", &channels, &[]), &[0]).await;
     let requests = site.requests();
@@ -147,14 +147,14 @@ async fn a_channel_that_takes_several_turns_is_never_asked_twice_for_the_same() 
     let id: SubmissionId = crawled["submission"].as_str().unwrap().parse().unwrap();
     let reason = cluster.submission(id).await.snoozed.unwrap().reason;
     assert!(reason.contains("time slice has ended"), "{reason}");
-    let marks = cluster.store.job_statuses(id).await.unwrap();
-    assert!(marks.values().all(|mark| mark.history.is_empty() && mark.crashes == 0), "{marks:?}");
-    tests::say(&format!("{} thumbnails at 8 a second in turns of 2 s", crawled["thumbnails"]));
+    let statuses = cluster.store.job_statuses(id).await.unwrap();
+    assert!(statuses.values().all(|mark| mark.history.is_empty() && mark.crashes == 0), "{statuses:?}");
+    tests::print_line(&format!("{} thumbnails at 8 per second in time slices of 2 s", crawled["thumbnails"]));
     cluster.finish().await;
 }
 
 #[tokio::test]
-async fn a_source_that_fails_every_attempt_is_discarded_and_crawled_when_it_is_requeued() {
+async fn source_out_of_attempts_is_dead_lettered_and_crawled_after_requeue() {
     let site = FakeSite::start(World { channels: 2, ..World::default() }, Faults::none()).await;
     site.faults().add(Rule::at("/youtube/v3/videos", Fault::Reset));
     let cluster = start(1, &[("SUBWATCH_CRAWL_ATTEMPTS", "2")]).await;
@@ -170,16 +170,16 @@ async fn a_source_that_fails_every_attempt_is_discarded_and_crawled_when_it_is_r
     let before = site.requests().count();
     let requeued = cluster.json(&["dead-letters", "requeue", "--submission", id, "-o", "json"], &[0]).await;
     assert_eq!(requeued["processed"], 2, "{requeued}");
-    let ended = cluster.ended(id.parse().unwrap()).await;
+    let ended = cluster.wait_for_end(id.parse().unwrap()).await;
     assert_eq!((ended.succeeded, ended.failed), (2, 0), "{ended:?}");
     let after = site.requests_after(before);
-    assert_eq!(after.to("/youtube/v3/channels").count(), 0, "what was known of the channels still is");
+    assert_eq!(after.to("/youtube/v3/channels").count(), 0, "the channels are not requested again");
     assert_eq!(rows(&cluster.folder().join("set")).len() as u64, ended.thumbnails);
     cluster.finish().await;
 }
 
 #[tokio::test]
-async fn a_host_that_is_away_costs_no_row_that_was_there_and_none_that_is_requeued() {
+async fn unavailable_image_host_loses_no_existing_or_requeued_row() {
     let world = World { channels: 1, odd_videos: false, ..World::default() };
     let site = FakeSite::start(world, Faults::none()).await;
     let cluster = start(1, &[("SUBWATCH_CRAWL_ATTEMPTS", "2")]).await;
@@ -198,10 +198,10 @@ async fn a_host_that_is_away_costs_no_row_that_was_there_and_none_that_is_requeu
     site.faults().clear();
     let id = lost["submission"].as_str().unwrap();
     cluster.json(&["dead-letters", "requeue", "--submission", id, "-o", "json"], &[0]).await;
-    let ended = cluster.ended(id.parse().unwrap()).await;
+    let ended = cluster.wait_for_end(id.parse().unwrap()).await;
     assert_eq!((ended.succeeded, ended.thumbnails), (1, 10), "{ended:?}");
 
-    // One of ten may stay away, and says so.
+    // One unavailable thumbnail of ten is reported as skipped.
     let video = before.keys().next().unwrap();
     site.faults().add(Rule::at(&format!("/vi/{video}/"), Fault::Unavailable));
     let crawled = report(&cluster, &ten("nine"), &[0]).await;
@@ -214,7 +214,7 @@ async fn a_host_that_is_away_costs_no_row_that_was_there_and_none_that_is_requeu
 }
 
 #[tokio::test]
-async fn a_dataset_whose_folders_lead_outside_is_not_written_to() {
+async fn dataset_folder_that_links_outside_is_not_written_to() {
     let site = FakeSite::start(World { channels: 1, ..World::default() }, Faults::none()).await;
     let cluster = start(1, &[]).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
@@ -237,16 +237,16 @@ async fn a_dataset_whose_folders_lead_outside_is_not_written_to() {
 }
 
 #[tokio::test]
-async fn a_quota_that_is_used_up_puts_everything_to_rest_until_it_is_renewed() {
+async fn exhausted_quota_snoozes_jobs_until_it_resets() {
     let site = FakeSite::start(World { channels: 6, units: 7, ..World::default() }, Faults::none()).await;
     let cluster = start(2, &[]).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
     let id =
         detach(&cluster, &crawl(&cluster, &site, "set", &channels, &["--videos-per-channel", "4"])).await;
-    eventually("every job rests or is done", || async {
-        let marks = cluster.store.job_statuses(id).await.unwrap();
-        marks.len() == 6
-            && marks.values().all(|mark| [JobState::Snoozed, JobState::Done].contains(&mark.state))
+    eventually("every job is snoozed or done", || async {
+        let statuses = cluster.store.job_statuses(id).await.unwrap();
+        statuses.len() == 6
+            && statuses.values().all(|mark| [JobState::Snoozed, JobState::Done].contains(&mark.state))
     })
     .await;
     let view = cluster.json(&["status", &id.to_string(), "-o", "json"], &[0]).await;
@@ -254,14 +254,14 @@ async fn a_quota_that_is_used_up_puts_everything_to_rest_until_it_is_renewed() {
         (cluster.store.now_ms().await.unwrap(), view["snoozed"]["until_ms"].as_u64().unwrap());
     assert!(until_ms > now_ms && until_ms <= now_ms + 25 * 3_600_000, "{view}");
     assert!(view["snoozed"]["reason"].as_str().unwrap().contains("quota of key"), "{view}");
-    let marks = cluster.store.job_statuses(id).await.unwrap();
-    assert!(marks.values().all(|mark| mark.history.is_empty()), "{marks:?}");
+    let statuses = cluster.store.job_statuses(id).await.unwrap();
+    assert!(statuses.values().all(|mark| mark.history.is_empty()), "{statuses:?}");
     let status = cluster.json(&["status", "-o", "json"], &[0]).await;
     assert_eq!(status["quotas"][0]["refused"], true, "{status}");
-    tests::say(&format!("quota: {} units used, {}", site.units_used(KEY), view["snoozed"]));
+    tests::print_line(&format!("quota: {} units used, {}", site.units_used(KEY), view["snoozed"]));
     assert_eq!(cluster.submission(id).await.state, State::Running);
     cluster.cli(&["cancel", &id.to_string()]).await;
-    // The copies that rest would come back in ten minutes, and be dropped.
+    // Drop the delayed copies, which would return in ten minutes without effect.
     cluster.vhost.delete_queue("subwatch.delay.10m").await;
     cluster.finish().await;
 }

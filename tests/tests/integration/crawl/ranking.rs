@@ -1,4 +1,4 @@
-//! Rankings, read with a real browser, and what is crawled by them.
+//! Rankings read with a real browser, and crawls of their channels.
 
 use std::{
     cmp::Reverse,
@@ -21,17 +21,17 @@ use tokio::{
 
 use super::{crawl, report, rows, start};
 
-/// Settings that fit the site's table, and make it say when it is complete.
-const FITTING: [(&str, &str); 3] = [
+/// Selectors that match the site's table, and its mark of completeness.
+const SELECTORS: [(&str, &str); 3] = [
     ("SUBWATCH_RANKING_ROWS", "table#ranking tbody tr.channel"),
     ("SUBWATCH_RANKING_LINK", "td.name > a[href]"),
     ("SUBWATCH_RANKING_READY", "body[data-ready=\"true\"]"),
 ];
 
-/// Who may do nothing.
-const NOBODY: u32 = 65_534;
+/// The user and group `nobody`.
+const UNPRIVILEGED: u32 = 65_534;
 
-/// Ids of the channels of a category, as the site ranks them.
+/// Returns the IDs of the top channels of a category in the site's order.
 fn ranked<'a>(site: &'a FakeSite, category: &str, top: usize) -> Vec<&'a str> {
     let mut channels: Vec<&Channel> =
         site.channels().iter().filter(|channel| channel.category == category).collect();
@@ -43,13 +43,13 @@ fn address(site: &FakeSite) -> String {
     format!("{}ranking/{{category}}", site.base())
 }
 
-/// The channels of a dataset with the category that their rows bear.
+/// Returns the channels of a dataset with the category in their rows.
 fn categories(dataset: &Path) -> BTreeMap<String, String> {
     let text = |row: &Value, name: &str| row[name].as_str().unwrap().to_owned();
     rows(dataset).values().map(|row| (text(row, "channel_id"), text(row, "category"))).collect()
 }
 
-/// Runs `crawl ranking` in a folder for temporary files of its own, and returns how it ended and what it said.
+/// Runs `crawl ranking` with a separate TMPDIR; returns exit code, standard output and standard error.
 async fn read(
     cluster: &Cluster,
     arguments: &[&str],
@@ -59,7 +59,7 @@ async fn read(
     let folder = folder.to_str().unwrap();
     let all = [&["crawl", "ranking", "--read-pages"], arguments].concat();
     let output = cluster.cli_with(&all, &[settings, &[("TMPDIR", folder)]].concat()).await;
-    nothing_is_left(folder).await;
+    wait_for_cleanup(folder).await;
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (output.status.code(), text(output.stdout), text(output.stderr))
 }
@@ -70,15 +70,15 @@ fn temporary(cluster: &Cluster) -> PathBuf {
     folder
 }
 
-/// Waits for the end of a browser with its files below `folder`; what looks after its crashes ends last.
-async fn nothing_is_left(folder: &str) {
-    eventually("browser and files are gone", || async {
+/// Waits until no browser uses `folder` and its files are deleted. The browser's crash handler ends last.
+async fn wait_for_cleanup(folder: &str) {
+    eventually("browser and temporary files are gone", || async {
         browsers(folder).is_empty() && std::fs::read_dir(folder).unwrap().count() == 0
     })
     .await;
 }
 
-/// The command lines of all processes that name `folder`, as a browser names its profile.
+/// Returns the command lines of all processes that mention `folder`, as a browser does with its profile.
 fn browsers(folder: &str) -> Vec<String> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
@@ -87,8 +87,8 @@ fn browsers(folder: &str) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_channels_that_rank_first_in_two_categories_are_crawled() {
-    // The table is empty when the page has loaded, and for a good while after.
+async fn top_channels_of_two_categories_are_crawled() {
+    // A script fills the table 1.5 s after the page has loaded.
     let world = World {
         channels: 15,
         videos_per_channel: 6,
@@ -97,7 +97,7 @@ async fn the_channels_that_rank_first_in_two_categories_are_crawled() {
     };
     let site = FakeSite::start(world, Faults::none()).await;
     let contact = ("SUBWATCH_CRAWL_CONTACT", "https://example.org/crawler");
-    let cluster = start(2, &[&FITTING[..], &[contact]].concat()).await;
+    let cluster = start(2, &[&SELECTORS[..], &[contact]].concat()).await;
     let address = address(&site);
     let more = ["--ranking", &address, "--read-pages", "--top", "2", "--videos-per-channel", "3"];
     let more = [&more[..], &["--category", "games", "--category", "politics"]].concat();
@@ -107,24 +107,24 @@ async fn the_channels_that_rank_first_in_two_categories_are_crawled() {
     let (games, politics) = (ranked(&site, "games", 2), ranked(&site, "politics", 2));
     let items: Vec<&str> =
         crawled["results"].as_array().unwrap().iter().map(|item| item["item"].as_str().unwrap()).collect();
-    assert_eq!(items, [&games[..], &politics].concat(), "in the order of the rankings");
+    assert_eq!(items, [&games[..], &politics].concat(), "channels must be in ranking order");
     let expected = games.iter().map(|id| (*id, "games")).chain(politics.iter().map(|id| (*id, "politics")));
     let expected: BTreeMap<String, String> =
         expected.map(|(id, category)| (id.to_owned(), category.to_owned())).collect();
     assert_eq!(categories(&cluster.folder().join("set")), expected);
 
-    let asked = site.requests().of(Host::Ranking);
+    let requests = site.requests().of(Host::Ranking);
     let agent = format!("subwatch/{} (+https://example.org/crawler)", env!("CARGO_PKG_VERSION"));
     let pages: Vec<(&str, &str)> =
-        asked.0.iter().map(|one| (one.path.as_str(), one.agent.as_str())).collect();
+        requests.0.iter().map(|one| (one.path.as_str(), one.agent.as_str())).collect();
     assert_eq!(pages, [("/ranking/games", agent.as_str()), ("/ranking/politics", &agent)]);
     assert_eq!(site.requests().to("/robots.txt").count(), 1);
-    tests::say(&format!("{} thumbnails of {} channels by two rankings", crawled["thumbnails"], items.len()));
+    tests::print_line(&format!("{} thumbnails of {} channels by two rankings", crawled["thumbnails"], items.len()));
     cluster.finish().await;
 }
 
 #[tokio::test]
-async fn a_ranking_is_printed_as_a_list_that_a_crawl_takes() {
+async fn printed_ranking_can_be_crawled() {
     let site =
         FakeSite::start(World { channels: 15, videos_per_channel: 5, ..World::default() }, Faults::none())
             .await;
@@ -132,9 +132,9 @@ async fn a_ranking_is_printed_as_a_list_that_a_crawl_takes() {
     let address = address(&site);
     let (games, travel) = (ranked(&site, "games", 2), ranked(&site, "travel", 2));
 
-    // As it is, without a selector: the site's is a plain table.
-    let asked = ["--ranking", &address, "--category", "games", "--category", "travel", "--top", "2"];
-    let (code, csv, said) = read(&cluster, &asked, &[]).await;
+    // The default selectors match the site's plain table.
+    let requests = ["--ranking", &address, "--category", "games", "--category", "travel", "--top", "2"];
+    let (code, csv, stderr) = read(&cluster, &requests, &[]).await;
     let line = |category: &str, rank: usize, id: &str| format!("{category},{rank},{id}\n");
     let lines = [
         "category,rank,channel\n".to_owned(),
@@ -143,8 +143,8 @@ async fn a_ranking_is_printed_as_a_list_that_a_crawl_takes() {
         line("travel", 1, travel[0]),
         line("travel", 2, travel[1]),
     ];
-    assert_eq!((code, csv.as_str()), (Some(0), lines.concat().as_str()), "{said}");
-    assert!(said.contains("\nranking games: 2 channels\nranking travel: 2 channels\n"), "{said}");
+    assert_eq!((code, csv.as_str()), (Some(0), lines.concat().as_str()), "{stderr}");
+    assert!(stderr.contains("\nranking games: 2 channels\nranking travel: 2 channels\n"), "{stderr}");
 
     let file = cluster.folder().join("list.csv");
     std::fs::write(&file, &csv).unwrap();
@@ -155,24 +155,24 @@ async fn a_ranking_is_printed_as_a_list_that_a_crawl_takes() {
         expected.map(|(id, category)| (id.to_owned(), category.to_owned())).collect();
     assert_eq!(categories(&cluster.folder().join("listed")), expected);
 
-    // A ranking may be shorter than what is asked for, and a channel is of the first that names it.
+    // A ranking may be shorter than requested, and a channel belongs to the first ranking that lists it.
     let twice = ["--ranking", &address, "--category", "games", "--category", "게임", "-o", "json"];
-    let (code, json, said) = read(&cluster, &twice, &FITTING).await;
+    let (code, json, stderr) = read(&cluster, &twice, &SELECTORS).await;
     let all = ranked(&site, "games", 20);
     let first: Vec<Value> = serde_json::from_str(&json).unwrap();
     let channels: Vec<&str> = first.iter().map(|one| one["channel"].as_str().unwrap()).collect();
-    assert_eq!((code, channels), (Some(0), all.clone()), "{said}");
-    assert!(said.contains("ranking games: 3 channels of 20 requested\n"), "{said}");
-    assert!(said.contains(&format!("; {} is already in games", all[2])), "{said}");
+    assert_eq!((code, channels), (Some(0), all.clone()), "{stderr}");
+    assert!(stderr.contains("ranking games: 3 channels of 20 requested\n"), "{stderr}");
+    assert!(stderr.contains(&format!("; {} is already in games", all[2])), "{stderr}");
     cluster.finish().await;
 }
 
 #[tokio::test]
-async fn the_crawl_of_2020_takes_its_categories_from_a_ranking() {
+async fn preset_of_2020_takes_its_categories_from_a_ranking() {
     let site =
         FakeSite::start(World { channels: 15, videos_per_channel: 5, ..World::default() }, Faults::none())
             .await;
-    let cluster = start(2, &FITTING).await;
+    let cluster = start(2, &SELECTORS).await;
     let address = address(&site);
     let preset = ["--preset", "sub-watch-2020", "--top", "1", "--videos-per-channel", "2", "--read-pages"];
     let arguments = crawl(&cluster, &site, "set", &[], &[&preset[..], &["--ranking", &address]].concat());
@@ -187,28 +187,28 @@ async fn the_crawl_of_2020_takes_its_categories_from_a_ranking() {
 
     let without = ["crawl", "--out", "x", "--preset", "sub-watch-2020"];
     let output = cluster.cli(&without).await;
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("the one of 2020 no longer exists: give another with --ranking"), "{said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("the one of 2020 no longer exists: give another with --ranking"), "{stderr}");
     cluster.finish().await;
 }
 
 #[tokio::test]
-async fn a_ranking_that_is_not_understood_fails_with_what_was_there() {
+async fn unparsable_ranking_fails_with_a_description_of_the_page() {
     let site = FakeSite::start(World { channels: 15, ..World::default() }, Faults::none()).await;
-    let cluster = start(0, &FITTING).await;
+    let cluster = start(0, &SELECTORS).await;
     let address = address(&site);
     let games = ["--ranking", &address, "--category", "games"];
     let check =
-        async |what: &str, arguments: &[&str], settings: &[(&str, &str)], exit: i32, want: &[&str]| {
-            let (code, printed, said) = read(&cluster, arguments, settings).await;
-            assert_eq!((code, printed.as_str()), (Some(exit), ""), "{what}: {said}");
+        async |name: &str, arguments: &[&str], settings: &[(&str, &str)], exit: i32, want: &[&str]| {
+            let (code, printed, stderr) = read(&cluster, arguments, settings).await;
+            assert_eq!((code, printed.as_str()), (Some(exit), ""), "{name}: {stderr}");
             for want in want {
-                assert!(said.contains(want), "{what}: “{want}” is not in: {said}");
+                assert!(stderr.contains(want), "{name}: “{want}” not found in: {stderr}");
             }
         };
-    let place = format!("could not read the ranking of games at {}ranking/games: ", site.base());
-    let drift = format!("{place}schema-drift: ");
+    let prefix = format!("could not read the ranking of games at {}ranking/games: ", site.base());
+    let drift = format!("{prefix}schema-drift: ");
     let there = "page “Top channels: games”, ";
 
     site.faults().add(Rule::at("/ranking/", Fault::SchemaDrift));
@@ -217,19 +217,19 @@ async fn a_ranking_that_is_not_understood_fails_with_what_was_there() {
     site.faults().clear();
     site.faults().add(Rule::at("/ranking/", Fault::NoItems));
     check("no rows", &games, &[], 1, &[&drift, no_rows, there]).await;
-    let patience = ("SUBWATCH_RANKING_WAIT_SECONDS", "2");
+    let short_wait = ("SUBWATCH_RANKING_WAIT_SECONDS", "2");
     let never = "matches nothing within 2 s: ";
     check(
-        "no rows, and nothing that says it is complete",
+        "no rows and no mark of completeness",
         &games,
-        &[("SUBWATCH_RANKING_READY", ""), patience],
+        &[("SUBWATCH_RANKING_READY", ""), short_wait],
         1,
         &[&drift, "SUBWATCH_RANKING_ROWS='", never, there],
     )
     .await;
     site.faults().clear();
 
-    let unready = [("SUBWATCH_RANKING_READY", "#complete"), patience];
+    let unready = [("SUBWATCH_RANKING_READY", "#complete"), short_wait];
     check("never complete", &games, &unready, 1, &[&drift, "SUBWATCH_RANKING_READY='#complete' ", never])
         .await;
     let no_link = [("SUBWATCH_RANKING_LINK", "td.rank > a")];
@@ -260,41 +260,41 @@ async fn a_ranking_that_is_not_understood_fails_with_what_was_there() {
 }
 
 #[tokio::test]
-async fn a_ranking_is_read_only_where_that_is_asked_for_and_robots_allow_it() {
+async fn ranking_is_read_only_with_the_flag_and_where_robots_txt_allows() {
     let disallowed = Rule::at("/robots.txt", Fault::RankingsDisallowed);
     let site = FakeSite::start(World { channels: 15, ..World::default() }, Faults::of([disallowed])).await;
-    let cluster = start(0, &FITTING).await;
+    let cluster = start(0, &SELECTORS).await;
     let address = address(&site);
     let games = ["--ranking", &address, "--category", "games"];
-    let unasked = cluster.cli(&[&["crawl", "--out", "x"], &games[..]].concat()).await;
-    let said = String::from_utf8_lossy(&unasked.stderr).into_owned();
-    assert_eq!(unasked.status.code(), Some(2), "{said}");
+    let without_flag = cluster.cli(&[&["crawl", "--out", "x"], &games[..]].concat()).await;
+    let stderr = String::from_utf8_lossy(&without_flag.stderr).into_owned();
+    assert_eq!(without_flag.status.code(), Some(2), "{stderr}");
     assert!(
-        said.contains("--ranking reads pages of 127.0.0.1") && said.contains("add --read-pages"),
-        "{said}"
+        stderr.contains("--ranking reads pages of 127.0.0.1") && stderr.contains("add --read-pages"),
+        "{stderr}"
     );
-    assert_eq!(site.requests().count(), 0, "nothing was asked");
+    assert_eq!(site.requests().count(), 0, "a request was sent without --read-pages");
 
-    let (code, _, said) = read(&cluster, &games, &[]).await;
+    let (code, _, stderr) = read(&cluster, &games, &[]).await;
     let rule = "is disallowed: robots.txt of the host has 'Disallow: /ranking/' for user agent *";
-    assert!(code == Some(1) && said.contains(rule), "{code:?} {said}");
+    assert!(code == Some(1) && stderr.contains(rule), "{code:?} {stderr}");
     site.faults().clear();
     site.faults().add(Rule::at("/robots.txt", Fault::Unavailable));
-    let (code, _, said) = read(&cluster, &games, &[]).await;
+    let (code, _, stderr) = read(&cluster, &games, &[]).await;
     let silent = "robots.txt of the host is unavailable (";
-    assert!(code == Some(1) && said.contains(silent) && said.contains("503"), "{code:?} {said}");
-    let (code, _, said) = read(&cluster, &games, &[("SUBWATCH_FETCH_ALLOW", "")]).await;
+    assert!(code == Some(1) && stderr.contains(silent) && stderr.contains("503"), "{code:?} {stderr}");
+    let (code, _, stderr) = read(&cluster, &games, &[("SUBWATCH_FETCH_ALLOW", "")]).await;
     let private = "127.0.0.1 does not have a public address; SUBWATCH_FETCH_ALLOW lists exceptions";
-    assert!(code == Some(1) && said.contains(private), "{code:?} {said}");
-    assert_eq!(site.requests().of(Host::Ranking).count(), 0, "no ranking was asked for");
+    assert!(code == Some(1) && stderr.contains(private), "{code:?} {stderr}");
+    assert_eq!(site.requests().of(Host::Ranking).count(), 0, "a ranking was requested");
     cluster.finish().await;
 }
 
 #[tokio::test]
-async fn the_browser_ends_with_the_command_however_that_ends() {
+async fn browser_ends_with_the_command() {
     let world = World { channels: 15, script_delay: Duration::from_secs(3600), ..World::default() };
     let site = FakeSite::start(world, Faults::none()).await;
-    let cluster = start(0, &FITTING).await;
+    let cluster = start(0, &SELECTORS).await;
     let address = address(&site);
     let folder = temporary(&cluster);
     let folder = folder.to_str().unwrap();
@@ -306,34 +306,33 @@ async fn the_browser_ends_with_the_command_however_that_ends() {
             site.requests().of(Host::Ranking).count() > round
         })
         .await;
-        assert!(!browsers(folder).is_empty(), "a browser is at work");
+        assert!(!browsers(folder).is_empty(), "no browser is running");
         match signal {
-            "SIGINT" => command.interrupt(),
-            "SIGTERM" => command.ask_to_end(),
+            "SIGINT" => command.send_sigint(),
+            "SIGTERM" => command.send_sigterm(),
             _ => command.kill().await,
         }
-        let status = command.ended().await;
+        let status = command.wait().await;
         if signal == "SIGINT" {
             assert_eq!(status.code(), Some(130), "{}", command.log());
             assert!(command.log().contains("nothing was submitted"), "{}", command.log());
         }
-        nothing_is_left(folder).await;
+        wait_for_cleanup(folder).await;
     }
     cluster.finish().await;
 }
 
 #[tokio::test]
-async fn a_driver_that_runs_already_is_used_and_its_session_is_closed() {
+async fn running_webdriver_is_used_and_its_session_is_closed() {
     let site = FakeSite::start(World { channels: 15, ..World::default() }, Faults::none()).await;
-    let cluster = start(0, &FITTING).await;
+    let cluster = start(0, &SELECTORS).await;
     let folder = tempfile::tempdir().unwrap();
     let mut driver = Command::new("chromedriver");
     driver.arg("--port=0").env("HOME", folder.path()).env("TMPDIR", folder.path());
     if Path::new("/proc/self").metadata().unwrap().uid() == 0 {
-        // Whoever runs a driver decides about the sandbox: a browser of somebody else's keeps it, and there is
-        // none for root.
-        driver.uid(NOBODY).gid(NOBODY);
-        chown(folder.path(), Some(NOBODY), Some(NOBODY)).unwrap();
+        // A browser that an external driver starts keeps its sandbox, which does not work for root.
+        driver.uid(UNPRIVILEGED).gid(UNPRIVILEGED);
+        chown(folder.path(), Some(UNPRIVILEGED), Some(UNPRIVILEGED)).unwrap();
     }
     let mut driver = driver.stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true).spawn().unwrap();
     let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
@@ -349,12 +348,12 @@ async fn a_driver_that_runs_already_is_used_and_its_session_is_closed() {
     for (category, code) in [("games", Some(0)), ("unknown", Some(1))] {
         let all = [&arguments[..], &["--category", category]].concat();
         let output = cluster.cli_with(&all, &settings).await;
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), code, "{said}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), code, "{stderr}");
         let lines = String::from_utf8_lossy(&output.stdout).lines().count();
         assert_eq!(lines, if category == "games" { 3 } else { 0 });
         let sessions: Value = reqwest::get(format!("{url}/sessions")).await.unwrap().json().await.unwrap();
-        assert_eq!(sessions["value"], serde_json::json!([]), "a session is open");
+        assert_eq!(sessions["value"], serde_json::json!([]), "a session was left open");
     }
     driver.kill().await.unwrap();
     cluster.finish().await;

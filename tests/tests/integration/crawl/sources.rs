@@ -1,4 +1,4 @@
-//! Whole datasets, by each source, and what becomes of them.
+//! Complete datasets from each source, and their use.
 
 use std::collections::HashMap;
 
@@ -6,10 +6,10 @@ use common::digest::Digest;
 use serde_json::Value;
 use tests::fake_site::{Channel, FakeSite, Fault, Faults, Host, KEY, Order, Rule, World};
 
-use super::{contents, crawl, report, rows, start, takeable};
+use super::{contents, crawl, report, rows, start, expected_videos};
 
 #[tokio::test]
-async fn a_whole_dataset_comes_from_the_data_api_and_a_second_crawl_asks_only_whether_it_changed() {
+async fn data_api_crawl_makes_a_dataset_and_a_second_crawl_revalidates_it() {
     let site = FakeSite::start(World { channels: 6, ..World::default() }, Faults::none()).await;
     let cluster = start(2, &[]).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
@@ -22,11 +22,11 @@ async fn a_whole_dataset_comes_from_the_data_api_and_a_second_crawl_asks_only_wh
     let rows = rows(&dataset);
     assert_eq!(crawled["thumbnails"], rows.len());
     for channel in &channels {
-        let truth: HashMap<&str, _> = channel.videos.iter().map(|video| (video.id.as_str(), video)).collect();
-        let own: Vec<&Value> = rows.values().filter(|row| row["channel_id"] == channel.id.as_str()).collect();
-        assert!(own.len() >= 10, "{} of 12 rows of {}", own.len(), channel.handle);
-        for row in own {
-            let video = truth[row["video_id"].as_str().unwrap()];
+        let videos: HashMap<&str, _> = channel.videos.iter().map(|video| (video.id.as_str(), video)).collect();
+        let channel_rows: Vec<&Value> = rows.values().filter(|row| row["channel_id"] == channel.id.as_str()).collect();
+        assert!(channel_rows.len() >= 10, "{} of 12 rows of {}", channel_rows.len(), channel.handle);
+        for row in channel_rows {
+            let video = videos[row["video_id"].as_str().unwrap()];
             assert_eq!(
                 row.get("views").and_then(Value::as_u64),
                 (!video.hides_views).then_some(video.views),
@@ -51,10 +51,10 @@ async fn a_whole_dataset_comes_from_the_data_api_and_a_second_crawl_asks_only_wh
         }
     }
     let first = site.requests();
-    let asked = first.of(Host::Images).per_path();
-    assert!(asked.values().all(|count| *count == 1), "a thumbnail was asked for twice: {asked:?}");
-    assert_eq!(first.of(Host::Web).count(), 0, "the Data API needs no page");
-    tests::say(&format!(
+    let image_requests = first.of(Host::Images).per_path();
+    assert!(image_requests.values().all(|count| *count == 1), "a thumbnail was requested twice: {image_requests:?}");
+    assert_eq!(first.of(Host::Web).count(), 0, "the Data API source requested a page");
+    tests::print_line(&format!(
         "{} rows of {} channels: {} requests to the Data API, {} units; {} for thumbnails",
         rows.len(),
         channels.len(),
@@ -67,7 +67,7 @@ async fn a_whole_dataset_comes_from_the_data_api_and_a_second_crawl_asks_only_wh
     let again = report(&cluster, &arguments, &[0]).await;
     let second = site.requests_after(first.count()).of(Host::Images);
     assert_eq!(second.answered(304).count(), rows.len());
-    assert_eq!(second.count(), rows.len(), "only what is there is asked for");
+    assert_eq!(second.count(), rows.len(), "each stored thumbnail is revalidated once");
     let unchanged: u64 = again["results"]
         .as_array()
         .unwrap()
@@ -75,19 +75,19 @@ async fn a_whole_dataset_comes_from_the_data_api_and_a_second_crawl_asks_only_wh
         .map(|item| item["crawled"]["unchanged"].as_u64().unwrap())
         .sum();
     assert_eq!(unchanged, rows.len() as u64);
-    assert!(contents(&dataset) == before, "nothing changed, so no byte did");
+    assert!(contents(&dataset) == before, "the dataset must stay identical");
     cluster.finish().await;
 }
 
 #[tokio::test]
-async fn pages_are_read_only_where_that_is_asked_for_and_robots_allow_it() {
+async fn pages_are_read_only_with_the_flag_and_where_robots_txt_allows() {
     let site =
         FakeSite::start(World { channels: 4, videos_per_channel: 70, ..World::default() }, Faults::none())
             .await;
     let cluster = start(2, &[]).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
     let pages = ["--source", "page", "--videos-per-channel", "50"];
-    let unasked = cluster
+    let without_flag = cluster
         .cli(
             &crawl(&cluster, &site, "pages", &channels, &pages)
                 .iter()
@@ -95,11 +95,11 @@ async fn pages_are_read_only_where_that_is_asked_for_and_robots_allow_it() {
                 .collect::<Vec<_>>(),
         )
         .await;
-    assert_eq!(unasked.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&unasked.stderr).contains("--read-pages"));
-    assert_eq!(site.requests().count(), 0, "nothing was asked");
+    assert_eq!(without_flag.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&without_flag.stderr).contains("--read-pages"));
+    assert_eq!(site.requests().count(), 0, "a request was sent without --read-pages");
 
-    // As the real one, the site's robots.txt allows the page of a channel, and nothing that follows it.
+    // Like YouTube's, the site's robots.txt allows a channel's page but not its continuations.
     let pages = [&pages[..], &["--read-pages"]].concat();
     let newest = report(&cluster, &crawl(&cluster, &site, "pages", &channels, &pages), &[0]).await;
     for item in newest["results"].as_array().unwrap() {
@@ -108,7 +108,7 @@ async fn pages_are_read_only_where_that_is_asked_for_and_robots_allow_it() {
     let rows_of_pages = rows(&cluster.folder().join("pages"));
     assert!(rows_of_pages.values().all(|row| row["source"] == "page" && row.get("published").is_none()));
     assert_eq!(site.requests().to("/youtubei/v1/browse").count(), 0);
-    assert_eq!(site.requests().to("/robots.txt").count(), 1, "one copy serves the whole fleet");
+    assert_eq!(site.requests().to("/robots.txt").count(), 1, "robots.txt is fetched once per fleet");
     let popular = [&pages[..], &["--order", "popular"]].concat();
     let refused = report(&cluster, &crawl(&cluster, &site, "popular", &channels, &popular), &[3]).await;
     for item in refused["results"].as_array().unwrap() {
@@ -118,12 +118,12 @@ async fn pages_are_read_only_where_that_is_asked_for_and_robots_allow_it() {
             "{error}"
         );
     }
-    tests::say(&format!("pages alone: {} rows of {} channels", rows_of_pages.len(), channels.len()));
+    tests::print_line(&format!("pages only: {} rows of {} channels", rows_of_pages.len(), channels.len()));
     cluster.finish().await;
 }
 
 #[tokio::test]
-async fn a_whole_dataset_comes_from_pages_where_the_site_lets_robots_read_all_of_them() {
+async fn page_crawl_makes_a_dataset_where_robots_txt_allows_everything() {
     // A site without a robots.txt.
     let open = Rule::at("/robots.txt", Fault::NotFound);
     let world = World { channels: 6, videos_per_channel: 70, ..World::default() };
@@ -135,9 +135,9 @@ async fn a_whole_dataset_comes_from_pages_where_the_site_lets_robots_read_all_of
         let crawled = report(&cluster, &crawl(&cluster, &site, order, &channels, &pages), &[0]).await;
         let rows = rows(&cluster.folder().join(order));
         for channel in &channels {
-            let wanted = takeable(channel, listed, 45);
-            let missing: Vec<&String> = wanted.iter().filter(|id| !rows.contains_key(*id)).collect();
-            // What has no usable thumbnail has no row.
+            let expected = expected_videos(channel, listed, 45);
+            let missing: Vec<&String> = expected.iter().filter(|id| !rows.contains_key(*id)).collect();
+            // A video without a usable thumbnail has no row.
             assert!(missing.len() <= 5, "{missing:?} of {} are missing, {order}: {crawled}", channel.handle);
             for video in channel.videos.iter().filter(|video| rows.contains_key(&video.id)) {
                 let row = &rows[&video.id];
@@ -146,33 +146,33 @@ async fn a_whole_dataset_comes_from_pages_where_the_site_lets_robots_read_all_of
                 assert!(views * 2 >= video.views, "{row} {video:?}");
             }
         }
-        tests::say(&format!("{order}: {} rows of {} channels from pages", rows.len(), channels.len()));
+        tests::print_line(&format!("{order}: {} rows of {} channels from pages", rows.len(), channels.len()));
     }
     cluster.finish().await;
 }
 
 #[tokio::test]
-async fn lists_say_what_is_known_of_their_videos_and_twins_are_told_apart() {
+async fn video_lists_are_crawled_and_duplicate_channels_are_detected() {
     let site = FakeSite::start(World { channels: 3, ..World::default() }, Faults::none()).await;
     let cluster = start(1, &[]).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
-    let wanted: Vec<String> =
-        channels.iter().flat_map(|channel| takeable(channel, Order::Latest, 20)).collect();
-    let mut list = wanted.clone();
+    let expected: Vec<String> =
+        channels.iter().flat_map(|channel| expected_videos(channel, Order::Latest, 20)).collect();
+    let mut list = expected.clone();
     list.push("nosuchvideo".to_owned());
     let file = cluster.folder().join("list.txt");
     std::fs::write(&file, list.join("\n")).unwrap();
     let videos = ["--videos", file.to_str().unwrap()];
     let crawled = report(&cluster, &crawl(&cluster, &site, "list", &[], &videos), &[0]).await;
-    assert_eq!(crawled["items"], 2, "slices of 50");
+    assert_eq!(crawled["items"], 2, "an item has up to 50 videos");
     let rows = rows(&cluster.folder().join("list"));
-    assert!(rows.len() + 5 >= wanted.len() && rows.keys().all(|id| wanted.contains(id)));
+    assert!(rows.len() + 5 >= expected.len() && rows.keys().all(|id| expected.contains(id)));
     assert!(rows.values().all(|row| row["source"] == "list" && row["channel_id"].is_string()));
 
-    // A channel by its handle and by its id is the same channel.
-    let mut twins = crawl(&cluster, &site, "twins", &[channels[0]], &["--videos-per-channel", "3"]);
-    twins.extend(["--channels".to_owned(), channels[0].id.clone()]);
-    let crawled = report(&cluster, &twins, &[3]).await;
+    // A handle and an ID of the same channel are duplicates.
+    let mut duplicates = crawl(&cluster, &site, "duplicates", &[channels[0]], &["--videos-per-channel", "3"]);
+    duplicates.extend(["--channels".to_owned(), channels[0].id.clone()]);
+    let crawled = report(&cluster, &duplicates, &[3]).await;
     let errors: Vec<&str> =
         crawled["results"].as_array().unwrap().iter().filter_map(|item| item["error"].as_str()).collect();
     assert!(errors.len() == 1 && errors[0].starts_with("duplicate: "), "{errors:?}");
@@ -180,7 +180,7 @@ async fn lists_say_what_is_known_of_their_videos_and_twins_are_told_apart() {
 }
 
 #[tokio::test]
-async fn a_crawled_dataset_is_embedded_trained_on_and_predicted() {
+async fn crawled_dataset_can_be_embedded_trained_on_and_predicted() {
     let site = FakeSite::start(World { channels: 6, ..World::default() }, Faults::none()).await;
     let cluster = start(2, &[]).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
@@ -190,7 +190,7 @@ async fn a_crawled_dataset_is_embedded_trained_on_and_predicted() {
     assert_eq!(embedded["succeeded"], crawled["thumbnails"]);
     let trained = cluster.json(&["train", &dataset, "--epochs", "3", "-o", "json"], &[0]).await;
     let predicted = cluster.json(&["predict", &dataset, "-o", "json"], &[0]).await;
-    tests::say(&format!(
+    tests::print_line(&format!(
         "crawled {}, trained on {}, predicted: {}",
         crawled["thumbnails"],
         trained["split"],

@@ -1,5 +1,5 @@
-//! Manners of the whole fleet, over a real Redis and a site that takes notes: several `Web`s, each over
-//! connections of its own, stand for several workers.
+//! Rate limits of the whole fleet, with a real Redis and a web server that logs requests. Several `Web`s, each with
+//! its own connections, represent several workers.
 
 mod backoffs;
 mod model;
@@ -19,13 +19,13 @@ use crawler::http::{HostKind, Web};
 use futures::future::join_all;
 use tests::{
     environment::Servers,
-    site::{Answer, Site, Visit},
+    web_server::{Response, WebServer, ReceivedRequest},
 };
 use url::Url;
 
 const KEY: &str = "hunter2-hunter2";
 
-/// Workers that share a store and settings.
+/// Workers with a common store and settings.
 struct Fleet {
     prefix: String,
     settings: Settings,
@@ -38,18 +38,18 @@ impl Fleet {
             crawl: CrawlSettings { youtube_api_key: Some(KEY.into()), ..settings.crawl },
             ..settings
         };
-        Self { prefix: format!("manners-{}:", SubmissionId::now()), settings }
+        Self { prefix: format!("rate-limit-{}:", SubmissionId::now()), settings }
     }
 
-    /// A fleet that is as fast as may be.
-    fn hasty() -> Self {
-        Self::new(hasty())
+    /// Returns a fleet with rate limits too high to matter.
+    fn unlimited() -> Self {
+        Self::new(unlimited())
     }
 
     async fn store(&self) -> Store {
         let url = Servers::from_environment().redis_url.as_str().into();
         let config = StoreConfig { url, ca_certificates: None, key_prefix: self.prefix.clone() };
-        Store::connect(&config).await.expect("Redis answers")
+        Store::connect(&config).await.expect("Redis is available")
     }
 
     async fn worker(&self, name: &str) -> Web {
@@ -61,7 +61,7 @@ impl Fleet {
     }
 }
 
-fn hasty() -> Settings {
+fn unlimited() -> Settings {
     let crawl = CrawlSettings {
         crawl_web_per_second: 1000.0,
         crawl_api_per_second: 1000.0,
@@ -71,16 +71,16 @@ fn hasty() -> Settings {
     Settings { crawl, ..Settings::default() }
 }
 
-fn at(site: &Site, path: &str) -> Url {
+fn at(site: &WebServer, path: &str) -> Url {
     Url::parse(&format!("http://localhost:{}{path}", site.port())).unwrap()
 }
 
-fn host(site: &Site) -> String {
+fn host(site: &WebServer) -> String {
     format!("localhost:{}", site.port())
 }
 
-async fn image_site() -> Site {
-    Site::start(vec![("/a.jpg", Answer::image(b"image".to_vec()))]).await
+async fn image_site() -> WebServer {
+    WebServer::start(vec![("/a.jpg", Response::image(b"image".to_vec()))]).await
 }
 
 fn limits(min_interval_ms: u64, concurrency: u32) -> Limits {
@@ -88,18 +88,18 @@ fn limits(min_interval_ms: u64, concurrency: u32) -> Limits {
     Limits { min_interval: Duration::from_millis(min_interval_ms), concurrency, lease }
 }
 
-/// Asks for a place as often as the store says.
-async fn place(store: &Store, host: &str, limits: Limits) -> Lease {
+/// Acquires a request slot, waiting as long as the store says.
+async fn acquire_slot(store: &Store, host: &str, limits: Limits) -> Lease {
     loop {
         match store.admit(host, limits, "here").await.unwrap() {
             Admission::Granted(lease) => return lease,
             Admission::Wait(time) => tokio::time::sleep(time).await,
-            Admission::BackedOff { reason, .. } => panic!("paused: {reason}"),
+            Admission::BackedOff { reason, .. } => panic!("backed off: {reason}"),
         }
     }
 }
 
-/// Whether all places of a host are taken.
+/// Returns whether all request slots of a host are taken.
 async fn is_full(store: &Store, host: &str, concurrency: u32) -> bool {
     loop {
         match store.admit(host, limits(0, concurrency), "here").await.unwrap() {
@@ -107,15 +107,15 @@ async fn is_full(store: &Store, host: &str, concurrency: u32) -> bool {
                 store.finish_request(&lease, &Verdict::Failed).await.unwrap();
                 return false;
             }
-            // Times are rounded up, so even without an interval the next request may be a moment away.
+            // Wait times are rounded up, so a free slot may still be a moment away.
             Admission::Wait(time) if time <= Duration::from_millis(2) => tokio::time::sleep(time).await,
             Admission::Wait(_) => return true,
-            Admission::BackedOff { reason, .. } => panic!("paused: {reason}"),
+            Admission::BackedOff { reason, .. } => panic!("backed off: {reason}"),
         }
     }
 }
 
-/// Has every worker get `url` as often as given, three requests at a time each.
+/// Gets `url` `times` times in each of three concurrent loops per worker.
 async fn get_all(workers: &[Web], kind: HostKind, url: &Url, times: usize) {
     let rounds = workers.iter().flat_map(|web| [web; 3]).map(async |web| {
         for _ in 0..times {
@@ -125,8 +125,8 @@ async fn get_all(workers: &[Web], kind: HostKind, url: &Url, times: usize) {
     join_all(rounds).await;
 }
 
-fn arrivals(visits: &[Visit]) -> Vec<Instant> {
-    let mut times: Vec<Instant> = visits.iter().map(|visit| visit.at).collect();
+fn arrivals(requests: &[ReceivedRequest]) -> Vec<Instant> {
+    let mut times: Vec<Instant> = requests.iter().map(|request| request.at).collect();
     times.sort();
     times
 }

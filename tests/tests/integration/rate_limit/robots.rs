@@ -1,27 +1,27 @@
-//! `robots.txt`, fetched once for all and heeded.
+//! `robots.txt`: fetched once per fleet, and obeyed.
 
 use std::time::Duration;
 
 use crawler::http::{HostKind, WebError};
 use futures::future::join_all;
 use serde_json::json;
-use tests::site::{Answer, Site, Visit};
+use tests::web_server::{Response, WebServer, ReceivedRequest};
 
 use super::{Fleet, arrivals, at, get_all, image_site};
 
-fn robots(text: &str) -> Answer {
-    Answer::image(text.as_bytes().to_vec())
+fn robots(text: &str) -> Response {
+    Response::image(text.as_bytes().to_vec())
 }
 
 #[tokio::test]
-async fn pages_are_read_as_robots_txt_allows_and_it_is_fetched_once_for_all() {
-    let (fleet, site) = (Fleet::hasty(), image_site().await);
+async fn robots_txt_is_obeyed_and_fetched_once_per_fleet() {
+    let (fleet, site) = (Fleet::unlimited(), image_site().await);
     let workers = fleet.workers(4).await;
     let rules =
         "User-agent: *\nDisallow: /\n\nUser-agent: Subwatch\nDisallow: /youtubei/\nAllow: /youtubei/ok\n";
     site.set("/robots.txt", robots(rules));
     for path in ["/@channel", "/youtubei/ok", "/youtubei/v1/browse"] {
-        site.set(path, Answer::image(b"page".to_vec()));
+        site.set(path, Response::image(b"page".to_vec()));
     }
     join_all(workers.iter().map(async |web| {
         for path in ["/@channel", "/youtubei/ok"] {
@@ -38,25 +38,25 @@ async fn pages_are_read_as_robots_txt_allows_and_it_is_fetched_once_for_all() {
                 "{error}"
             );
         }
-        // It is about pages.
+        // robots.txt applies to pages only.
         assert!(web.get(HostKind::Image, &disallowed, None).await.is_ok());
     }))
     .await;
-    let count = |path: &str| site.visits().iter().filter(|visit| visit.path == path).count();
+    let count = |path: &str| site.requests().iter().filter(|request| request.path == path).count();
     assert_eq!((count("/robots.txt"), count("/@channel"), count("/youtubei/v1/browse")), (1, 4, 4));
 }
 
 #[tokio::test]
-async fn a_site_without_robots_txt_allows_all_and_one_that_does_not_say_nothing() {
-    let fleet = Fleet::hasty();
+async fn missing_robots_txt_allows_everything_and_an_unavailable_one_nothing() {
+    let fleet = Fleet::unlimited();
     let web = fleet.worker("here").await;
     for status in [404, 403, 410] {
-        let site = Site::start(vec![("/page", Answer::image(b"page".to_vec()))]).await;
-        site.set("/robots.txt", Answer::status(status));
+        let site = WebServer::start(vec![("/page", Response::image(b"page".to_vec()))]).await;
+        site.set("/robots.txt", Response::status(status));
         assert!(web.get(HostKind::Web, &at(&site, "/page"), None).await.is_ok(), "{status}");
     }
-    let site = Site::start(vec![("/page", Answer::image(b"page".to_vec()))]).await;
-    site.set("/robots.txt", Answer::status(500));
+    let site = WebServer::start(vec![("/page", Response::image(b"page".to_vec()))]).await;
+    site.set("/robots.txt", Response::status(500));
     for _ in 0..2 {
         let error = web.get(HostKind::Web, &at(&site, "/page"), None).await.unwrap_err();
         assert!(
@@ -64,28 +64,28 @@ async fn a_site_without_robots_txt_allows_all_and_one_that_does_not_say_nothing(
             "{error}"
         );
     }
-    let paths: Vec<String> = site.visits().into_iter().map(|visit| visit.path).collect();
+    let paths: Vec<String> = site.requests().into_iter().map(|request| request.path).collect();
     assert_eq!(paths, ["/robots.txt"]);
 
-    // One that has moved applies to where it was looked for; one inside our network is not looked at.
+    // A redirected robots.txt applies to the original host. A redirect to a private address is refused.
     let (site, other) = (image_site().await, image_site().await);
-    site.set("/robots.txt", Answer::redirect(at(&other, "/robots.txt").as_str()));
+    site.set("/robots.txt", Response::redirect(at(&other, "/robots.txt").as_str()));
     other.set("/robots.txt", robots("User-agent: *\nDisallow: /a"));
     let error = web.get(HostKind::Web, &at(&site, "/a.jpg"), None).await.unwrap_err();
     assert!(matches!(&error, WebError::Refused(what) if what.contains("'Disallow: /a'")), "{error}");
     let site = image_site().await;
-    site.set("/robots.txt", Answer::redirect("http://127.0.0.1:1/robots.txt"));
+    site.set("/robots.txt", Response::redirect("http://127.0.0.1:1/robots.txt"));
     let error = web.get(HostKind::Web, &at(&site, "/a.jpg"), None).await.unwrap_err();
     assert!(error.to_string().contains("does not have a public address"), "{error}");
 }
 
 #[tokio::test]
-async fn a_crawl_delay_is_kept() {
-    let (fleet, site) = (Fleet::hasty(), image_site().await);
+async fn crawl_delay_is_obeyed() {
+    let (fleet, site) = (Fleet::unlimited(), image_site().await);
     site.set("/robots.txt", robots("User-agent: *\nCrawl-delay: 0.1\n"));
     let workers = fleet.workers(2).await;
     get_all(&workers, HostKind::Web, &at(&site, "/a.jpg"), 1).await;
-    let pages: Vec<Visit> = site.visits().into_iter().filter(|visit| visit.path == "/a.jpg").collect();
+    let pages: Vec<ReceivedRequest> = site.requests().into_iter().filter(|request| request.path == "/a.jpg").collect();
     assert_eq!(pages.len(), 6);
     assert!(arrivals(&pages).windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_millis(100)));
 }

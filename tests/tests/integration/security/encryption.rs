@@ -1,4 +1,4 @@
-//! Encrypted connections, servers that cannot be trusted, and passwords that are not shown.
+//! TLS connections, untrusted servers, and passwords in logs.
 
 use std::{fs, path::Path};
 
@@ -9,14 +9,14 @@ use tests::{
 };
 use uuid::Uuid;
 
-use super::{refused, text};
+use super::{run_refused, text};
 
-/// Makes an authority of one's own and returns the file of its certificate.
-fn make_authority(folder: &Path) -> String {
+/// Creates a CA and returns the path of its certificate.
+fn create_ca(folder: &Path) -> String {
     let (key, pem) = (folder.join("ca.key"), folder.join("ca.pem"));
     let made = std::process::Command::new("openssl")
         .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"])
-        .args(["-days", "2", "-subj", "/CN=somebody else", "-keyout"])
+        .args(["-days", "2", "-subj", "/CN=another CA", "-keyout"])
         .arg(key)
         .arg("-out")
         .arg(&pem)
@@ -27,7 +27,7 @@ fn make_authority(folder: &Path) -> String {
 }
 
 #[tokio::test]
-async fn work_is_done_over_encrypted_connections() {
+async fn jobs_run_over_tls_connections() {
     let servers = EncryptedServers::from_environment();
     let vhost =
         Vhost::create(&Servers::from_environment(), &format!("tls-{}", Uuid::now_v7().simple())).await;
@@ -46,36 +46,36 @@ async fn work_is_done_over_encrypted_connections() {
     let dataset = cluster.sample(70).await.display().to_string();
     let embedded = cluster.json(&["embed", &dataset, "-o", "json"], &[0]).await;
     assert_eq!(embedded["succeeded"], 70);
-    // The cluster's own vhost is reached without TLS, so that nothing was declared in it shows that all went this way.
+    // The cluster's default vhost has a non-TLS URL; it must stay empty.
     assert!(cluster.vhost.queue_counts().await.is_empty());
-    eventually("the queues are known", || async { !vhost.queue_counts().await.is_empty() }).await;
+    eventually("the queues are listed", || async { !vhost.queue_counts().await.is_empty() }).await;
     cluster.finish().await;
     vhost.delete().await;
 }
 
 #[tokio::test]
-async fn a_server_that_cannot_be_trusted_ends_the_start_with_one_line() {
+async fn untrusted_server_fails_startup_with_one_line() {
     let servers = EncryptedServers::from_environment();
     let folder = tempfile::tempdir().unwrap();
-    let (ours, other) = (servers.ca_file.as_str(), make_authority(folder.path()));
+    let (ours, other) = (servers.ca_file.as_str(), create_ca(folder.path()));
     let garbage = folder.path().join("garbage.pem");
-    fs::write(&garbage, "no certificate").unwrap();
+    fs::write(&garbage, "not a certificate").unwrap();
     let garbage = garbage.display().to_string();
     let localhost = |url: &str| url.replace("127.0.0.1", "localhost");
     let (amqps, rediss) = (servers.amqps_url.as_str(), servers.rediss_url.as_str());
     let (amqps_misnamed, rediss_misnamed) = (localhost(amqps), localhost(rediss));
     let check = async |settings: &[(&str, &str)], code: i32, want: &[&str]| {
-        let ended = refused(settings).await;
+        let ended = run_refused(settings).await;
         let stderr = text(&ended.stderr);
         assert_eq!(ended.status.code(), Some(code), "{settings:?}: {stderr}");
         let last = stderr.lines().last().unwrap();
         assert!(want.iter().all(|want| last.contains(want)), "{settings:?}: {stderr}");
         assert!(!stderr.contains("guest:guest"), "{stderr}");
-        // The tests' own variables are complained of.
-        let complaints = stderr.lines().filter(|line| {
+        // The tests' own variables cause warnings.
+        let warnings = stderr.lines().filter(|line| {
             (line.contains("WARN") || line.contains("ERROR")) && !line.contains("does not name a setting")
         });
-        assert_eq!(complaints.count(), 0, "{stderr}");
+        assert_eq!(warnings.count(), 0, "{stderr}");
     };
     let untrusted = ["is not trusted", "UnknownIssuer"];
     let misnamed = ["is not trusted", "not valid for name \"localhost\""];
@@ -91,7 +91,7 @@ async fn a_server_that_cannot_be_trusted_ends_the_start_with_one_line() {
     check(&[("SUBWATCH_AMQP_URL", &plain), (amqp_ca, ours)], 1, &["is not trusted", "corrupt message"]).await;
     let insecure = format!("{rediss}#insecure");
     check(&[("SUBWATCH_REDIS_URL", &insecure), (redis_ca, ours)], 1, &["the Redis URL is invalid"]).await;
-    // Files and URLs that do not go together.
+    // CA files that are invalid or do not fit the URL.
     check(&[("SUBWATCH_AMQP_URL", amqps), (amqp_ca, "/no/such/file")], 64, &["No such file"]).await;
     check(&[("SUBWATCH_AMQP_URL", amqps), (amqp_ca, &garbage)], 64, &["the file contains no certificate"]).await;
     check(&[("SUBWATCH_REDIS_URL", rediss), (redis_ca, &garbage)], 64, &["the file contains no certificate"]).await;
@@ -100,7 +100,7 @@ async fn a_server_that_cannot_be_trusted_ends_the_start_with_one_line() {
 }
 
 #[tokio::test]
-async fn passwords_are_not_printed_even_where_everything_is_logged() {
+async fn passwords_are_never_logged() {
     let servers = EncryptedServers::from_environment();
     let amqp = Servers::from_environment().amqp_url.replace(":guest@", ":hunter2@");
     let amqps = servers.amqps_url.replace(":guest@", ":hunter2@");
@@ -119,7 +119,7 @@ async fn passwords_are_not_printed_even_where_everything_is_logged() {
         for log in ["trace", "lapin=trace"] {
             let mut settings = settings.clone();
             settings.push(("SUBWATCH_LOG", log));
-            let ended = refused(&settings).await;
+            let ended = run_refused(&settings).await;
             let printed = text(&ended.stderr) + &text(&ended.stdout);
             assert!(printed.contains(want), "{settings:?}: {printed}");
             let shown: Vec<&str> = printed.lines().filter(|line| line.contains("hunter2")).collect();

@@ -1,4 +1,4 @@
-//! Who may do what, what is encrypted, what is bounded, and what is never shown.
+//! Access control, encryption, limits and secrets.
 
 mod bounds;
 mod encryption;
@@ -12,7 +12,7 @@ use serde_json::Value;
 use tests::{environment::Servers, process::binary};
 use tokio::process::Command;
 
-/// A file of tokens and what their holders present.
+/// A tokens file with the secret of each scope.
 struct Tokens {
     folder: tempfile::TempDir,
     read: String,
@@ -21,7 +21,7 @@ struct Tokens {
 }
 
 impl Tokens {
-    async fn make() -> Self {
+    async fn generate() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut lines = vec!["# tokens of a test".to_owned()];
         let mut secrets = Vec::new();
@@ -44,7 +44,7 @@ impl Tokens {
     }
 }
 
-/// Makes a token with the command line; returns it and its line.
+/// Creates a token with the command line; returns the secret and the line for the tokens file.
 async fn new_token(name: &str, scope: &str) -> (String, String) {
     let arguments = ["token", "new", "--name", name, "--scope", scope, "-o", "json"];
     let made = Command::new(binary("subwatch")).args(arguments).output().await.unwrap();
@@ -57,8 +57,8 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Sends a request and returns status and body; whatever is refused must be a problem that says so.
-async fn ask(request: RequestBuilder) -> (u16, Value) {
+/// Sends a request and returns status and body. A refusal must be a problem document.
+async fn send(request: RequestBuilder) -> (u16, Value) {
     let answer = request.send().await.unwrap();
     let (status, headers) = (answer.status(), answer.headers().clone());
     let body: Value = serde_json::from_slice(&answer.bytes().await.unwrap()).unwrap_or_default();
@@ -73,8 +73,8 @@ async fn ask(request: RequestBuilder) -> (u16, Value) {
     (status.as_u16(), body)
 }
 
-/// Starts the coordinator with these settings where it must not start, and returns how it ended.
-async fn refused(settings: &[(&str, &str)]) -> Output {
+/// Starts the coordinator with settings that it must refuse, and returns its output.
+async fn run_refused(settings: &[(&str, &str)]) -> Output {
     let servers = Servers::from_environment();
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(binary("subwatch"));
@@ -88,5 +88,5 @@ async fn refused(settings: &[(&str, &str)]) -> Output {
         .envs(settings.iter().copied())
         .kill_on_drop(true);
     let ended = tokio::time::timeout(Duration::from_secs(120), command.output()).await;
-    ended.unwrap_or_else(|_| panic!("the coordinator does not end: {settings:?}")).unwrap()
+    ended.unwrap_or_else(|_| panic!("the coordinator did not exit: {settings:?}")).unwrap()
 }

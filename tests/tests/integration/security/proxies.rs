@@ -1,4 +1,4 @@
-//! Proxies of the environment never see a token, nor a request to this machine.
+//! Environment proxies never receive a token or a request to loopback.
 
 use std::sync::{Arc, Mutex};
 
@@ -7,11 +7,10 @@ use tokio::{io::AsyncReadExt, net::TcpListener, process::Command};
 
 use super::{Tokens, binary, text};
 
-/// The variables that name a proxy.
 const VARIABLES: [&str; 6] =
     ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
 
-/// A proxy that keeps what it is sent and answers nothing.
+/// A proxy that records what it receives and never responds.
 struct Recorder {
     url: String,
     received: Arc<Mutex<Vec<String>>>,
@@ -39,8 +38,8 @@ impl Recorder {
 }
 
 #[tokio::test]
-async fn the_token_never_reaches_a_proxy() {
-    let tokens = Tokens::make().await;
+async fn token_never_reaches_a_proxy() {
+    let tokens = Tokens::generate().await;
     let cluster = Cluster::start_with(0, &[tokens.setting()]).await;
     let proxy = Recorder::start().await;
     let token = tokens.read.as_str();
@@ -61,7 +60,7 @@ async fn the_token_never_reaches_a_proxy() {
                 let (code, stderr) = status(&format!("http://{host}:{port}"), variable, no_proxy).await;
                 assert_eq!(code, Some(0), "{variable} {host}: {stderr}");
             }
-            // Nothing answers there, so that a proxy would be the only way.
+            // Nothing listens there, so only a proxy could respond.
             for url in ["http://127.0.0.2:1", "http://[::1]:1", "http://a.localhost:1", "https://127.0.0.1:1"]
             {
                 let (code, stderr) = status(url, variable, no_proxy).await;
@@ -71,19 +70,19 @@ async fn the_token_never_reaches_a_proxy() {
         let (code, stderr) = status("http://coordinator.invalid", variable, "").await;
         assert_eq!(code, Some(1), "{variable}: {stderr}");
         assert!(stderr.contains("cannot resolve coordinator.invalid"), "{variable}: {stderr}");
-        let names_a_proxy_for_http = !variable.eq_ignore_ascii_case("HTTPS_PROXY");
-        let says_that_it_is_ignored = stderr.contains("used for https:// URLs only");
-        assert_eq!(says_that_it_is_ignored, names_a_proxy_for_http, "{variable}: {stderr}");
+        let applies_to_http = !variable.eq_ignore_ascii_case("HTTPS_PROXY");
+        let warns_that_it_is_ignored = stderr.contains("used for https:// URLs only");
+        assert_eq!(warns_that_it_is_ignored, applies_to_http, "{variable}: {stderr}");
     }
     assert_eq!(proxy.received(), Vec::<String>::new());
 
-    // To another machine, https goes through it, in a tunnel.
+    // HTTPS to another host uses the proxy's tunnel.
     for variable in ["HTTPS_PROXY", "ALL_PROXY", "https_proxy", "all_proxy"] {
         let (code, stderr) = status("https://coordinator.invalid", variable, "").await;
         assert_eq!(code, Some(1), "{variable}: {stderr}");
         assert!(stderr.contains(&format!("through the proxy {}", proxy.url)), "{variable}: {stderr}");
     }
-    eventually("the proxy was asked", || async { proxy.received().len() == 4 }).await;
+    eventually("the proxy received four requests", || async { proxy.received().len() == 4 }).await;
     for request in proxy.received() {
         assert!(request.starts_with("CONNECT coordinator.invalid:443 HTTP/1.1\r\n"), "{request}");
         assert!(

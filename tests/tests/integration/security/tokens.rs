@@ -1,4 +1,4 @@
-//! Access tokens: who may ask what, and where the API may be reached without.
+//! Access tokens: required scopes, and access without tokens.
 
 use std::fs;
 
@@ -13,48 +13,48 @@ use tests::{
 use tokio::process::Command;
 use uuid::Uuid;
 
-use super::{Tokens, ask, new_token, refused, text};
+use super::{Tokens, new_token, run_refused, send, text};
 
-/// An id that is well-formed and nobody's.
+/// A well-formed ID that does not exist.
 const UNKNOWN: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
 
 #[tokio::test]
 async fn every_request_needs_a_token_of_its_scope() {
-    let tokens = Tokens::make().await;
+    let tokens = Tokens::generate().await;
     let cluster = Cluster::start_with(0, &[tokens.setting()]).await;
     let (http, url) = (http(), cluster.url());
     let (read, submit, admin) =
         [&tokens.read, &tokens.submit, &tokens.admin].map(|token| format!("Bearer {token}")).into();
-    let (stranger, _) = new_token("admin", "admin").await;
-    let (stranger, cut) = (format!("Bearer {stranger}"), read[..read.len() - 1].to_owned());
+    let (foreign, _) = new_token("admin", "admin").await;
+    let (foreign, truncated) = (format!("Bearer {foreign}"), read[..read.len() - 1].to_owned());
     let cancel = format!("/v1/submissions/{UNKNOWN}/cancel");
     let expired = "Bearer eyJhbGciOiJIUzI1NiJ9.eyJleHAiOjE1MDAwMDAwMDB9.c2lnbmF0dXJl";
-    let nobody: &[&str] = &[];
+    let anonymous: &[&str] = &[];
     let cases: &[(Method, &str, &[&str], u16)] = &[
-        // Open to whoever runs the process.
-        (Method::GET, "/healthz", nobody, 200),
-        (Method::GET, "/readyz", nobody, 200),
-        // No token, whatever is asked for, and whether it is there or not.
-        (Method::GET, "/v1/status", nobody, 401),
-        (Method::POST, "/v1/runs", nobody, 401),
-        (Method::DELETE, "/v1/spaces/x", nobody, 401),
-        (Method::GET, "/v1/nothing", nobody, 401),
-        (Method::GET, "/", nobody, 401),
-        (Method::GET, "/healthz/", nobody, 401),
-        (Method::GET, "//healthz", nobody, 401),
-        (Method::GET, "/v1/../healthz%2f", nobody, 401),
-        // What is no token of ours.
+        // Probes need no token.
+        (Method::GET, "/healthz", anonymous, 200),
+        (Method::GET, "/readyz", anonymous, 200),
+        // Everything else needs one, even if the path does not exist.
+        (Method::GET, "/v1/status", anonymous, 401),
+        (Method::POST, "/v1/runs", anonymous, 401),
+        (Method::DELETE, "/v1/spaces/x", anonymous, 401),
+        (Method::GET, "/v1/nothing", anonymous, 401),
+        (Method::GET, "/", anonymous, 401),
+        (Method::GET, "/healthz/", anonymous, 401),
+        (Method::GET, "//healthz", anonymous, 401),
+        (Method::GET, "/v1/../healthz%2f", anonymous, 401),
+        // Invalid tokens.
         (Method::GET, "/v1/status", &["Bearer"], 401),
         (Method::GET, "/v1/status", &["Bearer "], 401),
         (Method::GET, "/v1/status", &["Bearer hunter2"], 401),
         (Method::GET, "/v1/status", &[expired], 401),
         (Method::GET, "/v1/status", &["Basic YWRtaW46YWRtaW4="], 401),
         (Method::GET, "/v1/status", &[&tokens.admin], 401),
-        (Method::GET, "/v1/status", &[&cut], 401),
-        (Method::GET, "/v1/status", &[&stranger], 401),
+        (Method::GET, "/v1/status", &[&truncated], 401),
+        (Method::GET, "/v1/status", &[&foreign], 401),
         (Method::GET, "/v1/status", &[&admin, &admin], 401),
-        (Method::GET, "/v1/status", &[&stranger, &admin], 401),
-        // Too small.
+        (Method::GET, "/v1/status", &[&foreign, &admin], 401),
+        // Insufficient scope.
         (Method::POST, "/v1/submissions", &[&read], 403),
         (Method::POST, "/v1/runs", &[&read], 403),
         (Method::POST, "/v1/images", &[&read], 403),
@@ -63,7 +63,7 @@ async fn every_request_needs_a_token_of_its_scope() {
         (Method::DELETE, "/v1/spaces/x", &[&read], 403),
         (Method::DELETE, "/v1/spaces/x", &[&submit], 403),
         (Method::PUT, "/v1/spaces/x", &[&submit], 403),
-        // Enough: what is answered is about the request itself.
+        // Sufficient scope: the request itself is answered.
         (Method::GET, "/v1/status", &[&read], 200),
         (Method::HEAD, "/v1/status", &[&read], 200),
         (Method::GET, "/v1/runs", &[&submit], 200),
@@ -75,27 +75,27 @@ async fn every_request_needs_a_token_of_its_scope() {
         (Method::POST, &cancel, &[&submit], 404),
         (Method::DELETE, "/v1/spaces/x", &[&admin], 404),
     ];
-    tests::say(&format!("{} requests with and without tokens", cases.len()));
+    tests::print_line(&format!("{} requests with and without tokens", cases.len()));
     for (method, path, authorization, want) in cases {
         let mut request = http.request(method.clone(), format!("{url}{path}"));
         for value in *authorization {
             request = request.header(header::AUTHORIZATION, *value);
         }
-        let (status, body) = ask(request).await;
+        let (status, body) = send(request).await;
         assert_eq!(status, *want, "{method} {path} {authorization:?}: {body}");
     }
-    let (_, body) = ask(http.post(format!("{url}/v1/runs")).bearer_auth(&tokens.read)).await;
+    let (_, body) = send(http.post(format!("{url}/v1/runs")).bearer_auth(&tokens.read)).await;
     assert_eq!(
         body["detail"],
         "token 'read' has scope read, but this request requires scope submit: use another token"
     );
-    // A page has no token, so with tokens any name and any origin may ask; a token is what counts.
+    // A web page has no token, so with tokens any Host and Origin is accepted.
     let named = |token: &str| {
         let request = http.get(format!("{url}/v1/runs")).header(header::HOST, "coordinator.subwatch.svc");
         request.header(header::ORIGIN, "https://page.example").bearer_auth(token)
     };
-    assert_eq!(ask(named(&tokens.read)).await.0, 200);
-    assert_eq!(ask(named("none")).await.0, 401);
+    assert_eq!(send(named(&tokens.read)).await.0, 200);
+    assert_eq!(send(named("none")).await.0, 401);
     let log = cluster.coordinator.log();
     for secret in [&tokens.read, &tokens.submit, &tokens.admin] {
         assert!(!log.contains(secret.as_str()));
@@ -105,7 +105,7 @@ async fn every_request_needs_a_token_of_its_scope() {
 }
 
 #[tokio::test]
-async fn without_tokens_only_this_machine_is_served() {
+async fn without_tokens_only_loopback_requests_are_served() {
     let cluster = Cluster::start(0).await;
     let (http, url) = (http(), cluster.url());
     let get = |host: &str| http.get(format!("{url}/v1/runs")).header(header::HOST, host);
@@ -118,16 +118,16 @@ async fn without_tokens_only_this_machine_is_served() {
         ("[fe80::1]", 403),
         ("user@", 403),
     ] {
-        assert_eq!(ask(get(host)).await.0, want, "{host}");
+        assert_eq!(send(get(host)).await.0, want, "{host}");
     }
     let page = get("127.0.0.1").header(header::ORIGIN, "https://page.example");
-    assert_eq!(ask(page).await.0, 403);
+    assert_eq!(send(page).await.0, 403);
     cluster.finish().await;
 }
 
 #[tokio::test]
-async fn the_command_line_sends_its_token_and_says_what_to_do_without() {
-    let tokens = Tokens::make().await;
+async fn cli_sends_its_token_and_explains_a_missing_one() {
+    let tokens = Tokens::generate().await;
     let cluster = Cluster::start_with(0, &[tokens.setting()]).await;
     let file = tokens.folder.path().join("mine");
     fs::write(&file, format!("{}\n", tokens.admin)).unwrap();
@@ -163,7 +163,7 @@ async fn the_command_line_sends_its_token_and_says_what_to_do_without() {
 }
 
 #[tokio::test]
-async fn a_new_token_is_printed_once_apart_from_its_line() {
+async fn new_token_is_printed_separately_from_its_file_line() {
     let subwatch = |arguments: &[&str]| Command::new(binary("subwatch")).args(arguments).output();
     let made = subwatch(&["token", "new", "--name", "ops", "--scope", "admin"]).await.unwrap();
     let (stdout, stderr) = (text(&made.stdout), text(&made.stderr));
@@ -184,11 +184,11 @@ async fn a_new_token_is_printed_once_apart_from_its_line() {
 }
 
 #[tokio::test]
-async fn a_changed_file_of_tokens_counts_at_once() {
-    let tokens = Tokens::make().await;
+async fn changed_tokens_file_is_reloaded() {
+    let tokens = Tokens::generate().await;
     let cluster = Cluster::start_with(0, &[tokens.setting()]).await;
     let (http, url) = (http(), format!("{}/v1/runs", cluster.url()));
-    let status = async |token: &str| ask(http.get(&url).bearer_auth(token)).await.0;
+    let status = async |token: &str| send(http.get(&url).bearer_auth(token)).await.0;
     let (late, line) = new_token("late", "read").await;
     assert_eq!((status(&tokens.read).await, status(&late).await), (200, 401));
     fs::write(tokens.path(), format!("{line}\n")).unwrap();
@@ -209,7 +209,7 @@ async fn settings_that_would_leave_the_api_open_are_refused() {
     };
     let hash = "0".repeat(64);
     let check = async |settings: &[(&str, &str)], code: i32, want: &str| {
-        let ended = refused(settings).await;
+        let ended = run_refused(settings).await;
         let stderr = text(&ended.stderr);
         assert_eq!(ended.status.code(), Some(code), "{settings:?}: {stderr}");
         assert!(stderr.lines().last().unwrap().contains(want), "{settings:?}: {stderr}");
@@ -220,7 +220,7 @@ async fn settings_that_would_leave_the_api_open_are_refused() {
     check(&[("SUBWATCH_URL", "http://me:hunter2@127.0.0.1:0")], 64, "http://me:***@127.0.0.1").await;
     for (name, text, want) in [
         ("none", String::new(), "the file has no tokens"),
-        ("comments", "# nothing\n".to_owned(), "the file has no tokens"),
+        ("comments", "# empty\n".to_owned(), "the file has no tokens"),
         ("words", "ops admin".to_owned(), "line 1: expected 3 fields, NAME SCOPE SHA256, found 2"),
         ("scope", format!("ops root {hash}"), "line 1: invalid SCOPE"),
         ("hash", format!("# ops\nops admin {}", "0".repeat(63)), "line 2: invalid SHA256"),
@@ -232,8 +232,8 @@ async fn settings_that_would_leave_the_api_open_are_refused() {
 }
 
 #[tokio::test]
-async fn with_tokens_any_address_is_listened_on() {
-    let tokens = Tokens::make().await;
+async fn with_tokens_the_api_may_listen_on_any_address() {
+    let tokens = Tokens::generate().await;
     let servers = Servers::from_environment();
     let name = format!("test-{}", Uuid::now_v7().simple());
     let vhost = Vhost::create(&servers, &name).await;
@@ -256,7 +256,7 @@ async fn with_tokens_any_address_is_listened_on() {
     let port = address.as_str().unwrap().strip_prefix("0.0.0.0:").unwrap();
     let http = http();
     let get = |token: &str| http.get(format!("http://127.0.0.1:{port}/v1/runs")).bearer_auth(token);
-    assert_eq!((ask(get(&tokens.read)).await.0, ask(get("none")).await.0), (200, 401));
+    assert_eq!((send(get(&tokens.read)).await.0, send(get("none")).await.0), (200, 401));
     assert!(coordinator.terminate().await.success());
     vhost.delete().await;
 }

@@ -1,6 +1,4 @@
-//! A small web site: images, redirects and faults, for tests of what fetches from the web.
-//!
-//! Owns a record of who asked for what, and when.
+//! A small HTTP server with fixed responses and a request log, for tests of code that fetches from the web.
 
 use std::{
     collections::HashMap,
@@ -15,40 +13,40 @@ use tokio::{
     task::JoinHandle,
 };
 
-/// Bytes written at a time where an answer has no end.
-static PIECE: [u8; 1 << 16] = [0; 1 << 16];
+/// Chunk written repeatedly in an endless response.
+static CHUNK: [u8; 1 << 16] = [0; 1 << 16];
 
-/// What the site answers at one path.
+/// The response to requests for one path.
 #[derive(Clone, Debug)]
-pub struct Answer {
+pub struct Response {
     status: u16,
     headers: String,
     body: Vec<u8>,
     endless: bool,
 }
 
-impl Answer {
-    /// An image.
+impl Response {
+    /// Returns status 200 with `body` as `image/jpeg`.
     #[must_use]
     pub fn image(body: Vec<u8>) -> Self {
         let headers = format!("content-type: image/jpeg\r\ncontent-length: {}\r\n", body.len());
         Self { status: 200, headers, body, endless: false }
     }
 
-    /// A redirect.
+    /// Returns a 302 redirect.
     #[must_use]
     pub fn redirect(location: &str) -> Self {
         let headers = format!("location: {location}\r\ncontent-length: 0\r\n");
         Self { status: 302, headers, body: Vec::new(), endless: false }
     }
 
-    /// A status without a body.
+    /// Returns a response with an empty body.
     #[must_use]
     pub fn status(status: u16) -> Self {
         Self { status, headers: "content-length: 0\r\n".to_owned(), body: Vec::new(), endless: false }
     }
 
-    /// The same with one more line of headers.
+    /// Adds a header line, without its line end.
     #[must_use]
     pub fn with_header(mut self, line: &str) -> Self {
         self.headers.push_str(line);
@@ -56,38 +54,36 @@ impl Answer {
         self
     }
 
-    /// The same with another status.
     #[must_use]
     pub fn with_status(mut self, status: u16) -> Self {
         self.status = status;
         self
     }
 
-    /// Bytes without an end.
+    /// Returns a response whose body never ends.
     #[must_use]
     pub fn endless() -> Self {
         Self { status: 200, headers: String::new(), body: Vec::new(), endless: true }
     }
 }
 
-/// A request that reached the site.
+/// A request as the server received it.
 #[derive(Clone, Debug)]
-pub struct Visit {
+pub struct ReceivedRequest {
     /// Path and query.
     pub path: String,
-    /// The request's headers, as they came.
+    /// Header lines as received.
     pub head: String,
-    /// The request's body.
     pub body: Vec<u8>,
-    /// When it had been read, which is before any of the answer is sent.
+    /// When the request had been read, before any of the response was sent.
     pub at: Instant,
-    /// Requests that had come and were not answered yet, this one included.
-    pub under_way: usize,
+    /// Requests in flight at that moment, including this one.
+    pub in_flight: usize,
 }
 
-/// The site; it ends with its handle.
+/// The server; dropping it stops it.
 #[derive(Debug)]
-pub struct Site {
+pub struct WebServer {
     port: u16,
     state: Arc<State>,
     server: JoinHandle<()>,
@@ -95,32 +91,29 @@ pub struct Site {
 
 #[derive(Debug)]
 struct State {
-    answers: Mutex<HashMap<String, Answer>>,
-    visits: Mutex<Visits>,
-    /// Whether answers are held back.
+    responses: Mutex<HashMap<String, Response>>,
+    requests: Mutex<RequestLog>,
+    /// Whether responses are held back.
     held: watch::Sender<bool>,
 }
 
 #[derive(Debug, Default)]
-struct Visits {
-    all: Vec<Visit>,
-    under_way: usize,
+struct RequestLog {
+    all: Vec<ReceivedRequest>,
+    in_flight: usize,
 }
 
-impl Site {
-    /// Starts a site on loopback.
-    ///
-    /// # Panics
-    /// When no port is free.
-    pub async fn start(answers: Vec<(&'static str, Answer)>) -> Self {
-        let answers = answers.into_iter().map(|(path, answer)| (path.to_owned(), answer)).collect();
+impl WebServer {
+    /// Starts a server on loopback. A path without a response returns 404.
+    pub async fn start(responses: Vec<(&'static str, Response)>) -> Self {
+        let responses = responses.into_iter().map(|(path, response)| (path.to_owned(), response)).collect();
         let state = Arc::new(State {
-            answers: Mutex::new(answers),
-            visits: Mutex::default(),
+            responses: Mutex::new(responses),
+            requests: Mutex::default(),
             held: watch::Sender::new(false),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
-        let port = listener.local_addr().expect("it listens").port();
+        let port = listener.local_addr().expect("a bound listener has an address").port();
         let shared = state.clone();
         let server = tokio::spawn(async move {
             while let Ok((connection, _)) = listener.accept().await {
@@ -131,45 +124,35 @@ impl Site {
         Self { port, state, server }
     }
 
-    /// Where it listens.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.port
     }
 
-    /// Answers so at `path` from now on.
-    ///
-    /// # Panics
-    /// Never: no holder of the lock panics.
-    pub fn set(&self, path: &str, answer: Answer) {
-        self.state.answers.lock().expect("no holder panics").insert(path.to_owned(), answer);
+    /// Sets the response for `path`.
+    pub fn set(&self, path: &str, response: Response) {
+        self.state.responses.lock().expect("no holder panics").insert(path.to_owned(), response);
     }
 
-    /// Holds answers back, or lets them go.
-    pub fn hold(&self, held: bool) {
+    /// Holds responses back while `held` is true.
+    pub fn hold_responses(&self, held: bool) {
         self.state.held.send_replace(held);
     }
 
-    /// Who has come so far, in order.
-    ///
-    /// # Panics
-    /// Never: no holder of the lock panics.
+    /// Returns all requests so far, in order.
     #[must_use]
-    pub fn visits(&self) -> Vec<Visit> {
-        self.state.visits.lock().expect("no holder panics").all.clone()
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
+        self.state.requests.lock().expect("no holder panics").all.clone()
     }
 
-    /// How many requests are not answered yet.
-    ///
-    /// # Panics
-    /// Never: no holder of the lock panics.
+    /// Returns the number of requests without a response.
     #[must_use]
-    pub fn under_way(&self) -> usize {
-        self.state.visits.lock().expect("no holder panics").under_way
+    pub fn in_flight(&self) -> usize {
+        self.state.requests.lock().expect("no holder panics").in_flight
     }
 }
 
-impl Drop for Site {
+impl Drop for WebServer {
     fn drop(&mut self) {
         self.server.abort();
     }
@@ -179,21 +162,21 @@ impl State {
     async fn serve(&self, connection: TcpStream) {
         let mut connection = BufReader::new(connection);
         let Some(path) = self.receive(&mut connection).await else { return };
-        // An error is the end of the site.
+        // An error means that the server was dropped.
         let _ = self.held.subscribe().wait_for(|held| !held).await;
-        let found = self.answers.lock().expect("no holder panics").get(&path).cloned();
-        let answer = found.unwrap_or_else(|| Answer::status(404));
-        self.visits.lock().expect("no holder panics").under_way -= 1;
+        let found = self.responses.lock().expect("no holder panics").get(&path).cloned();
+        let response = found.unwrap_or_else(|| Response::status(404));
+        self.requests.lock().expect("no holder panics").in_flight -= 1;
         let head =
-            format!("HTTP/1.1 {} Answer\r\n{}connection: close\r\n\r\n", answer.status, answer.headers);
-        // Whoever asked may have gone away, which is all right.
+            format!("HTTP/1.1 {} Status\r\n{}connection: close\r\n\r\n", response.status, response.headers);
+        // The client may have closed the connection.
         let _ = connection.write_all(head.as_bytes()).await;
-        let _ = connection.write_all(&answer.body).await;
-        while answer.endless && connection.write_all(&PIECE).await.is_ok() {}
+        let _ = connection.write_all(&response.body).await;
+        while response.endless && connection.write_all(&CHUNK).await.is_ok() {}
         let _ = connection.shutdown().await;
     }
 
-    /// Reads a request, notes it and returns its path.
+    /// Reads a request, logs it and returns its path.
     async fn receive(&self, connection: &mut BufReader<TcpStream>) -> Option<String> {
         let mut request = String::new();
         connection.read_line(&mut request).await.ok().filter(|bytes| *bytes > 0)?;
@@ -213,10 +196,10 @@ impl State {
         }
         let mut body = vec![0; body_bytes];
         connection.read_exact(&mut body).await.ok()?;
-        let mut visits = self.visits.lock().expect("no holder panics");
-        visits.under_way += 1;
-        let (at, under_way) = (Instant::now(), visits.under_way);
-        visits.all.push(Visit { path: path.clone(), head, body, at, under_way });
+        let mut requests = self.requests.lock().expect("no holder panics");
+        requests.in_flight += 1;
+        let (at, in_flight) = (Instant::now(), requests.in_flight);
+        requests.all.push(ReceivedRequest { path: path.clone(), head, body, at, in_flight });
         Some(path)
     }
 }
