@@ -47,7 +47,8 @@ impl AmqpRelay {
     /// Starts a relay to the broker at `amqp_url`.
     pub async fn start(amqp_url: &str) -> Self {
         let mut url = Url::parse(amqp_url).expect("the broker's URL is valid");
-        let broker = format!("{}:{}", url.host_str().expect("the URL has a host"), url.port().unwrap_or(5672));
+        let broker =
+            format!("{}:{}", url.host_str().expect("the URL has a host"), url.port().unwrap_or(5672));
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let SocketAddr::V4(address) = listener.local_addr().expect("a bound listener has an address") else {
             unreachable!("the relay listens on IPv4")

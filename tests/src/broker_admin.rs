@@ -172,6 +172,10 @@ impl Vhost {
         let status = answer.status();
         // A connection or queue may have disappeared already.
         let gone = method == Method::DELETE && status == StatusCode::NOT_FOUND;
-        if status.is_success() || gone { Ok(answer) } else { Err(format!("{method} {url} returned {status}")) }
+        if status.is_success() || gone {
+            Ok(answer)
+        } else {
+            Err(format!("{method} {url} returned {status}"))
+        }
     }
 }

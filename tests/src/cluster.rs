@@ -141,10 +141,9 @@ impl Cluster {
                 .iter()
                 .map(|w| w.record.instance.to_string())
                 .collect();
-            let consuming = self
-                .workers
-                .iter_mut()
-                .filter(|worker| logged_instance(worker).is_some_and(|instance| instances.contains(&instance)));
+            let consuming = self.workers.iter_mut().filter(|worker| {
+                logged_instance(worker).is_some_and(|instance| instances.contains(&instance))
+            });
             let mut ended = 0;
             let mut live = 0;
             for worker in consuming {
@@ -339,7 +338,8 @@ impl Cluster {
         if submission.kind == SubmissionKind::Train || stopped {
             return;
         }
-        let results = self.store.results(submission.id, 0, submission.items).await.expect("Redis is available");
+        let results =
+            self.store.results(submission.id, 0, submission.items).await.expect("Redis is available");
         let count = |predicate: fn(&ItemResult) -> bool| {
             results.iter().flatten().filter(|result| predicate(result)).count() as u64
         };

@@ -60,7 +60,8 @@ impl Process {
     /// Returns its resident set size.
     #[must_use]
     pub fn resident_bytes(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).expect("the process is running");
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", self.pid)).expect("the process is running");
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("Linux reports VmRSS");
         let kibibytes = line.trim().trim_end_matches("kB").trim();
         kibibytes.parse::<u64>().expect("VmRSS is a number") * 1024

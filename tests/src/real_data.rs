@@ -18,7 +18,10 @@ pub fn real_data(unchecked: &str) -> Option<PathBuf> {
     let found = named.into_iter().chain(beside()).find(|folder| folder.is_dir());
     if found.is_none() {
         // The test harness does not capture direct writes to standard error.
-        let _ = writeln!(std::io::stderr(), "  SKIPPED: {unchecked}: real data not found; set SUBWATCH_REAL_DATA");
+        let _ = writeln!(
+            std::io::stderr(),
+            "  SKIPPED: {unchecked}: real data not found; set SUBWATCH_REAL_DATA"
+        );
     }
     found
 }

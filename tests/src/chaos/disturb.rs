@@ -284,7 +284,9 @@ impl<'a> Scene<'a> {
             return crate::print_line("    finish-twice: no coordinator accepted the submission");
         };
         let Some((submission, job)) = self.pause_with_several_jobs_in_flight(&mut slot, id).await else {
-            return crate::print_line("    finish-twice: the worker never had several jobs of the submission in flight");
+            return crate::print_line(
+                "    finish-twice: the worker never had several jobs of the submission in flight",
+            );
         };
         let config = BrokerConfig::new(self.system.vhost.amqp_url().into(), "chaos");
         if let (Some((copy, route)), Ok(Ok(publisher))) =
@@ -297,7 +299,9 @@ impl<'a> Scene<'a> {
             let since = Instant::now();
             while since.elapsed() < FINISH_TIMEOUT {
                 let statuses = self.system.query(self.system.store.job_statuses(submission.id)).await;
-                if statuses.and_then(|mut statuses| statuses.remove(&job.to_string())).is_some_and(|m| m.is_finished())
+                if statuses
+                    .and_then(|mut statuses| statuses.remove(&job.to_string()))
+                    .is_some_and(|m| m.is_finished())
                 {
                     self.system.tally().finished_twice += 1;
                     break;
@@ -309,7 +313,11 @@ impl<'a> Scene<'a> {
     }
 
     /// Pauses a worker while at least two jobs of the submission are in flight on it, and returns one of them.
-    async fn pause_with_several_jobs_in_flight(&self, slot: &mut Slot, id: SubmissionId) -> Option<(Submission, u32)> {
+    async fn pause_with_several_jobs_in_flight(
+        &self,
+        slot: &mut Slot,
+        id: SubmissionId,
+    ) -> Option<(Submission, u32)> {
         let since = Instant::now();
         while since.elapsed() < JOB_TIMEOUT {
             let held = self.system.pause_with_jobs_in_flight(slot).await;
@@ -346,8 +354,11 @@ impl<'a> Scene<'a> {
                     "correlation_id": job.submission.to_string(), "delivery_mode": 2, "headers": headers,
                 });
                 let key = route.routing_key();
-                let _ =
-                    self.system.vhost.try_publish(topology::JOB_EXCHANGE, &key, properties, &body.to_string()).await;
+                let _ = self
+                    .system
+                    .vhost
+                    .try_publish(topology::JOB_EXCHANGE, &key, properties, &body.to_string())
+                    .await;
             }
         }
     }
@@ -382,7 +393,8 @@ impl<'a> Scene<'a> {
         self.explained().poisoned.push((submission, job));
         let (since, mut deaths) = (Instant::now(), 0);
         loop {
-            let statuses = self.system.query(self.system.store.job_statuses(submission)).await.unwrap_or_default();
+            let statuses =
+                self.system.query(self.system.store.job_statuses(submission)).await.unwrap_or_default();
             match statuses.get(&job.to_string()) {
                 Some(status) if status.is_finished() => {
                     return crate::print_line(&format!(
@@ -410,7 +422,9 @@ impl<'a> Scene<'a> {
                     // A rolled-back store may have lost the submission.
                     let state = self.system.query(self.system.store.state(submission)).await;
                     if state == Some(None) && !self.explained().store_rollbacks.is_empty() {
-                        return crate::print_line(&format!("    poison: job {job} of {submission} was lost with the store's rollback"));
+                        return crate::print_line(&format!(
+                            "    poison: job {job} of {submission} was lost with the store's rollback"
+                        ));
                     }
                 }
             }
@@ -432,7 +446,8 @@ impl<'a> Scene<'a> {
                 if !is_poisonable(&submission) {
                     continue;
                 }
-                let Some(statuses) = self.system.query(self.system.store.job_statuses(submission.id)).await else {
+                let Some(statuses) = self.system.query(self.system.store.job_statuses(submission.id)).await
+                else {
                     continue;
                 };
                 let jobs: Vec<u32> =

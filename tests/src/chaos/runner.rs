@@ -177,7 +177,9 @@ pub async fn settle(system: &System) -> bool {
             return settled;
         }
         if since.elapsed() > SETTLE_TIMEOUT {
-            system.record_violation(format!("queues are not empty though all submissions have ended: {queues:?}"));
+            system.record_violation(format!(
+                "queues are not empty though all submissions have ended: {queues:?}"
+            ));
             return settled;
         }
         tokio::time::sleep(POLL_INTERVAL).await;

@@ -160,7 +160,11 @@ impl Disturbance {
             | Self::SlowResponses(program, server) => vec![Subject::Link(program, server)],
             Self::LoseAcks(worker) => vec![Subject::Link(Program::Worker(worker), Server::Broker)],
             // Publishing needs the broker; blaming the right job needs both servers to keep their data.
-            Self::BrokerAlarm | Self::WipeBroker | Self::Duplicate | Self::MixVersions | Self::PublishGarbage(_) => {
+            Self::BrokerAlarm
+            | Self::WipeBroker
+            | Self::Duplicate
+            | Self::MixVersions
+            | Self::PublishGarbage(_) => {
                 vec![Subject::Server(Server::Broker)]
             }
             Self::FinishTwice(worker) => {

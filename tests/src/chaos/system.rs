@@ -257,7 +257,12 @@ impl System {
     /// Returns whether a program's readiness probe succeeds: both servers are reachable, and a worker consumes.
     pub async fn is_ready(&self, program: Program) -> bool {
         let url = format!("http://127.0.0.1:{}/readyz", self.probe(program));
-        self.client.get(url).timeout(STORE_TIMEOUT).send().await.is_ok_and(|answer| answer.status().is_success())
+        self.client
+            .get(url)
+            .timeout(STORE_TIMEOUT)
+            .send()
+            .await
+            .is_ok_and(|answer| answer.status().is_success())
     }
 
     /// Restarts programs that end on their own until `done`. It is a violation if one had begun to serve.

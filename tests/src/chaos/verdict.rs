@@ -34,7 +34,12 @@ pub struct Count {
 }
 
 /// Inspects a settled system, whose submissions are all in a terminal state. Adds violations to its tally.
-pub async fn inspect(system: &System, load: &Load<'_>, explained: &ExpectedEffects, undisturbed: &str) -> Count {
+pub async fn inspect(
+    system: &System,
+    load: &Load<'_>,
+    explained: &ExpectedEffects,
+    undisturbed: &str,
+) -> Count {
     let mut count = Count::default();
     let submissions = system.store.submissions(None, 10_000).await.expect("Redis is available");
     let accepted: HashMap<SubmissionId, Accepted> =
@@ -67,20 +72,29 @@ async fn inspect_run(system: &System, run: &Submission, undisturbed: &str, count
     if run.state != State::Succeeded {
         return system.record_violation(format!("run {id} is {}: {:?}", run.state, run.error));
     }
-    let report: Option<Value> = system.store.document(id, RunDocument::Report).await.expect("Redis is available");
+    let report: Option<Value> =
+        system.store.document(id, RunDocument::Report).await.expect("Redis is available");
     let weights = report.as_ref().and_then(|report| report["weights_sha256"].as_str());
     if weights == Some(undisturbed) {
         count.equal_hashes += 1;
     } else {
         let skipped = report.as_ref().map(|report| report["skipped"].to_string());
-        system.record_violation(format!("run {id} has weights {weights:?}, expected {undisturbed} (skipped: {skipped:?})"));
+        system.record_violation(format!(
+            "run {id} has weights {weights:?}, expected {undisturbed} (skipped: {skipped:?})"
+        ));
     }
 }
 
-async fn inspect_items(system: &System, submission: &Submission, explained: &ExpectedEffects, count: &mut Count) {
+async fn inspect_items(
+    system: &System,
+    submission: &Submission,
+    explained: &ExpectedEffects,
+    count: &mut Count,
+) {
     let id = submission.id;
     if !matches!(submission.state, State::Succeeded | State::CompletedWithErrors) {
-        return system.record_violation(format!("submission {id} is {}: {:?}", submission.state, submission.error));
+        return system
+            .record_violation(format!("submission {id} is {}: {:?}", submission.state, submission.error));
     }
     let part_items = submission.manifest.as_ref().and_then(|manifest| manifest["part_items"].as_u64());
     let part_items = part_items.unwrap_or(1);

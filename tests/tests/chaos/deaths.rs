@@ -51,7 +51,9 @@ async fn jobs_of_a_killed_worker_are_redelivered() {
         // A training job's status is deleted with its step.
         let Some(status) = statuses.remove(job).filter(|_| !job.contains('/')) else { continue };
         if status.crashes == 0 {
-            system.record_violation(format!("job {job} of {submission} was not redelivered after its worker died"));
+            system.record_violation(format!(
+                "job {job} of {submission} was not redelivered after its worker died"
+            ));
         } else {
             redelivered += 1;
         }

@@ -58,7 +58,8 @@ async fn requests_over_the_active_limit_are_refused_until_one_ends() {
     assert_eq!(cluster.cli(&["train", &dataset]).await.status.code(), Some(1));
 
     cluster.json(&["cancel", &first.to_string(), "-o", "json"], &[0]).await;
-    eventually("a submission is accepted", || async { submit().await.status() == StatusCode::ACCEPTED }).await;
+    eventually("a submission is accepted", || async { submit().await.status() == StatusCode::ACCEPTED })
+        .await;
     cluster.add_worker();
     cluster.wait_for_workers(1).await;
     eventually("the submission succeeds", || async {

@@ -100,7 +100,11 @@ async fn wrong_requests_get_one_clear_line_and_their_exit_code() {
         (vec!["similar", "nosuchvideo"], 5, "'nosuchvideo' is neither a file nor an embedded video"),
         (vec!["similar", &good], 2, "is a folder or dataset: name one image"),
         (vec!["similar", "s0-000000", "-k", "0"], 2, "k is 0: it must be between"),
-        (vec!["similar", "s0-000000", "--space", "elsewhere"], 5, "embedding space 'elsewhere' does not exist"),
+        (
+            vec!["similar", "s0-000000", "--space", "elsewhere"],
+            5,
+            "embedding space 'elsewhere' does not exist",
+        ),
         (vec!["spaces", "drop", "../elsewhere"], 5, "does not exist"),
         (vec!["status", unknown], 5, "does not exist or has expired"),
         (vec!["status", "nonsense"], 5, "run 'nonsense' does not exist"),
@@ -143,11 +147,7 @@ async fn bad_rows_and_images_are_reported_and_nothing_else_is_lost() {
         (b"[1]", "metadata.jsonl:62", "the row is not valid:"),
         (b"{\"views\":1}", "metadata.jsonl:63", "missing field `file_name`"),
         (b"\xff\xfe{}", "metadata.jsonl:64", "the row is not valid UTF-8"),
-        (
-            b"{\"file_name\":\"../../etc/passwd\"}",
-            "metadata.jsonl:65",
-            "is not a path inside the dataset",
-        ),
+        (b"{\"file_name\":\"../../etc/passwd\"}", "metadata.jsonl:65", "is not a path inside the dataset"),
         (b"{\"file_name\":\"/etc/passwd\"}", "metadata.jsonl:66", "is not a path inside the dataset"),
         (
             b"{\"file_name\":\"thumbnails/none.jpg\"}",
@@ -302,11 +302,18 @@ async fn programs_that_cannot_start_exit_with_the_reason() {
         if !settings.iter().any(|(key, _)| *key == "SUBWATCH_AMQP_URL") {
             settings.push(("SUBWATCH_AMQP_URL", amqp));
         }
-        settings.retain(|(key, _)| !(*key == "SUBWATCH_AMQP_URL" && message.contains("SUBWATCH_AMQP_URL_FILE")));
+        settings
+            .retain(|(key, _)| !(*key == "SUBWATCH_AMQP_URL" && message.contains("SUBWATCH_AMQP_URL_FILE")));
         let (exit_code, stderr) = run_to_exit(program, &settings).await;
         let line = stderr.lines().rfind(|line| line.contains(message));
-        assert!(exit_code == code && line.is_some(), "{program} with {settings:?} ended with {exit_code}: {stderr}");
-        assert!(!stderr.contains(":wrong@") && !stderr.contains(":secret@"), "stderr contains a password: {stderr}");
+        assert!(
+            exit_code == code && line.is_some(),
+            "{program} with {settings:?} ended with {exit_code}: {stderr}"
+        );
+        assert!(
+            !stderr.contains(":wrong@") && !stderr.contains(":secret@"),
+            "stderr contains a password: {stderr}"
+        );
         tests::print_line(&format!(
             "{program} {}={} → {code}: {}",
             settings[0].0,

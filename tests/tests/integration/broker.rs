@@ -191,7 +191,10 @@ async fn invalid_message_is_delivered_as_an_error_and_can_be_dead_lettered() {
                "headers": {"subwatch-attempt": "one", "CC": ["embed.v1"], "x-delivery-count": "many"}}),
     ];
     for properties in garbage {
-        fixture.vhost.publish(topology::JOB_EXCHANGE, "embed.v1", properties.clone(), "{\"not\": \"a job\"}").await;
+        fixture
+            .vhost
+            .publish(topology::JOB_EXCHANGE, "embed.v1", properties.clone(), "{\"not\": \"a job\"}")
+            .await;
         let delivery = next(&mut consumer).await;
         let error = delivery.job.as_ref().unwrap_err();
         assert!(matches!(
@@ -312,8 +315,10 @@ async fn deleted_queue_is_redeclared_and_consumed() {
     let (mut consumer, _cancel) = fixture.consume(&route, 1).await;
     fixture.vhost.delete_queue(&route.queue_name()).await;
     eventually("the queue exists again", || async { fixture.depth(&route).await.is_some() }).await;
-    eventually("the queue is bound again", || async { fixture.publisher.publish(&envelope(1), &route).await.is_ok() })
-        .await;
+    eventually("the queue is bound again", || async {
+        fixture.publisher.publish(&envelope(1), &route).await.is_ok()
+    })
+    .await;
     next(&mut consumer).await.ack().await.unwrap();
     fixture.finish().await;
 }
@@ -418,13 +423,17 @@ async fn cancelled_consumer_releases_buffered_deliveries_and_keeps_those_in_flig
     cancel.cancel();
     assert!(consumer.next().await.is_none());
     let closed = tokio::spawn(consumer.closed());
-    eventually("buffered deliveries are released", || async { fixture.depth(&Route::Embed).await == Some(17) }).await;
+    eventually("buffered deliveries are released", || async {
+        fixture.depth(&Route::Embed).await == Some(17)
+    })
+    .await;
     assert!(!closed.is_finished(), "the consumer closed with deliveries in flight");
     acknowledged.ack().await.expect("a delivery in flight can be acknowledged after cancellation");
     released.release().await.expect("a delivery in flight can be released after cancellation");
     drop(dropped);
     timeout(TIMEOUT, closed).await.expect("the consumer closes").unwrap();
-    eventually("the other two are released", || async { fixture.depth(&Route::Embed).await == Some(19) }).await;
+    eventually("the other two are released", || async { fixture.depth(&Route::Embed).await == Some(19) })
+        .await;
     fixture.finish().await;
 }
 

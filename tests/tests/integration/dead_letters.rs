@@ -66,10 +66,7 @@ async fn unreadable_item_is_retried_without_delaying_others() {
         .await;
     assert_eq!(cluster.submission(id).await.state, State::Running);
     let mark = cluster.store.job_status(id, "0").await.unwrap().unwrap();
-    assert!(
-        mark.history[0].error.contains("1 of 64 items unresolved: thumbnails/s0-000001.jpg"),
-        "{mark:?}"
-    );
+    assert!(mark.history[0].error.contains("1 of 64 items unresolved: thumbnails/s0-000001.jpg"), "{mark:?}");
     assert!(mark.history[0].worker.is_some());
     unreadable.restore();
 
@@ -168,7 +165,10 @@ async fn refused_requeues_are_explained() {
     let cluster = Cluster::start(1).await;
     let properties = json!({"message_id": "strange", "type": "dance.v1"});
     cluster.vhost.publish("subwatch.jobs", "embed.v1", properties, "{}").await;
-    eventually("the dead letter is recorded", || async { cluster.store.dead_letter_count().await.unwrap() == 1 }).await;
+    eventually("the dead letter is recorded", || async {
+        cluster.store.dead_letter_count().await.unwrap() == 1
+    })
+    .await;
     let refused = cluster.json(&["dead-letters", "requeue", "strange", "absent", "-o", "json"], &[3]).await;
     assert_eq!(refused["processed"], json!(0));
     let reasons: Vec<&str> =
@@ -205,10 +205,9 @@ async fn job_over_the_delivery_limit_is_republished_unless_it_is_poison() {
     });
     cluster.vhost.publish("subwatch.dead", "embed.v1", properties, &body.to_string()).await;
     eventually("the job is published again", || async {
-        cluster
-            .coordinator
-            .log()
-            .contains("job reached the delivery limit without crashing a worker exclusively; publishing it again")
+        cluster.coordinator.log().contains(
+            "job reached the delivery limit without crashing a worker exclusively; publishing it again",
+        )
     })
     .await;
     cluster.workers[0].resume();
@@ -297,7 +296,10 @@ async fn job_with_out_of_range_arguments_is_dead_lettered() {
             cluster.vhost.publish(exchange, "embed.v1", properties, body).await;
         }
     }
-    eventually("all four dead letters are recorded", || async { cluster.store.dead_letter_count().await.unwrap() == 4 }).await;
+    eventually("all four dead letters are recorded", || async {
+        cluster.store.dead_letter_count().await.unwrap() == 4
+    })
+    .await;
     let letter = dead_letters(&cluster, &["show", &named("subwatch.jobs", 0).to_string()]).await;
     let error = letter["error"].as_str().unwrap();
     assert!(error.contains("chunk.items is 4294967295: it must be between 1 and 1024"), "{error}");

@@ -11,7 +11,10 @@ async fn killed_worker_loses_no_embeddings() {
     let dataset = cluster.sample(500).await.display().to_string();
     let id = cluster.detach(&["embed", &dataset]).await;
     let in_flight = cluster.pause_worker_with_job_in_flight(id, 0, |_| true).await;
-    tests::print_line(&format!("killing a worker with {} deliveries in flight: jobs {in_flight:?}", in_flight.len()));
+    tests::print_line(&format!(
+        "killing a worker with {} deliveries in flight: jobs {in_flight:?}",
+        in_flight.len()
+    ));
     assert!(!in_flight.is_empty());
     cluster.workers[0].kill().await;
 
@@ -29,7 +32,10 @@ async fn killed_worker_changes_no_trained_bit() {
 
     let run = cluster.detach(&train[..train.len() - 2]).await;
     let in_flight = cluster.pause_worker_with_job_in_flight(run, 0, |_| true).await;
-    tests::print_line(&format!("killing a worker with {} deliveries in flight: jobs {in_flight:?}", in_flight.len()));
+    tests::print_line(&format!(
+        "killing a worker with {} deliveries in flight: jobs {in_flight:?}",
+        in_flight.len()
+    ));
     assert!(!in_flight.is_empty());
     cluster.workers[0].kill().await;
 

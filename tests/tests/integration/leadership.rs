@@ -33,8 +33,10 @@ async fn standby_takes_over_and_trains_the_same_bits() {
     cluster.coordinator.kill().await;
     let killed = Instant::now();
     cluster.use_coordinator(&standby);
-    eventually("the standby leads", || async { cluster.standbys[0].log().contains("this coordinator is the leader now") })
-        .await;
+    eventually("the standby leads", || async {
+        cluster.standbys[0].log().contains("this coordinator is the leader now")
+    })
+    .await;
     tests::print_line(&format!(
         "a standby took over {:.1} s after the leader was killed",
         killed.elapsed().as_secs_f64()
@@ -52,8 +54,10 @@ async fn suspended_leader_steps_down_once_replaced() {
     cluster.coordinator.pause();
     let first = cluster.url().to_owned();
     cluster.use_coordinator(&standby);
-    eventually("the standby leads", || async { cluster.standbys[0].log().contains("this coordinator is the leader now") })
-        .await;
+    eventually("the standby leads", || async {
+        cluster.standbys[0].log().contains("this coordinator is the leader now")
+    })
+    .await;
     cluster.coordinator.resume();
     eventually("the former leader stops its tasks", || async {
         cluster.coordinator.log().contains("stopping this coordinator's tasks")

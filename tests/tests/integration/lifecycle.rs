@@ -32,10 +32,16 @@ async fn second_signal_ends_a_worker_and_its_jobs_run_elsewhere() {
     let status = cluster.workers[0].terminate().await;
     let log = cluster.workers[0].log();
     assert_eq!(status.code(), Some(1), "{status}: {log}");
-    assert_eq!(log.matches("second signal received before the graceful shutdown was complete;").count(), 1, "{log}");
+    assert_eq!(
+        log.matches("second signal received before the graceful shutdown was complete;").count(),
+        1,
+        "{log}"
+    );
     let statuses = cluster.store.job_statuses(id).await.unwrap();
     let released = statuses.values().filter(|status| status.state == JobState::Retryable).count();
-    tests::print_line(&format!("second signal: {released} jobs released; {in_flight:?} were in flight at the first"));
+    tests::print_line(&format!(
+        "second signal: {released} jobs released; {in_flight:?} were in flight at the first"
+    ));
     assert!(released > 0, "{statuses:?}");
     assert!(!statuses.values().any(|status| status.state == JobState::Started), "{statuses:?}");
     assert!(states(&cluster).await.is_empty(), "the worker has deregistered");
@@ -60,7 +66,10 @@ async fn sigterm_lets_a_worker_finish_its_jobs_in_flight() {
     let statuses = cluster.store.job_statuses(id).await.unwrap();
     let done = in_flight.iter().filter(|name| statuses[*name].state == JobState::Done).count();
     assert_eq!(done, in_flight.len(), "in flight were {in_flight:?}: {statuses:?}");
-    assert!(!cluster.submission(id).await.state.is_terminal(), "the submission was complete before the shutdown");
+    assert!(
+        !cluster.submission(id).await.state.is_terminal(),
+        "the submission was complete before the shutdown"
+    );
 
     cluster.add_worker();
     let ended = cluster.wait_for_end(id).await;
@@ -82,7 +91,10 @@ async fn second_signal_ends_a_draining_coordinator() {
     assert_eq!(&answer, b"HTTP/1.1 100");
 
     cluster.coordinator.send_sigterm();
-    eventually("the coordinator drains", || async { cluster.coordinator.log().contains("SIGTERM: draining") }).await;
+    eventually("the coordinator drains", || async {
+        cluster.coordinator.log().contains("SIGTERM: draining")
+    })
+    .await;
     let status = cluster.coordinator.terminate().await;
     let log = cluster.coordinator.log();
     assert_eq!(status.code(), Some(1), "{status}: {log}");
@@ -96,7 +108,8 @@ async fn killed_worker_is_listed_as_lost() {
     let mut cluster = Cluster::start(2).await;
     let dead = instance(&cluster.workers[0]);
     cluster.workers[0].kill().await;
-    eventually("one worker is lost and one is live", || async { states(&cluster).await == ["live", "lost"] }).await;
+    eventually("one worker is lost and one is live", || async { states(&cluster).await == ["live", "lost"] })
+        .await;
     let shown = workers_table(&cluster).await;
     let row = shown.lines().find(|line| line.contains(&dead)).unwrap();
     assert!(
@@ -148,10 +161,7 @@ async fn consumer_that_stays_stalled_fails_the_liveness_probe() {
     eventually("the probe fails", || async { probe(worker).await.0 == 503 }).await;
     // The next connection works again, possibly before this probe.
     let (status, text) = probe(worker).await;
-    assert!(
-        status == 200 || text.starts_with("the consumer of subwatch.embed.v1 is stalled"),
-        "{text}"
-    );
+    assert!(status == 200 || text.starts_with("the consumer of subwatch.embed.v1 is stalled"), "{text}");
     assert_eq!(cluster.wait_for_end(id).await.succeeded, 300);
     eventually("the probe succeeds again", || async { probe(worker).await.0 == 200 }).await;
     cluster.finish().await;

@@ -32,8 +32,10 @@ impl S3 {
         let process = Process::start(command, log.to_path_buf());
         let s3 =
             Self { endpoint: format!("http://127.0.0.1:{port}"), client: tests::http(), _process: process };
-        eventually("the S3 server is available", || async { s3.client.get(&s3.endpoint).send().await.is_ok() })
-            .await;
+        eventually("the S3 server is available", || async {
+            s3.client.get(&s3.endpoint).send().await.is_ok()
+        })
+        .await;
         s3.put("", Vec::new()).await;
         s3
     }

@@ -185,7 +185,10 @@ async fn results_for_an_older_version_are_ignored_and_differing_ones_conflict() 
     assert_eq!(store.nodes(run, 1, &[node]).await.unwrap().unwrap()[&node], b"sum");
     assert_eq!(store.nodes(run, 2, &[node]).await.unwrap(), None, "results are stored per version");
     put(2).await;
-    assert_eq!(answer(1, b"sum").await, NodeFinish::Ignored("the generation or parameter version is not the current one"));
+    assert_eq!(
+        answer(1, b"sum").await,
+        NodeFinish::Ignored("the generation or parameter version is not the current one")
+    );
     assert!(store.nodes(run, 2, &[node]).await.unwrap().unwrap().is_empty());
     assert_eq!(store.parameters(run).await.unwrap().unwrap().version, 2);
 }
@@ -217,7 +220,10 @@ async fn failed_attempt_keeps_resolved_items_and_its_error() {
     let fail_attempt = |error: &'static str, results: Vec<(u64, ItemResult)>| {
         let store = store.clone();
         async move {
-            store.record_failed_attempt(job(id, "0"), holder(instance), error, RETRY_DELAY, &results).await.unwrap()
+            store
+                .record_failed_attempt(job(id, "0"), holder(instance), error, RETRY_DELAY, &results)
+                .await
+                .unwrap()
         }
     };
     assert_eq!(fail_attempt("the disk is slow", vec![(1, embedded(false))]).await, Finish::Applied);
@@ -263,7 +269,10 @@ async fn requeued_job_restores_discarded_items_and_supersedes_its_old_generation
         .await
         .unwrap();
     let discarded = unresolved(FailureReason::Discarded);
-    store.finish_job(job(id, "0"), JobEnd::Discarded, &[(0, discarded.clone()), (1, discarded)]).await.unwrap();
+    store
+        .finish_job(job(id, "0"), JobEnd::Discarded, &[(0, discarded.clone()), (1, discarded)])
+        .await
+        .unwrap();
     let record = store.submission(id).await.unwrap().unwrap();
     assert_eq!((record.state, record.succeeded, record.failed), (State::CompletedWithErrors, 2, 2));
 

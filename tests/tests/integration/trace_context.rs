@@ -64,8 +64,10 @@ async fn traceparent_survives_retry_and_requeue() {
     publisher.dead_letter(&retried.message, &note).await.unwrap();
     retried.ack().await.unwrap();
     assert_eq!(cluster.wait_for_end(id).await.failed, 20);
-    eventually("the dead letter is listed", || async { cluster.store.dead_letter_count().await.unwrap() == 1 })
-        .await;
+    eventually("the dead letter is listed", || async {
+        cluster.store.dead_letter_count().await.unwrap() == 1
+    })
+    .await;
     cluster.json(&["dead-letters", "requeue", "--submission", &id.to_string(), "-o", "json"], &[0]).await;
     let requeued = next(&mut consumer).await;
     let job = requeued.job.as_ref().unwrap();

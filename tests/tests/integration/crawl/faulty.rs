@@ -28,7 +28,7 @@ enum Expected {
     Failed(&'static str),
 }
 
-use Expected::{Failed, Snoozed, Retried, Complete};
+use Expected::{Complete, Failed, Retried, Snoozed};
 
 const NO_THUMBNAIL: &str = "unavailable: none of 3 videos has a usable thumbnail; video ";
 const ONCE: Turns = Turns::First(1);

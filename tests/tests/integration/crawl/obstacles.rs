@@ -35,9 +35,13 @@ async fn schema_drift_fails_only_its_channel_and_records_the_response() {
     }
     assert!(errors[channels[2].handle.as_str()].starts_with("unavailable: "), "{errors:?}");
 
-    let recorded = cluster.folder().join(format!("artifacts/crawl/{}", crawled["submission"].as_str().unwrap()));
-    let recorded: Vec<String> =
-        std::fs::read_dir(recorded).unwrap().flatten().map(|file| file.path().display().to_string()).collect();
+    let recorded =
+        cluster.folder().join(format!("artifacts/crawl/{}", crawled["submission"].as_str().unwrap()));
+    let recorded: Vec<String> = std::fs::read_dir(recorded)
+        .unwrap()
+        .flatten()
+        .map(|file| file.path().display().to_string())
+        .collect();
     assert_eq!(recorded.len(), 2, "{recorded:?}");
     let mut replay = vec!["crawl", "replay"];
     replay.extend(recorded.iter().map(String::as_str));

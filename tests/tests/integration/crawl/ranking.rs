@@ -119,7 +119,11 @@ async fn top_channels_of_two_categories_are_crawled() {
         requests.0.iter().map(|one| (one.path.as_str(), one.agent.as_str())).collect();
     assert_eq!(pages, [("/ranking/games", agent.as_str()), ("/ranking/politics", &agent)]);
     assert_eq!(site.requests().to("/robots.txt").count(), 1);
-    tests::print_line(&format!("{} thumbnails of {} channels by two rankings", crawled["thumbnails"], items.len()));
+    tests::print_line(&format!(
+        "{} thumbnails of {} channels by two rankings",
+        crawled["thumbnails"],
+        items.len()
+    ));
     cluster.finish().await;
 }
 

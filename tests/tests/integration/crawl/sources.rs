@@ -6,7 +6,7 @@ use common::digest::Digest;
 use serde_json::Value;
 use tests::fake_site::{Channel, FakeSite, Fault, Faults, Host, KEY, Order, Rule, World};
 
-use super::{contents, crawl, report, rows, start, expected_videos};
+use super::{contents, crawl, expected_videos, report, rows, start};
 
 #[tokio::test]
 async fn data_api_crawl_makes_a_dataset_and_a_second_crawl_revalidates_it() {
@@ -22,8 +22,10 @@ async fn data_api_crawl_makes_a_dataset_and_a_second_crawl_revalidates_it() {
     let rows = rows(&dataset);
     assert_eq!(crawled["thumbnails"], rows.len());
     for channel in &channels {
-        let videos: HashMap<&str, _> = channel.videos.iter().map(|video| (video.id.as_str(), video)).collect();
-        let channel_rows: Vec<&Value> = rows.values().filter(|row| row["channel_id"] == channel.id.as_str()).collect();
+        let videos: HashMap<&str, _> =
+            channel.videos.iter().map(|video| (video.id.as_str(), video)).collect();
+        let channel_rows: Vec<&Value> =
+            rows.values().filter(|row| row["channel_id"] == channel.id.as_str()).collect();
         assert!(channel_rows.len() >= 10, "{} of 12 rows of {}", channel_rows.len(), channel.handle);
         for row in channel_rows {
             let video = videos[row["video_id"].as_str().unwrap()];
@@ -52,7 +54,10 @@ async fn data_api_crawl_makes_a_dataset_and_a_second_crawl_revalidates_it() {
     }
     let first = site.requests();
     let image_requests = first.of(Host::Images).per_path();
-    assert!(image_requests.values().all(|count| *count == 1), "a thumbnail was requested twice: {image_requests:?}");
+    assert!(
+        image_requests.values().all(|count| *count == 1),
+        "a thumbnail was requested twice: {image_requests:?}"
+    );
     assert_eq!(first.of(Host::Web).count(), 0, "the Data API source requested a page");
     tests::print_line(&format!(
         "{} rows of {} channels: {} requests to the Data API, {} units; {} for thumbnails",

@@ -7,7 +7,7 @@ use crawler::http::{HostKind, Web, WebError};
 use futures::future::join_all;
 use tests::{cluster::eventually, web_server::Response};
 
-use super::{Fleet, at, get_all, host, image_site, is_full, limits, acquire_slot};
+use super::{Fleet, acquire_slot, at, get_all, host, image_site, is_full, limits};
 
 #[tokio::test]
 async fn retry_after_delays_every_worker() {
@@ -125,7 +125,8 @@ async fn success_of_a_request_started_before_the_block_keeps_the_backoff() {
     eventually("the back-off is over", async || store.now_ms().await.unwrap() >= until_ms).await;
     assert_eq!(store.finish_request(&early, &Verdict::Ok).await.unwrap(), Some(until_ms));
     // Only a probe ends the back-off. If its worker is killed, another request probes.
-    let killed = acquire_slot(&store, "host", Limits { lease: Duration::from_millis(50), ..limits(0, 2) }).await;
+    let killed =
+        acquire_slot(&store, "host", Limits { lease: Duration::from_millis(50), ..limits(0, 2) }).await;
     let probe = acquire_slot(&store, "host", limits(0, 2)).await;
     assert!(probe.started_ms() >= killed.started_ms() + 50);
     assert_eq!(store.finish_request(&killed, &Verdict::Ok).await.unwrap(), Some(until_ms));

@@ -19,7 +19,7 @@ use crawler::http::{HostKind, Web};
 use futures::future::join_all;
 use tests::{
     environment::Servers,
-    web_server::{Response, WebServer, ReceivedRequest},
+    web_server::{ReceivedRequest, Response, WebServer},
 };
 use url::Url;
 

@@ -7,7 +7,7 @@ use common::{
 use crawler::http::{HostKind, WebError};
 use futures::future::join_all;
 
-use super::{Fleet, KEY, at, unlimited, host, image_site, is_full};
+use super::{Fleet, KEY, at, host, image_site, is_full, unlimited};
 
 #[tokio::test]
 async fn api_key_quota_is_shared_and_never_exceeded() {
@@ -62,11 +62,16 @@ async fn quota_resets_daily_and_a_refused_key_is_blocked_for_an_hour() {
     assert!(again_ms > now_ms && again_ms <= store.now_ms().await.unwrap() + 3_600_000);
     assert_eq!(spend(&tomorrow, 1).await, Spending::Exhausted { used: 60, resets_at_ms: again_ms });
     let soon = QuotaDay { resets_at_ms: now_ms, ..day("2026-11-01", 0) };
-    assert_eq!(store.record_quota_refusal("soon", &soon, 100).await.unwrap(), soon.resets_at_ms, "a new day ends it");
+    assert_eq!(
+        store.record_quota_refusal("soon", &soon, 100).await.unwrap(),
+        soon.resets_at_ms,
+        "a new day ends it"
+    );
     let next = day("2026-11-03", 73);
     assert_eq!(spend(&next, 1).await, spent(1, &next));
     // Past days are not listed.
     store.spend_quota("old", &QuotaDay { resets_at_ms: now_ms, ..today }, 1, 100).await.unwrap();
-    let keys: Vec<String> = store.quota_usage().await.unwrap().into_iter().map(|entry| entry.key_hash).collect();
+    let keys: Vec<String> =
+        store.quota_usage().await.unwrap().into_iter().map(|entry| entry.key_hash).collect();
     assert_eq!(keys, ["key", "other"]);
 }

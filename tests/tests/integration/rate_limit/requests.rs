@@ -9,7 +9,7 @@ use serde_json::json;
 use tests::web_server::Response;
 use url::Url;
 
-use super::{Fleet, at, unlimited, host, image_site};
+use super::{Fleet, at, host, image_site, unlimited};
 
 #[tokio::test]
 async fn redirect_needs_a_slot_at_the_target_host() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crawler::http::{HostKind, WebError};
 use futures::future::join_all;
 use serde_json::json;
-use tests::web_server::{Response, WebServer, ReceivedRequest};
+use tests::web_server::{ReceivedRequest, Response, WebServer};
 
 use super::{Fleet, arrivals, at, get_all, image_site};
 
@@ -85,7 +85,8 @@ async fn crawl_delay_is_obeyed() {
     site.set("/robots.txt", robots("User-agent: *\nCrawl-delay: 0.1\n"));
     let workers = fleet.workers(2).await;
     get_all(&workers, HostKind::Web, &at(&site, "/a.jpg"), 1).await;
-    let pages: Vec<ReceivedRequest> = site.requests().into_iter().filter(|request| request.path == "/a.jpg").collect();
+    let pages: Vec<ReceivedRequest> =
+        site.requests().into_iter().filter(|request| request.path == "/a.jpg").collect();
     assert_eq!(pages.len(), 6);
     assert!(arrivals(&pages).windows(2).all(|pair| pair[1] - pair[0] >= Duration::from_millis(100)));
 }

@@ -9,7 +9,7 @@ use common::{
 use crawler::http::HostKind;
 use tests::{cluster::eventually, print_line};
 
-use super::{Fleet, arrivals, at, get_all, host, image_site, is_full, limits, acquire_slot};
+use super::{Fleet, acquire_slot, arrivals, at, get_all, host, image_site, is_full, limits};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn requests_to_a_host_are_spaced_by_the_minimum_interval() {

@@ -93,8 +93,10 @@ async fn untrusted_server_fails_startup_with_one_line() {
     check(&[("SUBWATCH_REDIS_URL", &insecure), (redis_ca, ours)], 1, &["the Redis URL is invalid"]).await;
     // CA files that are invalid or do not fit the URL.
     check(&[("SUBWATCH_AMQP_URL", amqps), (amqp_ca, "/no/such/file")], 64, &["No such file"]).await;
-    check(&[("SUBWATCH_AMQP_URL", amqps), (amqp_ca, &garbage)], 64, &["the file contains no certificate"]).await;
-    check(&[("SUBWATCH_REDIS_URL", rediss), (redis_ca, &garbage)], 64, &["the file contains no certificate"]).await;
+    check(&[("SUBWATCH_AMQP_URL", amqps), (amqp_ca, &garbage)], 64, &["the file contains no certificate"])
+        .await;
+    check(&[("SUBWATCH_REDIS_URL", rediss), (redis_ca, &garbage)], 64, &["the file contains no certificate"])
+        .await;
     check(&[(amqp_ca, ours)], 64, &["unset unless SUBWATCH_AMQP_URL starts with amqps://"]).await;
     check(&[(redis_ca, ours)], 64, &["unset unless SUBWATCH_REDIS_URL starts with rediss://"]).await;
 }

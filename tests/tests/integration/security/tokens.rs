@@ -151,11 +151,16 @@ async fn cli_sends_its_token_and_explains_a_missing_one() {
     check(&["cancel", UNKNOWN], &submitter, 5, "does not exist or has expired").await;
     check(&["spaces", "drop", "x"], &submitter, 4, "has scope submit, but this request requires scope admin")
         .await;
-    check(&["spaces", "drop", "x"], &[("SUBWATCH_TOKEN_FILE", &file)], 5, "does not exist; `subwatch spaces list` lists all").await;
+    check(
+        &["spaces", "drop", "x"],
+        &[("SUBWATCH_TOKEN_FILE", &file)],
+        5,
+        "does not exist; `subwatch spaces list` lists all",
+    )
+    .await;
     let both = [("SUBWATCH_TOKEN", "x"), ("SUBWATCH_TOKEN_FILE", &file)];
     check(&["status"], &both, 64, "it must be unset if SUBWATCH_TOKEN is set").await;
-    check(&["status"], &[("SUBWATCH_TOKEN", "two\nlines")], 64, "SUBWATCH_TOKEN is not a token")
-        .await;
+    check(&["status"], &[("SUBWATCH_TOKEN", "two\nlines")], 64, "SUBWATCH_TOKEN is not a token").await;
     check(&["status"], &[("SUBWATCH_TOKEN_FILE", "/no/such/file")], 64, "SUBWATCH_TOKEN_FILE is").await;
     let shown = cluster.cli_with(&["config", "show"], &[("SUBWATCH_TOKEN", "hunter2")]).await;
     assert!(text(&shown.stdout).contains("***") && !text(&shown.stdout).contains("hunter2"));
@@ -195,7 +200,11 @@ async fn changed_tokens_file_is_reloaded() {
     assert_eq!((status(&tokens.read).await, status(&late).await), (401, 200));
     fs::write(tokens.path(), "late read\n").unwrap();
     assert_eq!(status(&late).await, 200);
-    assert!(cluster.coordinator.log().contains("line 1: expected 3 fields, NAME SCOPE SHA256, found 2"), "{}", cluster.coordinator.log());
+    assert!(
+        cluster.coordinator.log().contains("line 1: expected 3 fields, NAME SCOPE SHA256, found 2"),
+        "{}",
+        cluster.coordinator.log()
+    );
     cluster.finish().await;
 }
 
