@@ -1,26 +1,26 @@
-"""What must hold of rendered Kubernetes objects. Each rule yields problems, each of which names its object."""
+"""Rules for rendered Kubernetes objects. Each rule yields problems, which name their objects."""
 import re
 from urllib.parse import urlsplit
 
 import kubernetes_validate
 
-# The oldest and the newest version of Kubernetes that the manifests are written for.
+# The oldest and newest supported versions of Kubernetes.
 VERSIONS = ("1.29", "1.37")
 NAMESPACE = "subwatch"
-# What an operator makes, as deploy/README.md says; None where the keys are the operator's business.
-OPERATOR_MAKES = {
+# Objects that the operator creates (see deploy/README.md), with their keys; None if any keys are allowed.
+OPERATOR_OBJECTS = {
     ("Secret", "subwatch-servers"): {"amqp_url", "redis_url", "rabbitmq.conf", "redis.conf", "tokens", "token"},
     ("Secret", "subwatch-aws"): None,
     ("Secret", "subwatch-youtube"): {"api_key"},
 }
-# As `subwatch-worker --kinds` takes them.
+# The kinds of `subwatch-worker --kinds`.
 KINDS = {"crawl", "embed", "train-epoch", "predict"}
 OUR_IMAGES = ("subwatch-coordinator", "subwatch-worker", "subwatch-crawler")
-# Variables of the containers that are no settings of ours.
+# Allowed variables that are not settings of subwatch.
 OTHER_VARIABLES = re.compile(r"AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY|SESSION_TOKEN|REGION|ENDPOINT_URL|ALLOW_HTTP)|RUST_BACKTRACE")
 PROBES = {"startupProbe": {"/healthz", "/readyz"}, "readinessProbe": {"/readyz"}, "livenessProbe": {"/healthz"}}
 HEALTH_PORT = 8471
-# What else may be reached of ours from outside its pod.
+# Further container ports of our programs besides the health port.
 API_PORTS = {"coordinator": [8470]}
 DEFAULT_GRACE_SECONDS, GRACE_MARGIN_SECONDS = 30, 5
 
@@ -50,7 +50,7 @@ def is_ours(container):
 
 
 def matches(selector, labels):
-    """Whether a label selector, or a Service's plain map, selects labels. The empty one selects everything."""
+    """Whether a label selector, or a Service's plain map, selects labels. An empty selector selects everything."""
     if "matchLabels" not in selector and "matchExpressions" not in selector:
         return all(labels.get(key) == value for key, value in selector.items())
     wanted = selector.get("matchLabels", {}).items()
@@ -77,7 +77,7 @@ def follows_the_schema(objects):
                 kubernetes_validate.validate(thing, version, strict=True)
             except kubernetes_validate.ValidationError as error:
                 where = ".".join(map(str, error.path))
-                yield f"{name(thing)}: Kubernetes {version} refuses {where or 'it'}: {error.message[:300]}"
+                yield f"{name(thing)}: Kubernetes {version} rejects {where or 'it'}: {error.message[:300]}"
             except kubernetes_validate.SchemaNotFoundError as error:
                 yield f"{name(thing)}: {error.message}"
 
@@ -86,15 +86,15 @@ def is_named_once_and_in_its_namespace(objects):
     seen = set()
     for thing in objects:
         if name(thing) in seen:
-            yield f"{name(thing)} is there twice"
+            yield f"{name(thing)} is defined twice"
         seen.add(name(thing))
         where = thing["metadata"].get("namespace")
         if thing["kind"] != "Namespace" and where != NAMESPACE:
-            yield f"{name(thing)} lies in namespace {where}, not in {NAMESPACE}"
+            yield f"{name(thing)} is in namespace {where}, expected {NAMESPACE}"
 
 
 def variables(objects, container):
-    """The variables of a container and their values; None where a Secret or a field holds the value."""
+    """The variables of a container with their values; None for values from a Secret or field."""
     found = {}
     for source in container.get("envFrom", []):
         for thing in of_kind(objects, "ConfigMap"):
@@ -110,11 +110,11 @@ def has_only_known_variables(objects, keys):
             for variable in variables(objects, container):
                 known = is_ours(container) and (variable in keys or OTHER_VARIABLES.fullmatch(variable))
                 if not known:
-                    yield f"{name(workload)}: container {container['name']}: {variable} is not a variable that it reads"
+                    yield f"{name(workload)}: container {container['name']}: the program does not read {variable}"
 
 
 def folders(workload, container):
-    """Where volumes are mounted: path to volume."""
+    """Volumes and mounts of a container by path."""
     volumes = {one["name"]: one for one in pod(workload).get("volumes", [])}
     return {
         mount["mountPath"]: (volumes.get(mount["name"], {}), mount) for mount in container.get("volumeMounts", [])
@@ -122,12 +122,12 @@ def folders(workload, container):
 
 
 def is_loopback(url):
-    """Whether a coordinator with this SUBWATCH_URL listens on loopback, as it does where there is none."""
+    """Whether a coordinator with this SUBWATCH_URL listens on loopback, which is the default."""
     return url is None or urlsplit(url).hostname in ("127.0.0.1", "::1", "localhost")
 
 
 def has_settings_that_fit_the_pod(objects):
-    """Files and folders of settings lie in volumes, and the probes ask where the program listens."""
+    """Files and folders in settings are on volumes, and probes use the port on which the program listens."""
     for workload in workloads(objects):
         for container in filter(is_ours, containers(workload)):
             where = f"{name(workload)}: container {container['name']}"
@@ -138,20 +138,20 @@ def has_settings_that_fit_the_pod(objects):
                     folder, _, file = value.rpartition("/")
                     items = mounted.get(folder, ({}, {}))[0].get("secret", {}).get("items", [])
                     if file not in [item["path"] for item in items]:
-                        yield f"{where}: {variable} is {value}, which no Secret puts there"
+                        yield f"{where}: {variable} is {value}, which no Secret provides"
                 if value and variable in ("SUBWATCH_ARTIFACTS", "SUBWATCH_DATASET_ROOTS", "SUBWATCH_CACHE_DIR"):
                     for path in re.split(r":(?!//)", value):
                         if "://" not in path and not any((path + "/").startswith(at + "/") for at in mounted):
-                            yield f"{where}: {variable} names {path}, which lies in no volume"
+                            yield f"{where}: {variable} is {path}, which is not on a volume"
             if not is_loopback(values.get("SUBWATCH_URL")) and not values.get("SUBWATCH_TOKENS_FILE"):
-                yield f"{where}: SUBWATCH_URL is {values['SUBWATCH_URL']}, where it asks for tokens: SUBWATCH_TOKENS_FILE"
+                yield f"{where}: SUBWATCH_URL is {values['SUBWATCH_URL']}, which requires SUBWATCH_TOKENS_FILE"
             address = values.get("SUBWATCH_HEALTH_ADDRESS")
             if address != f"0.0.0.0:{HEALTH_PORT}":
-                yield f"{where}: SUBWATCH_HEALTH_ADDRESS is {address}: the probes ask at port {HEALTH_PORT} of the pod"
+                yield f"{where}: SUBWATCH_HEALTH_ADDRESS is {address}: the probes need port {HEALTH_PORT} of the pod"
             grace = int(values.get("SUBWATCH_SHUTDOWN_GRACE_SECONDS") or DEFAULT_GRACE_SECONDS) + GRACE_MARGIN_SECONDS
             given = pod(workload).get("terminationGracePeriodSeconds", 30)
             if given < grace:
-                yield f"{name(workload)}: terminationGracePeriodSeconds is {given}: the program may take {grace}"
+                yield f"{name(workload)}: terminationGracePeriodSeconds is {given}: it must be at least {grace}"
 
 
 def has_probes(objects):
@@ -162,19 +162,19 @@ def has_probes(objects):
                 probe = container.get(kind)
                 if probe is None:
                     if is_ours(container) or kind != "livenessProbe":
-                        yield f"{where}: has no {kind}"
+                        yield f"{where}: {kind} is missing"
                     continue
                 get = probe.get("httpGet")
                 if is_ours(container) and get is None:
-                    yield f"{where}: {kind} asks no path"
+                    yield f"{where}: {kind} must be an httpGet"
                 if get and get["path"] not in paths:
-                    yield f"{where}: {kind} asks {get['path']}, not {' or '.join(sorted(paths))}"
+                    yield f"{where}: {kind} uses {get['path']}, expected {' or '.join(sorted(paths))}"
                 port = (get or probe.get("tcpSocket") or {}).get("port")
                 if port is not None and not has_port(container, port):
-                    yield f"{where}: {kind} asks at port {port}, which the container does not have"
+                    yield f"{where}: {kind} uses port {port}, which the container does not declare"
             wanted = [HEALTH_PORT, *API_PORTS.get(container["name"], [])]
             if is_ours(container) and [one["containerPort"] for one in container.get("ports", [])] != wanted:
-                yield f"{where}: only ports {wanted} can be reached from outside the pod"
+                yield f"{where}: container ports must be {wanted}"
 
 
 def has_selectors_that_match(objects):
@@ -182,35 +182,35 @@ def has_selectors_that_match(objects):
         if not matches(workload["spec"]["selector"], workload["spec"]["template"]["metadata"]["labels"]):
             yield f"{name(workload)}: its selector does not match its own pods"
         if len(selected(objects, workload["spec"]["selector"])) > 1:
-            yield f"{name(workload)}: its selector matches pods of others"
+            yield f"{name(workload)}: its selector matches pods of other workloads"
     for budget in of_kind(objects, "PodDisruptionBudget"):
         if not selected(objects, budget["spec"]["selector"]):
-            yield f"{name(budget)}: its selector matches no pod"
+            yield f"{name(budget)}: its selector does not match any pod"
     for service in of_kind(objects, "Service"):
         found = selected(objects, service["spec"]["selector"])
         if len(found) != 1:
-            yield f"{name(service)}: its selector matches the pods of {len(found)} workloads, not of one"
+            yield f"{name(service)}: its selector matches the pods of {len(found)} workloads, expected 1"
         for port in service["spec"]["ports"]:
             target, protocol = port.get("targetPort", port["port"]), port.get("protocol", "TCP")
             for workload in found:
                 if not any(has_port(container, target, protocol) for container in containers(workload)):
-                    yield f"{name(service)}: targetPort {target} is no port of {name(workload)}"
+                    yield f"{name(service)}: {name(workload)} does not have targetPort {target}"
     for policy in of_kind(objects, "NetworkPolicy"):
         found = selected(objects, policy["spec"]["podSelector"])
         if not found:
-            yield f"{name(policy)}: its podSelector matches no pod"
+            yield f"{name(policy)}: its podSelector does not match any pod"
         for rule in policy["spec"].get("ingress", []):
             for peer in rule.get("from", []):
                 if not selected(objects, peer["podSelector"]):
-                    yield f"{name(policy)}: lets in pods that do not exist"
+                    yield f"{name(policy)}: an ingress podSelector does not match any pod"
             for port in rule.get("ports", []):
                 for workload in found:
                     if not any(has_port(container, port["port"]) for container in containers(workload)):
-                        yield f"{name(policy)}: port {port['port']} is no port of {name(workload)}"
+                        yield f"{name(policy)}: {name(workload)} does not have port {port['port']}"
 
 
 def references(workload):
-    """What a pod refers to: kind, name, and the keys it wants."""
+    """Objects that a pod references: kind, name and keys."""
     spec = pod(workload)
     if "serviceAccountName" in spec:
         yield "ServiceAccount", spec["serviceAccountName"], ()
@@ -235,28 +235,28 @@ def references(workload):
                     yield kind, one["valueFrom"][field]["name"], [one["valueFrom"][field]["key"]]
 
 
-def refers_to_what_exists(objects):
+def references_existing_objects(objects):
     there = {(thing["kind"], thing["metadata"]["name"]): set(thing.get("data", {})) for thing in objects}
     for workload in workloads(objects):
         for kind, wanted, keys in references(workload):
-            if (kind, wanted) not in there and (kind, wanted) not in OPERATOR_MAKES:
-                yield f"{name(workload)}: {kind}/{wanted} is not there, and nobody is told to make it"
+            if (kind, wanted) not in there and (kind, wanted) not in OPERATOR_OBJECTS:
+                yield f"{name(workload)}: {kind}/{wanted} does not exist, and deploy/README.md does not ask the operator to create it"
                 continue
-            known = there.get((kind, wanted), OPERATOR_MAKES.get((kind, wanted)))
+            known = there.get((kind, wanted), OPERATOR_OBJECTS.get((kind, wanted)))
             for key in keys:
                 if known is not None and key not in known:
-                    yield f"{name(workload)}: {kind}/{wanted} has no key {key}"
+                    yield f"{name(workload)}: {kind}/{wanted} does not have key {key}"
 
 
-def mounts_what_it_declares(objects):
+def mounts_exactly_the_declared_volumes(objects):
     for workload in workloads(objects):
         claims = [one["metadata"]["name"] for one in workload["spec"].get("volumeClaimTemplates", [])]
         declared = {one["name"] for one in pod(workload).get("volumes", [])} | set(claims)
         mounted = {one["name"] for container in containers(workload) for one in container.get("volumeMounts", [])}
         for volume in mounted - declared:
-            yield f"{name(workload)}: mounts {volume}, which is no volume"
+            yield f"{name(workload)}: mounts undeclared volume {volume}"
         for volume in declared - mounted:
-            yield f"{name(workload)}: volume {volume} is mounted nowhere"
+            yield f"{name(workload)}: volume {volume} is not mounted"
 
 
 def is_confined(objects):
@@ -267,7 +267,7 @@ def is_confined(objects):
             "securityContext.runAsNonRoot": (context.get("runAsNonRoot"), True),
             "securityContext.seccompProfile.type": (context.get("seccompProfile", {}).get("type"), "RuntimeDefault"),
             "automountServiceAccountToken": (spec.get("automountServiceAccountToken"), False),
-            # Else the names of Services become variables that programs take for settings.
+            # Otherwise Service names become variables, which the programs would read as settings.
             "enableServiceLinks": (spec.get("enableServiceLinks"), False),
         }
         for container in containers(workload):
@@ -280,7 +280,7 @@ def is_confined(objects):
             }
         for what, (value, want) in wanted.items():
             if value != want:
-                yield f"{name(workload)}: {what} is {value}, not {want}"
+                yield f"{name(workload)}: {what} is {value}, expected {want}"
 
 
 def is_bounded_and_pinned(objects):
@@ -289,9 +289,9 @@ def is_bounded_and_pinned(objects):
             where, resources = f"{name(workload)}: container {container['name']}", container.get("resources", {})
             for side, what in ("requests", "cpu"), ("requests", "memory"), ("limits", "memory"):
                 if what not in resources.get(side, {}):
-                    yield f"{where}: resources.{side} says no {what}"
+                    yield f"{where}: resources.{side}.{what} is missing"
             if not is_pinned(container["image"]):
-                yield f"{where}: image {container['image']} has no fixed tag"
+                yield f"{where}: image {container['image']} must have a fixed tag"
 
 
 def is_pinned(image):
@@ -300,7 +300,7 @@ def is_pinned(image):
 
 
 def has_workers_for_every_kind(objects):
-    """Each kind of job is somebody's, and whoever crawls can write the datasets."""
+    """Every kind of job has workers, and workers of kind crawl can write the datasets."""
     done = set()
     for workload in workloads(objects):
         for container in filter(is_ours, containers(workload)):
@@ -309,13 +309,13 @@ def has_workers_for_every_kind(objects):
                 continue
             kinds = set(arguments[arguments.index("--kinds") + 1].split(","))
             for kind in kinds - KINDS:
-                yield f"{name(workload)}: {kind} is no kind of job"
+                yield f"{name(workload)}: {kind} is not a kind of job"
             done |= kinds
             for path, (_, mount) in folders(workload, container).items():
                 if "crawl" in kinds and path == "/data" and mount.get("readOnly"):
-                    yield f"{name(workload)}: cannot write datasets, for it mounts {path} read-only"
+                    yield f"{name(workload)}: cannot write datasets: {path} is mounted read-only"
     for kind in KINDS - done:
-        yield f"nobody carries out {kind} jobs"
+        yield f"no workload runs {kind} jobs"
 
 
 def reaches_the_servers(objects, urls):
@@ -325,18 +325,18 @@ def reaches_the_servers(objects, urls):
         at = urlsplit(url)
         ports = [one["port"] for one in services.get(at.hostname, {}).get("spec", {}).get("ports", [])]
         if at.port not in ports:
-            yield f"{at.scheme}://{at.hostname}:{at.port} is no port of a Service"
+            yield f"{at.scheme}://{at.hostname}:{at.port} does not match a Service port"
 
 
 def problems(objects, keys, urls):
-    """Every problem of rendered objects; `keys` are the variables that the programs accept."""
+    """All problems of the rendered objects; `keys` are the variables that the programs read."""
     found = [*follows_the_schema(objects)]
     if found:
-        # The other rules rely on the form.
+        # The other rules rely on valid objects.
         return found
     rules = (
         is_named_once_and_in_its_namespace, has_settings_that_fit_the_pod, has_probes, has_selectors_that_match,
-        refers_to_what_exists, mounts_what_it_declares, is_confined, is_bounded_and_pinned, has_workers_for_every_kind,
+        references_existing_objects, mounts_exactly_the_declared_volumes, is_confined, is_bounded_and_pinned, has_workers_for_every_kind,
     )
     found += [problem for rule in rules for problem in rule(objects)]
     return found + [*has_only_known_variables(objects, keys), *reaches_the_servers(objects, urls)]

@@ -1,15 +1,15 @@
-"""What torchvision and Pillow make of the same images and weights: the reference of the quality gates.
+"""Reference results of torchvision and Pillow for the quality gates.
 
     reference.py resize IMAGE… --out FILE       decoded pixels and Pillow's 224×224 resize
     reference.py features WEIGHTS IMAGE… --out FILE
-    reference.py decode IMAGE… --out FILE       decoded pixels, or no size where Pillow fails
-    reference.py odd FOLDER                     images in every mode a decoder may meet
-    reference.py recompute FOLDER MSE           the test error of a run, from its exports and the dataset's rows
-    reference.py save-pth SAFETENSORS PTH       the same weights as torch.save writes them
-    reference.py hostile FOLDER                 files that a weights reader must refuse
+    reference.py decode IMAGE… --out FILE       decoded pixels, or width 0 and Pillow's error
+    reference.py odd FOLDER                     images in unusual modes, and damaged ones
+    reference.py recompute FOLDER MSE           the test error of a run, recomputed from its exports
+    reference.py save-pth SAFETENSORS PTH       weights written with torch.save
+    reference.py hostile FOLDER                 weights files that must be rejected
 
-Raw output: features are float32, little-endian, one row of 512 after another, first of the correct pipeline and
-then of each broken one in the order of BROKEN.
+Features are written as little-endian float32 rows of 512: first of the correct pipeline, then of each broken one in the
+order of BROKEN.
 """
 import struct
 import sys
@@ -84,7 +84,7 @@ def decode(images, out):
 
 
 def odd(folder):
-    """Draws a picture and saves it in unusual ways; what Pillow cannot write is put together by hand."""
+    """Saves a picture in unusual formats; those that Pillow cannot write are assembled by hand."""
     y, x = np.mgrid[0:60, 0:80]
     rgb = np.stack([x * 3, y * 4, (x * y) % 256], axis=-1).astype(np.uint8)
     grey16 = (x * 800 + y * 13).astype(np.uint16)
@@ -163,7 +163,7 @@ def recompute(folder, reported):
     matrix = np.load(f"{folder}/embeddings.npy").astype(np.float64)
     row_of = {line["item"]: row for row, line in enumerate(lines("embeddings.items.jsonl"))}
     for line in lines("embeddings.jsonl"):
-        # The text has as many digits as tell two f32 apart.
+        # The text has enough digits to distinguish f32 values.
         assert np.array_equal(np.float32(line["embedding"]), matrix[row_of[line["item"]]]), line["item"]
     head = load_safetensors(f"{folder}/head.safetensors")
     weight, bias = head["fc.weight"].double().numpy(), head["fc.bias"].double().numpy()
@@ -184,7 +184,7 @@ def save_pth(source, target):
     state = load_safetensors(source)
     state["fc.weight"], state["fc.bias"] = torch.zeros(1000, 512), torch.zeros(1000)
     state["bn1.num_batches_tracked"] = torch.tensor(7)
-    # A transposed view: its strides must be followed.
+    # A transposed view: a reader must respect its strides.
     state["conv1.weight"] = state["conv1.weight"].permute(3, 2, 1, 0).contiguous().permute(3, 2, 1, 0)
     torch.save({"state_dict": {"module." + name: value for name, value in state.items()}}, target)
 

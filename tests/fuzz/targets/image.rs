@@ -1,5 +1,4 @@
-//! Images: an error with a reason, or a picture whose pixels fill its size and that can be made ready for the
-//! model.
+//! Images: an error with a reason, or a picture that can be preprocessed and whose pixels fill its size.
 #![no_main]
 
 use images::{decode, preprocess};

@@ -15,17 +15,17 @@ static RUNTIME: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_current_thread().build().expect("the process may start threads"));
 static FOLDER: LazyLock<TempDir> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    fs::create_dir(folder.path().join("thumbnails")).expect("it is empty");
+    fs::create_dir(folder.path().join("thumbnails")).expect("the folder is empty");
     for (name, bytes) in IMAGES {
-        fs::write(folder.path().join(name), vec![0; bytes as usize]).expect("it can be written to");
+        fs::write(folder.path().join(name), vec![0; bytes as usize]).expect("the folder is writable");
     }
     folder
 });
 
 fuzz_target!(|bytes: &[u8]| {
-    fs::write(FOLDER.path().join("metadata.jsonl"), bytes).expect("the folder can be written to");
-    let root = Url::from_directory_path(FOLDER.path()).expect("its path is absolute");
-    let files = Files::open(&root).expect("it is a folder");
+    fs::write(FOLDER.path().join("metadata.jsonl"), bytes).expect("the folder is writable");
+    let root = Url::from_directory_path(FOLDER.path()).expect("the path is absolute");
+    let files = Files::open(&root).expect("the root is a folder");
     let read = RUNTIME.block_on(async { Dataset::open(&files).await?.rest().await });
     let rows = bytes.split(|byte| *byte == b'\n').filter(|row| !row.trim_ascii().is_empty()).count();
     let contents = match read {
@@ -37,7 +37,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut seen = HashSet::new();
     for item in &contents.items {
         assert!(IMAGES.contains(&(item.item.as_str(), item.bytes)), "{item:?}");
-        assert!(seen.insert(item.video_id.clone()), "{item:?} stands twice");
+        assert!(seen.insert(item.video_id.clone()), "{item:?} is listed twice");
         let line = serde_json::to_string(item).expect("an item is plain data");
         assert_eq!(serde_json::from_str::<ManifestItem>(&line).ok().as_ref(), Some(item));
     }

@@ -1,5 +1,5 @@
-//! Weights files, `.pth` and `.safetensors`: an error or tensors whose values fill their shapes. A
-//! pickle alone, which begins with its protocol, is read as that of an archive.
+//! Weights files, `.pth` and `.safetensors`: an error, or tensors whose values fill their shapes. A bare pickle, which
+//! begins with its protocol byte, is wrapped in an archive.
 #![no_main]
 #![allow(dead_code)]
 
@@ -10,14 +10,14 @@ use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
 
 mod model;
 
-/// Puts a pickle into an archive beside one storage: a mutated archive's checksums would rarely let it through.
+/// Wraps a pickle in an archive with one storage; a mutated archive would rarely pass its checksums.
 fn archive(pickle: &[u8]) -> Vec<u8> {
     let mut zip = ZipWriter::new(Cursor::new(Vec::new()));
     let stored = SimpleFileOptions::default().compression_method(CompressionMethod::Stored);
     for (name, bytes) in [("w/data.pkl", pickle), ("w/data/0", &[0x3f; 64])] {
-        zip.start_file(name, stored).and_then(|()| Ok(zip.write_all(bytes)?)).expect("memory can be written");
+        zip.start_file(name, stored).and_then(|()| Ok(zip.write_all(bytes)?)).expect("memory is writable");
     }
-    zip.finish().expect("memory can be written").into_inner()
+    zip.finish().expect("memory is writable").into_inner()
 }
 
 fuzz_target!(|bytes: &[u8]| match bytes {
