@@ -1,26 +1,26 @@
-//! Channels and videos: what is true of them, drawn from the seed.
+//! Generates channels and videos from the seed.
 //!
-//! Owns the drawing of facts. Views per subscriber rise with what can be seen in the picture, so that a
-//! dataset read from here has something to learn. Does not own how facts are told (`items`, `data_api`).
+//! Views per subscriber depend on visible features of the thumbnail, so that a model can learn from a crawled
+//! dataset. Formatting is in `items` and `resources`.
 
 use dataset::sample::{gaussian, random};
 use rand::RngExt;
 
 use super::{
-    picture::Look,
-    words,
+    picture::Appearance,
+    naming,
     world::{NOW, World},
 };
 
 const DAY: u64 = 86_400;
 
-/// A subject of the ranking page, as its address spells it.
+/// Categories, as in the addresses of ranking pages.
 pub const CATEGORIES: [&str; 5] = ["mukbang", "travel", "games", "politics", "beauty"];
 
-/// The same in Korean, which addresses may say instead.
+/// Alternative Korean names of [`CATEGORIES`].
 pub const KOREAN_CATEGORIES: [&str; 5] = ["먹방", "여행", "게임", "정치", "뷰티"];
 
-/// How a channel's tab lists its videos.
+/// Layout of the videos in a tab.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ItemLayout {
     /// `videoRenderer`, with exact views.
@@ -29,29 +29,29 @@ pub enum ItemLayout {
     LockupViewModel,
 }
 
-/// Where a channel's tab holds the choice of an order.
+/// Layout of the order chips.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ChipLayout {
     /// `feedFilterChipBarRenderer`.
     FilterBar,
     /// A flat `chipBarViewModel`.
     ChipBar,
-    /// A `chipBarViewModel` whose first chip opens a sheet with the orders; the others are something else.
+    /// A `chipBarViewModel` whose first chip opens a sheet with the orders; the others are filters.
     Sheet,
 }
 
-/// Where a list says how it goes on.
+/// Layout of the continuation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ContinuationLayout {
     /// `continuationItemRenderer` with the command at its endpoint.
     Endpoint,
-    /// The same with the command among several of a `commandExecutorCommand`.
+    /// The same, with the command in a `commandExecutorCommand`.
     Executor,
     /// `continuationItemViewModel`.
     ViewModel,
 }
 
-/// What heads a channel's page.
+/// Layout of the page header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HeaderLayout {
     /// `pageHeaderRenderer`.
@@ -60,89 +60,78 @@ pub enum HeaderLayout {
     Tabbed,
 }
 
-/// A channel.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Channel {
-    /// Its place in the world.
+    /// Index in the world.
     pub number: u32,
     /// `UC` and 22 more characters.
     pub id: String,
-    /// With its `@`; not always ASCII.
+    /// With `@`; not always ASCII.
     pub handle: String,
-    /// What `/user/` and `/c/` addresses call it.
+    /// Its name in `/user/` and `/c/` addresses.
     pub legacy_name: String,
-    /// Its title.
     pub title: String,
     /// One of [`CATEGORIES`].
     pub category: &'static str,
-    /// The exact count, which no page tells.
+    /// Exact count, which pages do not show.
     pub subscribers: u64,
-    /// Whether it hides the count.
     pub hides_subscribers: bool,
-    /// When it began, in seconds since 1970.
+    /// In seconds since 1970.
     pub published: u64,
-    /// How its items are told.
     pub items: ItemLayout,
-    /// How its orders are told.
     pub chips: ChipLayout,
-    /// How its list goes on.
     pub continuation: ContinuationLayout,
-    /// What heads its page.
     pub header: HeaderLayout,
     /// Newest first.
     pub videos: Vec<Video>,
 }
 
-/// What a video is besides a recording that everybody may watch.
+/// The kind of a video.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// Nothing else.
+    /// An ordinary public video.
     Plain,
-    /// It has not begun, and has no views.
+    /// Not started, without views.
     Premiere,
-    /// It goes on now, and the tab says how many watch.
+    /// A live stream; the tab shows its current viewers.
     Live,
-    /// The tab does not say its views.
+    /// For members; the tab does not show its views.
     MembersOnly,
 }
 
-/// What the image host does where a variant was never made.
+/// The image host's response for a missing variant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Missing {
-    /// The placeholder, with 404.
+pub enum MissingResponse {
+    /// The placeholder with status 404.
     NotFound,
-    /// The placeholder, with 200.
-    AsIfThere,
+    /// The placeholder with status 200.
+    Ok,
 }
 
-/// A video.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Video {
     /// Eleven characters.
     pub id: String,
-    /// May be empty, and may hold anything.
+    /// May be empty or contain any text.
     pub title: String,
     /// In seconds since 1970.
     pub published: u64,
     /// In seconds.
     pub length: u64,
-    /// The exact count.
+    /// Exact count.
     pub views: u64,
-    /// What it is.
     pub kind: Kind,
-    /// Whether the Data API leaves the count out.
+    /// Whether the Data API omits the count.
     pub hides_views: bool,
-    /// Whether there is a maxresdefault.
     pub has_maxres: bool,
-    /// Whether there is an sddefault.
     pub has_sd: bool,
-    /// What is answered for one that is not there.
-    pub missing: Missing,
-    pub(super) look: Look,
+    /// Response for a missing variant.
+    pub missing: MissingResponse,
+    pub(super) look: Appearance,
 }
 
 impl Video {
-    /// The views that the tab tells or orders by; none of a video whose views it does not tell.
+    /// Returns the views that the tab shows and sorts by, if any.
     #[must_use]
     pub fn views_shown(&self) -> Option<u64> {
         (self.kind == Kind::Plain).then_some(self.views)
@@ -150,7 +139,7 @@ impl Video {
 }
 
 impl Channel {
-    /// Its list of uploads in the Data API.
+    /// Returns the playlist ID of its uploads.
     #[must_use]
     pub fn uploads(&self) -> String {
         format!("UU{}", &self.id[2..])
@@ -160,17 +149,17 @@ impl Channel {
 pub(super) fn draw_channel(world: &World, number: u32) -> Channel {
     let mut random = random(world.seed, 1, number);
     let at = number as usize;
-    let title = words::channel_title(&mut random, number);
-    // Every fifth handle is not ASCII, so that addresses have to be escaped.
-    let handle = if at % 5 == 4 { format!("@먹방{number}채널") } else { words::handle(&title, number) };
+    let title = naming::channel_title(&mut random, number);
+    // Every fifth handle is not ASCII, so that addresses need escaping.
+    let handle = if at % 5 == 4 { format!("@먹방{number}채널") } else { naming::handle(&title, number) };
     let subscribers = (10.5 + 1.6 * gaussian(&mut random)).exp().clamp(100.0, 2e7) as u64;
     let gap = random.random_range(DAY / 2..12 * DAY);
     let hue = random.random_range(0.0..1.0);
     let layouts = Layouts::of(number);
     let mut channel = Channel {
         number,
-        id: words::channel_id(&mut random),
-        legacy_name: format!("{}tv", words::handle(&title, number).trim_start_matches('@').to_lowercase()),
+        id: naming::channel_id(&mut random),
+        legacy_name: format!("{}tv", naming::handle(&title, number).trim_start_matches('@').to_lowercase()),
         handle,
         title,
         category: CATEGORIES[at % CATEGORIES.len()],
@@ -186,7 +175,7 @@ pub(super) fn draw_channel(world: &World, number: u32) -> Channel {
     channel.videos =
         (0..world.videos_per_channel).map(|at| draw_video(world, &channel, at, gap, hue)).collect();
     if world.odd_videos {
-        make_odd(&mut channel);
+        add_odd_videos(&mut channel);
     }
     channel
 }
@@ -198,7 +187,7 @@ struct Layouts {
 }
 
 impl Layouts {
-    /// Six channels in a row have every layout, and eighteen every combination.
+    /// Six consecutive channels cover every layout, and eighteen every combination.
     fn of(number: u32) -> Self {
         let items = [ItemLayout::LockupViewModel, ItemLayout::VideoRenderer];
         let chips = [ChipLayout::FilterBar, ChipLayout::ChipBar, ChipLayout::Sheet];
@@ -212,12 +201,12 @@ impl Layouts {
 fn draw_video(world: &World, channel: &Channel, at: u32, gap: u64, hue: f32) -> Video {
     let number = channel.number * world.videos_per_channel + at;
     let mut random = random(world.seed, 2, number);
-    let look = Look::draw(&mut random, hue);
-    let views_per_subscriber = (look.law() + 0.25 * gaussian(&mut random)).exp();
+    let look = Appearance::draw(&mut random, hue);
+    let views_per_subscriber = (look.log_views_per_subscriber() + 0.25 * gaussian(&mut random)).exp();
     let has_sd = !random.random_bool(0.04);
     Video {
-        id: words::video_id(&mut random),
-        title: words::video_title(&mut random, channel.category, number),
+        id: naming::video_id(&mut random),
+        title: naming::video_title(&mut random, channel.category, number),
         published: NOW - u64::from(at) * gap - random.random_range(1..gap),
         length: random.random_range(20..5_000),
         views: (views_per_subscriber * channel.subscribers as f64).round() as u64,
@@ -225,20 +214,20 @@ fn draw_video(world: &World, channel: &Channel, at: u32, gap: u64, hue: f32) -> 
         hides_views: number % 17 == 5,
         has_maxres: has_sd && !random.random_bool(0.08),
         has_sd,
-        missing: if random.random_bool(0.25) { Missing::AsIfThere } else { Missing::NotFound },
+        missing: if random.random_bool(0.25) { MissingResponse::Ok } else { MissingResponse::NotFound },
         look,
     }
 }
 
-/// Gives some videos of a channel what most do not have; which ones depends on the channel's number.
-fn make_odd(channel: &mut Channel) {
+/// Makes some videos of a channel unusual, depending on its number.
+fn add_odd_videos(channel: &mut Channel) {
     let number = channel.number;
     let Some(last) = channel.videos.len().checked_sub(1).filter(|&last| last >= 4) else { return };
     channel.videos[0].kind = [Kind::Premiere, Kind::MembersOnly, Kind::Live][(number / 2 % 3) as usize];
     match number % 4 {
         1 => channel.videos[last].views = 0,
         2 => channel.videos[last].views = 1,
-        // The same picture, uploaded again.
+        // A repeated upload.
         3 => channel.videos[2].look = channel.videos[1].look,
         _ => channel.videos[3].title.clear(),
     }

@@ -1,7 +1,6 @@
-//! How a list is ordered and how it goes on: chips and continuation items in their layouts.
+//! Order chips and continuation items in their layouts.
 //!
-//! Owns where tokens stand. Invariant: whichever the layout, the choice reads `Latest`, `Popular`, `Oldest`,
-//! and nothing else on the page does.
+//! Invariant: in each layout the choices read `Latest`, `Popular` and `Oldest`, and nothing else on the page does.
 
 use serde_json::{Value, json};
 
@@ -11,7 +10,7 @@ use super::{
     world::Order,
 };
 
-/// The header of a grid: a choice of orders, this one selected.
+/// Returns the header of a grid, with the order chips.
 pub(super) fn chips(channel: &Channel, selected: Order) -> Value {
     match channel.chips {
         ChipLayout::FilterBar => json!({"feedFilterChipBarRenderer": {
@@ -29,7 +28,7 @@ pub(super) fn chips(channel: &Channel, selected: Order) -> Value {
             }),
         }}),
         ChipLayout::Sheet => json!({"chipBarViewModel": {
-            // The first chip carries the selected order's name and only opens the sheet.
+            // The first chip has the selected order's name, but only opens the sheet.
             "chips": [
                 chip(selected.label(), true, &json!({"showSheetCommand": {"panelLoadingStrategy": {
                     "inlineContent": {"sheetViewModel": {"content": {"listViewModel": {
@@ -43,7 +42,7 @@ pub(super) fn chips(channel: &Channel, selected: Order) -> Value {
     }
 }
 
-/// The last entry of a list that goes on.
+/// Returns the last entry of a list that has a continuation.
 pub(super) fn continuation(channel: &Channel, token: &Token) -> Value {
     let command = command(token, None);
     match channel.continuation {
@@ -64,7 +63,7 @@ pub(super) fn continuation(channel: &Channel, token: &Token) -> Value {
     }
 }
 
-/// What a grid is called where an answer replaces its contents.
+/// Returns the ID of a grid, by which responses replace its contents.
 pub(super) fn target(channel: &Channel) -> String {
     format!("6b039d52-0000-2e60-8436-{:012x}", channel.number)
 }

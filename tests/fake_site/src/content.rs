@@ -1,7 +1,6 @@
-//! Which channels and videos a world has, and how to find one.
+//! All channels and videos of a world, with lookup.
 //!
-//! Owns the lookup. Does not own how channels are drawn (`channel`). Invariant: two worlds with the same settings
-//! have the same content, in every process.
+//! Invariant: equal settings give equal content, in every process.
 
 use std::{cmp::Reverse, collections::HashMap};
 
@@ -10,7 +9,6 @@ use super::{
     world::{Order, World},
 };
 
-/// The channels of a world and the ways to one.
 #[derive(Debug)]
 pub(super) struct Content {
     pub(super) channels: Vec<Channel>,
@@ -34,7 +32,7 @@ impl Content {
         Self { channels, names, videos }
     }
 
-    /// Finds a channel by `UC…`, by `@handle` in any case, or by its name of old.
+    /// Finds a channel by ID, by `@handle` in any case, or by its legacy name.
     pub(super) fn channel(&self, name: &str) -> Option<&Channel> {
         let at = self.names.get(name).or_else(|| self.names.get(&name.to_lowercase()))?;
         self.channels.get(*at)
@@ -48,7 +46,7 @@ impl Content {
 }
 
 impl Channel {
-    /// Its videos as the tab lists them in this order.
+    /// Returns its videos as the tab lists them in this order.
     #[must_use]
     pub fn listed(&self, order: Order) -> Vec<&Video> {
         let mut videos: Vec<&Video> = self.videos.iter().collect();
@@ -67,7 +65,7 @@ mod tests {
     use crate::channel::Kind;
 
     #[test]
-    fn the_same_settings_give_the_same_world_and_another_seed_another() {
+    fn world_is_a_function_of_its_settings() {
         let world = |seed| Content::of(&World { seed, channels: 5, ..World::default() });
         assert_eq!(world(3).channels, world(3).channels);
         let (here, there) = (world(3), world(4));
@@ -75,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn ids_have_the_real_alphabet_and_length_and_lead_back() {
+    fn ids_have_the_real_format_and_are_found() {
         let content = Content::of(&World::default());
         let alphabet = |id: &str| id.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_".contains(&c));
         for channel in &content.channels {
@@ -92,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn orders_are_what_they_say_and_hold_every_video() {
+    fn orders_are_sorted_and_complete() {
         let content = Content::of(&World::default());
         for channel in &content.channels {
             let published = |order| channel.listed(order).iter().map(|v| v.published).collect::<Vec<_>>();

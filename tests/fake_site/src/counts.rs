@@ -1,20 +1,18 @@
-//! Counts, ages and lengths as the site writes them.
+//! Formats counts, ages and durations as the site does, by language.
 //!
-//! Owns the spelling in each language. Invariant: an abbreviated count is cut off, never rounded up:
-//! 2,989,906 is `2.9M`.
+//! Abbreviated counts are truncated, never rounded up: 2,989,906 is `2.9M`.
 
-/// A language that pages are written in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Language {
     American,
     British,
     Korean,
-    /// One that no reader is prepared for.
-    Unheard,
+    /// A language that the crawler does not support.
+    Unknown,
 }
 
 impl Language {
-    /// By the client's `hl` and `gl`; what is not known is answered in American English.
+    /// Selects a language by the client's `hl` and `gl`; the default is American English.
     pub(super) fn of(hl: &str, gl: &str) -> Self {
         match (hl, gl) {
             ("ko", _) => Self::Korean,
@@ -30,7 +28,7 @@ impl Language {
             (Self::American | Self::British, _) => format!("{} views", grouped(views)),
             (Self::Korean, 0) => "조회수 없음".to_owned(),
             (Self::Korean, _) => format!("조회수 {}회", grouped(views)),
-            (Self::Unheard, _) => unheard(views),
+            (Self::Unknown, _) => unknown_count(views),
         }
     }
 
@@ -47,7 +45,7 @@ impl Language {
             Self::American | Self::British if count == 1 => "1 subscriber".to_owned(),
             Self::American | Self::British => format!("{} subscribers", self.short(count, 3)),
             Self::Korean => format!("구독자 {}명", self.short(count, 3).replace(',', "")),
-            Self::Unheard => unheard(count),
+            Self::Unknown => unknown_count(count),
         }
     }
 
@@ -59,7 +57,7 @@ impl Language {
         }
     }
 
-    /// How long ago something was, in the greatest unit that fits; days up to two weeks.
+    /// Formats an age in the largest unit that fits; days up to two weeks.
     pub(super) fn age(self, seconds: u64) -> String {
         const UNITS: [(u64, u64, &str, &str); 6] = [
             (365 * 86_400, 365 * 86_400, "year", "년"),
@@ -78,7 +76,7 @@ impl Language {
         }
     }
 
-    /// Cuts a count to its greatest unit, with decimals up to so many digits in all.
+    /// Abbreviates a count to its largest unit, with at most `digits` digits.
     fn short(self, count: u64, digits: usize) -> String {
         let units: &[(u64, &str)] = match self {
             Self::British => &[(1_000_000_000, "bn"), (1_000_000, "m"), (1_000, "k")],
@@ -89,9 +87,9 @@ impl Language {
             return count.to_string();
         };
         let whole = grouped(count / unit);
-        let places = digits.saturating_sub((count / unit).to_string().len());
-        let scale = 10_u64.pow(u32::try_from(places).expect("few digits"));
-        let decimals = format!("{:0places$}", count % unit * scale / unit);
+        let decimal_places = digits.saturating_sub((count / unit).to_string().len());
+        let scale = 10_u64.pow(u32::try_from(decimal_places).expect("few digits"));
+        let decimals = format!("{:0decimal_places$}", count % unit * scale / unit);
         match decimals.trim_end_matches('0') {
             "" => format!("{whole}{name}"),
             decimals => format!("{whole}.{decimals}{name}"),
@@ -99,14 +97,14 @@ impl Language {
     }
 }
 
-/// Cut to three digits, as the Data API tells subscribers.
+/// Truncates to three significant digits, as the Data API does for subscribers.
 pub(super) fn three_digits(count: u64) -> u64 {
     let places = count.to_string().len().saturating_sub(3);
     let unit = 10_u64.pow(u32::try_from(places).expect("at most 20 digits"));
     count / unit * unit
 }
 
-fn unheard(count: u64) -> String {
+fn unknown_count(count: u64) -> String {
     format!("{} लाख बार देखा गया", count / 100_000)
 }
 
@@ -137,7 +135,7 @@ pub(super) fn iso_duration(seconds: u64) -> String {
 }
 
 /// `1 hour, 7 minutes, 34 seconds`.
-pub(super) fn spoken(seconds: u64) -> String {
+pub(super) fn spelled_out_duration(seconds: u64) -> String {
     let parts = [(seconds / 3600, "hour"), (seconds / 60 % 60, "minute"), (seconds % 60, "second")];
     let parts: Vec<String> = parts
         .iter()
@@ -152,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counts_are_cut_off_in_every_language() {
+    fn counts_are_truncated_in_every_language() {
         let check = |language: Language, count, expected: &str| {
             assert_eq!(language.short_views(count), expected);
         };
@@ -177,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn ages_and_lengths_read_as_on_the_site() {
+    fn ages_and_durations_are_formatted_as_on_the_site() {
         let day = 86_400;
         let check = |seconds, expected: &str| assert_eq!(Language::American.age(seconds), expected);
         check(13 * day, "13 days ago");
@@ -189,6 +187,6 @@ mod tests {
         assert_eq!(clock(183), "3:03");
         assert_eq!(iso_duration(4_054), "PT1H7M34S");
         assert_eq!(iso_duration(0), "PT0S");
-        assert_eq!(spoken(3_661), "1 hour, 1 minute, 1 second");
+        assert_eq!(spelled_out_duration(3_661), "1 hour, 1 minute, 1 second");
     }
 }

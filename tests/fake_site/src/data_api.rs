@@ -1,26 +1,24 @@
 //! The Data API v3: keys, quota, parameters, paging and errors.
 //!
-//! Owns what may be asked and how answers are framed. Each call with a good key costs one unit, also one that
-//! fails or is answered 304. Does not own what a resource says (`resources`).
+//! Each call with a valid key costs one unit, even if it fails or returns 304. Resources are in `resources`.
 
 use serde_json::{Value, json};
 
 use super::{
-    exchange::{Answer, Asked},
+    exchange::{SiteResponse, SiteRequest},
     faults::Fault,
     resources,
     site::Site,
-    spoil::written,
+    corruption::serialize,
     tokens::fingerprint,
 };
 
-/// Most ids in one call, and most items on one page.
-const MOST: usize = 50;
-/// Items on a page when nobody says.
-const FEW: usize = 5;
+/// Maximum number of IDs in a call and of items on a page.
+const MAX_ITEMS: usize = 50;
+/// Items on a page by default.
+const DEFAULT_ITEMS: usize = 5;
 
-/// Why a call is refused.
-struct Refused {
+struct ApiError {
     status: u16,
     message: String,
     domain: &'static str,
@@ -28,7 +26,7 @@ struct Refused {
     name: &'static str,
 }
 
-impl Refused {
+impl ApiError {
     fn parameter(message: &str, reason: &'static str) -> Self {
         let message = message.to_owned();
         Self { status: 400, message, domain: "youtube.parameter", reason, name: "INVALID_ARGUMENT" }
@@ -39,22 +37,22 @@ impl Refused {
     }
 }
 
-pub(super) fn error(status: u16, message: &str, domain: &str, reason: &str, name: &str) -> Answer {
+pub(super) fn error(status: u16, message: &str, domain: &str, reason: &str, name: &str) -> SiteResponse {
     let body = json!({"error": {
         "code": status,
         "message": message,
         "errors": [{"message": message, "domain": domain, "reason": reason}],
         "status": name,
     }});
-    Answer::json(status, body.to_string())
+    SiteResponse::json(status, body.to_string())
 }
 
-pub(super) fn answer(site: &Site, asked: &Asked, fault: Option<Fault>) -> Answer {
-    let listed = pay(site, asked, fault).and_then(|()| match asked.path.trim_start_matches("/youtube/v3/") {
-        "channels" => channels(site, asked),
-        "playlistItems" => playlist_items(site, asked, fault),
-        "videos" => videos(site, asked),
-        _ => Err(Refused::not_found("Method not found.", "global", "notFound")),
+pub(super) fn answer(site: &Site, request: &SiteRequest, fault: Option<Fault>) -> SiteResponse {
+    let listed = charge(site, request, fault).and_then(|()| match request.path.trim_start_matches("/youtube/v3/") {
+        "channels" => channels(site, request),
+        "playlistItems" => playlist_items(site, request, fault),
+        "videos" => videos(site, request),
+        _ => Err(ApiError::not_found("Method not found.", "global", "notFound")),
     });
     match listed {
         Ok(list) => {
@@ -64,19 +62,19 @@ pub(super) fn answer(site: &Site, asked: &Asked, fault: Option<Fault>) -> Answer
             if fault == Some(Fault::NoItems) {
                 list["items"] = json!([]);
             }
-            Answer::json(200, written(list, fault))
+            SiteResponse::json(200, serialize(list, fault))
                 .with("cache-control", "private")
                 .with("vary", "Origin, X-Origin, Referer")
-                .tagged(&tag, asked)
+                .tagged(&tag, request)
         }
         Err(refused) => error(refused.status, &refused.message, refused.domain, refused.reason, refused.name),
     }
 }
 
-/// Checks the key and takes a unit from it.
-fn pay(site: &Site, asked: &Asked, fault: Option<Fault>) -> Result<(), Refused> {
-    let Some(key) = asked.query("key") else {
-        return Err(Refused {
+/// Checks the key and uses one of its units.
+fn charge(site: &Site, request: &SiteRequest, fault: Option<Fault>) -> Result<(), ApiError> {
+    let Some(key) = request.query("key") else {
+        return Err(ApiError {
             status: 403,
             message: "Method doesn't allow unregistered callers (callers without established identity). \
                 Please use API Key or other form of API consumer identity to call this API."
@@ -87,7 +85,7 @@ fn pay(site: &Site, asked: &Asked, fault: Option<Fault>) -> Result<(), Refused> 
         });
     };
     if !site.world.keys.iter().any(|known| known == key) {
-        return Err(Refused {
+        return Err(ApiError {
             status: 400,
             message: "API key not valid. Please pass a valid API key.".to_owned(),
             domain: "global",
@@ -96,7 +94,7 @@ fn pay(site: &Site, asked: &Asked, fault: Option<Fault>) -> Result<(), Refused> 
         });
     }
     if fault == Some(Fault::QuotaExceeded) || !site.quota.take(key, site.world.units) {
-        return Err(Refused {
+        return Err(ApiError {
             status: 403,
             message: "The request cannot be completed because you have exceeded your \
                 <a href=\"/youtube/v3/getting-started#quota\">quota</a>."
@@ -109,9 +107,9 @@ fn pay(site: &Site, asked: &Asked, fault: Option<Fault>) -> Result<(), Refused> 
     Ok(())
 }
 
-fn channels(site: &Site, asked: &Asked) -> Result<Value, Refused> {
-    let parts = parts(asked)?;
-    let found = match (asked.query("id"), asked.query("forHandle"), asked.query("forUsername")) {
+fn channels(site: &Site, request: &SiteRequest) -> Result<Value, ApiError> {
+    let parts = parts(request)?;
+    let found = match (request.query("id"), request.query("forHandle"), request.query("forUsername")) {
         (Some(ids), None, None) => {
             let ids = id_list(ids)?;
             ids.into_iter().filter_map(|id| site.content.channel(id).filter(|c| c.id == id)).collect()
@@ -124,71 +122,71 @@ fn channels(site: &Site, asked: &Asked) -> Result<Value, Refused> {
             site.content.channel(name).into_iter().filter(|c| c.legacy_name == name).collect()
         }
         (None, None, None) => return Err(no_filter()),
-        _ => return Err(Refused::parameter("Incompatible parameters specified.", "incompatibleParameters")),
+        _ => return Err(ApiError::parameter("Incompatible parameters specified.", "incompatibleParameters")),
     };
     let items: Vec<Value> = found
         .into_iter()
-        .filter(|channel| !site.faults.is_gone(&channel.id))
+        .filter(|channel| !site.faults.is_removed(&channel.id))
         .map(|channel| resources::channel(channel, &parts))
         .collect();
     let (total, page) = (items.len(), items.len());
     Ok(frame("youtube#channelListResponse", &items, total, page))
 }
 
-fn videos(site: &Site, asked: &Asked) -> Result<Value, Refused> {
-    let parts = parts(asked)?;
-    let ids = id_list(asked.query("id").ok_or_else(no_filter)?)?;
+fn videos(site: &Site, request: &SiteRequest) -> Result<Value, ApiError> {
+    let parts = parts(request)?;
+    let ids = id_list(request.query("id").ok_or_else(no_filter)?)?;
     let items: Vec<Value> = ids
         .into_iter()
         .filter_map(|id| site.content.video(id))
-        .filter(|(channel, _)| !site.faults.is_gone(&channel.id))
+        .filter(|(channel, _)| !site.faults.is_removed(&channel.id))
         .map(|(channel, video)| resources::video(channel, video, &parts))
         .collect();
     let (total, page) = (items.len(), items.len());
     Ok(frame("youtube#videoListResponse", &items, total, page))
 }
 
-fn playlist_items(site: &Site, asked: &Asked, fault: Option<Fault>) -> Result<Value, Refused> {
-    let parts = parts(asked)?;
-    let id = asked.query("playlistId").ok_or_else(no_filter)?;
-    let most = match asked.query("maxResults").map(str::parse::<usize>) {
-        None => FEW,
-        Some(Ok(most)) if most <= MOST => most,
+fn playlist_items(site: &Site, request: &SiteRequest, fault: Option<Fault>) -> Result<Value, ApiError> {
+    let parts = parts(request)?;
+    let id = request.query("playlistId").ok_or_else(no_filter)?;
+    let limit = match request.query("maxResults").map(str::parse::<usize>) {
+        None => DEFAULT_ITEMS,
+        Some(Ok(limit)) if limit <= MAX_ITEMS => limit,
         Some(_) => {
             let message = "Invalid value. Values must be within the range: [0, 50]";
-            return Err(Refused::parameter(message, "invalidParameter"));
+            return Err(ApiError::parameter(message, "invalidParameter"));
         }
     };
-    let offset = match asked.query("pageToken") {
+    let offset = match request.query("pageToken") {
         None => 0,
         Some(token) => offset_of(token).ok_or_else(|| {
             let message = "The request specifies an invalid page token.";
-            Refused::parameter(message, "invalidPageToken")
+            ApiError::parameter(message, "invalidPageToken")
         })?,
     };
     let channel = id
         .strip_prefix("UU")
         .and_then(|rest| site.content.channel(&format!("UC{rest}")))
-        .filter(|channel| channel.uploads() == id && !site.faults.is_gone(&channel.id))
+        .filter(|channel| channel.uploads() == id && !site.faults.is_removed(&channel.id))
         .filter(|_| fault != Some(Fault::NotFound))
         .ok_or_else(|| {
             let message = "The playlist identified with the request's playlistId parameter cannot be found.";
-            Refused::not_found(message, "youtube.playlistItem", "playlistNotFound")
+            ApiError::not_found(message, "youtube.playlistItem", "playlistNotFound")
         })?;
-    let end = channel.videos.len().min(offset + most);
+    let end = channel.videos.len().min(offset + limit);
     let page = channel.videos.get(offset..end).unwrap_or_default();
     let items: Vec<Value> = (offset..)
         .zip(page)
         .map(|(position, video)| resources::playlist_item(channel, video, position, &parts))
         .collect();
-    let mut list = frame("youtube#playlistItemListResponse", &items, channel.videos.len(), most);
+    let mut list = frame("youtube#playlistItemListResponse", &items, channel.videos.len(), limit);
     if fault == Some(Fault::TokenLoop) {
         list["nextPageToken"] = json!(page_token(offset));
-    } else if end < channel.videos.len() && most > 0 {
+    } else if end < channel.videos.len() && limit > 0 {
         list["nextPageToken"] = json!(page_token(end));
     }
     if offset > 0 {
-        list["prevPageToken"] = json!(page_token(offset.saturating_sub(most)));
+        list["prevPageToken"] = json!(page_token(offset.saturating_sub(limit)));
     }
     Ok(list)
 }
@@ -201,29 +199,29 @@ fn frame(kind: &str, items: &[Value], total: usize, page: usize) -> Value {
     })
 }
 
-fn parts(asked: &Asked) -> Result<Vec<&str>, Refused> {
-    let parts = asked.query("part").unwrap_or_default();
+fn parts(request: &SiteRequest) -> Result<Vec<&str>, ApiError> {
+    let parts = request.query("part").unwrap_or_default();
     let parts: Vec<&str> = parts.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
     if parts.is_empty() {
-        return Err(Refused::parameter("Required parameter: part", "missingRequiredParameter"));
+        return Err(ApiError::parameter("Required parameter: part", "missingRequiredParameter"));
     }
     match parts.iter().find(|part| !resources::PARTS.contains(part)) {
-        Some(part) => Err(Refused::parameter(&format!("'{part}'"), "unknownPart")),
+        Some(part) => Err(ApiError::parameter(&format!("'{part}'"), "unknownPart")),
         None => Ok(parts),
     }
 }
 
-fn id_list(ids: &str) -> Result<Vec<&str>, Refused> {
+fn id_list(ids: &str) -> Result<Vec<&str>, ApiError> {
     let ids: Vec<&str> = ids.split(',').collect();
-    if ids.len() > MOST {
+    if ids.len() > MAX_ITEMS {
         let message = "The request specifies an invalid filter parameter.";
-        return Err(Refused::parameter(message, "invalidFilters"));
+        return Err(ApiError::parameter(message, "invalidFilters"));
     }
     Ok(ids)
 }
 
-fn no_filter() -> Refused {
-    Refused::parameter("No filter selected.", "missingRequiredParameter")
+fn no_filter() -> ApiError {
+    ApiError::parameter("No filter selected.", "missingRequiredParameter")
 }
 
 fn page_token(offset: usize) -> String {

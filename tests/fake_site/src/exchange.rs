@@ -1,22 +1,19 @@
-//! What is asked and what is answered, without the network.
-//!
-//! Owns the words that the rest of the site speaks: a request that was read whole, and an answer that may be
-//! changed before it leaves.
+//! Requests and responses, independent of the network.
 
 use bytes::Bytes;
 use hyper::Method;
 use serde_json::Value;
 
-/// Whose requests are counted together; each stands for a host of the real site.
+/// A host of the real world, by which requests are counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Host {
-    /// `www.youtube.com`: pages and the API that pages use.
+    /// `www.youtube.com`: pages and InnerTube.
     Web,
     /// `www.googleapis.com`: the Data API.
     Api,
     /// `i.ytimg.com`.
     Images,
-    /// The site with rankings.
+    /// The ranking site.
     Ranking,
 }
 
@@ -34,40 +31,38 @@ impl Host {
     }
 }
 
-/// A request.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(super) struct SiteRequest {
     pub(super) method: Method,
-    /// Without escapes and query.
+    /// Unescaped, without the query.
     pub(super) path: String,
     pub(super) query: Vec<(String, String)>,
-    /// The ETag that the client has.
+    /// `If-None-Match` header.
     pub(super) known: Option<String>,
-    /// Who the client says it is.
+    /// `User-Agent` header.
     pub(super) agent: String,
     pub(super) body: Bytes,
 }
 
-impl Asked {
+impl SiteRequest {
     pub(super) fn query(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    /// The body as JSON; null where it is none.
+    /// Returns the body as JSON, or null if it is invalid.
     pub(super) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 }
 
-/// An answer.
 #[derive(Clone, Debug)]
-pub(super) struct Answer {
+pub(super) struct SiteResponse {
     pub(super) status: u16,
     pub(super) headers: Vec<(&'static str, String)>,
     pub(super) body: Bytes,
 }
 
-impl Answer {
+impl SiteResponse {
     fn new(status: u16, kind: &str, body: impl Into<Bytes>) -> Self {
         Self { status, headers: vec![("content-type", kind.to_owned())], body: body.into() }
     }
@@ -93,10 +88,10 @@ impl Answer {
         self
     }
 
-    /// Names the content, and leaves it out where the client has it.
-    pub(super) fn tagged(mut self, tag: &str, asked: &Asked) -> Self {
+    /// Adds an ETag; becomes a 304 if it matches `If-None-Match`.
+    pub(super) fn tagged(mut self, tag: &str, request: &SiteRequest) -> Self {
         let tag = format!("\"{tag}\"");
-        let is_known = asked.known.as_deref().is_some_and(|known| {
+        let is_known = request.known.as_deref().is_some_and(|known| {
             known == "*" || known.split(',').any(|known| known.trim().trim_start_matches("W/") == tag)
         });
         if is_known && self.status == 200 {
@@ -113,9 +108,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn content_that_the_client_has_is_left_out() {
+    fn matching_etag_returns_304() {
         let check = |known: Option<&str>, status| {
-            let asked = Asked {
+            let request = SiteRequest {
                 method: Method::GET,
                 path: String::new(),
                 query: Vec::new(),
@@ -123,7 +118,7 @@ mod tests {
                 agent: String::new(),
                 body: Bytes::new(),
             };
-            let answer = Answer::jpeg(200, "picture").tagged("a1", &asked);
+            let answer = SiteResponse::jpeg(200, "picture").tagged("a1", &request);
             assert_eq!((answer.status, answer.body.is_empty()), (status, status == 304));
             assert!(answer.headers.contains(&("etag", "\"a1\"".to_owned())));
         };

@@ -1,59 +1,59 @@
-//! Faults: what the site does wrong, where, and in which turns.
+//! Faults: which responses the site corrupts, and how.
 //!
-//! Owns the rules and the choice among them. Invariant: the choice depends on the rules and on how many
-//! requests each has met, never on time. Each rule counts every request in its place; the first rule whose
-//! turn it is decides. Does not own what a fault looks like (`refusals`, `spoil`, `tab`, `images`).
+//! The choice depends only on the rules and on the number of requests that each has counted, never on time. Every rule
+//! counts all requests in its scope; the first rule whose occurrence matches decides. Faults are applied in
+//! `refusals`, `corruption`, `tab` and `images`.
 
 use std::{sync::Mutex, time::Duration};
 
 use super::exchange::Host;
 
-/// What goes wrong with one request. A fault that makes no sense for what is asked does nothing.
+/// What goes wrong with one request. A fault that makes no sense for what is request does nothing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
-    /// 429.
+    /// Status 429.
     TooManyRequests(RetryAfter),
-    /// 503, without a word on when to return.
+    /// Status 503 without `Retry-After`.
     Unavailable,
-    /// The page that asks for consent.
+    /// The consent page.
     Consent(Wall),
-    /// The page that asks for a captcha.
+    /// The captcha page.
     Captcha(Wall),
-    /// 404, as for something that is not there.
+    /// Status 404.
     NotFound,
-    /// The connection is reset before an answer.
+    /// The connection is reset before the response.
     Reset,
-    /// The connection ends after half of the body that was announced.
+    /// The connection closes after half of the announced body.
     CutOff,
-    /// Half of the body comes, announced as if it were the whole.
+    /// Half of the body, with its own content length.
     Truncated,
-    /// The body comes in sixteen pieces, with this pause before each.
+    /// The body in sixteen chunks, each after this delay.
     Slow(Duration),
-    /// After half of the body nothing more comes, and the connection stays open.
+    /// Half of the body, then silence on an open connection.
     Stalled,
     /// The data is not JSON.
     InvalidJson,
     /// A text in the data is not UTF-8.
     BadUtf8,
-    /// What holds an item has another name, and so has the Data API's list of items.
+    /// Fields that contain items have other names.
     SchemaDrift,
     /// Lists are empty.
     NoItems,
-    /// Counts are written in a way that nobody knows.
+    /// Counts in an unsupported language.
     UnknownCounts,
-    /// Who asks for Popular is given Latest.
+    /// The order Popular returns Latest.
     LatestForPopular,
-    /// Every list goes on with itself.
+    /// Each continuation token leads to the same page.
     TokenLoop,
-    /// An address leads back to itself.
+    /// An address resolves to itself.
     AddressLoop,
-    /// The channel's account was terminated. As a standing fault of a channel, for the Data API as well.
+    /// The account is terminated. If the rule is permanent, it applies to the Data API as well.
     Terminated,
-    /// The channel was removed. As a standing fault of a channel, for the Data API as well.
+    /// The channel is removed. If the rule is permanent, it applies to the Data API as well.
     Removed,
-    /// The channel is shown only to those who sign in.
+    /// The channel requires signing in.
     AgeGate,
-    /// The Data API has no units left for the key.
+    /// The quota of the key is exhausted.
     QuotaExceeded,
     /// robots.txt disallows channels.
     ChannelsDisallowed,
@@ -61,156 +61,152 @@ pub enum Fault {
     RankingsDisallowed,
     /// The thumbnail is an animation.
     AnimatedImage,
-    /// The thumbnail says it has 60,000 times 60,000 pixels.
+    /// The thumbnail declares 60,000 × 60,000 pixels.
     OversizedImage,
-    /// So many bytes follow the thumbnail.
+    /// This many bytes are appended to the thumbnail.
     LongImage(usize),
-    /// The thumbnail is a page, though it is announced as a JPEG.
+    /// The thumbnail is HTML with a JPEG content type.
     NotAnImage,
 }
 
-/// When a client that asked too much may return.
+/// The `Retry-After` header of a 429 response.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RetryAfter {
-    /// Nothing is said.
-    Unsaid,
-    /// In so many seconds.
+    /// Without the header.
+    Absent,
+    /// In seconds.
     Seconds(u64),
-    /// At the moment that is so far ahead, as an HTTP date.
+    /// As an HTTP date this far in the future.
     Date(Duration),
 }
 
-/// How a client is shown a page that it did not ask for.
+/// How a consent or captcha page is served.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Wall {
-    /// Right there, with 200.
+    /// In place, with status 200.
     Page,
-    /// By a redirect to another site.
+    /// By a redirect to its own host.
     Redirect,
 }
 
-/// Which requests a rule is about.
+/// The requests to which a rule applies.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Place {
-    /// All.
+pub enum Scope {
+    /// All requests.
     Anywhere,
-    /// Those to one kind of host.
+    /// Requests to one host.
     Host(Host),
-    /// Those whose path, unescaped, begins so.
+    /// Requests whose unescaped path has this prefix.
     Path(String),
-    /// Those for the pages of the channel with this id, however it is named and whether by HTML or `browse`.
+    /// Requests for pages of the channel with this ID, by HTML or `browse`.
     Channel(String),
 }
 
-/// Which of the requests in its place a rule decides, counted from 1.
+/// The requests in its scope that a rule affects, counted from 1.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Turns {
-    /// Every one.
+pub enum Occurrences {
+    /// All requests.
     All,
-    /// This one.
+    /// Only the nth.
     Nth(u64),
-    /// The first so many.
+    /// The first n.
     First(u64),
-    /// All but the first so many.
+    /// All after the first n.
     After(u64),
-    /// Every so manieth.
+    /// Every nth.
     Every(u64),
 }
 
-impl Turns {
+impl Occurrences {
     fn include(self, count: u64) -> bool {
         match self {
             Self::All => true,
-            Self::Nth(turn) => count == turn,
-            Self::First(turns) => count <= turns,
-            Self::After(turns) => count > turns,
-            Self::Every(turns) => turns > 0 && count.is_multiple_of(turns),
+            Self::Nth(n) => count == n,
+            Self::First(n) => count <= n,
+            Self::After(n) => count > n,
+            Self::Every(n) => n > 0 && count.is_multiple_of(n),
         }
     }
 }
 
-/// A fault, its place and its turns.
+/// A fault with its scope and occurrences.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Rule {
-    /// Where.
-    pub place: Place,
-    /// When.
-    pub turns: Turns,
-    /// What.
+    pub scope: Scope,
+    pub occurrences: Occurrences,
     pub fault: Fault,
 }
 
 impl Rule {
-    /// Every request whose path begins so.
+    /// Applies to requests whose path has this prefix.
     #[must_use]
     pub fn at(prefix: &str, fault: Fault) -> Self {
-        Self { place: Place::Path(prefix.to_owned()), turns: Turns::All, fault }
+        Self { scope: Scope::Path(prefix.to_owned()), occurrences: Occurrences::All, fault }
     }
 
-    /// Every request for the pages of a channel.
+    /// Applies to requests for pages of a channel.
     #[must_use]
     pub fn of_channel(id: &str, fault: Fault) -> Self {
-        Self { place: Place::Channel(id.to_owned()), turns: Turns::All, fault }
+        Self { scope: Scope::Channel(id.to_owned()), occurrences: Occurrences::All, fault }
     }
 
-    /// Every request to a kind of host.
+    /// Applies to requests to a host.
     #[must_use]
     pub fn to(host: Host, fault: Fault) -> Self {
-        Self { place: Place::Host(host), turns: Turns::All, fault }
+        Self { scope: Scope::Host(host), occurrences: Occurrences::All, fault }
     }
 
-    /// The same in other turns.
+    /// Sets the occurrences.
     #[must_use]
-    pub fn in_turns(self, turns: Turns) -> Self {
-        Self { turns, ..self }
+    pub fn on(self, occurrences: Occurrences) -> Self {
+        Self { occurrences, ..self }
     }
 
-    fn is_about(&self, host: Host, path: &str, channel: Option<&str>) -> bool {
-        match &self.place {
-            Place::Anywhere => true,
-            Place::Host(place) => *place == host,
-            Place::Path(prefix) => path.starts_with(prefix.as_str()),
-            Place::Channel(id) => host == Host::Web && channel == Some(id.as_str()),
+    fn applies_to(&self, host: Host, path: &str, channel: Option<&str>) -> bool {
+        match &self.scope {
+            Scope::Anywhere => true,
+            Scope::Host(scope) => *scope == host,
+            Scope::Path(prefix) => path.starts_with(prefix.as_str()),
+            Scope::Channel(id) => host == Host::Web && channel == Some(id.as_str()),
         }
     }
 }
 
-/// The rules of a site; they may change while it serves.
+/// The fault rules of a site, which may change while it serves.
 #[derive(Debug, Default)]
 pub struct Faults {
     rules: Mutex<Vec<(Rule, u64)>>,
 }
 
 impl Faults {
-    /// A site without faults.
     #[must_use]
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// These rules, the first before the others.
+    /// Creates rules in order of precedence.
     #[must_use]
     pub fn of(rules: impl IntoIterator<Item = Rule>) -> Self {
         Self { rules: Mutex::new(rules.into_iter().map(|rule| (rule, 0)).collect()) }
     }
 
-    /// Adds a rule behind the others; it has met no request yet.
+    /// Appends a rule with a count of zero.
     pub fn add(&self, rule: Rule) {
         self.lock().push((rule, 0));
     }
 
-    /// Ends all faults.
+    /// Removes all rules.
     pub fn clear(&self) {
         self.lock().clear();
     }
 
-    /// Counts a request and decides about it.
+    /// Counts a request and returns its fault.
     pub(super) fn choose(&self, host: Host, path: &str, channel: Option<&str>) -> Option<Fault> {
         let mut chosen = None;
         for (rule, count) in self.lock().iter_mut() {
-            if rule.is_about(host, path, channel) {
+            if rule.applies_to(host, path, channel) {
                 *count += 1;
-                if chosen.is_none() && rule.turns.include(*count) {
+                if chosen.is_none() && rule.occurrences.include(*count) {
                     chosen = Some(rule.fault);
                 }
             }
@@ -218,17 +214,17 @@ impl Faults {
         chosen
     }
 
-    /// Whether a channel is gone for good, whoever asks.
-    pub(super) fn is_gone(&self, id: &str) -> bool {
+    /// Returns whether a channel is permanently terminated or removed.
+    pub(super) fn is_removed(&self, id: &str) -> bool {
         self.lock().iter().any(|(rule, _)| {
-            rule.turns == Turns::All
+            rule.occurrences == Occurrences::All
                 && matches!(rule.fault, Fault::Terminated | Fault::Removed)
-                && rule.place == Place::Channel(id.to_owned())
+                && rule.scope == Scope::Channel(id.to_owned())
         })
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<(Rule, u64)>> {
-        self.rules.lock().expect("no thread panics while it holds the rules")
+        self.rules.lock().expect("no thread panics while it holds the lock")
     }
 }
 
@@ -237,11 +233,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_rule_counts_the_requests_in_its_place_and_the_first_whose_turn_it_is_decides() {
+    fn first_rule_whose_occurrence_matches_decides() {
         let faults = Faults::of([
-            Rule::at("/vi/", Fault::Reset).in_turns(Turns::Nth(2)),
-            Rule::to(Host::Images, Fault::Unavailable).in_turns(Turns::Every(2)),
-            Rule::of_channel("UCx", Fault::AgeGate).in_turns(Turns::After(1)),
+            Rule::at("/vi/", Fault::Reset).on(Occurrences::Nth(2)),
+            Rule::to(Host::Images, Fault::Unavailable).on(Occurrences::Every(2)),
+            Rule::of_channel("UCx", Fault::AgeGate).on(Occurrences::After(1)),
         ]);
         let image = || faults.choose(Host::Images, "/vi/a/maxresdefault.jpg", None);
         assert_eq!([image(), image(), image()], [None, Some(Fault::Reset), None]);
@@ -254,10 +250,10 @@ mod tests {
     }
 
     #[test]
-    fn only_a_standing_fault_makes_a_channel_go() {
+    fn only_a_permanent_fault_removes_a_channel() {
         let gone = Rule::of_channel("UCx", Fault::Terminated);
-        assert!(Faults::of([gone.clone()]).is_gone("UCx"));
-        assert!(!Faults::of([gone.clone()]).is_gone("UCy"));
-        assert!(!Faults::of([gone.in_turns(Turns::First(1))]).is_gone("UCx"));
+        assert!(Faults::of([gone.clone()]).is_removed("UCx"));
+        assert!(!Faults::of([gone.clone()]).is_removed("UCy"));
+        assert!(!Faults::of([gone.on(Occurrences::First(1))]).is_removed("UCx"));
     }
 }

@@ -1,7 +1,7 @@
-//! Thumbnails: which variants there are, and their bytes.
+//! Thumbnails in all variants, the placeholder and faulty files.
 //!
-//! Owns encoding, the placeholder and odd files. Pictures are painted when they are asked for; `album` keeps the
-//! newest. Invariant: the same video and variant give the same bytes and the same ETag.
+//! Images are generated on request; `image_cache` keeps the newest. Invariant: the same video and variant have the
+//! same bytes and ETag.
 
 use bytes::Bytes;
 use image::{
@@ -11,21 +11,21 @@ use image::{
 use turbojpeg::{Image, PixelFormat, Subsamp};
 
 use super::{
-    channel::{Missing, Video},
-    exchange::{Answer, Asked},
+    channel::{MissingResponse, Video},
+    exchange::{SiteResponse, SiteRequest},
     faults::Fault,
-    picture::{Look, letterbox},
+    picture::{Appearance, letterbox},
     site::Site,
     tokens::fingerprint,
 };
 
 const JPEG_QUALITY: i32 = 80;
 
-/// A size that thumbnails are offered in.
+/// A thumbnail size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Variant {
     pub(super) file: &'static str,
-    /// What the Data API calls it, if it does.
+    /// Its name in the Data API, or empty.
     pub(super) api_name: &'static str,
     pub(super) width: usize,
     pub(super) height: usize,
@@ -41,7 +41,7 @@ impl Variant {
         Self { file: "hq720", api_name: "", width: 1280, height: 720 },
     ];
 
-    pub(super) fn is_there(&self, video: &Video) -> bool {
+    pub(super) fn exists_for(&self, video: &Video) -> bool {
         match self.file {
             "maxresdefault" | "hq720" => video.has_maxres,
             "sddefault" => video.has_sd,
@@ -49,17 +49,17 @@ impl Variant {
         }
     }
 
-    fn encode(&self, look: &Look) -> Bytes {
-        // All pictures are 16:9; the frames of 4:3 have bars above and below.
+    fn encode(&self, look: &Appearance) -> Bytes {
+        // All scenes are 16:9; 4:3 variants are letterboxed.
         let scene = look.paint(self.width, self.width * 9 / 16);
         let rgb = letterbox(&scene, self.width, self.height);
         jpeg(&rgb, self.width, self.height)
     }
 }
 
-/// The file at `/vi/{id}/{file}.jpg`.
-pub(super) fn answer(site: &Site, asked: &Asked, fault: Option<Fault>) -> Answer {
-    let found = asked.path.strip_prefix("/vi/").and_then(|rest| {
+/// Returns the file at `/vi/{id}/{file}.jpg`.
+pub(super) fn answer(site: &Site, request: &SiteRequest, fault: Option<Fault>) -> SiteResponse {
+    let found = request.path.strip_prefix("/vi/").and_then(|rest| {
         let (id, file) = rest.split_once('/')?;
         let file = file.strip_suffix(".jpg")?;
         let variant = Variant::ALL.into_iter().find(|variant| variant.file == file)?;
@@ -68,10 +68,10 @@ pub(super) fn answer(site: &Site, asked: &Asked, fault: Option<Fault>) -> Answer
     let Some((video, variant)) = found.filter(|_| fault != Some(Fault::NotFound)) else {
         return placeholder(404);
     };
-    if !variant.is_there(video) {
-        return placeholder(if video.missing == Missing::AsIfThere { 200 } else { 404 });
+    if !variant.exists_for(video) {
+        return placeholder(if video.missing == MissingResponse::Ok { 200 } else { 404 });
     }
-    let file = site.album.get(&asked.path, || variant.encode(&video.look));
+    let file = site.image_cache.get(&request.path, || variant.encode(&video.look));
     let file = match fault {
         Some(Fault::AnimatedImage) => animation(),
         Some(Fault::OversizedImage) => oversized(&file),
@@ -80,21 +80,21 @@ pub(super) fn answer(site: &Site, asked: &Asked, fault: Option<Fault>) -> Answer
         _ => file,
     };
     let tag = fingerprint(&file);
-    Answer::jpeg(200, file).with("cache-control", "public, max-age=7200").tagged(&tag, asked)
+    SiteResponse::jpeg(200, file).with("cache-control", "public, max-age=7200").tagged(&tag, request)
 }
 
-/// What stands for a picture that was never made.
-fn placeholder(status: u16) -> Answer {
+/// Returns the placeholder for missing variants.
+fn placeholder(status: u16) -> SiteResponse {
     let (width, height) = (120, 90);
     let mut grey = vec![0x99; width * height * 3];
-    // Three lighter dots in the middle, so that it is not one colour.
+    // Three lighter dots in the middle.
     for row in 40..50 {
         for dot in [40, 55, 70] {
             let from = (row * width + dot) * 3;
             grey[from..from + 30].fill(0xcc);
         }
     }
-    Answer::jpeg(status, jpeg(&grey, width, height)).with("cache-control", "public, max-age=300")
+    SiteResponse::jpeg(status, jpeg(&grey, width, height)).with("cache-control", "public, max-age=300")
 }
 
 fn jpeg(rgb: &[u8], width: usize, height: usize) -> Bytes {
@@ -107,21 +107,21 @@ fn jpeg(rgb: &[u8], width: usize, height: usize) -> Bytes {
 fn animation() -> Bytes {
     let mut file = Vec::new();
     let mut encoder = GifEncoder::new(&mut file);
-    encoder.set_repeat(Repeat::Infinite).expect("memory takes all");
+    encoder.set_repeat(Repeat::Infinite).expect("memory is writable");
     for shade in [60, 200] {
         let frame = RgbaImage::from_pixel(320, 180, image::Rgba([shade, shade, 90, 255]));
         let delay = Delay::from_numer_denom_ms(100, 1);
-        encoder.encode_frame(Frame::from_parts(frame, 0, 0, delay)).expect("memory takes all");
+        encoder.encode_frame(Frame::from_parts(frame, 0, 0, delay)).expect("memory is writable");
     }
     drop(encoder);
     Bytes::from(file)
 }
 
-/// Makes the head of a JPEG claim a size that no decoder should make room for.
+/// Changes the size in a JPEG's header to one that a decoder should refuse.
 fn oversized(file: &[u8]) -> Bytes {
     let mut file = file.to_vec();
-    // Segments follow one another, each with its length, up to the frame header: its length, precision,
-    // height and width (ITU-T T.81, B.2.2).
+    // Skip segments by their lengths up to the frame header, which has length, precision, height and width
+    // (ITU-T T.81, B.2.2).
     let mut at = 2;
     while !matches!(file[at + 1], 0xc0..=0xc2) {
         at += 2 + usize::from(u16::from_be_bytes([file[at + 2], file[at + 3]]));

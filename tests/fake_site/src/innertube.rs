@@ -1,6 +1,4 @@
-//! The API that pages use: `browse` and `resolve_url`.
-//!
-//! Owns what is asked in their bodies and which errors they answer.
+//! InnerTube, the API that pages use: `browse` and `resolve_url`, with their errors.
 
 use serde_json::{Value, json};
 use url::Url;
@@ -8,23 +6,23 @@ use url::Url;
 use super::{
     channel::Channel,
     counts::Language,
-    exchange::{Answer, Asked},
+    exchange::{SiteResponse, SiteRequest},
     faults::Fault,
     pages,
     refusals::innertube_error,
     site::Site,
-    spoil::written,
-    tab::{self, Manner, Tab, UNKNOWN, VIDEOS},
+    corruption::serialize,
+    tab::{self, RenderOptions, Tab, UNKNOWN, VIDEOS},
     tokens::Token,
 };
 
-/// What `browse` is asked for.
-enum Wanted {
+/// What a `browse` request asks for.
+enum BrowseTarget {
     Page { id: String, tab: Tab },
     More(Token),
 }
 
-impl Wanted {
+impl BrowseTarget {
     fn of(body: &Value) -> Option<Self> {
         if let Some(token) = body["continuation"].as_str() {
             return Token::decode(token).map(Self::More);
@@ -43,38 +41,38 @@ impl Wanted {
     }
 }
 
-/// The id of the channel that `browse` is asked about.
-pub(super) fn channel_of(asked: &Asked) -> Option<String> {
-    Wanted::of(&asked.json()).map(Wanted::channel)
+/// Returns the channel ID of a `browse` request.
+pub(super) fn channel_of(request: &SiteRequest) -> Option<String> {
+    BrowseTarget::of(&request.json()).map(BrowseTarget::channel)
 }
 
-pub(super) fn browse(site: &Site, asked: &Asked, fault: Option<Fault>) -> Answer {
-    let body = asked.json();
+pub(super) fn browse(site: &Site, request: &SiteRequest, fault: Option<Fault>) -> SiteResponse {
+    let body = request.json();
     let client = &body["context"]["client"];
     if client["clientName"] != "WEB" || !client["clientVersion"].is_string() {
         return invalid();
     }
     let language = Language::of(client["hl"].as_str().unwrap_or("en"), client["gl"].as_str().unwrap_or("US"));
-    let Some(wanted) = Wanted::of(&body) else { return invalid() };
-    let manner = Manner { language, fault };
+    let Some(target) = BrowseTarget::of(&body) else { return invalid() };
+    let options = RenderOptions { language, fault };
     let find = |id: &str| site.content.channel(id).filter(|_| fault != Some(Fault::NotFound));
-    let value = match &wanted {
-        Wanted::Page { id, tab } => match find(id) {
-            Some(channel) => tab::page(channel, *tab, manner),
+    let value = match &target {
+        BrowseTarget::Page { id, tab } => match find(id) {
+            Some(channel) => tab::page(channel, *tab, options),
             None => tab::alert(id, UNKNOWN),
         },
-        Wanted::More(token) => match find(&token.channel) {
-            Some(channel) => tab::more(channel, token, manner),
+        BrowseTarget::More(token) => match find(&token.channel) {
+            Some(channel) => tab::more(channel, token, options),
             None => return invalid(),
         },
     };
-    Answer::json(200, written(value, fault))
+    SiteResponse::json(200, serialize(value, fault))
 }
 
-/// Says which page an address leads to. A channel's name of old leads to its handle first, and the handle of
-/// every third channel leads to its id, by one more step each.
-pub(super) fn resolve(site: &Site, asked: &Asked, fault: Option<Fault>) -> Answer {
-    let body = asked.json();
+/// Resolves an address to a page. A legacy name first resolves to the channel's handle, and the handle of every third
+/// channel to its ID, with one more step each.
+pub(super) fn resolve(site: &Site, request: &SiteRequest, fault: Option<Fault>) -> SiteResponse {
+    let body = request.json();
     let Some(address) = body["url"].as_str() else { return invalid() };
     let found = find(site, address).filter(|_| fault != Some(Fault::NotFound));
     let Some((name, channel)) = found else {
@@ -108,17 +106,17 @@ pub(super) fn resolve(site: &Site, asked: &Asked, fault: Option<Fault>) -> Answe
         }
     }
     let value = json!({"responseContext": tab::context(&channel.id), "endpoint": endpoint});
-    Answer::json(200, written(value, fault))
+    SiteResponse::json(200, serialize(value, fault))
 }
 
-/// The channel that an address names, and how it does.
+/// Returns the name in an address and its channel.
 fn find<'a>(site: &'a Site, address: &str) -> Option<(String, &'a Channel)> {
     let url = Url::parse(address).ok().filter(|url| url.host_str() == Some("www.youtube.com"))?;
     let path = percent_encoding::percent_decode_str(url.path()).decode_utf8().ok()?.into_owned();
-    let (name, _) = pages::place(&path)?;
+    let (name, _) = pages::parse_path(&path)?;
     Some((name.to_owned(), site.content.channel(name)?))
 }
 
-fn invalid() -> Answer {
+fn invalid() -> SiteResponse {
     innertube_error(400, "Request contains an invalid argument.", "badRequest", "INVALID_ARGUMENT")
 }

@@ -1,19 +1,18 @@
-//! One video in a list, in either of the two layouts.
+//! One video of a list, as `videoRenderer` or `lockupViewModel`.
 //!
-//! Owns the shapes of `videoRenderer` and `lockupViewModel`, with the parts that repeat the id elsewhere, so
-//! that a reader which collects every `videoId` counts wrong.
+//! As on the real site, the ID is repeated in other parts, so a reader that collects every `videoId` overcounts.
 
 use serde_json::{Value, json};
 
 use super::{
     channel::{Channel, ItemLayout, Kind, Video},
-    counts::{Language, clock, spoken},
+    counts::{Language, clock, spelled_out_duration},
     world::NOW,
 };
 
 const WATCH_PAGE: &str = "WEB_PAGE_TYPE_WATCH";
 
-/// A `richItemRenderer`.
+/// Returns a `richItemRenderer`.
 pub(super) fn item(channel: &Channel, video: &Video, language: Language) -> Value {
     let content = match channel.items {
         ItemLayout::VideoRenderer => json!({"videoRenderer": video_renderer(channel, video, language)}),
@@ -23,7 +22,7 @@ pub(super) fn item(channel: &Channel, video: &Video, language: Language) -> Valu
 }
 
 fn video_renderer(channel: &Channel, video: &Video, language: Language) -> Value {
-    let label = format!("{} {}", video.title, spoken(video.length));
+    let label = format!("{} {}", video.title, spelled_out_duration(video.length));
     let mut renderer = json!({
         "videoId": video.id,
         "thumbnail": {"thumbnails": thumbnails(&video.id)},
@@ -34,7 +33,7 @@ fn video_renderer(channel: &Channel, video: &Video, language: Language) -> Value
         "descriptionSnippet": {"runs": [{"text": format!("About {}: more below...", channel.category)}]},
         "publishedTimeText": {"simpleText": language.age(NOW - video.published)},
         "lengthText": {
-            "accessibility": {"accessibilityData": {"label": spoken(video.length)}},
+            "accessibility": {"accessibilityData": {"label": spelled_out_duration(video.length)}},
             "simpleText": clock(video.length),
         },
         "viewCountText": {"simpleText": language.exact_views(video.views)},
@@ -49,7 +48,7 @@ fn video_renderer(channel: &Channel, video: &Video, language: Language) -> Value
         "thumbnailOverlays": [time_overlay(&clock(video.length), "DEFAULT"), queue_overlay(video)],
     });
     if video.title.is_empty() {
-        renderer["title"].as_object_mut().expect("it is one").remove("runs");
+        renderer["title"].as_object_mut().expect("the title is an object").remove("runs");
     }
     match video.kind {
         Kind::Plain => {}
@@ -135,7 +134,7 @@ fn lockup(video: &Video, language: Language) -> Value {
                     "badgeStyle": style,
                     "animationActivationTargetId": video.id,
                     "animatedText": "Now playing",
-                    "rendererContext": {"accessibilityContext": {"label": spoken(video.length)}},
+                    "rendererContext": {"accessibilityContext": {"label": spelled_out_duration(video.length)}},
                 }}]}},
                 {"thumbnailHoverOverlayToggleActionsViewModel": {"buttons": [{"toggleButtonViewModel": {
                     "defaultButtonViewModel": {"buttonViewModel": {
@@ -171,7 +170,7 @@ fn lockup(video: &Video, language: Language) -> Value {
         "contentId": video.id,
         "contentType": "LOCKUP_CONTENT_TYPE_VIDEO",
         "rendererContext": {
-            "accessibilityContext": {"label": format!("{} {}", video.title, spoken(video.length))},
+            "accessibilityContext": {"label": format!("{} {}", video.title, spelled_out_duration(video.length))},
             "commandContext": {"onTap": {"innertubeCommand": watch_endpoint(video)}},
         },
     })

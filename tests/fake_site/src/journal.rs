@@ -1,7 +1,7 @@
-//! The journal: which requests came, when, and how many at once.
+//! A log of all requests with their times.
 //!
-//! Owns the record of every request. Invariant: a request ends in the journal before its client can have read
-//! the whole answer, so the concurrency found here is never more than there was.
+//! Invariant: a request ends in the log before its client can have read the whole response, so the logged concurrency
+//! never exceeds the real one.
 
 use std::{
     collections::BTreeMap,
@@ -9,63 +9,61 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::exchange::{Asked, Host};
+use super::exchange::{SiteRequest, Host};
 
 /// One request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Request {
-    /// Where it went.
+    /// The host by its path.
     pub host: Host,
-    /// Its method.
     pub method: String,
-    /// Its path, unescaped and without the query.
+    /// Unescaped path without the query.
     pub path: String,
-    /// Its path and query as they came.
+    /// Path and query as received.
     pub target: String,
-    /// Its body, where what is asked stands in it; empty otherwise.
+    /// The body, if any.
     pub body: String,
-    /// Who asked, as the client says.
+    /// `User-Agent` header.
     pub agent: String,
-    /// The id of the channel whose page it asked for, if it did.
+    /// ID of the channel whose page it requested, if any.
     pub channel: Option<String>,
-    /// When it was there whole, since the site began.
+    /// When it had been read, relative to the site's start.
     pub arrived: Duration,
-    /// When its answer was handed over, if it was.
+    /// When its response had been sent, if it has been.
     pub ended: Option<Duration>,
-    /// The status it was answered with; none while it is thought about, and where it was reset.
+    /// Response status; `None` while pending and after a reset.
     pub status: Option<u16>,
 }
 
-/// Requests in the order in which they arrived.
+/// Requests in order of arrival.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Requests(pub Vec<Request>);
 
 impl Requests {
-    /// Those to one kind of host.
+    /// Returns the requests to `host`.
     #[must_use]
     pub fn of(&self, host: Host) -> Self {
         self.only(|request| request.host == host)
     }
 
-    /// Those whose path is exactly this.
+    /// Returns the requests with exactly this path.
     #[must_use]
     pub fn to(&self, path: &str) -> Self {
         self.only(|request| request.path == path)
     }
 
-    /// Those answered with this status.
+    /// Returns the requests with this response status.
     #[must_use]
     pub fn answered(&self, status: u16) -> Self {
         self.only(|request| request.status == Some(status))
     }
 
-    /// How many.
     #[must_use]
     pub fn count(&self) -> usize {
         self.0.len()
     }
 
-    /// How many to each exact path.
+    /// Returns the number of requests by exact path.
     #[must_use]
     pub fn per_path(&self) -> BTreeMap<String, usize> {
         let mut counts = BTreeMap::new();
@@ -75,9 +73,9 @@ impl Requests {
         counts
     }
 
-    /// The most that arrived within any window of this length; two that are just so far apart are not in one.
+    /// Returns the maximum number of arrivals in a half-open window of this length.
     #[must_use]
-    pub fn most_within(&self, window: Duration) -> usize {
+    pub fn max_within(&self, window: Duration) -> usize {
         let arrivals: Vec<_> = self.0.iter().map(|request| request.arrived).collect();
         let mut first = 0;
         let mut most = 0;
@@ -90,10 +88,10 @@ impl Requests {
         most
     }
 
-    /// The most that were under way at one moment. Without [`World::latency`](super::World::latency) an
-    /// answer takes no time, and this says little.
+    /// Returns the maximum number of concurrent requests. It means little without
+    /// [`World::latency`](super::World::latency), since responses then take almost no time.
     #[must_use]
-    pub fn most_at_once(&self) -> usize {
+    pub fn max_concurrent(&self) -> usize {
         let ends = self.0.iter().filter_map(|request| request.ended).map(|at| (at, false));
         let mut events: Vec<_> = self.0.iter().map(|request| (request.arrived, true)).chain(ends).collect();
         // At the same moment, ends come before arrivals.
@@ -106,8 +104,8 @@ impl Requests {
         most
     }
 
-    fn only(&self, wanted: impl Fn(&Request) -> bool) -> Self {
-        Self(self.0.iter().filter(|request| wanted(request)).cloned().collect())
+    fn only(&self, predicate: impl Fn(&Request) -> bool) -> Self {
+        Self(self.0.iter().filter(|request| predicate(request)).cloned().collect())
     }
 }
 
@@ -122,7 +120,6 @@ impl Journal {
         Arc::new(Self { began: Instant::now(), requests: Mutex::default() })
     }
 
-    /// Those after the first `skipped`.
     pub(super) fn after(&self, skipped: usize) -> Requests {
         Requests(self.lock().get(skipped..).unwrap_or_default().to_vec())
     }
@@ -130,20 +127,20 @@ impl Journal {
     pub(super) fn enter(
         self: &Arc<Self>,
         host: Host,
-        asked: &Asked,
+        request: &SiteRequest,
         target: &str,
         channel: Option<&str>,
     ) -> Entry {
         let mut requests = self.lock();
         requests.push(Request {
             host,
-            method: asked.method.to_string(),
-            path: asked.path.clone(),
+            method: request.method.to_string(),
+            path: request.path.clone(),
             target: target.to_owned(),
-            body: String::from_utf8_lossy(&asked.body).into_owned(),
-            agent: asked.agent.clone(),
+            body: String::from_utf8_lossy(&request.body).into_owned(),
+            agent: request.agent.clone(),
             channel: channel.map(str::to_owned),
-            // Read while the lock is held, so that the order is the order of times.
+            // Read under the lock, so that entries are ordered by time.
             arrived: self.began.elapsed(),
             ended: None,
             status: None,
@@ -152,11 +149,11 @@ impl Journal {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Request>> {
-        self.requests.lock().expect("no thread panics while it holds the journal")
+        self.requests.lock().expect("no thread panics while it holds the lock")
     }
 }
 
-/// A request under way; it ends when this is dropped.
+/// A request in flight; dropping it logs the end.
 #[derive(Debug)]
 pub(super) struct Entry {
     journal: Arc<Journal>,
@@ -196,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn the_busiest_window_and_moment_are_found() {
+    fn peak_rate_and_concurrency_are_found() {
         let requests = Requests(vec![
             request(0, 400),
             request(100, 400),
@@ -204,11 +201,11 @@ mod tests {
             request(1_000, 1_100),
             request(1_050, 1_300),
         ]);
-        assert_eq!(requests.most_within(Duration::from_secs(1)), 4);
-        assert_eq!(requests.most_within(Duration::from_millis(50)), 1);
-        assert_eq!(requests.most_within(Duration::from_millis(51)), 2);
-        assert_eq!(requests.most_at_once(), 3);
-        assert_eq!(Requests::default().most_at_once(), 0);
+        assert_eq!(requests.max_within(Duration::from_secs(1)), 4);
+        assert_eq!(requests.max_within(Duration::from_millis(50)), 1);
+        assert_eq!(requests.max_within(Duration::from_millis(51)), 2);
+        assert_eq!(requests.max_concurrent(), 3);
+        assert_eq!(Requests::default().max_concurrent(), 0);
         assert_eq!(requests.to("/vi/100").count(), 1);
         assert_eq!(requests.of(Host::Web).count(), 0);
         assert_eq!(requests.per_path()["/vi/1050"], 1);

@@ -1,12 +1,12 @@
-//! A site that speaks as YouTube does, for what reads whole datasets from it.
+//! A fake YouTube site for tests and the demo.
 //!
-//! Owns a seeded world of channels and videos and every way of asking about it: HTML pages, the API that pages
-//! use, the Data API, thumbnails, and a ranking that only a browser can read. It can go wrong in many ways
-//! ([`Fault`]), and keeps a journal of what it was asked ([`Requests`]). Does not own any content of the real
-//! site; shapes are as the real ones were recorded in January and May 2026. Invariants: an answer depends on
-//! the world, the request and the faults alone; the site ends with its handle.
+//! Serves a seeded world of channels and videos as HTML pages, through InnerTube (the API that pages use), the Data
+//! API and thumbnails, plus a ranking that only a browser can read. Faults can be injected ([`Fault`]), and all
+//! requests are logged ([`Requests`]). It has no content of the real site; response shapes follow recordings from
+//! January and May 2026. Invariants: a response depends only on the world, the request and the faults; dropping
+//! [`FakeSite`] stops the site.
 
-mod album;
+mod image_cache;
 mod channel;
 mod chips;
 mod content;
@@ -29,12 +29,12 @@ mod resources;
 mod routes;
 mod server;
 mod site;
-mod spoil;
+mod corruption;
 mod tab;
 #[cfg(test)]
 mod tests;
 mod tokens;
-mod words;
+mod naming;
 mod world;
 
 use std::{
@@ -46,17 +46,17 @@ use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
-use self::{album::Album, content::Content, journal::Journal, quota::Quota, site::Site};
+use self::{image_cache::ImageCache, content::Content, journal::Journal, quota::Quota, site::Site};
 pub use self::{
     channel::{
         CATEGORIES, Channel, ChipLayout, ContinuationLayout, HeaderLayout, ItemLayout, KOREAN_CATEGORIES,
-        Kind, Missing, Video,
+        Kind, MissingResponse, Video,
     },
     exchange::Host,
-    faults::{Fault, Faults, Place, RetryAfter, Rule, Turns, Wall},
+    faults::{Fault, Faults, Scope, RetryAfter, Rule, Occurrences, Wall},
     journal::{Request, Requests},
     tab::PAGE_ITEMS,
-    world::{Angles, InitialData, KEY, NOW, Order, World},
+    world::{AngleBrackets, InitialData, KEY, NOW, Order, World},
 };
 
 /// A running site.
@@ -68,87 +68,81 @@ pub struct FakeSite {
 }
 
 impl FakeSite {
-    /// Starts a site on loopback, at a port that is free.
+    /// Starts a site on a free loopback port.
     ///
     /// # Panics
-    /// When no port is free.
+    /// If no port is free.
     pub async fn start(world: World, faults: Faults) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
         Self::serve(listener, world, faults)
     }
 
-    /// Starts a site on a socket that listens already.
+    /// Starts a site on a listening socket.
     ///
     /// # Panics
-    /// When the socket does not listen, or outside a runtime.
+    /// Outside a tokio runtime.
     #[must_use]
     pub fn serve(listener: TcpListener, world: World, faults: Faults) -> Self {
-        let address = listener.local_addr().expect("it listens");
+        let address = listener.local_addr().expect("a bound listener has an address");
         let content = Content::of(&world);
         let journal = Journal::new();
-        let (quota, album) = (Quota::default(), Album::default());
-        let site = Arc::new(Site { world, content, faults, journal, quota, album });
+        let (quota, image_cache) = (Quota::default(), ImageCache::default());
+        let site = Arc::new(Site { world, content, faults, journal, quota, image_cache });
         let server = AbortOnDropHandle::new(tokio::spawn(server::serve(listener, site.clone())));
         Self { address, site, server }
     }
 
-    /// Its address, for all hosts that it stands for.
-    ///
-    /// # Panics
-    /// Never: a socket's address is one of a URL.
+    /// Returns the base URL, which is common to all hosts.
     #[must_use]
     pub fn base(&self) -> Url {
-        Url::parse(&format!("http://{}", self.address)).expect("a socket's address is one of a URL")
+        Url::parse(&format!("http://{}", self.address)).expect("a socket address is valid in a URL")
     }
 
-    /// Where it listens.
     #[must_use]
     pub fn port(&self) -> u16 {
         self.address.port()
     }
 
-    /// What it is made from.
     #[must_use]
     pub fn world(&self) -> &World {
         &self.site.world
     }
 
-    /// Everything that is true there.
+    /// Returns all channels with their videos.
     #[must_use]
     pub fn channels(&self) -> &[Channel] {
         &self.site.content.channels
     }
 
-    /// What goes wrong; rules may be added and ended at any time.
+    /// Returns the fault rules, which may change at any time.
     #[must_use]
     pub fn faults(&self) -> &Faults {
         &self.site.faults
     }
 
-    /// All requests so far.
+    /// Returns all requests so far.
     #[must_use]
     pub fn requests(&self) -> Requests {
         self.site.journal.after(0)
     }
 
-    /// The requests after the first so many, which were counted before.
+    /// Returns all requests after the first `skipped`.
     #[must_use]
     pub fn requests_after(&self, skipped: usize) -> Requests {
         self.site.journal.after(skipped)
     }
 
-    /// Units of the Data API that a key has used.
+    /// Returns the Data API units that a key has used.
     #[must_use]
     pub fn units_used(&self, key: &str) -> u64 {
         self.site.quota.used(key)
     }
 
-    /// Gives all keys their units back, as midnight does.
-    pub fn give_units_back(&self) {
-        self.site.quota.give_back();
+    /// Resets the quota of all keys, as happens at midnight.
+    pub fn reset_quota(&self) {
+        self.site.quota.reset();
     }
 
-    /// Whether it still serves.
     #[must_use]
     pub fn is_serving(&self) -> bool {
         !self.server.is_finished()

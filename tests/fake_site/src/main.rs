@@ -1,4 +1,4 @@
-//! A site that speaks as YouTube does: prints its address, and serves until it is told to stop.
+//! Serves a fake YouTube site until SIGTERM or SIGINT, and prints its address.
 
 use std::{fmt::Write as _, io::Write, net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -10,32 +10,32 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 
-/// Serves a seeded world of channels and videos in the shapes of YouTube.
+/// Serve a fake YouTube site with generated channels and videos.
 #[derive(Parser)]
 #[command(name = "fake-site")]
 struct Arguments {
-    /// What the world follows from.
+    /// Seed of the generated content.
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// How many channels there are.
+    /// Number of channels.
     #[arg(long, default_value_t = 12)]
     channels: u32,
-    /// How many videos each channel has.
+    /// Number of videos per channel.
     #[arg(long, default_value_t = 40)]
     videos: u32,
-    /// Where to listen; port 0 takes one that is free.
+    /// Listen on this address; port 0 selects a free port.
     #[arg(long, default_value = "127.0.0.1:0")]
     address: SocketAddr,
-    /// A file to write the channels into, as CSV: what `subwatch crawl --channels` reads.
+    /// Write the channels to FILE as CSV for `subwatch crawl --channels`.
     #[arg(long, value_name = "FILE")]
     list: Option<PathBuf>,
-    /// A key that the Data API takes; may be given again.
+    /// Accept this Data API key; repeat for more.
     #[arg(long = "key", default_value = KEY)]
     keys: Vec<String>,
-    /// Units of the Data API that each key has.
+    /// Data API units per key.
     #[arg(long, default_value_t = 10_000)]
     units: u64,
-    /// How many milliseconds each answer takes at least.
+    /// Delay each response by this many milliseconds.
     #[arg(long, default_value_t = 0)]
     latency_ms: u64,
 }
@@ -43,8 +43,8 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let mut stop = signal(SignalKind::terminate()).context("SIGTERM cannot be awaited")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be awaited")?;
+    let mut stop = signal(SignalKind::terminate()).context("cannot handle SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot handle SIGINT")?;
     let listener = TcpListener::bind(arguments.address)
         .await
         .with_context(|| format!("cannot listen on {}; choose another with --address", arguments.address))?;
@@ -63,12 +63,12 @@ async fn main() -> anyhow::Result<()> {
         for channel in site.channels() {
             writeln!(list, "{},{}", channel.handle, channel.category)?;
         }
-        std::fs::write(file, list).with_context(|| format!("{} cannot be written", file.display()))?;
+        std::fs::write(file, list).with_context(|| format!("cannot write {}", file.display()))?;
     }
-    // The address alone, for a script to read.
+    // Only the address, so that scripts can read it.
     writeln!(std::io::stdout(), "{}", site.base().as_str().trim_end_matches('/'))
         .and_then(|()| std::io::stdout().flush())
-        .context("the address cannot be printed")?;
+        .context("cannot print the address")?;
     tokio::select! {
         _ = stop.recv() => {}
         _ = interrupt.recv() => {}

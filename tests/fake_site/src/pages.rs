@@ -1,7 +1,6 @@
-//! Pages: channels, rankings and robots.txt.
+//! HTML pages of channels and rankings, and robots.txt.
 //!
-//! Owns HTML. What a channel's page says is data from `tab`; what a ranking says is only there once its
-//! script has run.
+//! A channel's data comes from `tab`. A ranking's rows appear only after its script has run.
 
 use std::fmt::Write as _;
 
@@ -10,29 +9,29 @@ use serde_json::{Value, json};
 use super::{
     channel::{CATEGORIES, Channel, KOREAN_CATEGORIES},
     counts::Language,
-    exchange::{Answer, Asked},
+    exchange::{SiteResponse, SiteRequest},
     faults::Fault,
     refusals::page_not_found,
     site::Site,
-    spoil::written,
-    tab::{self, Manner, Tab},
-    world::{Angles, InitialData},
+    corruption::serialize,
+    tab::{self, RenderOptions, Tab},
+    world::{AngleBrackets, InitialData},
 };
 
-/// A channel's page, by the parts of its path.
-pub(super) fn channel(site: &Site, asked: &Asked, fault: Option<Fault>) -> Answer {
-    let Some((name, tab)) = place(&asked.path) else { return page_not_found() };
+/// Returns a channel's page.
+pub(super) fn channel(site: &Site, request: &SiteRequest, fault: Option<Fault>) -> SiteResponse {
+    let Some((name, tab)) = parse_path(&request.path) else { return page_not_found() };
     let Some(channel) = site.content.channel(name).filter(|_| fault != Some(Fault::NotFound)) else {
         return page_not_found();
     };
-    let language = Language::of(asked.query("hl").unwrap_or("en"), asked.query("gl").unwrap_or("US"));
-    let data = written(tab::page(channel, tab, Manner { language, fault }), fault);
-    Answer::html(200, html(channel, &data, site.world.initial_data, site.world.angles))
+    let language = Language::of(request.query("hl").unwrap_or("en"), request.query("gl").unwrap_or("US"));
+    let data = serialize(tab::page(channel, tab, RenderOptions { language, fault }), fault);
+    SiteResponse::html(200, html(channel, &data, site.world.initial_data, site.world.angles))
         .with("cache-control", "no-cache, no-store, max-age=0, must-revalidate")
 }
 
-/// What a channel's address calls it, and which tab it is for.
-pub(super) fn place(path: &str) -> Option<(&str, Tab)> {
+/// Returns the channel's name and the tab in a path.
+pub(super) fn parse_path(path: &str) -> Option<(&str, Tab)> {
     let path = path.strip_prefix('/')?;
     let path = ["channel/", "user/", "c/"].iter().find_map(|kind| path.strip_prefix(kind)).unwrap_or(path);
     let (name, tab) = path.split_once('/').unwrap_or((path, ""));
@@ -43,8 +42,8 @@ pub(super) fn place(path: &str) -> Option<(&str, Tab)> {
     }
 }
 
-fn html(channel: &Channel, data: &[u8], spelling: InitialData, angles: Angles) -> Vec<u8> {
-    let title = escaped(&channel.title);
+fn html(channel: &Channel, data: &[u8], spelling: InitialData, angles: AngleBrackets) -> Vec<u8> {
+    let title = escape_html(&channel.title);
     let head = format!(
         r#"<!DOCTYPE html><html style="font-size: 10px" lang="en" dir="ltr"><head><meta charset="utf-8">
 <title>{title} - YouTube</title>
@@ -64,27 +63,27 @@ if(window["ytInitialData"]){{window.ytEarly=true;}}</script></head><body dir="lt
     };
     let foot = "<script nonce=\"fixture\">if (window.ytcsi) {window.ytcsi.tick('gcc', null, '');}</script>\
         <div id=\"content\"></div></body></html>";
-    let data = if angles == Angles::Escaped { without_angles(data) } else { data.to_vec() };
+    let data = if angles == AngleBrackets::Escaped { escape_angle_brackets(data) } else { data.to_vec() };
     [head.as_bytes(), before.as_bytes(), &data, after.as_bytes(), foot.as_bytes()].concat()
 }
 
-/// Writes what would end a script as escapes of JSON, as bytes because a fault may have broken the text.
-fn without_angles(data: &[u8]) -> Vec<u8> {
-    let mut written = Vec::with_capacity(data.len());
+/// Escapes characters that could end a script. Works on bytes, since a fault may have made the text invalid.
+fn escape_angle_brackets(data: &[u8]) -> Vec<u8> {
+    let mut serialize = Vec::with_capacity(data.len());
     for byte in data {
         match byte {
-            b'<' | b'>' | b'&' => written.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-            _ => written.push(*byte),
+            b'<' | b'>' | b'&' => serialize.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            _ => serialize.push(*byte),
         }
     }
-    written
+    serialize
 }
 
-fn escaped(text: &str) -> String {
+fn escape_html(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
-pub(super) fn robots(fault: Option<Fault>) -> Answer {
+pub(super) fn robots(fault: Option<Fault>) -> SiteResponse {
     if fault == Some(Fault::NotFound) {
         return page_not_found();
     }
@@ -99,26 +98,26 @@ pub(super) fn robots(fault: Option<Fault>) -> Answer {
         disallowed.push("/ranking/");
     }
     for path in disallowed {
-        writeln!(text, "Disallow: {path}").expect("a string takes all");
+        writeln!(text, "Disallow: {path}").expect("writing to a string does not fail");
     }
     text.push_str("\nSitemap: https://www.youtube.com/sitemaps/sitemap.xml\n");
-    Answer::text(200, text)
+    SiteResponse::text(200, text)
 }
 
-/// The ranking of a category: a table whose rows are built by a script, after a while.
-pub(super) fn ranking(site: &Site, asked: &Asked, fault: Option<Fault>) -> Answer {
-    let name = asked.path.trim_start_matches("/ranking/").trim_end_matches('/');
+/// Returns the ranking of a category, a table that a script fills after a delay.
+pub(super) fn ranking(site: &Site, request: &SiteRequest, fault: Option<Fault>) -> SiteResponse {
+    let name = request.path.trim_start_matches("/ranking/").trim_end_matches('/');
     let spellings = CATEGORIES.iter().zip(KOREAN_CATEGORIES);
     let category = spellings.clone().find(|(category, korean)| [*category, korean].contains(&&name));
     let Some((category, _)) = category.filter(|_| fault != Some(Fault::NotFound)) else {
         return page_not_found();
     };
     let rows = if fault == Some(Fault::NoItems) { Vec::new() } else { ranked(site, category) };
-    let rows = without_angles(Value::Array(rows).to_string().as_bytes());
+    let rows = escape_angle_brackets(Value::Array(rows).to_string().as_bytes());
     let rows = String::from_utf8(rows).expect("escapes are ASCII");
     let delay = site.world.script_delay.as_millis();
     let id = if fault == Some(Fault::SchemaDrift) { "chart" } else { "ranking" };
-    Answer::html(
+    SiteResponse::html(
         200,
         format!(
             r##"<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>Top channels: {category}</title></head>
@@ -149,7 +148,7 @@ setTimeout(function () {{
     )
 }
 
-/// Rank, name, id and subscribers of each channel of a category, the greatest first.
+/// Returns rank, title, ID and subscribers of the channels in a category, largest first.
 fn ranked(site: &Site, category: &str) -> Vec<Value> {
     let mut channels: Vec<&Channel> =
         site.content.channels.iter().filter(|channel| channel.category == category).collect();

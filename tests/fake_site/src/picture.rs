@@ -1,24 +1,24 @@
-//! Pictures: a seeded scene painted at any size, cheaply.
+//! Thumbnail scenes, drawn from the seed at any size.
 //!
-//! Owns what a thumbnail shows. Invariant: the same look and size give the same pixels. Rows of one colour,
-//! discs and blocks, without noise: a picture of 1280×720 takes a few milliseconds.
+//! Invariant: equal appearance and size give equal pixels. Scenes are single-colour rows, discs and blocks without
+//! noise, so a picture of 1280×720 takes a few milliseconds.
 
 use rand::{Rng, RngExt};
 
-/// What can be seen in a video's thumbnail; the features run from 0 to 1.
+/// The visible features of a thumbnail, from 0 to 1.
 #[derive(Clone, Copy, PartialEq, Debug)]
-pub(super) struct Look {
+pub(super) struct Appearance {
     hue: f32,
     brightness: f32,
     warmth: f32,
     face: f32,
     lettering: f32,
-    /// Where the face is.
+    /// Horizontal position of the face.
     x: f32,
     ink: usize,
 }
 
-impl Look {
+impl Appearance {
     pub(super) fn draw(random: &mut impl Rng, hue: f32) -> Self {
         let [brightness, warmth, face, lettering] =
             std::array::from_fn(|_| random.random_range(0.0..1.0_f32));
@@ -27,12 +27,12 @@ impl Look {
         Self { hue, brightness, warmth, face, lettering, x, ink: random.random_range(0..3) }
     }
 
-    /// The logarithm of the views per subscriber that such a picture brings, without the luck.
-    pub(super) fn law(&self) -> f64 {
+    /// Returns the expected logarithm of views per subscriber, without noise.
+    pub(super) fn log_views_per_subscriber(&self) -> f64 {
         f64::from(-1.2 + 1.6 * self.brightness + 0.9 * self.warmth + 1.0 * self.face + 0.9 * self.lettering)
     }
 
-    /// Paints the scene as RGB.
+    /// Draws the scene as RGB.
     pub(super) fn paint(&self, width: usize, height: usize) -> Vec<u8> {
         let mut canvas = Canvas { width, height, rgb: vec![0; width * height * 3] };
         let cold = 0.5 + 0.2 * self.hue;
@@ -57,7 +57,7 @@ impl Look {
         canvas.disc(x, y + radius * 0.45, radius * 0.2, [0.55, 0.1, 0.12]);
     }
 
-    /// Rows of outlined blocks, like capitals; more and taller ones with more lettering.
+    /// Draws rows of outlined blocks like capitals, more and taller with more lettering.
     fn paint_lettering(&self, canvas: &mut Canvas) {
         let tall = 0.08 + 0.10 * self.lettering;
         let ink = [[1.0, 1.0, 1.0], [1.0, 0.92, 0.1], [1.0, 0.2, 0.15]][self.ink];
@@ -72,7 +72,7 @@ impl Look {
     }
 }
 
-/// Puts black bars above and below, as a picture of 16:9 has them in a frame of 4:3.
+/// Adds black bars above and below to fit the height.
 pub(super) fn letterbox(rgb: &[u8], width: usize, height: usize) -> Vec<u8> {
     let whole = width * height * 3;
     let bar = (whole - rgb.len()) / 2;
@@ -81,7 +81,7 @@ pub(super) fn letterbox(rgb: &[u8], width: usize, height: usize) -> Vec<u8> {
     framed
 }
 
-/// RGB being painted; places run from 0 to 1, radii are in heights.
+/// An RGB canvas. Positions run from 0 to 1; radii are in units of the height.
 struct Canvas {
     width: usize,
     height: usize,
@@ -124,12 +124,12 @@ impl Canvas {
     }
 }
 
-/// The pixel at a place, within the canvas or just behind it.
+/// Clamps a coordinate to 0..=limit.
 fn pixel(at: f32, limit: usize) -> usize {
     (at.max(0.0) as usize).min(limit)
 }
 
-/// RGB of a hue in turns, a saturation and a value.
+/// Converts HSV to RGB, with the hue in turns.
 fn hsv(hue: f32, saturation: f32, value: f32) -> [f32; 3] {
     [5.0, 3.0, 1.0].map(|offset: f32| {
         let k = (offset + hue.rem_euclid(1.0) * 6.0) % 6.0;

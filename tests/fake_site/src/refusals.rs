@@ -1,6 +1,4 @@
-//! Refusals: what is answered instead of what was asked.
-//!
-//! Owns the pages for consent and captchas, and the errors of busy hosts, each as its host words them.
+//! Responses of faults that replace the whole response: consent and captcha pages, and errors of busy hosts.
 
 use std::time::SystemTime;
 
@@ -8,17 +6,17 @@ use serde_json::json;
 
 use super::{
     data_api,
-    exchange::{Answer, Host},
+    exchange::{SiteResponse, Host},
     faults::{Fault, RetryAfter, Wall},
 };
 
-/// The answer that a fault puts in place of the right one, if it does.
-pub(super) fn refusal(fault: Fault, host: Host, target: &str) -> Option<Answer> {
+/// Returns the response with which a fault replaces the regular one, if any.
+pub(super) fn refusal(fault: Fault, host: Host, target: &str) -> Option<SiteResponse> {
     match fault {
         Fault::TooManyRequests(retry_after) => {
             let answer = busy(host, 429, "rateLimitExceeded", "RESOURCE_EXHAUSTED");
             Some(match retry_after {
-                RetryAfter::Unsaid => answer,
+                RetryAfter::Absent => answer,
                 RetryAfter::Seconds(seconds) => answer.with("retry-after", seconds.to_string()),
                 RetryAfter::Date(ahead) => {
                     answer.with("retry-after", httpdate::fmt_http_date(SystemTime::now() + ahead))
@@ -26,47 +24,46 @@ pub(super) fn refusal(fault: Fault, host: Host, target: &str) -> Option<Answer> 
             })
         }
         Fault::Unavailable => Some(busy(host, 503, "backendError", "UNAVAILABLE")),
-        Fault::Consent(Wall::Page) => Some(Answer::html(200, CONSENT)),
-        Fault::Consent(Wall::Redirect) => Some(elsewhere("https://consent.youtube.com/m", target)),
-        Fault::Captcha(Wall::Page) => Some(Answer::html(200, CAPTCHA)),
-        Fault::Captcha(Wall::Redirect) => Some(elsewhere("https://www.google.com/sorry/index", target)),
+        Fault::Consent(Wall::Page) => Some(SiteResponse::html(200, CONSENT)),
+        Fault::Consent(Wall::Redirect) => Some(redirect_to("https://consent.youtube.com/m", target)),
+        Fault::Captcha(Wall::Page) => Some(SiteResponse::html(200, CAPTCHA)),
+        Fault::Captcha(Wall::Redirect) => Some(redirect_to("https://www.google.com/sorry/index", target)),
         _ => None,
     }
 }
 
-/// A page that is not there.
-pub(super) fn page_not_found() -> Answer {
-    Answer::html(404, "<!DOCTYPE html><html><head><title>404 Not Found</title></head><body></body></html>")
+pub(super) fn page_not_found() -> SiteResponse {
+    SiteResponse::html(404, "<!DOCTYPE html><html><head><title>404 Not Found</title></head><body></body></html>")
 }
 
-/// An error of the API that pages use.
-pub(super) fn innertube_error(status: u16, message: &str, reason: &str, name: &str) -> Answer {
+/// Returns an InnerTube error.
+pub(super) fn innertube_error(status: u16, message: &str, reason: &str, name: &str) -> SiteResponse {
     let body = json!({"error": {
         "code": status,
         "message": message,
         "errors": [{"message": message, "domain": "global", "reason": reason}],
         "status": name,
     }});
-    Answer::json(status, body.to_string())
+    SiteResponse::json(status, body.to_string())
 }
 
-fn busy(host: Host, status: u16, reason: &str, name: &str) -> Answer {
+fn busy(host: Host, status: u16, reason: &str, name: &str) -> SiteResponse {
     match host {
         Host::Api => data_api::error(status, "The service is busy.", "global", reason, name),
-        Host::Images => Answer::text(status, ""),
+        Host::Images => SiteResponse::text(status, ""),
         Host::Web | Host::Ranking => {
             let title = if status == 429 { "Error 429 (Too Many Requests)" } else { "Error 503" };
-            Answer::html(status, format!("<!DOCTYPE html><html><title>{title}</title><p>{title}</html>"))
+            SiteResponse::html(status, format!("<!DOCTYPE html><html><title>{title}</title><p>{title}</html>"))
         }
     }
 }
 
-fn elsewhere(address: &str, target: &str) -> Answer {
+fn redirect_to(address: &str, target: &str) -> SiteResponse {
     let query: String = url::form_urlencoded::Serializer::new(String::new())
         .append_pair("continue", &format!("https://www.youtube.com{target}"))
         .append_pair("gl", "DE")
         .finish();
-    Answer::html(302, "").with("location", format!("{address}?{query}"))
+    SiteResponse::html(302, "").with("location", format!("{address}?{query}"))
 }
 
 const CONSENT: &str = r#"<!DOCTYPE html><html lang="en"><head><title>Before you continue to YouTube</title></head>

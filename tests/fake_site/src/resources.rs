@@ -1,6 +1,4 @@
-//! What the Data API says of a channel, an upload and a video.
-//!
-//! Owns the parts of its resources. Counts are texts, and absent where they are hidden.
+//! Channels, playlist items and videos as Data API resources. Counts are strings, and hidden ones are absent.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,11 +11,11 @@ use super::{
     tokens::fingerprint,
 };
 
-/// The parts that some resource has.
+/// All supported parts.
 pub(super) const PARTS: [&str; 5] = ["id", "snippet", "contentDetails", "statistics", "status"];
 
 pub(super) fn channel(channel: &Channel, parts: &[&str]) -> Value {
-    // The views of the whole channel count what nobody sees any more as well.
+    // A channel's views include those of deleted videos.
     let views: u64 = channel.videos.iter().map(|video| video.views).sum::<u64>() + 1_000;
     let mut statistics = json!({
         "viewCount": views.to_string(),
@@ -93,7 +91,7 @@ pub(super) fn video(channel: &Channel, video: &Video, parts: &[&str]) -> Value {
             (
                 "contentDetails",
                 json!({
-                    // What has not ended has no length.
+                    // Premieres and live streams have no duration yet.
                     "duration": iso_duration(if broadcast == "none" { video.length } else { 0 }),
                     "dimension": "2d",
                     "definition": if video.has_maxres { "hd" } else { "sd" },
@@ -148,21 +146,21 @@ fn resource(kind: &str, id: &Value, parts: &[&str], contents: Vec<(&str, Value)>
     let mut resource = Map::new();
     resource.insert("kind".to_owned(), json!(kind));
     resource.insert("id".to_owned(), id.clone());
-    let wanted = contents.into_iter().filter(|(name, _)| parts.contains(name));
-    resource.extend(wanted.map(|(name, content)| (name.to_owned(), content)));
+    let requested = contents.into_iter().filter(|(name, _)| parts.contains(name));
+    resource.extend(requested.map(|(name, content)| (name.to_owned(), content)));
     let tag = fingerprint(Value::Object(resource.clone()).to_string().as_bytes());
     resource.insert("etag".to_owned(), json!(tag));
     Value::Object(resource)
 }
 
-/// Those that are there, by the names that the API has for them.
+/// Returns the existing variants by their API names.
 fn thumbnails(video: &Video) -> Value {
     let thumbnail = |variant: &Variant| {
         let address = format!("https://i.ytimg.com/vi/{}/{}.jpg", video.id, variant.file);
         let (width, height) = (variant.width, variant.height);
         (variant.api_name.to_owned(), json!({"url": address, "width": width, "height": height}))
     };
-    let there = Variant::ALL.iter().filter(|variant| !variant.api_name.is_empty() && variant.is_there(video));
+    let there = Variant::ALL.iter().filter(|variant| !variant.api_name.is_empty() && variant.exists_for(video));
     Value::Object(there.map(thumbnail).collect())
 }
 

@@ -1,6 +1,6 @@
-//! Connections: reading requests, and handing over answers as faults would have it.
+//! The HTTP server: reads requests and sends responses with their faults.
 //!
-//! Owns the network. Invariant: each request is in the journal, and in its rules' counts, exactly once.
+//! Invariant: each request is logged, and counted by the rules, exactly once.
 
 use std::{
     convert::Infallible,
@@ -31,7 +31,7 @@ use tokio::{
 };
 
 use super::{
-    exchange::{Answer, Asked, Host},
+    exchange::{SiteResponse, SiteRequest, Host},
     faults::Fault,
     journal::Entry,
     refusals::refusal,
@@ -39,14 +39,13 @@ use super::{
     site::Site,
 };
 
-/// The longest body that is read.
 const MAX_BODY_BYTES: usize = 1 << 20;
-/// Pieces of a body that comes slowly.
-const PIECES: usize = 16;
+/// Chunks of a slow body.
+const SLOW_CHUNKS: usize = 16;
 
-type Pieces = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>>;
+type ChunkStream = Pin<Box<dyn Stream<Item = Result<Frame<Bytes>, Infallible>> + Send>>;
 
-/// A connection that is to be reset.
+/// Signals that the connection must be reset.
 #[derive(Debug)]
 struct Reset;
 
@@ -58,12 +57,12 @@ impl fmt::Display for Reset {
 
 impl std::error::Error for Reset {}
 
-/// Serves until it is dropped; every connection ends with it.
+/// Serves until dropped, which also closes all connections.
 pub(super) async fn serve(listener: TcpListener, site: Arc<Site>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            // A client that went away before it was accepted is nobody's loss.
+            // Accept fails only for clients that have already disconnected.
             accepted = listener.accept() => if let Ok((stream, _)) = accepted {
                 connections.spawn(connection(stream, site.clone()));
             },
@@ -83,24 +82,24 @@ async fn connection(stream: TcpStream, site: Arc<Site>) {
         })
     });
     let mut connection = http1::Builder::new().serve_connection(TokioIo::new(stream), service);
-    // The outcome is the client's: it reads what there is to read.
+    // Errors such as early disconnects concern only the client.
     let _ = poll_fn(|context| connection.poll_without_shutdown(context)).await;
     if is_reset.load(Ordering::Relaxed) {
-        // Without lingering, closing sends a reset.
+        // Zero linger sends RST on close.
         let _ = connection.into_parts().io.into_inner().set_zero_linger();
     }
 }
 
-async fn respond(site: Arc<Site>, request: Request<Incoming>) -> Result<Response<StreamBody<Pieces>>, Reset> {
+async fn respond(site: Arc<Site>, request: Request<Incoming>) -> Result<Response<StreamBody<ChunkStream>>, Reset> {
     let (head, body) = request.into_parts();
     let body = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(|_| Reset)?.to_bytes();
     let path = percent_encoding::percent_decode_str(head.uri.path()).decode_utf8_lossy().into_owned();
     let query = head.uri.query().unwrap_or_default().as_bytes();
-    // The key may stand in a header as well.
+    // The API key may also be in a header.
     let key = head.headers.get("x-goog-api-key").and_then(|key| key.to_str().ok());
     let key = key.map(|key| ("key".to_owned(), key.to_owned()));
     let header = |name| head.headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let asked = Asked {
+    let request = SiteRequest {
         method: head.method,
         query: url::form_urlencoded::parse(query).into_owned().chain(key).collect(),
         known: header(IF_NONE_MATCH),
@@ -109,10 +108,10 @@ async fn respond(site: Arc<Site>, request: Request<Incoming>) -> Result<Response
         body,
     };
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
-    let host = Host::of(&asked.path);
-    let channel = routes::channel_of(&site, &asked);
-    let fault = site.faults.choose(host, &asked.path, channel.as_deref());
-    let entry = site.journal.enter(host, &asked, target, channel.as_deref());
+    let host = Host::of(&request.path);
+    let channel = routes::channel_of(&site, &request);
+    let fault = site.faults.choose(host, &request.path, channel.as_deref());
+    let entry = site.journal.enter(host, &request, target, channel.as_deref());
     tokio::time::sleep(site.world.latency).await;
     if fault == Some(Fault::Reset) {
         return Err(Reset);
@@ -120,16 +119,16 @@ async fn respond(site: Arc<Site>, request: Request<Incoming>) -> Result<Response
     let refused = fault.and_then(|fault| refusal(fault, host, target));
     let answer = match refused {
         Some(answer) => answer,
-        // Painting takes milliseconds, in which others are to be served.
-        None => tokio::task::spawn_blocking(move || routes::answer(&site, &asked, fault))
+        // Drawing an image takes milliseconds, so it must not block other requests.
+        None => tokio::task::spawn_blocking(move || routes::answer(&site, &request, fault))
             .await
-            .expect("answering does not panic"),
+            .expect("routes do not panic"),
     };
     entry.answered(answer.status);
     Ok(deliver(answer, fault, entry))
 }
 
-fn deliver(mut answer: Answer, fault: Option<Fault>, entry: Entry) -> Response<StreamBody<Pieces>> {
+fn deliver(mut answer: SiteResponse, fault: Option<Fault>, entry: Entry) -> Response<StreamBody<ChunkStream>> {
     let half = answer.body.len() / 2;
     if fault == Some(Fault::Truncated) {
         answer.body.truncate(half);
@@ -145,31 +144,30 @@ fn deliver(mut answer: Answer, fault: Option<Fault>, entry: Entry) -> Response<S
         Some(Fault::CutOff) => (half, Ending::Early),
         Some(Fault::Stalled) => (half, Ending::Never),
         Some(Fault::Slow(pause)) => {
-            let piece = answer.body.len().div_ceil(PIECES).max(1);
+            let chunk = answer.body.len().div_ceil(SLOW_CHUNKS).max(1);
             return response
-                .body(StreamBody::new(slow(answer.body, piece, pause, entry)))
+                .body(StreamBody::new(slow(answer.body, chunk, pause, entry)))
                 .expect("headers are valid");
         }
         _ => (answer.body.len(), Ending::Whole),
     };
     response
-        .body(StreamBody::new(pieces(answer.body.slice(..first), ending, entry)))
+        .body(StreamBody::new(chunks(answer.body.slice(..first), ending, entry)))
         .expect("headers are valid")
 }
 
-/// What follows the bytes that there are.
+/// How a body ends.
 #[derive(Clone, Copy)]
 enum Ending {
-    /// Nothing is missing.
     Whole,
-    /// The rest is missing.
+    /// The connection closes before the announced length.
     Early,
-    /// The rest is missing, and the client waits for it.
+    /// The connection stays open without the rest.
     Never,
 }
 
-/// The bytes, and then the ending. The entry ends before the last byte is handed over.
-fn pieces(bytes: Bytes, ending: Ending, entry: Entry) -> Pieces {
+/// Returns `bytes` followed by the ending. The log entry ends before the last byte is sent.
+fn chunks(bytes: Bytes, ending: Ending, entry: Entry) -> ChunkStream {
     let mut entry = Some(entry);
     let whole = match ending {
         Ending::Whole => {
@@ -181,7 +179,7 @@ fn pieces(bytes: Bytes, ending: Ending, entry: Entry) -> Pieces {
         Ending::Early | Ending::Never => stream::once(async move { Ok(Frame::data(bytes)) }),
     };
     let rest = stream::once(async move {
-        // What was handed over leaves before the connection ends.
+        // Lets hyper send the first bytes before the body ends.
         tokio::task::yield_now().await;
         if matches!(ending, Ending::Never) {
             std::future::pending::<()>().await;
@@ -192,13 +190,13 @@ fn pieces(bytes: Bytes, ending: Ending, entry: Entry) -> Pieces {
     Box::pin(stream::StreamExt::chain(whole, rest))
 }
 
-fn slow(bytes: Bytes, piece: usize, pause: Duration, entry: Entry) -> Pieces {
+fn slow(bytes: Bytes, chunk: usize, pause: Duration, entry: Entry) -> ChunkStream {
     Box::pin(stream::unfold((bytes, Some(entry)), move |(mut bytes, mut entry)| async move {
         if bytes.is_empty() {
             return None;
         }
         tokio::time::sleep(pause).await;
-        let next = bytes.split_to(piece.min(bytes.len()));
+        let next = bytes.split_to(chunk.min(bytes.len()));
         if bytes.is_empty() {
             drop(entry.take());
         }

@@ -1,8 +1,8 @@
-//! What answers are made from: a world with its content, what goes wrong, and what was asked so far.
+//! The state from which responses are made.
 
 use std::sync::Arc;
 
-use super::{album::Album, content::Content, faults::Faults, journal::Journal, quota::Quota, world::World};
+use super::{image_cache::ImageCache, content::Content, faults::Faults, journal::Journal, quota::Quota, world::World};
 
 #[derive(Debug)]
 pub(super) struct Site {
@@ -11,5 +11,5 @@ pub(super) struct Site {
     pub(super) faults: Faults,
     pub(super) journal: Arc<Journal>,
     pub(super) quota: Quota,
-    pub(super) album: Album,
+    pub(super) image_cache: ImageCache,
 }

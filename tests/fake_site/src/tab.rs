@@ -1,6 +1,4 @@
-//! A channel's page as data: what HTML pages carry and `browse` answers.
-//!
-//! Owns the frame around items: tabs, grid, header, identity, alerts, the age gate. Does not own transport.
+//! A channel page as data: the `ytInitialData` of HTML pages and the response of `browse`.
 
 use serde_json::{Value, json};
 
@@ -14,37 +12,36 @@ use super::{
     world::Order,
 };
 
-/// Items on one page of a tab.
+/// Number of items on a page of a tab.
 pub const PAGE_ITEMS: usize = 30;
-/// What a client sends to ask for the Videos tab, today and in older clients.
+/// `params` of the Videos tab, from current and older clients.
 pub(super) const VIDEOS: [&str; 3] = ["EgZ2aWRlb3PyBgQKAjoA", "EgZ2aWRlb3M%3D", "EgZ2aWRlb3M="];
 
 const AVATAR: &str = "https://yt3.googleusercontent.com/ytc/AIdro_fixture=s900-c-k-c0x00ffffff-no-rj";
 const CHANNEL_PAGE: &str = "WEB_PAGE_TYPE_CHANNEL";
 
-/// Which tab is open.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Tab {
     Home,
     Videos,
 }
 
-/// Whom an answer is for and what is wrong with it.
+/// The language and fault of a response.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Manner {
+pub(super) struct RenderOptions {
     pub(super) language: Language,
     pub(super) fault: Option<Fault>,
 }
 
-impl Manner {
+impl RenderOptions {
     fn language(self) -> Language {
-        if self.fault == Some(Fault::UnknownCounts) { Language::Unheard } else { self.language }
+        if self.fault == Some(Fault::UnknownCounts) { Language::Unknown } else { self.language }
     }
 }
 
-/// The first answer: everything about the page.
-pub(super) fn page(channel: &Channel, tab: Tab, manner: Manner) -> Value {
-    match manner.fault {
+/// Returns the data of a page.
+pub(super) fn page(channel: &Channel, tab: Tab, options: RenderOptions) -> Value {
+    match options.fault {
         Some(Fault::Terminated) => return alert(channel.id.as_str(), TERMINATED),
         Some(Fault::Removed) => return alert(channel.id.as_str(), REMOVED),
         Some(Fault::AgeGate) => return age_gate(channel),
@@ -52,8 +49,8 @@ pub(super) fn page(channel: &Channel, tab: Tab, manner: Manner) -> Value {
     }
     json!({
         "responseContext": context(&channel.id),
-        "contents": {"twoColumnBrowseResultsRenderer": {"tabs": tabs(channel, tab, manner)}},
-        "header": header(channel, manner.language()),
+        "contents": {"twoColumnBrowseResultsRenderer": {"tabs": tabs(channel, tab, options)}},
+        "header": header(channel, options.language()),
         "metadata": {"channelMetadataRenderer": metadata(channel)},
         "trackingParams": "CAAQhGciEwibvfSImKySAxUwgfQHHdW-NtA=",
         "topbar": {"desktopTopbarRenderer": {"logo": {"topbarLogoRenderer": {
@@ -69,9 +66,9 @@ pub(super) fn page(channel: &Channel, tab: Tab, manner: Manner) -> Value {
     })
 }
 
-/// The answer to a token: more of a list, or the list anew.
-pub(super) fn more(channel: &Channel, token: &Token, manner: Manner) -> Value {
-    let items = list(channel, token, manner);
+/// Returns the response to a token: the next items of a list, or a reloaded list.
+pub(super) fn more(channel: &Channel, token: &Token, options: RenderOptions) -> Value {
+    let items = list(channel, token, options);
     let click = "CAAQhGciEwjejIr6ocqUAxUQ-kkHHecBC9_KAQTEoRRA";
     let actions = if token.reload {
         let reload = |slot: &str, items: Value| {
@@ -95,19 +92,19 @@ pub(super) fn more(channel: &Channel, token: &Token, manner: Manner) -> Value {
     })
 }
 
-fn list(channel: &Channel, token: &Token, manner: Manner) -> Value {
-    if manner.fault == Some(Fault::NoItems) {
+fn list(channel: &Channel, token: &Token, options: RenderOptions) -> Value {
+    if options.fault == Some(Fault::NoItems) {
         return json!([]);
     }
-    let order = match (manner.fault, token.order) {
+    let order = match (options.fault, token.order) {
         (Some(Fault::LatestForPopular), Order::Popular) => Order::Latest,
         (_, order) => order,
     };
     let videos = channel.listed(order);
     let end = videos.len().min(token.offset + PAGE_ITEMS);
     let page = videos.get(token.offset..end).unwrap_or_default();
-    let mut items: Vec<Value> = page.iter().map(|video| item(channel, video, manner.language())).collect();
-    if manner.fault == Some(Fault::TokenLoop) {
+    let mut items: Vec<Value> = page.iter().map(|video| item(channel, video, options.language())).collect();
+    if options.fault == Some(Fault::TokenLoop) {
         items.push(continuation(channel, &Token { reload: false, ..token.clone() }));
     } else if end < videos.len() {
         items.push(continuation(channel, &Token { offset: end, reload: false, ..token.clone() }));
@@ -115,7 +112,7 @@ fn list(channel: &Channel, token: &Token, manner: Manner) -> Value {
     Value::Array(items)
 }
 
-fn tabs(channel: &Channel, open: Tab, manner: Manner) -> Value {
+fn tabs(channel: &Channel, open: Tab, options: RenderOptions) -> Value {
     let endpoint = |name: &str, params: &str| {
         json!({
             "commandMetadata": {"webCommandMetadata": {
@@ -130,7 +127,7 @@ fn tabs(channel: &Channel, open: Tab, manner: Manner) -> Value {
     let mut tabs = vec![json!({"tabRenderer": {
         "endpoint": endpoint("featured", "EghmZWF0dXJlZPIGBAoCMgA%3D"), "title": "Home",
     }})];
-    // A channel without videos has no such tab, and the Home tab is open instead.
+    // A channel without videos has no Videos tab, and the Home tab is selected.
     if !channel.videos.is_empty() {
         tabs.push(json!({"tabRenderer": {"endpoint": endpoint("videos", VIDEOS[0]), "title": "Videos"}}));
     }
@@ -145,7 +142,7 @@ fn tabs(channel: &Channel, open: Tab, manner: Manner) -> Value {
     tabs[at]["tabRenderer"]["content"] = if at == 1 {
         let first = Token { channel: channel.id.clone(), order: Order::Latest, offset: 0, reload: false };
         json!({"richGridRenderer": {
-            "contents": list(channel, &first, manner),
+            "contents": list(channel, &first, options),
             "header": chips(channel, Order::Latest),
             "targetId": target(channel),
             "style": "RICH_GRID_STYLE_SLIM",
@@ -217,7 +214,7 @@ pub(super) const TERMINATED: &str = "This account has been terminated because we
 pub(super) const REMOVED: &str = "This channel was removed because it violated our Community Guidelines.";
 pub(super) const UNKNOWN: &str = "This channel does not exist.";
 
-/// An answer with HTTP 200 that holds an error and nothing else.
+/// Returns a response with status 200 that contains only an error.
 pub(super) fn alert(id: &str, text: &str) -> Value {
     json!({
         "responseContext": context(id),
@@ -249,7 +246,7 @@ fn age_gate(channel: &Channel) -> Value {
     })
 }
 
-/// What every answer of the site's own API begins with.
+/// Returns the `responseContext` of InnerTube responses.
 pub(super) fn context(id: &str) -> Value {
     json!({
         "visitorData": "CgtFbnNpN0ttcUY5cyjd1bvQBjIoCgJGUhIiEh4SHAsMDg8QERITFBUWFxgZGhscHR4f",

@@ -1,44 +1,42 @@
-//! Continuation tokens: where in which list an answer goes on.
+//! Continuation tokens, which encode a position in a list.
 //!
-//! Owns their spelling, which means nothing to a client. Invariant: a token that was not written here is
-//! refused, and the same place always has the same token.
+//! Invariants: a position always has the same token, and tokens that the site did not issue are refused.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use sha2::{Digest, Sha256};
 
 use super::world::Order;
 
-/// What every token of the site begins and ends with.
 const PREFIX: &str = "4qmFsg";
 const SUFFIX: &str = "%3D%3D";
 
-/// A place in a channel's list.
+/// A position in a channel's list.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Token {
     pub(super) channel: String,
     pub(super) order: Order,
-    /// Items before it; none where a chip starts the list anew.
+    /// Number of items before it; 0 for a chip.
     pub(super) offset: usize,
-    /// Whether it stands in a chip, and its answer replaces the list instead of going on.
+    /// Whether it belongs to a chip, so that the response replaces the list instead of appending to it.
     pub(super) reload: bool,
 }
 
 impl Token {
     pub(super) fn encode(&self) -> String {
         let reload = if self.reload { "reload" } else { "append" };
-        let place = format!("{} {} {} {reload}", self.channel, self.order.label(), self.offset);
-        let text = format!("{place} {}", seal(&place));
+        let position = format!("{} {} {} {reload}", self.channel, self.order.label(), self.offset);
+        let text = format!("{position} {}", checksum(&position));
         format!("{PREFIX}{}{SUFFIX}", URL_SAFE_NO_PAD.encode(text))
     }
 
     pub(super) fn decode(token: &str) -> Option<Self> {
         let text = token.strip_prefix(PREFIX)?.strip_suffix(SUFFIX)?;
         let text = String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()?;
-        let (place, found) = text.rsplit_once(' ')?;
-        if found != seal(place) {
+        let (position, found) = text.rsplit_once(' ')?;
+        if found != checksum(position) {
             return None;
         }
-        let mut words = place.split(' ');
+        let mut words = position.split(' ');
         let channel = words.next()?.to_owned();
         let label = words.next()?;
         Some(Self {
@@ -50,11 +48,11 @@ impl Token {
     }
 }
 
-fn seal(place: &str) -> String {
-    fingerprint(place.as_bytes())
+fn checksum(position: &str) -> String {
+    fingerprint(position.as_bytes())
 }
 
-/// A short name for content: the same for the same bytes.
+/// Returns a short digest.
 pub(super) fn fingerprint(bytes: &[u8]) -> String {
     URL_SAFE_NO_PAD.encode(&Sha256::digest(bytes)[..20])
 }
@@ -64,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_leads_back_to_its_place_and_a_changed_one_nowhere() {
+    fn token_round_trips_and_a_changed_one_is_refused() {
         let channel = "UCaaaaaaaaaaaaaaaaaaaaaA".to_owned();
         let token = Token { channel, order: Order::Popular, offset: 60, reload: false };
         let text = token.encode();

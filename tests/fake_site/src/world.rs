@@ -1,13 +1,11 @@
-//! The settings that everything on the site follows from.
-//!
-//! Owns the settings and the orders of a tab. Does not own what is drawn from them (`content`).
+//! The settings from which a site is generated, and the orders of a Videos tab.
 
 use std::time::Duration;
 
-/// The moment at which the world stands still: 2026-06-01T00:00:00Z, in seconds since 1970. Ages such as
-/// `13 days ago` are counted from here, so that an answer does not depend on the day it is given.
+/// The site's fixed current time, 2026-06-01T00:00:00Z, in seconds since 1970. Ages such as `13 days ago` are relative to
+/// it, so that responses do not depend on the day.
 pub const NOW: u64 = 1_780_272_000;
-/// The key of the Data API that a world takes unless it is told others.
+/// The default Data API key.
 pub const KEY: &str = "site-key";
 
 /// How a page spells the variable that holds its data.
@@ -15,41 +13,41 @@ pub const KEY: &str = "site-key";
 pub enum InitialData {
     /// `var ytInitialData = {…};`, with `</script>` after it.
     Var,
-    /// `window["ytInitialData"] = {…};`, with more statements after it, as pages had it before 2020.
+    /// `window["ytInitialData"] = {…};`, followed by more statements, as in pages before 2020.
     Window,
 }
 
-/// What a page does with `<`, `>` and `&` inside its data.
+/// How a page writes `<`, `>` and `&` inside its data.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Angles {
-    /// They are written as `\u003c`, as a page must that is read by browsers.
+pub enum AngleBrackets {
+    /// As `\u003c`, which browsers need.
     Escaped,
-    /// They stand as they are, so that a title can hold `};</script>`: only who matches braces reads it.
-    Bare,
+    /// Unescaped, so that a title can contain `};</script>`, which breaks readers that do not match braces.
+    Unescaped,
 }
 
-/// What a world is made from.
+/// The settings of a site.
 #[derive(Clone, Debug)]
 pub struct World {
-    /// Everything follows from it.
+    /// Seed of all content.
     pub seed: u64,
-    /// How many channels.
+    /// Number of channels.
     pub channels: u32,
-    /// How many videos each has, odd ones included.
+    /// Number of videos per channel, including odd ones.
     pub videos_per_channel: u32,
-    /// Whether there are premieres, live streams, members-only videos, untitled ones and uploads repeated.
+    /// Whether there are premieres, live streams, members-only and untitled videos, and repeated uploads.
     pub odd_videos: bool,
     /// How pages spell the variable.
     pub initial_data: InitialData,
     /// How pages write angle brackets inside it.
-    pub angles: Angles,
-    /// Keys that the Data API takes.
+    pub angles: AngleBrackets,
+    /// Valid Data API keys.
     pub keys: Vec<String>,
-    /// Units a key has.
+    /// Data API units per key.
     pub units: u64,
-    /// How long the site thinks about each request. Without it, requests hardly ever overlap.
+    /// Delay of each response. Without it, requests hardly ever overlap.
     pub latency: Duration,
-    /// How long after loading the ranking page its script fills the table.
+    /// Delay until the script of the ranking page fills the table.
     pub script_delay: Duration,
 }
 
@@ -61,7 +59,7 @@ impl Default for World {
             videos_per_channel: 40,
             odd_videos: true,
             initial_data: InitialData::Var,
-            angles: Angles::Escaped,
+            angles: AngleBrackets::Escaped,
             keys: vec![KEY.to_owned()],
             units: 10_000,
             latency: Duration::ZERO,
@@ -75,7 +73,7 @@ impl Default for World {
 pub enum Order {
     /// Newest first.
     Latest,
-    /// Most viewed first; what has no views yet is last.
+    /// Most viewed first; videos without visible views last.
     Popular,
     /// Oldest first.
     Oldest,
@@ -85,7 +83,7 @@ impl Order {
     /// All of them, in the order of their chips.
     pub const ALL: [Self; 3] = [Self::Latest, Self::Popular, Self::Oldest];
 
-    /// What its chip says.
+    /// Returns the text of its chip.
     #[must_use]
     pub fn label(self) -> &'static str {
         match self {

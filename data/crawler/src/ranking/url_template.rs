@@ -5,9 +5,11 @@
 use std::str::FromStr;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use url::Url;
+use url::{ParseError, Url};
 
 const PLACEHOLDER: &str = "{category}";
+const NOT_HTTP: &str = "the URL must start with http:// or https://";
+
 /// Escapes everything but unreserved characters (RFC 3986, 2.3).
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -23,7 +25,10 @@ impl UrlTemplate {
             return Err(format!("the category '{category}' cannot be part of a URL"));
         }
         let escaped = utf8_percent_encode(category, ESCAPED).to_string();
-        Url::parse(&self.0.replace(PLACEHOLDER, &escaped)).map_err(|error| format!("'{}': {error}", self.0))
+        Url::parse(&self.0.replace(PLACEHOLDER, &escaped)).map_err(|error| match error {
+            ParseError::RelativeUrlWithoutBase => NOT_HTTP.to_owned(),
+            error => format!("'{}': {error}", self.0),
+        })
     }
 
     /// The host of all rankings.
@@ -43,7 +48,7 @@ impl FromStr for UrlTemplate {
         let template = Self(text.to_owned());
         let (one, other) = (template.url("a")?, template.url("b")?);
         if !["http", "https"].contains(&one.scheme()) || one.host().is_none() {
-            return Err("the URL must start with http:// or https://".to_owned());
+            return Err(NOT_HTTP.to_owned());
         }
         if !one.username().is_empty() || one.password().is_some() {
             return Err("the URL must not contain credentials".to_owned());
@@ -82,9 +87,9 @@ mod tests {
         check("ftp://example.org/{category}", "http:// or https://");
         check("file:///{category}", "http:// or https://");
         check("https://me:secret@example.org/{category}", "credentials");
-        check("https://{category}.example.org/", "in its path or in its query");
-        check("https://example.org/#{category}", "in its path or in its query");
-        check("example.org/{category}", "relative URL");
+        check("https://{category}.example.org/", "in the path or the query");
+        check("https://example.org/#{category}", "in the path or the query");
+        check("example.org/{category}", "http:// or https://");
         let template: UrlTemplate = "https://example.org/a/{category}".parse().unwrap();
         assert!(template.url("..").is_err() && template.url(".").is_err() && template.url("...").is_ok());
     }

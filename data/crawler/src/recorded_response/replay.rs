@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_kept_reads_back_with_its_body() {
+    fn recorded_response_reads_back_with_its_body() {
         let recorded = RecordedResponse {
             endpoint: Endpoint::ApiVideos,
             item: "@one\n".to_owned(),
@@ -95,7 +95,7 @@ mod tests {
         let file = recorded.write(body);
         assert_eq!(RecordedResponse::read(&file).unwrap(), (recorded.clone(), &body[..]));
         assert_eq!(recorded.replay(body), Ok(ReplayedItems::default()));
-        assert!(recorded.replay(b"{}").unwrap_err().contains("no items"));
+        assert!(recorded.replay(b"{}").unwrap_err().contains("missing items"));
         assert!(RecordedResponse::read(b"<html>\n").is_err());
         assert_eq!(
             format!("{}.{}", Endpoint::ChannelPage, Endpoint::ChannelPage.file_extension()),

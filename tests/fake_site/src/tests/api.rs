@@ -26,14 +26,14 @@ async fn refusal(site: &FakeSite, path: &str) -> (u16, String) {
 }
 
 #[tokio::test]
-async fn a_whole_channel_is_read_by_uploads_and_ids() {
+async fn channel_is_read_through_uploads_and_video_ids() {
     let site = site(World { videos_per_channel: 120, channels: 8, ..World::default() }, []).await;
-    for truth in site.channels() {
-        let query = format!("part=snippet,statistics,contentDetails&forHandle={}", truth.handle);
+    for expected in site.channels() {
+        let query = format!("part=snippet,statistics,contentDetails&forHandle={}", expected.handle);
         let channel = list(&site, "channels", &query).await["items"][0].take();
-        assert_eq!(channel["id"], truth.id.as_str());
-        assert_eq!(channel["statistics"]["hiddenSubscriberCount"], truth.hides_subscribers);
-        assert_eq!(channel["statistics"].get("subscriberCount").is_none(), truth.hides_subscribers);
+        assert_eq!(channel["id"], expected.id.as_str());
+        assert_eq!(channel["statistics"]["hiddenSubscriberCount"], expected.hides_subscribers);
+        assert_eq!(channel["statistics"].get("subscriberCount").is_none(), expected.hides_subscribers);
         let uploads = channel["contentDetails"]["relatedPlaylists"]["uploads"].as_str().unwrap();
         let mut ids = Vec::new();
         let mut next = String::new();
@@ -50,28 +50,28 @@ async fn a_whole_channel_is_read_by_uploads_and_ids() {
                 None => break,
             }
         }
-        assert_eq!(ids, truth.videos.iter().map(|video| video.id.clone()).collect::<Vec<_>>());
-        for (ids, truth) in ids.chunks(50).zip(truth.videos.chunks(50)) {
+        assert_eq!(ids, expected.videos.iter().map(|video| video.id.clone()).collect::<Vec<_>>());
+        for (ids, expected) in ids.chunks(50).zip(expected.videos.chunks(50)) {
             let query = format!("part=snippet,statistics,contentDetails&id={}", ids.join(","));
             let page = list(&site, "videos", &query).await;
-            for (video, truth) in page["items"].as_array().unwrap().iter().zip(truth) {
-                assert_eq!(video["id"], truth.id.as_str());
-                assert_eq!(video["snippet"]["title"], truth.title.as_str());
+            for (video, expected) in page["items"].as_array().unwrap().iter().zip(expected) {
+                assert_eq!(video["id"], expected.id.as_str());
+                assert_eq!(video["snippet"]["title"], expected.title.as_str());
                 let views = video["statistics"]["viewCount"].as_str().map(|views| views.parse().unwrap());
-                let expected = if truth.kind == Kind::Premiere { 0 } else { truth.views };
-                assert_eq!(views, (!truth.hides_views).then_some(expected));
-                assert_eq!(video["snippet"]["thumbnails"]["maxres"].is_object(), truth.has_maxres);
+                let expected = if expected.kind == Kind::Premiere { 0 } else { expected.views };
+                assert_eq!(views, (!expected.hides_views).then_some(expected));
+                assert_eq!(video["snippet"]["thumbnails"]["maxres"].is_object(), expected.has_maxres);
             }
             assert_eq!(page["items"].as_array().unwrap().len(), ids.len());
         }
     }
-    // One call for the channel, three pages of uploads, three calls for the videos.
+    // Per channel: one call for itself, three pages of uploads and three calls for its videos.
     assert_eq!(site.units_used(KEY), 8 * 7);
     assert_eq!(site.requests().of(Host::Api).count(), 8 * 7);
 }
 
 #[tokio::test]
-async fn only_what_was_asked_for_is_told() {
+async fn only_requested_parts_are_returned() {
     let site = site(World::default(), []).await;
     let query = format!("part=id&id={},UCaaaaaaaaaaaaaaaaaaaaaA", site.channels()[0].id);
     let body = list(&site, "channels", &query).await;
@@ -82,7 +82,7 @@ async fn only_what_was_asked_for_is_told() {
 }
 
 #[tokio::test]
-async fn errors_say_their_reason() {
+async fn errors_have_their_reasons() {
     let site = site(World::default(), []).await;
     let channel = &site.channels()[0];
     let uploads = channel.uploads();
@@ -107,7 +107,7 @@ async fn errors_say_their_reason() {
 }
 
 #[tokio::test]
-async fn a_key_is_refused_once_its_units_are_used_and_taken_again_after_midnight() {
+async fn exhausted_key_is_refused_until_the_quota_is_reset() {
     let keys = vec!["first".to_owned(), "second".to_owned()];
     let site = site(World { units: 3, keys, ..World::default() }, []).await;
     let path = |key: &str| format!("/youtube/v3/channels?part=id&id={}&key={key}", site.channels()[0].id);
@@ -118,12 +118,12 @@ async fn a_key_is_refused_once_its_units_are_used_and_taken_again_after_midnight
     assert_eq!(refusal(&site, &path("first")).await, expected);
     assert_eq!(get(&site, &path("second")).await.status(), 200);
     assert_eq!((site.units_used("first"), site.units_used("second")), (3, 1));
-    site.give_units_back();
+    site.reset_quota();
     assert_eq!(get(&site, &path("first")).await.status(), 200);
 }
 
 #[tokio::test]
-async fn what_the_client_knows_is_not_told_again_though_it_costs_a_unit() {
+async fn not_modified_response_costs_a_unit() {
     let site = site(World::default(), []).await;
     let path = format!("/youtube/v3/videos?part=statistics&id={}&key={KEY}", site.channels()[0].videos[1].id);
     let first = get(&site, &path).await;
@@ -138,7 +138,7 @@ async fn what_the_client_knows_is_not_told_again_though_it_costs_a_unit() {
 }
 
 #[tokio::test]
-async fn a_channel_that_is_gone_is_gone_for_the_data_api_as_well() {
+async fn removed_channel_is_missing_from_the_data_api() {
     let site = site(World::default(), []).await;
     let [gone, other] = [&site.channels()[0], &site.channels()[1]];
     site.faults().add(Rule::of_channel(&gone.id, Fault::Terminated));

@@ -1,4 +1,4 @@
-//! Faults as a client meets them.
+//! Faults.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,14 +12,14 @@ use super::{
     browse, client, get, initial_data, item, more_items, order_token, post, selected_grid, site, tokens,
     videos_tab,
 };
-use crate::{FakeSite, Fault, Host, KEY, RetryAfter, Rule, Turns, Wall, World};
+use crate::{FakeSite, Fault, Host, KEY, RetryAfter, Rule, Occurrences, Wall, World};
 
 fn page(site: &FakeSite) -> String {
     format!("/channel/{}/videos", site.channels()[0].id)
 }
 
 #[tokio::test]
-async fn who_asks_too_much_is_told_when_to_return() {
+async fn busy_responses_have_their_retry_after() {
     let site = site(World::default(), []).await;
     let page = page(&site);
     let busy = async |retry_after| {
@@ -29,7 +29,7 @@ async fn who_asks_too_much_is_told_when_to_return() {
         assert_eq!(response.status(), 429);
         response.headers().get(RETRY_AFTER).map(|value| value.to_str().unwrap().to_owned())
     };
-    assert_eq!(busy(RetryAfter::Unsaid).await, None);
+    assert_eq!(busy(RetryAfter::Absent).await, None);
     assert_eq!(busy(RetryAfter::Seconds(120)).await.as_deref(), Some("120"));
     let date = busy(RetryAfter::Date(Duration::from_secs(3_600))).await.unwrap();
     assert!(httpdate::parse_http_date(&date).unwrap() > SystemTime::now());
@@ -44,9 +44,9 @@ async fn who_asks_too_much_is_told_when_to_return() {
 }
 
 #[tokio::test]
-async fn walls_stand_there_or_elsewhere() {
+async fn consent_and_captcha_are_served_or_redirected_to() {
     let site = site(World::default(), []).await;
-    for (fault, words, address) in [
+    for (fault, text, address) in [
         (
             Fault::Consent as fn(Wall) -> Fault,
             "https://consent.youtube.com/save",
@@ -59,7 +59,7 @@ async fn walls_stand_there_or_elsewhere() {
         let response = get(&site, &page(&site)).await;
         assert_eq!(response.status(), 200);
         let text = response.text().await.unwrap();
-        assert!(text.contains(words) && !text.contains("ytInitialData"));
+        assert!(text.contains(text) && !text.contains("ytInitialData"));
         site.faults().clear();
         site.faults().add(Rule::to(Host::Web, fault(Wall::Redirect)));
         let response = get(&site, &page(&site)).await;
@@ -69,16 +69,16 @@ async fn walls_stand_there_or_elsewhere() {
 }
 
 #[tokio::test]
-async fn bodies_end_early_in_every_way() {
+async fn bodies_are_truncated_delayed_or_reset() {
     let site = site(World::default(), []).await;
     let page = page(&site);
     let whole = get(&site, &page).await.bytes().await.unwrap();
     let with = async |fault| {
         site.faults().clear();
         site.faults().add(Rule::at("/channel/", fault));
-        // Only who waits for what never comes has to give up.
-        let patience = if fault == Fault::Stalled { 500 } else { 60_000 };
-        let client = Client::builder().read_timeout(Duration::from_millis(patience)).build().unwrap();
+        // Only a stalled body must time out.
+        let timeout_ms = if fault == Fault::Stalled { 500 } else { 60_000 };
+        let client = Client::builder().read_timeout(Duration::from_millis(timeout_ms)).build().unwrap();
         let response = client.get(site.base().join(&page).unwrap()).send().await?;
         let announced = response.headers()[CONTENT_LENGTH].to_str().unwrap().parse::<usize>().unwrap();
         response.bytes().await.map(|bytes| (bytes, announced))
@@ -98,7 +98,7 @@ async fn bodies_end_early_in_every_way() {
 }
 
 #[tokio::test]
-async fn data_is_broken_in_pages_and_in_answers_alike() {
+async fn data_is_corrupted_in_pages_and_in_browse() {
     let site = site(World::default(), []).await;
     let channel = &site.channels()[0];
     let fields = || json!({"browseId": channel.id, "params": "EgZ2aWRlb3PyBgQKAjoA"});
@@ -121,7 +121,7 @@ async fn data_is_broken_in_pages_and_in_answers_alike() {
                 selected_grid(&data)["contents"].as_array().unwrap().iter().filter_map(item).count(),
                 0
             );
-            // The frame is as it always is.
+            // The rest of the page is unchanged.
             assert_eq!(data["metadata"]["channelMetadataRenderer"]["externalId"], channel.id.as_str());
         }
         let other = videos_tab(&site, &site.channels()[1]).await;
@@ -130,17 +130,17 @@ async fn data_is_broken_in_pages_and_in_answers_alike() {
 }
 
 #[tokio::test]
-async fn channels_are_gone_hidden_or_not_found() {
+async fn channels_are_removed_age_gated_or_not_found() {
     let site = site(World::default(), []).await;
     let channel = &site.channels()[0];
-    for (fault, words) in [(Fault::Terminated, "terminated"), (Fault::Removed, "removed")] {
+    for (fault, text) in [(Fault::Terminated, "terminated"), (Fault::Removed, "removed")] {
         site.faults().clear();
         site.faults().add(Rule::of_channel(&channel.id, fault));
         let from_page = initial_data(&get(&site, &page(&site)).await.text().await.unwrap());
         for data in [videos_tab(&site, channel).await, from_page] {
             let alert = &data["alerts"][0]["alertRenderer"];
             assert_eq!(alert["type"], "ERROR");
-            assert!(alert["text"]["simpleText"].as_str().unwrap().contains(words));
+            assert!(alert["text"]["simpleText"].as_str().unwrap().contains(text));
             assert!(data.get("contents").is_none());
         }
     }
@@ -156,7 +156,7 @@ async fn channels_are_gone_hidden_or_not_found() {
 }
 
 #[tokio::test]
-async fn lists_and_addresses_run_in_circles() {
+async fn tokens_and_addresses_can_loop() {
     let site = site(World::default(), [Rule::at("/youtubei/", Fault::TokenLoop)]).await;
     let channel = &site.channels()[0];
     let data = videos_tab(&site, channel).await;
@@ -174,7 +174,7 @@ async fn lists_and_addresses_run_in_circles() {
 }
 
 #[tokio::test]
-async fn counts_nobody_knows_and_rules_for_robots_are_switched_on() {
+async fn unknown_counts_and_robots_txt_rules_can_be_injected() {
     let site = site(World::default(), []).await;
     let channel = &site.channels()[0];
     let before = get(&site, "/robots.txt").await.text().await.unwrap();
@@ -188,14 +188,14 @@ async fn counts_nobody_knows_and_rules_for_robots_are_switched_on() {
     let after = get(&site, "/robots.txt").await.text().await.unwrap();
     assert!(!after.contains("Disallow: /@\n") && after.contains("Disallow: /ranking/\n"));
 
-    site.faults().add(Rule::of_channel(&channel.id, Fault::UnknownCounts).in_turns(Turns::Nth(2)));
+    site.faults().add(Rule::of_channel(&channel.id, Fault::UnknownCounts).on(Occurrences::Nth(2)));
     assert!(!videos_tab(&site, channel).await.to_string().contains('ब'));
     let data = videos_tab(&site, channel).await;
     assert!(data.to_string().contains('ब') && !data.to_string().contains(" views"));
 }
 
 #[tokio::test]
-async fn a_ranking_has_no_rows_until_its_script_has_run() {
+async fn ranking_has_no_rows_until_its_script_has_run() {
     let site = site(World { channels: 15, ..World::default() }, []).await;
     let page = get(&site, "/ranking/games").await.text().await.unwrap();
     let (table, script) = page.split_once("<script>").unwrap();
@@ -208,7 +208,7 @@ async fn a_ranking_has_no_rows_until_its_script_has_run() {
     for (at, (row, channel)) in rows.as_array().unwrap().iter().zip(games).enumerate() {
         assert_eq!((&row[0], &row[2]), (&json!(at + 1), &json!(channel.id)));
     }
-    assert_eq!(get(&site, "/ranking/게임").await.text().await.unwrap(), page, "in Korean it is the same");
+    assert_eq!(get(&site, "/ranking/게임").await.text().await.unwrap(), page, "the Korean name has the same page");
     assert_eq!(get(&site, "/ranking/unknown").await.status(), 404);
     let posted = client().post(site.base().join("/ranking/games").unwrap()).send().await.unwrap();
     assert_eq!(posted.status(), 405);

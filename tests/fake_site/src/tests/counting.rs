@@ -1,4 +1,4 @@
-//! The journal as a test uses it.
+//! The request log.
 
 use std::time::Duration;
 
@@ -22,43 +22,43 @@ async fn requests_are_counted_by_host_path_and_channel() {
     assert_eq!((requests.to(&page).count(), requests.per_path()[&image]), (1, 2));
     assert!(requests.of(Host::Web).0.iter().all(|request| request.channel.as_deref() == Some(&channel.id)));
     assert!(requests.0.iter().all(|request| request.status == Some(200)));
-    let told: Vec<_> = requests.0.iter().filter(|request| request.body.contains(&channel.id)).collect();
-    assert_eq!(told.len(), 1);
-    assert_eq!(told[0].path, "/youtubei/v1/browse");
+    let by_body: Vec<_> = requests.0.iter().filter(|request| request.body.contains(&channel.id)).collect();
+    assert_eq!(by_body.len(), 1);
+    assert_eq!(by_body[0].path, "/youtubei/v1/browse");
     let seen = requests.count();
     get(&site, "/robots.txt").await;
     assert_eq!(site.requests_after(seen).per_path().into_keys().collect::<Vec<_>>(), ["/robots.txt"]);
 }
 
 #[tokio::test]
-async fn as_many_are_at_once_as_the_client_has_open() {
+async fn concurrent_requests_are_counted() {
     let site = site(World { latency: Duration::from_millis(5), ..World::default() }, []).await;
     let image = |at: usize| format!("/vi/{}/mqdefault.jpg", site.channels()[0].videos[at].id);
     for at in 0..4 {
         get(&site, &image(at)).await.bytes().await.unwrap();
     }
     let one_by_one = site.requests();
-    assert_eq!(one_by_one.most_at_once(), 1);
-    assert_eq!(one_by_one.most_within(Duration::from_secs(3_600)), 4);
+    assert_eq!(one_by_one.max_concurrent(), 1);
+    assert_eq!(one_by_one.max_within(Duration::from_secs(3_600)), 4);
 
     site.faults().add(Rule::to(Host::Images, Fault::Stalled));
     let paths: Vec<_> = (0..4).map(image).collect();
     let open = join_all(paths.iter().map(|path| get(&site, path))).await;
-    assert_eq!(site.requests_after(4).most_at_once(), 4);
+    assert_eq!(site.requests_after(4).max_concurrent(), 4);
     drop(open);
-    eventually("the requests that were given up end", async || {
+    eventually("aborted requests end", async || {
         site.requests().0.iter().all(|request| request.ended.is_some())
     })
     .await;
 }
 
 #[tokio::test]
-async fn the_site_ends_with_its_handle() {
+async fn dropping_the_handle_stops_the_site() {
     let site = site(World::default(), []).await;
     let address = site.base();
     assert!(site.is_serving());
     drop(site);
-    eventually("nobody answers any more", async || {
+    eventually("connections are refused", async || {
         super::client().get(address.clone()).send().await.is_err_and(|error| error.is_connect())
     })
     .await;

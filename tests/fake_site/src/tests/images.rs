@@ -7,7 +7,7 @@ use images::picture::Picture;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 
 use super::{client, get, site};
-use crate::{FakeSite, Fault, Missing, Rule, Turns, Video, World};
+use crate::{FakeSite, Fault, MissingResponse, Rule, Occurrences, Video, World};
 
 const VARIANTS: [(&str, u32, u32); 5] = [
     ("maxresdefault", 1280, 720),
@@ -37,7 +37,7 @@ fn decode(bytes: &[u8]) -> Picture {
     images::decode::decode(bytes).unwrap()
 }
 
-/// How bright the rows of a picture are at most.
+/// Returns the maximum brightness of rows.
 fn brightest(picture: &Picture, rows: std::ops::Range<u32>) -> u8 {
     let row = picture.width as usize * 3;
     *picture.rgb[rows.start as usize * row..rows.end as usize * row].iter().max().unwrap()
@@ -51,7 +51,7 @@ async fn each_variant_has_its_size_and_frames_of_4_to_3_have_bars() {
         let picture = decode(&file(&site, &path(video, name)).await);
         assert_eq!((picture.width, picture.height), (width, height));
         let bar = (height - width * 9 / 16) / 2;
-        // JPEG smears a bar's edge over a block.
+        // JPEG blurs the edge of a bar over a block.
         let inner = bar.saturating_sub(16);
         if inner > 0 {
             assert!(brightest(&picture, 0..inner) < 16 && brightest(&picture, height - inner..height) < 16);
@@ -61,7 +61,7 @@ async fn each_variant_has_its_size_and_frames_of_4_to_3_have_bars() {
 }
 
 #[tokio::test]
-async fn the_same_world_has_the_same_bytes_and_every_video_its_own() {
+async fn equal_worlds_have_equal_images_and_videos_differ() {
     let world = || World { channels: 4, videos_per_channel: 8, ..World::default() };
     let (site, twin) = (site(world(), []).await, site(world(), []).await);
     let mut different = HashSet::new();
@@ -75,20 +75,20 @@ async fn the_same_world_has_the_same_bytes_and_every_video_its_own() {
             videos += 1;
         }
     }
-    // One channel in four has uploaded a picture twice.
+    // One channel in four has a repeated upload.
     assert_eq!(different.len(), videos - 1);
 }
 
 #[tokio::test]
-async fn a_variant_that_was_never_made_is_a_small_grey_placeholder() {
+async fn missing_variant_is_a_small_grey_placeholder() {
     let site = site(World { channels: 20, ..World::default() }, []).await;
     let missing = |kind| {
         site.channels().iter().flat_map(|c| &c.videos).find(|v| !v.has_maxres && v.missing == kind).unwrap()
     };
     let unknown = "/vi/AAAAAAAAAAA/hqdefault.jpg".to_owned();
     for (path, status) in [
-        (path(missing(Missing::NotFound), "maxresdefault"), 404),
-        (path(missing(Missing::AsIfThere), "maxresdefault"), 200),
+        (path(missing(MissingResponse::NotFound), "maxresdefault"), 404),
+        (path(missing(MissingResponse::Ok), "maxresdefault"), 200),
         (unknown, 404),
     ] {
         let response = get(&site, &path).await;
@@ -106,7 +106,7 @@ async fn a_variant_that_was_never_made_is_a_small_grey_placeholder() {
 }
 
 #[tokio::test]
-async fn a_picture_that_the_client_has_is_not_sent_again() {
+async fn unchanged_image_is_not_sent_again() {
     let site = site(World::default(), []).await;
     let path = path(&site.channels()[0].videos[0], "hqdefault");
     let tag = get(&site, &path).await.headers()[ETAG].clone();
@@ -118,12 +118,12 @@ async fn a_picture_that_the_client_has_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn odd_files_are_what_they_say() {
+async fn image_faults_have_their_effects() {
     let site = site(World::default(), []).await;
     let path = path(&site.channels()[0].videos[0], "hqdefault");
     let right = file(&site, &path).await;
     for fault in [Fault::AnimatedImage, Fault::OversizedImage, Fault::LongImage(1 << 20), Fault::NotAnImage] {
-        site.faults().add(Rule::at("/vi/", fault).in_turns(Turns::First(1)));
+        site.faults().add(Rule::at("/vi/", fault).on(Occurrences::First(1)));
         let odd = file(&site, &path).await;
         match fault {
             Fault::LongImage(more) => {

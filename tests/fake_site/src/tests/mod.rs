@@ -1,6 +1,4 @@
-//! The site as a client meets it, over HTTP.
-//!
-//! Owns a small reader of its own, so that what the site says is compared with what is true there.
+//! Tests of the site over HTTP, with a small independent reader of its responses.
 
 mod api;
 mod blocked;
@@ -29,11 +27,11 @@ async fn get(site: &FakeSite, path: &str) -> Response {
     client().get(site.base().join(path).unwrap()).send().await.unwrap()
 }
 
-/// Waits until `condition` holds, for ten seconds at most.
-async fn eventually(what: &str, mut condition: impl AsyncFnMut() -> bool) {
+/// Waits up to ten seconds until `condition` holds.
+async fn eventually(description: &str, mut condition: impl AsyncFnMut() -> bool) {
     let since = Instant::now();
     while !condition().await {
-        assert!(since.elapsed() < Duration::from_secs(10), "{what}: still not so after ten seconds");
+        assert!(since.elapsed() < Duration::from_secs(10), "not within ten seconds: {description}");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -56,7 +54,7 @@ async fn videos_tab(site: &FakeSite, channel: &Channel) -> Value {
     browse(site, json!({"browseId": channel.id, "params": "EgZ2aWRlb3PyBgQKAjoA"})).await
 }
 
-/// The data of a page: the one value that begins behind the first assignment. Titles may hold another.
+/// Returns the data of a page, from its first assignment; titles may contain another.
 fn initial_data(page: &str) -> Value {
     let spellings = ["var ytInitialData = ", "window[\"ytInitialData\"] = "];
     let begins = |spelling: &str| page.find(spelling).map(|at| at + spelling.len());
@@ -70,7 +68,7 @@ fn selected_grid(data: &Value) -> &Value {
     &tab["tabRenderer"]["content"]["richGridRenderer"]
 }
 
-/// The items that an answer to a token holds, and which action brings them.
+/// Returns the action and the items of a continuation response.
 fn more_items(data: &Value) -> (&'static str, &Vec<Value>) {
     let actions = data["onResponseReceivedActions"].as_array().unwrap();
     let action = actions.last().unwrap();
@@ -79,7 +77,7 @@ fn more_items(data: &Value) -> (&'static str, &Vec<Value>) {
     (name, action[name]["continuationItems"].as_array().unwrap())
 }
 
-/// Every token below a value.
+/// Returns all tokens in a value.
 fn tokens(value: &Value) -> Vec<String> {
     match value {
         Value::Object(fields) => {
@@ -91,15 +89,15 @@ fn tokens(value: &Value) -> Vec<String> {
     }
 }
 
-/// The token of the choice that reads so, in whichever layout.
+/// Returns the token of the order labelled `label`, in any layout.
 fn order_token(header: &Value, label: &str) -> String {
     fn find<'a>(value: &'a Value, label: &str) -> Option<&'a Value> {
         let reads = |text: &Value| text == label;
-        let is_it = reads(&value["title"]["content"])
+        let is_order = reads(&value["title"]["content"])
             || reads(&value["text"]["simpleText"])
-            // A chip that opens a sheet is not a choice.
+            // A chip that opens a sheet is not an order.
             || reads(&value["text"]) && value["tapCommand"]["innertubeCommand"].get("showSheetCommand").is_none();
-        if is_it {
+        if is_order {
             return Some(value);
         }
         match value {
@@ -113,7 +111,7 @@ fn order_token(header: &Value, label: &str) -> String {
     found[0].clone()
 }
 
-/// An item's id and title; none for what is not an item.
+/// Returns an item's ID and title, or `None` if the value is not an item.
 fn item(value: &Value) -> Option<(String, String)> {
     let content = &value["richItemRenderer"]["content"];
     if let Some(id) = content["videoRenderer"]["videoId"].as_str() {
@@ -126,7 +124,7 @@ fn item(value: &Value) -> Option<(String, String)> {
     Some((id.to_owned(), title.as_str().unwrap().to_owned()))
 }
 
-/// Follows a list to its end.
+/// Reads a list with its continuations.
 async fn follow(site: &FakeSite, first: &[Value]) -> Vec<(String, String)> {
     let mut found: Vec<_> = first.iter().filter_map(item).collect();
     let mut next = tokens(first.last().unwrap());
@@ -136,7 +134,7 @@ async fn follow(site: &FakeSite, first: &[Value]) -> Vec<(String, String)> {
         assert_eq!(action, "appendContinuationItemsAction");
         found.extend(items.iter().filter_map(item));
         next = tokens(items.last().unwrap());
-        // Menus hold no tokens; the last entry holds one at most.
+        // Menus have no tokens; the last entry has at most one.
         assert!(next.len() <= 1);
     }
     found

@@ -1,4 +1,4 @@
-//! The site's shapes against recorded ones.
+//! Compares the site's JSON shapes with recorded responses.
 
 use std::{collections::BTreeSet, fs, path::Path};
 
@@ -8,24 +8,24 @@ use super::{browse, more_items, selected_grid, site, tokens, videos_tab};
 use crate::real_data::real_data;
 use crate::{Fault, Rule, World};
 
-/// Where the recorded first answers hold an item, and where the others do.
+/// Paths of items in recorded pages and in continuations.
 const FIRST: &str = ".contents.twoColumnBrowseResultsRenderer.tabs[].tabRenderer.content.richGridRenderer";
 const MORE: &str = ".onResponseReceivedActions[].appendContinuationItemsAction.continuationItems[]";
-/// What is known from elsewhere and was not met when the answers were recorded.
+/// What is known from redirect_to and was not met when the answers were recorded.
 const UNRECORDED: [&str; 6] = [
     ".continuationEndpoint.commandExecutorCommand",
     ".continuationItemViewModel",
     // Live streams.
     ".videoRenderer.viewCountText.runs",
-    // The sheet of orders.
+    // The sheet with the orders.
     ".tapCommand.innertubeCommand.showSheetCommand",
-    // The header of old, which recorded errors still have without its texts.
+    // The older header, which recorded errors have without texts.
     ".header.c4TabbedHeaderRenderer.",
-    // The answer to a chip.
+    // The response to a chip.
     ".onResponseReceivedActions[].reloadContinuationItemsCommand",
 ];
 
-/// The path to every value that is no object or list, with the value's type.
+/// Collects the paths of all scalar values with their types.
 fn shapes(value: &Value, path: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(fields) => {
@@ -61,8 +61,8 @@ fn recorded(folder: &Path) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn nothing_is_said_in_a_way_that_was_not_recorded() {
-    let Some(data) = real_data("nothing_is_said_in_a_way_that_was_not_recorded") else { return };
+async fn all_shapes_occur_in_recorded_responses() {
+    let Some(data) = real_data("all_shapes_occur_in_recorded_responses") else { return };
     let recorded = recorded(&data.join("youtube-responses"));
     let site = site(World::default(), []).await;
     let mut own = BTreeSet::new();
@@ -85,5 +85,5 @@ async fn nothing_is_said_in_a_way_that_was_not_recorded() {
     let is_known = |path: &&String| UNRECORDED.iter().any(|known| path.contains(known));
     let odd: Vec<_> = own.difference(&recorded).filter(|path| !is_known(path)).collect();
     assert!(odd.is_empty(), "{odd:#?}");
-    assert!(own.len() > 200, "{} shapes are few", own.len());
+    assert!(own.len() > 200, "only {} shapes", own.len());
 }

@@ -1,4 +1,4 @@
-//! Reading whole channels.
+//! Reading complete channels.
 
 use std::collections::HashSet;
 
@@ -8,11 +8,11 @@ use super::{
     browse, client, follow, get, initial_data, more_items, order_token, post, selected_grid, site, videos_tab,
 };
 use crate::{
-    Angles, Channel, FakeSite, Fault, HeaderLayout, InitialData, ItemLayout, Kind, Order, PAGE_ITEMS, Rule,
+    AngleBrackets, Channel, FakeSite, Fault, HeaderLayout, InitialData, ItemLayout, Kind, Order, PAGE_ITEMS, Rule,
     World,
 };
 
-fn truth(channel: &Channel, order: Order) -> Vec<(String, String)> {
+fn expected(channel: &Channel, order: Order) -> Vec<(String, String)> {
     channel.listed(order).iter().map(|video| (video.id.clone(), video.title.clone())).collect()
 }
 
@@ -23,7 +23,7 @@ async fn page(site: &FakeSite, channel: &Channel) -> String {
 }
 
 #[tokio::test]
-async fn every_video_of_every_channel_is_found_by_html_and_continuations() {
+async fn every_video_is_listed_by_html_and_continuations() {
     let site = site(World { channels: 18, videos_per_channel: 70, ..World::default() }, []).await;
     let mut layouts = HashSet::new();
     for channel in site.channels() {
@@ -31,14 +31,14 @@ async fn every_video_of_every_channel_is_found_by_html_and_continuations() {
         assert_eq!(data["metadata"]["channelMetadataRenderer"]["externalId"], channel.id.as_str());
         let first = selected_grid(&data)["contents"].as_array().unwrap();
         assert_eq!(first.len(), PAGE_ITEMS + 1);
-        assert_eq!(follow(&site, first).await, truth(channel, Order::Latest));
+        assert_eq!(follow(&site, first).await, expected(channel, Order::Latest));
         layouts.insert(format!("{:?} {:?} {:?}", channel.items, channel.chips, channel.continuation));
     }
-    assert_eq!(layouts.len(), 18, "every combination was read: {layouts:?}");
+    assert_eq!(layouts.len(), 18, "all combinations must occur: {layouts:?}");
 }
 
 #[tokio::test]
-async fn popular_is_found_in_every_chip_layout_and_a_fault_answers_latest_instead() {
+async fn popular_works_in_every_chip_layout_and_a_fault_returns_latest() {
     let site = site(World { channels: 6, ..World::default() }, []).await;
     for channel in site.channels() {
         let data = videos_tab(&site, channel).await;
@@ -47,25 +47,25 @@ async fn popular_is_found_in_every_chip_layout_and_a_fault_answers_latest_instea
         let data = browse(&site, json!({"continuation": token})).await;
         let (action, items) = more_items(&data);
         assert_eq!(action, "reloadContinuationItemsCommand");
-        assert_eq!(follow(&site, items).await, truth(channel, Order::Popular));
+        assert_eq!(follow(&site, items).await, expected(channel, Order::Popular));
         let data = browse(&site, json!({"continuation": order_token(header, "Oldest")})).await;
-        assert_eq!(follow(&site, more_items(&data).1).await, truth(channel, Order::Oldest));
+        assert_eq!(follow(&site, more_items(&data).1).await, expected(channel, Order::Oldest));
 
         site.faults().add(Rule::of_channel(&channel.id, Fault::LatestForPopular));
         let data = browse(&site, json!({"continuation": token})).await;
-        assert_eq!(follow(&site, more_items(&data).1).await, truth(channel, Order::Latest));
+        assert_eq!(follow(&site, more_items(&data).1).await, expected(channel, Order::Latest));
     }
     let chips: HashSet<_> = site.channels().iter().map(|c| format!("{:?} {:?}", c.items, c.chips)).collect();
     assert_eq!(chips.len(), 6);
 }
 
 #[tokio::test]
-async fn data_is_the_same_in_every_spelling_and_breaks_readers_that_stop_at_a_string() {
+async fn data_is_equal_in_every_spelling_and_breaks_naive_readers() {
     let mut pages = Vec::new();
     for (initial_data, angles) in [
-        (InitialData::Var, Angles::Escaped),
-        (InitialData::Window, Angles::Escaped),
-        (InitialData::Var, Angles::Bare),
+        (InitialData::Var, AngleBrackets::Escaped),
+        (InitialData::Window, AngleBrackets::Escaped),
+        (InitialData::Var, AngleBrackets::Unescaped),
     ] {
         let site = site(World { initial_data, angles, ..World::default() }, []).await;
         let mut found = Vec::new();
@@ -79,7 +79,7 @@ async fn data_is_the_same_in_every_spelling_and_breaks_readers_that_stop_at_a_st
             assert_eq!(initial_data(page), initial_data(other));
         }
     }
-    // A reader that takes what stands before a string.
+    // Naive readers that stop at the first occurrence of a string.
     let broken = |pages: &[String], stop: &str, kept: &str| {
         let is_broken = |page: &&String| {
             let begins = page.find("ytInitialData = ").or_else(|| page.find("ytInitialData\"] = ")).unwrap();
@@ -94,14 +94,14 @@ async fn data_is_the_same_in_every_spelling_and_breaks_readers_that_stop_at_a_st
     assert_eq!(broken(&pages[0], ";</script>", ""), 0);
     assert_eq!(broken(&pages[1], ";</script>", ""), every);
     assert!((1..every).contains(&broken(&pages[2], ";</script>", "")));
-    // As a browser sees it, no data ends the script that it stands in.
+    // To a browser, the data must not end its script.
     for page in &pages[0] {
         assert_eq!(page.matches("<script").count(), page.matches("</script>").count());
     }
 }
 
 #[tokio::test]
-async fn a_channel_answers_to_its_id_and_every_name_and_addresses_are_resolved() {
+async fn channel_is_found_by_id_and_names_and_addresses_are_resolved() {
     let site = site(World::default(), []).await;
     for channel in site.channels() {
         let names = [
@@ -128,13 +128,13 @@ async fn a_channel_answers_to_its_id_and_every_name_and_addresses_are_resolved()
         assert_eq!(id, channel.id);
         assert_eq!(steps, if channel.number % 3 == 2 { 3 } else { 2 });
     }
-    let unknown = json!({"url": "https://www.youtube.com/@nobody"});
+    let unknown = json!({"url": "https://www.youtube.com/@unknown"});
     assert_eq!(post(&site, "/youtubei/v1/navigation/resolve_url", unknown).await.status(), 404);
-    assert_eq!(get(&site, "/@nobody/videos").await.status(), 404);
+    assert_eq!(get(&site, "/@unknown/videos").await.status(), 404);
 }
 
 #[tokio::test]
-async fn browse_refuses_what_makes_no_sense() {
+async fn browse_refuses_invalid_requests() {
     let site = site(World::default(), []).await;
     let channel = &site.channels()[0];
     let path = "/youtubei/v1/browse";
@@ -145,18 +145,18 @@ async fn browse_refuses_what_makes_no_sense() {
         assert_eq!(response.status(), 400);
         assert_eq!(response.json::<Value>().await.unwrap()["error"]["status"], "INVALID_ARGUMENT");
     }
-    let nobody = client().post(site.base().join(path).unwrap()).json(&json!({"browseId": channel.id}));
-    assert_eq!(nobody.send().await.unwrap().status(), 400);
+    let without_context = client().post(site.base().join(path).unwrap()).json(&json!({"browseId": channel.id}));
+    assert_eq!(without_context.send().await.unwrap().status(), 400);
     assert_eq!(get(&site, path).await.status(), 405);
     let unknown = browse(&site, json!({"browseId": "UCaaaaaaaaaaaaaaaaaaaaaA"})).await;
     assert_eq!(unknown["alerts"][0]["alertRenderer"]["type"], "ERROR");
-    // Without saying which tab, the Home tab is what one gets.
+    // The Home tab is the default.
     let home = browse(&site, json!({"browseId": channel.id})).await;
     assert!(selected_grid(&home).is_null());
 }
 
 #[tokio::test]
-async fn counts_are_told_as_each_layout_tells_them() {
+async fn counts_follow_the_layouts() {
     let site = site(World::default(), []).await;
     for channel in site.channels() {
         let data = videos_tab(&site, channel).await;
@@ -201,7 +201,7 @@ async fn counts_are_told_as_each_layout_tells_them() {
 }
 
 #[tokio::test]
-async fn pages_speak_the_language_that_is_asked_for() {
+async fn pages_use_the_requested_language() {
     let site = site(World { odd_videos: false, ..World::default() }, []).await;
     let channel = &site.channels()[1];
     assert_eq!(channel.items, ItemLayout::VideoRenderer);
@@ -215,7 +215,7 @@ async fn pages_speak_the_language_that_is_asked_for() {
 }
 
 #[tokio::test]
-async fn a_short_channel_and_an_empty_one_do_not_go_on() {
+async fn short_and_empty_channels_have_no_continuation() {
     let short = site(World { videos_per_channel: 3, channels: 2, ..World::default() }, []).await;
     for channel in short.channels() {
         let data = videos_tab(&short, channel).await;

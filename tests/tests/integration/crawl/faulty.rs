@@ -3,7 +3,7 @@
 use common::ids::SubmissionId;
 use tests::{
     cluster::Cluster,
-    fake_site::{Channel, FakeSite, Fault, Faults, Host, RetryAfter, Rule, Turns, Wall, World},
+    fake_site::{Channel, FakeSite, Fault, Faults, Host, RetryAfter, Rule, Occurrences, Wall, World},
 };
 
 use super::{crawl, report, start};
@@ -31,11 +31,11 @@ enum Expected {
 use Expected::{Complete, Failed, Retried, Snoozed};
 
 const NO_THUMBNAIL: &str = "unavailable: none of 3 videos has a usable thumbnail; video ";
-const ONCE: Turns = Turns::First(1);
+const ONCE: Occurrences = Occurrences::First(1);
 
 /// Each fault affects one kind of response, always or once.
-const TABLE: &[(Target, Fault, Turns, Expected)] = &[
-    (Target::Page, Fault::TooManyRequests(RetryAfter::Unsaid), ONCE, Snoozed("the host returned 429")),
+const TABLE: &[(Target, Fault, Occurrences, Expected)] = &[
+    (Target::Page, Fault::TooManyRequests(RetryAfter::Absent), ONCE, Snoozed("the host returned 429")),
     (Target::Page, Fault::TooManyRequests(RetryAfter::Seconds(1)), ONCE, Snoozed("Retry-After: 1 s")),
     (Target::Page, Fault::Consent(Wall::Page), ONCE, Snoozed("consent")),
     (Target::Page, Fault::Captcha(Wall::Redirect), ONCE, Snoozed("captcha")),
@@ -43,35 +43,35 @@ const TABLE: &[(Target, Fault, Turns, Expected)] = &[
     (Target::Page, Fault::Reset, ONCE, Retried("")),
     (Target::Page, Fault::CutOff, ONCE, Retried("")),
     (Target::Page, Fault::Truncated, ONCE, Retried("")),
-    (Target::Page, Fault::Unavailable, Turns::All, Failed("discarded: ")),
-    (Target::Page, Fault::NotFound, Turns::All, Failed("unavailable: ")),
-    (Target::Page, Fault::Terminated, Turns::All, Failed("unavailable: ")),
-    (Target::Page, Fault::Removed, Turns::All, Failed("unavailable: ")),
-    (Target::Page, Fault::AgeGate, Turns::All, Failed("unavailable: ")),
-    (Target::Page, Fault::InvalidJson, Turns::All, Failed("schema-drift: ")),
-    (Target::Page, Fault::BadUtf8, Turns::All, Failed("schema-drift: ")),
-    (Target::Page, Fault::SchemaDrift, Turns::All, Failed("schema-drift: ")),
-    (Target::Page, Fault::NoItems, Turns::All, Failed("schema-drift: ")),
-    (Target::Page, Fault::UnknownCounts, Turns::All, Failed("schema-drift: ")),
-    (Target::Api, Fault::TooManyRequests(RetryAfter::Unsaid), ONCE, Snoozed("429")),
+    (Target::Page, Fault::Unavailable, Occurrences::All, Failed("discarded: ")),
+    (Target::Page, Fault::NotFound, Occurrences::All, Failed("unavailable: ")),
+    (Target::Page, Fault::Terminated, Occurrences::All, Failed("unavailable: ")),
+    (Target::Page, Fault::Removed, Occurrences::All, Failed("unavailable: ")),
+    (Target::Page, Fault::AgeGate, Occurrences::All, Failed("unavailable: ")),
+    (Target::Page, Fault::InvalidJson, Occurrences::All, Failed("schema-drift: ")),
+    (Target::Page, Fault::BadUtf8, Occurrences::All, Failed("schema-drift: ")),
+    (Target::Page, Fault::SchemaDrift, Occurrences::All, Failed("schema-drift: ")),
+    (Target::Page, Fault::NoItems, Occurrences::All, Failed("schema-drift: ")),
+    (Target::Page, Fault::UnknownCounts, Occurrences::All, Failed("schema-drift: ")),
+    (Target::Api, Fault::TooManyRequests(RetryAfter::Absent), ONCE, Snoozed("429")),
     (Target::Api, Fault::Unavailable, ONCE, Retried("503")),
     (Target::Api, Fault::Reset, ONCE, Retried("")),
     (Target::Api, Fault::Truncated, ONCE, Retried("")),
-    (Target::Api, Fault::InvalidJson, Turns::All, Failed("schema-drift: ")),
-    (Target::Api, Fault::SchemaDrift, Turns::All, Failed("schema-drift: ")),
+    (Target::Api, Fault::InvalidJson, Occurrences::All, Failed("schema-drift: ")),
+    (Target::Api, Fault::SchemaDrift, Occurrences::All, Failed("schema-drift: ")),
     (Target::Api, Fault::TooManyRequests(RetryAfter::Seconds(1)), ONCE, Snoozed("Retry-After: 1 s")),
-    (Target::Api, Fault::NoItems, Turns::All, Failed("unavailable: ")),
-    (Target::Image, Fault::TooManyRequests(RetryAfter::Unsaid), ONCE, Snoozed("429")),
+    (Target::Api, Fault::NoItems, Occurrences::All, Failed("unavailable: ")),
+    (Target::Image, Fault::TooManyRequests(RetryAfter::Absent), ONCE, Snoozed("429")),
     (Target::Image, Fault::Reset, ONCE, Retried("")),
     (Target::Image, Fault::CutOff, ONCE, Retried("")),
-    (Target::Image, Fault::Slow(std::time::Duration::from_millis(5)), Turns::All, Complete),
-    (Target::Image, Fault::Unavailable, Turns::All, Failed("discarded: attempt 2 of 2: 3 of 3 thumbnails")),
-    (Target::Image, Fault::NotFound, Turns::All, Failed(NO_THUMBNAIL)),
-    (Target::Image, Fault::Truncated, Turns::All, Failed(NO_THUMBNAIL)),
-    (Target::Image, Fault::NotAnImage, Turns::All, Failed(NO_THUMBNAIL)),
-    (Target::Image, Fault::AnimatedImage, Turns::All, Failed(NO_THUMBNAIL)),
-    (Target::Image, Fault::OversizedImage, Turns::All, Failed(NO_THUMBNAIL)),
-    (Target::Image, Fault::LongImage(40 << 20), Turns::All, Failed(NO_THUMBNAIL)),
+    (Target::Image, Fault::Slow(std::time::Duration::from_millis(5)), Occurrences::All, Complete),
+    (Target::Image, Fault::Unavailable, Occurrences::All, Failed("discarded: attempt 2 of 2: 3 of 3 thumbnails")),
+    (Target::Image, Fault::NotFound, Occurrences::All, Failed(NO_THUMBNAIL)),
+    (Target::Image, Fault::Truncated, Occurrences::All, Failed(NO_THUMBNAIL)),
+    (Target::Image, Fault::NotAnImage, Occurrences::All, Failed(NO_THUMBNAIL)),
+    (Target::Image, Fault::AnimatedImage, Occurrences::All, Failed(NO_THUMBNAIL)),
+    (Target::Image, Fault::OversizedImage, Occurrences::All, Failed(NO_THUMBNAIL)),
+    (Target::Image, Fault::LongImage(40 << 20), Occurrences::All, Failed(NO_THUMBNAIL)),
 ];
 
 #[tokio::test]
@@ -84,7 +84,7 @@ async fn each_fault_has_its_expected_outcome() {
     for (number, (target, fault, occurrences, expected)) in TABLE.iter().enumerate() {
         let channel = &site.channels()[0];
         site.faults().clear();
-        site.faults().add(rule(*target, channel, *fault).in_turns(*occurrences));
+        site.faults().add(rule(*target, channel, *fault).on(*occurrences));
         let pages = ["--source", "page", "--read-pages", "--videos-per-channel", "3"];
         let more = if *target == Target::Page { &pages[..] } else { &pages[3..] };
         let out = format!("set-{number}");

@@ -126,7 +126,7 @@ async fn two_workers_obey_rate_limits_and_a_killed_one_changes_no_byte() {
 fn assert_within_limits(host: Host, requests: &Requests, per_second: u32, concurrency: u32) {
     let arrivals = requests.0.iter().map(|request| request.arrived);
     let span = arrivals.clone().max().unwrap_or_default() - arrivals.min().unwrap_or_default();
-    let (busiest, peak) = (requests.most_within(Duration::from_secs(1)), requests.most_at_once());
+    let (busiest, peak) = (requests.max_within(Duration::from_secs(1)), requests.max_concurrent());
     tests::print_line(&format!(
         "{host:?}: {} requests, {:.1} per second, {busiest} in the busiest second (limit {per_second}); {peak} concurrent \
          (limit {concurrency})",

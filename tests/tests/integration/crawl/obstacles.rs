@@ -8,7 +8,7 @@ use common::{
 };
 use tests::{
     cluster::eventually,
-    fake_site::{Channel, FakeSite, Fault, Faults, Host, KEY, RetryAfter, Rule, Turns, Wall, World},
+    fake_site::{Channel, FakeSite, Fault, Faults, Host, KEY, RetryAfter, Rule, Occurrences, Wall, World},
 };
 
 use super::{crawl, detach, report, rows, start};
@@ -61,21 +61,21 @@ async fn backing_off_a_host_spends_no_attempt() {
     let site = FakeSite::start(World { channels: 4, ..World::default() }, Faults::none()).await;
     let cluster = start(2, &[("SUBWATCH_CRAWL_ATTEMPTS", "1")]).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
-    let first = |rule: Rule| rule.in_turns(Turns::First(1));
+    let first = |rule: Rule| rule.on(Occurrences::First(1));
     let pages = ["--source", "page", "--read-pages", "--videos-per-channel", "6"];
     let cases: [(&str, Rule, &[&str]); 4] = [
         (
             "429",
-            first(Rule::to(Host::Images, Fault::TooManyRequests(RetryAfter::Unsaid))),
+            first(Rule::to(Host::Images, Fault::TooManyRequests(RetryAfter::Absent))),
             &["--videos-per-channel", "6"],
         ),
         (
             "429 for a second",
-            Rule::to(Host::Images, Fault::TooManyRequests(RetryAfter::Seconds(1))).in_turns(Turns::Nth(5)),
+            Rule::to(Host::Images, Fault::TooManyRequests(RetryAfter::Seconds(1))).on(Occurrences::Nth(5)),
             &["--videos-per-channel", "6"],
         ),
-        ("consent", Rule::at("/@", Fault::Consent(Wall::Page)).in_turns(Turns::First(1)), &pages),
-        ("captcha", Rule::at("/@", Fault::Captcha(Wall::Redirect)).in_turns(Turns::First(1)), &pages),
+        ("consent", Rule::at("/@", Fault::Consent(Wall::Page)).on(Occurrences::First(1)), &pages),
+        ("captcha", Rule::at("/@", Fault::Captcha(Wall::Redirect)).on(Occurrences::First(1)), &pages),
     ];
     for (number, (name, rule, more)) in cases.into_iter().enumerate() {
         site.faults().clear();
@@ -100,7 +100,7 @@ async fn backing_off_a_host_spends_no_attempt() {
 #[tokio::test]
 async fn crawl_resume_ends_a_backoff_and_its_jobs_continue() {
     let site = FakeSite::start(World { channels: 2, ..World::default() }, Faults::none()).await;
-    let rule = Rule::to(Host::Images, Fault::TooManyRequests(RetryAfter::Unsaid));
+    let rule = Rule::to(Host::Images, Fault::TooManyRequests(RetryAfter::Absent));
     site.faults().add(rule);
     let long = [("SUBWATCH_CRAWL_BACKOFF_SECONDS", "3600"), ("SUBWATCH_RESCUE_AFTER_SECONDS", "1")];
     let cluster = start(1, &long).await;
@@ -147,7 +147,7 @@ async fn channel_crawled_over_several_time_slices_repeats_no_request() {
     let twice: Vec<_> =
         requests.of(Host::Images).per_path().into_iter().filter(|(_, count)| *count > 1).collect();
     assert!(twice.is_empty(), "{twice:?}");
-    assert!(requests.of(Host::Images).most_within(Duration::from_secs(1)) <= 9);
+    assert!(requests.of(Host::Images).max_within(Duration::from_secs(1)) <= 9);
     let id: SubmissionId = crawled["submission"].as_str().unwrap().parse().unwrap();
     let reason = cluster.submission(id).await.snoozed.unwrap().reason;
     assert!(reason.contains("time slice has ended"), "{reason}");

@@ -1,7 +1,6 @@
-//! Names, titles and ids.
+//! Names, titles and IDs.
 //!
-//! Owns their spelling. Titles hold what breaks careless readers: braces, quotes, ends of scripts, other
-//! alphabets.
+//! Titles include text that breaks naive parsers: braces, quotes, ends of scripts and other alphabets.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use rand::{Rng, RngExt};
@@ -14,8 +13,7 @@ const NOUNS: [&str; 12] = [
     "Otter", "Harbour", "Noodle", "Comet", "Lantern", "Falcon", "Orchard", "Tiger", "Kettle", "Meadow",
     "Pixel", "Dumpling",
 ];
-/// What every eleventh title holds. None is valid JSON or HTML by itself, and each ends something too early
-/// for a reader that looks for a stop string.
+/// Parts of every eleventh title. Each breaks a parser that searches for a stop string.
 const TRAPS: [&str; 9] = [
     r#"what does "};</script> do?"#,
     r#"};var ytInitialData = {"contents":{}};"#,
@@ -28,12 +26,12 @@ const TRAPS: [&str; 9] = [
     r#"];window["ytInitialData"] = null; // """#,
 ];
 
-/// `UC` and 128 bits in 22 characters.
+/// Returns `UC` and 128 bits in 22 characters.
 pub(super) fn channel_id(random: &mut impl Rng) -> String {
     format!("UC{}", URL_SAFE_NO_PAD.encode(random.random::<[u8; 16]>()))
 }
 
-/// 64 bits in 11 characters.
+/// Returns 64 bits in 11 characters.
 pub(super) fn video_id(random: &mut impl Rng) -> String {
     URL_SAFE_NO_PAD.encode(random.random::<[u8; 8]>())
 }
