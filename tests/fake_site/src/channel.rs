@@ -7,8 +7,8 @@ use dataset::sample::{gaussian, random};
 use rand::RngExt;
 
 use super::{
-    picture::Appearance,
     naming,
+    picture::Appearance,
     world::{NOW, World},
 };
 

@@ -5,11 +5,11 @@
 use serde_json::{Value, json};
 
 use super::{
-    exchange::{SiteResponse, SiteRequest},
+    corruption::serialize,
+    exchange::{SiteRequest, SiteResponse},
     faults::Fault,
     resources,
     site::Site,
-    corruption::serialize,
     tokens::fingerprint,
 };
 
@@ -48,12 +48,13 @@ pub(super) fn error(status: u16, message: &str, domain: &str, reason: &str, name
 }
 
 pub(super) fn answer(site: &Site, request: &SiteRequest, fault: Option<Fault>) -> SiteResponse {
-    let listed = charge(site, request, fault).and_then(|()| match request.path.trim_start_matches("/youtube/v3/") {
-        "channels" => channels(site, request),
-        "playlistItems" => playlist_items(site, request, fault),
-        "videos" => videos(site, request),
-        _ => Err(ApiError::not_found("Method not found.", "global", "notFound")),
-    });
+    let listed =
+        charge(site, request, fault).and_then(|()| match request.path.trim_start_matches("/youtube/v3/") {
+            "channels" => channels(site, request),
+            "playlistItems" => playlist_items(site, request, fault),
+            "videos" => videos(site, request),
+            _ => Err(ApiError::not_found("Method not found.", "global", "notFound")),
+        });
     match listed {
         Ok(list) => {
             let tag = fingerprint(list.to_string().as_bytes());

@@ -8,7 +8,7 @@ use std::{sync::Mutex, time::Duration};
 
 use super::exchange::Host;
 
-/// What goes wrong with one request. A fault that makes no sense for what is request does nothing.
+/// A fault of one response. A fault that does not apply to the request is ignored.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Fault {
     /// Status 429.

@@ -12,7 +12,7 @@ use turbojpeg::{Image, PixelFormat, Subsamp};
 
 use super::{
     channel::{MissingResponse, Video},
-    exchange::{SiteResponse, SiteRequest},
+    exchange::{SiteRequest, SiteResponse},
     faults::Fault,
     picture::{Appearance, letterbox},
     site::Site,

@@ -5,13 +5,13 @@ use url::Url;
 
 use super::{
     channel::Channel,
+    corruption::serialize,
     counts::Language,
-    exchange::{SiteResponse, SiteRequest},
+    exchange::{SiteRequest, SiteResponse},
     faults::Fault,
     pages,
     refusals::innertube_error,
     site::Site,
-    corruption::serialize,
     tab::{self, RenderOptions, Tab, UNKNOWN, VIDEOS},
     tokens::Token,
 };

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::exchange::{SiteRequest, Host};
+use super::exchange::{Host, SiteRequest};
 
 /// One request.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -6,18 +6,20 @@
 //! January and May 2026. Invariants: a response depends only on the world, the request and the faults; dropping
 //! [`FakeSite`] stops the site.
 
-mod image_cache;
 mod channel;
 mod chips;
 mod content;
+mod corruption;
 mod counts;
 mod data_api;
 mod exchange;
 mod faults;
+mod image_cache;
 mod images;
 mod innertube;
 mod items;
 mod journal;
+mod naming;
 mod pages;
 mod picture;
 mod quota;
@@ -29,12 +31,10 @@ mod resources;
 mod routes;
 mod server;
 mod site;
-mod corruption;
 mod tab;
 #[cfg(test)]
 mod tests;
 mod tokens;
-mod naming;
 mod world;
 
 use std::{
@@ -46,18 +46,18 @@ use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
-use self::{image_cache::ImageCache, content::Content, journal::Journal, quota::Quota, site::Site};
 pub use self::{
     channel::{
         CATEGORIES, Channel, ChipLayout, ContinuationLayout, HeaderLayout, ItemLayout, KOREAN_CATEGORIES,
         Kind, MissingResponse, Video,
     },
     exchange::Host,
-    faults::{Fault, Faults, Scope, RetryAfter, Rule, Occurrences, Wall},
+    faults::{Fault, Faults, Occurrences, RetryAfter, Rule, Scope, Wall},
     journal::{Request, Requests},
     tab::PAGE_ITEMS,
     world::{AngleBrackets, InitialData, KEY, NOW, Order, World},
 };
+use self::{content::Content, image_cache::ImageCache, journal::Journal, quota::Quota, site::Site};
 
 /// A running site.
 #[derive(Debug)]

@@ -8,12 +8,12 @@ use serde_json::{Value, json};
 
 use super::{
     channel::{CATEGORIES, Channel, KOREAN_CATEGORIES},
+    corruption::serialize,
     counts::Language,
-    exchange::{SiteResponse, SiteRequest},
+    exchange::{SiteRequest, SiteResponse},
     faults::Fault,
     refusals::page_not_found,
     site::Site,
-    corruption::serialize,
     tab::{self, RenderOptions, Tab},
     world::{AngleBrackets, InitialData},
 };

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{
     data_api,
-    exchange::{SiteResponse, Host},
+    exchange::{Host, SiteResponse},
     faults::{Fault, RetryAfter, Wall},
 };
 
@@ -33,7 +33,10 @@ pub(super) fn refusal(fault: Fault, host: Host, target: &str) -> Option<SiteResp
 }
 
 pub(super) fn page_not_found() -> SiteResponse {
-    SiteResponse::html(404, "<!DOCTYPE html><html><head><title>404 Not Found</title></head><body></body></html>")
+    SiteResponse::html(
+        404,
+        "<!DOCTYPE html><html><head><title>404 Not Found</title></head><body></body></html>",
+    )
 }
 
 /// Returns an InnerTube error.
@@ -53,7 +56,10 @@ fn busy(host: Host, status: u16, reason: &str, name: &str) -> SiteResponse {
         Host::Images => SiteResponse::text(status, ""),
         Host::Web | Host::Ranking => {
             let title = if status == 429 { "Error 429 (Too Many Requests)" } else { "Error 503" };
-            SiteResponse::html(status, format!("<!DOCTYPE html><html><title>{title}</title><p>{title}</html>"))
+            SiteResponse::html(
+                status,
+                format!("<!DOCTYPE html><html><title>{title}</title><p>{title}</html>"),
+            )
         }
     }
 }

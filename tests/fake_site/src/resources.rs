@@ -160,7 +160,8 @@ fn thumbnails(video: &Video) -> Value {
         let (width, height) = (variant.width, variant.height);
         (variant.api_name.to_owned(), json!({"url": address, "width": width, "height": height}))
     };
-    let there = Variant::ALL.iter().filter(|variant| !variant.api_name.is_empty() && variant.exists_for(video));
+    let there =
+        Variant::ALL.iter().filter(|variant| !variant.api_name.is_empty() && variant.exists_for(video));
     Value::Object(there.map(thumbnail).collect())
 }
 

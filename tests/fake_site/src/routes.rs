@@ -4,7 +4,7 @@ use hyper::Method;
 
 use super::{
     data_api,
-    exchange::{SiteResponse, SiteRequest, Host},
+    exchange::{Host, SiteRequest, SiteResponse},
     faults::Fault,
     images, innertube, pages,
     refusals::{innertube_error, page_not_found},

@@ -31,7 +31,7 @@ use tokio::{
 };
 
 use super::{
-    exchange::{SiteResponse, SiteRequest, Host},
+    exchange::{Host, SiteRequest, SiteResponse},
     faults::Fault,
     journal::Entry,
     refusals::refusal,
@@ -90,7 +90,10 @@ async fn connection(stream: TcpStream, site: Arc<Site>) {
     }
 }
 
-async fn respond(site: Arc<Site>, request: Request<Incoming>) -> Result<Response<StreamBody<ChunkStream>>, Reset> {
+async fn respond(
+    site: Arc<Site>,
+    request: Request<Incoming>,
+) -> Result<Response<StreamBody<ChunkStream>>, Reset> {
     let (head, body) = request.into_parts();
     let body = Limited::new(body, MAX_BODY_BYTES).collect().await.map_err(|_| Reset)?.to_bytes();
     let path = percent_encoding::percent_decode_str(head.uri.path()).decode_utf8_lossy().into_owned();
@@ -128,7 +131,11 @@ async fn respond(site: Arc<Site>, request: Request<Incoming>) -> Result<Response
     Ok(deliver(answer, fault, entry))
 }
 
-fn deliver(mut answer: SiteResponse, fault: Option<Fault>, entry: Entry) -> Response<StreamBody<ChunkStream>> {
+fn deliver(
+    mut answer: SiteResponse,
+    fault: Option<Fault>,
+    entry: Entry,
+) -> Response<StreamBody<ChunkStream>> {
     let half = answer.body.len() / 2;
     if fault == Some(Fault::Truncated) {
         answer.body.truncate(half);

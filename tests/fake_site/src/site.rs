@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{image_cache::ImageCache, content::Content, faults::Faults, journal::Journal, quota::Quota, world::World};
+use super::{
+    content::Content, faults::Faults, image_cache::ImageCache, journal::Journal, quota::Quota, world::World,
+};
 
 #[derive(Debug)]
 pub(super) struct Site {

@@ -28,12 +28,12 @@ async fn refusal(site: &FakeSite, path: &str) -> (u16, String) {
 #[tokio::test]
 async fn channel_is_read_through_uploads_and_video_ids() {
     let site = site(World { videos_per_channel: 120, channels: 8, ..World::default() }, []).await;
-    for expected in site.channels() {
-        let query = format!("part=snippet,statistics,contentDetails&forHandle={}", expected.handle);
+    for source in site.channels() {
+        let query = format!("part=snippet,statistics,contentDetails&forHandle={}", source.handle);
         let channel = list(&site, "channels", &query).await["items"][0].take();
-        assert_eq!(channel["id"], expected.id.as_str());
-        assert_eq!(channel["statistics"]["hiddenSubscriberCount"], expected.hides_subscribers);
-        assert_eq!(channel["statistics"].get("subscriberCount").is_none(), expected.hides_subscribers);
+        assert_eq!(channel["id"], source.id.as_str());
+        assert_eq!(channel["statistics"]["hiddenSubscriberCount"], source.hides_subscribers);
+        assert_eq!(channel["statistics"].get("subscriberCount").is_none(), source.hides_subscribers);
         let uploads = channel["contentDetails"]["relatedPlaylists"]["uploads"].as_str().unwrap();
         let mut ids = Vec::new();
         let mut next = String::new();
@@ -50,17 +50,17 @@ async fn channel_is_read_through_uploads_and_video_ids() {
                 None => break,
             }
         }
-        assert_eq!(ids, expected.videos.iter().map(|video| video.id.clone()).collect::<Vec<_>>());
-        for (ids, expected) in ids.chunks(50).zip(expected.videos.chunks(50)) {
+        assert_eq!(ids, source.videos.iter().map(|video| video.id.clone()).collect::<Vec<_>>());
+        for (ids, videos) in ids.chunks(50).zip(source.videos.chunks(50)) {
             let query = format!("part=snippet,statistics,contentDetails&id={}", ids.join(","));
             let page = list(&site, "videos", &query).await;
-            for (video, expected) in page["items"].as_array().unwrap().iter().zip(expected) {
-                assert_eq!(video["id"], expected.id.as_str());
-                assert_eq!(video["snippet"]["title"], expected.title.as_str());
-                let views = video["statistics"]["viewCount"].as_str().map(|views| views.parse().unwrap());
-                let expected = if expected.kind == Kind::Premiere { 0 } else { expected.views };
-                assert_eq!(views, (!expected.hides_views).then_some(expected));
-                assert_eq!(video["snippet"]["thumbnails"]["maxres"].is_object(), expected.has_maxres);
+            for (item, video) in page["items"].as_array().unwrap().iter().zip(videos) {
+                assert_eq!(item["id"], video.id.as_str());
+                assert_eq!(item["snippet"]["title"], video.title.as_str());
+                let views = item["statistics"]["viewCount"].as_str().map(|views| views.parse().unwrap());
+                let expected = if video.kind == Kind::Premiere { 0 } else { video.views };
+                assert_eq!(views, (!video.hides_views).then_some(expected));
+                assert_eq!(item["snippet"]["thumbnails"]["maxres"].is_object(), video.has_maxres);
             }
             assert_eq!(page["items"].as_array().unwrap().len(), ids.len());
         }

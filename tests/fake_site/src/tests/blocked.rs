@@ -12,7 +12,7 @@ use super::{
     browse, client, get, initial_data, item, more_items, order_token, post, selected_grid, site, tokens,
     videos_tab,
 };
-use crate::{FakeSite, Fault, Host, KEY, RetryAfter, Rule, Occurrences, Wall, World};
+use crate::{FakeSite, Fault, Host, KEY, Occurrences, RetryAfter, Rule, Wall, World};
 
 fn page(site: &FakeSite) -> String {
     format!("/channel/{}/videos", site.channels()[0].id)
@@ -46,7 +46,7 @@ async fn busy_responses_have_their_retry_after() {
 #[tokio::test]
 async fn consent_and_captcha_are_served_or_redirected_to() {
     let site = site(World::default(), []).await;
-    for (fault, text, address) in [
+    for (fault, marker, address) in [
         (
             Fault::Consent as fn(Wall) -> Fault,
             "https://consent.youtube.com/save",
@@ -59,7 +59,7 @@ async fn consent_and_captcha_are_served_or_redirected_to() {
         let response = get(&site, &page(&site)).await;
         assert_eq!(response.status(), 200);
         let text = response.text().await.unwrap();
-        assert!(text.contains(text) && !text.contains("ytInitialData"));
+        assert!(text.contains(marker) && !text.contains("ytInitialData"));
         site.faults().clear();
         site.faults().add(Rule::to(Host::Web, fault(Wall::Redirect)));
         let response = get(&site, &page(&site)).await;
@@ -208,7 +208,11 @@ async fn ranking_has_no_rows_until_its_script_has_run() {
     for (at, (row, channel)) in rows.as_array().unwrap().iter().zip(games).enumerate() {
         assert_eq!((&row[0], &row[2]), (&json!(at + 1), &json!(channel.id)));
     }
-    assert_eq!(get(&site, "/ranking/게임").await.text().await.unwrap(), page, "the Korean name has the same page");
+    assert_eq!(
+        get(&site, "/ranking/게임").await.text().await.unwrap(),
+        page,
+        "the Korean name has the same page"
+    );
     assert_eq!(get(&site, "/ranking/unknown").await.status(), 404);
     let posted = client().post(site.base().join("/ranking/games").unwrap()).send().await.unwrap();
     assert_eq!(posted.status(), 405);

@@ -7,7 +7,7 @@ use images::picture::Picture;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 
 use super::{client, get, site};
-use crate::{FakeSite, Fault, MissingResponse, Rule, Occurrences, Video, World};
+use crate::{FakeSite, Fault, MissingResponse, Occurrences, Rule, Video, World};
 
 const VARIANTS: [(&str, u32, u32); 5] = [
     ("maxresdefault", 1280, 720),

@@ -11,7 +11,7 @@ use crate::{Fault, Rule, World};
 /// Paths of items in recorded pages and in continuations.
 const FIRST: &str = ".contents.twoColumnBrowseResultsRenderer.tabs[].tabRenderer.content.richGridRenderer";
 const MORE: &str = ".onResponseReceivedActions[].appendContinuationItemsAction.continuationItems[]";
-/// What is known from redirect_to and was not met when the answers were recorded.
+/// Shapes known from other sources that are not in the recordings.
 const UNRECORDED: [&str; 6] = [
     ".continuationEndpoint.commandExecutorCommand",
     ".continuationItemViewModel",

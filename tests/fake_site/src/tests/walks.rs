@@ -8,8 +8,8 @@ use super::{
     browse, client, follow, get, initial_data, more_items, order_token, post, selected_grid, site, videos_tab,
 };
 use crate::{
-    AngleBrackets, Channel, FakeSite, Fault, HeaderLayout, InitialData, ItemLayout, Kind, Order, PAGE_ITEMS, Rule,
-    World,
+    AngleBrackets, Channel, FakeSite, Fault, HeaderLayout, InitialData, ItemLayout, Kind, Order, PAGE_ITEMS,
+    Rule, World,
 };
 
 fn expected(channel: &Channel, order: Order) -> Vec<(String, String)> {
@@ -145,7 +145,8 @@ async fn browse_refuses_invalid_requests() {
         assert_eq!(response.status(), 400);
         assert_eq!(response.json::<Value>().await.unwrap()["error"]["status"], "INVALID_ARGUMENT");
     }
-    let without_context = client().post(site.base().join(path).unwrap()).json(&json!({"browseId": channel.id}));
+    let without_context =
+        client().post(site.base().join(path).unwrap()).json(&json!({"browseId": channel.id}));
     assert_eq!(without_context.send().await.unwrap().status(), 400);
     assert_eq!(get(&site, path).await.status(), 405);
     let unknown = browse(&site, json!({"browseId": "UCaaaaaaaaaaaaaaaaaaaaaA"})).await;

@@ -3,7 +3,7 @@
 use common::ids::SubmissionId;
 use tests::{
     cluster::Cluster,
-    fake_site::{Channel, FakeSite, Fault, Faults, Host, RetryAfter, Rule, Occurrences, Wall, World},
+    fake_site::{Channel, FakeSite, Fault, Faults, Host, Occurrences, RetryAfter, Rule, Wall, World},
 };
 
 use super::{crawl, report, start};
@@ -65,7 +65,12 @@ const TABLE: &[(Target, Fault, Occurrences, Expected)] = &[
     (Target::Image, Fault::Reset, ONCE, Retried("")),
     (Target::Image, Fault::CutOff, ONCE, Retried("")),
     (Target::Image, Fault::Slow(std::time::Duration::from_millis(5)), Occurrences::All, Complete),
-    (Target::Image, Fault::Unavailable, Occurrences::All, Failed("discarded: attempt 2 of 2: 3 of 3 thumbnails")),
+    (
+        Target::Image,
+        Fault::Unavailable,
+        Occurrences::All,
+        Failed("discarded: attempt 2 of 2: 3 of 3 thumbnails"),
+    ),
     (Target::Image, Fault::NotFound, Occurrences::All, Failed(NO_THUMBNAIL)),
     (Target::Image, Fault::Truncated, Occurrences::All, Failed(NO_THUMBNAIL)),
     (Target::Image, Fault::NotAnImage, Occurrences::All, Failed(NO_THUMBNAIL)),

@@ -81,7 +81,7 @@ async fn table_and_images_are_imported_and_unusable_rows_are_reported() {
     }
     assert_eq!(skipped(&report).len(), 8);
     if cluster.folder().join("pictures/placeholder.jpg").exists() {
-        assert!(skipped(&report)[1].1.contains("the grey picture that stands for a missing thumbnail"));
+        assert!(skipped(&report)[1].1.contains("grey placeholder for a missing thumbnail"));
     }
 
     let dataset = cluster.folder().join("set");

@@ -8,7 +8,7 @@ use common::{
 };
 use tests::{
     cluster::eventually,
-    fake_site::{Channel, FakeSite, Fault, Faults, Host, KEY, RetryAfter, Rule, Occurrences, Wall, World},
+    fake_site::{Channel, FakeSite, Fault, Faults, Host, KEY, Occurrences, RetryAfter, Rule, Wall, World},
 };
 
 use super::{crawl, detach, report, rows, start};
