@@ -63,8 +63,8 @@ impl Vhost {
         self.call(Method::DELETE, &["vhosts", &self.name], None).await;
     }
 
-    /// Closes all connections to the vhost that the management API lists, and returns their number. The list lags
-    /// behind.
+    /// Closes all connections to the vhost that the management API lists, and returns their number. The list
+    /// lags behind.
     pub async fn close_all_connections(&self) -> usize {
         let connections = self.list(&["vhosts", &self.name, "connections"]).await;
         for connection in &connections {
@@ -74,7 +74,8 @@ impl Vhost {
         connections.len()
     }
 
-    /// Returns the number of ready and unacknowledged messages by queue. The broker updates it every few seconds.
+    /// Returns the number of ready and unacknowledged messages by queue. The broker updates it every few
+    /// seconds.
     pub async fn queue_counts(&self) -> BTreeMap<String, u64> {
         let queues = self.list(&["queues", &self.name]).await;
         let count = |queue: &Value| queue["messages"].as_u64().unwrap_or(0);
@@ -110,8 +111,8 @@ impl Vhost {
         assert_eq!(routed, Ok(true), "the message was not routed to a queue");
     }
 
-    /// Like [`Vhost::publish`], for a broker that may be unavailable. Returns whether the message was routed to a
-    /// queue.
+    /// Like [`Vhost::publish`], for a broker that may be unavailable. Returns whether the message was routed
+    /// to a queue.
     pub async fn try_publish(
         &self,
         exchange: &str,
@@ -128,8 +129,8 @@ impl Vhost {
         Ok(answer["routed"] == true)
     }
 
-    /// Returns the redeliveries by queue since the broker started, or `None` if it is unavailable. The broker updates
-    /// them every few seconds.
+    /// Returns the redeliveries by queue since the broker started, or `None` if it is unavailable. The broker
+    /// updates them every few seconds.
     pub async fn redeliveries(&self) -> Option<BTreeMap<String, u64>> {
         let answer = self.try_call(Method::GET, &["queues", &self.name], None).await.ok()?;
         let queues: Vec<Value> = answer.json().await.ok()?;

@@ -1,7 +1,7 @@
 //! A complete system for one test, with its own vhost, key prefix, folder, coordinator and workers.
 //!
-//! RabbitMQ and Redis are real and shared. [`Cluster::finish`] fails if a queue is not empty or a counter does not
-//! equal its results.
+//! RabbitMQ and Redis are real and shared. [`Cluster::finish`] fails if a queue is not empty or a counter
+//! does not equal its results.
 
 use std::{
     path::{Path, PathBuf},
@@ -283,8 +283,8 @@ impl Cluster {
             .collect()
     }
 
-    /// Pauses worker `index` once a job of `id` that `predicate` accepts is in flight on it, and returns all its jobs
-    /// in flight. A SIGKILL after this is certain to lose deliveries.
+    /// Pauses worker `index` once a job of `id` that `predicate` accepts is in flight on it, and returns all
+    /// its jobs in flight. A SIGKILL after this is certain to lose deliveries.
     pub async fn pause_worker_with_job_in_flight(
         &self,
         id: SubmissionId,

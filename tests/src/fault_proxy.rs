@@ -1,7 +1,8 @@
-//! A TCP proxy between one program and one server that injects faults: resets, black holes, slow responses, lost
-//! requests.
+//! A TCP proxy between one program and one server that injects faults: resets, black holes, slow responses,
+//! lost requests.
 //!
-//! It does not interpret the protocol. Bytes that a fault does not affect are forwarded unchanged and in order.
+//! It does not interpret the protocol. Bytes that a fault does not affect are forwarded unchanged and in
+//! order.
 
 use std::{
     io,

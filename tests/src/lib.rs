@@ -1,7 +1,7 @@
 //! Support code of the integration tests: servers, virtual hosts, processes and clusters.
 //!
-//! RabbitMQ, Redis and libtorch are real. The only fake is the crawled web site, [`fake_site`], because tests have
-//! no network access; it is a separate package so that the demo can build it alone.
+//! RabbitMQ, Redis and libtorch are real. The only fake is the crawled web site, [`fake_site`], because tests
+//! have no network access; it is a separate package so that the demo can build it alone.
 
 pub mod amqp_relay;
 pub mod broker_admin;

@@ -7,8 +7,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Returns the folder of real data: `SUBWATCH_REAL_DATA`, or `shared/data` in a parent folder. If neither exists,
-/// prints to standard error that `unchecked` is skipped.
+/// Returns the folder of real data: `SUBWATCH_REAL_DATA`, or `shared/data` in a parent folder. If neither
+/// exists, prints to standard error that `unchecked` is skipped.
 #[must_use]
 pub fn real_data(unchecked: &str) -> Option<PathBuf> {
     #[expect(clippy::disallowed_methods, reason = "the environment configures tests")]

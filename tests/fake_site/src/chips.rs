@@ -1,6 +1,7 @@
 //! Order chips and continuation items in their layouts.
 //!
-//! Invariant: in each layout the choices read `Latest`, `Popular` and `Oldest`, and nothing else on the page does.
+//! Invariant: in each layout the choices read `Latest`, `Popular` and `Oldest`, and nothing else on the page
+//! does.
 
 use serde_json::{Value, json};
 

@@ -1,7 +1,8 @@
 //! Faults: which responses the site corrupts, and how.
 //!
-//! The choice depends only on the rules and on the number of requests that each has counted, never on time. Every rule
-//! counts all requests in its scope; the first rule whose occurrence matches decides. Faults are applied in
+//! The choice depends only on the rules and on the number of requests that each has counted, never on time.
+//! Every rule counts all requests in its scope; the first rule whose occurrence matches decides. Faults are
+//! applied in
 //! `refusals`, `corruption`, `tab` and `images`.
 
 use std::{sync::Mutex, time::Duration};

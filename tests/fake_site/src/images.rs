@@ -1,7 +1,7 @@
 //! Thumbnails in all variants, the placeholder and faulty files.
 //!
-//! Images are generated on request; `image_cache` keeps the newest. Invariant: the same video and variant have the
-//! same bytes and ETag.
+//! Images are generated on request; `image_cache` keeps the newest. Invariant: the same video and variant
+//! have the same bytes and ETag.
 
 use bytes::Bytes;
 use image::{

@@ -69,8 +69,8 @@ pub(super) fn browse(site: &Site, request: &SiteRequest, fault: Option<Fault>) -
     SiteResponse::json(200, serialize(value, fault))
 }
 
-/// Resolves an address to a page. A legacy name first resolves to the channel's handle, and the handle of every third
-/// channel to its ID, with one more step each.
+/// Resolves an address to a page. A legacy name first resolves to the channel's handle, and the handle of
+/// every third channel to its ID, with one more step each.
 pub(super) fn resolve(site: &Site, request: &SiteRequest, fault: Option<Fault>) -> SiteResponse {
     let body = request.json();
     let Some(address) = body["url"].as_str() else { return invalid() };

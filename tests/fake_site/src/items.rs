@@ -1,6 +1,7 @@
 //! One video of a list, as `videoRenderer` or `lockupViewModel`.
 //!
-//! As on the real site, the ID is repeated in other parts, so a reader that collects every `videoId` overcounts.
+//! As on the real site, the ID is repeated in other parts, so a reader that collects every `videoId`
+//! overcounts.
 
 use serde_json::{Value, json};
 

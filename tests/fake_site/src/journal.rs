@@ -1,7 +1,7 @@
 //! A log of all requests with their times.
 //!
-//! Invariant: a request ends in the log before its client can have read the whole response, so the logged concurrency
-//! never exceeds the real one.
+//! Invariant: a request ends in the log before its client can have read the whole response, so the logged
+//! concurrency never exceeds the real one.
 
 use std::{
     collections::BTreeMap,

@@ -1,10 +1,10 @@
 //! A fake YouTube site for tests and the demo.
 //!
-//! Serves a seeded world of channels and videos as HTML pages, through InnerTube (the API that pages use), the Data
-//! API and thumbnails, plus a ranking that only a browser can read. Faults can be injected ([`Fault`]), and all
-//! requests are logged ([`Requests`]). It has no content of the real site; response shapes follow recordings from
-//! January and May 2026. Invariants: a response depends only on the world, the request and the faults; dropping
-//! [`FakeSite`] stops the site.
+//! Serves a seeded world of channels and videos as HTML pages, through InnerTube (the API that pages use),
+//! the Data API and thumbnails, plus a ranking that only a browser can read. Faults can be injected
+//! ([`Fault`]), and all requests are logged ([`Requests`]). It has no content of the real site; response
+//! shapes follow recordings from January and May 2026. Invariants: a response depends only on the world, the
+//! request and the faults; dropping [`FakeSite`] stops the site.
 
 mod channel;
 mod chips;

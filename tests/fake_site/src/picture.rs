@@ -1,7 +1,7 @@
 //! Thumbnail scenes, drawn from the seed at any size.
 //!
-//! Invariant: equal appearance and size give equal pixels. Scenes are single-colour rows, discs and blocks without
-//! noise, so a picture of 1280×720 takes a few milliseconds.
+//! Invariant: equal appearance and size give equal pixels. Scenes are single-colour rows, discs and blocks
+//! without noise, so a picture of 1280×720 takes a few milliseconds.
 
 use rand::{Rng, RngExt};
 

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// The site's fixed current time, 2026-06-01T00:00:00Z, in seconds since 1970. Ages such as `13 days ago` are relative to
-/// it, so that responses do not depend on the day.
+/// The site's fixed current time, 2026-06-01T00:00:00Z, in seconds since 1970. Ages such as `13 days ago` are
+/// relative to it, so that responses do not depend on the day.
 pub const NOW: u64 = 1_780_272_000;
 /// The default Data API key.
 pub const KEY: &str = "site-key";

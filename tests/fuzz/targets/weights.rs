@@ -1,5 +1,5 @@
-//! Weights files, `.pth` and `.safetensors`: an error, or tensors whose values fill their shapes. A bare pickle, which
-//! begins with its protocol byte, is wrapped in an archive.
+//! Weights files, `.pth` and `.safetensors`: an error, or tensors whose values fill their shapes. A bare
+//! pickle, which begins with its protocol byte, is wrapped in an archive.
 #![no_main]
 #![allow(dead_code)]
 

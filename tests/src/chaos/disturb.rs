@@ -1,7 +1,7 @@
 //! Applies and reverts each disturbance: signals, proxy faults and messages.
 //!
-//! Does not decide when (see `schedule`) or judge the result (see `verdict`). It records which effects on the system
-//! are expected, such as dead letters.
+//! Does not decide when (see `schedule`) or judge the result (see `verdict`). It records which effects on the
+//! system are expected, such as dead letters.
 
 use std::{
     path::PathBuf,
@@ -50,8 +50,8 @@ const DEATHS: u32 = 12;
 const POLL_INTERVAL: Duration = Duration::from_millis(4);
 /// Longest a worker is paused for another to finish one of its jobs.
 const FINISH_TIMEOUT: Duration = Duration::from_secs(20);
-/// Redis with `appendfsync everysec` may delay a write to its file by this long while an fsync is in progress, so a
-/// kill can lose writes that it has acknowledged.
+/// Redis with `appendfsync everysec` may delay a write to its file by this long while an fsync is in
+/// progress, so a kill can lose writes that it has acknowledged.
 const FSYNC_DELAY: Duration = Duration::from_secs(2);
 /// Number of duplicates to publish.
 const COPIES: usize = 24;
@@ -276,8 +276,8 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// Pauses a worker with several jobs of one submission in flight until another worker has finished one of them.
-    /// The first then finishes that job as well, while the submission is still open.
+    /// Pauses a worker with several jobs of one submission in flight until another worker has finished one of
+    /// them. The first then finishes that job as well, while the submission is still open.
     async fn finish_twice(&self, worker: usize) {
         let mut slot = self.system.slot(Program::Worker(worker)).await;
         let Some(id) = self.load.submit_spare().await else {
@@ -312,7 +312,8 @@ impl<'a> Scene<'a> {
         slot.process().resume();
     }
 
-    /// Pauses a worker while at least two jobs of the submission are in flight on it, and returns one of them.
+    /// Pauses a worker while at least two jobs of the submission are in flight on it, and returns one of
+    /// them.
     async fn pause_with_several_jobs_in_flight(
         &self,
         slot: &mut Slot,

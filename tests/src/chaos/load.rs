@@ -1,7 +1,7 @@
 //! The load on a disturbed system: a stream of embed, train and predict submissions.
 //!
-//! Owns the datasets and the list of accepted submissions. Invariant: training data is never poisoned, so all runs
-//! end with the same weights.
+//! Owns the datasets and the list of accepted submissions. Invariant: training data is never poisoned, so all
+//! runs end with the same weights.
 
 use std::{
     path::{Path, PathBuf},

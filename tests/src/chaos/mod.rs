@@ -1,7 +1,8 @@
-//! Chaos tests: schedules of disturbances applied to a real system, and the invariants that must hold afterwards.
+//! Chaos tests: schedules of disturbances applied to a real system, and the invariants that must hold
+//! afterwards.
 //!
-//! A schedule is a pure function of its seed, so a failure can be replayed. A schedule that hits no delivery in
-//! flight fails.
+//! A schedule is a pure function of its seed, so a failure can be replayed. A schedule that hits no delivery
+//! in flight fails.
 
 pub mod disturb;
 pub mod load;

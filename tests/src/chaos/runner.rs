@@ -24,8 +24,8 @@ use super::{
 };
 use crate::{environment::Servers, python::project};
 
-/// Time limit for the system to finish all submissions after the last disturbance. The slowest case is a job that
-/// waits for a hedge or for the rescuer behind others.
+/// Time limit for the system to finish all submissions after the last disturbance. The slowest case is a job
+/// that waits for a hedge or for the rescuer behind others.
 const SETTLE_TIMEOUT: Duration = Duration::from_secs(240);
 
 /// How often a settling system is polled.

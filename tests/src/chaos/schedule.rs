@@ -1,8 +1,8 @@
 //! Schedules: which disturbances happen, when, and for how long, as a pure function of a seed.
 //!
-//! Disturbances are applied in `disturb`. Invariants: disturbances that overlap in time have different subjects, so
-//! that each can be reverted independently; every [`Schedule`] kills a program; consecutive seeds feature every kind
-//! in turn.
+//! Disturbances are applied in `disturb`. Invariants: disturbances that overlap in time have different
+//! subjects, so that each can be reverted independently; every [`Schedule`] kills a program; consecutive
+//! seeds feature every kind in turn.
 
 use std::{collections::HashMap, fmt, time::Duration};
 

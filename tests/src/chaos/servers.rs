@@ -1,7 +1,7 @@
 //! Dedicated RabbitMQ and Redis servers, which tests may kill, wipe, roll back and starve.
 //!
-//! Owns their processes, ports and data. Ports stay the same over restarts, as behind a Kubernetes service. Dropping
-//! [`ServerPair`] removes everything.
+//! Owns their processes, ports and data. Ports stay the same over restarts, as behind a Kubernetes service.
+//! Dropping [`ServerPair`] removes everything.
 
 use std::{
     ffi::OsString,
@@ -198,7 +198,8 @@ impl ServerPair {
         String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
-    /// Returns a command for a RabbitMQ program, configured for this node. ALLOW_INPUT makes the server's script
+    /// Returns a command for a RabbitMQ program, configured for this node. ALLOW_INPUT makes the server's
+    /// script
     /// `exec` the server. Idle schedulers do not busy-wait, since workers need the cores.
     fn broker_command(&self, program: &str, arguments: &[&str]) -> Command {
         let folder = self.folder.path().join("rabbitmq");
@@ -253,7 +254,8 @@ impl ServerProcess {
     }
 }
 
-/// Returns a command with an empty environment, so that no configuration of the machine's own servers applies.
+/// Returns a command with an empty environment, so that no configuration of the machine's own servers
+/// applies.
 fn server_command(program: impl Into<PathBuf>) -> Command {
     #[expect(clippy::disallowed_methods, reason = "the environment configures tests")]
     let other = std::env::var("SUBWATCH_SERVERS").is_ok_and(|servers| servers == "debian13");

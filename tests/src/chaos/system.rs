@@ -1,4 +1,5 @@
-//! The disturbed system: coordinators and workers, each connected to the servers through its own fault proxies.
+//! The disturbed system: coordinators and workers, each connected to the servers through its own fault
+//! proxies.
 //!
 //! Owns the processes, their proxies and the tally of events. Does not decide what is done to them or when.
 //! Invariant: a program's slot is locked while the program is disturbed, so nothing else starts, stops or
@@ -105,8 +106,8 @@ pub struct Tally {
 }
 
 impl System {
-    /// Starts coordinators and workers against `servers`, with `name` as vhost and key prefix. Logs and artifacts
-    /// are written to `folder`; `datasets` is the dataset root.
+    /// Starts coordinators and workers against `servers`, with `name` as vhost and key prefix. Logs and
+    /// artifacts are written to `folder`; `datasets` is the dataset root.
     pub async fn start(servers: Servers, name: &str, folder: PathBuf, datasets: &Path) -> Self {
         let vhost = Vhost::create(&servers, name).await;
         let key_prefix = format!("{name}:");
@@ -254,7 +255,8 @@ impl System {
         self.probes + index_of(program) as u16
     }
 
-    /// Returns whether a program's readiness probe succeeds: both servers are reachable, and a worker consumes.
+    /// Returns whether a program's readiness probe succeeds: both servers are reachable, and a worker
+    /// consumes.
     pub async fn is_ready(&self, program: Program) -> bool {
         let url = format!("http://127.0.0.1:{}/readyz", self.probe(program));
         self.client
@@ -421,7 +423,8 @@ impl System {
         &self.folder
     }
 
-    /// Stops all programs, workers first, and deletes the virtual host, and the logs if there were no violations.
+    /// Stops all programs, workers first, and deletes the virtual host, and the logs if there were no
+    /// violations.
     pub async fn end(self) -> Tally {
         for program in self.programs().rev() {
             self.terminate(&mut *self.slot(program).await).await;

@@ -1,7 +1,7 @@
 //! Checks the invariants of a system that has settled after its disturbances.
 //!
-//! Every item has one result or one expected failure, counters equal results, all dead letters are expected, and
-//! training ends with the weights of an undisturbed run.
+//! Every item has one result or one expected failure, counters equal results, all dead letters are expected,
+//! and training ends with the weights of an undisturbed run.
 
 use std::collections::{HashMap, HashSet};
 

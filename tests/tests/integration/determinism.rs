@@ -2,8 +2,8 @@
 
 use tests::cluster::Cluster;
 
-/// Trains on a small sample with `workers` workers in a fresh system and returns the weights' digest. Every worker
-/// must take part.
+/// Trains on a small sample with `workers` workers in a fresh system and returns the weights' digest. Every
+/// worker must take part.
 async fn weights_of(workers: usize) -> String {
     let mut cluster = Cluster::start(workers).await;
     let dataset = cluster.sample(160).await.display().to_string();

@@ -1,7 +1,7 @@
 //! Quality gates of the model: comparisons with torchvision and Pillow at test time.
 //!
-//! Raw cosine similarity accepts broken pipelines, so the reference's mean is subtracted before comparing features.
-//! Common mistakes in a pipeline must fail the gate.
+//! Raw cosine similarity accepts broken pipelines, so the reference's mean is subtracted before comparing
+//! features. Common mistakes in a pipeline must fail the gate.
 
 use std::{fs, path::PathBuf, str::FromStr};
 
@@ -132,8 +132,8 @@ fn features_match_torchvision_and_broken_pipelines_fail_the_gate() {
         .sqrt();
     let error = fp32.iter().zip(&reference[0]).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
     tests::print_line(&format!("fp32: largest error {error:.2e}, feature standard deviation {std:.3}"));
-    // Decoding and resizing may differ from Pillow by 1 of 255 in some pixels; on identical pixels (see below) the
-    // error stays under 1e-4 standard deviations.
+    // Decoding and resizing may differ from Pillow by 1 of 255 in some pixels; on identical pixels (see
+    // below) the error stays under 1e-4 standard deviations.
     assert!(Gate::of(&fp32, &reference[0]).passes());
 
     for (name, broken) in BROKEN.iter().zip(&reference[1..]) {

@@ -1,4 +1,5 @@
-//! The store's scripts on a real Redis: effects are applied once, and crashes are attributed to the right job.
+//! The store's scripts on a real Redis: effects are applied once, and crashes are attributed to the right
+//! job.
 
 use std::time::Duration;
 

@@ -28,8 +28,8 @@ pub(crate) fn is_pth(bytes: &[u8]) -> bool {
     pth::is_pth(bytes)
 }
 
-/// Reads a file as `.pth`, or else as `.safetensors`, checks that the values of each tensor fill its shape, and takes
-/// the backbone out of it.
+/// Reads a file as `.pth`, or else as `.safetensors`, checks that the values of each tensor fill its shape,
+/// and takes the backbone out of it.
 pub(crate) fn read(bytes: &[u8]) {
     let state = if is_pth(bytes) { pth::read(bytes).ok() } else { safetensors_file::read(bytes).ok() };
     let Some(state) = state else { return };

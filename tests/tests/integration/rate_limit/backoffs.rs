@@ -55,7 +55,8 @@ async fn blocked_host_is_backed_off_by_all_workers_until_a_probe_succeeds() {
     assert_eq!((backoff.by.as_str(), backoff.probing), ("worker-0", false));
     assert!(backoff.since_ms >= before_ms && backoff.since_ms <= until_ms);
 
-    // Once it is over, one request probes the host while the others wait. The probe fails and renews the back-off.
+    // Once it is over, one request probes the host while the others wait. The probe fails and renews the
+    // back-off.
     let expire_backoff = async || {
         store.end_backoff(&host(&site)).await.unwrap();
         store.back_off(&host(&site), "enough", Duration::from_millis(1), "test").await.unwrap();

@@ -1,5 +1,5 @@
-//! Rate limits of the whole fleet, with a real Redis and a web server that logs requests. Several `Web`s, each with
-//! its own connections, represent several workers.
+//! Rate limits of the whole fleet, with a real Redis and a web server that logs requests. Several `Web`s,
+//! each with its own connections, represent several workers.
 
 mod backoffs;
 mod model;

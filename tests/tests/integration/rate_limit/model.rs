@@ -25,8 +25,8 @@ struct InFlight {
     is_probe: bool,
 }
 
-/// Random admissions, completions, crashes and blocks: every admission obeys the limits, and requests are always
-/// admitted eventually. `SUBWATCH_TEST_SEED` sets the seed.
+/// Random admissions, completions, crashes and blocks: every admission obeys the limits, and requests are
+/// always admitted eventually. `SUBWATCH_TEST_SEED` sets the seed.
 #[tokio::test]
 async fn random_admissions_match_the_model() {
     let seed = number("SUBWATCH_TEST_SEED").unwrap_or_else(rand::random);

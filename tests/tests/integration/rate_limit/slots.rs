@@ -56,8 +56,8 @@ async fn concurrent_requests_to_a_host_never_exceed_the_limit() {
     let requests = site.requests();
     assert_eq!(requests.len(), 60);
     assert!(requests.iter().all(|request| request.in_flight <= concurrency), "{requests:?}");
-    // Requests in transit may arrive in bursts of up to the concurrency; beyond that, the interval holds: when
-    // request j + n starts, at least j have been answered, and d more starts take d intervals.
+    // Requests in transit may arrive in bursts of up to the concurrency; beyond that, the interval holds:
+    // when request j + n starts, at least j have been answered, and d more starts take d intervals.
     let times = arrivals(&requests);
     for (first, from) in times.iter().enumerate() {
         for (further, to) in times[first..].iter().enumerate().skip(concurrency) {

@@ -108,7 +108,8 @@ async fn fetched_responses_are_bounded() {
     cluster.finish().await;
 }
 
-/// Returns a gzip file (RFC 1952 and 1951): a header, one stored block of a thousand zeros and an invalid checksum.
+/// Returns a gzip file (RFC 1952 and 1951): a header, one stored block of a thousand zeros and an invalid
+/// checksum.
 fn gzip_of_zeros() -> Vec<u8> {
     let mut gzip = vec![0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
     gzip.extend([1, 0xe8, 0x03, 0x17, 0xfc]);
