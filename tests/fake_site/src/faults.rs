@@ -2,8 +2,7 @@
 //!
 //! The choice depends only on the rules and on the number of requests that each has counted, never on time.
 //! Every rule counts all requests in its scope; the first rule whose occurrence matches decides. Faults are
-//! applied in
-//! `refusals`, `corruption`, `tab` and `images`.
+//! applied in `refusals`, `corruption`, `tab` and `images`.
 
 use std::{sync::Mutex, time::Duration};
 

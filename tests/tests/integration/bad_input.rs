@@ -154,8 +154,16 @@ async fn bad_rows_and_images_are_reported_and_nothing_else_is_lost() {
             "thumbnails/none.jpg",
             "the file named in metadata.jsonl:67 does not exist",
         ),
-        (b"{\"file_name\":\"thumbnails/a.jpg\",\"views\":-3}", "metadata.jsonl:68", "views must be a non-negative integer, not -3"),
-        (b"{\"file_name\":\"thumbnails/b.jpg\",\"views\":\"12\"}", "metadata.jsonl:69", "views must be a non-negative integer, not \"12\""),
+        (
+            b"{\"file_name\":\"thumbnails/a.jpg\",\"views\":-3}",
+            "metadata.jsonl:68",
+            "views must be a non-negative integer, not -3",
+        ),
+        (
+            b"{\"file_name\":\"thumbnails/b.jpg\",\"views\":\"12\"}",
+            "metadata.jsonl:69",
+            "views must be a non-negative integer, not \"12\"",
+        ),
         (
             b"{\"file_name\":\"thumbnails/c.jpg\",\"subscribers\":1.5}",
             "metadata.jsonl:70",
