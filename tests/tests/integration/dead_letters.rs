@@ -52,7 +52,7 @@ async fn embed_with_one_unreadable(cluster: &Cluster) -> (SubmissionId, Unreadab
 }
 
 async fn dead_letters(cluster: &Cluster, arguments: &[&str]) -> Value {
-    let mut all = vec!["dead"];
+    let mut all = vec!["dead-letters"];
     all.extend(arguments);
     all.extend(["-o", "json"]);
     cluster.json(&all, &[0]).await
