@@ -38,7 +38,7 @@ async fn second_signal_ends_a_worker_and_its_jobs_run_elsewhere() {
         "{log}"
     );
     let statuses = cluster.store.job_statuses(id).await.unwrap();
-    let released = statuses.values().filter(|status| status.state == JobState::Retryable).count();
+    let released = statuses.values().filter(|status| status.state == JobState::Available).count();
     tests::print_line(&format!(
         "second signal: {released} jobs released; {in_flight:?} were in flight at the first"
     ));
@@ -92,7 +92,7 @@ async fn second_signal_ends_a_draining_coordinator() {
 
     cluster.coordinator.send_sigterm();
     eventually("the coordinator drains", || async {
-        cluster.coordinator.log().contains("SIGTERM: draining")
+        cluster.coordinator.log().contains("received SIGTERM: shutting down gracefully")
     })
     .await;
     let status = cluster.coordinator.terminate().await;
