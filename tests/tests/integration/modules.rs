@@ -87,6 +87,6 @@ fn forbidden_dependencies_are_found() {
     );
     assert_found(
         &[("worker/src/lib.rs", "fn f() { lapin::go() }")],
-        "worker names lapin: only common::broker may",
+        "worker uses lapin: only common::broker may",
     );
 }

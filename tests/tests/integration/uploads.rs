@@ -54,7 +54,7 @@ async fn images_are_predicted_from_files_stdin_uploads_and_urls() {
     check(url("localhost", "/inside.jpg"), Err("127.0.0.1 does not have a public address")).await;
     check(url("localhost", "/none.jpg"), Err("returned 404")).await;
     check(url("localhost", "/text.jpg"), Err("undecodable")).await;
-    check(url("localhost", "/endless.jpg"), Err("more than the allowed")).await;
+    check(url("localhost", "/endless.jpg"), Err("exceeds 33554432 bytes")).await;
     check(url("127.0.0.1", "/a.jpg"), Err("127.0.0.1 does not have a public address")).await;
     check("http://169.254.169.254/latest".to_owned(), Err("does not have a public address")).await;
     check("http://user:secret@localhost/a.jpg".to_owned(), Err("credentials")).await;

@@ -93,7 +93,7 @@ async fn fetched_responses_are_bounded() {
     let (status, stored) = fetch(&at("/gzip.jpg")).await;
     assert_eq!((status, &stored["bytes"]), (201, &gzip.len().into()));
     for (target, status, want) in [
-        (at("/large.jpg"), 422, "more than the allowed 100000 bytes"),
+        (at("/large.jpg"), 422, "exceeds 100000 bytes"),
         (at("/long.jpg"), 403, "the limit is 4096"),
         (at("/headers.jpg"), 422, "could not be fetched"),
         (at("/file.jpg"), 403, "the scheme 'file'"),
