@@ -18,14 +18,13 @@ use images::preprocess::Pixels;
 use tokio::sync::{mpsc, oneshot};
 
 use super::stopwatch::Stopwatch;
-use crate::model::BATCH;
 
 /// How long a batch waits for announced images.
 const LINGER: Duration = Duration::from_millis(20);
 /// How often it looks for them.
 const LOOK_EVERY: Duration = Duration::from_micros(500);
-/// Images waiting for the device at most.
-const WAITING: usize = 4 * BATCH;
+/// Batches of images waiting for the device at most.
+const WAITING_BATCHES: usize = 4;
 
 /// Why an image has no embedding.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -51,12 +50,14 @@ pub struct Embedder {
     announced: Arc<AtomicUsize>,
     computing: Stopwatch,
     space: Space,
+    batch: usize,
 }
 
 /// The other end of an [`Embedder`]: the batches to compute.
 pub(super) struct Batches {
     requests: mpsc::Receiver<Request>,
     announced: Arc<AtomicUsize>,
+    batch: usize,
 }
 
 /// Images that a caller is going to bring. What is left of it when it is dropped is taken back.
@@ -65,13 +66,13 @@ pub struct Announcement {
     left: usize,
 }
 
-/// Makes the handle on a model whose embeddings belong to `space`, and the batches it collects. `computing` runs while
-/// one is computed.
-pub(super) fn connect(space: Space, computing: Stopwatch) -> (Embedder, Batches) {
-    let (sender, requests) = mpsc::channel(WAITING);
+/// Makes the handle on a model whose embeddings belong to `space`, and the batches it collects, of at most `batch`
+/// images. `computing` runs while one is computed.
+pub(super) fn connect(space: Space, batch: usize, computing: Stopwatch) -> (Embedder, Batches) {
+    let (sender, requests) = mpsc::channel(WAITING_BATCHES * batch);
     let announced = Arc::new(AtomicUsize::new(0));
-    let embedder = Embedder { requests: sender, announced: announced.clone(), computing, space };
-    (embedder, Batches { requests, announced })
+    let embedder = Embedder { requests: sender, announced: announced.clone(), computing, space, batch };
+    (embedder, Batches { requests, announced, batch })
 }
 
 impl Embedder {
@@ -103,6 +104,12 @@ impl Embedder {
     pub fn space(&self) -> &Space {
         &self.space
     }
+
+    /// Most images in one batch.
+    #[must_use]
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
 }
 
 impl Batches {
@@ -113,21 +120,37 @@ impl Batches {
         while first.answer.is_closed() {
             first = self.requests.blocking_recv()?;
         }
+        Some(self.fill(first, 0))
+    }
+
+    /// Returns the batch that follows one of `computing` images, which the device is computing; `None` if no image
+    /// waits.
+    pub(super) fn next_beside(&mut self, computing: usize) -> Option<Vec<Request>> {
+        let mut first = self.requests.try_recv().ok()?;
+        while first.answer.is_closed() {
+            first = self.requests.try_recv().ok()?;
+        }
+        Some(self.fill(first, computing))
+    }
+
+    /// Adds to `first` what waits, and what is announced and comes soon. Images being computed are still announced.
+    fn fill(&mut self, first: Request, computing: usize) -> Vec<Request> {
         let mut batch = vec![first];
         let full_by = Instant::now() + LINGER;
-        while batch.len() < BATCH {
+        while batch.len() < self.batch {
             match self.requests.try_recv() {
                 Ok(request) if request.answer.is_closed() => {}
                 Ok(request) => batch.push(request),
                 Err(_)
-                    if self.announced.load(Ordering::Relaxed) > batch.len() && Instant::now() < full_by =>
+                    if self.announced.load(Ordering::Relaxed) > batch.len() + computing
+                        && Instant::now() < full_by =>
                 {
                     thread::sleep(LOOK_EVERY);
                 }
                 Err(_) => break,
             }
         }
-        Some(batch)
+        batch
     }
 }
 

@@ -1,6 +1,7 @@
 //! From images to embeddings.
 //!
-//! `pipeline` is the way of a chunk: read, hash, look up, decode, run the model, store. `reading` is its first stage,
+//! `pipeline` is the way of a chunk: read, hash, look up, decode, run the model, store. `files` is the same way without
+//! a store, for measurements. `reading` is the first stage,
 //! `batcher` collects images into batches, and `device_thread` owns the model that computes them.
 //!
 //! Does not own weights or arithmetic (see [`crate::model`]) or what becomes of an embedding (see [`crate::jobs`]).
@@ -8,6 +9,7 @@
 
 mod batcher;
 mod device_thread;
+mod files;
 mod pipeline;
 mod reading;
 mod stopwatch;
@@ -15,5 +17,6 @@ mod stopwatch;
 pub use self::{
     batcher::{Announcement, EmbedError, Embedder},
     device_thread::Model,
+    files::FilePipeline,
     pipeline::{Embedded, Pipeline},
 };

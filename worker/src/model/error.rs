@@ -1,5 +1,8 @@
 //! Why there is no model.
 
+/// libtorch's own error.
+pub use tch::TchError as TorchError;
+
 /// Why there is no model.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {

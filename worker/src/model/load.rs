@@ -6,9 +6,6 @@ use images::preprocess::{Pixels, SIDE};
 
 use super::{backbone::Backbone, config::ModelConfig, error::ModelError};
 
-/// Most images in one batch.
-pub const BATCH: usize = 32;
-
 /// Loads the model and warms it up. Blocks. Call it on the thread that is going to own the model.
 ///
 /// # Errors
@@ -25,7 +22,7 @@ pub fn load(config: &ModelConfig) -> Result<Backbone, ModelError> {
     let backbone = Backbone::new(&weights, precision, device)?;
     // The first batch of a shape pays for its kernels' choice; better now than under a job.
     let grey = Pixels(vec![128; SIDE * SIDE * 3]);
-    backbone.features(&vec![grey; BATCH])?;
+    backbone.features(&vec![grey; backbone.batch()])?;
     tracing::info!(weights = %config.weights, ?device, %precision, space = %backbone.space(),
         seconds = began.elapsed().as_secs_f64(), "model loaded");
     Ok(backbone)

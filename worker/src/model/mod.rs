@@ -7,7 +7,7 @@
 //!
 //! `load` follows a `config` to a `backbone`. Weights: `weights` names their sources, `fetch`, `random` and `weights_file`
 //! are those sources, `pth` and `safetensors_file` the file formats, `state_dict` what they all return, and
-//! `architecture` what ResNet34 consists of. Device: `device`, `cuda` and `precision`.
+//! `architecture` what ResNet34 consists of. Device: `device`, `cuda` and `precision`; `input` is the way of pixels to it.
 
 mod architecture;
 mod backbone;
@@ -16,6 +16,7 @@ mod cuda;
 mod device;
 mod error;
 mod fetch;
+mod input;
 mod load;
 mod precision;
 mod pth;
@@ -25,12 +26,14 @@ mod state_dict;
 mod weights;
 mod weights_file;
 
+pub(crate) use self::backbone::embeddings;
 pub use self::{
-    backbone::{Backbone, KERNEL_VERSION},
+    backbone::{Backbone, Features, Input, KERNEL_VERSION, Kernels},
     config::ModelConfig,
     device::DeviceChoice,
-    error::ModelError,
-    load::{BATCH, load, threads},
+    error::{ModelError, TorchError},
+    input::Staged,
+    load::{load, threads},
     precision::{Precision, PrecisionChoice},
     pth::PthError,
     state_dict::{StateDict, Tensor},

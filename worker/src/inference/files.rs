@@ -1,0 +1,70 @@
+//! From files to embeddings without a store: read, hash, decode, run the model.
+//!
+//! Owns the order of the stages; they are the ones of a [`Pipeline`](super::Pipeline), which it measures.
+
+use std::sync::Arc;
+
+use common::embedding::Embedding;
+use dataset::{files::Files, manifest::ManifestItem};
+use futures::{StreamExt, stream};
+use images::pool::CpuPool;
+
+use super::{
+    batcher::Embedder,
+    pipeline::{Computer, WINDOW_BATCHES},
+    reading::{FileReader, GROUP_ITEMS, ItemError, Underway, groups},
+};
+
+/// The way from the files of a dataset to embeddings.
+pub struct FilePipeline {
+    files: Files,
+    reader: FileReader,
+    computer: Computer,
+}
+
+impl FilePipeline {
+    /// Makes the pipeline for `files` of at most `max_image_bytes` each.
+    #[must_use]
+    pub fn new(files: Files, embedder: Embedder, decoder: Arc<CpuPool>, max_image_bytes: u64) -> Self {
+        let computer = Computer { decoder, embedder };
+        Self { files, reader: FileReader::new(max_image_bytes), computer }
+    }
+
+    /// Embeds `items`, as many at once as a job would. In the order of `items`.
+    ///
+    /// # Errors
+    /// Names the first item that has no embedding.
+    pub async fn embed(&self, items: Vec<ManifestItem>) -> Result<Vec<Embedding>, String> {
+        let window = WINDOW_BATCHES * self.computer.embedder.batch();
+        let mut announced = self.computer.embedder.announce(items.len());
+        let mut embedded = stream::iter(groups((0..).zip(items).collect()))
+            .map(|group| self.reader.read(&self.files, group))
+            .buffer_unordered(window / GROUP_ITEMS)
+            .flat_map(stream::iter)
+            .map(|Underway { index, item, state }| async move {
+                let state = match state {
+                    Ok(image) => self.computer.compute(image).await,
+                    Err(error) => Err(error),
+                };
+                Underway { index, item, state }
+            })
+            .buffer_unordered(window)
+            .boxed();
+        let mut embeddings = Vec::new();
+        while let Some(Underway { index, item, state }) = embedded.next().await {
+            announced.settle_one();
+            let embedded = state.map_err(|error| format!("{}: {}", item.item, reason(&error)))?;
+            embeddings.push((index, embedded.embedding));
+        }
+        embeddings.sort_by_key(|(index, _)| *index);
+        Ok(embeddings.into_iter().map(|(_, embedding)| embedding).collect())
+    }
+}
+
+fn reason(error: &ItemError) -> String {
+    match error {
+        ItemError::Item(failure) => format!("{failure:?}"),
+        ItemError::Later(error) => error.clone(),
+        ItemError::Job(error) => error.to_string(),
+    }
+}
