@@ -4,6 +4,8 @@
 //! default feature `model` brings; without it the program is small and carries out the other kinds.
 
 #[cfg(feature = "model")]
+pub mod bench;
+#[cfg(feature = "model")]
 pub mod inference;
 pub mod jobs;
 #[cfg(feature = "model")]

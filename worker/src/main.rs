@@ -25,11 +25,21 @@ struct Arguments {
     #[arg(long, value_delimiter = ',', default_value = KINDS)]
     kinds: Vec<Kind>,
     /// Device of the model: auto, cpu or cuda:N [setting: SUBWATCH_MODEL_DEVICE].
-    #[arg(long)]
+    #[arg(long, global = true)]
     device: Option<String>,
     /// Compute threads of the model [setting: SUBWATCH_MODEL_THREADS].
-    #[arg(long)]
+    #[arg(long, global = true)]
     threads: Option<usize>,
+    #[cfg(feature = "model")]
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[cfg(feature = "model")]
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Measure how fast this machine decodes and embeds images, without any server.
+    Bench(worker::bench::BenchOptions),
 }
 
 fn main() {
@@ -38,11 +48,22 @@ fn main() {
         Ok(settings) => settings,
         Err(error) => fail(&error, BAD_CONFIG),
     };
-    let runtime = tokio::runtime::Runtime::new().expect("the process may start threads");
-    match runtime.block_on(worker::run::run(settings, arguments.kinds)) {
+    match run(settings, arguments) {
         Ok(()) => leave(0),
         Err(error) => fail(&format!("{error:#}"), FAILED),
     }
+}
+
+fn run(settings: Settings, arguments: Arguments) -> anyhow::Result<()> {
+    #[cfg(feature = "model")]
+    if let Some(Command::Bench(options)) = &arguments.command {
+        return worker::bench::run(&settings, options);
+    }
+    let runtime = tokio::runtime::Runtime::new().expect("the process may start threads");
+    let result = runtime.block_on(worker::run::run(settings, arguments.kinds));
+    // What hangs in a thread of the runtime must not keep the process.
+    std::mem::forget(runtime);
+    result
 }
 
 /// Ends the process and leaves out the exit handlers of its libraries: a thread may be inside libtorch, and

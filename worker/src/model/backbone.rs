@@ -3,6 +3,9 @@
 //! Owns the forward pass from pixels to 512 features. Follows torchvision's `resnet.py`; the classifier is
 //! left out. A GPU computes while the CPU goes on, so the pass is also offered in its steps: stage, launch, read.
 
+use std::fmt;
+
+use clap::ValueEnum;
 use common::{
     digest::Digest,
     embedding::{DIMENSIONS, Embedding, Space},
@@ -47,12 +50,21 @@ pub struct Input(Tensor);
 pub struct Features(Tensor);
 
 /// How a convolution and the activation after it are computed on a GPU.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Kernels {
     /// One kernel each.
     Separate,
     /// Bias, residual and activation in the convolution's kernel.
     Fused,
+}
+
+impl fmt::Display for Kernels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Separate => "separate",
+            Self::Fused => "fused",
+        })
+    }
 }
 
 #[derive(Debug)]

@@ -1,10 +1,18 @@
 //! From a configuration to a model that is ready to compute.
 
-use std::time::Instant;
+use std::{sync::Once, time::Instant};
 
 use images::preprocess::{Pixels, SIDE};
 
-use super::{backbone::Backbone, config::ModelConfig, error::ModelError};
+use super::{
+    backbone::Backbone,
+    config::ModelConfig,
+    error::ModelError,
+    precision::{Precision, PrecisionChoice},
+};
+
+/// libtorch takes this setting once.
+static INTEROP_THREADS: Once = Once::new();
 
 /// Loads the model and warms it up. Blocks. Call it on the thread that is going to own the model.
 ///
@@ -12,7 +20,7 @@ use super::{backbone::Backbone, config::ModelConfig, error::ModelError};
 /// When weights or device cannot be had.
 pub fn load(config: &ModelConfig) -> Result<Backbone, ModelError> {
     let device = config.device.resolve()?;
-    tch::set_num_interop_threads(1);
+    INTEROP_THREADS.call_once(|| tch::set_num_interop_threads(1));
     if let Some(threads) = config.threads {
         tch::set_num_threads(threads as i32);
     }
@@ -26,6 +34,16 @@ pub fn load(config: &ModelConfig) -> Result<Backbone, ModelError> {
     tracing::info!(weights = %config.weights, ?device, %precision, space = %backbone.space(),
         seconds = began.elapsed().as_secs_f64(), "model loaded");
     Ok(backbone)
+}
+
+/// Returns the precisions that the device of `config` computes without emulation.
+///
+/// # Errors
+/// When the device cannot be had.
+pub fn fast_precisions(config: &ModelConfig) -> Result<Vec<Precision>, ModelError> {
+    let mut precisions = vec![Precision::Fp32, PrecisionChoice::Auto.resolve(config.device.resolve()?)];
+    precisions.dedup();
+    Ok(precisions)
 }
 
 /// Returns the number of compute threads.

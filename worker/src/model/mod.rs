@@ -33,7 +33,7 @@ pub use self::{
     device::DeviceChoice,
     error::{ModelError, TorchError},
     input::Staged,
-    load::{load, threads},
+    load::{fast_precisions, load, threads},
     precision::{Precision, PrecisionChoice},
     pth::PthError,
     state_dict::{StateDict, Tensor},
