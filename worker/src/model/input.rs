@@ -74,10 +74,16 @@ impl Staging {
         Ok(Staged(buffer.f_narrow(0, 0, count)?))
     }
 
-    /// Page-locked for a GPU, which then copies without the CPU.
+    /// Page-locked for a GPU, which then copies without the CPU; a system may have too little of such memory.
     fn allocate(&self, images: i64) -> Result<Tensor, TchError> {
         let buffer = Tensor::f_zeros([images, SIDE_LENGTH, SIDE_LENGTH, 3], (Kind::Uint8, Device::Cpu))?;
-        if self.device.is_cuda() { buffer.f_internal_pin_memory(self.device) } else { Ok(buffer) }
+        if !self.device.is_cuda() {
+            return Ok(buffer);
+        }
+        Ok(buffer.f_internal_pin_memory(self.device).unwrap_or_else(|error| {
+            tracing::warn!(images, %error, "no page-locked memory, copies to the GPU will wait for the CPU");
+            buffer
+        }))
     }
 
     /// Puts images on the device. On a GPU the copy may still be under way when this returns.
