@@ -1,14 +1,18 @@
 //! How fast the batcher, the model's thread and the reading of files are together.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use ::images::{pool::CpuPool, preprocess::Pixels};
-use common::{config::Settings, embedding::Embedding};
+use common::config::Settings;
 use dataset::manifest::ManifestItem;
 use futures::{StreamExt, stream};
+use tokio::task::JoinSet;
 
 use super::{images::BenchImages, options::BenchOptions, report::PipelineRow};
 use crate::{
@@ -20,6 +24,8 @@ use crate::{
 const BATCHES: usize = 4;
 /// Most images that are kept decoded.
 const DECODED: usize = 1024;
+/// How often it is looked how many are done.
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// Most tasks that bring decoded images.
 const MOST_TASKS: usize = 8;
 
@@ -71,28 +77,24 @@ async fn rate_of_decoded(
     pixels: Vec<Pixels>,
     duration: Duration,
 ) -> anyhow::Result<f64> {
-    let pixels = Arc::new(pixels);
+    let (pixels, done) = (Arc::new(pixels), Arc::new(AtomicUsize::new(0)));
     let (tasks, under_way) = (cores().min(MOST_TASKS), BATCHES * embedder.batch());
     let _announcement = embedder.announce(under_way);
-    let began = Instant::now();
-    let bring = |task: usize| {
-        let (embedder, pixels) = (embedder.clone(), pixels.clone());
-        tokio::spawn(async move {
+    let mut bringing = JoinSet::new();
+    for task in 0..tasks {
+        let (embedder, pixels, done) = (embedder.clone(), pixels.clone(), done.clone());
+        bringing.spawn(async move {
             let images = (task..).map(|at| embedder.embed(pixels[at % pixels.len()].clone()));
             let mut embedded = stream::iter(images).buffer_unordered(under_way.div_ceil(tasks));
-            let mut times = Vec::new();
-            while began.elapsed() < duration {
-                embedded.next().await.expect("the images are endless")?;
-                times.push(Instant::now());
+            while let Some(embedding) = embedded.next().await {
+                embedding?;
+                done.fetch_add(1, Ordering::Relaxed);
             }
-            anyhow::Ok(times)
-        })
-    };
-    let mut times = Vec::new();
-    for task in (0..tasks).map(bring).collect::<Vec<_>>() {
-        times.extend(task.await??);
+            anyhow::Ok(())
+        });
     }
-    Ok(steady_rate(times.into_iter().map(|at| (at, 1)).collect(), under_way))
+    let ended = async { bringing.join_next().await.expect("there is a task")? };
+    steady_rate(|| done.load(Ordering::Relaxed), embedder.batch(), duration, ended).await
 }
 
 /// Images a second of jobs that read files, `jobs` at once.
@@ -102,47 +104,55 @@ async fn rate_of_files(
     (jobs, job_items): (usize, usize),
     duration: Duration,
 ) -> anyhow::Result<f64> {
-    let embed = |job: usize| {
-        let chunk =
-            items.iter().cycle().skip(job * job_items % items.len()).take(job_items).cloned().collect();
+    let (first_job, batch) = (AtomicUsize::new(0), pipeline.batch());
+    let mut running = JoinSet::new();
+    let spawn = |running: &mut JoinSet<_>| {
+        let first = first_job.fetch_add(1, Ordering::Relaxed) * job_items % items.len();
+        let chunk = items.iter().cycle().skip(first).take(job_items).cloned().collect();
         let pipeline = pipeline.clone();
-        tokio::spawn(async move { pipeline.embed(chunk).await })
+        running.spawn(async move { pipeline.embed(chunk).await.map(drop) });
     };
-    let mut done = stream::iter((0..).map(embed)).buffer_unordered(jobs);
-    let (began, mut times) = (Instant::now(), Vec::new());
-    while times.len() <= jobs || began.elapsed() < duration {
-        let embeddings: Result<Vec<Embedding>, String> = done.next().await.expect("the jobs are endless")?;
-        times.push((Instant::now(), embeddings.map_err(anyhow::Error::msg)?.len()));
+    let ended = async {
+        for _ in 0..jobs {
+            spawn(&mut running);
+        }
+        while let Some(job) = running.join_next().await {
+            if let Err(error) = job? {
+                anyhow::bail!(error);
+            }
+            spawn(&mut running);
+        }
+        Ok(())
+    };
+    steady_rate(|| pipeline.embedded(), batch, duration, ended).await
+}
+
+/// Images a second by `done`, from the second batch on, since stages are idle at the start. Ends early with the error of
+/// `ended`, which does not end otherwise.
+async fn steady_rate(
+    done: impl Fn() -> usize,
+    batch: usize,
+    duration: Duration,
+    ended: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<f64> {
+    let sample = async {
+        let (begin, from) = when(&done, batch, Instant::now()).await;
+        let (end, to) = when(&done, from + batch, begin + duration).await;
+        (to - from) as f64 / (end - begin).as_secs_f64()
+    };
+    tokio::select! {
+        rate = sample => Ok(rate),
+        ended = ended => Err(ended.err().unwrap_or_else(|| anyhow::anyhow!("the images ended"))),
     }
-    Ok(steady_rate(times, jobs))
 }
 
-/// Images a second, by when how many were done, without the `first` times, in which stages were still idle.
-fn steady_rate(mut times: Vec<(Instant, usize)>, first: usize) -> f64 {
-    times.sort();
-    let from = first.min(times.len().saturating_sub(2));
-    let Some(((begin, _), rest)) = times.get(from..).and_then(<[_]>::split_first) else { return 0.0 };
-    let images: usize = rest.iter().map(|(_, images)| images).sum();
-    let Some((end, _)) = rest.last() else { return 0.0 };
-    images as f64 / (*end - *begin).as_secs_f64().max(f64::MIN_POSITIVE)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_start_is_left_out_of_a_rate() {
-        let epoch = Instant::now();
-        let check = |millis: &[u64], first: usize, want: f64| {
-            let times = millis.iter().map(|ms| (epoch + Duration::from_millis(*ms), 10)).collect();
-            let rate = steady_rate(times, first);
-            assert!((rate - want).abs() < 1e-6, "{millis:?}: {rate}");
-        };
-        check(&[], 1, 0.0);
-        check(&[5], 1, 0.0);
-        check(&[500, 600, 700], 1, 100.0);
-        check(&[9000, 9100, 9200, 9300], 0, 100.0);
-        check(&[1000, 1100], 7, 100.0);
+/// Waits until `least` images are done and it is `at` or later; says when that was, and how many were done then.
+async fn when(done: impl Fn() -> usize, least: usize, at: Instant) -> (Instant, usize) {
+    loop {
+        let (now, images) = (Instant::now(), done());
+        if now >= at && images >= least {
+            return (now, images);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
     }
 }

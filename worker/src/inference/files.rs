@@ -2,7 +2,10 @@
 //!
 //! Owns the order of the stages; they are the ones of a [`Pipeline`](super::Pipeline), which it measures.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use common::embedding::Embedding;
 use dataset::{files::Files, manifest::ManifestItem};
@@ -20,6 +23,7 @@ pub struct FilePipeline {
     files: Files,
     reader: FileReader,
     computer: Computer,
+    embedded: AtomicUsize,
 }
 
 impl FilePipeline {
@@ -27,7 +31,19 @@ impl FilePipeline {
     #[must_use]
     pub fn new(files: Files, embedder: Embedder, decoder: Arc<CpuPool>, max_image_bytes: u64) -> Self {
         let computer = Computer { decoder, embedder };
-        Self { files, reader: FileReader::new(max_image_bytes), computer }
+        Self { files, reader: FileReader::new(max_image_bytes), computer, embedded: AtomicUsize::new(0) }
+    }
+
+    /// Most images in one batch.
+    #[must_use]
+    pub fn batch(&self) -> usize {
+        self.computer.embedder.batch()
+    }
+
+    /// Returns how many images it has embedded so far.
+    #[must_use]
+    pub fn embedded(&self) -> usize {
+        self.embedded.load(Ordering::Relaxed)
     }
 
     /// Embeds `items`, as many at once as a job would. In the order of `items`.
@@ -35,7 +51,7 @@ impl FilePipeline {
     /// # Errors
     /// Names the first item that has no embedding.
     pub async fn embed(&self, items: Vec<ManifestItem>) -> Result<Vec<Embedding>, String> {
-        let window = WINDOW_BATCHES * self.computer.embedder.batch();
+        let window = WINDOW_BATCHES * self.batch();
         let mut announced = self.computer.embedder.announce(items.len());
         let mut embedded = stream::iter(groups((0..).zip(items).collect()))
             .map(|group| self.reader.read(&self.files, group))
@@ -53,6 +69,7 @@ impl FilePipeline {
         let mut embeddings = Vec::new();
         while let Some(Underway { index, item, state }) = embedded.next().await {
             announced.settle_one();
+            self.embedded.fetch_add(1, Ordering::Relaxed);
             let embedded = state.map_err(|error| format!("{}: {}", item.item, reason(&error)))?;
             embeddings.push((index, embedded.embedding));
         }
