@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::{images::BenchImages, options::BenchOptions, report::PipelineRow};
 use crate::{
     inference::{Embedder, FilePipeline, Model},
-    model::ModelConfig,
+    model::{self, ModelConfig},
 };
 
 /// Batches of decoded images under way at once.
@@ -36,7 +36,14 @@ pub(super) fn measure(
     options: &BenchOptions,
     images: &BenchImages,
 ) -> anyhow::Result<Vec<PipelineRow>> {
-    let model = Model::start(config.clone())?;
+    let (config, without_network) = (config.clone(), options.without_network);
+    let model = Model::start_with(move || {
+        let mut backbone = model::load(&config)?;
+        if without_network {
+            backbone.leave_network_out();
+        }
+        Ok(backbone)
+    })?;
     let runtime = tokio::runtime::Runtime::new()?;
     let embedder = model.embedder();
     let row = |input: &str, jobs, job_items, images_per_second| PipelineRow {
@@ -84,7 +91,7 @@ async fn rate_of_decoded(
     for task in 0..tasks {
         let (embedder, pixels, done) = (embedder.clone(), pixels.clone(), done.clone());
         bringing.spawn(async move {
-            let images = (task..).map(|at| embedder.embed(pixels[at % pixels.len()].clone()));
+            let images = (task..).map(|at| embedder.embed(&pixels[at % pixels.len()]));
             let mut embedded = stream::iter(images).buffer_unordered(under_way.div_ceil(tasks));
             while let Some(embedding) = embedded.next().await {
                 embedding?;

@@ -15,11 +15,11 @@ use common::{
 };
 use dataset::{files::Files, manifest::ManifestItem};
 use futures::{StreamExt, stream};
-use images::{pool::CpuPool, preprocess};
+use images::{decode::decode, pool::CpuPool, preprocess};
 use url::Url;
 
 use super::{
-    batcher::Embedder,
+    batcher::{EmbedError, Embedder},
     reading::{GROUP_ITEMS, Image, ItemError, Reader, Underway, groups},
 };
 use crate::outcome::{JobError, Outcome};
@@ -169,9 +169,14 @@ impl Pipeline {
 impl Computer {
     pub(super) async fn compute(&self, image: Image) -> Result<Embedded, ItemError> {
         let Image { sha256, bytes, _memory } = image;
-        let pixels = self.decoder.run(move || preprocess::pixels(&bytes)).await.map_err(ItemError::Item)?;
-        let embedded = self.embedder.embed(pixels).await;
-        let embedding = embedded.map_err(|error| JobError::Retryable(error.to_string()))?;
+        let retryable = |error: EmbedError| JobError::Retryable(error.to_string());
+        let admission = self.embedder.admit().await.map_err(retryable)?;
+        let decode = move || {
+            let picture = decode(&bytes)?;
+            admission.submit(|target| preprocess::resize_into(&picture, target))
+        };
+        let pending = self.decoder.run(decode).await.map_err(ItemError::Item)?;
+        let embedding = pending.embedding().await.map_err(retryable)?;
         Ok(Embedded { sha256, cached: false, embedding })
     }
 }

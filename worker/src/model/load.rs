@@ -5,7 +5,7 @@ use std::{sync::Once, time::Instant};
 use images::preprocess::{Pixels, SIDE};
 
 use super::{
-    backbone::Backbone,
+    backbone::{Backbone, Kernels},
     config::ModelConfig,
     error::ModelError,
     precision::{Precision, PrecisionChoice},
@@ -27,10 +27,19 @@ pub fn load(config: &ModelConfig) -> Result<Backbone, ModelError> {
     let precision = config.precision.resolve(device);
     let began = Instant::now();
     let weights = config.weights.load(&config.cache_dir)?;
-    let backbone = Backbone::new(&weights, precision, device)?;
+    let mut backbone = Backbone::new(&weights, precision, device)?;
     // The first batch of a shape pays for its kernels' choice; better now than under a job.
     let grey = Pixels(vec![128; SIDE * SIDE * 3]);
-    backbone.features(&vec![grey; backbone.batch()])?;
+    let greys = vec![grey; backbone.batch()];
+    if let Err(error) = backbone.features(&greys) {
+        if !backbone.computes_in_background() {
+            return Err(error.into());
+        }
+        // cuDNN has fused kernels for bf16 from compute capability 8.0 on.
+        tracing::warn!(%error, "no fused kernels on this GPU, each operation has its own");
+        backbone.set_kernels(Kernels::Separate);
+        backbone.features(&greys)?;
+    }
     tracing::info!(weights = %config.weights, ?device, %precision, space = %backbone.space(),
         seconds = began.elapsed().as_secs_f64(), "model loaded");
     Ok(backbone)

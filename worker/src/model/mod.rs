@@ -7,10 +7,12 @@
 //!
 //! `load` follows a `config` to a `backbone`. Weights: `weights` names their sources, `fetch`, `random` and `weights_file`
 //! are those sources, `pth` and `safetensors_file` the file formats, `state_dict` what they all return, and
-//! `architecture` what ResNet34 consists of. Device: `device`, `cuda` and `precision`; `input` is the way of pixels to it.
+//! `architecture` what ResNet34 consists of. Device: `device`, `cuda` and `precision`; images are gathered in
+//! `batch_memory`, and `input` is their way to the device.
 
 mod architecture;
 mod backbone;
+mod batch_memory;
 mod config;
 mod cuda;
 mod device;
@@ -26,13 +28,13 @@ mod state_dict;
 mod weights;
 mod weights_file;
 
-pub(crate) use self::backbone::embeddings;
 pub use self::{
-    backbone::{Backbone, Features, Input, KERNEL_VERSION, Kernels},
+    backbone::{Backbone, Features, Input, Kernels},
+    batch_memory::{BatchMemory, MemorySource, Place},
     config::ModelConfig,
     device::DeviceChoice,
     error::{ModelError, TorchError},
-    input::Staged,
+    input::Uploaded,
     load::{fast_precisions, load, threads},
     precision::{Precision, PrecisionChoice},
     pth::PthError,
