@@ -1,7 +1,8 @@
 """The model as PyTorch users run it, measured in turns with ours.
 
-Prepares every way, says `ready`, then measures all of them once for each line `go` on standard input and answers with one
-line of JSON. Ways that fail are reported with their error, and the others go on.
+Prepares the ways it is given, says `ready`, then measures each of them once for each line `go` on standard input and
+answers with one line of JSON. Ways that fail are reported with their error, and the others go on. An error of CUDA spoils
+the process for all ways after it, so compiled ways run in processes of their own.
 """
 
 import argparse
@@ -54,20 +55,20 @@ def compiled(model, mode, freezing=False):
     return torch.compile(model, mode=mode, dynamic=False)
 
 
-def ways(weights, device, kind, compile_ways):
-    """Name, the sizes it is measured at (`None` for all), and what makes it for an input."""
-    plain = lambda x: network.load(weights, device, kind)
+def ways(weights, device, kind):
+    """Makes each way for an input, by its name."""
+    plain = lambda: network.load(weights, device, kind)
     folded = lambda fused: network.Folded(network.load(weights, device, torch.float32), kind, fused)
-    yield "eager", None, plain
-    yield "folded", None, lambda x: folded(False)
-    if device == "cuda":
-        yield "folded_graph", None, lambda x: graphed(folded(False), x)
-        yield "fused", None, lambda x: folded(True)
-        yield "fused_graph", None, lambda x: graphed(folded(True), x)
-    if compile_ways:
-        yield "compile_reduce_overhead", (256, 1024, 64), lambda x: compiled(plain(x), "reduce-overhead")
-        yield "compile_freezing_reduce_overhead", (256,), lambda x: compiled(plain(x), "reduce-overhead", True)
-        yield "compile_default", (256,), lambda x: compiled(plain(x), "default")
+    return {
+        "eager": lambda x: plain(),
+        "folded": lambda x: folded(False),
+        "folded_graph": lambda x: graphed(folded(False), x),
+        "fused": lambda x: folded(True),
+        "compile_default": lambda x: compiled(plain(), "default"),
+        "compile_reduce_overhead": lambda x: compiled(plain(), "reduce-overhead"),
+        "compile_freezing": lambda x: compiled(plain(), "reduce-overhead", freezing=True),
+        "compile_max_autotune": lambda x: compiled(plain(), "max-autotune"),
+    }
 
 
 def poisoned_run(fused, x):
@@ -132,30 +133,27 @@ def main():
     parser.add_argument("--device", required=True)
     parser.add_argument("--batches", required=True)
     parser.add_argument("--seconds", type=float, required=True)
-    parser.add_argument("--no-compile", action="store_true")
-    parser.add_argument("--benchmark", action="store_true", help="let cuDNN time its algorithms")
-    parser.add_argument("--compile-limit", type=float, default=110)
+    parser.add_argument("--ways", required=True, help="names, such as eager,fused")
+    parser.add_argument("--checks", action="store_true", help="also profile the ways and measure copies")
     options = parser.parse_args()
     device, kind = options.device, torch.bfloat16
     batches = [int(batch) for batch in options.batches.split(",")]
     began = time.perf_counter()
-    torch.backends.cudnn.benchmark = options.benchmark
     inputs = {}
     for batch in batches:
         x = torch.randn(batch, 3, 224, 224).to(device=device, dtype=kind, memory_format=torch.channels_last)
         inputs[batch] = x
     prepared, about, errors, made = {}, {"prepare_seconds": {}}, {}, {}
     with torch.inference_mode():
-        for name, sizes, make in ways(options.weights, device, kind, not options.no_compile):
-            for batch in batches if sizes is None else [size for size in sizes if size in batches]:
+        makers = ways(options.weights, device, kind)
+        for name in options.ways.split(","):
+            for batch in batches:
                 start = time.perf_counter()
-                if name.startswith("compile") and start - began > options.compile_limit:
-                    errors[f"{name}/{batch}"] = "left out: preparing the ways before it took too long"
-                    continue
                 try:
                     # One module for all sizes; graphs hold their input.
-                    run = make(inputs[batch]) if name.endswith("_graph") else made.get(name) or make(inputs[batch])
-                    made[name] = run
+                    if name not in made or name.endswith("_graph"):
+                        made[name] = makers[name](inputs[batch])
+                    run = made[name]
                     for _ in range(3):
                         run(inputs[batch])
                     if device == "cuda":
@@ -165,11 +163,11 @@ def main():
                     errors[f"{name}/{batch}"] = f"{type(error).__name__}: {str(error)[:400]}"
                 about["prepare_seconds"][f"{name}/{batch}"] = time.perf_counter() - start
                 print(f"peer: {name} {batch} after {time.perf_counter() - began:.0f} s", file=sys.stderr)
-        if device == "cuda":
+        if device == "cuda" and options.checks:
             middle = inputs.get(256, inputs[batches[0]])
             if "fused" in made:
                 attempt(about, "fused_on_poisoned_memory", lambda: poisoned_run(made["fused"], middle))
-            for name in ("folded", "fused", "compile_reduce_overhead"):
+            for name in ("folded", "fused"):
                 if name in made:
                     attempt(about, f"profile_{name}", lambda: profile(made[name], middle))
             attempt(about, "copies", copies)
