@@ -302,7 +302,7 @@ async fn job_with_out_of_range_arguments_is_dead_lettered() {
     .await;
     let letter = dead_letters(&cluster, &["show", &named("subwatch.jobs", 0).to_string()]).await;
     let error = letter["error"].as_str().unwrap();
-    assert!(error.contains("chunk.items is 4294967295: it must be between 1 and 1024"), "{error}");
+    assert!(error.contains("chunk.items is 4294967295; it must be between 1 and 1024"), "{error}");
     assert_eq!(dead_letters(&cluster, &["purge", "--all"]).await["processed"], json!(4));
     cluster.finish().await;
 }
