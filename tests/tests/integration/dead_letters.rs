@@ -319,7 +319,7 @@ async fn job_is_retried_until_the_worker_sees_the_dataset() {
     cluster.workers[0].resume();
     eventually("the attempt fails", || async {
         let mark = cluster.store.job_status(id, "0").await.unwrap();
-        mark.is_some_and(|mark| mark.history.iter().any(|m| m.error.contains("is the volume mounted")))
+        mark.is_some_and(|mark| mark.history.iter().any(|m| m.error.contains("is its volume mounted")))
     })
     .await;
     std::fs::rename(&aside, &dataset).unwrap();
