@@ -46,11 +46,11 @@ use crate::server::serve;
 ///
 /// Start the system with `make up`, then try:
 ///
-///   subwatch dataset sample /tmp/sample --count 600 --seed 0
-///   subwatch embed /tmp/sample
-///   subwatch train /tmp/sample
-///   subwatch predict /tmp/sample/thumbnails/s0-00000*.jpg
-///   subwatch similar /tmp/sample/thumbnails/s0-000000.jpg
+///   subwatch dataset sample sample --count 600 --seed 0
+///   subwatch embed sample
+///   subwatch train sample
+///   subwatch predict sample/thumbnails/s0-00000*.jpg
+///   subwatch similar sample/thumbnails/s0-000000.jpg
 #[derive(Parser)]
 #[command(name = "subwatch", version, verbatim_doc_comment)]
 pub struct Arguments {
