@@ -29,7 +29,7 @@ pub(super) fn run(format: Format, command: &ConfigCommand, loaded: &Loaded) -> R
         }
         (ConfigCommand::Keys, Format::Json) => output::print_json(format, &Settings::environment_keys())?,
         (ConfigCommand::Reference { markdown: true }, _) => {
-            output::print(markdown(&Settings::reference()).trim_end())?
+            output::print(markdown(&Settings::reference()).trim_end())?;
         }
         (ConfigCommand::Reference { markdown: false }, _) => {
             output::print_values(format, &Settings::reference(), reference)?;

@@ -55,7 +55,7 @@ async fn sample(format: Format, folder: PathBuf, count: u32, seed: u64) -> Resul
     drawn.map_err(|error| CliError::failed(error.to_string()))?;
     match format {
         Format::Table => {
-            output::print(&format!("wrote {} to {}", counted(count.into(), "thumbnail"), folder.display()))?
+            output::print(&format!("wrote {} to {}", counted(count.into(), "thumbnail"), folder.display()))?;
         }
         Format::Json | Format::Jsonl => {
             output::print_json(format, &json!({"dataset": folder, "items": count, "seed": seed}))?;
