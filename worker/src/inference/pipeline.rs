@@ -23,14 +23,19 @@ use super::{
 };
 use crate::outcome::{JobError, Outcome};
 
-/// Maximum number of items in progress per job.
-const WINDOW: usize = 64;
+/// Maximum number of items in progress per job, in batches: one is computed while the next is prepared.
+pub(super) const WINDOW_BATCHES: usize = 2;
 
 pub struct Pipeline {
     reader: Reader,
-    decoder: Arc<CpuPool>,
-    embedder: Embedder,
+    computer: Computer,
     store: Store,
+}
+
+/// The stages that compute: decode, run the model.
+pub(super) struct Computer {
+    pub(super) decoder: Arc<CpuPool>,
+    pub(super) embedder: Embedder,
 }
 
 /// An item's embedding.
@@ -47,19 +52,23 @@ impl Pipeline {
     /// Makes the pipeline of a worker whose image files have at most `max_image_bytes`.
     #[must_use]
     pub fn new(embedder: Embedder, store: Store, decoder: Arc<CpuPool>, max_image_bytes: u64) -> Self {
-        Self { reader: Reader::new(store.clone(), max_image_bytes), decoder, embedder, store }
+        Self {
+            reader: Reader::new(store.clone(), max_image_bytes),
+            computer: Computer { decoder, embedder },
+            store,
+        }
     }
 
     /// The space of its embeddings.
     #[must_use]
     pub fn space(&self) -> &Space {
-        self.embedder.space()
+        self.computer.embedder.space()
     }
 
     /// How long the model has been computing its current batch; `None` while it is free.
     #[must_use]
     pub fn busy(&self) -> Option<Duration> {
-        self.embedder.busy()
+        self.computer.embedder.busy()
     }
 
     /// Embeds the items of a chunk that are unresolved, and turns each embedding into a `result`.
@@ -77,14 +86,15 @@ impl Pipeline {
         let files = chunk.dataset.as_ref().map(Files::open).transpose();
         let files = files.map_err(|error| JobError::Permanent(error.to_string()))?;
         let wanted = items.len();
-        let mut expected = self.embedder.expect_items(wanted);
+        let window = WINDOW_BATCHES * self.computer.embedder.batch();
+        let mut expected = self.computer.embedder.expect_items(wanted);
         let mut embedded = stream::iter(groups(items))
             .map(|group| self.reader.read(files.as_ref(), group))
-            .buffer_unordered(WINDOW / GROUP_ITEMS)
+            .buffer_unordered(window / GROUP_ITEMS)
             .then(|images| self.look_up(images))
             .flat_map(stream::iter)
             .map(|(image, known)| self.embed_image(image, known))
-            .buffer_unordered(WINDOW)
+            .buffer_unordered(window)
             .boxed();
         let mut results = Vec::with_capacity(wanted);
         let (mut fresh, mut named, mut later) = (Vec::new(), Vec::new(), None);
@@ -151,12 +161,14 @@ impl Pipeline {
         let state = match (state, known) {
             (Err(error), _) => Err(error),
             (Ok(image), Some(embedding)) => Ok(Embedded { sha256: image.sha256, cached: true, embedding }),
-            (Ok(image), None) => self.compute(image).await,
+            (Ok(image), None) => self.computer.compute(image).await,
         };
         InProgress { index, item, state }
     }
+}
 
-    async fn compute(&self, image: Image) -> Result<Embedded, ItemError> {
+impl Computer {
+    pub(super) async fn compute(&self, image: Image) -> Result<Embedded, ItemError> {
         let Image { sha256, bytes, _memory } = image;
         let pixels = self.decoder.run(move || preprocess::pixels(&bytes)).await.map_err(ItemError::Item)?;
         let embedded = self.embedder.embed(pixels).await;

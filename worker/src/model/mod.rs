@@ -6,13 +6,14 @@
 //!
 //! `load` makes a `backbone` from the settings. Weights: `weights` is their source, implemented by `fetch`, `random` and
 //! `weights_file`; `pth` and `safetensors_file` are the file formats, `state_dict` the tensors, and `architecture` the
-//! layers of ResNet34. Device: `device` and `precision`.
+//! layers of ResNet34. Device: `device` and `precision`; `input` copies pixels to it.
 
 mod architecture;
 mod backbone;
 mod device;
 mod error;
 mod fetch;
+mod input;
 mod load;
 mod precision;
 mod pth;
@@ -22,11 +23,13 @@ mod state_dict;
 mod weights;
 mod weights_file;
 
+pub(crate) use self::backbone::embeddings;
 pub use self::{
-    backbone::{Backbone, KERNEL_VERSION},
+    backbone::{Backbone, Features, Input, KERNEL_VERSION, Kernels},
     device::DeviceChoice,
-    error::ModelError,
-    load::{BATCH, ModelConfig, load, threads},
+    error::{ModelError, TorchError},
+    input::Staged,
+    load::{ModelConfig, fast_precisions, load, threads},
     pth::PthError,
     state_dict::{StateDict, Tensor},
     weights::WeightsSource,
