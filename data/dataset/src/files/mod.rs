@@ -156,7 +156,7 @@ impl Files {
 ///
 /// In a local folder each size is read when requested, which costs as much as listing. A bucket is listed
 /// once, since one response has a thousand sizes; names are stored as fingerprints (see
-/// [`crate::digest_map`]).
+/// `digest_map`).
 pub struct Sizes {
     source: SizeSource,
 }
