@@ -7,7 +7,7 @@ export WORKERS THREADS ITEMS ROWS SCHEDULES SEED RECONNECTS ROLLS
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: ## install system packages (Debian), Rust and libtorch for the programs
+setup: ## install Debian packages and libtorch for the programs
 	@deploy/local/setup.sh
 
 build: setup ## build target/release/subwatch and target/release/subwatch-worker
