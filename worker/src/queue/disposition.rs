@@ -53,14 +53,9 @@ impl Disposition {
             Err(error) => self.discard(&delivery, DiscardReason::Rejected, error.to_string()).await,
             Ok(job) => {
                 let job = JobRecord::new(&self.worker, job);
-                let finished = self.finish(&job, outcome).await;
-                drop(isolation);
-                match finished {
+                match self.apply(&delivery, &job, outcome, isolation).await {
                     Ok(answer) => answer,
-                    Err(outcome) => match self.apply(&delivery, &job, outcome).await {
-                        Ok(answer) => answer,
-                        Err(error) => self.discard(&delivery, DiscardReason::Failed, error.to_string()).await,
-                    },
+                    Err(error) => self.discard(&delivery, DiscardReason::Failed, error.to_string()).await,
                 }
             }
         };
@@ -77,50 +72,42 @@ impl Disposition {
         }
     }
 
-    /// Applies the results of an outcome that finishes the job.
-    ///
-    /// # Errors
-    /// The outcome to apply instead: the given one if it does not finish the job, or a discard if Redis rejects the
-    /// results.
-    async fn finish(&self, job: &JobRecord<'_>, outcome: Outcome) -> Result<Answer, Outcome> {
-        match outcome {
-            Outcome::Items(results) => match self.give_up.run_until_cancelled(job.finish(&results)).await {
-                Some(Ok(Finish::Applied)) => Ok(self.applied(job)),
-                Some(Ok(Finish::Ignored(reason))) => Ok(ignored(job, reason)),
-                Some(Err(error)) => Err(Outcome::discard(DiscardReason::Failed, error.to_string())),
-                None => Ok(self.release(job).await),
-            },
-            Outcome::Node { version, node, bytes } => {
-                let finish = job.finish_node(version, node, &bytes);
-                match self.give_up.run_until_cancelled(finish).await {
-                    Some(Ok(NodeFinish::Applied)) => Ok(self.applied(job)),
-                    Some(Ok(NodeFinish::Ignored(reason))) => Ok(ignored(job, reason)),
-                    Some(Ok(NodeFinish::Conflict)) => {
-                        let error = format!(
-                            "two workers computed different bits for leaves {node}: their arithmetic differs"
-                        );
-                        Err(Outcome::discard(DiscardReason::Conflict, error))
-                    }
-                    Some(Err(error)) => Err(Outcome::discard(DiscardReason::Failed, error.to_string())),
-                    None => Ok(self.release(job).await),
-                }
-            }
-            other => Err(other),
-        }
-    }
-
-    /// Applies an outcome that does not finish the job.
-    ///
     /// # Errors
     /// If Redis rejects the outcome permanently.
-    async fn apply(
+    async fn apply<I>(
         &self,
         delivery: &Delivery,
         job: &JobRecord<'_>,
         outcome: Outcome,
+        isolation: I,
     ) -> Result<Answer, StoreError> {
+        let isolation = matches!(outcome, Outcome::Items(_) | Outcome::Node { .. }).then_some(isolation);
         match outcome {
-            Outcome::Items(_) | Outcome::Node { .. } => unreachable!("`finish` applies results"),
+            Outcome::Items(results) => {
+                let finished = self.give_up.run_until_cancelled(job.finish(&results)).await.transpose()?;
+                drop(isolation);
+                match finished {
+                    Some(Finish::Applied) => Ok(self.applied(job)),
+                    Some(Finish::Ignored(reason)) => Ok(ignored(job, reason)),
+                    None => Ok(self.release(job).await),
+                }
+            }
+            Outcome::Node { version, node, bytes } => {
+                let finish = job.finish_node(version, node, &bytes);
+                let finished = self.give_up.run_until_cancelled(finish).await.transpose()?;
+                drop(isolation);
+                match finished {
+                    Some(NodeFinish::Applied) => Ok(self.applied(job)),
+                    Some(NodeFinish::Ignored(reason)) => Ok(ignored(job, reason)),
+                    Some(NodeFinish::Conflict) => {
+                        let error = format!(
+                            "two workers computed different bits for leaves {node}: their arithmetic differs"
+                        );
+                        Ok(self.discard(delivery, DiscardReason::Conflict, error).await)
+                    }
+                    None => Ok(self.release(job).await),
+                }
+            }
             Outcome::Ignored(reason) => Ok(ignored(job, reason)),
             Outcome::Retry { error, results } => self.retry(delivery, job, error, &results).await,
             Outcome::Snooze(snooze) => self.snooze(delivery, job, &snooze).await,

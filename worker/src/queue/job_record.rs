@@ -25,7 +25,7 @@ impl<'a> JobRecord<'a> {
         Self { job, worker, name: job.args.name() }
     }
 
-    /// Sets the started mark.
+    /// Records that the job is started.
     pub(super) async fn start(&self, redelivered: bool, isolation: Isolation) -> Result<Start, StoreError> {
         let (store, deadline_ms) = (&self.worker.store, self.job.deadline_ms);
         retry_while_unavailable(|| {
@@ -39,7 +39,7 @@ impl<'a> JobRecord<'a> {
         self.worker.store.heartbeat_job(self.key(), self.worker.instance, self.job.deadline_ms).await
     }
 
-    /// Applies the results and sets the done mark.
+    /// Applies the results and records that the job is done.
     pub(super) async fn finish(&self, results: &[(u64, ItemResult)]) -> Result<Finish, StoreError> {
         retry_while_unavailable(|| self.worker.store.finish_job(self.key(), JobEnd::Done, results)).await
     }
@@ -78,7 +78,7 @@ impl<'a> JobRecord<'a> {
         Ok((finish, Duration::from_millis(snooze.until_ms.saturating_sub(now_ms))))
     }
 
-    /// Clears the started mark. Does not retry.
+    /// Records that the job is no longer started. Does not retry.
     pub(super) async fn release(&self) -> Result<(), StoreError> {
         self.worker.store.release_job(self.key(), self.worker.instance).await
     }
