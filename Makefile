@@ -38,7 +38,7 @@ demo: ## set up and build everything, then embed a sample dataset, train a head 
 scale: ## embed ITEMS=100000 rows and print time and memory; ROWS=no embeds images without metadata
 	@deploy/local/scale.sh
 
-up: ## start servers, a coordinator and WORKERS=2 workers with THREADS=1 each
+up: ## start servers, a coordinator and one worker; options: WORKERS=2 THREADS=1
 	@deploy/local/system.sh up
 
 down: ## stop everything that `make up` or `make services` started
