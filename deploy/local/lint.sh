@@ -46,9 +46,10 @@ step cargo fmt --all --check
 step "$python" "$scripts/modules.py"
 step cargo clippy --release --workspace --all-targets -- -D warnings
 step cargo clippy --release -p worker --all-targets --no-default-features -- -D warnings
-# The fuzz targets are a workspace of their own, which none of the above builds. They use the versions that are shipped.
+# The fuzz targets are a workspace of their own, which none of the above builds. They use the versions that are shipped,
+# and functions that exist only with cargo-fuzz's `--cfg fuzzing`.
 cp Cargo.lock tests/fuzz/Cargo.lock
-step cargo check --manifest-path tests/fuzz/Cargo.toml --target-dir target/fuzz
+step env RUSTFLAGS='--cfg fuzzing' cargo check --manifest-path tests/fuzz/Cargo.toml --target-dir target/fuzz
 step env RUSTDOCFLAGS='-D warnings' cargo doc --release --workspace --no-deps
 check_dependencies
 if command -v shellcheck >/dev/null; then
