@@ -41,7 +41,7 @@ fn main() {
         Err(error) => fail(&error, BAD_CONFIG),
     };
     let runtime = tokio::runtime::Runtime::new().expect("the process can start threads");
-    match runtime.block_on(worker::run::run(settings, arguments.kinds)) {
+    match worker::run::run_on(&runtime, settings, arguments.kinds) {
         Ok(()) => exit(0),
         Err(error) => fail(&format!("{error:#}"), FAILED),
     }

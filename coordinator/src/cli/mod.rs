@@ -37,6 +37,7 @@ use common::{
     config::{ConfigError, Loaded},
     logging,
 };
+use tokio::runtime::Runtime;
 
 pub use self::exit::Exit;
 use self::{client::Client, exit::CliError, output::Format};
@@ -121,7 +122,14 @@ enum Command {
 }
 
 /// Runs a command, and prints its error if it fails.
-pub async fn run(arguments: Arguments) -> Exit {
+///
+/// A future is compiled by the crate that polls it first. Because this function polls it, the coordinator is compiled
+/// once, in the library, and not a second time in the binary.
+pub fn run_on(runtime: &Runtime, arguments: Arguments) -> Exit {
+    runtime.block_on(run(arguments))
+}
+
+async fn run(arguments: Arguments) -> Exit {
     match execute(arguments).await {
         Ok(exit) => exit,
         Err(error) => {

@@ -16,6 +16,7 @@ use common::{
     job::kind::Kind,
     shutdown::{self, Shutdown},
 };
+use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -31,10 +32,17 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Runs until SIGTERM or Ctrl-C, then drains. A second signal or a [`FatalSignal`] ends the process immediately.
 ///
+/// A future is compiled by the crate that polls it first. Because this function polls it, the worker is compiled once,
+/// in the library, and not a second time in the binary.
+///
 /// # Errors
 /// If the model cannot be loaded, RabbitMQ or Redis rejects the connection, consuming stops unexpectedly, or the drain
 /// is cut short by a second signal or a fatal signal.
-pub async fn run(settings: Settings, kinds: Vec<Kind>) -> anyhow::Result<()> {
+pub fn run_on(runtime: &Runtime, settings: Settings, kinds: Vec<Kind>) -> anyhow::Result<()> {
+    runtime.block_on(run(settings, kinds))
+}
+
+async fn run(settings: Settings, kinds: Vec<Kind>) -> anyhow::Result<()> {
     let Shutdown { stop, now } = shutdown::on_signal();
     // Probes are served until the end: a draining worker is alive.
     let ended = CancellationToken::new();
