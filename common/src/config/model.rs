@@ -41,8 +41,11 @@ impl Default for ModelSettings {
 
 impl ModelSettings {
     pub(super) fn validate(&self) -> Result<(), ConfigError> {
-        if self.model_threads == Some(0) || self.decode_threads == Some(0) {
-            return fail("model_threads or decode_threads", &0, "at least 1");
+        for (key, threads) in [("model_threads", self.model_threads), ("decode_threads", self.decode_threads)]
+        {
+            if threads == Some(0) {
+                return fail(key, &0, "at least 1");
+            }
         }
         self.precision().map(drop)
     }

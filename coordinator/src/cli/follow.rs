@@ -15,7 +15,7 @@ use super::{
     arguments::WaitArguments,
     client::Client,
     exit::{CliError, Exit},
-    output::{self, Format, digits, plain, time_text},
+    output::{self, Format, counted, digits, plain, time_text},
     progress::{Progress, ProgressDisplay},
     workers::missing_workers_hint,
 };
@@ -139,10 +139,15 @@ pub(super) fn progress_text(view: &SubmissionView) -> String {
                 format!("; snoozed until {}: {}", time_text(snooze.until_ms), plain(&snooze.reason))
             });
             let thumbnails = view.thumbnails.unwrap_or(0);
-            format!("{done} of {items} channels, {thumbnails} thumbnails{}", snoozed.unwrap_or_default())
+            format!(
+                "{done} of {}, {}{}",
+                counted(items, "channel"),
+                counted(thumbnails, "thumbnail"),
+                snoozed.unwrap_or_default()
+            )
         }
         (_, State::Preparing) => "reading the dataset".to_owned(),
-        _ => format!("{done} of {items} images, {} images/s", digits(view.items_per_second)),
+        _ => format!("{done} of {}, {} images/s", counted(items, "image"), digits(view.items_per_second)),
     }
 }
 

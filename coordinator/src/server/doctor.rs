@@ -23,9 +23,7 @@ pub(crate) async fn doctor(context: &Context) -> Result<DoctorView, RequestError
     let (status, detail) = match context.store.dead_letter_count().await? {
         0 => (CheckStatus::Ok, "none".to_owned()),
         1 => (CheckStatus::Warning, "1 job was discarded: see `subwatch dead-letters list`".to_owned()),
-        count => {
-            (CheckStatus::Warning, format!("{count} jobs were discarded: see `subwatch dead-letters list`"))
-        }
+        count => (CheckStatus::Warning, format!("discarded jobs: {count}; see `subwatch dead-letters list`")),
     };
     checks.push(DoctorCheck::new("dead letters", status, detail));
     Ok(DoctorView { checks })
@@ -51,7 +49,7 @@ async fn check_redis(context: &Context) -> Result<DoctorCheck, RequestError> {
 
 fn check_rabbitmq(context: &Context) -> DoctorCheck {
     if context.publisher.is_connected() {
-        let detail = "connected; at startup, a test message was delayed, rejected and dead-lettered";
+        let detail = "connected; at start-up, a test message was delayed, rejected and dead-lettered";
         DoctorCheck::new("RabbitMQ", CheckStatus::Ok, detail)
     } else {
         let detail = "not connected: is RabbitMQ running? The coordinator keeps reconnecting.";

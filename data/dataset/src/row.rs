@@ -111,13 +111,22 @@ impl RowCount {
     }
 }
 
+/// Describes a JSON error within a line, whose number the location of the row already has.
+fn of_line(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" at line ") {
+        Some((problem, _)) => format!("{problem} at column {}", error.column()),
+        None => text,
+    }
+}
+
 /// Parses a row to an item without its size. The error has the file name, if the row has one, and a
 /// description.
 pub(crate) fn item_of(row: &[u8]) -> Result<ManifestItem, (Option<String>, String)> {
     let text =
         std::str::from_utf8(row).map_err(|error| (None, format!("the row is not valid UTF-8: {error}")))?;
-    let row: ItemColumns =
-        serde_json::from_str(text).map_err(|error| (None, format!("the row is not valid: {error}")))?;
+    let row: ItemColumns = serde_json::from_str(text)
+        .map_err(|error| (None, format!("the row is not valid: {}", of_line(&error))))?;
     let name = row.file_name;
     if !is_confined(&name) {
         return Err((None, format!("file_name '{name}' is not a path inside the dataset")));

@@ -37,16 +37,16 @@ impl Target {
     /// # Errors
     /// When views or subscribers are missing, or subscribers are the divisor and zero.
     pub fn label(self, item: &ManifestItem) -> Result<f64, String> {
-        let views = || item.views.map(|views| views as f64).ok_or_else(|| "views are missing".to_owned());
+        let views = || item.views.map(|views| views as f64).ok_or_else(|| "missing views".to_owned());
         let subscribers = || {
             let subscribers = item.subscribers.map(|subscribers| subscribers as f64);
-            subscribers.ok_or_else(|| "subscribers are missing".to_owned())
+            subscribers.ok_or_else(|| "missing subscribers".to_owned())
         };
         match self {
             Self::Views => views(),
             Self::Subscribers => subscribers(),
             Self::ViewsPerSubscriber => match subscribers()? {
-                0.0 => Err("subscribers are zero".to_owned()),
+                0.0 => Err("zero subscribers".to_owned()),
                 subscribers => Ok(views()? / subscribers),
             },
         }
@@ -136,9 +136,9 @@ mod tests {
         };
         check(Target::ViewsPerSubscriber, Some(300), Some(100), Ok(3.0));
         check(Target::ViewsPerSubscriber, Some(0), Some(100), Ok(0.0));
-        check(Target::ViewsPerSubscriber, Some(300), Some(0), Err("subscribers are zero"));
-        check(Target::ViewsPerSubscriber, Some(300), None, Err("subscribers are missing"));
-        check(Target::ViewsPerSubscriber, None, Some(1), Err("views are missing"));
+        check(Target::ViewsPerSubscriber, Some(300), Some(0), Err("zero subscribers"));
+        check(Target::ViewsPerSubscriber, Some(300), None, Err("missing subscribers"));
+        check(Target::ViewsPerSubscriber, None, Some(1), Err("missing views"));
         check(Target::Views, Some(7), None, Ok(7.0));
         check(Target::Subscribers, None, Some(0), Ok(0.0));
     }

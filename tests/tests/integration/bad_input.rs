@@ -216,7 +216,7 @@ async fn bad_rows_and_images_are_reported_and_nothing_else_is_lost() {
     let run = cluster.json(&["train", &path, "--epochs", "1", "-o", "json"], &[0]).await;
     assert_eq!(run["split"], serde_json::json!({"train": 36, "valid": 12, "test": 12}));
     let skipped = run["skipped"].to_string();
-    for reason in ["subscribers are zero", "subscribers are missing", "views are missing", "invalid-row"] {
+    for reason in ["zero subscribers", "missing subscribers", "missing views", "invalid-row"] {
         assert!(skipped.contains(reason), "{skipped}");
     }
     cluster.finish().await;

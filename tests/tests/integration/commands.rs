@@ -101,7 +101,7 @@ async fn cancelled_submissions_and_runs_stop() {
     assert_eq!(cancelled["state"], "cancelled");
     let again = cluster.cli(&["cancel", &id]).await;
     assert_eq!(again.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&again.stderr).contains("has already ended: it is cancelled"));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("has already ended: its state is cancelled"));
 
     let run = cluster.detach(&["train", &dataset, "--epochs", "5000"]).await;
     eventually("the run trains", || async {

@@ -91,7 +91,7 @@ fn duplicate_images(found: &DatasetReport) -> Vec<String> {
 
 fn skipped(found: &DatasetReport) -> Vec<String> {
     let mut lines = vec![format!(
-        "skipped     {} by a run for {}",
+        "skipped     {} when training for {}",
         counted(total(&found.skipped), "item"),
         found.labels.target
     )];

@@ -39,7 +39,8 @@ impl PredictionLine {
             (Some(_), None) => Self::failed(view.item, "the run that predicted it no longer exists"),
             (None, _) => Self::failed(
                 view.item,
-                view.error.unwrap_or_else(|| format!("not predicted: the item is {}", view.state)),
+                view.error
+                    .unwrap_or_else(|| format!("not predicted: the state of the item is {}", view.state)),
             ),
         }
     }

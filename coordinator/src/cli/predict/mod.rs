@@ -75,7 +75,10 @@ pub(super) async fn run(
             // The images of a folder that the coordinator cannot read are uploaded.
             (Err(error), Some(folder)) if [Exit::NotAllowed, Exit::NotFound].contains(&error.exit) => {
                 client.named_run(&arguments.run).await?;
-                output::note(&format!("uploading the images of {name}: {}", error.message));
+                output::note(&format!(
+                    "the coordinator cannot read {name}, so its images are uploaded ({})",
+                    error.message
+                ));
                 sources = argument::images_in(&folder)?;
             }
             (Err(error), _) => return Err(error),

@@ -127,7 +127,7 @@ mod tests {
             fraction: 1.0,
             request: RunRequest { dataset: "/data".to_owned(), ..RunRequest::default() },
             split: Some(SplitCounts { train: 1920, valid: 640, test: 640 }),
-            skipped: vec![Skipped { reason: "subscribers are zero".to_owned(), items: 3 }],
+            skipped: vec![Skipped { reason: "zero subscribers".to_owned(), items: 3 }],
             epochs: vec![EpochReport { epoch: 1, train_mse: 1.5, valid_mse: 1.25, seconds: 0.25 }],
             best_epoch: Some(1),
             test: Some(TestReport {
@@ -182,7 +182,7 @@ mod tests {
           "space": "space",
           "skipped": [
             {
-              "reason": "subscribers are zero",
+              "reason": "zero subscribers",
               "items": 3
             }
           ]
@@ -196,7 +196,7 @@ mod tests {
         run       01890a5d-ac96-774b-bcce-b302099a8057
         target    views-per-subscriber, transform log1p
         split     1920 train, 640 valid, 640 test, by video
-        skipped   3: subscribers are zero
+        skipped   3: zero subscribers
         ──────────────────────────────────────────────────
          epoch   train MSE   valid MSE   seconds
         ══════════════════════════════════════════════════

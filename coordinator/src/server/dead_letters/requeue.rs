@@ -49,7 +49,10 @@ pub(super) async fn requeue(context: &Context, letter: &DeadLetter) -> Result<u6
         }
         Requeue::Orphaned => return Err(conflict(&format!("submission {id} has expired"))),
         Requeue::Closed => {
-            return Err(conflict(&format!("submission {id} is {}: submit it again", submission.state)));
+            return Err(conflict(&format!(
+                "the state of submission {id} is {}: submit it again",
+                submission.state
+            )));
         }
     };
     if tokio::time::timeout(PUBLISH_LIMIT, jobs.publish(context, job, generation)).await.is_err() {
@@ -76,7 +79,7 @@ async fn unfinished_requeue(
     match status {
         Some(status) if status.state == JobState::Requeued => Ok(generation),
         status => Err(RequestError::Conflict(format!(
-            "job {name} of submission {} is not discarded: it is {}",
+            "only a discarded job can be requeued: the state of job {name} of submission {} is {}",
             submission.id,
             status.map_or_else(|| "queued".to_owned(), |status| status.state.to_string())
         ))),

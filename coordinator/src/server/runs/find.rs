@@ -27,7 +27,7 @@ pub(crate) async fn resolve(context: &Context, name: &str) -> Result<SubmissionI
     match run.ok_or_else(unknown)?.state {
         State::Succeeded => Ok(id),
         state => Err(RequestError::Invalid(format!(
-            "run {id} is {state}: only the head of a run that has succeeded can predict"
+            "only a run that has succeeded can predict: the state of {id} is {state}"
         ))),
     }
 }

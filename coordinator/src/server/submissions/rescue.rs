@@ -111,11 +111,13 @@ async fn expire(context: &Context, submission: &Submission) -> Result<(), Submis
             discarded += 1;
         }
     }
-    tracing::warn!(
-        submission = %submission.id,
-        jobs = discarded,
-        "the deadline has passed; unfinished jobs were discarded"
-    );
+    if discarded > 0 {
+        tracing::warn!(
+            submission = %submission.id,
+            jobs = discarded,
+            "the deadline has passed; unfinished jobs were discarded"
+        );
+    }
     Ok(())
 }
 

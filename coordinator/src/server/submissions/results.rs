@@ -72,10 +72,10 @@ pub(crate) async fn embeddings(
     let Some(layout) = layout(&submission).filter(|_| is_ended_embed) else {
         return Err(RequestError::Conflict(match submission.kind {
             SubmissionKind::Embed if submission.state.is_terminal() => {
-                format!("embed submission {id} is {} and has no items", submission.state)
+                format!("embed submission {id} has no items; its state is {}", submission.state)
             }
             SubmissionKind::Embed => {
-                format!("embed submission {id} is {}: wait until it has ended", submission.state)
+                format!("embed submission {id} has not ended (state {}): wait for it", submission.state)
             }
             _ => format!("{id} is not an embed submission"),
         }));

@@ -163,7 +163,7 @@ pub(crate) async fn cancel(context: &Context, id: SubmissionId) -> Result<Submis
     let keep = submission.kind == SubmissionKind::Train;
     if !context.store.close_submission(id, State::Cancelled, None, keep).await? {
         let state = lookup::submission(context, id).await?.state;
-        return Err(RequestError::Conflict(format!("{id} has already ended: it is {state}")));
+        return Err(RequestError::Conflict(format!("{id} has already ended: its state is {state}")));
     }
     view::get(context, id).await
 }

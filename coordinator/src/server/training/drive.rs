@@ -40,10 +40,11 @@ pub(crate) async fn drive(context: &Context, run: SubmissionId) {
             Err(RunError::Closed) => break tracing::info!(%run, "run was closed"),
             Err(error) if error.is_transient() => error.to_string(),
             Err(error) => {
-                tracing::error!(%run, %error, "run failed");
                 let error = error.to_string();
                 match context.store.close_submission(run, State::Failed, Some(&error), true).await {
-                    Ok(_) => break,
+                    Ok(true) => break tracing::error!(%run, error, "run failed"),
+                    // Closing a run also stops its other work, whose errors are its consequence.
+                    Ok(false) => break tracing::info!(%run, error, "run was closed"),
                     Err(StoreError::Replaced) => return,
                     Err(error) => error.to_string(),
                 }

@@ -55,7 +55,7 @@ pub(crate) async fn resume(context: &Context, id: SubmissionId) -> Result<RunVie
     context.store.set_active(id).await?;
     if !context.store.reopen_run(id).await? {
         return Err(RequestError::Conflict(format!(
-            "run {id} is {}: only a failed run can be resumed",
+            "only a failed run can be resumed: the state of {id} is {}",
             run.state
         )));
     }

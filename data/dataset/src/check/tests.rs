@@ -92,7 +92,7 @@ async fn problems_and_duplicates_are_reported() {
     assert_eq!(report.duplicate_rows.len(), 1);
     let skipped: Vec<(&str, u64)> =
         report.skipped.iter().map(|count| (count.value.as_str(), count.items)).collect();
-    assert_eq!(skipped, [("missing", 1), ("subscribers are zero", 1), ("undecodable", 1)]);
+    assert_eq!(skipped, [("missing", 1), ("zero subscribers", 1), ("undecodable", 1)]);
     assert_eq!(report.labels.items, 6);
     assert_eq!(report.labels.histogram.iter().map(|(_, items)| items).sum::<u64>(), 6);
     assert_eq!(report.labels.quantiles.len(), 9);

@@ -56,25 +56,25 @@ impl Reason {
     #[must_use]
     pub fn description(self) -> String {
         let text = match self {
-            Self::SubscribersMissing => "subscribers are missing",
-            Self::SubscribersZero => "subscribers are zero",
-            Self::ViewsMissing => "views are missing",
-            Self::ViewsZero => "views are zero",
+            Self::SubscribersMissing => "missing subscribers",
+            Self::SubscribersZero => "zero subscribers",
+            Self::ViewsMissing => "missing views",
+            Self::ViewsZero => "zero views",
             Self::ViewsBeyondSubscribers => {
                 return format!("over {MAX_VIEWS_PER_SUBSCRIBER} views per subscriber");
             }
-            Self::SubscribersDiffer => "channels with different subscriber counts",
+            Self::SubscribersDiffer => "subscriber counts that differ within a channel",
             Self::SubscribersDifferByPowerOfTen => {
-                "channels with subscriber counts that differ by a power of ten"
+                "subscriber counts that differ by a power of ten within a channel"
             }
-            Self::ChannelInCategories => "channels in more than one category",
+            Self::ChannelInCategories => "channel in more than one category",
             Self::PublishedAfterCrawled => "published after crawled_at",
             Self::PublishedInFuture => "published in the future",
-            Self::CrawledInFuture => "crawled_at is in the future",
-            Self::CrawledAtMissing => "crawled_at is missing",
-            Self::DateUnreadable => "dates in an unsupported format",
-            Self::FileChanged => "files whose SHA-256 differs from their row",
-            Self::Placeholder => "grey placeholders for missing thumbnails",
+            Self::CrawledInFuture => "crawled in the future",
+            Self::CrawledAtMissing => "missing crawled_at",
+            Self::DateUnreadable => "unsupported date format",
+            Self::FileChanged => "SHA-256 of the file differs from its row",
+            Self::Placeholder => "grey placeholder for a missing thumbnail",
         };
         text.to_owned()
     }
