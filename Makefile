@@ -32,7 +32,7 @@ lint: ## check formatting, clippy, documentation and shell scripts
 fuzz: ## fuzz the parsers, each for SECONDS=60
 	@FUZZ_SECONDS=$(SECONDS) deploy/local/fuzz.sh $(ARGS)
 
-demo: ## set up and build everything, then embed a sample dataset, train a head and predict
+demo: ## set up and build everything, then crawl a fake site, embed, train a head and predict
 	@deploy/local/demo.sh
 
 scale: ## embed ITEMS=100000 rows and print time and memory; ROWS=no embeds images without metadata

@@ -9,10 +9,12 @@ fn main() {
     if env::var_os("CARGO_FEATURE_MODEL").is_none() {
         return;
     }
-    let folder = env::var_os("LIBTORCH").map(|libtorch| PathBuf::from(libtorch).join("lib"));
-    match folder.as_ref().and_then(|folder| folder.canonicalize().ok()) {
+    let hint = "run `make setup`, or set LIBTORCH to the folder of libtorch";
+    let libtorch = env::var_os("LIBTORCH").unwrap_or_else(|| panic!("LIBTORCH is not set: {hint}"));
+    let folder = PathBuf::from(libtorch).join("lib");
+    match folder.canonicalize() {
         // DT_RPATH rather than DT_RUNPATH, since libtorch's own libraries look for one another, too.
-        Some(folder) => println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags,-rpath,{}", folder.display()),
-        None => panic!("there is no libtorch in {folder:?}: run `make setup`, or set LIBTORCH to its folder"),
+        Ok(folder) => println!("cargo:rustc-link-arg=-Wl,--disable-new-dtags,-rpath,{}", folder.display()),
+        Err(error) => panic!("LIBTORCH: {}: {error}: {hint}", folder.display()),
     }
 }

@@ -40,5 +40,5 @@ export_option SCHEDULES "$SCHEDULES"
 export_option RECONNECTS "${RECONNECTS:-}"
 export_option ROLLS "${ROLLS:-}"
 fetch_faketime
-say "chaos: $SCHEDULES schedules from SEED=$SEED"
+say "chaos: SCHEDULES=$SCHEDULES, the first from SEED=$SEED"
 exec "$scripts/test.sh" --test chaos -- --nocapture

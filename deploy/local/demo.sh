@@ -78,10 +78,10 @@ split, test, predictions = run["split"], run["test"], documents("predict.jsonl")
 print(f"""\
 crawl        {crawl['succeeded']} channels in {crawl['elapsed_seconds']:.1f} s: {crawl['thumbnails']} thumbnails
 check        {check['rows']} rows, {check['labels']['items']} with a label, {len(check['problems'])} unusable
-embed        {first['succeeded']} images in {first['elapsed_seconds']:.1f} s: {first['items_per_second']:.1f} img/s with {workers} worker(s), {first['failed']} failed
+embed        {first['succeeded']} images in {first['elapsed_seconds']:.1f} s: {first['items_per_second']:.1f} images/s, {first['failed']} failed; workers: {workers}
 embed again  {again['succeeded']} images in {again['elapsed_seconds']:.1f} s, {again['cached']} from the cache
 train        {len(run['epochs'])} epochs in {run['elapsed_seconds']:.1f} s on {split['train']}/{split['valid']}/{split['test']} images (train/valid/test), best epoch {run['best_epoch']}
-test MSE     {test['mse']:.4f}, {test['mse'] / test['baseline_mse']:.2f} times the {test['baseline_mse']:.4f} of predicting the training mean
+test MSE     {test['mse']:.4f}, {test['mse'] / test['baseline_mse']:.2f} times the baseline of {test['baseline_mse']:.4f}, which predicts the training mean
 predict      {predictions[0]['target']}""")
 for item in predictions:
     print(f"             {pathlib.PurePath(item['item']).name}  {item['prediction']:.4g}")
@@ -101,7 +101,7 @@ trap_exit
 
 "$scripts/setup.sh"
 build fake_site
-heading "1/7 starting private servers, a fake site, a coordinator and $workers worker(s)"
+heading "1/7 starting private servers, a fake site, a coordinator and workers (WORKERS=$workers)"
 stop_programs
 stop_processes 0 site
 "$scripts/services.sh" start demo --fresh

@@ -9,7 +9,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
 seconds=${FUZZ_SECONDS:-60}
-[[ $seconds =~ ^[1-9][0-9]*$ ]] || fail "SECONDS is '$seconds': it must be a number from 1"
+[[ $seconds =~ ^[1-9][0-9]*$ ]] || fail "SECONDS is '$seconds': it must be a positive integer"
 fuzz=tests/fuzz
 corpus=$state/fuzz
 

@@ -67,7 +67,7 @@ await() {
     until "$@"; do
         if ! runs "$name"; then
             show_log "$name"
-            say "$name exited during its start"
+            say "$name exited during start-up"
             return 1
         fi
         if ((SECONDS >= deadline)); then

@@ -4,9 +4,9 @@
 # Reads and checks WORKERS and THREADS.
 read_options() {
     workers=${WORKERS:-1}
-    [[ $workers =~ ^[1-9][0-9]*$ ]] || fail "WORKERS is '$workers': it must be a number from 1"
+    [[ $workers =~ ^[1-9][0-9]*$ ]] || fail "WORKERS is '$workers': it must be a positive integer"
     [[ -n ${THREADS:-} ]] || return 0
-    [[ $THREADS =~ ^[1-9][0-9]*$ ]] || fail "THREADS is '$THREADS': it must be a number from 1"
+    [[ $THREADS =~ ^[1-9][0-9]*$ ]] || fail "THREADS is '$THREADS': it must be a positive integer"
     export SUBWATCH_MODEL_THREADS=$THREADS
 }
 
@@ -61,7 +61,7 @@ await_programs() {
     while true; do
         live=$(live_workers)
         for name in "${programs[@]}"; do
-            runs "$name" || { show_log "$name" && say "$name exited during its start" && return 1; }
+            runs "$name" || { show_log "$name" && say "$name exited during start-up" && return 1; }
         done
         if ((live == count)); then return 0; fi
         if ((SECONDS >= deadline)); then

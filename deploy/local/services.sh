@@ -89,7 +89,7 @@ make_certificates() {
                 -keyout "$folder/server.key" -out "$folder/server.csr" &&
             openssl x509 -req -in "$folder/server.csr" -CA "$folder/ca.pem" -CAkey "$folder/ca.key" -days 3650 \
                 -extfile <(echo subjectAltName=IP:127.0.0.1) -out "$folder/server.pem"
-    } 2>"$logs/openssl.log" || fail "openssl made no certificates: see $logs/openssl.log"
+    } 2>"$logs/openssl.log" || fail "openssl could not create the certificates: see $logs/openssl.log"
 }
 
 start_redis() {

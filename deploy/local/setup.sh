@@ -105,7 +105,7 @@ make_test_venv() {
     run_foreground "$test_venv/bin/python" -c 'import torch, torchvision' ||
         fail "torch was installed but cannot be imported"
     printf '%s\n' "${requirements[*]}" >"$stamp"
-    test_venv_is_complete || fail "pip installed other versions than ${requirements[*]}: see" \
+    test_venv_is_complete || fail "pip installed versions other than ${requirements[*]}: see" \
         "'$test_venv/bin/python -m pip list'"
 }
 

@@ -26,7 +26,7 @@ up() {
     start_programs "$workers" || exit 1
     starting=
     say "
-subwatch is up at $SUBWATCH_URL with $workers worker(s); logs are in .local/up/logs. Next:"
+subwatch is up at $SUBWATCH_URL (workers: $workers); logs are in .local/up/logs. Next:"
     [[ $SUBWATCH_URL == http://127.0.0.1:8470 ]] || say "    export SUBWATCH_URL=$SUBWATCH_URL"
     say "    target/release/subwatch status
     target/release/subwatch dataset sample sample --count 600 --seed 0
@@ -39,7 +39,7 @@ down() {
     local name running=0
     for name in "${programs[@]}"; do if runs "$name"; then running=$((running + 1)); fi; done
     stop_programs
-    ((running == 0)) || say "stopped $running processes: coordinator and workers"
+    ((running == 0)) || say "stopped the coordinator and the workers (processes: $running)"
     "$scripts/services.sh" stop up
 }
 

@@ -170,7 +170,7 @@ impl Endpoint {
         match tokio::time::timeout(self.timeout, self.dial(properties)).await {
             Ok(Ok(connection)) => Ok(Link::new(connection)),
             Ok(Err(error)) => Err(self.classify(&error)),
-            Err(_) => Err(self.unreachable(&format!("no answer within {:?}", self.timeout))),
+            Err(_) => Err(self.unreachable(&format!("no response within {:?}", self.timeout))),
         }
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Serialize, Deserialize, Documented, DocumentedFields)]
 #[serde(default)]
 pub struct DataSettings {
-    /// Folders and `s3://BUCKET/PREFIX` URLs that the coordinator may read datasets from and crawl into,
+    /// Folders and `s3://BUCKET/PREFIX` URLs that datasets may be read from and crawled into,
     /// separated by `:`. If unset, the folder that the coordinator was started in.
     pub dataset_roots: Option<String>,
     /// Folder or `s3://BUCKET/PREFIX` URL for manifests and the files of runs; workers must be able to read

@@ -27,8 +27,7 @@ pub struct JobSettings {
     pub max_active: u64,
     /// How long a finished submission is kept, in seconds. Runs are kept forever.
     pub retention_seconds: u64,
-    /// How long a job may go without a heartbeat while its queue is empty before it is published again, in
-    /// seconds.
+    /// Seconds without a heartbeat after which a job is published again, if its queue is empty.
     pub rescue_after_seconds: u64,
 }
 

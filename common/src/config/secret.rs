@@ -48,7 +48,8 @@ pub(super) fn read_into(
     let Some(path) = path else { return Ok(()) };
     let invalid = |want: &str| ConfigError::invalid(&format!("{key}_file"), &path.display(), want);
     if origins.contains_key(key) {
-        return Err(invalid(&format!("unset if {} is set", variable(key))));
+        let both = format!(" and {} are both set: set one of them", variable(key));
+        return Err(ConfigError::about(&format!("{key}_file"), both));
     }
     let text = read(path).map_err(|error| invalid(&format!("a file that contains {content} ({error})")))?;
     *secret = SecretString::from(text).into();

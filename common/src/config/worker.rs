@@ -13,9 +13,10 @@ use super::error::{ConfigError, fail};
 pub struct WorkerSettings {
     /// Jobs that a worker runs concurrently, per queue.
     pub prefetch: u16,
-    /// How long a worker finishes its jobs in flight after SIGTERM before it releases them, in seconds.
+    /// How long a worker may take to finish its jobs in flight after SIGTERM, in seconds. It then releases the rest.
     pub shutdown_grace_seconds: u64,
-    /// Time limit of a job, in seconds. A job beyond it is stuck: its worker releases the others and exits.
+    /// Time limit of a job, in seconds. A job that takes longer is stuck: its worker releases its other jobs and
+    /// exits.
     pub job_timeout_seconds: u64,
 }
 

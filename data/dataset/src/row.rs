@@ -114,6 +114,9 @@ impl RowCount {
 /// Describes a JSON error within a line, whose number the location of the row already has.
 fn of_line(error: &serde_json::Error) -> String {
     let text = error.to_string();
+    if error.is_syntax() || error.is_eof() {
+        return format!("not a JSON object (column {})", error.column());
+    }
     match text.split_once(" at line ") {
         Some((problem, _)) => format!("{problem} at column {}", error.column()),
         None => text,

@@ -57,7 +57,7 @@ impl DeviceChoice {
             Self::Cuda(number) => match load_cuda() {
                 Ok(gpus) if number < gpus => Ok(Device::Cuda(number)),
                 Ok(gpus) => Err(ModelError::Device(format!(
-                    "cuda:{number} does not exist: libtorch finds {gpus} GPU(s)"
+                    "cuda:{number} does not exist: number of GPUs that libtorch finds: {gpus}"
                 ))),
                 Err(reason) => Err(ModelError::Device(format!("cuda:{number} cannot be used: {reason}"))),
             },

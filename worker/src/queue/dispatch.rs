@@ -103,7 +103,7 @@ impl Dispatcher {
                 drop(shared);
                 let exclusive = self.isolation_lock.write().await;
                 self.require_no_fatal_signal()?;
-                tracing::warn!(job = %record, crashes, "a worker died with this job; running it exclusively");
+                tracing::warn!(job = %record, crashes, "a worker died while this job was in flight; running it exclusively");
                 match record.start(false, Isolation::Exclusive).await {
                     Ok(Start::Run) => Ok(StartedJob { repeated: true, isolation: Either::Right(exclusive) }),
                     other => Err(not_started(other)),
@@ -123,7 +123,9 @@ fn not_started(start: Result<Start, StoreError>) -> Outcome {
     match start {
         Ok(Start::Poison { crashes }) => Outcome::discard(
             DiscardReason::Poison,
-            format!("{crashes} workers died with this job in flight, the last one running it exclusively"),
+            format!(
+                "{crashes} workers died while this job was in flight, the last one while running it exclusively"
+            ),
         ),
         Ok(Start::Expired) => Outcome::discard(DiscardReason::Expired, EXPIRED),
         Ok(Start::Skip(reason)) => Outcome::Ignored(reason),

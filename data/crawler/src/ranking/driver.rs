@@ -64,14 +64,15 @@ impl Driver {
                 Ok(Self { url, folder, shell, supervisor_stdin, _output: output })
             }
             // The output ended, so the shell has exited before its input ended.
-            Ok(None) => match shell.wait().await.map(|status| status.code()) {
-                Ok(Some(NOT_FOUND)) => Err(RankingError::Failed(
+            Ok(None) => match shell.wait().await {
+                Ok(status) if status.code() == Some(NOT_FOUND) => Err(RankingError::Failed(
                     "reading a ranking needs a browser, and chromedriver is not on the PATH: install it (on \
                      Debian, `apt-get install chromium chromium-driver`), or set \
                      SUBWATCH_RANKING_WEBDRIVER to the URL of a running WebDriver"
                         .to_owned(),
                 )),
-                status => Err(failed(format!("/bin/sh ended with {status:?}"))),
+                Ok(status) => Err(failed(format!("the shell that starts it ended: {status}"))),
+                Err(error) => Err(failed(error.to_string())),
             },
             Err(_) => {
                 let hint = "check the output of `chromedriver --port=0`";

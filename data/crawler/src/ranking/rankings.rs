@@ -72,7 +72,7 @@ impl Rankings {
             let category = category.trim();
             if category.is_empty() || category.contains('=') {
                 return Err(usage(format!(
-                    "--category '{category}' must be a name without channels for use with --ranking"
+                    "--category '{category}': with --ranking, give only the name of the category, without channels"
                 )));
             }
             if urls.iter().all(|(known, _)| known != category) {

@@ -217,9 +217,15 @@ fn read_error(name: &str, error: &Error) -> ReadError {
     }
 }
 
+/// Address that AWS machines ask for their credentials; asked when no others are set.
+const INSTANCE_METADATA: &str = "169.254.169.254";
+
 /// Returns the first line of an error and its causes, since responses of the service contain whole documents.
 fn first_line(error: &Error) -> String {
     let mut text = error.to_string();
+    if text.contains(INSTANCE_METADATA) {
+        return "no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY".to_owned();
+    }
     let mut source = std::error::Error::source(error);
     while let Some(cause) = source {
         let cause_text = cause.to_string();

@@ -125,7 +125,10 @@ impl DatasetRoots {
         let parent = parent
             .filter(|folder| *folder != path)
             .ok_or_else(|| invalid("it is a dangling symbolic link"))?;
-        let base = self.resolve(&parent.display().to_string())?;
+        let base = self.resolve(&parent.display().to_string()).map_err(|error| match error {
+            RootError::Outside { roots, .. } => RootError::Outside { path: text.to_owned(), roots },
+            error => error,
+        })?;
         let new = path.strip_prefix(parent).expect("it is an ancestor");
         let folder = base.to_file_path().expect("a folder resolves to a folder").join(new);
         Url::from_directory_path(folder).map_err(|()| invalid("the path cannot be written as a URL"))

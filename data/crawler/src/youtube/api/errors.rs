@@ -22,12 +22,12 @@ pub enum ApiError {
     Forbidden(String),
     #[error("not found: {0}")]
     NotFound(String),
-    #[error("server error of the API: HTTP {0}")]
+    #[error("Data API server error: HTTP {0}")]
     Server(u16),
     /// The response is truncated.
     #[error("incomplete response: {0}")]
     Incomplete(String),
-    #[error("error of the API: {0}")]
+    #[error("Data API error: {0}")]
     Other(String),
     #[error(transparent)]
     Drift(#[from] SchemaDrift),
