@@ -32,6 +32,12 @@ pub enum DiscardReason {
     Other(String),
 }
 
+impl DiscardReason {
+    /// The names of all reasons that this version knows, with those of RabbitMQ.
+    pub const NAMES: [&str; 8] =
+        ["attempts", "conflict", "delivery_limit", "expired", "failed", "maxlen", "poison", "rejected"];
+}
+
 impl From<&str> for DiscardReason {
     fn from(text: &str) -> Self {
         Self::deserialize(text.into_deserializer())

@@ -72,6 +72,7 @@ impl DeadLetterFilter {
 
 /// Query of `GET /v1/dead-letters`: the fields of [`DeadLetterFilter`] and [`Paging`], flat as a query string is.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DeadLetterParams {
     #[serde(skip_serializing_if = "Option::is_none")]
     kind: Option<String>,
@@ -81,7 +82,7 @@ pub struct DeadLetterParams {
     submission: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "Paging::read_limit", skip_serializing_if = "Option::is_none")]
     limit: Option<usize>,
 }
 

@@ -16,6 +16,8 @@ pub enum JobStage {
     Unpublished,
     /// Published, but not received by a worker yet.
     Queued,
+    /// Unfinished when its submission was cancelled; workers drop it.
+    Cancelled,
     /// Received by a worker at least once, which recorded its state.
     #[serde(untagged)]
     Received(JobState),

@@ -27,7 +27,7 @@ pub use self::{
         DeadLetterFilter, DeadLetterOutcome, DeadLetterParams, DeadLetterSelection, DeadLetterView, Refused,
     },
     jobs::{AttemptErrorView, JobStage, JobView, SnoozeView},
-    paging::{Page, Paging},
+    paging::{Page, PageParams, Paging},
     runs::{
         EpochReport, HeadView, RawReport, RunRequest, RunView, SampleView, Skipped, SplitCounts,
         TestPredictionView, TestReport,

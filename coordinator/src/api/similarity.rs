@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 /// Query of `GET /v1/similar`, with the image as exactly one of `sha256` and `video_id`.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct SimilarParams {
     /// SHA-256 of an embedded image.
     #[serde(skip_serializing_if = "Option::is_none")]

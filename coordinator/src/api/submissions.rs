@@ -9,9 +9,9 @@ use common::{
     store::{State, SubmissionKind},
 };
 use dataset::target::Target;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{crawl::CrawlRequest, jobs::SnoozeView};
+use super::{crawl::CrawlRequest, jobs::SnoozeView, paging::read_limit};
 
 /// `POST /v1/submissions`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -80,6 +80,15 @@ pub struct SubmissionView {
     pub submission: SubmissionId,
     pub kind: SubmissionKind,
     pub state: State,
+    /// What it works on: the URL of a dataset, or the number of images.
+    #[serde(default)]
+    pub subject: String,
+    /// When it was created, in Unix milliseconds.
+    #[serde(default)]
+    pub created_ms: u64,
+    /// Name of the access token that submitted it; absent without tokens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub submitted_by: Option<String>,
     /// Number of items, including those rejected during preparation.
     pub items: u64,
     pub succeeded: u64,
@@ -104,6 +113,31 @@ pub struct SubmissionView {
     pub run: Option<SubmissionId>,
 }
 
+#[cfg(test)]
+impl SubmissionView {
+    /// An embed submission that has begun.
+    pub(crate) fn example() -> Self {
+        Self {
+            submission: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
+            kind: SubmissionKind::Embed,
+            state: State::Running,
+            subject: "file:///data/set/".to_owned(),
+            created_ms: 1_764_054_000_000,
+            submitted_by: None,
+            items: 100,
+            succeeded: 0,
+            failed: 0,
+            cached: 0,
+            elapsed_seconds: 1.0,
+            items_per_second: 0.0,
+            thumbnails: None,
+            snoozed: None,
+            error: None,
+            run: None,
+        }
+    }
+}
+
 /// State of an item.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -126,6 +160,7 @@ impl fmt::Display for ItemState {
 
 /// Query of `GET /v1/submissions/{id}/results`.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct ResultsParams {
     /// `next` of the previous page; absent for the first page.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -133,6 +168,28 @@ pub struct ResultsParams {
     /// Whether to return failed items only.
     #[serde(default)]
     pub failed: bool,
+    /// Maximum number of items, from 1 to 1000. Default: 100.
+    #[serde(
+        default,
+        deserialize_with = "ResultsParams::read_limit",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub limit: Option<usize>,
+}
+
+impl ResultsParams {
+    pub const MAX_LIMIT: usize = 1000;
+    const DEFAULT_LIMIT: usize = 100;
+
+    /// Returns the effective limit.
+    #[must_use]
+    pub fn limit(&self) -> usize {
+        self.limit.unwrap_or(Self::DEFAULT_LIMIT)
+    }
+
+    fn read_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<usize>, D::Error> {
+        read_limit(deserializer, Self::MAX_LIMIT)
+    }
 }
 
 /// One line of `GET /v1/submissions/{id}/results`.
@@ -166,6 +223,7 @@ pub struct FetchRequest {
 
 /// Query of `GET /v1/submissions/{id}/embeddings`.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EmbeddingsParams {
     /// `next` of the previous page; absent for the first page.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -94,6 +94,9 @@ pub struct StatusView {
     pub version: String,
     pub workers: Vec<WorkerView>,
     pub queues: Vec<QueueView>,
+    /// Whether the coordinator is connected to RabbitMQ.
+    #[serde(default)]
+    pub broker_connected: bool,
     /// Number of dead letters.
     pub dead_letters: u64,
     #[serde(default)]
@@ -108,7 +111,7 @@ pub struct StatusView {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct QueueView {
     pub queue: String,
-    /// Jobs ready for delivery; absent if the queue does not exist yet.
+    /// Jobs ready for delivery; absent if the queue does not exist yet, or RabbitMQ is unavailable.
     pub ready: Option<u32>,
 }
 
@@ -126,6 +129,7 @@ pub struct SpaceView {
 
 /// Query of `DELETE /v1/spaces/{name}`.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct DropParams {
     /// Whether to drop the space even if live workers use it.
     #[serde(default)]

@@ -1,6 +1,6 @@
 //! Arguments that several commands share.
 
-use clap::Args;
+use clap::{Args, builder::NonEmptyStringValueParser};
 
 /// Whether and how long a command waits for its submission.
 #[derive(Args, Clone, Default)]
@@ -25,6 +25,14 @@ pub(super) struct DeadlineArguments {
     /// Discard jobs that are unfinished after SECONDS.
     #[arg(long, value_name = "SECONDS")]
     pub(super) deadline: Option<u64>,
+}
+
+/// The submission or run that a command is about.
+#[derive(Args, Clone)]
+pub(super) struct IdArguments {
+    /// ID of a submission or run, the start of its ID, or `latest`.
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    pub(super) id: String,
 }
 
 /// Makes a path absolute, since the coordinator may run in another folder. URLs are left unchanged.

@@ -1,27 +1,17 @@
 //! `subwatch cancel`.
 
-use clap::Args;
-use common::{ids::SubmissionId, store::SubmissionKind};
+use common::store::SubmissionKind;
 
 use super::{
+    arguments::IdArguments,
     client::Client,
     exit::{CliError, Exit},
     output::{self, Format, json_name},
 };
 use crate::api::SubmissionView;
 
-#[derive(Args)]
-pub(super) struct CancelArguments {
-    /// Submission or run.
-    id: SubmissionId,
-}
-
-pub(super) async fn run(
-    client: &Client,
-    format: Format,
-    arguments: CancelArguments,
-) -> Result<Exit, CliError> {
-    output::print_value(format, &client.cancel(arguments.id).await?, text)?;
+pub(super) async fn run(client: &Client, format: Format, arguments: IdArguments) -> Result<Exit, CliError> {
+    output::print_value(format, &client.cancel(&arguments.id).await?, text)?;
     Ok(Exit::Done)
 }
 

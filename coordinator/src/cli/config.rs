@@ -5,12 +5,14 @@ use common::config::{Loaded, Setting, SettingGroup, SettingReference, Settings};
 
 use super::{
     exit::{CliError, Exit},
-    output::{self, Format, plain, table},
+    output::{self, Format, plain},
+    table::table,
 };
 
 #[derive(Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Show every setting with its value and source; secrets are hidden.
+    /// Show every setting of this shell with its value and source; secrets are hidden. A running coordinator or worker
+    /// may have others.
     Show,
     /// List the environment variables of all settings, one per line.
     Keys,
@@ -52,7 +54,7 @@ fn text(settings: &[Setting], unknown: &[String]) -> String {
         };
         rows.add_row(vec![setting.key.clone(), value, plain(&setting.origin)]);
     }
-    let mut text = rows.trim_fmt();
+    let mut text = rows.text();
     for variable in unknown {
         text.push_str(&format!("\n{} is not a setting; is it misspelt?", plain(variable)));
     }
@@ -65,12 +67,12 @@ fn reference(groups: &[SettingGroup]) -> String {
         for setting in &group.settings {
             let SettingReference { variable, default, description } = setting;
             rows.add_row(vec![
-                variable.as_str(),
-                default.as_deref().unwrap_or("–"),
-                &description.replace('`', ""),
+                variable.clone(),
+                default.clone().unwrap_or_else(|| "–".to_owned()),
+                description.replace('`', ""),
             ]);
         }
-        format!("{}\n{}", group.title, rows.trim_fmt())
+        format!("{}\n{}", group.title, rows.text())
     });
     tables.collect::<Vec<_>>().join("\n\n")
 }
@@ -79,7 +81,7 @@ fn markdown(groups: &[SettingGroup]) -> String {
     let mut text = "# Settings\n\n\
         Every setting is an environment variable and a key of the TOML file named by `SUBWATCH_CONFIG`; some are \
         also flags. Flags override environment variables, and these override the file. `subwatch config show` \
-        prints the values in effect and their sources.\n\n\
+        prints the values for the current environment and their sources.\n\n\
         `subwatch config reference --markdown` generates this page.\n"
         .to_owned();
     for SettingGroup { title, settings } in groups {

@@ -6,7 +6,8 @@ use common::job::kind::Kind;
 use super::{
     client::{Client, Pages},
     exit::{CliError, Exit},
-    output::{self, Format, counted, plain, table, time_text},
+    output::{self, Format, counted, plain, time_text},
+    table::table,
 };
 use crate::api::{
     DeadLetterFilter, DeadLetterOutcome, DeadLetterSelection, DeadLetterView,
@@ -37,7 +38,8 @@ pub(super) struct FilterArguments {
     /// Select jobs of this kind: embed, train-epoch, predict or crawl.
     #[arg(long)]
     kind: Option<Kind>,
-    /// Select jobs discarded for this reason: attempts, expired, poison, failed, rejected, …
+    /// Select jobs discarded for this reason: attempts, conflict, delivery_limit, expired, failed, maxlen, poison or
+    /// rejected.
     #[arg(long)]
     reason: Option<String>,
     /// Select jobs of this submission or run.
@@ -127,7 +129,12 @@ fn list_text(filter: &DeadLetterFilter, letters: &[DeadLetterView]) -> String {
     if letters.is_empty() {
         return "no dead letters".to_owned();
     }
-    let mut rows = table(&["id", "kind", "submission", "job›", "reason", "attempts›", "error"]);
+    let mut rows = table(&["id", "kind", "submission", "job›", "reason", "attempts›", "error"]).optional(&[
+        "submission",
+        "attempts",
+        "job",
+        "kind",
+    ]);
     for letter in letters.iter().take(LISTED) {
         rows.add_row(vec![
             plain(&letter.id),
@@ -140,7 +147,7 @@ fn list_text(filter: &DeadLetterFilter, letters: &[DeadLetterView]) -> String {
         ]);
     }
     let more = if letters.len() > LISTED { "\n… and others: use -o jsonl" } else { "" };
-    format!("{}{more}", rows.trim_fmt())
+    format!("{}{more}", rows.text())
 }
 
 fn letter_text(letter: &DeadLetterView) -> String {
@@ -156,13 +163,13 @@ fn letter_text(letter: &DeadLetterView) -> String {
         format!("reason      {}", plain(&letter.reason)),
         format!("error       {}", plain(&letter.error)),
         format!("discarded   {}", time_text(letter.recorded_ms)),
-        format!("attempts    {}, after {}", letter.attempts, counted(letter.generation.into(), "requeue")),
+        format!("attempts    {}, requeued {}", letter.attempts, counted(letter.generation.into(), "time")),
         format!("worker      {}", or_none(&letter.worker)),
         format!("queue       {}", or_none(&letter.queue)),
     ];
     for failed in &letter.attempt_errors {
         let before = letter.recorded_ms.saturating_sub(failed.at_ms) as f64 / 1e3;
-        lines.push(format!("  {before:.1} s before, {}: {}", or_none(&failed.worker), plain(&failed.error)));
+        lines.push(format!("  {before:.1} s earlier, {}: {}", or_none(&failed.worker), plain(&failed.error)));
     }
     lines.push(format!("payload     {}", or_none(&letter.payload)));
     lines.join("\n")

@@ -32,10 +32,16 @@ pub(super) async fn run(client: &Client, format: Format, loaded: &Loaded) -> Res
         }
         Err(error) => {
             checks.push(DoctorCheck::new("coordinator", CheckStatus::Error, error.message));
-            // This may be why the coordinator is down.
+            // This may be why the coordinator is down, if it has the same settings as this command.
             let settings = &loaded.settings;
-            checks.push(check_server("RabbitMQ", settings.broker.amqp_url.expose_secret(), 5672).await);
-            checks.push(check_server("Redis", settings.store.redis_url.expose_secret(), 6379).await);
+            checks.push(
+                check_server("RabbitMQ", "SUBWATCH_AMQP_URL", settings.broker.amqp_url.expose_secret(), 5672)
+                    .await,
+            );
+            checks.push(
+                check_server("Redis", "SUBWATCH_REDIS_URL", settings.store.redis_url.expose_secret(), 6379)
+                    .await,
+            );
         }
     }
     output::print_values(format, &checks, text)?;
@@ -51,22 +57,31 @@ fn check_settings(loaded: &Loaded) -> DoctorCheck {
     DoctorCheck::new("settings", CheckStatus::Warning, format!("unknown, perhaps misspelt: {unknown}"))
 }
 
-async fn check_server(name: &str, url: &str, default_port: u16) -> DoctorCheck {
+async fn check_server(name: &str, variable: &str, url: &str, default_port: u16) -> DoctorCheck {
     let address = Url::parse(url)
         .ok()
         .and_then(|url| Some(format!("{}:{}", url.host_str()?, url.port().unwrap_or(default_port))));
     let Some(address) = address else {
-        return DoctorCheck::new(name, CheckStatus::Error, "the setting is not a valid URL");
+        return DoctorCheck::new(name, CheckStatus::Error, format!("{variable} is not a valid URL"));
     };
     match tokio::time::timeout(CONNECT_TIMEOUT, TcpStream::connect(&address)).await {
-        Ok(Ok(_)) => DoctorCheck::new(name, CheckStatus::Ok, format!("accepts connections at {address}")),
-        Ok(Err(error)) => {
-            DoctorCheck::new(name, CheckStatus::Error, format!("cannot connect to {address}: {error}"))
-        }
+        Ok(Ok(_)) => DoctorCheck::new(
+            name,
+            CheckStatus::Ok,
+            format!("accepts connections at {address} ({variable} of this shell)"),
+        ),
+        Ok(Err(error)) => DoctorCheck::new(
+            name,
+            CheckStatus::Error,
+            format!("cannot connect to {address} ({variable} of this shell): {error}"),
+        ),
         Err(_) => DoctorCheck::new(
             name,
             CheckStatus::Error,
-            format!("no response from {address} within {} s", CONNECT_TIMEOUT.as_secs()),
+            format!(
+                "no response from {address} ({variable} of this shell) within {} s",
+                CONNECT_TIMEOUT.as_secs()
+            ),
         ),
     }
 }
@@ -92,12 +107,12 @@ mod tests {
     fn checks_are_aligned_and_marked() {
         let checks = [
             DoctorCheck::new("Redis", CheckStatus::Ok, "version 7.0.15, 12 MB in use"),
-            DoctorCheck::new("dead letters", CheckStatus::Warning, "3 jobs were discarded"),
+            DoctorCheck::new("dead letters", CheckStatus::Warning, "discarded jobs: 3"),
             DoctorCheck::new("workers", CheckStatus::Error, "no live worker consumes embed jobs"),
         ];
         insta::assert_snapshot!(text(&checks), @r"
         ✓ Redis         version 7.0.15, 12 MB in use
-        ! dead letters  3 jobs were discarded
+        ! dead letters  discarded jobs: 3
         ✗ workers       no live worker consumes embed jobs
         ");
     }

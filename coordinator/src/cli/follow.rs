@@ -17,14 +17,14 @@ use super::{
     exit::{CliError, Exit},
     output::{self, Format, counted, digits, plain, time_text},
     progress::{Progress, ProgressDisplay},
-    workers::missing_workers_hint,
+    workers::stall_hint,
 };
 use crate::api::{RunView, SubmissionView};
 
 /// Polling starts fast, so that short jobs return quickly, and slows down.
 const MIN_POLL_INTERVAL: Duration = Duration::from_millis(20);
 const MAX_POLL_INTERVAL: Duration = Duration::from_millis(250);
-/// Time without progress after which, and interval at which, it is checked whether workers are running.
+/// Time without progress after which, and interval at which, the cause is looked for.
 const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(3);
 
 /// A submission or a run, as the coordinator reports it.
@@ -73,6 +73,9 @@ pub(super) async fn follow<T: Tracked>(
     arguments: &WaitArguments,
 ) -> Result<Option<T>, CliError> {
     if arguments.detach {
+        if format == Format::Table {
+            output::note(&keeps_running(submitted.id()));
+        }
         output::print_value(format, &submitted, |submitted| submitted.id().to_string())?;
         return Ok(None);
     }
@@ -90,7 +93,7 @@ pub(super) async fn wait<T: Tracked>(
     let mut interval = MIN_POLL_INTERVAL;
     let mut stalls = StallDetector::new();
     loop {
-        let keep_running = format!("the jobs keep running: see `subwatch status {id}`");
+        let keep_running = keeps_running(id);
         let view = match T::fetch(client, id).await {
             Ok(view) => view,
             Err(error) => {
@@ -124,6 +127,24 @@ pub(super) async fn wait<T: Tracked>(
     }
 }
 
+fn keeps_running(id: SubmissionId) -> String {
+    format!(
+        "the jobs keep running: `subwatch wait {id}` waits for them, `subwatch status {id}` shows their progress, \
+         `subwatch cancel {id}` stops them"
+    )
+}
+
+/// Describes what a submission works on, when it was submitted and by whom, as a line of a report.
+pub(super) fn origin(view: &SubmissionView) -> String {
+    let by = view.submitted_by.as_ref().map(|name| format!(" by {}", plain(name)));
+    format!(
+        "input       {}, submitted {}{}",
+        plain(&view.subject),
+        time_text(view.created_ms),
+        by.unwrap_or_default()
+    )
+}
+
 /// Returns the error of a submission that failed as a whole.
 pub(super) fn require_no_error(view: &SubmissionView) -> Result<(), CliError> {
     view.error.as_ref().map_or(Ok(()), |error| Err(CliError::failed(plain(error))))
@@ -141,7 +162,7 @@ pub(super) fn progress_text(view: &SubmissionView) -> String {
             let thumbnails = view.thumbnails.unwrap_or(0);
             format!(
                 "{done} of {}, {}{}",
-                counted(items, "channel"),
+                counted(items, "item"),
                 counted(thumbnails, "thumbnail"),
                 snoozed.unwrap_or_default()
             )
@@ -168,7 +189,7 @@ impl StallDetector {
         if progress.ended || progress.fraction > self.fraction {
             *self = Self { fraction: progress.fraction, ..Self::new() };
         } else if self.since.elapsed() >= STALL_CHECK_INTERVAL {
-            self.reason = missing_workers_hint(client).await;
+            self.reason = stall_hint(client).await;
             self.since = Instant::now();
         }
         self.reason
@@ -183,26 +204,18 @@ mod tests {
     #[test]
     fn crawl_progress_counts_channels_and_thumbnails_and_names_the_snooze() {
         let mut view = SubmissionView {
-            submission: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
             kind: SubmissionKind::Crawl,
-            state: State::Running,
-            items: 100,
             succeeded: 11,
             failed: 1,
-            cached: 0,
             thumbnails: Some(431),
-            snoozed: None,
-            elapsed_seconds: 40.0,
-            items_per_second: 0.3,
-            error: None,
-            run: None,
+            ..SubmissionView::example()
         };
-        assert_eq!(progress_text(&view), "12 of 100 channels, 431 thumbnails");
+        assert_eq!(progress_text(&view), "12 of 100 items, 431 thumbnails");
         let reason = "the quota of the Data API is used up".to_owned();
         view.snoozed = Some(SnoozeView { until_ms: 1_764_054_000_000, reason });
         assert_eq!(
             progress_text(&view),
-            "12 of 100 channels, 431 thumbnails; snoozed until 2025-11-25T07:00:00Z: the quota of the Data API is \
+            "12 of 100 items, 431 thumbnails; snoozed until 2025-11-25T07:00:00Z: the quota of the Data API is \
              used up"
         );
     }

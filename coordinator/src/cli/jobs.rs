@@ -2,16 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use clap::Args;
-use common::{
-    ids::SubmissionId,
-    store::{JobState, State},
-};
+use clap::{Args, builder::NonEmptyStringValueParser};
+use common::store::{JobState, State};
 
 use super::{
     client::Client,
     exit::{CliError, Exit},
-    output::{self, Format, counted, plain, table, time_text},
+    output::{self, Format, counted, plain, time_text},
+    table::table,
 };
 use crate::api::{JobStage, JobView};
 
@@ -20,13 +18,14 @@ const LISTED: usize = 40;
 
 #[derive(Args)]
 pub(super) struct JobsArguments {
-    /// Submission or run [default: all that are unfinished].
-    id: Option<SubmissionId>,
+    /// ID of a submission or run, the start of its ID, or `latest` [default: all that are unfinished].
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    id: Option<String>,
 }
 
 pub(super) async fn run(client: &Client, format: Format, arguments: JobsArguments) -> Result<Exit, CliError> {
     let ids = match arguments.id {
-        Some(id) => vec![id],
+        Some(id) => vec![client.submission(id).await?.submission],
         None => {
             let unfinished = |state: State| !state.is_terminal();
             let submissions = client.status().await?.submissions;
@@ -52,7 +51,8 @@ fn jobs_text(jobs: &[JobView]) -> String {
     let counts: Vec<String> = counts.iter().map(|(state, jobs)| format!("{jobs} {state}")).collect();
     let mut summary = format!("{}: {}", counted(jobs.len() as u64, "job"), counts.join(", "));
     let mut rows =
-        table(&["submission", "job›", "state", "items›", "crashes›", "heartbeat, s ago›", "worker"]);
+        table(&["submission", "job›", "state", "items›", "crashes›", "heartbeat, s ago›", "worker"])
+            .optional(&["worker", "crashes", "heartbeat, s ago"]);
     let unfinished: Vec<&JobView> =
         jobs.iter().filter(|job| job.state != JobStage::Received(JobState::Done)).collect();
     for job in unfinished.iter().take(LISTED) {
@@ -75,8 +75,8 @@ fn jobs_text(jobs: &[JobView]) -> String {
     match unfinished.len() {
         0 => summary,
         count if count > LISTED => {
-            format!("{summary}\n{}\n… and {} more: use -o jsonl", rows.trim_fmt(), count - LISTED)
+            format!("{summary}\n{}\n… and {} more: use -o jsonl", rows.text(), count - LISTED)
         }
-        _ => format!("{summary}\n{}", rows.trim_fmt()),
+        _ => format!("{summary}\n{}", rows.text()),
     }
 }

@@ -4,7 +4,7 @@
 //! standard error.
 //!
 //! Each command has a file or folder of its name. They share `client` (API calls), `arguments`, `images` (uploads),
-//! `follow` and `progress` (waiting), `output` and `json_array` (printing) and `exit`.
+//! `follow` and `progress` (waiting), `output`, `table` and `json_array` (printing) and `exit`.
 
 mod arguments;
 mod cancel;
@@ -21,6 +21,7 @@ mod follow;
 mod images;
 mod jobs;
 mod json_array;
+mod manual;
 mod output;
 mod predict;
 mod progress;
@@ -28,8 +29,10 @@ mod runs;
 mod similar;
 mod spaces;
 mod status;
+mod table;
 mod token;
 mod train;
+mod wait;
 mod workers;
 
 use clap::{Args, Parser, Subcommand};
@@ -40,12 +43,12 @@ use common::{
 use tokio::runtime::Runtime;
 
 pub use self::exit::Exit;
-use self::{client::Client, exit::CliError, output::Format};
+use self::{arguments::IdArguments, client::Client, exit::CliError, output::Format};
 use crate::server::serve;
 
 /// Predicts from YouTube thumbnails how their videos will do, and finds similar thumbnails.
 ///
-/// Start the system with `make up`, then try:
+/// Start the system with `make up`, then try in the same folder:
 ///
 ///   subwatch dataset sample sample --count 600 --seed 0
 ///   subwatch embed sample
@@ -96,8 +99,10 @@ enum Command {
     /// List or drop embedding spaces.
     #[command(subcommand)]
     Spaces(spaces::SpacesCommand),
+    /// Wait for a submission or run, and print its result.
+    Wait(wait::WaitCommand),
     /// Cancel a submission or run.
-    Cancel(cancel::CancelArguments),
+    Cancel(IdArguments),
     /// Resume a failed run from its last checkpoint.
     Resume(train::ResumeArguments),
     /// List, requeue or purge dead letters: jobs that were discarded.
@@ -113,6 +118,10 @@ enum Command {
     Dataset(dataset::DatasetCommand),
     /// Check RabbitMQ, Redis, storage, workers and settings.
     Doctor,
+    /// Print a script that completes commands in a shell.
+    Completions(manual::CompletionsArguments),
+    /// Write the manual pages of all commands.
+    Man(manual::ManArguments),
     /// Create access tokens.
     #[command(subcommand)]
     Token(token::TokenCommand),
@@ -141,6 +150,12 @@ async fn run(arguments: Arguments) -> Exit {
 
 async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
     let Global { url, output } = arguments.global;
+    match &arguments.command {
+        // They need no settings, which may be invalid.
+        Command::Completions(arguments) => return manual::completions(arguments),
+        Command::Man(arguments) => return manual::pages(arguments),
+        _ => {}
+    }
     let loaded = Loaded::from_process(&[("url", url)])?;
     let settings = &loaded.settings;
     if let Command::Serve = arguments.command {
@@ -153,7 +168,7 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
     }
     let client = Client::new(settings)?;
     match arguments.command {
-        Command::Serve => Ok(Exit::Done),
+        Command::Serve | Command::Completions(_) | Command::Man(_) => Ok(Exit::Done),
         Command::Crawl(arguments) => crawl::run(&client, settings, output, *arguments).await,
         Command::Embed(arguments) => embed::run(&client, output, arguments).await,
         Command::Train(arguments) => train::run(&client, output, arguments).await,
@@ -164,6 +179,7 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
         Command::Jobs(arguments) => jobs::run(&client, output, arguments).await,
         Command::Workers => workers::run(&client, output).await,
         Command::Spaces(command) => spaces::run(&client, output, command).await,
+        Command::Wait(arguments) => wait::run(&client, output, arguments).await,
         Command::Cancel(arguments) => cancel::run(&client, output, arguments).await,
         Command::Resume(arguments) => train::resume(&client, output, arguments).await,
         Command::DeadLetters(command) => dead_letters::run(&client, output, command).await,

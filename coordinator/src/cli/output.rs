@@ -9,7 +9,6 @@ use std::{
 };
 
 use clap::ValueEnum;
-use comfy_table::{Cell, CellAlignment, LineStyle, Table, presets};
 use common::terminal_escape::{escaped_json, is_control_or_bidi};
 use serde::Serialize;
 
@@ -85,27 +84,6 @@ pub(super) fn note(text: &str) {
 /// Prints the error that ends a command.
 pub(super) fn print_error(text: &str) {
     note(&format!("subwatch: {}", plain(text)));
-}
-
-/// Returns an empty table. A heading that ends with `›` aligns its column to the right.
-pub(super) fn table(headings: &[&str]) -> Table {
-    let mut table = Table::new();
-    table
-        .load_style(presets::UTF8_HORIZONTAL_ONLY.row_separator(LineStyle::none()))
-        .set_header(headings.iter().map(|h| h.trim_end_matches('›')));
-    for (index, heading) in headings.iter().enumerate() {
-        if heading.ends_with('›')
-            && let Some(column) = table.column_mut(index)
-        {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table
-}
-
-/// A table cell with a number of about four significant digits.
-pub(super) fn number(value: f64) -> Cell {
-    Cell::new(digits(value))
 }
 
 /// Formats a number with about four significant digits and separators between thousands.

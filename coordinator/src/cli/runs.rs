@@ -5,7 +5,8 @@ use clap::Args;
 use super::{
     client::Client,
     exit::{CliError, Exit},
-    output::{self, Format, number, plain, table},
+    output::{self, Format, digits, plain},
+    table::table,
 };
 use crate::api::RunView;
 
@@ -37,10 +38,10 @@ fn runs_text(runs: &[RunView]) -> String {
             run.request.target.to_string().into(),
             plain(&run.request.dataset).into(),
             images.to_string().into(),
-            test.map_or_else(|| "–".into(), |test| number(test.mse)),
-            test.map_or_else(|| "–".into(), |test| number(test.mse / test.baseline_mse)),
+            test.map_or_else(|| "–".into(), |test| digits(test.mse)),
+            test.map_or_else(|| "–".into(), |test| digits(test.mse / test.baseline_mse)),
             format!("{:.1}", run.elapsed_seconds).into(),
         ]);
     }
-    rows.trim_fmt()
+    rows.text()
 }

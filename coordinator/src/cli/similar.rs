@@ -14,7 +14,8 @@ use super::{
         argument::{self, ImageArgument, ImageSource},
         upload::upload,
     },
-    output::{self, Format, counted, plain, table},
+    output::{self, Format, counted, plain},
+    table::table,
 };
 use crate::api::{NeighbourView, SimilarParams, SubmissionRequest, SubmissionView};
 
@@ -102,18 +103,20 @@ async fn embed(client: &Client, source: &ImageSource) -> Result<Digest, CliError
 }
 
 fn text(report: &SimilarReport) -> String {
-    let mut neighbours = table(&["cosine›", "video", "channel", "image"]);
+    let mut neighbours =
+        table(&["cosine›", "video", "channel", "image", "dataset"]).optional(&["dataset", "channel"]);
     for neighbour in &report.neighbours {
         neighbours.add_row(vec![
             format!("{:.4}", neighbour.cosine),
             plain(neighbour.video_id.as_deref().unwrap_or("–")),
             plain(neighbour.channel.as_deref().unwrap_or("–")),
             plain(&neighbour.item),
+            plain(&neighbour.dataset),
         ]);
     }
     let compared = counted(report.compared, "embedded image");
     let heading = format!("nearest neighbours of {} among {compared}", plain(&report.query));
-    format!("{heading}\n{}", neighbours.trim_fmt())
+    format!("{heading}\n{}", neighbours.text())
 }
 
 #[cfg(test)]

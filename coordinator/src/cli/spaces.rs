@@ -5,7 +5,8 @@ use clap::Subcommand;
 use super::{
     client::Client,
     exit::{CliError, Exit},
-    output::{self, Format, counted, plain, table},
+    output::{self, Format, counted, plain},
+    table::table,
 };
 use crate::api::SpaceView;
 
@@ -49,5 +50,5 @@ fn spaces_text(spaces: &[SpaceView]) -> String {
             plain(&space.registered_by),
         ]);
     }
-    rows.trim_fmt()
+    rows.text()
 }

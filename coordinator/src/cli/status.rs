@@ -1,21 +1,23 @@
 //! `subwatch status`.
 
-use clap::Args;
-use common::{ids::SubmissionId, store::SubmissionKind};
+use clap::{Args, builder::NonEmptyStringValueParser};
+use common::store::SubmissionKind;
 
 use super::{
     client::Client,
     crawl, embed,
     exit::{CliError, Exit},
-    output::{self, Format, counted, json_name, plain, table, time_text},
+    output::{self, Format, counted, json_name, plain, time_text},
+    table::table,
     train,
-    workers::{missing_workers_hint, workers_text},
+    workers::{stall_hint, workers_text},
 };
 use crate::api::{StatusView, SubmissionView};
 
 #[derive(Args)]
 pub(super) struct StatusArguments {
-    /// ID of a submission or run, or the run `latest` or `best` [default: the whole system].
+    /// ID of a submission or run, the start of its ID, `latest`, or the run `best` [default: the whole system].
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
     id: Option<String>,
 }
 
@@ -25,24 +27,22 @@ pub(super) async fn run(
     arguments: StatusArguments,
 ) -> Result<Exit, CliError> {
     match arguments.id {
-        Some(name) => match name.parse() {
-            Ok(id) => show_one(client, format, id).await?,
-            Err(_) => train::report::print(format, &client.named_run(&name).await?)?,
-        },
+        Some(name) if name == "best" => train::report::print(format, &client.named_run(&name).await?)?,
+        Some(name) => show_one(client, format, &name).await?,
         None => output::print_value(format, &client.status().await?, text)?,
     }
     Ok(Exit::Done)
 }
 
-async fn show_one(client: &Client, format: Format, id: SubmissionId) -> Result<(), CliError> {
+async fn show_one(client: &Client, format: Format, id: &str) -> Result<(), CliError> {
     let view = client.submission(id).await?;
     if !view.state.is_terminal()
-        && let Some(hint) = missing_workers_hint(client).await
+        && let Some(hint) = stall_hint(client).await
     {
         output::note(hint);
     }
     match view.kind {
-        SubmissionKind::Train => train::report::print(format, &client.run(id).await?),
+        SubmissionKind::Train => train::report::print(format, &client.run(view.submission).await?),
         SubmissionKind::Crawl => crawl::show(client, format, view).await,
         SubmissionKind::Embed | SubmissionKind::Predict => embed::report::print(client, format, view).await,
     }
@@ -50,13 +50,14 @@ async fn show_one(client: &Client, format: Format, id: SubmissionId) -> Result<(
 
 fn text(status: &StatusView) -> String {
     let mut queues = table(&["queue", "ready jobs›"]);
+    let unknown = if status.broker_connected { "not declared yet" } else { "RabbitMQ is unavailable" };
     for queue in &status.queues {
-        queues.add_row(vec![
-            plain(&queue.queue),
-            queue.ready.map_or_else(|| "not declared yet".to_owned(), |ready| ready.to_string()),
-        ]);
+        let ready = queue.ready.map_or_else(|| unknown.to_owned(), |ready| ready.to_string());
+        queues.add_row(vec![plain(&queue.queue), ready]);
     }
-    let mut submissions = table(&["submission", "kind", "state", "items›", "failed›", "seconds›"]);
+    let mut submissions =
+        table(&["submission", "kind", "state", "items›", "failed›", "seconds›", "submitted", "by", "input"])
+            .optional(&["input", "submitted", "by", "seconds"]);
     for view in &status.submissions {
         submissions.add_row(submission_row(view));
     }
@@ -66,8 +67,8 @@ fn text(status: &StatusView) -> String {
         plain(&status.version),
         counted(status.dead_letters, "dead letter"),
         workers_text(&status.workers),
-        queues.trim_fmt(),
-        submissions.trim_fmt()
+        queues.text(),
+        submissions.text()
     )
 }
 
@@ -96,9 +97,12 @@ fn submission_row(view: &SubmissionView) -> Vec<String> {
     vec![
         view.submission.to_string(),
         json_name(&view.kind),
-        json_name(&view.state),
-        view.items.to_string(),
+        view.state.to_string(),
+        if view.kind == SubmissionKind::Train { "–".to_owned() } else { view.items.to_string() },
         view.failed.to_string(),
         format!("{:.1}", view.elapsed_seconds),
+        time_text(view.created_ms),
+        plain(view.submitted_by.as_deref().unwrap_or("–")),
+        plain(&view.subject),
     ]
 }

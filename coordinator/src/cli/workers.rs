@@ -1,14 +1,20 @@
 //! `subwatch workers`.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use common::job::kind::Kind;
 
 use super::{
     client::Client,
     exit::{CliError, Exit},
-    output::{self, Format, plain, table, time_text},
+    output::{self, Format, counted, plain, time_text},
+    table::table,
 };
 use crate::api::WorkerView;
 
+/// Time for which tables list a lost worker.
+const LISTED_AFTER_LOSS: Duration = Duration::from_secs(3600);
+const NO_BROKER: &str = "RabbitMQ is unavailable: the jobs continue when it is back";
 const NO_WORKERS: &str = "no workers are running: start one with `make up` or `subwatch-worker`";
 
 pub(super) async fn run(client: &Client, format: Format) -> Result<Exit, CliError> {
@@ -16,17 +22,22 @@ pub(super) async fn run(client: &Client, format: Format) -> Result<Exit, CliErro
     Ok(Exit::Done)
 }
 
-/// Returns a hint if jobs make no progress because no worker is live.
-pub(super) async fn missing_workers_hint(client: &Client) -> Option<&'static str> {
+/// Returns why jobs may make no progress, if a cause is known.
+pub(super) async fn stall_hint(client: &Client) -> Option<&'static str> {
     // An unreachable coordinator is reported by the caller's own requests.
-    let workers = client.workers().await.ok()?.workers;
-    workers.iter().all(WorkerView::is_lost).then_some(NO_WORKERS)
+    let status = client.status().await.ok()?;
+    if !status.broker_connected {
+        return Some(NO_BROKER);
+    }
+    status.workers.iter().all(WorkerView::is_lost).then_some(NO_WORKERS)
 }
 
 pub(super) fn workers_text(workers: &[WorkerView]) -> String {
     if workers.is_empty() {
         return NO_WORKERS.to_owned();
     }
+    let (old, workers): (Vec<&WorkerView>, Vec<&WorkerView>) =
+        workers.iter().partition(|worker| is_long_lost(worker, SystemTime::now()));
     let mut rows = table(&[
         "worker",
         "instance",
@@ -37,7 +48,8 @@ pub(super) fn workers_text(workers: &[WorkerView]) -> String {
         "in flight›",
         "finished›",
         "started",
-    ]);
+    ])
+    .optional(&["version", "instance", "started", "kinds", "device"]);
     let count = |jobs: Option<u64>| jobs.map_or_else(|| "–".to_owned(), |jobs| jobs.to_string());
     for worker in workers {
         let kinds: Vec<&str> = Kind::ALL
@@ -57,5 +69,16 @@ pub(super) fn workers_text(workers: &[WorkerView]) -> String {
             time_text(worker.started_ms),
         ]);
     }
-    rows.trim_fmt()
+    let mut text = rows.text();
+    if !old.is_empty() {
+        let lost = counted(old.len() as u64, "worker");
+        text.push_str(&format!("\n{lost} lost more than an hour ago: see `subwatch workers -o json`"));
+    }
+    text
+}
+
+/// Returns whether a lost worker is old news.
+fn is_long_lost(worker: &WorkerView, now: SystemTime) -> bool {
+    let seen = UNIX_EPOCH + Duration::from_millis(worker.last_heartbeat_ms);
+    worker.is_lost() && now.duration_since(seen).is_ok_and(|age| age > LISTED_AFTER_LOSS)
 }

@@ -30,7 +30,7 @@ pub(crate) enum RequestError {
 impl From<StoreError> for RequestError {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "request failed: Redis is unavailable");
-        Self::Unavailable("Redis is unavailable; try again".to_owned())
+        Self::Unavailable("the coordinator cannot reach Redis: try again when it is back; running jobs continue by themselves".to_owned())
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) async fn resume(store: &Store, host: &str) -> Result<HostBackoffView,
     let backoff = list(store).await?.into_iter().find(|backoff| backoff.host == host);
     let backoff = backoff.ok_or_else(|| {
         RequestError::NotFound(format!(
-            "crawls do not back off from the host '{host}'; `subwatch status` lists the hosts with a back-off"
+            "host '{host}' is not in back-off; `subwatch status` lists the hosts that are"
         ))
     })?;
     store.end_backoff(host).await?;

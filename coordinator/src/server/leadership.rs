@@ -48,7 +48,7 @@ pub(crate) async fn run_leadership(context: &Context) {
 
 /// Drives all active submissions and runs while the lease is held, then releases it.
 async fn run_as_leader(context: &Context, token: u64, requested: Instant) {
-    tracing::info!(token, "this coordinator is the leader now");
+    tracing::info!(term = token, "this coordinator is the leader now");
     let mut lease = Lease { token, renewed: requested };
     let mut tasks = LeaderTasks::new(context.leading(token, context.stop.child_token()));
     let new_submissions = context.notifier.new_submissions();

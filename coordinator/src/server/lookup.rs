@@ -1,4 +1,4 @@
-//! Finds the record that a request names, and parses list cursors.
+//! Finds what a request names: IDs, records and list cursors.
 
 use std::str::FromStr;
 
@@ -8,6 +8,52 @@ use common::{
 };
 
 use super::{context::Context, error::RequestError};
+
+/// Shortest prefix of an ID that may name a submission.
+const MIN_PREFIX: usize = 4;
+
+/// Resolves the name of a submission or run: its ID, the start of its ID if no other starts so, or `latest` for the
+/// newest one that a user submitted.
+///
+/// # Errors
+/// `NotFound` if the name has no match or is not a name; `Invalid` if several IDs start with it. A whole ID is not
+/// looked up.
+pub(crate) async fn id(context: &Context, name: &str) -> Result<SubmissionId, RequestError> {
+    if let Ok(id) = name.parse() {
+        return Ok(id);
+    }
+    if name == "latest" {
+        return latest(context).await;
+    }
+    let prefix = name.to_ascii_lowercase();
+    if prefix.len() < MIN_PREFIX || !prefix.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
+        return Err(RequestError::NotFound(format!(
+            "'{name}' is not the ID of a submission or run, nor the first {MIN_PREFIX} or more characters of one"
+        )));
+    }
+    match context.store.submissions_starting_with(&prefix, 2).await?.as_slice() {
+        [] => {
+            Err(RequestError::NotFound(format!("no submission or run has an ID that starts with '{name}'")))
+        }
+        [id] => Ok(*id),
+        _ => Err(RequestError::Invalid(format!(
+            "several submissions or runs have IDs that start with '{name}': give more characters"
+        ))),
+    }
+}
+
+async fn latest(context: &Context) -> Result<SubmissionId, RequestError> {
+    const PAGE: usize = 10;
+    let mut before = None;
+    loop {
+        let page = context.store.submissions(before, PAGE).await?;
+        if let Some(found) = page.iter().find(|submission| submission.parent.is_none()) {
+            return Ok(found.id);
+        }
+        let none = || RequestError::NotFound("nothing has been submitted yet".to_owned());
+        before = Some(page.last().ok_or_else(none)?.id);
+    }
+}
 
 /// Finds the record of a submission or run.
 pub(crate) async fn submission(context: &Context, id: SubmissionId) -> Result<Submission, RequestError> {

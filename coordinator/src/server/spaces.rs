@@ -76,7 +76,7 @@ pub(crate) async fn drop_space(store: &Store, name: &str, force: bool) -> Result
             workers => format!("{workers} live workers use"),
         };
         return Err(RequestError::Conflict(format!(
-            "{workers} the embedding space {name}: stop them first, or use --force"
+            "{workers} the embedding space {name}: stop its workers first, or use --force"
         )));
     }
     store.drop_space(&Space(name.to_owned())).await?;

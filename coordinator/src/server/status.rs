@@ -31,6 +31,7 @@ pub(crate) async fn status(context: &Context) -> Result<StatusView, RequestError
         version: env!("CARGO_PKG_VERSION").to_owned(),
         workers: workers(context).await?.workers,
         queues,
+        broker_connected: context.publisher.is_connected(),
         dead_letters: store.dead_letter_count().await?,
         host_backoffs: host_backoffs::list(store).await?,
         quotas: store.quota_usage().await?.into_iter().map(QuotaView::from).collect(),

@@ -115,6 +115,51 @@ async fn cancelled_submissions_and_runs_stop() {
 }
 
 #[tokio::test]
+async fn submissions_are_named_by_prefix_and_latest_and_can_be_waited_for() {
+    let cluster = Cluster::start(1).await;
+    let dataset = cluster.sample(60).await.display().to_string();
+    let id = cluster.detach(&["embed", &dataset]).await.to_string();
+    let waited = cluster.json(&["wait", "latest", "-o", "json"], &[0]).await;
+    assert_eq!((&waited["submission"], &waited["succeeded"]), (&id.as_str().into(), &60.into()));
+    assert!(waited["subject"].as_str().unwrap().starts_with("file:///"), "{waited}");
+
+    let run = cluster.detach(&["train", &dataset, "--epochs", "2"]).await.to_string();
+    let waited = cluster.json(&["wait", &run, "-o", "json"], &[0]).await;
+    assert_eq!((&waited["run"], &waited["state"]), (&run.as_str().into(), &"succeeded".into()));
+    // The run also created an embed submission, which nobody submitted.
+    let latest = cluster.json(&["status", "latest", "-o", "json"], &[0]).await;
+    assert_eq!(latest["run"], run.as_str());
+
+    // The IDs differ in the random part at the end, if not before.
+    let differs = id.bytes().zip(run.bytes()).position(|(a, b)| a != b).unwrap();
+    let shown = cluster.json(&["status", &id[..=differs], "-o", "json"], &[0]).await;
+    assert_eq!(shown["submission"], id.as_str());
+    // Its embed submission has nearly the same time.
+    let predicted = cluster.detach(&["predict", &dataset, "--run", &run[..30]]).await.to_string();
+    let lines = cluster.cli(&["wait", &predicted, "-o", "jsonl"]).await;
+    assert_eq!(String::from_utf8_lossy(&lines.stdout).lines().count(), 60);
+    let ambiguous = cluster.cli(&["status", &id[..4]]).await;
+    assert_eq!(ambiguous.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&ambiguous.stderr).contains("give more characters"));
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn a_failed_run_is_shown_and_its_outcome_is_the_exit_code_of_wait() {
+    let cluster = Cluster::start(1).await;
+    let dataset = cluster.sample(40).await.display().to_string();
+    let run = cluster.detach(&["train", &dataset, "--learning-rate", "1e38"]).await.to_string();
+    for format in ["table", "json"] {
+        let waited = cluster.cli(&["wait", &run, "-o", format]).await;
+        assert_eq!(waited.status.code(), Some(1), "{format}: {waited:?}");
+        let shown = cluster.cli(&["status", &run, "-o", format]).await;
+        assert!(shown.status.success(), "{format}: {shown:?}");
+        assert!(String::from_utf8_lossy(&shown.stdout).contains("training diverged"), "{format}");
+    }
+    cluster.finish().await;
+}
+
+#[tokio::test]
 async fn list_and_show_commands_report_the_system_state() {
     let cluster = Cluster::start(1).await;
     let dataset = cluster.sample(40).await.display().to_string();

@@ -11,6 +11,7 @@ mod dead_letters;
 mod deaths;
 mod determinism;
 mod duplicates;
+mod http_api;
 mod leadership;
 mod lifecycle;
 mod main_job;

@@ -38,6 +38,7 @@ async fn submission(store: &Store, kind: SubmissionKind, jobs: u32) -> Submissio
         retention: Duration::from_secs(60),
         deadline: None,
         traceparent: None,
+        submitted_by: None,
     };
     store.create_submission(&new).await.unwrap();
     let opening = Opening { items: u64::from(jobs) * 2, jobs, manifest: serde_json::json!({}), rejected: 0 };

@@ -54,6 +54,22 @@ impl Store {
         }
     }
 
+    /// Returns up to `limit` IDs of submissions that start with `prefix`, oldest first.
+    pub async fn submissions_starting_with(
+        &self,
+        prefix: &str,
+        limit: usize,
+    ) -> Result<Vec<SubmissionId>, StoreError> {
+        let index = self.keys.submissions();
+        let mut command = redis::cmd("ZRANGE");
+        // '~' sorts after all characters of an ID.
+        command.arg(&index).arg(format!("[{prefix}")).arg(format!("[{prefix}~")).arg("BYLEX");
+        let ids: Vec<String> =
+            command.arg("LIMIT").arg(0).arg(limit).query_async(&mut self.connection.clone()).await?;
+        let parsed: Result<_, _> = ids.iter().map(|id| id.parse()).collect();
+        parsed.map_err(|error| StoreError::corrupt(&index, &error))
+    }
+
     /// Returns up to `limit` submissions older than `before`, newest first. Removes index entries whose record has
     /// expired, and skips records of unknown kinds.
     pub async fn submissions(

@@ -34,6 +34,8 @@ pub struct NewSubmission {
     pub deadline: Option<Duration>,
     /// W3C trace context of the request, for its jobs.
     pub traceparent: Option<String>,
+    /// Name of the access token that submitted it.
+    pub submitted_by: Option<String>,
 }
 
 /// The result of preparing a submission.
@@ -64,6 +66,7 @@ impl Store {
         ];
         fields.extend(new.parent.map(|parent| ("parent", parent.to_string())));
         fields.extend(new.traceparent.clone().map(|traceparent| ("traceparent", traceparent)));
+        fields.extend(new.submitted_by.clone().map(|name| ("submitted_by", name)));
         if let Some(deadline) = new.deadline {
             let deadline_ms = u128::from(self.now_ms().await?) + deadline.as_millis();
             fields.push(("deadline_ms", deadline_ms.to_string()));

@@ -71,6 +71,8 @@ pub struct Submission {
     pub deadline_ms: Option<u64>,
     /// W3C trace context of the request, for its jobs.
     pub traceparent: Option<String>,
+    /// Name of the access token that submitted it.
+    pub submitted_by: Option<String>,
     pub finished_ms: Option<u64>,
     /// Number of items, including those rejected during preparation.
     pub items: u64,
@@ -133,6 +135,7 @@ fn read_record(
         created_ms: number(fields, "created_ms").unwrap_or(0),
         deadline_ms: number(fields, "deadline_ms"),
         traceparent: fields.get("traceparent").cloned(),
+        submitted_by: fields.get("submitted_by").cloned(),
         finished_ms: number(fields, "finished_ms"),
         items: number(fields, "items").unwrap_or(0),
         succeeded: number(fields, "succeeded").unwrap_or(0),

@@ -7,6 +7,8 @@ mod connection;
 mod pages;
 mod transport;
 
+use std::fmt::Display;
+
 use common::{config::Settings, ids::SubmissionId};
 
 pub(super) use self::pages::Pages;
@@ -41,7 +43,8 @@ impl Client {
         self.api.send(keyed(self.api.request(routes::CREATE_SUBMISSION, &[]), key).json(request)).await
     }
 
-    pub(super) async fn submission(&self, id: SubmissionId) -> Result<SubmissionView, CliError> {
+    /// Returns a submission or run by its ID, the start of its ID, or `latest`.
+    pub(super) async fn submission(&self, id: impl Display) -> Result<SubmissionView, CliError> {
         self.api.get(routes::SUBMISSION, &[&id.to_string()]).await
     }
 
@@ -51,7 +54,11 @@ impl Client {
         cursor: Option<&str>,
         failed_only: bool,
     ) -> Result<Page<ItemView>, CliError> {
-        let params = ResultsParams { cursor: cursor.map(str::to_owned), failed: failed_only };
+        let params = ResultsParams {
+            cursor: cursor.map(str::to_owned),
+            failed: failed_only,
+            limit: Some(ResultsParams::MAX_LIMIT),
+        };
         self.api.send(self.api.request(routes::RESULTS, &[&id.to_string()]).query(&params)).await
     }
 
@@ -71,7 +78,7 @@ impl Client {
             .await
     }
 
-    pub(super) async fn cancel(&self, id: SubmissionId) -> Result<SubmissionView, CliError> {
+    pub(super) async fn cancel(&self, id: impl Display) -> Result<SubmissionView, CliError> {
         self.api.send(self.api.request(routes::CANCEL, &[&id.to_string()])).await
     }
 
@@ -84,7 +91,7 @@ impl Client {
         self.api.send(keyed(self.api.request(routes::CREATE_RUN, &[]), key).json(request)).await
     }
 
-    pub(super) async fn resume_run(&self, run: SubmissionId) -> Result<RunView, CliError> {
+    pub(super) async fn resume_run(&self, run: impl Display) -> Result<RunView, CliError> {
         self.api.send(self.api.request(routes::RESUME_RUN, &[&run.to_string()])).await
     }
 
@@ -93,7 +100,7 @@ impl Client {
         filter: &DeadLetterFilter,
         cursor: Option<&str>,
     ) -> Result<Page<DeadLetterView>, CliError> {
-        let paging = Paging { limit: Some(Paging::MAX_LIMIT), ..Paging::at(cursor) };
+        let paging = Paging { cursor: cursor.map(str::to_owned), limit: Some(Paging::MAX_LIMIT) };
         let params = DeadLetterParams::new(filter.clone(), paging);
         self.api.send(self.api.request(routes::LIST_DEAD_LETTERS, &[]).query(&params)).await
     }
@@ -131,7 +138,7 @@ impl Client {
         Ok(runs)
     }
 
-    /// Returns the run with an ID, or the run `latest` or `best`.
+    /// Returns a run by its ID, the start of its ID, or the run `latest` or `best`.
     pub(super) async fn named_run(&self, name: &str) -> Result<RunView, CliError> {
         self.api.get(routes::RUN, &[name]).await
     }

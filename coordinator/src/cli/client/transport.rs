@@ -15,7 +15,7 @@ use url::Url;
 use super::connection::Connection;
 use crate::{
     api::{
-        IDEMPOTENCY_KEY, Page, Paging, Problem,
+        IDEMPOTENCY_KEY, Page, PageParams, Problem,
         routes::{self, Route},
     },
     cli::exit::{CliError, Exit},
@@ -74,7 +74,7 @@ impl Transport {
         id: SubmissionId,
         cursor: Option<&str>,
     ) -> Result<Page<T>, CliError> {
-        self.send(self.request(route, &[&id.to_string()]).query(&Paging::at(cursor))).await
+        self.send(self.request(route, &[&id.to_string()]).query(&PageParams::at(cursor))).await
     }
 
     /// Builds a request of a route; `parameters` replace those of its path.
@@ -103,7 +103,10 @@ impl Transport {
     }
 
     fn unauthorized(&self) -> CliError {
-        let (base, hint) = (self.connection.base(), "create one with `subwatch token new`");
+        let (base, hint) = (
+            self.connection.base(),
+            "create one with `subwatch token new` and add its line to the coordinator's token file",
+        );
         let detail = if self.has_token {
             format!(
                 "the coordinator at {base} does not accept the token in SUBWATCH_TOKEN: use another, or {hint}"
@@ -129,10 +132,14 @@ pub(super) fn keyed(request: RequestBuilder, key: Option<&str>) -> RequestBuilde
     }
 }
 
-/// Returns the URL of a route. Path, query and fragment of `base` are ignored.
+/// Returns the URL of a route below the path of `base`, which a reverse proxy may need. Its query and fragment are
+/// ignored.
 fn url_of(base: &Url, route: Route, parameters: &[&str]) -> Url {
     let mut url = base.clone();
-    url.path_segments_mut().expect("an http URL has a path").clear().extend(route.segments(parameters));
+    url.path_segments_mut()
+        .expect("an http URL has a path")
+        .pop_if_empty()
+        .extend(route.segments(parameters));
     url.set_query(None);
     url.set_fragment(None);
     url
@@ -156,10 +163,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn path_and_query_of_the_base_url_are_ignored() {
-        for base in ["http://h:1", "http://h:1/", "http://h:1/?limit=5#x", "http://h:1/ui/?limit=5"] {
+    fn paths_are_appended_to_the_base_url_without_its_query() {
+        for (base, path) in [
+            ("http://h:1", "/v1/runs/a%2Fb"),
+            ("http://h:1/", "/v1/runs/a%2Fb"),
+            ("http://h:1/?limit=5#x", "/v1/runs/a%2Fb"),
+            ("http://h:1/subwatch", "/subwatch/v1/runs/a%2Fb"),
+            ("http://h:1/team/subwatch/?limit=5", "/team/subwatch/v1/runs/a%2Fb"),
+        ] {
             let url = url_of(&Url::parse(base).unwrap(), routes::RUN, &["a/b"]);
-            assert_eq!(url.as_str(), "http://h:1/v1/runs/a%2Fb", "{base}");
+            assert_eq!(url.path(), path, "{base}");
+            assert_eq!(url.query(), None, "{base}");
         }
     }
 

@@ -24,10 +24,10 @@ use super::{
     arguments::{DeadlineArguments, IdempotencyArguments, WaitArguments},
     client::Client,
     exit::{CliError, Exit},
-    follow::follow,
+    follow::{follow, require_no_error},
     output::{self, Format, plain, time_text},
 };
-use crate::api::SubmissionRequest;
+use crate::api::{SubmissionRequest, SubmissionView};
 
 /// Printed whenever `--read-pages` is used.
 const PAGE_READING_NOTE: &str = "reading pages: YouTube's terms restrict automated access to its pages; \
@@ -96,10 +96,10 @@ struct Crawl {
     /// Take the newest or the most popular videos of a channel: newest or popular [default: newest].
     #[arg(long)]
     order: Option<Order>,
-    /// Use the settings of a known crawl; other flags override them.
+    /// Use the settings of a preset; other flags override them.
     #[arg(long, value_enum)]
     preset: Option<Preset>,
-    /// Allow reading web pages, which a site's terms may restrict; needed for `--source page` and --ranking.
+    /// Allow reading web pages, which a site's terms may restrict; needed for --source page and --ranking.
     #[arg(long, action = ArgAction::SetTrue)]
     read_pages: bool,
     /// Base URL of the Data API [default: https://www.googleapis.com/].
@@ -168,6 +168,14 @@ pub(super) async fn run(
     let request = SubmissionRequest::Crawl(Box::new(request));
     let view = client.submit(&request, arguments.idempotency.idempotency_key.as_deref()).await?;
     let Some(view) = follow(client, format, view, &arguments.wait).await? else { return Ok(Exit::Done) };
+    finish(client, format, view).await
+}
+
+/// Prints an ended crawl, and returns the exit code of its outcome.
+pub(super) async fn finish(client: &Client, format: Format, view: SubmissionView) -> Result<Exit, CliError> {
+    if format == Format::Table {
+        require_no_error(&view)?;
+    }
     let exit = view.state.into();
     show(client, format, view).await?;
     Ok(exit)

@@ -10,8 +10,9 @@ use crate::{
     cli::{
         client::{Client, Pages},
         exit::CliError,
-        follow::{progress_text, require_no_error},
-        output::{self, Format, plain, table},
+        follow::{origin, progress_text},
+        output::{self, Format, counted, plain},
+        table::table,
     },
 };
 
@@ -31,9 +32,6 @@ pub(in crate::cli) async fn show(
     format: Format,
     view: SubmissionView,
 ) -> Result<(), CliError> {
-    if format == Format::Table {
-        require_no_error(&view)?;
-    }
     let id = view.submission;
     let pages = Pages::new(async |cursor: Option<String>| client.results(id, cursor.as_deref(), false).await);
     let results = pages.all().await?;
@@ -54,13 +52,15 @@ impl CrawlReport {
         };
         let mut lines = vec![
             format!("submission  {}, {}", view.submission, view.state),
-            format!("crawled     {} of {} channels or video lists", view.succeeded, view.items),
+            origin(view),
+            format!("crawled     {} of {}", view.succeeded, counted(view.items, "item")),
             format!(
                 "thumbnails  {}, {} unchanged since an earlier crawl",
                 view.thumbnails.unwrap_or(0),
                 sum(|crawled| crawled.unchanged)
             ),
         ];
+        lines.extend(view.error.as_ref().map(|error| format!("error       {}", plain(error))));
         let mut skipped = BTreeMap::<&str, u64>::new();
         for (reason, videos) in crawled.iter().flat_map(|(_, crawled)| &crawled.skipped) {
             *skipped.entry(reason).or_default() += videos;
@@ -75,7 +75,8 @@ impl CrawlReport {
         lines.extend(truncated.iter().map(|reason| format!("truncated   {}", plain(reason))));
         lines.push(format!("time        {:.1} s", view.elapsed_seconds));
         if !crawled.is_empty() {
-            let mut rows = table(&["channel", "videos›", "thumbnails›", "unchanged›", "metadata"]);
+            let mut rows = table(&["channel", "videos›", "thumbnails›", "unchanged›", "metadata"])
+                .optional(&["metadata", "unchanged"]);
             for (item, crawled) in crawled.iter().take(LISTED) {
                 rows.add_row(vec![
                     plain(&item.item),
@@ -85,7 +86,7 @@ impl CrawlReport {
                     plain(&crawled.part),
                 ]);
             }
-            lines.push(rows.trim_fmt());
+            lines.push(rows.text());
             if crawled.len() > LISTED {
                 lines.push(format!("… and {} more: use -o json", crawled.len() - LISTED));
             }
@@ -136,33 +137,30 @@ mod tests {
             skipped: [("live".to_owned(), 1), ("no thumbnail".to_owned(), 1)].into(),
         };
         let view = SubmissionView {
-            submission: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
             kind: SubmissionKind::Crawl,
             state: State::CompletedWithErrors,
             items: 2,
             succeeded: 1,
             failed: 1,
-            cached: 0,
             thumbnails: Some(38),
-            snoozed: None,
             elapsed_seconds: 41.0,
             items_per_second: 0.05,
-            error: None,
-            run: None,
+            ..SubmissionView::example()
         };
         let gone = "unavailable: the channel was terminated";
         let results = vec![item("@one", Some(crawled), None), item("@two", None, Some(gone))];
         insta::assert_snapshot!(CrawlReport { view, results }.text(), @r"
         submission  01890a5d-ac96-774b-bcce-b302099a8057, completed with errors
-        crawled     1 of 2 channels or video lists
+        input       file:///data/set/, submitted 2025-11-25T07:00:00Z
+        crawled     1 of 2 items
         thumbnails  38, 3 unchanged since an earlier crawl
         skipped     1 live, 1 no thumbnail
         time        41.0 s
-        ─────────────────────────────────────────────────────────────────────────────────────
-         channel   videos   thumbnails   unchanged   metadata
-        ═════════════════════════════════════════════════════════════════════════════════════
-         @one          40           38           3   metadata/UCTwECeGqMZee77BjdoYtI2Q.jsonl
-        ─────────────────────────────────────────────────────────────────────────────────────
+        ───────────────────────────────────────────
+         channel   videos   thumbnails   unchanged
+        ═══════════════════════════════════════════
+         @one          40           38           3
+        ───────────────────────────────────────────
         failed      1
           @two: unavailable: the channel was terminated
         ");

@@ -19,7 +19,7 @@ use super::{
 
 #[derive(Subcommand)]
 pub(super) enum DatasetCommand {
-    /// Generate a sample dataset of drawn thumbnails, whose views depend on what they show.
+    /// Generate a sample dataset of synthetic thumbnails; the views of each depend on what it shows.
     Sample {
         /// Folder to write; it must be empty or not exist.
         folder: PathBuf,

@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use dataset::check::{DatasetReport, Occurrences, Warning};
 
-use crate::cli::output::{counted, digits, number, plain, table};
+use crate::cli::{
+    output::{counted, digits, plain},
+    table::table,
+};
 
 /// Most problems, duplicate rows and categories listed.
 const LISTED: usize = 20;
@@ -112,7 +115,7 @@ fn unusable(found: &DatasetReport) -> Vec<String> {
     if !found.duplicate_rows.is_empty() {
         let rows = found.duplicate_rows.len();
         lines.push(format!(
-            "duplicates  {}; a run refuses the dataset",
+            "duplicates  {}; embed, predict and train refuse the dataset",
             counted(rows as u64, "duplicate row")
         ));
         lines.extend(found.duplicate_rows.iter().take(LISTED).map(|row| format!("  {}", plain(row))));
@@ -149,13 +152,17 @@ fn warnings(warnings: &[Warning]) -> Vec<String> {
 fn categories(found: &DatasetReport) -> String {
     let mut rows = table(&["category", "channels›", "rows›"]);
     for category in found.categories.iter().take(LISTED) {
-        rows.add_row([plain(&category.category), category.channels.to_string(), category.rows.to_string()]);
+        rows.add_row(vec![
+            plain(&category.category),
+            category.channels.to_string(),
+            category.rows.to_string(),
+        ]);
     }
     if found.rows_without_category > 0 {
-        rows.add_row(["(none)".to_owned(), String::new(), found.rows_without_category.to_string()]);
+        rows.add_row(vec!["(none)".to_owned(), String::new(), found.rows_without_category.to_string()]);
     }
     let further = further(found.categories.len(), LISTED).map(|line| format!("\n{line}"));
-    format!("{}{}", rows.trim_fmt(), further.unwrap_or_default())
+    format!("{}{}", rows.text(), further.unwrap_or_default())
 }
 
 fn total(counts: &[Occurrences]) -> u64 {
@@ -164,10 +171,10 @@ fn total(counts: &[Occurrences]) -> u64 {
 
 /// The most frequent of some counts, with a prefix if there are any.
 fn counts(prefix: &str, counts: &[Occurrences]) -> String {
-    let of = |count: &Occurrences| format!("{} of {}", count.items, plain(&count.value));
+    let of = |count: &Occurrences| format!("{} ({})", plain(&count.value), count.items);
     let mut shown: Vec<String> = counts.iter().take(EXAMPLES).map(of).collect();
     if counts.len() > EXAMPLES {
-        shown.push(format!("{} of others", total(&counts[EXAMPLES..])));
+        shown.push(format!("other ({})", total(&counts[EXAMPLES..])));
     }
     if shown.is_empty() { String::new() } else { format!("{prefix}{}", shown.join(", ")) }
 }
@@ -184,11 +191,17 @@ fn further(total: usize, listed: usize) -> Option<String> {
 }
 
 fn quantiles(found: &DatasetReport) -> String {
+    let heading = |quantile: f64| match quantile {
+        0.0 => "min›".to_owned(),
+        0.5 => "median›".to_owned(),
+        1.0 => "max›".to_owned(),
+        quantile => format!("p{:.0}›", quantile * 100.0),
+    };
     let headings: Vec<String> =
-        found.labels.quantiles.iter().map(|(quantile, _)| format!("{:.0} %›", quantile * 100.0)).collect();
-    let mut rows = table(&headings.iter().map(String::as_str).collect::<Vec<_>>());
-    rows.add_row(found.labels.quantiles.iter().map(|(_, label)| number(*label)));
-    rows.trim_fmt()
+        found.labels.quantiles.iter().map(|(quantile, _)| heading(*quantile)).collect();
+    let mut rows = table(&headings);
+    rows.add_row(found.labels.quantiles.iter().map(|(_, label)| digits(*label)).collect());
+    rows.text()
 }
 
 fn histogram(found: &DatasetReport) -> String {

@@ -8,10 +8,10 @@ use super::{
     arguments::{DeadlineArguments, IdempotencyArguments, WaitArguments, dataset_argument},
     client::Client,
     exit::{CliError, Exit},
-    follow::follow,
+    follow::{follow, require_no_error},
     output::Format,
 };
-use crate::api::SubmissionRequest;
+use crate::api::{SubmissionRequest, SubmissionView};
 
 #[derive(Args)]
 pub(super) struct EmbedArguments {
@@ -37,6 +37,14 @@ pub(super) async fn run(
     };
     let view = client.submit(&request, arguments.idempotency.idempotency_key.as_deref()).await?;
     let Some(view) = follow(client, format, view, &arguments.wait).await? else { return Ok(Exit::Done) };
+    finish(client, format, view).await
+}
+
+/// Prints an ended submission, and returns the exit code of its outcome.
+pub(super) async fn finish(client: &Client, format: Format, view: SubmissionView) -> Result<Exit, CliError> {
+    if format == Format::Table {
+        require_no_error(&view)?;
+    }
     let exit = view.state.into();
     report::print(client, format, view).await?;
     Ok(exit)

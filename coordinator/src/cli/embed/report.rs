@@ -1,9 +1,6 @@
 //! Report of an embed or predict submission.
 
-use common::{
-    ids::SubmissionId,
-    store::{State, SubmissionKind},
-};
+use common::{ids::SubmissionId, store::SubmissionKind};
 use serde::Serialize;
 
 use crate::{
@@ -11,7 +8,7 @@ use crate::{
     cli::{
         client::{Client, Pages},
         exit::CliError,
-        follow::require_no_error,
+        follow::origin,
         json_array::JsonArrayField,
         output::{self, Format, digits, plain},
     },
@@ -22,19 +19,10 @@ const LISTED: usize = 10;
 
 #[derive(Serialize)]
 struct EmbedReport {
-    submission: SubmissionId,
-    kind: SubmissionKind,
-    state: State,
-    items: u64,
-    succeeded: u64,
-    failed: u64,
-    cached: u64,
-    elapsed_seconds: f64,
-    items_per_second: f64,
+    #[serde(flatten)]
+    view: SubmissionView,
     /// Placeholder: failures are streamed, since there may be millions.
     failures: [ReportedFailure; 0],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -55,7 +43,6 @@ pub(in crate::cli) async fn print(
         None => Ok(None),
     };
     if format == Format::Table {
-        require_no_error(&view)?;
         let mut first = Vec::new();
         while first.len() < LISTED
             && let Some(page) = next_page().await?
@@ -64,7 +51,7 @@ pub(in crate::cli) async fn print(
         }
         return output::print(&table(&view, &first));
     }
-    let mut json = JsonArrayField::new(format, &json(view), "failures");
+    let mut json = JsonArrayField::new(format, &EmbedReport { view, failures: [] }, "failures");
     output::print_bytes(json.before.as_bytes())?;
     while let Some(page) = next_page().await? {
         let text: String = page.iter().map(|failure| json.array.element(failure)).collect();
@@ -85,29 +72,21 @@ fn failures(
     })
 }
 
-fn json(view: SubmissionView) -> EmbedReport {
-    EmbedReport {
-        submission: view.submission,
-        kind: view.kind,
-        state: view.state,
-        items: view.items,
-        succeeded: view.succeeded,
-        failed: view.failed,
-        cached: view.cached,
-        elapsed_seconds: view.elapsed_seconds,
-        items_per_second: view.items_per_second,
-        failures: [],
-        error: view.error,
-    }
-}
-
 fn table(view: &SubmissionView, failures: &[ReportedFailure]) -> String {
     let verb = if view.kind == SubmissionKind::Predict { "predicted" } else { "embedded" };
     let mut lines = vec![
         format!("submission  {}, {}", view.submission, view.state),
-        format!("images      {} of {} {verb}, {} from the cache", view.succeeded, view.items, view.cached),
+        origin(view),
+        format!(
+            "images      {} of {}: {} {verb}, {} from the cache",
+            view.succeeded,
+            view.items,
+            view.succeeded.saturating_sub(view.cached),
+            view.cached
+        ),
         format!("time        {:.1} s, {} images/s", view.elapsed_seconds, digits(view.items_per_second)),
     ];
+    lines.extend(view.error.as_ref().map(|error| format!("error       {}", plain(error))));
     if view.failed > 0 {
         lines.push(format!("failed      {}", view.failed));
         let listed = failures.len().min(LISTED);
@@ -123,6 +102,8 @@ fn table(view: &SubmissionView, failures: &[ReportedFailure]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use common::store::State;
+
     use super::*;
 
     fn example() -> (SubmissionView, Vec<ReportedFailure>) {
@@ -131,26 +112,22 @@ mod tests {
             reason: "empty: the file has 0 bytes".to_owned(),
         };
         let view = SubmissionView {
-            submission: "01890a5d-ac96-774b-bcce-b302099a8057".parse().unwrap(),
             kind: SubmissionKind::Embed,
             state: State::CompletedWithErrors,
             items: 3200,
             succeeded: 3198,
             failed: 2,
             cached: 64,
-            thumbnails: None,
-            snoozed: None,
             elapsed_seconds: 40.0,
             items_per_second: 80.0,
-            error: None,
-            run: None,
+            ..SubmissionView::example()
         };
         (view, vec![failure(1), failure(2)])
     }
 
     fn printed(format: Format) -> String {
         let (view, failures) = example();
-        let mut printed = JsonArrayField::new(format, &json(view), "failures");
+        let mut printed = JsonArrayField::new(format, &EmbedReport { view, failures: [] }, "failures");
         let failures: String = failures.iter().map(|failure| printed.array.element(failure)).collect();
         format!("{}{failures}{}", printed.before, printed.end())
     }
@@ -162,6 +139,8 @@ mod tests {
           "submission": "01890a5d-ac96-774b-bcce-b302099a8057",
           "kind": "embed",
           "state": "completed_with_errors",
+          "subject": "file:///data/set/",
+          "created_ms": 1764054000000,
           "items": 3200,
           "succeeded": 3198,
           "failed": 2,
@@ -194,7 +173,8 @@ mod tests {
         let (view, failures) = example();
         insta::assert_snapshot!(table(&view, &failures), @r"
         submission  01890a5d-ac96-774b-bcce-b302099a8057, completed with errors
-        images      3198 of 3200 embedded, 64 from the cache
+        input       file:///data/set/, submitted 2025-11-25T07:00:00Z
+        images      3198 of 3200: 3134 embedded, 64 from the cache
         time        40.0 s, 80.00 images/s
         failed      2
           1.jpg: empty: the file has 0 bytes

@@ -1,7 +1,7 @@
 //! `subwatch export`: embeddings, splits, predictions and weights for other programs.
 //!
-//! Owns the formats: JSON Lines, NumPy's `.npy`, safetensors. Files appear complete or not at all; standard output
-//! is written page by page.
+//! Owns the formats: JSON Lines, JSON, NumPy's `.npy`, safetensors. The name of the file chooses the format; a name that
+//! promises another is refused. Files appear complete or not at all; standard output is written page by page.
 
 mod sink;
 
@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use common::{
     embedding::{DIMENSIONS, Embedding},
     ids::SubmissionId,
+    store::SubmissionKind,
 };
 use safetensors::{Dtype, tensor::TensorView};
 use serde::Serialize;
@@ -72,7 +73,7 @@ pub(super) enum ExportCommand {
 
 #[derive(Args)]
 pub(super) struct OutArguments {
-    /// File or s3:// URL to write [default: standard output].
+    /// File or s3:// URL to write, ending with .jsonl, .json or, for embeddings, .npy [default: standard output].
     #[arg(long)]
     out: Option<String>,
 }
@@ -94,12 +95,31 @@ pub(super) async fn run(client: &Client, format: Format, command: ExportCommand)
     }
 }
 
-/// Writes the entries of all pages, one per line, or as one array with `-o json`.
+/// Checks that the extension of a file names a format that can be written.
+fn require_format(out: Option<&str>, formats: &[&str]) -> Result<(), CliError> {
+    let name = out.unwrap_or_default().rsplit('/').next().unwrap_or_default();
+    match name.rsplit_once('.') {
+        Some((_, extension)) if !formats.contains(&extension) => {
+            let formats = formats.iter().map(|format| format!(".{format}")).collect::<Vec<_>>().join(", ");
+            let message = format!("--out {name}: cannot write .{extension} files, but {formats}");
+            Err(CliError::new(Exit::Usage, plain(&message)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Writes the entries of all pages: one per line, or as one array with `-o json` or to a file that ends with `.json`.
 async fn lines<T: Serialize>(
     out: Option<&str>,
     format: Format,
     page: impl AsyncFnMut(Option<String>) -> Result<Page<T>, CliError>,
 ) -> Result<Exit, CliError> {
+    require_format(out, &["jsonl", "ndjson", "json"])?;
+    let format = match out {
+        Some(out) if out.ends_with(".json") => Format::Json,
+        Some(out) if out.ends_with(".jsonl") || out.ends_with(".ndjson") => Format::Jsonl,
+        _ => format,
+    };
     let mut sink = Sink::open(out)?;
     let mut array = JsonArray::new(format, 0);
     let mut count = 0;
@@ -132,7 +152,10 @@ async fn predictions(client: &Client, id: &str, out: Option<&str>, format: Forma
         Err(error) => {
             let submission: Option<SubmissionId> = id.parse().ok().filter(|_| error.exit == Exit::NotFound);
             let Some(submission) = submission else { return Err(error) };
-            client.submission(submission).await?;
+            if client.submission(submission).await?.kind != SubmissionKind::Predict {
+                let message = format!("{submission} is neither a run nor a predict submission");
+                return Err(CliError::new(Exit::Usage, message));
+            }
             let page = async |cursor| predict::line::results(client, submission, cursor).await;
             return lines(out, format, page).await;
         }
@@ -146,6 +169,9 @@ async fn embeddings(
     space: Option<&str>,
     out: Option<&str>,
 ) -> Result<Exit, CliError> {
+    require_format(out, &["npy", "jsonl", "ndjson"])?;
+    // Opened before the work, so that a wrong path is reported now.
+    let mut sink = Sink::open(out)?;
     let request = SubmissionRequest::Embed {
         dataset: Some(dataset_argument(dataset)),
         images: Vec::new(),
@@ -155,7 +181,6 @@ async fn embeddings(
     let view: SubmissionView = wait(client, submitted, None).await?;
     require_no_error(&view)?;
     let as_matrix = out.is_some_and(|out| out.ends_with(".npy"));
-    let mut sink = Sink::open(out)?;
     let mut names = match out.filter(|_| as_matrix) {
         Some(out) => Some(Sink::open(Some(&out.replace(".npy", ".items.jsonl")))?),
         None => None,
@@ -217,6 +242,7 @@ fn npy_header(rows: usize) -> Vec<u8> {
 }
 
 async fn weights(head: &HeadView, out: &str) -> Result<Exit, CliError> {
+    require_format(Some(out), &["safetensors"])?;
     let mut sink = Sink::open(Some(out))?;
     sink.write(&safetensors(head).map_err(|error| CliError::failed(error.to_string()))?)?;
     sink.finish().await?;
@@ -249,6 +275,15 @@ fn safetensors(head: &HeadView) -> Result<Vec<u8>, safetensors::SafeTensorError>
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_file_name_must_not_promise_another_format() {
+        for out in [None, Some("-"), Some("x.jsonl"), Some("s3://b/v1.2/x.json"), Some("./x")] {
+            assert!(require_format(out, &["jsonl", "json"]).is_ok(), "{out:?}");
+        }
+        let error = require_format(Some("a/x.parquet"), &["jsonl", "json"]).unwrap_err();
+        assert_eq!(error.message, "--out x.parquet: cannot write .parquet files, but .jsonl, .json");
+    }
 
     #[test]
     fn npy_header_has_the_same_length_for_any_number_of_rows() {

@@ -8,7 +8,8 @@ use crate::{
     cli::{
         client::Client,
         exit::CliError,
-        output::{number, plain, table},
+        output::{digits, plain},
+        table::table,
     },
 };
 
@@ -62,18 +63,18 @@ pub(super) fn text(lines: &[PredictionLine]) -> String {
         PredictionLine::Failed { .. } => None,
     });
     let heading = format!("{}›", target.unwrap_or_else(|| "prediction".to_owned()));
-    let mut predictions = table(&["image", &heading]);
+    let mut predictions = table(&["image", heading.as_str()]);
     for line in lines {
         match line {
             PredictionLine::Predicted { item, prediction, .. } => {
-                predictions.add_row(vec![plain(item).into(), number(*prediction)]);
+                predictions.add_row(vec![plain(item), digits(*prediction)]);
             }
             PredictionLine::Failed { item, error } => {
                 predictions.add_row(vec![plain(item), plain(error)]);
             }
         }
     }
-    predictions.trim_fmt()
+    predictions.text()
 }
 
 pub(super) fn json_line(line: &PredictionLine) -> String {

@@ -21,6 +21,7 @@ use super::{
     images::argument::{self, ImageArgument},
     output::{self, Format},
 };
+use crate::api::SubmissionView;
 
 #[derive(Args)]
 pub(super) struct PredictArguments {
@@ -75,10 +76,7 @@ pub(super) async fn run(
             // The images of a folder that the coordinator cannot read are uploaded.
             (Err(error), Some(folder)) if [Exit::NotAllowed, Exit::NotFound].contains(&error.exit) => {
                 client.named_run(&arguments.run).await?;
-                output::note(&format!(
-                    "the coordinator cannot read {name}, so its images are uploaded ({})",
-                    error.message
-                ));
+                output::note(&format!("uploading the images of {name}, which the coordinator cannot read"));
                 sources = argument::images_in(&folder)?;
             }
             (Err(error), _) => return Err(error),
@@ -93,10 +91,7 @@ pub(super) async fn run(
         let Some(view) = part.submission.take() else { continue };
         part.submission = follow(client, format, view, &arguments.wait).await?;
         let Some(view) = &part.submission else { continue };
-        require_no_error(view)?;
-        if view.state == State::Cancelled {
-            return Err(CliError::failed(format!("submission {} was cancelled", view.submission)));
-        }
+        require_success(view)?;
     }
     if detach && parts.iter().all(|part| part.unsent.is_empty()) {
         return Ok(Exit::Done);
@@ -106,6 +101,24 @@ pub(super) async fn run(
         print::part(client, part, &mut printer).await?;
     }
     printer.finish()
+}
+
+/// Prints the predictions of an ended submission, and returns the exit code of its outcome.
+pub(super) async fn finish(client: &Client, format: Format, view: SubmissionView) -> Result<Exit, CliError> {
+    require_success(&view)?;
+    let mut printer = Printer::new(format);
+    let part = PredictPart { submission: Some(view), prefix: String::new(), unsent: Vec::new() };
+    print::part(client, part, &mut printer).await?;
+    printer.finish()
+}
+
+/// Returns the error of a submission that failed as a whole or was cancelled.
+fn require_success(view: &SubmissionView) -> Result<(), CliError> {
+    require_no_error(view)?;
+    match view.state {
+        State::Cancelled => Err(CliError::failed(format!("submission {} was cancelled", view.submission))),
+        _ => Ok(()),
+    }
 }
 
 /// Prints which run is used, unless the user named it by its ID.

@@ -3,18 +3,18 @@
 pub(super) mod report;
 
 use clap::Args;
-use common::{ids::SubmissionId, store::State};
+use common::store::State;
 use dataset::{
     split::SplitBy,
     target::{Target, Transform},
 };
 
 use super::{
-    arguments::{IdempotencyArguments, WaitArguments, dataset_argument},
+    arguments::{IdArguments, IdempotencyArguments, WaitArguments, dataset_argument},
     client::Client,
     exit::{CliError, Exit},
     follow::follow,
-    output::Format,
+    output::{Format, plain},
 };
 use crate::api::{RunRequest, RunView};
 
@@ -54,8 +54,8 @@ pub(super) struct TrainArguments {
 
 #[derive(Args)]
 pub(super) struct ResumeArguments {
-    /// ID of the failed run.
-    run: SubmissionId,
+    #[command(flatten)]
+    run: IdArguments,
     #[command(flatten)]
     wait: WaitArguments,
 }
@@ -83,7 +83,7 @@ pub(super) async fn run(
 ) -> Result<Exit, CliError> {
     let view =
         client.submit_run(&arguments.request(), arguments.idempotency.idempotency_key.as_deref()).await?;
-    finish(client, format, view, &arguments.wait).await
+    follow_run(client, format, view, &arguments.wait).await
 }
 
 pub(super) async fn resume(
@@ -91,19 +91,29 @@ pub(super) async fn resume(
     format: Format,
     arguments: ResumeArguments,
 ) -> Result<Exit, CliError> {
-    let view = client.resume_run(arguments.run).await?;
-    finish(client, format, view, &arguments.wait).await
+    let view = client.resume_run(&arguments.run.id).await?;
+    follow_run(client, format, view, &arguments.wait).await
 }
 
 /// Waits for a run, unless detached, and prints its report.
-async fn finish(
+async fn follow_run(
     client: &Client,
     format: Format,
     view: RunView,
     wait: &WaitArguments,
 ) -> Result<Exit, CliError> {
-    let Some(view) = follow(client, format, view, wait).await? else { return Ok(Exit::Done) };
-    report::print(format, &view)?;
+    match follow(client, format, view, wait).await? {
+        Some(view) => finish(format, &view),
+        None => Ok(Exit::Done),
+    }
+}
+
+/// Prints an ended run, and returns the exit code of its outcome.
+pub(super) fn finish(format: Format, view: &RunView) -> Result<Exit, CliError> {
+    if let (Format::Table, State::Failed, Some(error)) = (format, view.state, &view.error) {
+        return Err(CliError::failed(format!("run {}: {}", view.run, plain(error))));
+    }
+    report::print(format, view)?;
     if view.state == State::Cancelled {
         return Err(CliError::failed(format!("run {} was cancelled", view.run)));
     }

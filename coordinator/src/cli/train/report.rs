@@ -7,7 +7,8 @@ use crate::{
     api::{EpochReport, RunView, Skipped, SplitCounts, TestReport},
     cli::{
         exit::CliError,
-        output::{self, Format, digits, number, plain, table},
+        output::{self, Format, digits, plain},
+        table::table,
     },
 };
 
@@ -30,9 +31,6 @@ struct TrainReport<'a> {
 pub(in crate::cli) fn print(format: Format, view: &RunView) -> Result<(), CliError> {
     if format != Format::Table {
         return output::print_json(format, &report(view));
-    }
-    if let (State::Failed, Some(error)) = (view.state, &view.error) {
-        return Err(CliError::failed(format!("run {}: {}", view.run, plain(error))));
     }
     output::print(&text(view))
 }
@@ -74,6 +72,7 @@ fn text(view: &RunView) -> String {
         (None, State::Cancelled) => parts.push(format!("cancelled at {}", plain(&view.progress))),
         (None, _) => parts.push(format!("progress  {}", plain(&view.progress))),
     }
+    parts.extend(view.error.as_ref().map(|error| format!("error     {}", plain(error))));
     if let Some(weights) = view.weights_sha256 {
         parts.push(format!("weights   sha256 {weights}"));
     }
@@ -86,21 +85,21 @@ fn epochs(view: &RunView) -> String {
     for epoch in &view.epochs {
         let best = if view.best_epoch == Some(epoch.epoch) { "← best" } else { "" };
         epochs.add_row(vec![
-            epoch.epoch.into(),
-            number(epoch.train_mse),
-            number(epoch.valid_mse),
-            number(epoch.seconds),
+            epoch.epoch.to_string(),
+            digits(epoch.train_mse),
+            digits(epoch.valid_mse),
+            digits(epoch.seconds),
             best.into(),
         ]);
     }
-    epochs.trim_fmt()
+    epochs.text()
 }
 
 fn metrics(test: &TestReport) -> String {
     let mut metrics = table(&["test split", "this run›", "baseline (mean)›", "ratio›"]);
     let mut row = |name: &str, mse: f64, baseline: f64| {
         let ratio = if baseline > 0.0 { mse / baseline } else { f64::NAN };
-        metrics.add_row(vec![name.into(), number(mse), number(baseline), number(ratio)]);
+        metrics.add_row(vec![name.to_owned(), digits(mse), digits(baseline), digits(ratio)]);
     };
     row("MSE, transformed units", test.mse, test.baseline_mse);
     row("MSE, raw units", test.raw.mse, test.raw.baseline_mse);
@@ -111,7 +110,7 @@ fn metrics(test: &TestReport) -> String {
         digits(test.r2),
         digits(test.spearman)
     );
-    format!("{}\n{others}", metrics.trim_fmt())
+    format!("{}\n{others}", metrics.text())
 }
 
 #[cfg(test)]

@@ -79,13 +79,13 @@ async fn record(context: &Context, delivery: &Delivery, letter: &DeadLetter) -> 
     let generation = status.as_ref().map_or(0, |status| status.generation);
     if generation != job.generation || status.as_ref().is_some_and(JobStatus::is_finished) {
         // A redelivered copy of a job that has finished or was requeued since.
-        tracing::info!(job = %job.job, "ignoring the discard of a job that has finished or was requeued");
+        tracing::info!(job = %job.job, "ignoring the dead letter of a job that has finished or was requeued");
         return Ok(());
     }
     if let JobArgs::TrainEpoch(args) = &job.args
         && context.store.parameters(job.submission).await?.is_none_or(|now| now.version != args.version)
     {
-        tracing::info!(job = %job.job, "ignoring the discard of a job of an earlier training step");
+        tracing::info!(job = %job.job, "ignoring the dead letter of a job of an earlier training step");
         return Ok(());
     }
     let suspect = status.as_ref().is_some_and(|status| status.exclusive_crashes > 0);
@@ -117,7 +117,7 @@ async fn publish_again(context: &Context, job: &Envelope) -> Result<bool, StoreE
     let Some(jobs) = jobs_with(context, &submission, chunk) else { return Ok(false) };
     tracing::warn!(
         job = %job.job,
-        "job reached the delivery limit without crashing a worker exclusively; publishing it again"
+        "the job reached RabbitMQ's delivery limit but has not crashed a worker in an exclusive run; publishing it again"
     );
     let published = jobs.publish(context, chunk.index, job.generation).await;
     published.map(|()| true).map_err(|error| StoreError::Unavailable(error.to_string()))

@@ -2,12 +2,28 @@
 //!
 //! Owns the cursor format.
 
-use common::store::{DeadLetter, DeadLetterCursor};
+use common::{
+    job::{discard::DiscardReason, kind::Kind},
+    store::{DeadLetter, DeadLetterCursor},
+};
 
 use crate::{
     api::{AttemptErrorView, DeadLetterFilter, DeadLetterView, Page},
     server::{context::Context, error::RequestError, lookup},
 };
+
+/// Checks that a filter can accept a dead letter at all: a misspelt value would silently select none.
+pub(super) fn check(filter: &DeadLetterFilter) -> Result<(), RequestError> {
+    let kind = filter.kind.as_deref().map_or(Ok(()), |kind| kind.parse::<Kind>().map(drop));
+    kind.map_err(RequestError::Invalid)?;
+    match filter.reason.as_deref().filter(|reason| !DiscardReason::NAMES.contains(reason)) {
+        None => Ok(()),
+        Some(reason) => Err(RequestError::Invalid(format!(
+            "unknown reason '{reason}' (known: {})",
+            DiscardReason::NAMES.join(", ")
+        ))),
+    }
+}
 
 /// Returns a page of the dead letters that `filter` accepts, oldest first.
 pub(crate) async fn list(
@@ -16,6 +32,7 @@ pub(crate) async fn list(
     cursor: Option<&str>,
     limit: usize,
 ) -> Result<Page<DeadLetterView>, RequestError> {
+    check(filter)?;
     let mut position = cursor.map(parse_cursor).transpose()?;
     let mut items = Vec::new();
     loop {

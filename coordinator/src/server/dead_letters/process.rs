@@ -6,7 +6,7 @@
 use common::store::{DeadLetter, DeadLetterCursor};
 
 use super::{
-    list::{format_cursor, parse_cursor, unknown, view},
+    list::{check, format_cursor, parse_cursor, unknown, view},
     requeue::requeue,
 };
 use crate::{
@@ -45,6 +45,7 @@ pub(crate) async fn process(
             ));
         }
     };
+    check(&filter)?;
     let store = &context.store;
     let (until_ms, position) = match cursor.as_deref() {
         Some(cursor) => parse_progress(cursor).map(|(until_ms, position)| (until_ms, Some(position)))?,

@@ -30,6 +30,10 @@ pub(crate) enum Access {
     Tokens(Arc<TokenFile>),
 }
 
+/// The name of the request's token, for handlers that record who submits.
+#[derive(Clone)]
+pub(super) struct TokenName(pub(super) String);
+
 /// Returns the scope that a request needs; `None` if it needs no token. `route` is the path of the matched route.
 fn scope_of(method: &Method, route: Option<&str>) -> Option<Scope> {
     let Some(path) = route else { return Some(Scope::Read) };
@@ -46,7 +50,7 @@ fn answers(route: routes::Method, method: &Method) -> bool {
 }
 
 /// Middleware that rejects requests without the required token.
-pub(super) async fn authorize(State(access): State<Access>, request: Request, next: Next) -> Response {
+pub(super) async fn authorize(State(access): State<Access>, mut request: Request, next: Next) -> Response {
     let Access::Tokens(tokens) = access else {
         return browser_guard::reject_foreign_pages(request, next).await;
     };
@@ -58,6 +62,7 @@ pub(super) async fn authorize(State(access): State<Access>, request: Request, ne
                 let (method, path) = (request.method(), request.uri().path());
                 tracing::info!(token = %name, %method, path = %path, "request");
             }
+            request.extensions_mut().insert(TokenName(name));
             next.run(request).await
         }
         Err(denial) => denial.into_response(),

@@ -32,9 +32,10 @@ fn check(headers: &HeaderMap, uri: &Uri) -> Result<(), String> {
         ));
     }
     match text(header::ORIGIN) {
-        Some(origin) if !is_loopback(origin) => {
-            Err(format!("requests of web pages from '{origin}' are not allowed"))
-        }
+        Some(origin) if !is_loopback(origin) => Err(format!(
+            "requests from web pages of '{origin}' are not allowed: without access tokens, only pages of \
+                 127.0.0.1, [::1] or localhost may send requests"
+        )),
         _ => Ok(()),
     }
 }

@@ -1,16 +1,24 @@
 //! Extractors whose rejections are problem details.
 
+use std::sync::Arc;
+
 use axum::{
-    extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::JsonRejection},
+    extract::{FromRef, FromRequest, FromRequestParts, Path, Query, Request, rejection::JsonRejection},
     http::{HeaderName, StatusCode, header::LOCATION, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
 };
 use common::ids::SubmissionId;
 use serde::de::DeserializeOwned;
 
-use super::{problem::Failure, trace_context::traceparent};
+use super::{auth::TokenName, problem::Failure, trace_context::traceparent};
 use crate::{
     api::{IDEMPOTENCY_KEY, routes::Route},
-    server::submissions::{Caller, IdempotencyKey},
+    server::{
+        context::Context,
+        lookup,
+        submissions::{Caller, IdempotencyKey},
+    },
 };
 
 pub(super) struct Json<T>(pub(super) T);
@@ -30,7 +38,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
     }
 }
 
-/// The idempotency key and trace context of a submit request.
+/// The token, idempotency key and trace context of a submit request.
 pub(super) struct CallerHeaders(pub(super) Caller);
 
 impl<S: Send + Sync> FromRequestParts<S> for CallerHeaders {
@@ -39,22 +47,25 @@ impl<S: Send + Sync> FromRequestParts<S> for CallerHeaders {
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
         let key = parts.headers.get(IDEMPOTENCY_KEY);
         let key = key.map(|value| IdempotencyKey::new(value.to_str().unwrap_or_default())).transpose()?;
-        Ok(Self(Caller { key, traceparent: traceparent(&parts.headers) }))
+        let token = parts.extensions.get::<TokenName>().map(|TokenName(name)| name.clone());
+        Ok(Self(Caller { token, key, traceparent: traceparent(&parts.headers) }))
     }
 }
 
-/// The path parameter `{id}`.
+/// The submission or run that the path parameter `{id}` names; see [`lookup::id`].
 pub(super) struct Id(pub(super) SubmissionId);
 
-impl<S: Send + Sync> FromRequestParts<S> for Id {
+impl<S: Send + Sync> FromRequestParts<S> for Id
+where
+    Arc<Context>: FromRef<S>,
+{
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         let text =
             Path::<String>::from_request_parts(parts, state).await.map(|Path(text)| text).unwrap_or_default();
-        let invalid =
-            || Failure::new(StatusCode::NOT_FOUND, format!("'{text}' is not a submission or run ID"));
-        text.parse().map(Self).map_err(|_| invalid())
+        let context = Arc::<Context>::from_ref(state);
+        Ok(Self(lookup::id(&context, &text).await?))
     }
 }
 
@@ -67,7 +78,22 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Params<T> {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
         match Query::<T>::from_request_parts(parts, state).await {
             Ok(Query(params)) => Ok(Self(params)),
-            Err(rejection) => Err(Failure::new(StatusCode::BAD_REQUEST, rejection.body_text())),
+            Err(rejection) => {
+                let text = rejection.body_text();
+                let problem = text.strip_prefix("Failed to deserialize query string: ").unwrap_or(&text);
+                Err(Failure::new(StatusCode::BAD_REQUEST, format!("invalid query: {problem}")))
+            }
+        }
+    }
+}
+
+/// Middleware for handlers without [`Params`]: rejects a query, which would have no effect.
+pub(super) async fn reject_query(request: Request, next: Next) -> Response {
+    match request.uri().query() {
+        None | Some("") => next.run(request).await,
+        Some(_) => {
+            let detail = format!("invalid query: {} has no query parameters", request.uri().path());
+            Failure::new(StatusCode::BAD_REQUEST, detail).into_response()
         }
     }
 }

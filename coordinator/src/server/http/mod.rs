@@ -99,23 +99,23 @@ fn router(state: ApiState, max_image_bytes: usize, access: Access) -> Router {
 fn routes(max_image_bytes: usize) -> Router<ApiState> {
     let images = on(routes::UPLOAD_IMAGE, uploads::create).layer(DefaultBodyLimit::max(max_image_bytes));
     Router::new()
-        .merge(on(routes::LIST_SUBMISSIONS, submissions::list))
+        .merge(with_query(routes::LIST_SUBMISSIONS, submissions::list))
         .merge(on(routes::CREATE_SUBMISSION, submissions::create))
         .merge(on(routes::SUBMISSION, submissions::get))
-        .merge(on(routes::RESULTS, submissions::results))
-        .merge(on(routes::EMBEDDINGS, submissions::embeddings))
-        .merge(on(routes::JOBS, submissions::jobs))
+        .merge(with_query(routes::RESULTS, submissions::results))
+        .merge(with_query(routes::EMBEDDINGS, submissions::embeddings))
+        .merge(with_query(routes::JOBS, submissions::jobs))
         .merge(on(routes::CANCEL, submissions::cancel))
-        .merge(on(routes::LIST_RUNS, runs::list))
+        .merge(with_query(routes::LIST_RUNS, runs::list))
         .merge(on(routes::CREATE_RUN, runs::create))
         .merge(on(routes::RUN, runs::get))
         .merge(on(routes::RESUME_RUN, runs::resume))
-        .merge(on(routes::SPLIT, runs::split))
-        .merge(on(routes::PREDICTIONS, runs::predictions))
+        .merge(with_query(routes::SPLIT, runs::split))
+        .merge(with_query(routes::PREDICTIONS, runs::predictions))
         .merge(on(routes::HEAD, runs::head))
         .merge(on(routes::FETCH_IMAGE, uploads::fetch))
-        .merge(on(routes::SIMILAR, similarity::search))
-        .merge(on(routes::LIST_DEAD_LETTERS, dead_letters::list))
+        .merge(with_query(routes::SIMILAR, similarity::search))
+        .merge(with_query(routes::LIST_DEAD_LETTERS, dead_letters::list))
         .merge(on(routes::DEAD_LETTER, dead_letters::get))
         .merge(on(routes::REQUEUE_DEAD_LETTERS, dead_letters::requeue))
         .merge(on(routes::PURGE_DEAD_LETTERS, dead_letters::purge))
@@ -124,7 +124,7 @@ fn routes(max_image_bytes: usize) -> Router<ApiState> {
         .merge(on(routes::DOCTOR, system::doctor))
         .merge(on(routes::END_HOST_BACKOFF, system::end_backoff))
         .merge(on(routes::LIST_SPACES, system::spaces))
-        .merge(on(routes::DROP_SPACE, system::drop_space))
+        .merge(with_query(routes::DROP_SPACE, system::drop_space))
         .merge(on(routes::HEALTHY, system::healthy))
         .merge(on(routes::READY, system::ready))
         .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
@@ -133,7 +133,17 @@ fn routes(max_image_bytes: usize) -> Router<ApiState> {
         .method_not_allowed_fallback(problem::method_not_allowed)
 }
 
+/// Routes requests without a query to `handler`.
 fn on<H, T>(route: Route, handler: H) -> Router<ApiState>
+where
+    H: Handler<T, ApiState>,
+    T: 'static,
+{
+    with_query(route, handler).layer(middleware::from_fn(extract::reject_query))
+}
+
+/// Routes requests to `handler`, which checks their query with [`extract::Params`].
+fn with_query<H, T>(route: Route, handler: H) -> Router<ApiState>
 where
     H: Handler<T, ApiState>,
     T: 'static,

@@ -14,8 +14,8 @@ use super::{
     problem::Failure,
 };
 use crate::{
-    api::{HeadView, Page, Paging, RunRequest, RunView, SampleView, TestPredictionView, routes},
-    server::{context::Context, runs, training},
+    api::{HeadView, Page, PageParams, Paging, RunRequest, RunView, SampleView, TestPredictionView, routes},
+    server::{context::Context, lookup, runs, training},
 };
 
 pub(super) async fn create(
@@ -34,14 +34,14 @@ pub(super) async fn list(
     Ok(JsonBody(runs::list(&context, paging.cursor(), paging.limit()).await?))
 }
 
-/// Returns a run by ID, `latest` or `best`.
+/// Returns a run: by its ID, or `latest` or `best`.
 pub(super) async fn get(
     State(context): State<Arc<Context>>,
     Path(name): Path<String>,
 ) -> Result<JsonBody<RunView>, Failure> {
-    let id = match name.parse() {
-        Ok(id) => id,
-        Err(_) => runs::resolve(&context, &name).await?,
+    let id = match name.as_str() {
+        "latest" | "best" => runs::resolve(&context, &name).await?,
+        _ => lookup::id(&context, &name).await?,
     };
     Ok(JsonBody(runs::get(&context, id).await?))
 }
@@ -56,17 +56,17 @@ pub(super) async fn resume(
 pub(super) async fn split(
     State(context): State<Arc<Context>>,
     Id(id): Id,
-    Params(paging): Params<Paging>,
+    Params(params): Params<PageParams>,
 ) -> Result<JsonBody<Page<SampleView>>, Failure> {
-    Ok(JsonBody(training::samples(&context, id, paging.cursor()).await?))
+    Ok(JsonBody(training::samples(&context, id, params.cursor.as_deref()).await?))
 }
 
 pub(super) async fn predictions(
     State(context): State<Arc<Context>>,
     Id(id): Id,
-    Params(paging): Params<Paging>,
+    Params(params): Params<PageParams>,
 ) -> Result<JsonBody<Page<TestPredictionView>>, Failure> {
-    Ok(JsonBody(training::test_predictions(&context, id, paging.cursor()).await?))
+    Ok(JsonBody(training::test_predictions(&context, id, params.cursor.as_deref()).await?))
 }
 
 pub(super) async fn head(

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     api::{
-        EmbeddingView, EmbeddingsParams, ItemView, JobView, Page, Paging, ResultsParams, SubmissionRequest,
-        SubmissionView, routes,
+        EmbeddingView, EmbeddingsParams, ItemView, JobView, Page, PageParams, Paging, ResultsParams,
+        SubmissionRequest, SubmissionView, routes,
     },
     server::{context::Context, submissions},
 };
@@ -44,7 +44,7 @@ pub(super) async fn results(
     Id(id): Id,
     Params(params): Params<ResultsParams>,
 ) -> Result<JsonBody<Page<ItemView>>, Failure> {
-    Ok(JsonBody(submissions::results(&context, id, params.cursor.as_deref(), params.failed).await?))
+    Ok(JsonBody(submissions::results(&context, id, &params).await?))
 }
 
 pub(super) async fn embeddings(
@@ -58,9 +58,9 @@ pub(super) async fn embeddings(
 pub(super) async fn jobs(
     State(context): State<Arc<Context>>,
     Id(id): Id,
-    Params(paging): Params<Paging>,
+    Params(params): Params<PageParams>,
 ) -> Result<JsonBody<Page<JobView>>, Failure> {
-    Ok(JsonBody(submissions::jobs(&context, id, paging.cursor()).await?))
+    Ok(JsonBody(submissions::jobs(&context, id, params.cursor.as_deref()).await?))
 }
 
 pub(super) async fn cancel(

@@ -7,7 +7,7 @@ use common::{
 use dataset::target::Target;
 
 use super::record::{RunReport, RunSpec};
-use crate::server::{context::Context, error::RequestError};
+use crate::server::{context::Context, error::RequestError, lookup};
 
 /// Finds a succeeded run: by ID; `latest` for the newest; `best` for the one with the lowest ratio of test MSE to
 /// baseline MSE.
@@ -22,7 +22,7 @@ pub(crate) async fn resolve(context: &Context, name: &str) -> Result<SubmissionI
     }
     let unknown =
         || RequestError::NotFound(format!("run '{name}' does not exist; `subwatch runs` lists all"));
-    let id: SubmissionId = name.parse().map_err(|_| unknown())?;
+    let id = lookup::id(context, name).await?;
     let run = context.store.submission(id).await?.filter(|run| run.kind == SubmissionKind::Train);
     match run.ok_or_else(unknown)?.state {
         State::Succeeded => Ok(id),

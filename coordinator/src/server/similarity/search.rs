@@ -35,6 +35,10 @@ pub(crate) async fn search(
         let detail = format!("k is {count}: it must be between 1 and {MAX_NEIGHBOURS}");
         return Err(RequestError::Invalid(detail));
     }
+    let name = match &video_id {
+        Some(video_id) => format!("video {video_id}"),
+        None => "the image".to_owned(),
+    };
     let sha256 = match (sha256, video_id) {
         (Some(sha256), None) => sha256,
         (None, Some(video_id)) => store.video_image(&video_id).await?.ok_or_else(|| {
@@ -49,7 +53,7 @@ pub(crate) async fn search(
     let embedding = store.embeddings(&space, &[sha256]).await?.pop().flatten();
     let embedding = embedding.ok_or_else(|| {
         RequestError::NotFound(format!(
-            "image {sha256} has no embedding in the embedding space {space}: embed it first"
+            "{name} has no embedding in the embedding space {space}: embed its dataset with `subwatch embed`"
         ))
     })?;
     let (neighbours, compared) = index.nearest(store, &space, &embedding, &sha256, count).await?;

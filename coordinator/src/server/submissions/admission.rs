@@ -26,9 +26,11 @@ impl IdempotencyKey {
     }
 }
 
-/// The headers of a submit request.
+/// What the headers of a submit request say.
 #[derive(Clone, Default, Debug)]
 pub(crate) struct Caller {
+    /// Name of the access token.
+    pub(crate) token: Option<String>,
     pub(crate) key: Option<IdempotencyKey>,
     /// W3C trace context, passed on to the submission's jobs.
     pub(crate) traceparent: Option<String>,
@@ -93,8 +95,8 @@ async fn require_capacity(context: &Context) -> Result<(), RequestError> {
         return Ok(());
     }
     Err(RequestError::Busy(format!(
-        "{active} submissions and runs are active, the limit is {limit} (SUBWATCH_MAX_ACTIVE): try again \
-         when some have ended"
+        "the number of unfinished submissions and runs ({active}) has reached the limit of {limit} \
+         (SUBWATCH_MAX_ACTIVE): try again when one has ended"
     )))
 }
 

@@ -2,7 +2,7 @@
 
 use common::{
     ids::SubmissionId,
-    store::{AttemptError, JobStatus},
+    store::{AttemptError, JobStatus, State},
 };
 
 use super::manifest::layout;
@@ -27,11 +27,17 @@ pub(crate) async fn jobs(
     let now_ms = context.store.now_ms().await?;
     let view = |job: String, items: Option<u32>, default: JobStage, status: Option<JobStatus>| {
         let status = status.as_ref();
+        let is_cancelled =
+            submission.state == State::Cancelled && status.is_none_or(|status| !status.is_finished());
         JobView {
             job,
             submission: id,
             kind: submission.kind,
-            state: status.map_or(default, |status| JobStage::Received(status.state.clone())),
+            state: match status {
+                _ if is_cancelled => JobStage::Cancelled,
+                Some(status) => JobStage::Received(status.state.clone()),
+                None => default,
+            },
             items,
             generation: status.map_or(0, |status| status.generation),
             crashes: status.map_or(0, |status| status.crashes),

@@ -54,6 +54,17 @@ impl Layout {
         }
     }
 
+    /// Returns the part of an item, and the item's position in it.
+    pub(crate) fn part_of(&self, item: u64) -> (u32, usize) {
+        let part_items = u64::from(self.part_items);
+        match item.checked_sub(self.items) {
+            None => ((item / part_items) as u32, (item % part_items) as usize),
+            Some(rejected) => {
+                (self.jobs() + (rejected / part_items) as u32, (rejected % part_items) as usize)
+            }
+        }
+    }
+
     /// Returns the number of a job's items.
     pub(crate) fn job_items(&self, job: u32) -> u32 {
         (self.items - self.first_item(job)).min(u64::from(self.part_items)) as u32

@@ -35,7 +35,7 @@ pub(super) async fn watch(context: &Context, id: SubmissionId) -> Result<(), Sub
         let Some(submission) = context.store.submission(id).await? else { return Ok(()) };
         if submission.state.is_terminal() {
             let (state, succeeded, failed) = (submission.state, submission.succeeded, submission.failed);
-            tracing::info!(submission = %id, ?state, succeeded, failed, "submission ended");
+            tracing::info!(submission = %id, %state, succeeded, failed, "submission ended");
             return Ok(());
         }
         if submission.state != State::Running || submission.jobs_published < submission.jobs {

@@ -1,6 +1,6 @@
 //! Pages of a submission's results and embeddings, in manifest order.
 //!
-//! Joins the manifest with the stored results. A cursor is the number of a manifest part.
+//! Joins the manifest with the stored results.
 
 use common::{
     digest::Digest,
@@ -15,37 +15,46 @@ use super::{
     view,
 };
 use crate::{
-    api::{EmbeddingView, ItemState, ItemView, Page},
+    api::{EmbeddingView, ItemState, ItemView, Page, ResultsParams},
     server::{context::Context, error::RequestError, lookup, runs, spaces},
 };
 
-/// Maximum number of manifest parts that one page of failed items reads.
-const FAILED_PARTS: u32 = 64;
-/// Items per page of results, if manifest parts are smaller.
-const PAGE_ITEMS: u32 = 64;
+/// Maximum number of manifest parts that one page of results reads, since failed items may be rare.
+const PARTS: u32 = 64;
 
-/// Returns a page of items with their results; empty before the submission is prepared.
+/// Returns a page of items with their results; empty before the submission is prepared. The cursor is the number of the
+/// first item.
 pub(crate) async fn results(
     context: &Context,
     id: SubmissionId,
-    cursor: Option<&str>,
-    failed_only: bool,
+    params: &ResultsParams,
 ) -> Result<Page<ItemView>, RequestError> {
     let submission = lookup::submission(context, id).await?;
     let Some(layout) = layout(&submission) else { return Ok(Page { items: Vec::new(), next: None }) };
     let target = target(context, &submission).await?;
-    let mut part: u32 = lookup::cursor(cursor)?.unwrap_or(0);
-    let parts = if failed_only { FAILED_PARTS } else { (PAGE_ITEMS / layout.part_items).max(1) };
-    let last = layout.parts().min(part.saturating_add(parts));
+    let (limit, total) = (params.limit(), layout.items + layout.rejected);
+    let mut next: u64 = lookup::cursor(params.cursor.as_deref())?.unwrap_or(0);
     let mut items = Vec::new();
-    while part < last {
-        let rows = read_part(context, id, &layout, part).await?.into_iter();
-        let selected =
-            rows.filter(|(_, result)| !failed_only || result.as_ref().is_some_and(ItemResult::is_failed));
-        items.extend(selected.map(|(item, result)| item_view(item.item, result, target)));
-        part += 1;
+    let mut parts = 0;
+    while next < total && items.len() < limit && parts < PARTS {
+        let (part, position) = layout.part_of(next);
+        let first = next;
+        for (item, result) in read_part(context, id, &layout, part).await?.into_iter().skip(position) {
+            if items.len() == limit {
+                break;
+            }
+            next += 1;
+            if !params.failed || result.as_ref().is_some_and(ItemResult::is_failed) {
+                items.push(item_view(item.item, result, target));
+            }
+        }
+        if next == first {
+            let detail = format!("the manifest of submission {id} lacks items of part {part}");
+            return Err(RequestError::Unavailable(detail));
+        }
+        parts += 1;
     }
-    Ok(Page { items, next: (part < layout.parts()).then(|| part.to_string()) })
+    Ok(Page { items, next: (next < total).then(|| next.to_string()) })
 }
 
 /// Returns the target of a predict submission.
@@ -57,7 +66,8 @@ async fn target(context: &Context, submission: &Submission) -> Result<Option<Tar
     }
 }
 
-/// Returns a page of the embeddings of an embed submission, without failed items.
+/// Returns a page of the embeddings of an embed submission, without failed items. The cursor is the number of a
+/// manifest part.
 ///
 /// # Errors
 /// `Conflict` if it is not an embed submission or has not ended; `NotFound` if the space lacks one of the embeddings.

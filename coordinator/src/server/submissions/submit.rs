@@ -62,6 +62,8 @@ pub(crate) struct SubmitOptions {
     pub(crate) deadline: Option<Duration>,
     /// W3C trace context of the submission's jobs.
     pub(crate) traceparent: Option<String>,
+    /// Name of the access token that submitted it.
+    pub(crate) submitted_by: Option<String>,
 }
 
 /// Submits a request. Repeating a request with its idempotency key returns the first submission.
@@ -82,7 +84,7 @@ pub(crate) async fn submit_checked(
     caller: &Caller,
     check: impl Future<Output = Result<Checked, RequestError>>,
 ) -> Result<SubmissionId, RequestError> {
-    let Caller { key, traceparent } = caller;
+    let Caller { token, key, traceparent } = caller;
     if let Some(id) = admission::repeat_of(context, request, key.as_ref()).await? {
         return Ok(id);
     }
@@ -90,7 +92,12 @@ pub(crate) async fn submit_checked(
     match admission::admit(context, request, key.as_ref()).await? {
         Admission::Repeat(id) => Ok(id),
         Admission::Create(id) => {
-            let options = SubmitOptions { parent: None, deadline, traceparent: traceparent.clone() };
+            let options = SubmitOptions {
+                parent: None,
+                deadline,
+                traceparent: traceparent.clone(),
+                submitted_by: token.clone(),
+            };
             create(context, id, kind, &spec, options).await?;
             Ok(id)
         }
@@ -107,8 +114,8 @@ pub(crate) async fn create(
 ) -> Result<(), StoreError> {
     let spec = serde_json::to_value(spec).expect("a spec is plain data");
     let retention = context.settings.jobs.retention();
-    let SubmitOptions { parent, deadline, traceparent } = options;
-    let new = NewSubmission { id, kind, spec, parent, retention, deadline, traceparent };
+    let SubmitOptions { parent, deadline, traceparent, submitted_by } = options;
+    let new = NewSubmission { id, kind, spec, parent, retention, deadline, traceparent, submitted_by };
     context.store.create_submission(&new).await
 }
 

@@ -46,6 +46,9 @@ pub(crate) fn view(submission: &Submission, now_ms: u64) -> SubmissionView {
         submission: submission.id,
         kind: submission.kind,
         state: submission.state,
+        subject: subject(&submission.spec),
+        created_ms: submission.created_ms,
+        submitted_by: submission.submitted_by.clone(),
         items: submission.items,
         succeeded: submission.succeeded,
         failed: submission.failed,
@@ -60,6 +63,19 @@ pub(crate) fn view(submission: &Submission, now_ms: u64) -> SubmissionView {
         items_per_second: if elapsed_seconds > 0.0 { resolved / elapsed_seconds } else { 0.0 },
         error: submission.error.clone().filter(|_| submission.state == State::Failed),
         run: predict_run(submission).or(submission.parent),
+    }
+}
+
+/// Describes what a submission works on.
+fn subject(spec: &serde_json::Value) -> String {
+    let dataset = spec.get("dataset").or_else(|| spec.get("out")).and_then(serde_json::Value::as_str);
+    let images = spec.get("images").and_then(serde_json::Value::as_array);
+    match (dataset, images.map(Vec::as_slice)) {
+        (Some(dataset), _) => dataset.to_owned(),
+        (None, Some([image])) => {
+            image.get("item").and_then(|item| item.as_str()).unwrap_or("1 image").to_owned()
+        }
+        (None, images) => format!("{} images", images.map_or(0, <[_]>::len)),
     }
 }
 

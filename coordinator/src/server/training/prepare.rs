@@ -110,7 +110,7 @@ async fn embed(
             let id = SubmissionId::now();
             context.store.put_document(run.id, RunDocument::Embed, &id).await?;
             let traceparent = run.traceparent.clone();
-            let options = SubmitOptions { parent: Some(run.id), deadline: None, traceparent };
+            let options = SubmitOptions { parent: Some(run.id), traceparent, ..SubmitOptions::default() };
             submissions::create(context, id, SubmissionKind::Embed, &embed_spec, options).await?;
             id
         }
@@ -195,8 +195,8 @@ async fn labelled_items(
         .ok_or_else(|| RunError::Failed("the run's manifest is missing".to_owned()))?;
     if !layout.labelled {
         return Err(RunError::Failed(format!(
-            "{} has no metadata.jsonl: training needs views and subscribers; without them, images can only \
-             be embedded and predicted",
+            "{} has no metadata.jsonl: training needs rows with views or subscribers; without them, you \
+             can only embed and predict",
             spec.dataset
         )));
     }

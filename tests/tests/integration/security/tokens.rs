@@ -159,7 +159,7 @@ async fn cli_sends_its_token_and_explains_a_missing_one() {
     )
     .await;
     let both = [("SUBWATCH_TOKEN", "x"), ("SUBWATCH_TOKEN_FILE", &file)];
-    check(&["status"], &both, 64, "it must be unset if SUBWATCH_TOKEN is set").await;
+    check(&["status"], &both, 64, "SUBWATCH_TOKEN_FILE and SUBWATCH_TOKEN are both set").await;
     check(&["status"], &[("SUBWATCH_TOKEN", "two\nlines")], 64, "SUBWATCH_TOKEN is not a token").await;
     check(&["status"], &[("SUBWATCH_TOKEN_FILE", "/no/such/file")], 64, "SUBWATCH_TOKEN_FILE is").await;
     let shown = cluster.cli_with(&["config", "show"], &[("SUBWATCH_TOKEN", "hunter2")]).await;
