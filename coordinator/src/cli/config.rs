@@ -37,6 +37,9 @@ pub(super) fn run(format: Format, command: &ConfigCommand, loaded: &Loaded) -> R
             output::print_values(format, &Settings::reference(), reference)?;
         }
         (ConfigCommand::Show, _) => {
+            if format == Format::Table {
+                output::note("the settings of this shell; a running coordinator or worker may have others");
+            }
             let settings = loaded.describe();
             output::print_values(format, &settings, |settings| text(settings, &loaded.unknown))?;
         }

@@ -27,6 +27,9 @@ const MAX_POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Time without progress after which, and interval at which, the cause is looked for.
 const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(3);
 
+/// Beyond this, the remaining time is not worth telling: 30 days.
+const MAX_REMAINING_SECONDS: f64 = 30.0 * 24.0 * 3600.0;
+
 /// A submission or a run, as the coordinator reports it.
 pub(super) trait Tracked: Serialize + Sized {
     fn id(&self) -> SubmissionId;
@@ -168,8 +171,26 @@ pub(super) fn progress_text(view: &SubmissionView) -> String {
             )
         }
         (_, State::Preparing) => "reading the dataset".to_owned(),
-        _ => format!("{done} of {}, {} images/s", counted(items, "image"), digits(view.items_per_second)),
+        _ => format!(
+            "{done} of {}, {} images/s{}",
+            counted(items, "image"),
+            digits(view.items_per_second),
+            remaining((items - done.min(items)) as f64 / view.items_per_second)
+        ),
     }
+}
+
+/// The time that is left, as the end of a progress text; empty if it is unknown.
+fn remaining(seconds: f64) -> String {
+    if !(1.0..MAX_REMAINING_SECONDS).contains(&seconds) {
+        return String::new();
+    }
+    let left = match seconds {
+        ..90.0 => format!("{seconds:.0} s"),
+        ..5400.0 => format!("{:.0} min", seconds / 60.0),
+        _ => format!("{:.1} h", seconds / 3600.0),
+    };
+    format!(", about {left} left")
 }
 
 /// Notices that a submission makes no progress, and finds out why.
@@ -200,6 +221,20 @@ impl StallDetector {
 mod tests {
     use super::*;
     use crate::api::SnoozeView;
+
+    #[test]
+    fn remaining_time_has_one_unit() {
+        for (seconds, want) in [
+            (0.0, ""),
+            (45.4, ", about 45 s left"),
+            (600.0, ", about 10 min left"),
+            (9000.0, ", about 2.5 h left"),
+            (f64::INFINITY, ""),
+            (f64::NAN, ""),
+        ] {
+            assert_eq!(remaining(seconds), want);
+        }
+    }
 
     #[test]
     fn crawl_progress_counts_channels_and_thumbnails_and_names_the_snooze() {

@@ -120,7 +120,11 @@ async fn wrong_requests_get_one_clear_line_and_their_exit_code() {
         (vec!["export", "weights", "latest", "--out", "/tmp/x"], 5, "no run has succeeded yet"),
         (vec!["export", "split", &submission], 5, "is a submission, not a run"),
         (vec!["export", "predictions", &submission], 2, "is neither a run nor a predict submission"),
-        (vec!["export", "embeddings", &good, "--out", "e.pt"], 2, "cannot write .pt files, but .npy, .jsonl"),
+        (
+            vec!["export", "embeddings", &good, "--out", "e.pt"],
+            2,
+            "cannot write .pt files; use one of .npy, .jsonl",
+        ),
         (vec!["export", "embeddings", &missing], 5, "does not exist on the coordinator's machine"),
         (vec!["dataset", "check", &missing], 5, "cannot open folder"),
         (vec!["dataset", "check", &empty], 1, "the dataset is empty"),

@@ -101,7 +101,7 @@ fn require_format(out: Option<&str>, formats: &[&str]) -> Result<(), CliError> {
     match name.rsplit_once('.') {
         Some((_, extension)) if !formats.contains(&extension) => {
             let formats = formats.iter().map(|format| format!(".{format}")).collect::<Vec<_>>().join(", ");
-            let message = format!("--out {name}: cannot write .{extension} files, but {formats}");
+            let message = format!("--out {name}: cannot write .{extension} files; use one of {formats}");
             Err(CliError::new(Exit::Usage, plain(&message)))
         }
         _ => Ok(()),
@@ -282,7 +282,7 @@ mod tests {
             assert!(require_format(out, &["jsonl", "json"]).is_ok(), "{out:?}");
         }
         let error = require_format(Some("a/x.parquet"), &["jsonl", "json"]).unwrap_err();
-        assert_eq!(error.message, "--out x.parquet: cannot write .parquet files, but .jsonl, .json");
+        assert_eq!(error.message, "--out x.parquet: cannot write .parquet files; use one of .jsonl, .json");
     }
 
     #[test]
