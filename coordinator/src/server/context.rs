@@ -14,6 +14,8 @@ use dataset::files::roots::DatasetRoots;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
+use super::tokens::TokenFile;
+
 /// The coordinator's connections, settings and background tasks. Clones share them.
 #[derive(Clone)]
 pub(crate) struct Context {
@@ -22,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) store: Store,
     pub(crate) publisher: Publisher,
     pub(crate) notifier: Notifier,
+    /// The access tokens; `None` if the API needs none.
+    pub(crate) tokens: Option<Arc<TokenFile>>,
     /// Folders that datasets may be read from and written to.
     pub(crate) roots: Arc<DatasetRoots>,
     /// The folder of manifests and run artifacts.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use common::{job::kind::Kind, store::RegisteredWorker};
 use dataset::files::Files;
 
-use super::{context::Context, error::RequestError};
+use super::{context::Context, error::RequestError, tokens::TokenList};
 use crate::api::{CheckStatus, DoctorCheck, DoctorView};
 
 /// Timeout of the readiness probe's ping to Redis.
@@ -20,6 +20,7 @@ pub(crate) async fn doctor(context: &Context) -> Result<DoctorView, RequestError
     let workers = context.store.workers().await?;
     checks.push(check_workers(&workers));
     checks.push(check_spaces(&workers));
+    checks.extend(context.tokens.as_ref().map(|tokens| check_tokens(&tokens.list())));
     let (status, detail) = match context.store.dead_letter_count().await? {
         0 => (CheckStatus::Ok, "none".to_owned()),
         1 => (CheckStatus::Warning, "1 job was discarded: see `subwatch dead-letters list`".to_owned()),
@@ -55,6 +56,13 @@ fn check_rabbitmq(context: &Context) -> DoctorCheck {
         let detail = "not connected: is RabbitMQ running? The coordinator keeps reconnecting.";
         DoctorCheck::new("RabbitMQ", CheckStatus::Error, detail)
     }
+}
+
+fn check_tokens(tokens: &TokenList) -> DoctorCheck {
+    let valid = format!("{} valid", tokens.len());
+    let status = if tokens.problems.is_empty() { CheckStatus::Ok } else { CheckStatus::Warning };
+    let detail = std::iter::once(valid).chain(tokens.problems.iter().cloned()).collect::<Vec<_>>();
+    DoctorCheck::new("access tokens", status, detail.join("; "))
 }
 
 async fn check_artifacts(context: &Context) -> DoctorCheck {

@@ -48,10 +48,8 @@ pub async fn run(settings: Settings) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()> {
-    let access = match &settings.api.tokens_file {
-        Some(path) => Access::Tokens(Arc::new(TokenFile::open(path)?)),
-        None => Access::Loopback,
-    };
+    let tokens = settings.api.tokens_file.as_deref().map(TokenFile::open).transpose()?.map(Arc::new);
+    let access = tokens.clone().map_or(Access::Loopback, Access::Tokens);
     let listener = bind(&settings.api.url, &access).await?;
     let address = listener.local_addr()?;
     let health = Health::default();
@@ -62,7 +60,7 @@ async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()
             .with_context(|| format!("cannot listen on SUBWATCH_HEALTH_ADDRESS {address}"))?;
     }
     let context = tokio::select! {
-        started = start(settings, stop.clone()) => started?,
+        started = start(settings, tokens, stop.clone()) => started?,
         () = stop.cancelled() => return Ok(()),
     };
     let probed = context.clone();
@@ -98,7 +96,11 @@ async fn bind(url: &Url, access: &Access) -> anyhow::Result<TcpListener> {
 }
 
 /// Connects to Redis and RabbitMQ and starts the background tasks.
-async fn start(settings: Settings, stop: CancellationToken) -> anyhow::Result<Arc<Context>> {
+async fn start(
+    settings: Settings,
+    tokens: Option<Arc<TokenFile>>,
+    stop: CancellationToken,
+) -> anyhow::Result<Arc<Context>> {
     let roots = dataset_roots(&settings.data)?;
     let artifacts = artifacts_folder(&settings.data)?;
     let store = Store::connect(&StoreConfig {
@@ -120,6 +122,7 @@ async fn start(settings: Settings, stop: CancellationToken) -> anyhow::Result<Ar
         store,
         publisher,
         notifier: Notifier::default(),
+        tokens,
         roots: Arc::new(roots),
         artifacts,
         stop,

@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn a_request_needs_exactly_one_valid_token_with_the_scope() {
         let made = NewToken::random("ci", Scope::Submit).unwrap();
-        let list: TokenList = made.token.to_string().parse().unwrap();
+        let list = TokenList::parse(&made.token.to_string());
         let secret = made.secret.expose_secret();
         let request = |values: &[&[u8]], needs: Scope| {
             let mut headers = HeaderMap::new();

@@ -88,35 +88,43 @@ fn check_name(name: &str) -> Result<(), String> {
     Err(format!("a token's name has 1 to {MAX_NAME_LENGTH} letters, digits, '.', '_' or '-'"))
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct TokenList(Vec<Token>);
+/// The valid lines of a token file, and what is wrong with the others.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(crate) struct TokenList {
+    tokens: Vec<Token>,
+    /// One per invalid line, with its number.
+    pub(crate) problems: Vec<String>,
+}
 
-impl FromStr for TokenList {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
+impl TokenList {
+    /// Parses a token file. An invalid line grants nothing and leaves the others in force.
+    pub(crate) fn parse(text: &str) -> Self {
         let mut tokens: Vec<(usize, Token)> = Vec::new();
+        let mut problems = Vec::new();
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.split('#').next().unwrap_or_default().trim();
             if line.is_empty() {
                 continue;
             }
-            let token: Token = line.parse().map_err(|error| format!("line {number}: {error}"))?;
+            let token: Token = match line.parse() {
+                Ok(token) => token,
+                Err(error) => {
+                    problems.push(format!("line {number}: {error}"));
+                    continue;
+                }
+            };
             let same =
                 |(_, other): &&(usize, Token)| other.name == token.name || other.sha256 == token.sha256;
-            if let Some((first, _)) = tokens.iter().find(same) {
-                return Err(format!("lines {first} and {number} have the same name or hash"));
+            match tokens.iter().find(same) {
+                Some((first, _)) => {
+                    problems.push(format!("line {number}: same name or hash as line {first}"));
+                }
+                None => tokens.push((number, token)),
             }
-            tokens.push((number, token));
         }
-        if tokens.is_empty() {
-            return Err("the file has no tokens; `subwatch token new` generates one".to_owned());
-        }
-        Ok(Self(tokens.into_iter().map(|(_, token)| token).collect()))
+        Self { tokens: tokens.into_iter().map(|(_, token)| token).collect(), problems }
     }
-}
 
-impl TokenList {
     /// Finds the entry of a presented token.
     pub(crate) fn find(&self, presented: &str) -> Option<&Token> {
         let digits = presented.strip_prefix(PREFIX)?;
@@ -126,11 +134,11 @@ impl TokenList {
         let sha256: [u8; 32] = Sha256::digest(presented).into();
         // No early exit: every entry is compared in full, for constant time.
         let matches = |token: &Token| bool::from(token.sha256.ct_eq(&sha256));
-        self.0.iter().fold(None, |found, token| if matches(token) { Some(token) } else { found })
+        self.tokens.iter().fold(None, |found, token| if matches(token) { Some(token) } else { found })
     }
 
-    pub(super) fn len(&self) -> usize {
-        self.0.len()
+    pub(crate) fn len(&self) -> usize {
+        self.tokens.len()
     }
 }
 
@@ -149,7 +157,7 @@ mod tests {
     fn only_listed_tokens_are_found() {
         let ((ops, ops_token), (ci, ci_token)) = (made("ops", Scope::Admin), made("ci", Scope::Read));
         let text = format!("# people\n{ops_token}\n\n  {ci_token}  # the build\n");
-        let list: TokenList = text.parse().unwrap();
+        let list = TokenList::parse(&text);
         assert!(!text.contains(&ops[PREFIX.len()..]));
         assert_eq!(list.find(&ops), Some(&ops_token));
         assert_eq!(list.find(&ci), Some(&ci_token));
@@ -165,7 +173,7 @@ mod tests {
 
     #[test]
     fn a_password_is_rejected_even_if_its_hash_is_listed() {
-        let list: TokenList = format!("me admin {}", hex::encode(Sha256::digest("hunter2"))).parse().unwrap();
+        let list = TokenList::parse(&format!("me admin {}", hex::encode(Sha256::digest("hunter2"))));
         assert_eq!(list.find("hunter2"), None);
     }
 
@@ -175,23 +183,31 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_line_without_quoting_it() {
+    fn an_invalid_line_costs_itself_alone_and_is_named_without_being_quoted() {
         let hash = "a".repeat(64);
-        let check = |text: &str, want: &str| {
-            let error = text.parse::<TokenList>().unwrap_err();
-            assert!(error.contains(want) && !error.contains("hunter2"), "{error}");
+        let check = |text: &str, valid: usize, want: &str| {
+            let list = TokenList::parse(text);
+            let problems = list.problems.join("\n");
+            assert_eq!((list.len(), problems.contains(want)), (valid, true), "{text}: {problems}");
+            assert!(!problems.contains("hunter2"), "{problems}");
         };
-        check("", "the file has no tokens");
-        check("# none\n\n", "the file has no tokens");
-        check(&format!("ops admin {hash}\nci read"), "line 2: expected 3 fields, NAME SCOPE SHA256, found 2");
-        check(&format!("ops root {hash}"), "line 1: invalid SCOPE");
-        check(&format!("hunter2! admin {hash}"), "line 1: invalid NAME");
-        check(&format!("ops hunter2 {hash}"), "line 1: invalid SCOPE");
-        check("ops admin hunter2", "line 1: invalid SHA256");
-        check(&format!("ops admin {hash}a"), "line 1: invalid SHA256");
-        check(&format!("o/ps admin {hash}"), "line 1: invalid NAME (field 1): a token's name has");
-        check(&format!("{} admin {hash}", "x".repeat(65)), "invalid NAME");
-        check(&format!("ops admin {hash}\n\nops read {}", "b".repeat(64)), "lines 1 and 3 have the same");
-        check(&format!("ops admin {hash}\nci read {}", "A".repeat(64)), "lines 1 and 2 have the same");
+        check("", 0, "");
+        check("# none\n\n", 0, "");
+        let two = format!("ops admin {hash}\nci read");
+        check(&two, 1, "line 2: expected 3 fields, NAME SCOPE SHA256, found 2");
+        check(&format!("ops root {hash}\nci read {}", "b".repeat(64)), 1, "line 1: invalid SCOPE");
+        check(&format!("hunter2! admin {hash}"), 0, "line 1: invalid NAME");
+        check(&format!("ops hunter2 {hash}"), 0, "line 1: invalid SCOPE");
+        check("ops admin hunter2", 0, "line 1: invalid SHA256");
+        check(&format!("ops admin {hash}a"), 0, "line 1: invalid SHA256");
+        check(&format!("o/ps admin {hash}"), 0, "line 1: invalid NAME (field 1): a token's name has");
+        check(&format!("{} admin {hash}", "x".repeat(65)), 0, "invalid NAME");
+        let same_name = format!("ops admin {hash}\n\nops read {}", "b".repeat(64));
+        check(&same_name, 1, "line 3: same name or hash as line 1");
+        check(
+            &format!("ops admin {hash}\nci read {}", "A".repeat(64)),
+            1,
+            "line 2: same name or hash as line 1",
+        );
     }
 }
