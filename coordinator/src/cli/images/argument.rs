@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use crawler::youtube::ids::Reference;
 use images::decode::FILE_EXTENSIONS;
 use url::Url;
 use walkdir::WalkDir;
@@ -29,7 +30,7 @@ pub(in crate::cli) enum ImageSource {
     /// A file of this machine, which may not exist.
     File(PathBuf),
     Stdin,
-    /// A URL, fetched by the coordinator.
+    /// A URL of an image or of a YouTube video, fetched by the coordinator.
     Url(String),
 }
 
@@ -78,6 +79,9 @@ fn parse_argument(argument: &str) -> Result<Vec<ImageArgument>, CliError> {
         };
     }
     let path = PathBuf::from(argument);
+    if let Some(url) = video_link(argument).filter(|_| !path.exists()) {
+        return Ok(vec![ImageArgument::Image(ImageSource::Url(url))]);
+    }
     if path.exists() || !argument.contains(['*', '?', '[']) {
         return Ok(vec![from_path(path)]);
     }
@@ -85,6 +89,12 @@ fn parse_argument(argument: &str) -> Result<Vec<ImageArgument>, CliError> {
         .map_err(|error| usage(format!("'{argument}' is not a valid pattern: {error}")))?;
     let parsed: Vec<ImageArgument> = matched.flatten().map(from_path).collect();
     if parsed.is_empty() { Err(usage(format!("'{argument}' matches no file"))) } else { Ok(parsed) }
+}
+
+/// Completes the link of a YouTube video, as browsers show it without its scheme.
+fn video_link(argument: &str) -> Option<String> {
+    let is_video = argument.contains('/') && matches!(argument.parse(), Ok(Reference::Video(_)));
+    is_video.then(|| format!("https://{argument}"))
 }
 
 fn from_path(path: PathBuf) -> ImageArgument {
@@ -141,6 +151,10 @@ mod tests {
             read("https://x.example/a.jpg"),
             Ok(vec![ImageArgument::Image(ImageSource::Url("https://x.example/a.jpg".to_owned()))])
         );
+        let video = "https://www.youtube.com/watch?v=dQw4w9WgXcQ";
+        for argument in [video, "www.youtube.com/watch?v=dQw4w9WgXcQ"] {
+            assert_eq!(read(argument), Ok(vec![ImageArgument::Image(ImageSource::Url(video.to_owned()))]));
+        }
         assert_eq!(read("s3://bucket/set"), Ok(vec![ImageArgument::Dataset("s3://bucket/set".to_owned())]));
         assert_eq!(read(&at("")), Ok(vec![ImageArgument::Folder(folder.path().join(""))]));
         assert_eq!(read(&at("a.jpg")), Ok(vec![image("a.jpg")]));

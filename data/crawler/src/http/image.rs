@@ -1,17 +1,30 @@
 //! Fetches images by URL for users, following redirects. [`public_client`] decides which URLs are allowed.
+//!
+//! The link of a YouTube video stands for its thumbnail: the largest variant, without letterbox bars, as a crawl takes
+//! it.
 
 use std::time::Duration;
 
+use images::{decode::FILE_EXTENSIONS, letterbox};
 use reqwest::{Method, Request, Response};
+use url::Url;
 
 use super::public_client::{self, FetchError, GuardedClient, MAX_REDIRECTS};
+use crate::youtube::{
+    ids::{Reference, VideoId, is_youtube_link},
+    thumbnail::{self, ThumbnailResponse, Variant},
+};
 
 /// Limit on one request.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(20);
 
+/// YouTube's host of thumbnails.
+const THUMBNAIL_BASE: &str = "https://i.ytimg.com/";
+
 pub struct ImageFetcher {
     client: GuardedClient,
     max_bytes: u64,
+    thumbnail_base: String,
 }
 
 impl ImageFetcher {
@@ -21,29 +34,86 @@ impl ImageFetcher {
         Self {
             client: GuardedClient::new(allowed, &public_client::user_agent(None), FETCH_TIMEOUT),
             max_bytes,
+            thumbnail_base: THUMBNAIL_BASE.to_owned(),
         }
     }
 
+    /// Takes the thumbnails of videos from another site.
+    #[must_use]
+    pub fn with_thumbnail_base(self, base: &Url) -> Self {
+        Self { thumbnail_base: base.to_string(), ..self }
+    }
+
+    /// Fetches an image, or the thumbnail of a YouTube video.
     pub async fn fetch(&self, text: &str) -> Result<Vec<u8>, FetchError> {
-        let mut url = public_client::parse(text)?;
+        let url = public_client::parse(text)?;
+        self.client.check(&url)?;
+        if !is_youtube_link(&url) || is_named_as_image(&url) {
+            let response = self.get(url).await?;
+            let (url, status) = (response.url().clone(), response.status());
+            if !status.is_success() {
+                return Err(FetchError::Failed(format!("{url} returned {status}")));
+            }
+            let bytes = public_client::read(response, self.max_bytes).await?;
+            return if bytes.is_empty() {
+                Err(FetchError::Failed(format!("{url} is empty")))
+            } else {
+                Ok(bytes)
+            };
+        }
+        match text.parse().and_then(Reference::video) {
+            Ok(video) => self.fetch_thumbnail(&video).await,
+            Err(error) => Err(FetchError::Failed(format!("{error}: name a video or an image"))),
+        }
+    }
+
+    async fn fetch_thumbnail(&self, video: &VideoId) -> Result<Vec<u8>, FetchError> {
+        for variant in Variant::BEST_FIRST {
+            let url = public_client::parse(&variant.url(&self.thumbnail_base, video))?;
+            let response = self.get(url.clone()).await?;
+            let status = response.status().as_u16();
+            let bytes = public_client::read(response, self.max_bytes).await?;
+            match thumbnail::classify(status, &bytes) {
+                ThumbnailResponse::Image(..) if variant.may_have_bars() => {
+                    return Ok(without_bars(bytes).await);
+                }
+                ThumbnailResponse::Image(..) => return Ok(bytes),
+                ThumbnailResponse::Missing => {}
+                ThumbnailResponse::Blocked(status) => {
+                    return Err(FetchError::Failed(format!("{url} returned {status}")));
+                }
+                ThumbnailResponse::Failed(why) => return Err(FetchError::Failed(format!("{url}: {why}"))),
+            }
+        }
+        Err(FetchError::Failed(format!("video {video} has no thumbnail; it may not exist")))
+    }
+
+    /// Sends a request, also to the targets of redirects.
+    async fn get(&self, mut url: Url) -> Result<Response, FetchError> {
+        let first = url.clone();
         for _ in 0..=MAX_REDIRECTS {
             let response = self.client.send(Request::new(Method::GET, url.clone())).await?;
             match public_client::redirect(&response)? {
                 Some(target) => url = target,
-                None => return self.read(response).await,
+                None => return Ok(response),
             }
         }
-        Err(FetchError::Failed(format!("'{text}' redirects more than {MAX_REDIRECTS} times")))
+        Err(FetchError::Failed(format!("'{first}' redirects more than {MAX_REDIRECTS} times")))
     }
+}
 
-    async fn read(&self, response: Response) -> Result<Vec<u8>, FetchError> {
-        let (url, status) = (response.url().clone(), response.status());
-        if !status.is_success() {
-            return Err(FetchError::Failed(format!("{url} returned {status}")));
-        }
-        let bytes = public_client::read(response, self.max_bytes).await?;
-        if bytes.is_empty() { Err(FetchError::Failed(format!("{url} is empty"))) } else { Ok(bytes) }
-    }
+fn is_named_as_image(url: &Url) -> bool {
+    let extension = url.path().rsplit_once('.').map(|(_, extension)| extension.to_lowercase());
+    extension.is_some_and(|extension| FILE_EXTENSIONS.contains(&extension.as_str()))
+}
+
+/// Crops a thumbnail. A damaged one stays as it is: decoding it fails with its reason.
+async fn without_bars(bytes: Vec<u8>) -> Vec<u8> {
+    let cropped = tokio::task::spawn_blocking(move || {
+        let cropped = letterbox::crop_bars(&bytes).ok().flatten();
+        cropped.map_or(bytes, |cropped| cropped.jpeg)
+    });
+    cropped.await.expect("cropping does not panic")
 }
 
 #[cfg(test)]
@@ -70,7 +140,13 @@ mod tests {
         }
         let long = fetcher.fetch(&format!("http://8.8.8.8/{}", "a".repeat(5000))).await.unwrap_err();
         assert_eq!(long.to_string(), "the URL has 5015 bytes; the limit is 4096");
-        for url in ["ftp://example.com/a", "file:///etc/passwd", "http://me:secret@example.com/", "no url"] {
+        for url in [
+            "ftp://example.com/a",
+            "file:///etc/passwd",
+            "http://me:secret@example.com/",
+            "https://me:secret@youtube.com/x",
+            "no url",
+        ] {
             let refused = fetcher.fetch(url).await.unwrap_err();
             assert!(matches!(refused, FetchError::Refused(_)), "{url}: {refused}");
             assert!(!refused.to_string().contains("secret"));

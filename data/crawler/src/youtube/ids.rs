@@ -18,7 +18,7 @@ const MIN_ASCII_HANDLE: usize = 3;
 /// Hosts of links to videos and channels.
 const HOSTS: [&str; 5] =
     ["www.youtube.com", "youtube.com", "m.youtube.com", "music.youtube.com", "www.youtube-nocookie.com"];
-const SHORT_HOST: &str = "youtu.be";
+const SHORT_HOSTS: [&str; 2] = ["youtu.be", "www.youtu.be"];
 /// Path segments before a video ID.
 const VIDEO_PATHS: [&str; 4] = ["shorts", "embed", "live", "v"];
 
@@ -223,12 +223,18 @@ impl FromStr for Reference {
     }
 }
 
+/// Whether a URL leads to a page of YouTube.
+#[must_use]
+pub fn is_youtube_link(link: &Url) -> bool {
+    link.host_str().is_some_and(|host| HOSTS.contains(&host) || SHORT_HOSTS.contains(&host))
+}
+
 fn from_link(link: &Url, text: &str) -> Result<Reference, IdError> {
     let segments: Vec<String> =
         link.path_segments().into_iter().flatten().filter(|part| !part.is_empty()).map(decoded).collect();
     let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
     let host = link.host_str().unwrap_or_default();
-    if host == SHORT_HOST {
+    if SHORT_HOSTS.contains(&host) {
         let [id] = segments[..] else { return Err(invalid(text, "not a link to a video")) };
         return Ok(Reference::Video(id.parse()?));
     }
