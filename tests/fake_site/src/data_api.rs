@@ -160,10 +160,11 @@ fn playlist_items(site: &Site, request: &SiteRequest, fault: Option<Fault>) -> R
     };
     let offset = match request.query("pageToken") {
         None => 0,
-        Some(token) => offset_of(token).ok_or_else(|| {
+        Some(token) => {
+            let offset = offset_of(token).filter(|_| fault != Some(Fault::InvalidPageToken));
             let message = "The request specifies an invalid page token.";
-            ApiError::parameter(message, "invalidPageToken")
-        })?,
+            offset.ok_or_else(|| ApiError::parameter(message, "invalidPageToken"))?
+        }
     };
     let channel = id
         .strip_prefix("UU")
@@ -174,8 +175,9 @@ fn playlist_items(site: &Site, request: &SiteRequest, fault: Option<Fault>) -> R
             let message = "The playlist identified with the request's playlistId parameter cannot be found.";
             ApiError::not_found(message, "youtube.playlistItem", "playlistNotFound")
         })?;
-    let end = channel.videos.len().min(offset + limit);
-    let page = channel.videos.get(offset..end).unwrap_or_default();
+    let first = if fault == Some(Fault::StalePages) { 0 } else { offset };
+    let end = channel.videos.len().min(first + limit);
+    let page = channel.videos.get(first..end).unwrap_or_default();
     let items: Vec<Value> = (offset..)
         .zip(page)
         .map(|(position, video)| resources::playlist_item(channel, video, position, &parts))
@@ -183,6 +185,8 @@ fn playlist_items(site: &Site, request: &SiteRequest, fault: Option<Fault>) -> R
     let mut list = frame("youtube#playlistItemListResponse", &items, channel.videos.len(), limit);
     if fault == Some(Fault::TokenLoop) {
         list["nextPageToken"] = json!(page_token(offset));
+    } else if fault == Some(Fault::StalePages) {
+        list["nextPageToken"] = json!(page_token(offset + limit));
     } else if end < channel.videos.len() && limit > 0 {
         list["nextPageToken"] = json!(page_token(end));
     }

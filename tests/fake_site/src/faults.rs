@@ -45,6 +45,10 @@ pub enum Fault {
     LatestForPopular,
     /// Each continuation token leads to the same page.
     TokenLoop,
+    /// Each page has the items of the first and a continuation token that is new.
+    StalePages,
+    /// The Data API refuses the page token of a request that has one.
+    InvalidPageToken,
     /// An address resolves to itself.
     AddressLoop,
     /// The account is terminated. If the rule is permanent, it applies to the Data API as well.

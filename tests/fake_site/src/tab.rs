@@ -101,11 +101,15 @@ fn list(channel: &Channel, token: &Token, options: RenderOptions) -> Value {
         (_, order) => order,
     };
     let videos = channel.listed(order);
-    let end = videos.len().min(token.offset + PAGE_ITEMS);
-    let page = videos.get(token.offset..end).unwrap_or_default();
+    let first = if options.fault == Some(Fault::StalePages) { 0 } else { token.offset };
+    let end = videos.len().min(first + PAGE_ITEMS);
+    let page = videos.get(first..end).unwrap_or_default();
     let mut items: Vec<Value> = page.iter().map(|video| item(channel, video, options.language())).collect();
     if options.fault == Some(Fault::TokenLoop) {
         items.push(continuation(channel, &Token { reload: false, ..token.clone() }));
+    } else if options.fault == Some(Fault::StalePages) {
+        let offset = token.offset + PAGE_ITEMS;
+        items.push(continuation(channel, &Token { offset, reload: false, ..token.clone() }));
     } else if end < videos.len() {
         items.push(continuation(channel, &Token { offset: end, reload: false, ..token.clone() }));
     }

@@ -3,14 +3,20 @@
 //! Each request costs 1 quota unit. The most popular videos are selected from all uploads, because `search.list`
 //! costs a hundred times as much and returns incomplete results.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use common::job::{crawl::Order, outcome::FailureReason};
+use common::job::{
+    crawl::Order,
+    outcome::{FailureReason, ItemFailure},
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
 
-use super::context::{SourceContext, join_url};
+use super::{
+    context::{SourceContext, join_url},
+    paging::Paging,
+};
 use crate::{
     error::CrawlError,
     http::{HostKind, Response, WebError},
@@ -39,6 +45,8 @@ pub(crate) struct ApiDraft {
     /// Uploads, the latest first.
     ids: Vec<VideoId>,
     next_page: NextPage,
+    #[serde(default)]
+    paging: Paging,
     /// Number of `ids` whose details have been requested.
     checked: usize,
     listing: Listing,
@@ -60,6 +68,22 @@ enum NextPage {
     End,
 }
 
+impl NextPage {
+    fn token(&self) -> Option<&str> {
+        match self {
+            Self::Token(token) => Some(token),
+            Self::First | Self::End => None,
+        }
+    }
+}
+
+/// The answer to a request for a page of uploads.
+enum UploadsAnswer {
+    Page(Vec<VideoId>, NextPage),
+    /// The API refuses the token of the page.
+    InvalidToken,
+}
+
 impl ApiDraft {
     pub(super) fn new(channel: ChannelRef) -> Self {
         Self {
@@ -67,6 +91,7 @@ impl ApiDraft {
             known: None,
             ids: Vec::new(),
             next_page: NextPage::First,
+            paging: Paging::default(),
             checked: 0,
             listing: Listing::default(),
         }
@@ -87,11 +112,8 @@ impl ApiDraft {
             Order::Popular => self.ids.len() < MAX_UPLOADS,
         };
         if wants_more && self.next_page != NextPage::End {
-            let (ids, next_page) = uploads(context, &known.uploads, &self.next_page).await?;
-            // An upload published in the meantime moves others to the next page, where they appear again.
-            let new: Vec<VideoId> = ids.into_iter().filter(|id| !self.ids.contains(id)).collect();
-            self.ids.extend(new);
-            self.next_page = next_page;
+            let uploads_id = known.uploads.clone();
+            self.list_page(context, &uploads_id).await?;
             return Ok(None);
         }
         if !all_checked {
@@ -112,13 +134,42 @@ impl ApiDraft {
         if context.plan.order == Order::Popular {
             listing.videos.sort_by_key(|video| std::cmp::Reverse(video.views.map(|views| views.value)));
             if self.next_page != NextPage::End {
-                listing.truncated_reason =
-                    Some(format!("only the latest {} uploads were considered", self.ids.len()));
+                let reason = format!("only the latest {} uploads were considered", self.ids.len());
+                listing.truncated_reason = Some(reason);
             }
         }
         listing.videos.truncate(wanted);
         listing.channel = Some(known.channel.clone());
         Ok(Some(listing))
+    }
+
+    /// Reads a page of uploads. A listing whose pages do not end is truncated. If the API refuses a page token, the
+    /// listing begins once more with the first page; the uploads that it has stay.
+    async fn list_page(&mut self, context: SourceContext<'_>, playlist: &str) -> Result<(), CrawlError> {
+        let token = self.next_page.token().map(str::to_owned);
+        if let Err(why) = self.paging.admit(token.as_deref()) {
+            self.truncate(why);
+            return Ok(());
+        }
+        match uploads(context, playlist, &self.next_page).await? {
+            UploadsAnswer::Page(ids, next_page) => {
+                // An upload published in the meantime moves others to the next page, where they appear again.
+                let known: HashSet<&VideoId> = self.ids.iter().collect();
+                let new: Vec<VideoId> = ids.into_iter().filter(|id| !known.contains(id)).collect();
+                self.paging.count(token.as_deref(), !new.is_empty());
+                self.ids.extend(new);
+                self.next_page = next_page;
+            }
+            UploadsAnswer::InvalidToken if self.paging.restart() => self.next_page = NextPage::First,
+            UploadsAnswer::InvalidToken => self.truncate("the site refuses its own page tokens"),
+        }
+        Ok(())
+    }
+
+    /// Ends the list of uploads.
+    fn truncate(&mut self, why: &str) {
+        self.next_page = NextPage::End;
+        self.listing.truncated_reason = Some(format!("{why} after {} uploads", self.ids.len()));
     }
 }
 
@@ -193,21 +244,33 @@ async fn uploads(
     context: SourceContext<'_>,
     playlist: &str,
     next_page: &NextPage,
-) -> Result<(Vec<VideoId>, NextPage), CrawlError> {
+) -> Result<UploadsAnswer, CrawlError> {
     let mut query = vec![("part", UPLOADS_PARTS), ("playlistId", playlist), ("maxResults", "50")];
-    if let NextPage::Token(token) = next_page {
-        query.push(("pageToken", token));
-    }
-    match request(context, "playlistItems", &query, Endpoint::ApiUploads, api::uploads_page).await {
-        Ok(page) => Ok((page.video_ids, page.next_page_token.map_or(NextPage::End, NextPage::Token))),
+    query.extend(next_page.token().map(|token| ("pageToken", token)));
+    let (response, page) = match send(context, "playlistItems", &query, api::uploads_page).await {
         // A channel without uploads has no uploads playlist.
-        Err(CrawlError::Item(failure))
-            if failure.reason == FailureReason::Unavailable && *next_page == NextPage::First =>
-        {
-            Ok((Vec::new(), NextPage::End))
+        Err(CrawlError::Item(failure)) if is_missing_playlist(&failure, next_page) => {
+            return Ok(UploadsAnswer::Page(Vec::new(), NextPage::End));
         }
-        Err(error) => Err(error),
+        answer => answer?,
+    };
+    match page {
+        Ok(page) => {
+            let next_page = page.next_page_token.map_or(NextPage::End, NextPage::Token);
+            Ok(UploadsAnswer::Page(page.video_ids, next_page))
+        }
+        Err(ApiError::InvalidPageToken(_)) if next_page.token().is_some() => Ok(UploadsAnswer::InvalidToken),
+        Err(error) => match to_crawl_error(context, Endpoint::ApiUploads, &response, &error).await {
+            CrawlError::Item(failure) if is_missing_playlist(&failure, next_page) => {
+                Ok(UploadsAnswer::Page(Vec::new(), NextPage::End))
+            }
+            error => Err(error),
+        },
     }
+}
+
+fn is_missing_playlist(failure: &ItemFailure, next_page: &NextPage) -> bool {
+    failure.reason == FailureReason::Unavailable && *next_page == NextPage::First
 }
 
 /// Requests at most 50 videos.
@@ -227,6 +290,20 @@ async fn request<T>(
     endpoint: Endpoint,
     read: fn(&Value) -> Result<T, SchemaDrift>,
 ) -> Result<T, CrawlError> {
+    let (response, found) = send(context, method, query, read).await?;
+    match found {
+        Ok(found) => Ok(found),
+        Err(error) => Err(to_crawl_error(context, endpoint, &response, &error).await),
+    }
+}
+
+/// Sends a request, and reads the body of the response or its error.
+async fn send<T>(
+    context: SourceContext<'_>,
+    method: &str,
+    query: &[(&str, &str)],
+    read: fn(&Value) -> Result<T, SchemaDrift>,
+) -> Result<(Response, Result<T, ApiError>), CrawlError> {
     let mut url: Url = join_url(&context.plan.bases.api, &format!("youtube/v3/{method}"))?;
     url.query_pairs_mut().extend_pairs(query);
     let response = match context.slice.get(HostKind::Api { units: 1 }, &url, None).await {
@@ -235,10 +312,8 @@ async fn request<T>(
         Err(error) => return Err(error.into()),
     };
     let found = api::from_body(response.status, &response.bytes);
-    match found.and_then(|value| Ok(read(&value)?)) {
-        Ok(found) => Ok(found),
-        Err(error) => Err(to_crawl_error(context, endpoint, &response, &error).await),
-    }
+    let found = found.and_then(|value| Ok(read(&value)?));
+    Ok((response, found))
 }
 
 async fn to_crawl_error(

@@ -9,7 +9,10 @@ use common::job::{crawl::Order, outcome::FailureReason};
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::context::{SourceContext, join_url};
+use super::{
+    context::{SourceContext, join_url},
+    paging::Paging,
+};
 use crate::{
     error::CrawlError,
     http::{HostKind, Response, WebError},
@@ -19,7 +22,7 @@ use crate::{
         channel::{self, VideoPage},
         counts::Count,
         faults::SchemaDrift,
-        ids::ChannelRef,
+        ids::{ChannelRef, VideoId},
         items::{VideoItem, VideoKind},
         order::is_nearly_sorted,
         request, response,
@@ -42,7 +45,11 @@ pub(crate) struct PageDraft {
     is_popular: bool,
     /// Continuation token.
     next_page: Option<String>,
-    used_tokens: BTreeSet<String>,
+    #[serde(default)]
+    paging: Paging,
+    /// Videos that are not taken, each counted once.
+    #[serde(default)]
+    skipped_ids: BTreeSet<VideoId>,
     /// Whether a response with unreadable items has been recorded; one per channel is enough.
     recorded: bool,
     listing: Listing,
@@ -56,7 +63,8 @@ impl PageDraft {
             client_version: CLIENT_VERSION.to_owned(),
             is_popular: false,
             next_page: None,
-            used_tokens: BTreeSet::new(),
+            paging: Paging::default(),
+            skipped_ids: BTreeSet::new(),
             recorded: false,
             listing: Listing::default(),
         }
@@ -72,32 +80,38 @@ impl PageDraft {
         let sort_here = context.plan.order == Order::Popular && !self.is_popular;
         let target = if sort_here { MAX_VIDEOS } else { wanted };
         if self.listing.videos.len() < target
-            && let Some(token) = self.next_page.take_if(|token| !self.used_tokens.contains(token))
+            && let Some(token) = self.next_page.clone()
         {
-            let fetched = self.fetch_more(context, &token).await;
-            if fetched.is_err() {
-                self.next_page = Some(token);
-            } else {
-                self.used_tokens.insert(token);
+            match self.paging.admit(Some(&token)) {
+                Ok(()) => {
+                    let before = self.seen_videos();
+                    self.fetch_more(context, &token).await?;
+                    let has_news = self.seen_videos() > before;
+                    self.paging.count(Some(&token), has_news);
+                    return Ok(None);
+                }
+                Err(why) => {
+                    let listed = self.listing.videos.len();
+                    self.listing.truncated_reason = Some(format!("{why} after {listed} videos"));
+                }
             }
-            return fetched.map(|()| None);
-        }
-        if self.listing.videos.len() < target && self.next_page.is_some() {
-            let listed = self.listing.videos.len();
-            self.listing.truncated_reason =
-                Some(format!("the site's continuations repeat after {listed} videos"));
         }
         let channel = Some(known.clone());
         let mut listing = Listing { channel, ..std::mem::take(&mut self.listing) };
         if sort_here {
             listing.videos.sort_by_key(|video| std::cmp::Reverse(video.views.map(|views| views.value)));
-            if self.next_page.is_some() {
+            if self.next_page.is_some() && listing.truncated_reason.is_none() {
                 let checked = listing.videos.len();
                 listing.truncated_reason = Some(format!("only the latest {checked} videos were considered"));
             }
         }
         listing.videos.truncate(wanted);
         Ok(Some(listing))
+    }
+
+    /// Number of distinct videos so far, also of those that are not taken.
+    fn seen_videos(&self) -> usize {
+        self.listing.videos.len() + self.skipped_ids.len()
     }
 
     async fn fetch_first(&mut self, context: SourceContext<'_>) -> Result<(), CrawlError> {
@@ -193,7 +207,9 @@ impl PageDraft {
                 VideoKind::MembersOnly => "members only",
                 VideoKind::Premium => "premium",
             };
-            self.listing.skip(reason);
+            if self.skipped_ids.insert(item.video_id) {
+                self.listing.skip(reason);
+            }
         }
         self.next_page = page.continuation;
     }

@@ -3,7 +3,7 @@
 use common::ids::SubmissionId;
 use tests::{
     cluster::Cluster,
-    fake_site::{Channel, FakeSite, Fault, Faults, Host, Occurrences, RetryAfter, Rule, Wall, World},
+    fake_site::{Channel, FakeSite, Fault, Faults, Host, KEY, Occurrences, RetryAfter, Rule, Wall, World},
 };
 
 use super::{crawl, report, start};
@@ -115,7 +115,8 @@ async fn wrong_order_is_schema_drift_and_an_endless_list_is_truncated() {
     let pages = ["--source", "page", "--read-pages", "--videos-per-channel", "60"];
     for (out, fault, order, exit, want) in [
         ("latest", Fault::LatestForPopular, "popular", 3, "not in the requested order Popular"),
-        ("loop", Fault::TokenLoop, "newest", 0, "the site's continuations repeat after "),
+        ("loop", Fault::TokenLoop, "newest", 0, "the site's pages repeat after "),
+        ("stale", Fault::StalePages, "newest", 0, "the site's pages bring nothing new after "),
     ] {
         site.faults().clear();
         site.faults().add(open());
@@ -127,6 +128,73 @@ async fn wrong_order_is_schema_drift_and_an_endless_list_is_truncated() {
             item["error"].as_str().or(item["crawled"]["truncated_reason"].as_str()).unwrap_or_default();
         tests::print_line(&format!("Page: {fault:?}: {message}"));
         assert!(message.contains(want), "{crawled}");
+    }
+    cluster.finish().await;
+}
+
+#[tokio::test]
+async fn data_api_listing_that_does_not_end_is_truncated() {
+    let world = World { channels: 1, videos_per_channel: 120, odd_videos: false, ..World::default() };
+    let site = FakeSite::start(world, Faults::none()).await;
+    let cluster = start(1, &[("SUBWATCH_CRAWL_ATTEMPTS", "1")]).await;
+    let channel = &site.channels()[0];
+    let uploads = |fault, occurrences| Rule::at("/youtube/v3/playlistItems", fault).on(occurrences);
+    let (loops, stale, refused) = (Fault::TokenLoop, Fault::StalePages, Fault::InvalidPageToken);
+    // The channel, its pages of uploads, and the details of 50 uploads a request.
+    for (out, fault, occurrences, order, listed, units, want) in [
+        (
+            "loop-popular",
+            loops,
+            Occurrences::All,
+            "popular",
+            50,
+            1 + 2 + 1,
+            "the site's pages repeat after 50 ",
+        ),
+        (
+            "loop-newest",
+            loops,
+            Occurrences::All,
+            "newest",
+            50,
+            1 + 2 + 1,
+            "the site's pages repeat after 50 ",
+        ),
+        ("stale", stale, Occurrences::All, "popular", 50, 1 + 4 + 1, "bring nothing new after 50 uploads"),
+        ("once", refused, Occurrences::Nth(3), "popular", 120, 1 + 2 + 1 + 3 + 3, ""),
+        (
+            "always",
+            refused,
+            Occurrences::All,
+            "popular",
+            50,
+            1 + 4 + 1,
+            "refuses its own page tokens after 50 ",
+        ),
+        (
+            "end",
+            refused,
+            Occurrences::After(2),
+            "newest",
+            100,
+            1 + 2 + 2 + 3,
+            "its own page tokens after ",
+        ),
+    ] {
+        site.faults().clear();
+        site.faults().add(uploads(fault, occurrences));
+        let before = site.units_used(KEY);
+        let more = ["--order", order, "--videos-per-channel", "120"];
+        let crawled = report(&cluster, &crawl(&cluster, &site, out, &[channel], &more), &[0]).await;
+        let spent = site.units_used(KEY) - before;
+        let item = &crawled["results"][0]["crawled"];
+        let reason = item["truncated_reason"].as_str().unwrap_or_default();
+        tests::print_line(&format!(
+            "Data API: {fault:?}, {out}: {spent} units, {}, {reason}",
+            item["videos"]
+        ));
+        assert!(reason.contains(want) && reason.is_empty() == want.is_empty(), "{out}: {crawled}");
+        assert_eq!((&item["videos"], spent), (&listed.into(), units), "{out}: {crawled}");
     }
     cluster.finish().await;
 }

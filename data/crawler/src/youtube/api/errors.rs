@@ -22,6 +22,9 @@ pub enum ApiError {
     Forbidden(String),
     #[error("not found: {0}")]
     NotFound(String),
+    /// A page token expires, and the API forgets tokens.
+    #[error("invalid page token: {0}")]
+    InvalidPageToken(String),
     #[error("Data API server error: HTTP {0}")]
     Server(u16),
     /// The response is truncated.
@@ -39,9 +42,11 @@ impl ApiError {
         match self {
             Self::QuotaExceeded => FaultClass::Blocked,
             Self::RateLimited(_) | Self::Server(_) | Self::Incomplete(_) => FaultClass::Transient,
-            Self::KeyInvalid(_) | Self::Forbidden(_) | Self::NotFound(_) | Self::Other(_) => {
-                FaultClass::Permanent
-            }
+            Self::KeyInvalid(_)
+            | Self::Forbidden(_)
+            | Self::NotFound(_)
+            | Self::InvalidPageToken(_)
+            | Self::Other(_) => FaultClass::Permanent,
             Self::Drift(_) => FaultClass::Drift,
         }
     }
@@ -82,6 +87,7 @@ fn error(status: u16, root: &JsonNode<'_>) -> ApiError {
         | "playlistItemsNotAccessible"
         | "ipRefererBlocked" => ApiError::Forbidden(message),
         "notFound" | "channelNotFound" | "playlistNotFound" | "videoNotFound" => ApiError::NotFound(message),
+        "invalidPageToken" => ApiError::InvalidPageToken(message),
         "backendError" | "internalError" => ApiError::Server(status),
         reason => ApiError::Other(format!("{reason}: {message}")),
     }
@@ -107,6 +113,7 @@ mod tests {
         check(403, "rateLimitExceeded", ApiError::RateLimited(message()), FaultClass::Transient);
         check(400, "keyInvalid", ApiError::KeyInvalid(message()), FaultClass::Permanent);
         check(403, "forbidden", ApiError::Forbidden(message()), FaultClass::Permanent);
+        check(400, "invalidPageToken", ApiError::InvalidPageToken(message()), FaultClass::Permanent);
         check(403, "accessNotConfigured", ApiError::Forbidden(message()), FaultClass::Permanent);
         check(404, "playlistNotFound", ApiError::NotFound(message()), FaultClass::Permanent);
         check(

@@ -92,9 +92,10 @@ fn channel(item: &JsonNode<'_>) -> Result<ApiChannel, SchemaDrift> {
 /// Parses a response of `playlistItems.list`.
 pub fn uploads_page(response: &Value) -> Result<UploadsPage, SchemaDrift> {
     let video = |item: &JsonNode<'_>| parsed(&item.at(&["contentDetails", "videoId"])?);
+    let token = JsonNode::root(response).text_at(&["nextPageToken"]).filter(|token| !token.is_empty());
     Ok(UploadsPage {
         video_ids: items(response)?.iter().map(video).collect::<Result<_, _>>()?,
-        next_page_token: JsonNode::root(response).text_at(&["nextPageToken"]).map(str::to_owned),
+        next_page_token: token.map(str::to_owned),
     })
 }
 
@@ -222,6 +223,7 @@ mod tests {
         assert_eq!(page.video_ids, ids.map(|id| id.parse().unwrap()));
         assert_eq!(page.next_page_token.as_deref(), Some("EAAaB1BUOkNESQ"));
         assert_eq!(uploads_page(&json!({"items": []})).unwrap().next_page_token, None);
+        assert_eq!(uploads_page(&json!({"items": [], "nextPageToken": ""})).unwrap().next_page_token, None);
     }
 
     #[test]
