@@ -3,7 +3,7 @@
 //! [`Crawl`] crawls one channel, or one chunk of a list of videos: a source in `sources` lists the videos,
 //! `thumbnails` downloads the best thumbnail of each, and `metadata_part` writes their rows. Requests go through
 //! [`http`], which owns rate limits and `robots.txt`. [`youtube`] parses the responses; those it cannot parse are
-//! saved by [`recorded_response`]. [`import`] converts existing tables, and `ranking` (a feature that only the
+//! saved by [`recorded_response`]. [`import`] converts existing tables, which [`table`] reads, and `ranking` (a feature that only the
 //! command line enables) reads which channels to crawl from a web page.
 //!
 //! Does not own jobs and retries. Invariants: a stored thumbnail or listing is not requested again; a metadata part
@@ -20,6 +20,7 @@ mod metadata_part;
 pub mod ranking;
 pub mod recorded_response;
 mod sources;
+pub mod table;
 mod thumbnails;
 mod time_slice;
 pub mod youtube;

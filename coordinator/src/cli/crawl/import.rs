@@ -2,14 +2,18 @@
 //!
 //! Decides which image file belongs to a row. [`crawler::import`] reads the table.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    io::{self, ErrorKind},
+    path::{Path, PathBuf},
+};
 
 use bytes::Bytes;
 use clap::Args;
 use common::{config::ImageSettings, digest::Digest};
 use crawler::{
-    import::{BadRow, ImportRow, TableColumns, read_table},
-    youtube::named_list::ListFormat,
+    import::{BadRow, ImportRow, ImportTable, TableColumns, read_table},
+    table::{TableFormat, decode},
 };
 use dataset::{files::Files, imagefolder::MAX_ROW_BYTES, row::Row};
 use images::decode::{self, FILE_EXTENSIONS};
@@ -28,12 +32,15 @@ const LISTED: usize = 20;
 
 #[derive(Args)]
 pub(super) struct ImportArguments {
-    /// Table to import: CSV with a header line, or JSON Lines.
+    /// Table to import: CSV with a header line, or JSON.
     ///
     /// A column `video_id`, `url` or `file_name` identifies the video. `views`, `subscribers`, `title`, `channel_id`,
-    /// `channel`, `category` and `published` are recognised by these and other common names; other columns are copied.
+    /// `channel`, `category` and `published` are recognised by these and other common names, such as those of yt-dlp
+    /// and the YouTube Data API; other columns are copied. Of several rows of a video, the one with the most views
+    /// counts.
     table: PathBuf,
-    /// Folder of the thumbnails: the files that the table names, or `<video id>.jpg`.
+    /// Folder of the thumbnails: the files that the table names, or `<video id>.jpg` (or .png, .webp, …) if it names
+    /// none.
     #[arg(long, value_name = "DIR")]
     images: PathBuf,
     /// Dataset to write: a folder on this machine, created if it does not exist.
@@ -50,6 +57,10 @@ struct ImportReport {
     with_views: usize,
     with_subscribers: usize,
     skipped: Vec<SkippedRow>,
+    /// Lines of further rows of videos that are imported from another row.
+    repeated_lines: Vec<u64>,
+    /// Columns that are not copied, since they hold objects.
+    nested_columns: BTreeSet<String>,
 }
 
 #[derive(Serialize)]
@@ -64,15 +75,12 @@ pub(super) async fn run(
     arguments: ImportArguments,
 ) -> Result<Exit, CliError> {
     let ImportArguments { table, images, out } = arguments;
-    let rows = read(&table)?;
+    let ImportTable { rows, repeated_lines, nested_columns } = read(&table)?;
     if !images.is_dir() {
         return Err(CliError::new(Exit::NotFound, format!("folder {} does not exist", images.display())));
     }
-    std::fs::create_dir_all(&out)
-        .map_err(|error| CliError::failed(format!("cannot create {}: {error}", out.display())))?;
-    let folder = out.canonicalize().ok().and_then(|out| Url::from_directory_path(out).ok());
-    let folder = folder.ok_or_else(|| CliError::failed(format!("{} is not a valid path", out.display())))?;
-    let files = Files::open(&folder).map_err(|error| CliError::failed(error.to_string()))?;
+    // Created with the first usable row, so that a failed import leaves no folder behind.
+    let mut files = None;
 
     let bar = ProgressBar::with_draw_target(Some(rows.len() as u64), ProgressDrawTarget::stderr());
     let mut lines = Vec::new();
@@ -81,7 +89,17 @@ pub(super) async fn run(
     for row in rows {
         let result = match row {
             Ok(row) => {
-                let line = import_row(&files, &images, &row, settings.max_image_bytes).await;
+                let line = match usable_row(&images, &row, settings.max_image_bytes).await {
+                    Ok(row) => {
+                        let files = match &mut files {
+                            Some(files) => files,
+                            none => none.insert(create(&out)?),
+                        };
+                        let written = files.write(&row.file_name, Bytes::from(row.image)).await;
+                        written.map(|()| row.line).map_err(|error| error.to_string())
+                    }
+                    Err(reason) => Err(reason),
+                };
                 with_views += usize::from(line.is_ok() && row.columns.known.views.is_some());
                 with_subscribers += usize::from(line.is_ok() && row.columns.known.subscribers.is_some());
                 line.map_err(|reason| SkippedRow { line: row.line, reason })
@@ -98,17 +116,26 @@ pub(super) async fn run(
         bar.inc(1);
     }
     bar.finish_and_clear();
-    if imported == 0 {
+    let Some(files) = files.filter(|_| imported > 0) else {
         let first =
             skipped.first().map_or_else(String::new, |row| format!(": line {}: {}", row.line, row.reason));
         return Err(CliError::failed(plain(&format!("no usable rows in {}{first}", table.display()))));
-    }
+    };
     let part = part_name(&table);
     let written = files.write(&part, Bytes::from(lines)).await;
     written.map_err(|error| CliError::failed(error.to_string()))?;
     let exit = if skipped.is_empty() { Exit::Done } else { Exit::FailedItems };
-    let report =
-        ImportReport { dataset: out, part, rows: total, imported, with_views, with_subscribers, skipped };
+    let report = ImportReport {
+        dataset: out,
+        part,
+        rows: total + repeated_lines.len(),
+        imported,
+        with_views,
+        with_subscribers,
+        skipped,
+        repeated_lines,
+        nested_columns,
+    };
     match format {
         Format::Table => output::print(&text(&report))?,
         Format::Json | Format::Jsonl => output::print_json(format, &report)?,
@@ -116,41 +143,66 @@ pub(super) async fn run(
     Ok(exit)
 }
 
-fn read(table: &Path) -> Result<Vec<Result<ImportRow, BadRow>>, CliError> {
-    let shown = table.display();
-    let unreadable = |error| CliError::new(Exit::NotFound, format!("cannot read {shown}: {error}"));
-    let bytes = table.metadata().map_err(unreadable)?.len();
-    if bytes > MAX_TABLE_BYTES {
-        return Err(CliError::new(
-            Exit::Usage,
-            format!("{shown} has {bytes} bytes, which exceeds the limit of {MAX_TABLE_BYTES}"),
-        ));
-    }
-    let text = std::fs::read_to_string(table).map_err(unreadable)?;
-    let rows = read_table(&text, ListFormat::from_file_name(&table.to_string_lossy()));
-    rows.map_err(|error| CliError::new(Exit::Usage, plain(&format!("{shown}: {error}"))))
+/// Creates and opens the dataset.
+fn create(out: &Path) -> Result<Files, CliError> {
+    std::fs::create_dir_all(out)
+        .map_err(|error| CliError::failed(format!("cannot create {}: {error}", out.display())))?;
+    let folder = out.canonicalize().ok().and_then(|out| Url::from_directory_path(out).ok());
+    let folder = folder.ok_or_else(|| CliError::failed(format!("{} is not a valid path", out.display())))?;
+    Files::open(&folder).map_err(|error| CliError::failed(error.to_string()))
 }
 
-/// Copies the thumbnail of a row, of at most `limit` bytes, into the dataset and returns the row as a line of metadata.
-async fn import_row(files: &Files, images: &Path, row: &ImportRow, limit: u64) -> Result<String, String> {
+fn read(table: &Path) -> Result<ImportTable, CliError> {
+    let shown = table.display();
+    let usage = |problem: String| CliError::new(Exit::Usage, plain(&format!("{shown}: {problem}")));
+    let unreadable = |error: io::Error| {
+        let exit = if error.kind() == ErrorKind::NotFound { Exit::NotFound } else { Exit::Failed };
+        CliError::new(exit, format!("cannot read {shown}: {error}"))
+    };
+    let metadata = table.metadata().map_err(unreadable)?;
+    if metadata.is_dir() {
+        return Err(usage("a folder; name a table".to_owned()));
+    }
+    if metadata.len() > MAX_TABLE_BYTES {
+        let bytes = metadata.len();
+        return Err(usage(format!("it has {bytes} bytes, which exceeds the limit of {MAX_TABLE_BYTES}")));
+    }
+    let bytes = std::fs::read(table).map_err(unreadable)?;
+    let text = decode(&bytes).map_err(|error| usage(error.with_command(&shown.to_string())))?;
+    let format = TableFormat::from_file_name(&table.to_string_lossy())
+        .ok_or_else(|| usage("the table must be a .csv, .tsv, .json or .jsonl file".to_owned()))?;
+    read_table(&text, format).map_err(usage)
+}
+
+/// A row that can be written.
+struct UsableRow {
+    /// Of the image, in the dataset.
+    file_name: String,
+    image: Vec<u8>,
+    /// The row as a line of metadata.
+    line: String,
+}
+
+/// Reads the image of a row, of at most `limit` bytes, and completes the row with it.
+async fn usable_row(images: &Path, row: &ImportRow, limit: u64) -> Result<UsableRow, String> {
     let path = find_image(images, row)?;
     let shown = path.display();
     let size = path.metadata().map_err(|error| format!("cannot read {shown}: {error}"))?.len();
     if size > limit {
         return Err(format!("{shown} has {size} bytes, which exceeds the limit of {limit}"));
     }
-    let bytes = tokio::fs::read(&path).await.map_err(|error| format!("cannot read {shown}: {error}"))?;
-    if images::missing_thumbnail::is_placeholder(&bytes) {
+    let image = tokio::fs::read(&path).await.map_err(|error| format!("cannot read {shown}: {error}"))?;
+    if images::missing_thumbnail::is_placeholder(&image) {
         return Err(format!("{shown} is YouTube's grey placeholder for a missing thumbnail"));
     }
-    let picture = decode::decode(&bytes).map_err(|failure| format!("{shown}: {failure}"))?;
+    let picture = decode::decode(&image).map_err(|failure| format!("{shown}: {failure}"))?;
     let extension = path.extension().unwrap_or_default().to_string_lossy().to_lowercase();
-    let file_name = format!("thumbnails/{}.{extension}", row.video_id);
+    let file_name = format!("thumbnails/{}.{extension}", row.file_stem());
     let known = Row {
         file_name: file_name.clone(),
         thumbnail_width: Some(picture.width),
         thumbnail_height: Some(picture.height),
-        sha256: Some(Digest::of(&bytes)),
+        sha256: Some(Digest::of(&image)),
         source: Some("import".to_owned()),
         ..row.columns.known.clone()
     };
@@ -159,30 +211,36 @@ async fn import_row(files: &Files, images: &Path, row: &ImportRow, limit: u64) -
     if line.len() > MAX_ROW_BYTES {
         return Err(format!("the row has {} bytes, which exceeds the limit of {MAX_ROW_BYTES}", line.len()));
     }
-    files.write(&file_name, Bytes::from(bytes)).await.map_err(|error| error.to_string())?;
-    Ok(line + "\n")
+    Ok(UsableRow { file_name, image, line: line + "\n" })
 }
 
-/// Finds the image of a row: the file that it names, or one named after its video.
+/// Finds the image of a row: the file that it names and no other, or, if it names none, the one named after its video.
 fn find_image(images: &Path, row: &ImportRow) -> Result<PathBuf, String> {
-    let video = &row.video_id;
-    let candidates = match &row.file {
-        Some(file) if dataset::files::is_confined(file) => {
-            let name = file.rsplit('/').next().unwrap_or(file);
-            vec![images.join(file), images.join(name)]
-        }
-        Some(file) => return Err(format!("'{file}' is outside the folder")),
-        None => FILE_EXTENSIONS.iter().map(|extension| images.join(format!("{video}.{extension}"))).collect(),
+    let not_found = |name: &str| format!("image '{name}' not found in {}", images.display());
+    let Some(file) = &row.file else {
+        let video = &row.video_id;
+        let names =
+            FILE_EXTENSIONS.iter().flat_map(|extension| [(*extension).to_owned(), extension.to_uppercase()]);
+        let mut names = names.map(|extension| format!("{video}.{extension}"));
+        let found = names.find(|name| dataset::files::is_confined(name) && images.join(name).is_file());
+        return found.map(|name| images.join(name)).ok_or_else(|| not_found(&format!("{video}.jpg")));
     };
-    let is_image = |path: &PathBuf| {
-        let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-        extension.is_some_and(|extension| FILE_EXTENSIONS.contains(&extension.as_str()))
-    };
-    let image = candidates.into_iter().find(|path| path.is_file() && is_image(path));
-    image.ok_or_else(|| {
-        let name = row.file.clone().unwrap_or_else(|| format!("{video}.jpg"));
-        format!("image '{name}' not found in {}", images.display())
-    })
+    let with_slashes = file.replace('\\', "/");
+    let name = if images.join(file).is_file() { file } else { &with_slashes };
+    let name = name.strip_prefix("./").unwrap_or(name);
+    if !dataset::files::is_confined(name) {
+        return Err(format!("'{file}' is outside the folder"));
+    }
+    let path = images.join(name);
+    if !path.is_file() {
+        return Err(not_found(file));
+    }
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    if extension.is_some_and(|extension| FILE_EXTENSIONS.contains(&extension.as_str())) {
+        Ok(path)
+    } else {
+        Err(format!("'{file}' does not have the extension of an image: {}", FILE_EXTENSIONS.join(", ")))
+    }
 }
 
 /// Names the metadata file after the table, so that importing it again replaces its rows. If characters had to be
@@ -207,6 +265,14 @@ fn text(report: &ImportReport) -> String {
         ),
         format!("dataset     {}, {}", report.dataset.display(), report.part),
     ];
+    if !report.repeated_lines.is_empty() {
+        let repeated = counted(report.repeated_lines.len() as u64, "further row");
+        lines.push(format!("repeated    {repeated} of these videos: the row with the most views counts"));
+    }
+    if !report.nested_columns.is_empty() {
+        let names: Vec<&str> = report.nested_columns.iter().map(String::as_str).collect();
+        lines.push(format!("not copied  columns with objects: {}", plain(&names.join(", "))));
+    }
     if !report.skipped.is_empty() {
         lines.push(format!("skipped     {}", counted(report.skipped.len() as u64, "row")));
         for row in report.skipped.iter().take(LISTED) {

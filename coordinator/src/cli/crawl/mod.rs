@@ -82,11 +82,11 @@ struct Crawl {
     categories: Vec<String>,
     #[command(flatten)]
     ranking: ranking::RankingFlags,
-    /// Channels without a category, or files that list channels: one per line, CSV, or JSON Lines, with an optional
-    /// column `category`.
+    /// Channels without a category, or files that list channels: one per line, CSV, or JSON, with an optional column
+    /// `category`.
     #[arg(long, value_name = "FILE|CHANNEL", num_args = 1..)]
     channels: Vec<String>,
-    /// Videos, as IDs or URLs separated by commas, or files that list videos: one per line, CSV, or JSON Lines. Write
+    /// Videos, as IDs or URLs separated by commas, or files that list videos: one per line, CSV, or JSON. Write
     /// --videos=-ID if an ID begins with a dash.
     #[arg(long, value_name = "FILE|VIDEO", num_args = 1..)]
     videos: Vec<String>,

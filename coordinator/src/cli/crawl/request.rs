@@ -8,9 +8,10 @@ use std::{collections::HashSet, path::Path};
 use common::job::crawl::Source;
 use crawler::{
     ranking::{RankedChannel, Rankings},
+    table::{TableFormat, decode},
     youtube::{
         ids::{ChannelRef, Reference},
-        named_list::{self, ListEntry, ListFormat},
+        named_list::{self, ListEntry},
     },
 };
 
@@ -62,19 +63,19 @@ impl Crawl {
                 None => ranked_categories.push(category.clone()),
             }
         }
-        for ListEntry { reference, category, .. } in entries(&self.channels)? {
+        for NamedEntry { place, entry: ListEntry { reference, category, .. } } in entries(&self.channels)? {
             match reference {
                 Reference::Channel(channel) => {
                     channels.push(CrawlChannel { channel: channel.name(), category });
                 }
                 Reference::Video(video) => {
-                    return Err(usage(format!("--channels: {video} is a video; use --videos")));
+                    return Err(usage(format!("--channels: {place}{video} is a video; use --videos")));
                 }
             }
         }
-        let videos = entries(&self.videos)?.into_iter().map(|ListEntry { reference, .. }| {
-            let video = reference.video();
-            video.map(|video| video.to_string()).map_err(|error| usage(format!("--videos: {error}")))
+        let videos = entries(&self.videos)?.into_iter().map(|NamedEntry { place, entry }| {
+            let video = entry.reference.video();
+            video.map(|video| video.to_string()).map_err(|error| usage(format!("--videos: {place}{error}")))
         });
         let videos: Vec<String> = videos.collect::<Result<_, _>>()?;
         let source = self.source.unwrap_or(if videos.is_empty() { Source::Api } else { Source::List });
@@ -138,11 +139,11 @@ fn category_channels(argument: &str, name: &str, channels: &str) -> Result<Vec<C
     if name.is_empty() || channels.trim().is_empty() {
         return Err(usage(format!("--category '{}' must be NAME=CHANNEL,…", plain(argument))));
     }
-    let channel = |ListEntry { reference, .. }: ListEntry| match reference {
+    let channel = |NamedEntry { place, entry }: NamedEntry| match entry.reference {
         Reference::Channel(channel) => {
             Ok(CrawlChannel { channel: channel.name(), category: Some(name.to_owned()) })
         }
-        Reference::Video(video) => Err(usage(format!("--category {name}: {video} is a video"))),
+        Reference::Video(video) => Err(usage(format!("--category {name}: {place}{video} is a video"))),
     };
     entries(&[channels.to_owned()])?.into_iter().map(channel).collect()
 }
@@ -155,18 +156,27 @@ fn missing_channels(name: &str) -> CliError {
     ))
 }
 
+/// An entry and where it is from: empty, or `list.csv: line 3: `.
+struct NamedEntry {
+    place: String,
+    entry: ListEntry,
+}
+
 /// Reads channels or videos: each argument is a file, or names separated by commas.
-fn entries(arguments: &[String]) -> Result<Vec<ListEntry>, CliError> {
+fn entries(arguments: &[String]) -> Result<Vec<NamedEntry>, CliError> {
     let mut entries = Vec::new();
     for argument in arguments {
         let path = Path::new(argument);
         if path.is_file() {
-            entries.extend(read_file(path)?);
+            let place = |line| plain(&format!("{}: line {line}: ", path.display()));
+            let named = |entry: ListEntry| NamedEntry { place: place(entry.line), entry };
+            entries.extend(read_file(path)?.into_iter().map(named));
             continue;
         }
         for name in argument.split(',').map(str::trim).filter(|name| !name.is_empty()) {
             let reference = name.parse().map_err(|error| usage(format!("{error}, and not a file")))?;
-            entries.push(ListEntry { line: 1, reference, category: None });
+            let entry = ListEntry { line: 1, reference, category: None };
+            entries.push(NamedEntry { place: String::new(), entry });
         }
     }
     Ok(entries)
@@ -178,8 +188,10 @@ fn read_file(path: &Path) -> Result<Vec<ListEntry>, CliError> {
     if path.metadata().map_err(unreadable)?.len() > MAX_LIST_BYTES {
         return Err(usage(format!("{shown} is larger than {} MiB", MAX_LIST_BYTES >> 20)));
     }
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    let entries = named_list::read(&text, ListFormat::from_file_name(&path.to_string_lossy()));
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let text = decode(&bytes)
+        .map_err(|error| usage(plain(&format!("{shown}: {}", error.with_command(&shown.to_string())))))?;
+    let entries = named_list::read(&text, TableFormat::from_file_name(&path.to_string_lossy()));
     entries.map_err(|error| usage(format!("{shown}: {}", plain(&error.to_string()))))
 }
 

@@ -194,7 +194,7 @@ pub fn csv_of(ranked: &[RankedChannel]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use crate::youtube::named_list::{self, ListFormat};
+    use crate::{table::TableFormat, youtube::named_list};
 
     use super::*;
 
@@ -245,8 +245,8 @@ mod tests {
         ];
         let csv = String::from_utf8(csv_of(&ranked)).unwrap();
         let lines: String = ranked.iter().map(|one| serde_json::to_string(one).unwrap() + "\n").collect();
-        for (text, format) in [(csv, ListFormat::Csv), (lines, ListFormat::JsonLines)] {
-            let entries = named_list::read(&text, format).unwrap();
+        for (text, format) in [(csv, TableFormat::Csv), (lines, TableFormat::JsonLines)] {
+            let entries = named_list::read(&text, Some(format)).unwrap();
             let read: Vec<_> = entries.iter().map(|entry| entry.category.as_deref().unwrap()).collect();
             assert_eq!(read, ["a, \"b\"", "먹방"]);
         }

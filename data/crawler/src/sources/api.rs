@@ -134,8 +134,8 @@ impl ApiDraft {
         if context.plan.order == Order::Popular {
             listing.videos.sort_by_key(|video| std::cmp::Reverse(video.views.map(|views| views.value)));
             if self.next_page != NextPage::End {
-                let reason = format!("only the latest {} uploads were considered", self.ids.len());
-                listing.truncated_reason = Some(reason);
+                listing.truncated_reason =
+                    Some(format!("only the latest {} uploads were considered", self.ids.len()));
             }
         }
         listing.videos.truncate(wanted);

@@ -1,9 +1,8 @@
 //! Sources of listings: a channel via the Data API (`api`) or its page (`page`), or a list of videos
 //! (`named_videos`).
 //!
-//! [`Draft`] is a resumable listing, [`SourceContext`] what the sources make requests with; `paging` bounds the pages of a
-//! listing. Does not own parsing (see
-//! [`youtube`](crate::youtube)).
+//! [`Draft`] is a resumable listing, [`SourceContext`] what the sources make requests with; `paging` bounds the pages
+//! of a listing. Does not own parsing (see [`youtube`](crate::youtube)).
 
 mod api;
 mod context;

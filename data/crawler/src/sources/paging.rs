@@ -30,7 +30,7 @@ impl Paging {
         } else if self.stale_pages >= MAX_STALE_PAGES + self.repeated_pages {
             Err("the site's pages bring nothing new")
         } else if self.pages >= MAX_PAGES {
-            Err("the site has too many pages")
+            Err("the list does not end")
         } else {
             Ok(())
         }
@@ -92,7 +92,7 @@ mod tests {
             assert_eq!(paging.admit(Some(&page.to_string())), Ok(()));
             paging.count(Some(&page.to_string()), true);
         }
-        assert_eq!(paging.admit(Some("z")), Err("the site has too many pages"));
+        assert_eq!(paging.admit(Some("z")), Err("the list does not end"));
     }
 
     #[test]

@@ -171,15 +171,7 @@ async fn data_api_listing_that_does_not_end_is_truncated() {
             1 + 4 + 1,
             "refuses its own page tokens after 50 ",
         ),
-        (
-            "end",
-            refused,
-            Occurrences::After(2),
-            "newest",
-            100,
-            1 + 2 + 2 + 3,
-            "its own page tokens after ",
-        ),
+        ("end", refused, Occurrences::After(2), "newest", 100, 1 + 2 + 2 + 3, "its own page tokens after "),
     ] {
         site.faults().clear();
         site.faults().add(uploads(fault, occurrences));

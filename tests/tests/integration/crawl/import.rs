@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use common::digest::Digest;
 use serde_json::{Value, json};
-use tests::{cluster::Cluster, real_data::real_data};
+use tests::{cluster::Cluster, python, real_data::real_data};
 use turbojpeg::{Image, PixelFormat, Subsamp};
 
 use super::rows;
@@ -74,12 +74,12 @@ async fn table_and_images_are_imported_and_unusable_rows_are_reported() {
         (8, "notpicture1.jpg: undecodable: the file is not a JPEG, PNG"),
         (9, "views: "),
         (10, "'../outside001.jpg' is outside the folder"),
-        (11, "video video000000 is already in an earlier row"),
         (12, "expected 8 cells as in the header, found 3"),
     ]) {
         assert!(line == want_line && reason.contains(want), "{line}: {reason}; {want_line}: {want}");
     }
-    assert_eq!(skipped(&report).len(), 8);
+    assert_eq!(skipped(&report).len(), 7);
+    assert_eq!(report["repeated_lines"], json!([11]), "the row with the most views counts");
     if cluster.folder().join("pictures/placeholder.jpg").exists() {
         assert!(skipped(&report)[1].1.contains("grey placeholder for a missing thumbnail"));
     }
@@ -137,12 +137,20 @@ async fn table_without_usable_rows_changes_nothing() {
     write_images(&cluster.folder().join("pictures"));
     fs::write(cluster.folder().join("bad.csv"), "video_id,views\nnofile00001,1\n").unwrap();
     fs::write(cluster.folder().join("names.csv"), "name,views\nvideo000001,1\n").unwrap();
+    fs::write(cluster.folder().join("latin-1.csv"), b"video_id,title\nx,ma\xf1ana\n").unwrap();
+    fs::write(cluster.folder().join("picture.csv"), jpeg(1)).unwrap();
+    fs::write(cluster.folder().join("table.txt"), "video_id\nx\n").unwrap();
     let at = |name: &str| cluster.folder().join(name).display().to_string();
     for (table, images, code, want) in [
         ("bad.csv", "pictures", 1, "line 2: image 'nofile00001.jpg' not found in"),
-        ("names.csv", "pictures", 2, "no column for videos or files"),
+        ("names.csv", "pictures", 2, "line 1: no known column among name, views"),
         ("absent.csv", "pictures", 5, "absent.csv: No such file"),
         ("bad.csv", "nowhere", 5, "nowhere does not exist"),
+        ("latin-1.csv", "pictures", 2, "byte 0xF1 in line 2 is not valid UTF-8"),
+        ("latin-1.csv", "pictures", 2, "`iconv -f WINDOWS-1252 -t UTF-8 "),
+        ("picture.csv", "pictures", 2, "picture.csv: the file is a JPEG image"),
+        ("table.txt", "pictures", 2, "must be a .csv, .tsv, .json or .jsonl file"),
+        ("pictures", "pictures", 2, "a folder; name a table"),
     ] {
         let arguments = ["crawl", "import", &at(table), "--images", &at(images), "--out", &at("empty")];
         let ended = cluster.cli(&arguments).await;
@@ -150,6 +158,103 @@ async fn table_without_usable_rows_changes_nothing() {
         assert_eq!(ended.status.code(), Some(code), "{stderr}");
         assert!(stderr.contains(want), "{stderr}");
     }
-    assert!(!cluster.folder().join("empty/metadata").exists());
+    assert!(!cluster.folder().join("empty").exists(), "a failed import leaves no folder");
     cluster.finish().await;
+}
+
+#[tokio::test]
+async fn image_is_the_named_file_or_the_one_with_the_id_and_no_other() {
+    let cluster = Cluster::start(0).await;
+    let pictures = cluster.folder().join("pictures");
+    fs::create_dir_all(pictures.join("a")).unwrap();
+    for name in ["hqdefault.jpg", "cccccccccc1.jpg", "x.JPG", "a/1.jpg", "a b.jpg"] {
+        fs::write(pictures.join(name), jpeg(1)).unwrap();
+    }
+    // A path that does not exist is not looked up elsewhere; a URL is no path; any ID will do.
+    let table = r#"{"video_id":"bbbbbbbbbb1","thumbnail":"bbbbbbbbbb1/hqdefault.jpg","views":3}
+{"id":"cccccccccc1","thumbnail":"https://i.ytimg.com/vi_webp/cccccccccc1/maxresdefault.webp","view_count":1234,"channel_id":"UCc","channel_follower_count":77,"upload_date":"20190501","formats":[{}]}
+{"video_id":"x","file_name":".\\x.JPG"}
+{"video_id":"x","views":9,"file_name":"a/1.jpg"}
+{"file":"./a/1.jpg"}
+{"video_id":"a b","views":5}
+{"video_id":"x/y","file":"a/../x.JPG"}
+"#;
+    fs::write(cluster.folder().join("downloads.jsonl"), table).unwrap();
+    let report = import(&cluster, "downloads.jsonl", &[3]).await;
+    let expected = [
+        (1, "image 'bbbbbbbbbb1/hqdefault.jpg' not found in"),
+        (4, "video x has another image in line 3"),
+        (7, "'a/../x.JPG' is outside the folder"),
+    ];
+    let found = skipped(&report);
+    assert_eq!(found.len(), expected.len(), "{report}");
+    for ((line, reason), (want_line, want)) in found.into_iter().zip(expected) {
+        assert!(line == want_line && reason.contains(want), "{line}: {reason}");
+    }
+    assert_eq!(report["nested_columns"], json!(["formats"]));
+    let rows = rows(&cluster.folder().join("set"));
+    let downloaded = &rows["cccccccccc1"];
+    assert_eq!(
+        (&downloaded["views"], &downloaded["subscribers"], &downloaded["published"]),
+        (&1234.into(), &77.into(), &"2019-05-01".into())
+    );
+    assert_eq!(rows["x"]["file_name"], "thumbnails/x.jpg");
+    assert_eq!(rows.keys().collect::<Vec<_>>(), ["a b", "a/1", "cccccccccc1", "x"]);
+    let dataset = cluster.folder().join("set").display().to_string();
+    let checked = cluster.json(&["dataset", "check", &dataset, "-o", "json"], &[0]).await;
+    assert_eq!((&checked["images"], &checked["problems"]), (&4.into(), &json!([])), "{checked}");
+    cluster.finish().await;
+}
+
+/// Columns of an imported row that are not the table's, and the index of pandas' orient `table`.
+const WRITTEN: [&str; 8] = [
+    "file_name",
+    "views_approximate",
+    "subscribers_approximate",
+    "thumbnail_width",
+    "thumbnail_height",
+    "sha256",
+    "source",
+    "index",
+];
+
+#[tokio::test]
+async fn tables_of_pandas_are_imported_as_pandas_reads_them() {
+    let cluster = Cluster::start(0).await;
+    write_images(&cluster.folder().join("pictures"));
+    let folder = cluster.folder().display().to_string();
+    let expected: Value = serde_json::from_str(&python::run("tables.py", &[&folder])).unwrap();
+    let mut tables = 0;
+    for (table, expected) in expected.as_object().unwrap() {
+        let report = import(&cluster, table, &[0]).await;
+        assert_eq!((&report["imported"], &report["skipped"]), (&5.into(), &json!([])), "{table}: {report}");
+        let found = rows(&cluster.folder().join("set"));
+        for want in expected.as_array().unwrap() {
+            let row = &found[want["video_id"].as_str().unwrap()];
+            let name = |pandas: &str| match pandas {
+                "Title" => "title".to_owned(),
+                " Views " => "views".to_owned(),
+                other => other.to_owned(),
+            };
+            for (column, value) in want.as_object().unwrap() {
+                assert!(is_same(&row[name(column)], value), "{table}: {column}: {row}, pandas: {value}");
+            }
+            let mut columns: Vec<String> = want.as_object().unwrap().keys().map(|key| name(key)).collect();
+            columns.sort_unstable();
+            let read = row.as_object().unwrap().keys().filter(|key| !WRITTEN.contains(&key.as_str()));
+            assert_eq!(read.cloned().collect::<Vec<_>>(), columns, "{table}: {row}");
+        }
+        fs::remove_dir_all(cluster.folder().join("set")).unwrap();
+        tables += 1;
+    }
+    assert_eq!(tables, 14 + 40);
+    cluster.finish().await;
+}
+
+/// Whether two values are equal, as numbers if both are. pandas reads integers with missing values as floats.
+fn is_same(found: &Value, pandas: &Value) -> bool {
+    match (found.as_f64(), pandas.as_f64()) {
+        (Some(found), Some(pandas)) => found == pandas,
+        _ => found == pandas,
+    }
 }

@@ -3,6 +3,7 @@
 mod faulty;
 mod fleet;
 mod import;
+mod lists;
 mod obstacles;
 mod ranking;
 mod sources;
