@@ -100,6 +100,7 @@ async fn bind(url: &Url, access: &Access) -> anyhow::Result<TcpListener> {
 /// Connects to Redis and RabbitMQ and starts the background tasks.
 async fn start(settings: Settings, stop: CancellationToken) -> anyhow::Result<Arc<Context>> {
     let roots = dataset_roots(&settings.data)?;
+    roots.allow_links();
     let artifacts = artifacts_folder(&settings.data)?;
     let store = Store::connect(&StoreConfig {
         url: settings.store.redis_url.clone(),
