@@ -194,6 +194,8 @@ mod tests {
             snoozed: None,
             elapsed_seconds: 40.0,
             items_per_second: 0.3,
+            without_row: None,
+            left_out: dataset::imagefolder::LeftOut::default(),
             error: None,
             run: None,
         };

@@ -75,7 +75,7 @@ impl CrawlReport {
         lines.extend(truncated.iter().map(|reason| format!("truncated   {}", plain(reason))));
         lines.push(format!("time        {:.1} s", view.elapsed_seconds));
         if !crawled.is_empty() {
-            let mut rows = table(&["channel", "videos›", "thumbnails›", "unchanged›", "metadata"]);
+            let mut rows = table(&["channel", "videos›", "thumbnails›", "unchanged›", "part"]);
             for (item, crawled) in crawled.iter().take(LISTED) {
                 rows.add_row(vec![
                     plain(&item.item),
@@ -127,7 +127,7 @@ mod tests {
             error: error.map(str::to_owned),
         };
         let crawled = Crawled {
-            part: "metadata/UCTwECeGqMZee77BjdoYtI2Q.jsonl".to_owned(),
+            part: "UCTwECeGqMZee77BjdoYtI2Q".to_owned(),
             channel_id: Some("UCTwECeGqMZee77BjdoYtI2Q".to_owned()),
             videos: 40,
             thumbnails: 38,
@@ -147,6 +147,8 @@ mod tests {
             snoozed: None,
             elapsed_seconds: 41.0,
             items_per_second: 0.05,
+            without_row: None,
+            left_out: dataset::imagefolder::LeftOut::default(),
             error: None,
             run: None,
         };
@@ -158,11 +160,11 @@ mod tests {
         thumbnails  38, 3 unchanged since an earlier crawl
         skipped     1 live, 1 no thumbnail
         time        41.0 s
-        ─────────────────────────────────────────────────────────────────────────────────────
-         channel   videos   thumbnails   unchanged   metadata
-        ═════════════════════════════════════════════════════════════════════════════════════
-         @one          40           38           3   metadata/UCTwECeGqMZee77BjdoYtI2Q.jsonl
-        ─────────────────────────────────────────────────────────────────────────────────────
+        ──────────────────────────────────────────────────────────────────────
+         channel   videos   thumbnails   unchanged   part
+        ══════════════════════════════════════════════════════════════════════
+         @one          40           38           3   UCTwECeGqMZee77BjdoYtI2Q
+        ──────────────────────────────────────────────────────────────────────
         failed      1
           @two: unavailable: the channel was terminated
         ");

@@ -4,6 +4,7 @@ use common::{
     ids::SubmissionId,
     store::{State, SubmissionKind},
 };
+use dataset::imagefolder::LeftOut;
 use serde::Serialize;
 
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
         exit::CliError,
         follow::require_no_error,
         json_array::JsonArrayField,
-        output::{self, Format, digits, plain},
+        output::{self, Format, counted, digits, plain},
     },
 };
 
@@ -29,6 +30,10 @@ struct EmbedReport {
     succeeded: u64,
     failed: u64,
     cached: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    without_row: Option<u64>,
+    #[serde(skip_serializing_if = "LeftOut::is_empty")]
+    left_out: LeftOut,
     elapsed_seconds: f64,
     items_per_second: f64,
     /// Placeholder: failures are streamed, since there may be millions.
@@ -94,6 +99,8 @@ fn json(view: SubmissionView) -> EmbedReport {
         succeeded: view.succeeded,
         failed: view.failed,
         cached: view.cached,
+        without_row: view.without_row,
+        left_out: view.left_out,
         elapsed_seconds: view.elapsed_seconds,
         items_per_second: view.items_per_second,
         failures: [],
@@ -108,6 +115,13 @@ fn table(view: &SubmissionView, failures: &[ReportedFailure]) -> String {
         format!("images      {} of {} {verb}, {} from the cache", view.succeeded, view.items, view.cached),
         format!("time        {:.1} s, {} images/s", view.elapsed_seconds, digits(view.items_per_second)),
     ];
+    if let Some(images) = view.without_row {
+        lines.push(format!("no row      {}, {verb} as well; a run skips them", counted(images, "image")));
+    }
+    if !view.left_out.is_empty() {
+        let endings = view.left_out.to_string();
+        lines.push(format!("left out    {}", plain(&endings)));
+    }
     if view.failed > 0 {
         lines.push(format!("failed      {}", view.failed));
         let listed = failures.len().min(LISTED);
@@ -142,6 +156,8 @@ mod tests {
             snoozed: None,
             elapsed_seconds: 40.0,
             items_per_second: 80.0,
+            without_row: Some(3),
+            left_out: serde_json::from_str(r#"{"tiff": 2}"#).unwrap(),
             error: None,
             run: None,
         };
@@ -166,6 +182,10 @@ mod tests {
           "succeeded": 3198,
           "failed": 2,
           "cached": 64,
+          "without_row": 3,
+          "left_out": {
+            "tiff": 2
+          },
           "elapsed_seconds": 40.0,
           "items_per_second": 80.0,
           "failures": [
@@ -196,6 +216,8 @@ mod tests {
         submission  01890a5d-ac96-774b-bcce-b302099a8057, completed with errors
         images      3198 of 3200 embedded, 64 from the cache
         time        40.0 s, 80.00 images/s
+        no row      3 images, embedded as well; a run skips them
+        left out    2 tiff
         failed      2
           1.jpg: empty: the file has 0 bytes
           2.jpg: empty: the file has 0 bytes
