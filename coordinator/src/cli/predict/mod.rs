@@ -19,7 +19,7 @@ use super::{
     exit::{CliError, Exit},
     follow::{follow, require_no_error},
     images::argument::{self, ImageArgument},
-    output::{self, Format},
+    output::{self, Format, plain},
 };
 
 #[derive(Args)]
@@ -70,7 +70,7 @@ pub(super) async fn run(
         };
         submitter.images(&std::mem::take(&mut sources)).await?;
         let prefix = if several { format!("{}/", name.trim_end_matches('/')) } else { String::new() };
-        match (submitter.dataset(dataset, prefix).await, folder) {
+        match (submitter.dataset(dataset, prefix.clone()).await, folder) {
             (Ok(()), _) => {}
             // The images of a folder that the coordinator cannot read are uploaded.
             (Err(error), Some(folder)) if [Exit::NotAllowed, Exit::NotFound].contains(&error.exit) => {
@@ -79,7 +79,7 @@ pub(super) async fn run(
                     "the coordinator cannot read {name}, so its images are uploaded ({})",
                     error.message
                 ));
-                sources = argument::images_in(&folder)?;
+                sources = argument::items_in(&folder, &prefix).await?;
             }
             (Err(error), _) => return Err(error),
         }
@@ -94,6 +94,9 @@ pub(super) async fn run(
         part.submission = follow(client, format, view, &arguments.wait).await?;
         let Some(view) = &part.submission else { continue };
         require_no_error(view)?;
+        if !view.left_out.is_empty() {
+            output::note(&format!("left out for their endings: {}", plain(&view.left_out.to_string())));
+        }
         if view.state == State::Cancelled {
             return Err(CliError::failed(format!("submission {} was cancelled", view.submission)));
         }
