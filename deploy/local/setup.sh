@@ -20,7 +20,7 @@ if [[ -n $for_tests ]]; then
     . /etc/os-release 2>/dev/null || ID=''
     [[ ${ID:-} != debian ]] || packages+=(chromium chromium-driver)
 fi
-requirements=("$torch" torchvision==0.26.0 numpy pillow "moto[server]==5.2.5" kubernetes-validate==1.37.0)
+requirements=("$torch" torchvision==0.26.0 numpy pillow datasets==5.2.0 "moto[server]==5.2.5" kubernetes-validate==1.37.0)
 stamp=$state/test-venv.stamp
 
 policy=/usr/sbin/policy-rc.d

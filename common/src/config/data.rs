@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 #[serde(default)]
 pub struct DataSettings {
     /// Folders and `s3://BUCKET/PREFIX` URLs that datasets may be read from and crawled into,
-    /// separated by `:`. If unset, the folder that the coordinator was started in.
+    /// separated by `:`. If unset, the folder that the coordinator was started in. Workers need it only for links
+    /// that lead out of a dataset.
     pub dataset_roots: Option<String>,
     /// Folder or `s3://BUCKET/PREFIX` URL for manifests and the files of runs; workers must be able to read
     /// it.

@@ -85,7 +85,7 @@ impl ItemResult {
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Crawled {
-    /// The dataset's metadata part with the rows.
+    /// The part of the dataset's metadata with the rows: the channel's ID, or that of the list.
     pub part: String,
     /// `None` for part of a video list.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -1,13 +1,14 @@
 //! The catalogue: which video an embedded dataset image belongs to, for similarity search.
 //!
-//! Owns the hashes `image:{…}` (by digest) and `video:{…}` (by video ID). If several datasets contain an image, the
-//! dataset embedded last wins. Uploaded images are not included: they are private.
+//! Owns the hashes `image:{…}` (by digest) and `video:{…}` (by video ID). An image has a name from each dataset that
+//! contains it; one without metadata never replaces one with. Uploaded images are not included: they are private.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError};
 use crate::digest::Digest;
 
+const PUT: &str = include_str!("scripts/put_catalogue.lua");
 /// Entries per round trip.
 const PAGE: usize = 1024;
 
@@ -30,7 +31,13 @@ impl Store {
             let mut pipe = redis::pipe();
             for (digest, entry) in page {
                 let json = serde_json::to_string(entry).expect("an entry is plain data");
-                pipe.hset(self.keys.catalogue(digest), &digest.0, json).ignore();
+                pipe.cmd("EVAL")
+                    .arg(PUT)
+                    .arg(1)
+                    .arg(self.keys.catalogue(digest))
+                    .arg(&digest.0)
+                    .arg(json)
+                    .ignore();
                 if let Some(video) = &entry.video_id {
                     pipe.hset(self.keys.videos(video), video, &digest.0).ignore();
                 }
@@ -40,8 +47,9 @@ impl Store {
         Ok(())
     }
 
-    /// Returns the entries in the order of `digests`; `None` for images outside all embedded datasets.
-    pub async fn catalogue(&self, digests: &[Digest]) -> Result<Vec<Option<CatalogueEntry>>, StoreError> {
+    /// Returns the names of each image: those with metadata first, then the newest; none for images outside all embedded
+    /// datasets.
+    pub async fn catalogue(&self, digests: &[Digest]) -> Result<Vec<Vec<CatalogueEntry>>, StoreError> {
         let mut found = Vec::with_capacity(digests.len());
         for page in digests.chunks(PAGE) {
             let mut pipe = redis::pipe();
@@ -50,9 +58,8 @@ impl Store {
             }
             let raw: Vec<Option<String>> = pipe.query_async(&mut self.connection.clone()).await?;
             for (digest, json) in page.iter().zip(raw) {
-                let parse = |json: String| serde_json::from_str(&json);
-                let entry = json.map(parse).transpose();
-                found.push(entry.map_err(|error| StoreError::corrupt(&self.keys.catalogue(digest), &error))?);
+                let names = json.map_or(Ok(Vec::new()), |json| parse(&json));
+                found.push(names.map_err(|error| StoreError::corrupt(&self.keys.catalogue(digest), &error))?);
             }
         }
         Ok(found)
@@ -71,4 +78,9 @@ impl Store {
             })
             .transpose()
     }
+}
+
+/// Parses the names of an image; earlier versions stored one entry.
+fn parse(json: &str) -> Result<Vec<CatalogueEntry>, serde_json::Error> {
+    if json.starts_with('[') { serde_json::from_str(json) } else { Ok(vec![serde_json::from_str(json)?]) }
 }

@@ -32,7 +32,7 @@ pub use self::{
         EpochReport, HeadView, RawReport, RunRequest, RunView, SampleView, Skipped, SplitCounts,
         TestPredictionView, TestReport,
     },
-    similarity::{NeighbourView, SimilarParams, SimilarView},
+    similarity::{ImageName, NeighbourView, SimilarParams, SimilarView},
     submissions::{
         EmbeddingView, EmbeddingsParams, FetchRequest, ItemState, ItemView, ResultsParams, StoredImage,
         SubmissionRequest, SubmissionView, UploadedImage,

@@ -51,4 +51,18 @@ pub struct NeighbourView {
     pub sha256: Digest,
     /// URL of the dataset.
     pub dataset: String,
+    /// Names of the same image in other rows and datasets; those with metadata first, then the newest.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub other_names: Vec<ImageName>,
+}
+
+/// A name of an image.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ImageName {
+    /// File name relative to its dataset.
+    pub item: String,
+    pub video_id: Option<String>,
+    pub channel: Option<String>,
+    /// URL of the dataset.
+    pub dataset: String,
 }

@@ -8,7 +8,7 @@ use common::{
     job::outcome::Crawled,
     store::{State, SubmissionKind},
 };
-use dataset::target::Target;
+use dataset::{imagefolder::LeftOut, target::Target};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{crawl::CrawlRequest, jobs::SnoozeView, paging::read_limit};
@@ -105,6 +105,12 @@ pub struct SubmissionView {
     /// Present while jobs of the submission are snoozed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub snoozed: Option<SnoozeView>,
+    /// Images that no row of the dataset names; absent if there are none, or no rows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_row: Option<u64>,
+    /// Number of files in the dataset that are neither images nor metadata, by the ending of their names.
+    #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
+    pub left_out: LeftOut,
     /// Why the submission failed as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

@@ -35,6 +35,7 @@ mod train;
 mod wait;
 mod workers;
 
+use ::dataset::files::roots::DatasetRoots;
 use clap::{Args, Parser, Subcommand};
 use common::{
     config::{ConfigError, Loaded},
@@ -165,6 +166,10 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
             CliError::new(exit, format!("{error:#}"))
         })?;
         return Ok(Exit::Done);
+    }
+    // Links in folders of this machine are followed as the coordinator follows them.
+    if let Some(Ok(roots)) = settings.data.dataset_roots.as_deref().map(DatasetRoots::parse) {
+        roots.allow_links();
     }
     let client = Client::new(settings)?;
     match arguments.command {

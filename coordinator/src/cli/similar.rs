@@ -135,6 +135,7 @@ mod tests {
                 cosine: 0.987_654,
                 sha256: Digest([0xab; 32]),
                 dataset: "file:///set/".to_owned(),
+                other_names: Vec::new(),
             }],
         }
     }

@@ -102,6 +102,7 @@ async fn start(
     stop: CancellationToken,
 ) -> anyhow::Result<Arc<Context>> {
     let roots = dataset_roots(&settings.data)?;
+    roots.allow_links();
     let artifacts = artifacts_folder(&settings.data)?;
     let store = Store::connect(&StoreConfig {
         url: settings.store.redis_url.clone(),

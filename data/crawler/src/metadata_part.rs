@@ -1,7 +1,7 @@
 //! Writes the metadata part of one crawl job: the rows of one channel or one chunk of a list.
 //!
 //! Owns the columns and the name of the part. The name depends on the channel or the list, not on the job, so a
-//! repeated crawl replaces its rows. Invariants: a row's file exists in the dataset; unknown values are absent, never
+//! repeated crawl replaces its rows. The coordinator puts them into `metadata.jsonl` (see [`dataset::metadata`]). Invariants: a row's file exists in the dataset; unknown values are absent, never
 //! zero; the same listing and records produce the same bytes.
 
 use std::collections::HashMap;
@@ -14,6 +14,7 @@ use common::{
 };
 use dataset::{
     files::{Files, ReadError},
+    metadata,
     row::Row,
 };
 use jiff::Timestamp;
@@ -51,8 +52,8 @@ impl Part {
     #[must_use]
     pub(crate) fn new(channel: Option<&Channel>, videos: &[String]) -> Self {
         let name = match channel {
-            Some(channel) => format!("metadata/{}.jsonl", channel.id),
-            None => format!("metadata/list-{}.jsonl", Digest::of(videos.join("\n").as_bytes()).prefix(32)),
+            Some(channel) => channel.id.to_string(),
+            None => format!("list-{}", Digest::of(videos.join("\n").as_bytes()).prefix(32)),
         };
         Self { name }
     }
@@ -63,11 +64,7 @@ impl Part {
         &self,
         files: &Files,
     ) -> Result<HashMap<String, Thumbnail>, ReadError> {
-        let bytes = match files.read(&self.name, MAX_PART_BYTES).await {
-            Ok(bytes) => bytes,
-            Err(error) if error.is_retryable() => return Err(error),
-            Err(_) => return Ok(HashMap::new()),
-        };
+        let Some(bytes) = self.stored_rows(files).await? else { return Ok(HashMap::new()) };
         let rows = bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
         let thumbnail = |row: Row| {
             let thumbnail = Thumbnail {
@@ -83,6 +80,18 @@ impl Part {
             Some((row.video_id?, thumbnail))
         };
         Ok(rows.filter_map(thumbnail).collect())
+    }
+
+    /// Returns the rows that an earlier crawl wrote, also where an earlier version wrote them.
+    async fn stored_rows(&self, files: &Files) -> Result<Option<Bytes>, ReadError> {
+        for file in [metadata::part_file(&self.name), metadata::legacy_file(&self.name)] {
+            match files.read(&file, MAX_PART_BYTES).await {
+                Ok(bytes) => return Ok(Some(bytes)),
+                Err(error) if error.is_retryable() => return Err(error),
+                Err(_) => {}
+            }
+        }
+        Ok(None)
     }
 
     /// Writes the rows and returns the item's result.
@@ -106,7 +115,7 @@ impl Part {
                 Some(ThumbnailRecord::Stored(thumbnail)) => {
                     crawled.thumbnails += 1;
                     crawled.unchanged += u64::from(thumbnail.unchanged);
-                    let row = row(&contents, video, thumbnail);
+                    let row = Row { part: Some(self.name.clone()), ..row(&contents, video, thumbnail) };
                     serde_json::to_writer(&mut rows, &row).expect("a row is plain data");
                     rows.push(b'\n');
                 }
@@ -116,7 +125,7 @@ impl Part {
                 None => {}
             }
         }
-        files.write(&self.name, Bytes::from(rows)).await?;
+        files.write(&metadata::part_file(&self.name), Bytes::from(rows)).await?;
         Ok(crawled)
     }
 }
@@ -148,6 +157,7 @@ fn row(contents: &PartContents<'_>, video: &Video, thumbnail: &Thumbnail) -> Row
         bytes: Some(thumbnail.bytes),
         sha256: Some(thumbnail.sha256),
         etag: thumbnail.etag.clone(),
+        part: None,
     }
 }
 
@@ -220,7 +230,8 @@ mod tests {
         assert_eq!(crawled.skipped, [("live".to_owned(), 2), ("thumbnail missing".to_owned(), 1)].into());
 
         let text =
-            std::fs::read_to_string(folder.path().join("metadata/UCTwECeGqMZee77BjdoYtI2Q.jsonl")).unwrap();
+            std::fs::read_to_string(folder.path().join(".subwatch/parts/UCTwECeGqMZee77BjdoYtI2Q.jsonl"))
+                .unwrap();
         let rows: Vec<serde_json::Value> =
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(rows.len(), 2);
@@ -230,6 +241,7 @@ mod tests {
             (&8_840.into(), &true.into())
         );
         assert_eq!(rows[0]["crawled_at"], "2025-11-24T16:00:00Z");
+        assert_eq!(rows[0]["part"], "UCTwECeGqMZee77BjdoYtI2Q");
         assert!(
             rows[1].get("views").is_none() && rows[1].get("title").is_none(),
             "unknown values are absent"

@@ -6,6 +6,9 @@
 use common::{digest::Digest, job::outcome::ItemFailure};
 use serde::{Deserialize, Serialize};
 
+/// Why a run skips an image without a row.
+pub const NO_ROW: &str = "no metadata row";
+
 /// One image of a submission.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ManifestItem {
@@ -26,6 +29,9 @@ pub struct ManifestItem {
     pub views: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub subscribers: Option<u64>,
+    /// Whether the image is in a dataset and no row names it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub without_row: bool,
 }
 
 impl ManifestItem {
@@ -41,6 +47,7 @@ impl ManifestItem {
             channel: None,
             views: None,
             subscribers: None,
+            without_row: false,
         }
     }
 

@@ -14,7 +14,7 @@ use turbojpeg::{Colorspace, Decompressor, Image, PixelFormat};
 use crate::picture::Picture;
 
 /// Extensions of image files, in lower case.
-pub const FILE_EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "gif", "bmp"];
+pub const FILE_EXTENSIONS: [&str; 8] = ["jpg", "jpeg", "jpe", "jfif", "png", "webp", "gif", "bmp"];
 /// Maximum pixels an image header may declare.
 pub const MAX_PIXELS: u64 = 50_000_000;
 /// Maximum width and height in pixels.

@@ -1,9 +1,9 @@
-//! Rows of metadata: every line is an item, a rejected row or a duplicate, and items are usable.
+//! Rows of metadata: every line is an item, a rejected row or a duplicate, every image is an item, and items are usable.
 #![no_main]
 
 use std::{fs, collections::HashSet, sync::LazyLock};
 
-use dataset::{files::Files, imagefolder::{Dataset, DatasetError}, manifest::ManifestItem};
+use dataset::{files::Files, imagefolder::Dataset, manifest::ManifestItem};
 use libfuzzer_sys::fuzz_target;
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
@@ -27,17 +27,16 @@ fuzz_target!(|bytes: &[u8]| {
     let root = Url::from_directory_path(FOLDER.path()).expect("the path is absolute");
     let files = Files::open(&root).expect("the root is a folder");
     let read = RUNTIME.block_on(async { Dataset::open(&files).await?.rest().await });
-    let rows = bytes.split(|byte| *byte == b'\n').filter(|row| !row.trim_ascii().is_empty()).count();
-    let contents = match read {
-        Ok(contents) => contents,
-        Err(DatasetError::Empty) => return assert_eq!(rows, 0),
-        Err(error) => panic!("{error}"),
-    };
-    assert_eq!(contents.items.len() + contents.rejected.len() + contents.duplicates.len(), rows);
-    let mut seen = HashSet::new();
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let rows = text.split(|byte| *byte == b'\n').filter(|row| !row.trim_ascii().is_empty()).count();
+    let contents = read.expect("every row can be read");
+    let with_row = contents.items.iter().filter(|item| !item.without_row).count();
+    assert_eq!(with_row + contents.rejected.len() + contents.duplicates.len(), rows);
+    let (mut seen, mut names) = (HashSet::new(), HashSet::new());
     for item in &contents.items {
         assert!(IMAGES.contains(&(item.item.as_str(), item.bytes)), "{item:?}");
-        assert!(seen.insert(item.video_id.clone()), "{item:?} is listed twice");
+        assert!(item.video_id.is_none() || seen.insert(&item.video_id), "{item:?} has the ID of another");
+        assert!(names.insert(&item.item), "{item:?} is listed twice");
         let line = serde_json::to_string(item).expect("an item is plain data");
         assert_eq!(serde_json::from_str::<ManifestItem>(&line).ok().as_ref(), Some(item));
     }

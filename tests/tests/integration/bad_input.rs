@@ -79,7 +79,7 @@ async fn wrong_requests_get_one_clear_line_and_their_exit_code() {
         (vec!["embed", &empty], 1, "the dataset is empty"),
         (vec!["embed", &twice], 1, "duplicate video_id 'V': metadata.jsonl:1 and metadata.jsonl:2"),
         (vec!["train", &empty], 1, "the dataset is empty"),
-        (vec!["train", &unlabelled], 1, "has no metadata.jsonl"),
+        (vec!["train", &unlabelled], 1, "has no metadata"),
         (vec!["train", &few], 1, "split"),
         (vec!["train", &constant], 1, "the target views-per-subscriber is 1 for all 24 samples"),
         (vec!["train", &good, "--learning-rate", "1e38"], 1, "of the shard with leaves"),

@@ -22,6 +22,7 @@ mod modules;
 mod object_store;
 mod odd_images;
 mod rate_limit;
+mod real_datasets;
 mod security;
 mod store;
 mod trace_context;

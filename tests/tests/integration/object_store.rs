@@ -131,6 +131,26 @@ async fn datasets_manifests_and_exports_work_in_a_bucket() {
 }
 
 #[tokio::test]
+async fn unusual_keys_are_named_and_the_others_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let s3 = S3::start(&folder.path().join("s3.log")).await;
+    let cluster = start_cluster(&s3, &[]).await;
+    let sample = cluster.sample(3).await;
+    let image = std::fs::read(sample.join("thumbnails/s0-000000.jpg")).unwrap();
+    for key in ["a.jpg", "x//b.jpg", "x/c.jfif", "x/d.tiff", "x/", "._e.jpg"] {
+        s3.put(&format!("sets/odd/{key}"), image.clone()).await;
+    }
+    s3.put("sets/odd/x/metadata.csv", b"file_name,views\nc.jfif,3\n".to_vec()).await;
+    let embed = cluster.json(&["embed", "s3://bucket/sets/odd", "-o", "json"], &[3]).await;
+    assert_eq!((&embed["succeeded"], &embed["without_row"]), (&2.into(), &1.into()), "{embed}");
+    let failure = &embed["failures"][0];
+    assert_eq!((&embed["failed"], &failure["item"]), (&1.into(), &"x//b.jpg".into()));
+    assert!(failure["reason"].as_str().unwrap().starts_with("refused: the key has an empty"), "{failure}");
+    assert_eq!(embed["left_out"]["tiff"], 1);
+    cluster.finish().await;
+}
+
+#[tokio::test]
 async fn second_crawl_into_a_bucket_revalidates_thumbnails() {
     let folder = tempfile::tempdir().unwrap();
     let s3 = S3::start(&folder.path().join("s3.log")).await;

@@ -12,6 +12,7 @@ use common::{
     training::protocol::head_fingerprint,
 };
 use crawler::http::Web;
+use dataset::files::roots::DatasetRoots;
 use images::pool::CpuPool;
 use tokio_util::sync::CancellationToken;
 
@@ -65,6 +66,11 @@ pub(super) async fn start(
         record.space = Some(model.embedder().space().clone());
     }
 
+    match settings.data.dataset_roots.as_deref().map(DatasetRoots::parse) {
+        Some(Ok(roots)) => roots.allow_links(),
+        Some(Err(error)) => tracing::warn!(%error, "links must stay inside their datasets"),
+        None => {}
+    }
     let store = Store::connect(&StoreConfig {
         url: settings.store.redis_url.clone(),
         ca_certificates: settings.store.redis_ca_certificates.clone(),

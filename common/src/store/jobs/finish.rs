@@ -62,7 +62,7 @@ impl Store {
     }
 
     /// Ends a job: applies item results (by submission-wide index), counters and the job's state together, and closes
-    /// the submission after its last job. After an error, either everything was applied or nothing; repeating it is
+    /// the submission, other than a crawl, after its last job. After an error, either everything was applied or nothing; repeating it is
     /// safe.
     pub async fn finish_job(
         &self,

@@ -17,6 +17,8 @@ static OPEN: LazyLock<Script> =
 static OPEN_RUN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/open_run.lua")));
 static CLOSE: LazyLock<Script> =
     LazyLock::new(|| fenced_script(include_str!("../scripts/close_submission.lua")));
+static END_CRAWL: LazyLock<Script> =
+    LazyLock::new(|| fenced_script(include_str!("../scripts/end_crawl.lua")));
 static SET_PUBLISHED: LazyLock<Script> =
     LazyLock::new(|| fenced_script(include_str!("../scripts/set_published.lua")));
 
@@ -112,6 +114,18 @@ impl Store {
     pub async fn set_published(&self, id: SubmissionId, jobs: u32) -> Result<(), StoreError> {
         let mut call = SET_PUBLISHED.key(self.keys.submission(id));
         call.arg(self.token()).arg(jobs);
+        self.invoke_fenced(&call).await.map(drop)
+    }
+
+    /// Closes a crawl whose rows are written, unless a job is unfinished again. Workers close other submissions with
+    /// their last job.
+    pub async fn end_crawl(&self, id: SubmissionId) -> Result<(), StoreError> {
+        let mut call = END_CRAWL.key(self.keys.submission(id));
+        call.key(self.keys.of_submission(id, "results"))
+            .key(self.keys.of_submission(id, "jobs"))
+            .arg(self.token())
+            .arg(self.keys.notifications())
+            .arg(id.to_string());
         self.invoke_fenced(&call).await.map(drop)
     }
 

@@ -93,6 +93,18 @@ pub struct Submission {
     pub error: Option<String>,
 }
 
+impl Submission {
+    /// Whether all jobs of a crawl are finished, and only its rows have to be written.
+    #[must_use]
+    pub fn awaits_rows(&self) -> bool {
+        let are_published = self.jobs_published == self.jobs;
+        self.kind == SubmissionKind::Crawl
+            && self.state == State::Running
+            && are_published
+            && self.jobs_finished >= self.jobs
+    }
+}
+
 impl Store {
     /// Returns `None` if the submission does not exist.
     pub async fn state(&self, id: SubmissionId) -> Result<Option<State>, StoreError> {

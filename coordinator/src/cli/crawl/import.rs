@@ -15,7 +15,7 @@ use crawler::{
     import::{BadRow, ImportRow, ImportTable, TableColumns, read_table},
     table::{TableFormat, decode},
 };
-use dataset::{files::Files, imagefolder::MAX_ROW_BYTES, row::Row};
+use dataset::{files::Files, imagefolder::MAX_ROW_BYTES, metadata, row::Row};
 use images::decode::{self, FILE_EXTENSIONS};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
@@ -79,6 +79,7 @@ pub(super) async fn run(
     if !images.is_dir() {
         return Err(CliError::new(Exit::NotFound, format!("folder {} does not exist", images.display())));
     }
+    require_writable(&out).await?;
     // Created with the first usable row, so that a failed import leaves no folder behind.
     let mut files = None;
 
@@ -122,8 +123,7 @@ pub(super) async fn run(
         return Err(CliError::failed(plain(&format!("no usable rows in {}{first}", table.display()))));
     };
     let part = part_name(&table);
-    let written = files.write(&part, Bytes::from(lines)).await;
-    written.map_err(|error| CliError::failed(error.to_string()))?;
+    write_rows(&files, &part, Bytes::from(lines)).await?;
     let exit = if skipped.is_empty() { Exit::Done } else { Exit::FailedItems };
     let report = ImportReport {
         dataset: out,
@@ -243,7 +243,27 @@ fn find_image(images: &Path, row: &ImportRow) -> Result<PathBuf, String> {
     }
 }
 
-/// Names the metadata file after the table, so that importing it again replaces its rows. If characters had to be
+/// Refuses a dataset to which rows cannot be added, before images are copied.
+async fn require_writable(out: &Path) -> Result<(), CliError> {
+    let folder = std::path::absolute(out).ok().and_then(|out| Url::from_directory_path(out).ok());
+    let Some(Ok(files)) = folder.map(|folder| Files::open(&folder)) else { return Ok(()) };
+    let writable = metadata::require_writable(&files).await;
+    writable.map_err(|error| CliError::new(Exit::Usage, plain(&format!("{}: {error}", out.display()))))
+}
+
+/// Replaces the table's rows in the dataset's metadata.
+async fn write_rows(files: &Files, part: &str, rows: Bytes) -> Result<(), CliError> {
+    let failed = |error: &dyn std::fmt::Display| CliError::failed(plain(&error.to_string()));
+    let file = metadata::part_file(part);
+    files.write(&file, rows).await.map_err(|error| failed(&error))?;
+    let merged = metadata::merge(files, &[part.to_owned()]).await.map_err(|error| failed(&error))?;
+    if merged.replaced > 0 {
+        output::note(&format!("replaced {} of the same images", counted(merged.replaced, "earlier row")));
+    }
+    files.remove(&file).await.map_err(|error| failed(&error))
+}
+
+/// Names the part of the metadata after the table, so that importing it again replaces its rows. If characters had to be
 /// replaced, a digest keeps the name unique.
 fn part_name(table: &Path) -> String {
     const DIGEST_DIGITS: usize = 8;
@@ -251,10 +271,10 @@ fn part_name(table: &Path) -> String {
     let plain: String =
         stem.chars().map(|c| if c.is_ascii_alphanumeric() || "-_".contains(c) { c } else { '-' }).collect();
     if plain == stem {
-        return format!("metadata/import-{plain}.jsonl");
+        return format!("import-{plain}");
     }
     let digest = Digest::of(stem.as_bytes()).to_string();
-    format!("metadata/import-{plain}-{}.jsonl", &digest[..DIGEST_DIGITS])
+    format!("import-{plain}-{}", &digest[..DIGEST_DIGITS])
 }
 
 fn text(report: &ImportReport) -> String {
@@ -263,7 +283,7 @@ fn text(report: &ImportReport) -> String {
             "imported    {} of {} rows, {} with views, {} with subscribers",
             report.imported, report.rows, report.with_views, report.with_subscribers
         ),
-        format!("dataset     {}, {}", report.dataset.display(), report.part),
+        format!("dataset     {}, part {}", report.dataset.display(), report.part),
     ];
     if !report.repeated_lines.is_empty() {
         let repeated = counted(report.repeated_lines.len() as u64, "further row");
@@ -291,10 +311,10 @@ mod tests {
 
     #[test]
     fn metadata_file_is_named_after_the_table() {
-        assert_eq!(part_name(Path::new("/x/2020-fitness.csv")), "metadata/import-2020-fitness.jsonl");
+        assert_eq!(part_name(Path::new("/x/2020-fitness.csv")), "import-2020-fitness");
         let spaced = part_name(Path::new("/x/2020 fitness.csv"));
         assert!(
-            spaced.starts_with("metadata/import-2020-fitness-") && spaced.ends_with(".jsonl"),
+            spaced.starts_with("import-2020-fitness-") && spaced.len() == "import-2020-fitness-".len() + 8,
             "{spaced}"
         );
         assert_ne!(part_name(Path::new("먹방.csv")), part_name(Path::new("여행.csv")));

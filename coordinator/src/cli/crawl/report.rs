@@ -75,8 +75,8 @@ impl CrawlReport {
         lines.extend(truncated.iter().map(|reason| format!("truncated   {}", plain(reason))));
         lines.push(format!("time        {:.1} s", view.elapsed_seconds));
         if !crawled.is_empty() {
-            let mut rows = table(&["channel", "videos›", "thumbnails›", "unchanged›", "metadata"])
-                .optional(&["metadata", "unchanged"]);
+            let mut rows = table(&["channel", "videos›", "thumbnails›", "unchanged›", "part"])
+                .optional(&["part", "unchanged"]);
             for (item, crawled) in crawled.iter().take(LISTED) {
                 rows.add_row(vec![
                     plain(&item.item),
@@ -128,7 +128,7 @@ mod tests {
             error: error.map(str::to_owned),
         };
         let crawled = Crawled {
-            part: "metadata/UCTwECeGqMZee77BjdoYtI2Q.jsonl".to_owned(),
+            part: "UCTwECeGqMZee77BjdoYtI2Q".to_owned(),
             channel_id: Some("UCTwECeGqMZee77BjdoYtI2Q".to_owned()),
             videos: 40,
             thumbnails: 38,
@@ -156,11 +156,11 @@ mod tests {
         thumbnails  38, 3 unchanged since an earlier crawl
         skipped     1 live, 1 no thumbnail
         time        41.0 s
-        ───────────────────────────────────────────
-         channel   videos   thumbnails   unchanged
-        ═══════════════════════════════════════════
-         @one          40           38           3
-        ───────────────────────────────────────────
+        ──────────────────────────────────────────────────────────────────────
+         channel   videos   thumbnails   unchanged   part
+        ══════════════════════════════════════════════════════════════════════
+         @one          40           38           3   UCTwECeGqMZee77BjdoYtI2Q
+        ──────────────────────────────────────────────────────────────────────
         failed      1
           @two: unavailable: the channel was terminated
         ");

@@ -59,6 +59,9 @@ fn overview(found: &DatasetReport, images: bool) -> Vec<String> {
             counted(approximate.subscribers, "row")
         ));
     }
+    if !found.left_out.is_empty() {
+        lines.push(format!("left out    {}", plain(&found.left_out.to_string())));
+    }
     if !found.files_without_row.is_empty() {
         lines.push(format!(
             "no row      {}: {}",

@@ -10,7 +10,7 @@ use crate::{
         exit::CliError,
         follow::origin,
         json_array::JsonArrayField,
-        output::{self, Format, digits, plain},
+        output::{self, Format, counted, digits, plain},
     },
 };
 
@@ -87,6 +87,13 @@ fn table(view: &SubmissionView, failures: &[ReportedFailure]) -> String {
         format!("time        {:.1} s, {} images/s", view.elapsed_seconds, digits(view.items_per_second)),
     ];
     lines.extend(view.error.as_ref().map(|error| format!("error       {}", plain(error))));
+    if let Some(images) = view.without_row {
+        lines.push(format!("no row      {}, {verb} as well; a run skips them", counted(images, "image")));
+    }
+    if !view.left_out.is_empty() {
+        let endings = view.left_out.to_string();
+        lines.push(format!("left out    {}", plain(&endings)));
+    }
     if view.failed > 0 {
         lines.push(format!("failed      {}", view.failed));
         let listed = failures.len().min(LISTED);
@@ -120,6 +127,8 @@ mod tests {
             cached: 64,
             elapsed_seconds: 40.0,
             items_per_second: 80.0,
+            without_row: Some(3),
+            left_out: serde_json::from_str(r#"{"tiff": 2}"#).unwrap(),
             ..SubmissionView::example()
         };
         (view, vec![failure(1), failure(2)])
@@ -145,6 +154,10 @@ mod tests {
           "succeeded": 3198,
           "failed": 2,
           "cached": 64,
+          "without_row": 3,
+          "left_out": {
+            "tiff": 2
+          },
           "elapsed_seconds": 40.0,
           "items_per_second": 80.0,
           "failures": [
@@ -176,6 +189,8 @@ mod tests {
         input       file:///data/set/, submitted 2025-11-25T07:00:00Z
         images      3198 of 3200: 3134 embedded, 64 from the cache
         time        40.0 s, 80.00 images/s
+        no row      3 images, embedded as well; a run skips them
+        left out    2 tiff
         failed      2
           1.jpg: empty: the file has 0 bytes
           2.jpg: empty: the file has 0 bytes

@@ -3,17 +3,18 @@
 use std::path::{Path, PathBuf};
 
 use crawler::youtube::ids::Reference;
-use images::decode::FILE_EXTENSIONS;
+use dataset::{
+    files::Files,
+    imagefolder::{Dataset, DatasetError, Entry, RejectedRow},
+    manifest::ManifestItem,
+};
+use glob::MatchOptions;
 use url::Url;
-use walkdir::WalkDir;
 
 use crate::cli::{
     exit::{CliError, Exit},
-    output,
+    output::{self, plain},
 };
-
-/// Most files and folders in a folder whose images are uploaded.
-const MAX_ENTRIES: usize = 1_000_000;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::cli) enum ImageArgument {
@@ -29,6 +30,16 @@ pub(in crate::cli) enum ImageArgument {
 pub(in crate::cli) enum ImageSource {
     /// A file of this machine, which may not exist.
     File(PathBuf),
+    /// A file of a folder.
+    Listed {
+        name: String,
+        path: PathBuf,
+    },
+    /// An item of a folder that cannot be read.
+    Rejected {
+        name: String,
+        reason: String,
+    },
     Stdin,
     /// A URL of an image or of a YouTube video, fetched by the coordinator.
     Url(String),
@@ -39,6 +50,7 @@ impl ImageSource {
     pub(in crate::cli) fn name(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
+            Self::Listed { name, .. } | Self::Rejected { name, .. } => name.clone(),
             Self::Stdin => "-".to_owned(),
             Self::Url(url) => url.clone(),
         }
@@ -48,7 +60,7 @@ impl ImageSource {
 /// Parses arguments. A pattern, such as a quoted `*.jpg`, stands for the files it matches.
 ///
 /// # Errors
-/// If a pattern is malformed or matches nothing, or standard input is named twice.
+/// If a pattern is malformed, matches nothing or needs a folder that cannot be read, or standard input is named twice.
 pub(in crate::cli) fn parse_arguments(arguments: &[String]) -> Result<Vec<ImageArgument>, CliError> {
     let mut parsed = Vec::new();
     for argument in arguments {
@@ -85,9 +97,16 @@ fn parse_argument(argument: &str) -> Result<Vec<ImageArgument>, CliError> {
     if path.exists() || !argument.contains(['*', '?', '[']) {
         return Ok(vec![from_path(path)]);
     }
-    let matched = glob::glob(argument)
+    // As in a shell, hidden files do not match.
+    let options = MatchOptions { require_literal_leading_dot: true, ..MatchOptions::new() };
+    let matched = glob::glob_with(argument, options)
         .map_err(|error| usage(format!("'{argument}' is not a valid pattern: {error}")))?;
-    let parsed: Vec<ImageArgument> = matched.flatten().map(from_path).collect();
+    let unreadable = |error: glob::GlobError| {
+        let path = error.path().display().to_string();
+        CliError::failed(plain(&format!("'{argument}': cannot read {path}: {}", error.error())))
+    };
+    let matched = matched.map(|path| path.map(from_path).map_err(unreadable));
+    let parsed: Vec<ImageArgument> = matched.collect::<Result<_, _>>()?;
     if parsed.is_empty() { Err(usage(format!("'{argument}' matches no file"))) } else { Ok(parsed) }
 }
 
@@ -101,45 +120,54 @@ fn from_path(path: PathBuf) -> ImageArgument {
     if path.is_dir() { ImageArgument::Folder(path) } else { ImageArgument::Image(ImageSource::File(path)) }
 }
 
-/// Lists the images of a folder and its subfolders, ordered by name. Links to folders are not followed.
+/// Lists the items of a folder as the coordinator does: by the rows of its metadata, and the images without a row. The
+/// names of items begin with `prefix`.
 ///
 /// # Errors
-/// If the folder cannot be listed, contains no images, or more than [`MAX_ENTRIES`] files.
-pub(in crate::cli) fn images_in(folder: &Path) -> Result<Vec<ImageSource>, CliError> {
-    let is_image = |path: &Path| {
-        let extension = path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        FILE_EXTENSIONS.contains(&extension.to_lowercase().as_str()) && path.is_file()
-    };
-    let mut images = Vec::new();
-    for (index, entry) in WalkDir::new(folder).sort_by_file_name().into_iter().enumerate() {
-        if index == MAX_ENTRIES {
-            let message =
-                format!("{} contains over {MAX_ENTRIES} files: name a smaller folder", folder.display());
-            return Err(CliError::new(Exit::Usage, message));
-        }
-        match entry {
-            Ok(entry) if is_image(entry.path()) => images.push(ImageSource::File(entry.into_path())),
-            Ok(_) => {}
-            Err(error) if error.depth() == 0 => {
-                return Err(CliError::failed(format!("cannot list {}: {error}", folder.display())));
+/// If the folder cannot be listed, contains no images, or two rows are about the same image.
+pub(in crate::cli) async fn items_in(folder: &Path, prefix: &str) -> Result<Vec<ImageSource>, CliError> {
+    let shown = folder.display();
+    let failed = |error: &dyn std::fmt::Display| CliError::failed(plain(&format!("{shown}: {error}")));
+    let root = folder.canonicalize().map_err(|error| failed(&error))?;
+    let url = Url::from_directory_path(&root).map_err(|()| failed(&"not a valid path"))?;
+    let files = Files::open(&url).map_err(|error| failed(&error))?;
+    let mut dataset = Dataset::open(&files).await.map_err(|error| failed(&error))?;
+    let (mut items, mut rejected) = (Vec::new(), Vec::new());
+    loop {
+        match dataset.next().await {
+            Ok(None) => break,
+            Ok(Some(Entry::Item(ManifestItem { item, .. }))) => {
+                items.push(ImageSource::Listed { name: format!("{prefix}{item}"), path: root.join(item) });
             }
-            Err(error) => output::note(&format!("skipped: {error}")),
+            Ok(Some(Entry::Rejected(RejectedRow { item, failure }))) => {
+                let (name, reason) = (format!("{prefix}{item}"), failure.to_string());
+                rejected.push(ImageSource::Rejected { name, reason });
+            }
+            Ok(Some(Entry::Duplicate(duplicate))) => return Err(failed(&duplicate)),
+            Err(error @ DatasetError::Empty { .. }) => {
+                return Err(CliError::new(Exit::NotFound, plain(&format!("{shown}: {error}"))));
+            }
+            Err(error) => return Err(failed(&error)),
         }
     }
-    if images.is_empty() {
-        return Err(CliError::new(Exit::NotFound, format!("{} contains no images", folder.display())));
+    if !dataset.left_out().is_empty() {
+        output::note(&format!("left out for their endings: {}", plain(&dataset.left_out().to_string())));
     }
-    Ok(images)
+    // As in a submission, whose rejected items follow its jobs.
+    items.extend(rejected);
+    Ok(items)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[test]
     fn arguments_are_files_folders_patterns_urls_or_standard_input() {
         let folder = tempfile::tempdir().unwrap();
-        for name in ["a.jpg", "b.JPG", "c.txt", "[d].png"] {
+        for name in ["a.jpg", "b.JPG", "c.txt", "[d].png", "._a.jpg"] {
             std::fs::write(folder.path().join(name), "x").unwrap();
         }
         let at = |name: &str| folder.path().join(name).display().to_string();
@@ -165,6 +193,43 @@ mod tests {
         assert!(read(&at("[")).is_err());
         assert!(read("gopher://x/y").unwrap_err().contains("unsupported scheme 'gopher'"));
         assert!(parse_arguments(&["-".to_owned(), "-".to_owned()]).is_err());
-        assert_eq!(images_in(folder.path()).unwrap().len(), 3);
+        assert_eq!(read(&at("*.jpg")), Ok(vec![image("a.jpg")]), "hidden files do not match");
+    }
+
+    #[test]
+    fn unreadable_folder_of_a_pattern_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a", "b"] {
+            std::fs::create_dir(folder.path().join(name)).unwrap();
+            std::fs::write(folder.path().join(name).join("x.jpg"), "x").unwrap();
+        }
+        std::fs::set_permissions(folder.path().join("b"), std::fs::Permissions::from_mode(0o000)).unwrap();
+        let pattern = folder.path().join("*/*.jpg").display().to_string();
+        let parsed = parse_arguments(&[pattern]).map_err(|error| error.message);
+        // Root may read every folder.
+        if std::fs::read_dir(folder.path().join("b")).is_err() {
+            let error = parsed.unwrap_err();
+            assert!(error.contains("cannot read") && error.contains("/b"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn folder_has_the_items_that_the_coordinator_reads() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["b.jpg", "a.jfif", "._a.jpg", "notes.txt", "sub/c.jpg"] {
+            let path = folder.path().join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        }
+        let rows = "{\"file_name\":\"none.jpg\"}\n{\"file_name\":\"sub/c.jpg\"}\n";
+        std::fs::write(folder.path().join("metadata.jsonl"), rows).unwrap();
+        let items = items_in(folder.path(), "set/").await.unwrap();
+        let names: Vec<String> = items.iter().map(ImageSource::name).collect();
+        assert_eq!(names, ["set/sub/c.jpg", "set/a.jfif", "set/b.jpg", "set/none.jpg"]);
+        assert!(matches!(&items[3], ImageSource::Rejected { reason, .. } if reason.starts_with("missing:")));
+        let empty = tempfile::tempdir().unwrap();
+        std::fs::write(empty.path().join("a.tiff"), "x").unwrap();
+        let error = items_in(empty.path(), "").await.unwrap_err();
+        assert!(error.message.ends_with("only other files: 1 tiff"), "{}", error.message);
     }
 }

@@ -50,7 +50,8 @@ pub(in crate::cli) async fn upload(client: &Client, source: &ImageSource) -> Res
             }
             Err(error) => return Err(error),
         },
-        ImageSource::File(path) => match read_file(path, limit).await {
+        ImageSource::Rejected { reason, .. } => return Ok(Err((item, reason.clone()))),
+        ImageSource::File(path) | ImageSource::Listed { path, .. } => match read_file(path, limit).await {
             Ok(bytes) => client.upload(bytes).await?,
             Err(failure) => return Ok(Err((item, failure.to_string()))),
         },

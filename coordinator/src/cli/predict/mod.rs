@@ -19,7 +19,7 @@ use super::{
     exit::{CliError, Exit},
     follow::{follow, require_no_error},
     images::argument::{self, ImageArgument},
-    output::{self, Format},
+    output::{self, Format, plain},
 };
 use crate::api::SubmissionView;
 
@@ -71,13 +71,13 @@ pub(super) async fn run(
         };
         submitter.images(&std::mem::take(&mut sources)).await?;
         let prefix = if several { format!("{}/", name.trim_end_matches('/')) } else { String::new() };
-        match (submitter.dataset(dataset, prefix).await, folder) {
+        match (submitter.dataset(dataset, prefix.clone()).await, folder) {
             (Ok(()), _) => {}
             // The images of a folder that the coordinator cannot read are uploaded.
             (Err(error), Some(folder)) if [Exit::NotAllowed, Exit::NotFound].contains(&error.exit) => {
                 client.named_run(&arguments.run).await?;
                 output::note(&format!("uploading the images of {name}, which the coordinator cannot read"));
-                sources = argument::images_in(&folder)?;
+                sources = argument::items_in(&folder, &prefix).await?;
             }
             (Err(error), _) => return Err(error),
         }
@@ -91,6 +91,9 @@ pub(super) async fn run(
         let Some(view) = part.submission.take() else { continue };
         part.submission = follow(client, format, view, &arguments.wait).await?;
         let Some(view) = &part.submission else { continue };
+        if !view.left_out.is_empty() {
+            output::note(&format!("skipped files: {}", plain(&view.left_out.to_string())));
+        }
         require_success(view)?;
     }
     if detach && parts.iter().all(|part| part.unsent.is_empty()) {

@@ -38,7 +38,8 @@ struct LoadedSpace {
 pub(super) struct Neighbour {
     pub(super) digest: Digest,
     pub(super) cosine: f32,
-    pub(super) entry: CatalogueEntry,
+    /// Of its names, the best first; at least one.
+    pub(super) names: Vec<CatalogueEntry>,
 }
 
 impl SimilarityIndex {
@@ -143,11 +144,12 @@ async fn look_up(
     count: usize,
 ) -> Result<Vec<Neighbour>, StoreError> {
     let digests: Vec<Digest> = candidates.iter().map(|candidate| candidate.digest).collect();
-    let entries = store.catalogue(&digests).await?;
+    let names = store.catalogue(&digests).await?;
     Ok(candidates
         .into_iter()
-        .zip(entries)
-        .filter_map(|(Candidate { digest, cosine }, entry)| Some(Neighbour { digest, cosine, entry: entry? }))
+        .zip(names)
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(Candidate { digest, cosine }, names)| Neighbour { digest, cosine, names })
         .take(count)
         .collect())
 }

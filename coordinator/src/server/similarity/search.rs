@@ -1,10 +1,13 @@
 //! The similarity search operation: from a query image to its neighbours.
 
-use common::{digest::Digest, store::Store};
+use common::{
+    digest::Digest,
+    store::{CatalogueEntry, Store},
+};
 
 use super::index::{Neighbour, SimilarityIndex};
 use crate::{
-    api::{NeighbourView, SimilarView},
+    api::{ImageName, NeighbourView, SimilarView},
     server::{error::RequestError, spaces},
 };
 
@@ -57,14 +60,25 @@ pub(crate) async fn search(
         ))
     })?;
     let (neighbours, compared) = index.nearest(store, &space, &embedding, &sha256, count).await?;
-    let view = |neighbour: Neighbour| NeighbourView {
-        item: neighbour.entry.item,
-        video_id: neighbour.entry.video_id,
-        channel: neighbour.entry.channel,
+    let neighbours = neighbours.into_iter().filter_map(view).collect();
+    Ok(SimilarView { sha256, space, compared: compared as u64, neighbours })
+}
+
+/// Shows an image by its best name; `None` if it has no name.
+fn view(neighbour: Neighbour) -> Option<NeighbourView> {
+    let mut names = neighbour.names.into_iter();
+    let CatalogueEntry { item, dataset, video_id, channel } = names.next()?;
+    let other = |name: CatalogueEntry| {
+        let CatalogueEntry { item, dataset, video_id, channel } = name;
+        ImageName { item, video_id, channel, dataset }
+    };
+    Some(NeighbourView {
+        item,
+        video_id,
+        channel,
         cosine: f64::from(neighbour.cosine),
         sha256: neighbour.digest,
-        dataset: neighbour.entry.dataset,
-    };
-    let neighbours = neighbours.into_iter().map(view).collect();
-    Ok(SimilarView { sha256, space, compared: compared as u64, neighbours })
+        dataset,
+        other_names: names.map(other).collect(),
+    })
 }

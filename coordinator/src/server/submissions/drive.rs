@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use common::{
     ids::SubmissionId,
-    store::{State, StoreError},
+    store::{State, StoreError, SubmissionKind},
 };
 
-use super::{SubmissionError, prepare, publish, rescue};
+use super::{SubmissionError, crawled_rows, prepare, publish, rescue};
 use crate::server::context::Context;
 
 /// Delay before a submission is tried again when the store was unavailable.
@@ -56,7 +56,12 @@ async fn advance(context: &Context, id: SubmissionId) -> Result<(), SubmissionEr
             State::Running if submission.jobs_published < submission.jobs => {
                 publish::publish(context, &submission).await?;
             }
+            State::Running if submission.awaits_rows() => crawled_rows::finish(context, &submission).await?,
             State::Running => rescue::watch(context, id).await?,
+            State::Cancelled | State::Failed if submission.kind == SubmissionKind::Crawl => {
+                crawled_rows::keep(context, &submission).await?;
+                return Ok(());
+            }
             _ => return Ok(()),
         }
     }

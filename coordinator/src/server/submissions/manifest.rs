@@ -8,6 +8,7 @@
 use common::store::Submission;
 use dataset::{
     files::parts::{self, PartError},
+    imagefolder::LeftOut,
     manifest::RejectedItem,
 };
 use serde::{Deserialize, Serialize};
@@ -29,8 +30,14 @@ pub(crate) struct Layout {
     pub(crate) rejected: u64,
     /// Items per part.
     pub(crate) part_items: u32,
-    /// Whether the dataset has `metadata.jsonl`.
+    /// Whether the dataset has metadata.
     pub(crate) labelled: bool,
+    /// Number of images that no row of the dataset names.
+    #[serde(default)]
+    pub(crate) without_row: u64,
+    /// Files of the dataset that are neither images nor metadata.
+    #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
+    pub(crate) left_out: LeftOut,
 }
 
 impl Layout {
@@ -199,7 +206,16 @@ mod tests {
 
     fn check(items: u64, rejected: u64, jobs: u32, parts: u32, first_items: &[u64]) {
         let folder = Url::parse("file:///manifests/").unwrap();
-        let layout = Layout { dataset: None, folder, items, rejected, part_items: 64, labelled: true };
+        let layout = Layout {
+            dataset: None,
+            folder,
+            items,
+            rejected,
+            part_items: 64,
+            labelled: true,
+            without_row: 0,
+            left_out: LeftOut::default(),
+        };
         assert_eq!((layout.jobs(), layout.parts()), (jobs, parts));
         let first: Vec<u64> = (0..parts).map(|part| layout.first_item(part)).collect();
         assert_eq!(first, first_items);
@@ -218,8 +234,16 @@ mod tests {
     #[test]
     fn rejected_items_have_their_own_folder() {
         let folder = Url::parse("s3://bucket/manifests/id/").unwrap();
-        let layout =
-            Layout { dataset: None, folder, items: 70, rejected: 65, part_items: 64, labelled: true };
+        let layout = Layout {
+            dataset: None,
+            folder,
+            items: 70,
+            rejected: 65,
+            part_items: 64,
+            labelled: true,
+            without_row: 0,
+            left_out: LeftOut::default(),
+        };
         let parts: Vec<String> = (0..4).map(|part| layout.part(part).to_string()).collect();
         let expected = ["00000", "00001", "rejected/00000", "rejected/00001"];
         assert_eq!(parts, expected.map(|part| format!("s3://bucket/manifests/id/{part}.jsonl")));

@@ -11,7 +11,8 @@
 //! 3. `prepare` writes the `manifest` and sets the state to `running`.
 //! 4. `publish` publishes a job for each part of the manifest.
 //! 5. `rescue` waits for the end: it republishes lost jobs and discards expired ones. Meanwhile workers resolve the
-//!    items. The script that resolves the last item also closes the submission.
+//!    items. The script that resolves the last item also closes the submission; a crawl is closed by `crawled_rows`, once
+//!    its rows are in the dataset.
 //! 6. `view`, `results` and `jobs` show it at any time; `submit::cancel` closes it early. A discarded job becomes a
 //!    dead letter ([`crate::server::dead_letters`]), which fails its items.
 //!
@@ -19,6 +20,7 @@
 
 mod admission;
 mod crawl;
+mod crawled_rows;
 mod drive;
 mod jobs;
 mod manifest;

@@ -14,8 +14,9 @@ use dataset::{
         Files,
         parts::{self, PartError},
     },
-    imagefolder::{Dataset, Entry},
+    imagefolder::{Dataset, Entry, LeftOut},
     manifest::{ManifestItem, RejectedItem},
+    metadata::{self, MergeError},
 };
 use url::Url;
 
@@ -35,7 +36,7 @@ pub(super) async fn prepare(context: &Context, submission: &Submission) -> Resul
     let (dataset, images) = match submission.kind {
         SubmissionKind::Crawl => return prepare_crawl(context, submission).await,
         SubmissionKind::Embed => {
-            let EmbedSpec { dataset, images } = read_spec(submission)?;
+            let EmbedSpec { dataset, images, .. } = read_spec(submission)?;
             (dataset, images)
         }
         SubmissionKind::Predict => {
@@ -49,24 +50,29 @@ pub(super) async fn prepare(context: &Context, submission: &Submission) -> Resul
     let folder = manifest_folder(context, submission.id)?;
     let part_items = context.settings.jobs.chunk_items;
     let mut manifest = ManifestWriter::new(folder.clone(), rejected_folder(&folder), part_items);
-    let labelled = match &dataset {
-        Some(dataset) => match write_dataset(context, submission.id, dataset, &mut manifest).await? {
-            Some(labelled) => labelled,
+    let read = match &dataset {
+        Some(dataset) => match write_dataset(context, submission, dataset, &mut manifest).await? {
+            Some(read) => read,
             None => return Ok(()),
         },
         None => {
             write_uploads(context, images, &mut manifest).await?;
-            false
+            ReadDataset::default()
         }
     };
     let (items, rejected) = manifest.finish().await.map_err(|error| unwritten(&error))?;
-    let layout = Layout { dataset, folder, items, rejected, part_items, labelled };
+    let ReadDataset { labelled, without_row, left_out } = read;
+    let layout = Layout { dataset, folder, items, rejected, part_items, labelled, without_row, left_out };
     open(context, submission.id, &layout).await
 }
 
 /// Writes the manifest of a crawl. A job has one item: a channel, or a slice of the video list.
 async fn prepare_crawl(context: &Context, submission: &Submission) -> Result<(), SubmissionError> {
     let spec: CrawlSpec = read_spec(submission)?;
+    let files = Files::open(&spec.out).map_err(|error| SubmissionError::Failed(error.to_string()))?;
+    if let Err(error @ MergeError::OtherFormat(_)) = metadata::require_writable(&files).await {
+        return Err(SubmissionError::Failed(error.to_string()));
+    }
     let folder = manifest_folder(context, submission.id)?;
     let mut manifest = ManifestWriter::new(folder.clone(), rejected_folder(&folder), CrawlSpec::PART_ITEMS);
     for item in spec.items() {
@@ -74,25 +80,49 @@ async fn prepare_crawl(context: &Context, submission: &Submission) -> Result<(),
     }
     let (items, rejected) = manifest.finish().await.map_err(|error| unwritten(&error))?;
     let part_items = CrawlSpec::PART_ITEMS;
-    let layout = Layout { dataset: Some(spec.out), folder, items, rejected, part_items, labelled: true };
+    let layout = Layout {
+        dataset: Some(spec.out),
+        folder,
+        items,
+        rejected,
+        part_items,
+        labelled: true,
+        without_row: 0,
+        left_out: LeftOut::default(),
+    };
     open(context, submission.id, &layout).await
 }
 
-/// Writes the items of a dataset. Returns whether the dataset has metadata; `None` if the submission was closed
-/// meanwhile.
+/// What was found in a dataset, besides its items.
+#[derive(Default)]
+struct ReadDataset {
+    labelled: bool,
+    without_row: u64,
+    left_out: LeftOut,
+}
+
+/// Writes the items of a dataset. Returns `None` if the submission was closed meanwhile. Images without a row are
+/// items, except for training, which counts them.
 async fn write_dataset(
     context: &Context,
-    id: SubmissionId,
+    submission: &Submission,
     url: &Url,
     manifest: &mut ManifestWriter<ManifestItem>,
-) -> Result<Option<bool>, SubmissionError> {
+) -> Result<Option<ReadDataset>, SubmissionError> {
+    let id = submission.id;
     let failed = |error: &dyn std::fmt::Display| SubmissionError::Failed(error.to_string());
     let files = Files::open(url).map_err(|error| failed(&error))?;
     let mut dataset = Dataset::open(&files).await.map_err(|error| failed(&error))?;
-    let mut read = 0_u64;
+    let is_skipping = submission.kind == SubmissionKind::Embed
+        && read_spec::<EmbedSpec>(submission)?.rows_only
+        && dataset.is_labelled();
+    let (mut read, mut without_row) = (0_u64, 0);
     while let Some(entry) = dataset.next().await.map_err(|error| failed(&error))? {
         let written = match entry {
-            Entry::Item(item) => manifest.add(item).await,
+            Entry::Item(item) => {
+                without_row += u64::from(item.without_row);
+                if item.without_row && is_skipping { Ok(()) } else { manifest.add(item).await }
+            }
             Entry::Rejected(rejected) => {
                 let item = ManifestItem::named(&rejected.item);
                 manifest.reject(RejectedItem { item, failure: rejected.failure }).await
@@ -114,7 +144,8 @@ async fn write_dataset(
             }
         }
     }
-    Ok(Some(dataset.is_labelled()))
+    let left_out = dataset.left_out().clone();
+    Ok(Some(ReadDataset { labelled: dataset.is_labelled(), without_row, left_out }))
 }
 
 async fn write_uploads(

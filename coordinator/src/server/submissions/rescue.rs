@@ -13,7 +13,7 @@ use common::{
     store::{JobState, JobStatus, State, Submission},
 };
 
-use super::{SubmissionError, publish::Jobs};
+use super::{SubmissionError, crawled_rows, publish::Jobs};
 use crate::server::context::Context;
 
 /// Interval at which the record is read if no notification arrives.
@@ -23,7 +23,7 @@ const EXPIRY_GRACE: Duration = Duration::from_secs(3);
 /// While the queue has jobs, a job is lost only after this multiple of `rescue_after_seconds`: it may be in the queue.
 const QUEUED_FACTOR: u32 = 20;
 
-/// Waits for the end of a submission, and rescues its lost jobs. Also returns if its state has gone backwards because
+/// Waits for the end of a submission, or of the last job of a crawl, and rescues lost jobs. Also returns if its state has gone backwards because
 /// the store was restored from an older state.
 pub(super) async fn watch(context: &Context, id: SubmissionId) -> Result<(), SubmissionError> {
     let waiter = context.notifier.waiter(id);
@@ -31,6 +31,7 @@ pub(super) async fn watch(context: &Context, id: SubmissionId) -> Result<(), Sub
     let mut last_rescue = Instant::now();
     let mut progress = (0, Instant::now());
     let mut last_expiry: Option<Instant> = None;
+    let mut rows = crawled_rows::Schedule::default();
     loop {
         let Some(submission) = context.store.submission(id).await? else { return Ok(()) };
         if submission.state.is_terminal() {
@@ -42,6 +43,10 @@ pub(super) async fn watch(context: &Context, id: SubmissionId) -> Result<(), Sub
             tracing::warn!(submission = %id, "store restored from an older state; continuing from there");
             return Ok(());
         }
+        if submission.awaits_rows() {
+            return Ok(());
+        }
+        rows.write_if_due(context, &submission).await?;
         if submission.jobs_finished != progress.0 {
             progress = (submission.jobs_finished, Instant::now());
         }

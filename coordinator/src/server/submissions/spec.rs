@@ -13,6 +13,9 @@ pub(crate) struct EmbedSpec {
     pub(crate) dataset: Option<Url>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) images: Vec<NamedImage>,
+    /// Whether images without a row are skipped: a run has no label for them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) rows_only: bool,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

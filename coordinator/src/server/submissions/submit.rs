@@ -123,7 +123,7 @@ async fn check(context: &Context, request: &SubmissionRequest) -> Result<Checked
     match request {
         SubmissionRequest::Embed { dataset, images, deadline_seconds } => {
             let (dataset, images) = items(context, dataset.as_deref(), images)?;
-            let spec = EmbedSpec { dataset, images };
+            let spec = EmbedSpec { dataset, images, rows_only: false };
             Checked::new(SubmissionKind::Embed, &spec, *deadline_seconds)
         }
         SubmissionRequest::Predict { run, dataset, images, deadline_seconds } => {

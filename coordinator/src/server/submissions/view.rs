@@ -5,7 +5,7 @@ use common::{
     store::{Snooze, State, Submission, SubmissionKind},
 };
 
-use super::spec::PredictSpec;
+use super::{manifest::layout, spec::PredictSpec};
 use crate::{
     api::{Page, SnoozeView, SubmissionView},
     server::{context::Context, error::RequestError, lookup},
@@ -41,6 +41,8 @@ pub(crate) async fn list(
 pub(crate) fn view(submission: &Submission, now_ms: u64) -> SubmissionView {
     let end = submission.finished_ms.unwrap_or(now_ms);
     let elapsed_seconds = end.saturating_sub(submission.created_ms) as f64 / 1e3;
+    let layout = layout(submission);
+    let without_row = layout.as_ref().filter(|layout| layout.labelled).map_or(0, |layout| layout.without_row);
     let resolved = (submission.succeeded + submission.failed) as f64;
     SubmissionView {
         submission: submission.id,
@@ -61,6 +63,8 @@ pub(crate) fn view(submission: &Submission, now_ms: u64) -> SubmissionView {
             .map(SnoozeView::from),
         elapsed_seconds,
         items_per_second: if elapsed_seconds > 0.0 { resolved / elapsed_seconds } else { 0.0 },
+        without_row: (without_row > 0).then_some(without_row),
+        left_out: layout.map(|layout| layout.left_out).unwrap_or_default(),
         error: submission.error.clone().filter(|_| submission.state == State::Failed),
         run: predict_run(submission).or(submission.parent),
     }

@@ -12,7 +12,10 @@ use common::{
     store::{RunDocument, State, Submission, SubmissionKind},
     training::protocol::encode_samples,
 };
-use dataset::{files::parts, manifest::ManifestItem};
+use dataset::{
+    files::parts,
+    manifest::{ManifestItem, NO_ROW},
+};
 
 use super::{
     artifacts,
@@ -106,7 +109,8 @@ async fn embed(
     let id = match known {
         Some(id) => id,
         None => {
-            let embed_spec = EmbedSpec { dataset: Some(spec.dataset.clone()), images: Vec::new() };
+            let embed_spec =
+                EmbedSpec { dataset: Some(spec.dataset.clone()), images: Vec::new(), rows_only: true };
             let id = SubmissionId::now();
             context.store.put_document(run.id, RunDocument::Embed, &id).await?;
             let traceparent = run.traceparent.clone();
@@ -195,11 +199,12 @@ async fn labelled_items(
         .ok_or_else(|| RunError::Failed("the run's manifest is missing".to_owned()))?;
     if !layout.labelled {
         return Err(RunError::Failed(format!(
-            "{} has no metadata.jsonl: training needs rows with views or subscribers; without them, you \
-             can only embed and predict",
+            "{} has no metadata (metadata.jsonl, .csv or .parquet): training needs rows with views or subscribers; without \
+             them, you can only embed and predict",
             spec.dataset
         )));
     }
+    reasons.extend(std::iter::repeat_n(NO_ROW.to_owned(), layout.without_row as usize));
     let mut items = Vec::new();
     for part in 0..layout.parts() {
         let manifest: Vec<ManifestItem> =

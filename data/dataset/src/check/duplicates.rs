@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 
 use serde::Serialize;
 
-use super::{images::HashedImage, near_duplicates::Index, options::MAX_LISTED};
+use super::{images::HashedImage, near_duplicates::Index};
 
 /// A group of near-duplicate images.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
@@ -20,7 +20,7 @@ pub struct NearDuplicateGroup {
 
 /// Groups of images with the same bytes.
 pub(super) struct Duplicates {
-    /// The largest groups, as item names.
+    /// As item names, the largest group first.
     pub(super) groups: Vec<Vec<String>>,
     /// Images other than the first of their group, in all groups.
     pub(super) count: u64,
@@ -38,13 +38,12 @@ pub(super) fn duplicates(images: &[HashedImage], name: impl Fn(u32) -> String) -
     let count = (sorted.len() - distinct.len()) as u64;
     let mut largest: Vec<&[HashedImage]> = groups().filter(|group| group.len() > 1).collect();
     largest.sort_by_key(|group| (Reverse(group.len()), group[0].item));
-    largest.truncate(MAX_LISTED);
     let names = |group: &[HashedImage]| group.iter().map(|image| name(image.item)).collect();
     Duplicates { groups: largest.into_iter().map(names).collect(), count, distinct }
 }
 
-/// Groups near-duplicates among images with different bytes. Returns the largest groups, and the number of
-/// images other than the first of their group, in all groups.
+/// Groups near-duplicates among images with different bytes. Returns the groups, the largest first, and the number of
+/// images other than the first of their group.
 pub(super) fn near_duplicates(
     images: Vec<HashedImage>,
     name: impl Fn(u32) -> String,
@@ -67,7 +66,6 @@ pub(super) fn near_duplicates(
     }
     groups.retain(|group| group.len() > 1);
     groups.sort_by_key(|group| (Reverse(group.len()), group[0].0));
-    groups.truncate(MAX_LISTED);
     let with_names = |group: Vec<(u32, u32)>| NearDuplicateGroup {
         max_distance: group.iter().map(|(_, distance)| *distance).max().unwrap_or(0),
         items: group.into_iter().map(|(item, _)| name(item)).collect(),

@@ -7,12 +7,14 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
+use crate::json;
+
 pub(super) struct Columns(Map<String, Value>);
 
 impl Columns {
     /// Parses a row; anything but a JSON object has no columns.
     pub(super) fn of(row: &[u8]) -> Self {
-        Self(serde_json::from_slice(row).unwrap_or_default())
+        Self(std::str::from_utf8(row).ok().and_then(|row| json::parse(row).ok()).unwrap_or_default())
     }
 
     /// Returns a non-blank string, trimmed, or a number as text.

@@ -4,7 +4,7 @@
 //! but used. Labels are counted for one target, which determines the items that a run would skip.
 //!
 //! Rows are read first, one by one, then the images, one per core concurrently. An item takes about 400 bytes
-//! of memory (name, label and hashes), plus the thumbnails of a contact sheet.
+//! of memory (name, label, hashes, and its name again in a group of duplicates), plus the thumbnails of a contact sheet.
 //!
 //! - Rows: `rows` collects them, `lenient_row` reads the columns that items do not have, `counts` and `dates`
 //!   check single rows, `channels` checks all rows of a channel.
@@ -43,7 +43,7 @@ pub use self::{
 use self::{images::Images, rows::Rows};
 use crate::{
     files::Files,
-    imagefolder::{Dataset, DatasetError, is_image},
+    imagefolder::{Dataset, DatasetError},
 };
 
 /// The result of [`inspect`].
@@ -70,11 +70,7 @@ pub async fn inspect(
     while let Some(entry) = dataset.next().await? {
         rows.add(entry, dataset.row());
     }
-    if dataset.is_labelled() {
-        for (name, _) in files.list(None, is_image).await? {
-            rows.add_file(&name);
-        }
-    }
+    rows.left_out = dataset.left_out().clone();
     let images = if options.read_images {
         Images::read(files, &mut rows, options, progress).await
     } else {
@@ -98,16 +94,18 @@ fn summarize(is_labelled: bool, rows: Rows, images: Images, options: &CheckOptio
     let (near_duplicate_image_groups, near_duplicate_images) =
         duplicates::near_duplicates(duplicates.distinct, name);
     let mut warnings = rows.warnings;
-    warnings.retract(Reason::CrawledAtMissing, rows.items.len());
+    warnings.retract(Reason::CrawledAtMissing, rows.items.len() - rows.without_row as usize);
     rows.channels.check(&mut warnings);
     let mut problems = rows.problems;
     problems.extend(images.problems);
     let (labels, usable) = labels::distribution(options.target, usable);
     let report = DatasetReport {
-        rows: if is_labelled { rows.entries } else { 0 },
+        rows: rows.entries,
         items: rows.items.len() as u64,
         images: images.hashed.len() as u64,
-        files_without_row: rows.files_without_row,
+        images_without_row: rows.without_row,
+        files_without_row: if is_labelled { rows.files_without_row } else { Vec::new() },
+        left_out: rows.left_out,
         channels: rows.channels.len(),
         categories: rows.channels.categories(),
         rows_without_category: if is_labelled { rows.channels.without_category() } else { 0 },

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use crate::target::Target;
 
-/// Maximum groups of images, and examples of a warning, in the report.
+/// Maximum examples of a warning in the report.
 pub const MAX_LISTED: usize = 20;
 
 #[derive(Clone, Debug)]

@@ -10,17 +10,22 @@ use super::{
     tally::Occurrences,
     warnings::{ItemProblem, Warning},
 };
+use crate::imagefolder::LeftOut;
 
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct DatasetReport {
     /// Metadata rows; 0 if the dataset has none.
     pub rows: u64,
-    /// Usable rows, or images in a dataset without rows.
+    /// Usable rows, and images without a row.
     pub items: u64,
     /// Images that were read and decoded.
     pub images: u64,
-    /// Image files without a row, in a dataset with rows.
+    /// Items without a row.
+    pub images_without_row: u64,
+    /// Their names, in a dataset with rows.
     pub files_without_row: Vec<String>,
+    /// Files that are neither images nor metadata, by the ending of their names.
+    pub left_out: LeftOut,
     /// Distinct channels.
     pub channels: u64,
     /// Sorted by rows, in descending order.
@@ -31,11 +36,11 @@ pub struct DatasetReport {
     pub problems: Vec<ItemProblem>,
     /// Rows with the video ID or file name of an earlier row. A submission with duplicate rows is rejected.
     pub duplicate_rows: Vec<String>,
-    /// Groups of items whose images have the same bytes, the largest first; at most 20.
+    /// Groups of items whose images have the same bytes, the largest first.
     pub duplicate_image_groups: Vec<Vec<String>>,
     /// Items other than the first of their group, in all groups of duplicates.
     pub duplicate_images: u64,
-    /// Groups of items whose images are near-duplicates, the largest first; at most 20.
+    /// Groups of items whose images are near-duplicates, the largest first.
     pub near_duplicate_image_groups: Vec<NearDuplicateGroup>,
     /// Items other than the first of their group, in all groups of near-duplicates.
     pub near_duplicate_images: u64,

@@ -2,7 +2,7 @@
 //!
 //! Keeps a compact record of each usable row for the check of its image.
 
-use common::digest::Digest;
+use common::{digest::Digest, job::outcome::FailureReason};
 use serde::Serialize;
 
 use super::{
@@ -13,13 +13,16 @@ use super::{
     tally::Tally,
     warnings::{ItemProblem, Reason, Warnings},
 };
-use crate::{digest_map::DigestMap, imagefolder::Entry, manifest::ManifestItem};
+use crate::{
+    imagefolder::{Entry, LeftOut},
+    manifest::{ManifestItem, NO_ROW},
+};
 
 pub(super) struct Rows {
     options: CheckOptions,
-    /// Usable rows, or images in a dataset without rows.
+    /// Usable rows, and images without a row.
     pub(super) items: Vec<Item>,
-    /// All rows, or images in a dataset without rows.
+    /// All rows.
     pub(super) entries: u64,
     pub(super) problems: Vec<ItemProblem>,
     pub(super) duplicates: Vec<String>,
@@ -29,9 +32,9 @@ pub(super) struct Rows {
     pub(super) sources: Tally,
     pub(super) warnings: Warnings,
     pub(super) skipped: Tally,
+    pub(super) without_row: u64,
     pub(super) files_without_row: Vec<String>,
-    /// File names in all rows, usable or not.
-    file_names: DigestMap<()>,
+    pub(super) left_out: LeftOut,
 }
 
 /// Number of rows with counts marked as approximate: abbreviated or rounded by their source.
@@ -41,7 +44,7 @@ pub struct Approximate {
     pub subscribers: u64,
 }
 
-/// A usable row, or an image in a dataset without rows.
+/// A usable row, or an image without one.
 pub(super) struct Item {
     pub(super) name: Box<str>,
     /// `None` if it equals the file name without its extension.
@@ -77,20 +80,27 @@ impl Rows {
             sources: Tally::default(),
             warnings: Warnings::default(),
             skipped: Tally::default(),
+            without_row: 0,
             files_without_row: Vec::new(),
-            file_names: DigestMap::default(),
+            left_out: LeftOut::default(),
         }
     }
 
-    /// Adds an entry and its raw row, which is empty in a dataset without rows.
+    /// Adds an entry and its raw row, which is empty if it has none.
     pub(super) fn add(&mut self, entry: Entry, row: &[u8]) {
-        self.entries += 1;
-        let columns = Columns::of(row);
-        if let Some(name) = columns.text("file_name") {
-            self.file_names.insert(&name, ());
-        }
+        let is_row = match &entry {
+            Entry::Item(item) => !item.without_row,
+            Entry::Rejected(rejected) => rejected.failure.reason != FailureReason::Refused,
+            Entry::Duplicate(_) => true,
+        };
+        self.entries += u64::from(is_row);
         match entry {
-            Entry::Item(item) => self.add_item(&item, (!row.is_empty()).then_some(&columns)),
+            Entry::Item(item) if item.without_row => {
+                self.without_row += 1;
+                self.files_without_row.push(item.item.clone());
+                self.add_item(&item, None);
+            }
+            Entry::Item(item) => self.add_item(&item, Some(&Columns::of(row))),
             Entry::Rejected(rejected) => {
                 self.skipped.add(&rejected.failure.reason.to_string());
                 let reason = rejected.failure.to_string();
@@ -122,19 +132,13 @@ impl Rows {
                 }
             }
         }
+        let label = if item.without_row { Err(NO_ROW.to_owned()) } else { self.options.target.label(item) };
         let video_id = item.video_id.as_deref().filter(|id| *id != stem(&item.item));
         self.items.push(Item {
             name: item.item.as_str().into(),
             video_id: video_id.map(Into::into),
             sha256,
-            label: self.options.target.label(item).map_err(Into::into),
+            label: label.map_err(Into::into),
         });
-    }
-
-    /// Adds an image file found in the dataset.
-    pub(super) fn add_file(&mut self, name: &str) {
-        if self.file_names.get(name).is_none() {
-            self.files_without_row.push(name.to_owned());
-        }
     }
 }

@@ -83,16 +83,17 @@ async fn problems_and_duplicates_are_reported() {
     fs::write(&metadata, rows + &more.join("\n")).unwrap();
     let report = check(&root, &options()).await.report;
 
-    assert_eq!((report.rows, report.items, report.images), (10, 8, 7));
+    assert_eq!((report.rows, report.items, report.images), (10, 9, 7));
+    assert_eq!(report.images_without_row, 1);
     assert_eq!(report.files_without_row, ["thumbnails/unnamed.jpg"]);
     assert_eq!(report.duplicate_image_groups, [["thumbnails/s0-000000.jpg", "thumbnails/copy.jpg"]]);
     assert_eq!((report.duplicate_images, report.near_duplicate_images), (1, 0));
     let problems: Vec<&str> = report.problems.iter().map(|problem| problem.item.as_str()).collect();
-    assert_eq!(problems, ["thumbnails/none.jpg", "thumbnails/bad.jpg"]);
+    assert_eq!(problems, ["thumbnails/none.jpg", "thumbnails/bad.jpg", "thumbnails/unnamed.jpg"]);
     assert_eq!(report.duplicate_rows.len(), 1);
     let skipped: Vec<(&str, u64)> =
         report.skipped.iter().map(|count| (count.value.as_str(), count.items)).collect();
-    assert_eq!(skipped, [("missing", 1), ("zero subscribers", 1), ("undecodable", 1)]);
+    assert_eq!(skipped, [("undecodable", 2), ("missing", 1), ("zero subscribers", 1)]);
     assert_eq!(report.labels.items, 6);
     assert_eq!(report.labels.histogram.iter().map(|(_, items)| items).sum::<u64>(), 6);
     assert_eq!(report.labels.quantiles.len(), 9);

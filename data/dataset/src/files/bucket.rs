@@ -1,7 +1,7 @@
 //! A root in an S3-compatible object store: a bucket, or a prefix of one.
 //!
-//! Owns the clients, one per bucket, which keep their connections open. With `bucket_proxy` the only module
-//! that uses `object_store`. Credentials and endpoint come from the AWS variables `AWS_ACCESS_KEY_ID`,
+//! Owns the clients, one per bucket, which keep their connections open. With `bucket_proxy` and `bucket_keys` the only
+//! module that uses `object_store`. Credentials and endpoint come from the AWS variables `AWS_ACCESS_KEY_ID`,
 //! `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION` and `AWS_ENDPOINT_URL`, or from web identities
 //! and instance roles.
 
@@ -21,12 +21,12 @@ use tokio::io::AsyncReadExt;
 use url::Url;
 
 use super::{
+    bucket_keys::unmarked,
     bucket_proxy::ProxySelector,
     content::Content,
     error::{FilesError, ReadError},
-    name::ListedFile,
+    name::Found,
 };
-use crate::digest_map::DigestMap;
 
 /// Part size of a multipart upload. S3 allows 10,000 parts, so a file can have 160 GB.
 const UPLOAD_PART_BYTES: usize = 16 << 20;
@@ -83,58 +83,38 @@ impl Bucket {
         Ok(object)
     }
 
-    pub(super) async fn list(
-        &self,
-        subfolder: Option<&str>,
-        filter: fn(&str) -> bool,
-    ) -> Result<Vec<ListedFile>, FilesError> {
-        let mut files = Vec::new();
-        let add = |name: String, bytes| {
-            if filter(&name) {
-                files.push((name.into_boxed_str(), bytes));
-            }
-        };
-        self.visit(subfolder, add).await?;
-        Ok(files)
-    }
-
-    pub(super) async fn size(&self, name: &str) -> Result<Option<u64>, FilesError> {
+    pub(super) async fn has(&self, name: &str) -> Result<bool, FilesError> {
         let failed = |reason: &dyn std::fmt::Display| FilesError::List {
             root: self.root.to_string(),
             reason: reason.to_string(),
         };
         match self.client.head(&self.key(name).map_err(|error| failed(&error))?).await {
-            Ok(object) => Ok(Some(object.size)),
-            Err(Error::NotFound { .. }) => Ok(None),
+            Ok(_) => Ok(true),
+            Err(Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(failed(&first_line(&error))),
         }
     }
 
-    /// Lists the size of every file.
-    pub(super) async fn sizes(&self) -> Result<DigestMap<u64>, FilesError> {
-        let mut sizes = DigestMap::default();
-        self.visit(None, |name, bytes| {
-            sizes.insert(&name, bytes);
-        })
-        .await?;
-        Ok(sizes)
-    }
-
-    async fn visit(
+    pub(super) async fn walk<S>(
         &self,
         subfolder: Option<&str>,
-        mut visit: impl FnMut(String, u64),
-    ) -> Result<(), FilesError> {
+        mut state: S,
+        visit: fn(&mut S, Found<'_>),
+    ) -> Result<S, FilesError> {
         let failed = |error| FilesError::List { root: self.root.to_string(), reason: first_line(&error) };
         let prefix =
             subfolder.map_or_else(|| self.prefix.clone(), |subfolder| self.prefix.clone().join(subfolder));
         let mut objects = self.client.list(Some(&prefix));
         while let Some(object) = objects.try_next().await.map_err(failed)? {
-            if let Some(name) = self.name(&object.location) {
-                visit(name, object.size);
+            let Some(name) = self.name(&object.location) else { continue };
+            if let Some(name) = unmarked(&name) {
+                let reason = "the key has an empty, '.' or '..' segment: rename it";
+                visit(&mut state, Found::Refused { name: &name, is_folder: false, reason });
+            } else {
+                visit(&mut state, Found::File { name: &name, bytes: Some(object.size) });
             }
         }
-        Ok(())
+        Ok(state)
     }
 
     /// Returns a key's name relative to the root, or `None` if it is hidden.
@@ -143,6 +123,13 @@ impl Bucket {
             key.prefix_match(&self.prefix)?.map(|part| part.as_ref().to_owned()).collect();
         let hidden = parts.iter().any(|part| part.starts_with('.'));
         (!hidden && !parts.is_empty()).then(|| parts.join("/"))
+    }
+
+    pub(super) async fn remove(&self, name: &str) -> Result<(), ReadError> {
+        match self.client.delete(&self.key(name)?).await {
+            Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(read_error(name, &error)),
+        }
     }
 
     pub(super) async fn write(&self, name: &str, bytes: Bytes) -> Result<(), ReadError> {

@@ -15,6 +15,8 @@ use object_store::{
 };
 use url::Url;
 
+use super::bucket_keys;
+
 /// A placeholder that [`EVERY_HOST`] excludes from use: setting a proxy is the only way to override the
 /// environment's.
 const NO_PROXY_URL: &str = "http://no-proxy.invalid";
@@ -29,7 +31,7 @@ impl HttpConnector for ProxySelector {
         let reqwest = ReqwestConnector::default();
         let proxied = reqwest.connect(options)?;
         if options.get_config_value(&ClientConfigKey::ProxyUrl).is_some() {
-            return Ok(proxied);
+            return Ok(HttpClient::new(SelectingClient { direct: proxied.clone(), proxied }));
         }
         let direct = options.clone().with_proxy_url(NO_PROXY_URL).with_proxy_excludes(EVERY_HOST);
         Ok(HttpClient::new(SelectingClient { direct: reqwest.connect(&direct)?, proxied }))
@@ -52,7 +54,14 @@ impl HttpService for SelectingClient {
         Self: 'b,
     {
         let use_proxy = Url::parse(&request.uri().to_string()).is_ok_and(|url| proxy::may_carry(&url));
-        let client = if use_proxy { &self.proxied } else { &self.direct };
-        Box::pin(client.execute(request))
+        let client = if use_proxy { self.proxied.clone() } else { self.direct.clone() };
+        let is_listing = bucket_keys::is_listing(request.uri());
+        Box::pin(async move {
+            let response = client.execute(request).await?;
+            if is_listing && response.status().is_success() {
+                return bucket_keys::mark_unusual(response).await;
+            }
+            Ok(response)
+        })
     }
 }

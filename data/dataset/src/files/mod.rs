@@ -5,10 +5,11 @@
 //! all.
 //!
 //! `folder` and `bucket` are the two kinds of root (`bucket_proxy` selects the proxy of object store
-//! requests), `content` reads a file in chunks, `parts` reads and writes JSON Lines files, and `roots`
+//! requests, `bucket_keys` lets listings have any key), `content` reads a file in chunks, `parts` reads and writes JSON Lines files, and `roots`
 //! restricts the folders that users may read.
 
 mod bucket;
+mod bucket_keys;
 mod bucket_proxy;
 mod content;
 mod error;
@@ -17,20 +18,24 @@ mod name;
 pub mod parts;
 pub mod roots;
 
-use std::path::Path;
+use std::{path::Path, time::Duration};
 
 use bytes::Bytes;
 use futures::future::join_all;
 use url::Url;
 
-use self::{bucket::Bucket, folder::Folder, name::require_confined};
 pub use self::{
     content::Content,
     error::{FilesError, ReadError},
-    name::{ListedFile, is_confined},
+    name::{Found, is_confined},
 };
 
+pub(crate) use self::folder::Resolved;
+use self::{bucket::Bucket, folder::Folder, name::require_confined};
 use crate::digest_map::DigestMap;
+
+/// Interval at which a lock is tried. A thread that waits for it would keep its process from ending.
+const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 
 /// Supported URL schemes.
 pub const SCHEMES: [&str; 2] = ["file", "s3"];
@@ -99,38 +104,38 @@ impl Files {
         }
     }
 
-    /// Lists the files in the root, or in one subfolder, whose names pass `filter`, with their sizes and
-    /// sorted by name. Hidden files and folders (names starting with a dot) and symbolic links to folders are
-    /// skipped. A missing subfolder is empty.
-    pub async fn list(
+    /// Calls `visit` for each file in the root, or in one subfolder. Hidden files and folders are skipped; a missing
+    /// subfolder is empty. The order is undefined.
+    ///
+    /// # Errors
+    /// When the root, or a folder in it, cannot be listed.
+    pub async fn walk<S: Send + 'static>(
         &self,
         subfolder: Option<&str>,
-        filter: fn(&str) -> bool,
-    ) -> Result<Vec<ListedFile>, FilesError> {
-        let mut files = match &self.root {
-            Root::Folder(folder) => folder.list(subfolder, filter).await?,
-            Root::Bucket(bucket) => bucket.list(subfolder, filter).await?,
-        };
-        files.sort_unstable();
-        Ok(files)
-    }
-
-    /// Returns the size of a file, or `None` if it does not exist.
-    pub async fn size(&self, name: &str) -> Result<Option<u64>, FilesError> {
+        state: S,
+        visit: fn(&mut S, Found<'_>),
+    ) -> Result<S, FilesError> {
         match &self.root {
-            Root::Folder(folder) => {
-                Ok(folder.sizes(vec![name.to_owned()]).await.into_iter().next().flatten())
-            }
-            Root::Bucket(bucket) => bucket.size(name).await,
+            Root::Folder(folder) => folder.walk(subfolder, state, visit).await,
+            Root::Bucket(bucket) => bucket.walk(subfolder, state, visit).await,
         }
     }
 
-    /// Prepares a lookup of many file sizes; lists the bucket if the root is one.
-    pub async fn sizes(&self) -> Result<Sizes, FilesError> {
-        Ok(match &self.root {
-            Root::Folder(folder) => Sizes { source: SizeSource::Folder(folder.clone()) },
-            Root::Bucket(bucket) => Sizes { source: SizeSource::Listing(bucket.sizes().await?) },
-        })
+    /// Prepares a lookup of files, of which `known` has the sizes that a [`walk`](Self::walk) found.
+    pub(crate) fn lookup(&self, known: DigestMap<u64>) -> Lookup {
+        let source = match &self.root {
+            Root::Folder(folder) => LookupSource::Folder(folder.clone()),
+            Root::Bucket(_) => LookupSource::Listing(known),
+        };
+        Lookup { source }
+    }
+
+    /// Whether the file `name` exists.
+    pub async fn has(&self, name: &str) -> Result<bool, FilesError> {
+        match &self.root {
+            Root::Folder(folder) => Ok(folder.has(name).await),
+            Root::Bucket(bucket) => bucket.has(name).await,
+        }
     }
 
     /// Writes a file atomically, creating its folder if needed.
@@ -139,6 +144,29 @@ impl Files {
         match &self.root {
             Root::Folder(folder) => folder.write(name, bytes).await,
             Root::Bucket(bucket) => bucket.write(name, bytes).await,
+        }
+    }
+
+    /// Removes a file. A missing one is no error.
+    pub async fn remove(&self, name: &str) -> Result<(), ReadError> {
+        require_confined(name)?;
+        match &self.root {
+            Root::Folder(folder) => folder.remove(name).await,
+            Root::Bucket(bucket) => bucket.remove(name).await,
+        }
+    }
+
+    /// Waits until no other process holds the lock `name`, and holds it until the result is dropped. Buckets have no
+    /// locks.
+    pub(crate) async fn lock(&self, name: &str) -> Result<Option<std::fs::File>, ReadError> {
+        match &self.root {
+            Root::Folder(folder) => loop {
+                if let Some(lock) = folder.try_lock(name).await? {
+                    return Ok(Some(lock));
+                }
+                tokio::time::sleep(LOCK_INTERVAL).await;
+            },
+            Root::Bucket(_) => Ok(None),
         }
     }
 
@@ -152,26 +180,28 @@ impl Files {
     }
 }
 
-/// The sizes of the files that [`Files::list`] would list.
+/// Finds the files that rows name.
 ///
-/// In a local folder each size is read when requested, which costs as much as listing. A bucket is listed
-/// once, since one response has a thousand sizes; names are stored as fingerprints (see
-/// `digest_map`).
-pub struct Sizes {
-    source: SizeSource,
+/// In a local folder each file is looked up when requested, which costs as much as listing. A bucket is listed once,
+/// since one response has a thousand sizes; names are stored as fingerprints (see `digest_map`).
+pub(crate) struct Lookup {
+    source: LookupSource,
 }
 
-enum SizeSource {
+enum LookupSource {
     Folder(Folder),
     Listing(DigestMap<u64>),
 }
 
-impl Sizes {
-    /// Returns the size of each file, or `None` if it does not exist.
-    pub async fn of(&self, names: Vec<String>) -> Vec<Option<u64>> {
+impl Lookup {
+    /// Returns each file, or `None` if it does not exist.
+    pub(crate) async fn resolve(&self, names: Vec<String>) -> Vec<Option<Resolved>> {
         match &self.source {
-            SizeSource::Folder(folder) => folder.sizes(names).await,
-            SizeSource::Listing(sizes) => names.iter().map(|name| sizes.get(name)).collect(),
+            LookupSource::Folder(folder) => folder.resolve(names).await,
+            LookupSource::Listing(sizes) => {
+                let find = |name: &String| Some(Resolved { bytes: sizes.get(name)?, real_name: None });
+                names.iter().map(find).collect()
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use url::Url;
 
-use super::SCHEMES;
+use super::{SCHEMES, folder::allow_links_to};
 
 /// The local folders, and buckets or prefixes of buckets, that datasets may be in.
 #[derive(Clone, Debug)]
@@ -57,6 +57,11 @@ impl DatasetRoots {
             }
         }
         Ok(roots)
+    }
+
+    /// Lets links in datasets of this process lead to these roots. Without this, a link must stay inside its dataset.
+    pub fn allow_links(&self) {
+        allow_links_to(self.folders.clone());
     }
 
     /// Resolves an absolute path, `file://` URL or `s3://` URL to the URL of an existing folder inside a

@@ -6,41 +6,36 @@ use bytes::{Bytes, BytesMut};
 
 use crate::files::{Content, ReadError};
 
-/// Maximum length of a line.
+/// Maximum length of a row.
 pub const MAX_LINE_BYTES: usize = 64 << 10;
 
-pub(super) struct Lines {
+pub(crate) struct Lines {
     content: Content,
+    limit: usize,
     /// The unread rest of the last chunk.
     chunk: Bytes,
 }
 
 /// A line without its newline.
 #[derive(PartialEq, Eq, Debug)]
-pub(super) enum Line {
+pub(crate) enum Line {
     Text(Bytes),
     /// The length in bytes of a line that is over the limit and not blank.
     TooLong(u64),
 }
 
-impl Line {
-    /// Returns the text, which is empty for a line over the limit.
-    pub(super) fn into_text(self) -> Bytes {
-        match self {
-            Self::Text(text) => text,
-            Self::TooLong(_) => Bytes::new(),
-        }
-    }
-}
-
 impl Lines {
-    pub(super) fn of(content: Content) -> Self {
-        Self { content, chunk: Bytes::new() }
+    pub(crate) fn of(content: Content) -> Self {
+        Self::with_limit(content, MAX_LINE_BYTES)
+    }
+
+    pub(crate) fn with_limit(content: Content, limit: usize) -> Self {
+        Self { content, limit, chunk: Bytes::new() }
     }
 
     /// Returns the next line, or `None` at the end. Not cancel safe: a partial line is lost.
-    pub(super) async fn next(&mut self) -> Result<Option<Line>, ReadError> {
-        let mut line = PartialLine::default();
+    pub(crate) async fn next(&mut self) -> Result<Option<Line>, ReadError> {
+        let mut line = PartialLine { limit: self.limit, ..PartialLine::default() };
         loop {
             if let Some(end) = self.chunk.iter().position(|byte| *byte == b'\n') {
                 let last = self.chunk.split_to(end + 1).slice(..end);
@@ -58,9 +53,16 @@ impl Lines {
     }
 }
 
+/// Removes the byte order mark at the start of a file.
+pub(crate) fn without_bom(text: Bytes) -> Bytes {
+    const BOM: &[u8] = b"\xef\xbb\xbf";
+    if text.starts_with(BOM) { text.slice(BOM.len()..) } else { text }
+}
+
 /// A line that continues in the next chunk.
 #[derive(Default)]
 struct PartialLine {
+    limit: usize,
     text: BytesMut,
     bytes: u64,
     has_text: bool,
@@ -70,17 +72,17 @@ impl PartialLine {
     fn push(&mut self, part: &[u8]) {
         self.bytes += part.len() as u64;
         self.has_text |= !part.trim_ascii().is_empty();
-        let room = MAX_LINE_BYTES.saturating_sub(self.text.len());
+        let room = self.limit.saturating_sub(self.text.len());
         self.text.extend_from_slice(&part[..part.len().min(room)]);
     }
 
     fn finish(mut self, last: Bytes) -> Line {
-        if self.bytes == 0 && last.len() <= MAX_LINE_BYTES {
+        if self.bytes == 0 && last.len() <= self.limit {
             return Line::Text(last);
         }
         self.push(&last);
         match self.bytes {
-            bytes if bytes <= MAX_LINE_BYTES as u64 => Line::Text(self.text.freeze()),
+            bytes if bytes <= self.limit as u64 => Line::Text(self.text.freeze()),
             bytes if self.has_text => Line::TooLong(bytes),
             _ => Line::Text(Bytes::new()),
         }

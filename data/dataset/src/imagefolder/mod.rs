@@ -1,65 +1,86 @@
 //! Datasets in the *imagefolder* layout: image files, and metadata rows that refer to them.
 //!
-//! Reads a dataset as a stream of entries. Rows are the lines of `metadata.jsonl` and `metadata/*.jsonl`, one
-//! JSON object each; without these files, every image file is an item. Invariants: an invalid row is rejected
-//! with its file and line and does not affect others; video IDs and file names are unique, and a duplicate is
-//! reported with both lines.
+//! Reads a dataset as a stream of entries: the rows of `metadata.jsonl`, `.csv` or `.parquet` in any folder, whose
+//! file names are relative to it, and of `metadata/*.jsonl`; then the images that no row names. Invariants: an
+//! invalid row is rejected with its file and line and does not affect others; video IDs and file names are unique,
+//! and a duplicate is reported with both lines; no image and no row is left out without being named or counted.
 //!
 //! Rows and items are not kept in memory: reading takes about 50 bytes a row, or 80 in a bucket (see
-//! `rows.rs`). Without rows, all images are listed first, to sort them by name: about 80 bytes an image.
+//! `rows.rs`). The folder is walked twice: for metadata files, and for the images without a row, which are listed before
+//! the first is returned, to sort them by name: about 80 bytes each.
 
 mod entry;
-mod lines;
+pub(crate) mod lines;
+mod names;
 mod rows;
+mod survey;
+mod table;
 
 use std::{collections::VecDeque, vec};
 
 use bytes::Bytes;
-use images::decode::FILE_EXTENSIONS;
 
-use self::rows::Rows;
 pub use self::{
-    entry::{Contents, DatasetError, DuplicateRow, Entry, RejectedRow},
+    entry::{Contents, DatasetError, DuplicateRow, Entry, LeftOut, RejectedRow},
     lines::MAX_LINE_BYTES as MAX_ROW_BYTES,
 };
+use self::{
+    rows::Rows,
+    survey::{Rest, Survey},
+};
 use crate::{
-    files::{Files, ListedFile},
+    files::{Files, Lookup, Resolved},
     manifest::ManifestItem,
 };
 
-/// A stream of a dataset's entries, in the order of its rows; without rows, sorted by name.
+/// Images whose sizes are read together.
+const PAGE_IMAGES: usize = 256;
+
+/// A stream of a dataset's entries: in the order of its rows, then what cannot be read, then the images without a row,
+/// both sorted by name.
 pub struct Dataset {
-    source: ItemSource,
+    files: Files,
+    lookup: Lookup,
+    source: Source,
     /// Entries that were read but not returned yet.
     ready: VecDeque<(Entry, Bytes)>,
     row: Bytes,
-    empty: bool,
+    is_empty: bool,
+    is_labelled: bool,
+    left_out: LeftOut,
 }
 
-enum ItemSource {
-    Images(vec::IntoIter<ListedFile>),
+enum Source {
     Rows(Box<Rows>),
+    Images(vec::IntoIter<Box<str>>),
 }
 
 impl Dataset {
-    /// Opens a dataset: lists its metadata files, or its images.
+    /// Opens a dataset: finds its metadata files.
     pub async fn open(files: &Files) -> Result<Self, DatasetError> {
-        let main_file = "metadata.jsonl";
-        let mut metadata: Vec<ListedFile> =
-            files.size(main_file).await?.map(|bytes| (main_file.into(), bytes)).into_iter().collect();
-        metadata.extend(files.list(Some("metadata"), |name| name.ends_with(".jsonl")).await?);
-        let source = if metadata.is_empty() {
-            ItemSource::Images(files.list(None, is_image).await?.into_iter())
-        } else {
-            ItemSource::Rows(Box::new(Rows::of(files, metadata, files.sizes().await?)))
-        };
-        Ok(Self { source, ready: VecDeque::new(), row: Bytes::new(), empty: true })
+        let Survey { metadata, sizes } = Survey::of(files).await?;
+        Ok(Self {
+            files: files.clone(),
+            lookup: files.lookup(sizes),
+            is_labelled: !metadata.is_empty(),
+            source: Source::Rows(Box::new(Rows::of(files, metadata))),
+            ready: VecDeque::new(),
+            row: Bytes::new(),
+            is_empty: true,
+            left_out: LeftOut::default(),
+        })
     }
 
     /// Whether the dataset has metadata rows.
     #[must_use]
     pub fn is_labelled(&self) -> bool {
-        matches!(self.source, ItemSource::Rows(_))
+        self.is_labelled
+    }
+
+    /// Files without a row that are neither images nor metadata. Known once the last entry was returned.
+    #[must_use]
+    pub fn left_out(&self) -> &LeftOut {
+        &self.left_out
     }
 
     /// Returns the next entry, or `None` at the end.
@@ -67,28 +88,54 @@ impl Dataset {
     /// # Errors
     /// When the metadata cannot be read, or the dataset has no entries.
     pub async fn next(&mut self) -> Result<Option<Entry>, DatasetError> {
-        if self.ready.is_empty() {
-            match &mut self.source {
-                ItemSource::Rows(rows) => self.ready = rows.next_page().await?,
-                ItemSource::Images(images) => {
-                    self.ready.extend(images.next().map(|(name, bytes)| {
-                        (Entry::Item(ManifestItem { bytes, ..ManifestItem::named(&name) }), Bytes::new())
-                    }));
-                }
-            }
+        while self.ready.is_empty()
+            && let Some(page) = self.next_page().await?
+        {
+            self.ready = page;
         }
         let next = self.ready.pop_front();
-        if next.is_none() && self.empty {
-            return Err(DatasetError::Empty);
+        if next.is_none() && self.is_empty {
+            return Err(DatasetError::Empty { left_out: self.left_out.clone() });
         }
-        self.empty = false;
+        self.is_empty = false;
         let (entry, row) = next.unzip();
         self.row = row.unwrap_or_default();
         Ok(entry)
     }
 
-    /// Returns the raw row of the last entry, for columns that an item does not have. Empty if the dataset
-    /// has no rows, or the row was too long.
+    /// Returns the next entries with their rows, or `None` at the end. A page may be empty.
+    async fn next_page(&mut self) -> Result<Option<VecDeque<(Entry, Bytes)>>, DatasetError> {
+        match &mut self.source {
+            Source::Rows(rows) => {
+                let page = rows.next_page(&self.lookup).await?;
+                if page.is_empty() {
+                    let rest = Rest::of(&self.files, rows.take_names()).await?;
+                    self.left_out = rest.left_out;
+                    self.source = Source::Images(rest.images.into_iter());
+                    let refused = rest.refused.into_iter().map(|row| (Entry::Rejected(row), Bytes::new()));
+                    return Ok(Some(refused.collect()));
+                }
+                Ok(Some(page))
+            }
+            Source::Images(images) => {
+                let names: Vec<String> = images.take(PAGE_IMAGES).map(Into::into).collect();
+                if names.is_empty() {
+                    return Ok(None);
+                }
+                let files = self.lookup.resolve(names.clone()).await;
+                // An image without a size was deleted since it was listed.
+                let item = |(name, file): (String, Option<Resolved>)| {
+                    let bytes = file?.bytes;
+                    let item = ManifestItem { bytes, without_row: true, ..ManifestItem::named(&name) };
+                    Some((Entry::Item(item), Bytes::new()))
+                };
+                Ok(Some(names.into_iter().zip(files).filter_map(item).collect()))
+            }
+        }
+    }
+
+    /// Returns the raw row of the last entry as JSON, for columns that an item does not have. Empty if the entry has
+    /// no row, or the row is unreadable.
     #[must_use]
     pub fn row(&self) -> &[u8] {
         &self.row
@@ -109,11 +156,6 @@ impl Dataset {
         }
         Ok(contents)
     }
-}
-
-pub(crate) fn is_image(name: &str) -> bool {
-    name.rsplit_once('.')
-        .is_some_and(|(_, extension)| FILE_EXTENSIONS.contains(&extension.to_lowercase().as_str()))
 }
 
 #[cfg(test)]
@@ -148,7 +190,6 @@ mod tests {
         let expected = [
             ManifestItem {
                 bytes: 2,
-                video_id: Some("b".to_owned()),
                 views: Some(7),
                 subscribers: Some(2),
                 ..ManifestItem::named("thumbnails/b.jpg")
@@ -187,6 +228,136 @@ mod tests {
                 .unwrap();
         let names: Vec<&str> = dataset.items.iter().map(|item| item.item.as_str()).collect();
         assert_eq!((names, labelled), (vec!["a/c.jpg", "b.PNG"], false));
+    }
+
+    #[tokio::test]
+    async fn names_in_two_folders_are_two_items() {
+        let rows = b"{\"file_name\":\"cat/1.jpg\"}\n{\"file_name\":\"dog/1.jpg\"}";
+        let (_, dataset) =
+            read_dataset(&[("cat/1.jpg", b"x"), ("dog/1.jpg", b"y"), ("metadata.jsonl", rows)])
+                .await
+                .unwrap();
+        assert_eq!(names(&dataset), ["cat/1.jpg", "dog/1.jpg"]);
+        assert!(dataset.duplicates.is_empty() && dataset.items[0].video_id.is_none());
+    }
+
+    #[tokio::test]
+    async fn metadata_of_each_folder_names_its_files() {
+        let csv = "file_name,views,subscribers\na.jpg,10,2\nb.jpg,NA,4\n";
+        let (labelled, dataset) = read_dataset(&[
+            ("train/a.jpg", b"x"),
+            ("train/b.jpg", b"y"),
+            ("train/metadata.csv", csv.as_bytes()),
+            ("test/a.jpg", b"z"),
+            (
+                "test/metadata.jsonl",
+                b"\xef\xbb\xbf{\"file_name\":\"a.jpg\",\"views\":NaN,\"video_id\":12345}\r\n",
+            ),
+        ])
+        .await
+        .unwrap();
+        assert!(labelled && dataset.rejected.is_empty(), "{dataset:?}");
+        assert_eq!(names(&dataset), ["test/a.jpg", "train/a.jpg", "train/b.jpg"]);
+        assert_eq!(dataset.items[0].video_id.as_deref(), Some("12345"));
+        let views: Vec<Option<u64>> = dataset.items.iter().map(|item| item.views).collect();
+        assert_eq!(views, [None, Some(10), None]);
+    }
+
+    #[tokio::test]
+    async fn unusable_tables_are_errors_and_their_bad_rows_are_rejected() {
+        let csv = "file_name,views\r\n\r\na.jpg,1,2\r\na.jpg,\"1,000\"\r\na.jpg,3\r\n";
+        let (_, dataset) = read_dataset(&[("a.jpg", b"x"), ("metadata.csv", csv.as_bytes())]).await.unwrap();
+        let rejected: Vec<String> =
+            dataset.rejected.iter().map(|row| format!("{}: {}", row.item, row.failure)).collect();
+        assert_eq!(dataset.items[0].views, Some(3));
+        assert_eq!(
+            rejected,
+            [
+                "metadata.csv:3: invalid-row: expected 2 cells as in the header, found 3",
+                "a.jpg (metadata.csv:4): invalid-row: views must be a non-negative integer, not \"1,000\"",
+            ]
+        );
+        let error = read_dataset(&[("metadata.csv", b"name\nx\n")]).await.unwrap_err().to_string();
+        assert_eq!(error, "metadata.csv cannot be read: it has no column file_name");
+        let both = [("metadata.csv", &b"file_name\n"[..]), ("metadata.jsonl", b"")];
+        let error = read_dataset(&both).await.unwrap_err().to_string();
+        assert!(error.starts_with("metadata.csv and metadata.jsonl are in the same folder"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn rows_name_files_as_windows_does() {
+        let rows =
+            b"{\"file_name\":\"./t/a.jpg\"}\n{\"file_name\":\"t\\\\b.jpg\"}\n{\"file_name\":\"t/b.jpg\"}";
+        let (_, dataset) =
+            read_dataset(&[("t/a.jpg", b"x"), ("t/b.jpg", b"y"), ("metadata.jsonl", rows)]).await.unwrap();
+        assert_eq!(names(&dataset), ["t/a.jpg", "t/b.jpg"]);
+        assert_eq!(
+            dataset.duplicates[0].to_string(),
+            "duplicate file_name 't/b.jpg': metadata.jsonl:2 and metadata.jsonl:3"
+        );
+        let (_, dataset) = read_dataset(&[
+            ("t\\b.jpg", b"x"),
+            ("t/b.jpg", b"y"),
+            ("metadata.jsonl", b"{\"file_name\":\"t\\\\b.jpg\"}"),
+        ])
+        .await
+        .unwrap();
+        assert_eq!(names(&dataset), ["t\\b.jpg", "t/b.jpg"], "a file of this name comes first");
+    }
+
+    #[tokio::test]
+    async fn images_without_a_row_follow_the_rows() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        for name in [
+            "store/a.jpg",
+            "store/b.jpg",
+            "store/bad.jpg",
+            "c.jfif",
+            "d.JPE",
+            "e.tiff",
+            "._a.jpg",
+            "notes.txt",
+        ] {
+            std::fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
+            std::fs::write(root.join(name), b"x").unwrap();
+        }
+        std::os::unix::fs::symlink("store", root.join("thumbnails")).unwrap();
+        let rows = "{\"file_name\":\"thumbnails/a.jpg\"}\n{\"file_name\":\"store/bad.jpg\",\"views\":-1}\n{\"file_name\":\"e.tiff\"}";
+        std::fs::write(root.join("metadata.jsonl"), rows).unwrap();
+        let files = Files::open(&Url::from_directory_path(root).unwrap()).unwrap();
+        let mut dataset = Dataset::open(&files).await.unwrap();
+        let contents = dataset.rest().await.unwrap();
+        let items: Vec<(&str, bool)> =
+            contents.items.iter().map(|item| (item.item.as_str(), item.without_row)).collect();
+        let want = [
+            ("thumbnails/a.jpg", false),
+            ("e.tiff", false),
+            ("c.jfif", true),
+            ("d.JPE", true),
+            ("store/b.jpg", true),
+        ];
+        assert_eq!(items, want);
+        assert_eq!(contents.rejected.len(), 1, "{contents:?}");
+        assert_eq!(dataset.left_out().to_string(), "1 txt");
+    }
+
+    #[tokio::test]
+    async fn names_that_are_not_text_are_rejected() {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = tempfile::tempdir().unwrap();
+        for name in [&b"a.jpg"[..], b"Ni\xf1o.jpg", b"Ni\xf1o.txt"] {
+            std::fs::write(folder.path().join(std::ffi::OsStr::from_bytes(name)), b"x").unwrap();
+        }
+        let files = Files::open(&Url::from_directory_path(folder.path()).unwrap()).unwrap();
+        let contents = Dataset::open(&files).await.unwrap().rest().await.unwrap();
+        assert_eq!(names(&contents), ["a.jpg"]);
+        let rejected: Vec<&str> = contents.rejected.iter().map(|rejected| rejected.item.as_str()).collect();
+        assert_eq!(rejected, ["Ni\\xf1o.jpg"]);
+    }
+
+    fn names(contents: &Contents) -> Vec<&str> {
+        contents.items.iter().map(|item| item.item.as_str()).collect()
     }
 
     #[tokio::test]
@@ -265,7 +436,7 @@ mod tests {
 
     #[tokio::test]
     async fn dataset_without_entries_is_an_error() {
-        assert!(matches!(read_dataset(&[("notes.txt", b"x")]).await, Err(DatasetError::Empty)));
-        assert!(matches!(read_dataset(&[("metadata.jsonl", b"\n")]).await, Err(DatasetError::Empty)));
+        assert!(matches!(read_dataset(&[("notes.txt", b"x")]).await, Err(DatasetError::Empty { .. })));
+        assert!(matches!(read_dataset(&[("metadata.jsonl", b"\n")]).await, Err(DatasetError::Empty { .. })));
     }
 }

@@ -3,136 +3,230 @@
 //! To find duplicates, keeps the video IDs and file names of all rows with their line numbers: two
 //! [`DigestMap`] entries a row, about 50 bytes. The sizes of files in a bucket take another 28 bytes each.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, mem, sync::Arc};
 
 use bytes::Bytes;
 use common::job::outcome::{FailureReason, ItemFailure};
 
 use super::{
     entry::{DatasetError, DuplicateRow, Entry, RejectedRow},
-    lines::{Line, Lines, MAX_LINE_BYTES},
+    lines::{Line, Lines, MAX_LINE_BYTES, without_bom},
+    names::{Format, MAX_METADATA_BYTES, MetadataFile, in_dataset, with_slashes},
+    survey::RowNames,
+    table::Table,
 };
 use crate::{
     digest_map::DigestMap,
-    files::{Files, ListedFile, Sizes},
+    files::{Files, Lookup, Resolved},
     manifest::ManifestItem,
-    row::item_of,
+    row::{ParsedRow, RowError, parse},
 };
 
-const MAX_METADATA_BYTES: u64 = 1 << 30;
-/// Rows whose file sizes are looked up together.
+/// Rows whose files are looked up together.
 const PAGE_ROWS: usize = 256;
 
 pub(super) struct Rows {
     files: Files,
-    sizes: Sizes,
-    metadata: VecDeque<ListedFile>,
-    current: Option<Lines>,
+    metadata: VecDeque<MetadataFile>,
+    current: Option<OpenFile>,
     line_numbers: LineNumbers,
     video_ids: DigestMap<u32>,
-    file_names: DigestMap<u32>,
+    names: RowNames,
+}
+
+/// A metadata file that is being read.
+struct OpenFile {
+    name: String,
+    base: Arc<str>,
+    source: Source,
+}
+
+enum Source {
+    Lines { lines: Lines, is_first: bool },
+    Table(Table),
+}
+
+/// A row, with the number of its line among all files.
+struct RawRow {
+    row: Result<Bytes, String>,
+    number: u32,
+    base: Arc<str>,
+}
+
+/// A row before its file is looked up.
+struct PageRow {
+    parsed: Result<ParsedRow, RowError>,
+    row: Bytes,
+    number: u32,
+    base: Arc<str>,
+    /// The file's name in the dataset.
+    name: Option<String>,
 }
 
 impl Rows {
-    pub(super) fn of(files: &Files, metadata: Vec<ListedFile>, sizes: Sizes) -> Self {
+    pub(super) fn of(files: &Files, metadata: Vec<MetadataFile>) -> Self {
         Self {
             files: files.clone(),
-            sizes,
             metadata: metadata.into(),
             current: None,
             line_numbers: LineNumbers::default(),
             video_ids: DigestMap::default(),
-            file_names: DigestMap::default(),
+            names: RowNames::default(),
         }
+    }
+
+    /// Returns the file names of all rows read so far, and forgets them.
+    pub(super) fn take_names(&mut self) -> RowNames {
+        mem::take(&mut self.names)
     }
 
     /// Returns the next entries with their rows; the page is empty at the end.
-    pub(super) async fn next_page(&mut self) -> Result<VecDeque<(Entry, Bytes)>, DatasetError> {
-        let mut page = VecDeque::with_capacity(PAGE_ROWS);
+    pub(super) async fn next_page(
+        &mut self,
+        lookup: &Lookup,
+    ) -> Result<VecDeque<(Entry, Bytes)>, DatasetError> {
+        let mut page = Vec::with_capacity(PAGE_ROWS);
         while page.len() < PAGE_ROWS
-            && let Some((line, number)) = self.next_line().await?
+            && let Some(RawRow { row, number, base }) = self.next_row().await?
         {
-            let is_blank = matches!(&line, Line::Text(text) if text.trim_ascii().is_empty());
-            if !is_blank {
-                let entry = self.parse(&line, number);
-                page.push_back((entry, line.into_text(), number));
-            }
+            let unnamed = |detail: &String| RowError { file_name: None, detail: detail.clone() };
+            let parsed = row.as_ref().map_err(unnamed).and_then(|row| parse(row));
+            let name = parsed.as_ref().ok().and_then(|parsed| in_dataset(&base, &parsed.file_name));
+            page.push(PageRow { parsed, row: row.unwrap_or_default(), number, base, name });
         }
-        let file_name = |(entry, ..): &(Entry, Bytes, u32)| match entry {
-            Entry::Item(item) => Some(item.item.clone()),
-            Entry::Rejected(_) | Entry::Duplicate(_) => None,
-        };
-        let mut sizes = self.sizes.of(page.iter().filter_map(file_name).collect()).await.into_iter();
-        let mut add_size = |(entry, row, number)| match entry {
-            Entry::Item(item) => (self.with_size(item, number, sizes.next().flatten()), row),
-            other => (other, row),
-        };
-        Ok(page.into_iter().map(&mut add_size).collect())
+        let names = page.iter().filter_map(|row| row.name.clone()).collect();
+        let mut found = lookup.resolve(names).await.into_iter();
+        let mut entries = VecDeque::with_capacity(page.len());
+        for mut row in page {
+            let mut file = if row.name.is_some() { found.next().flatten() } else { None };
+            if file.is_none() {
+                file = find_with_slashes(&mut row, lookup).await;
+            }
+            let text = mem::take(&mut row.row);
+            entries.push_back((self.entry(row, file), text));
+        }
+        Ok(entries)
     }
 
-    async fn next_line(&mut self) -> Result<Option<(Line, u32)>, DatasetError> {
+    async fn next_row(&mut self) -> Result<Option<RawRow>, DatasetError> {
         loop {
-            if let Some(lines) = &mut self.current {
-                if let Some(line) = lines.next().await? {
-                    return Ok(Some((line, self.line_numbers.next_line()?)));
+            let Some(OpenFile { name, base, source }) = &mut self.current else {
+                let Some(file) = self.metadata.pop_front() else { return Ok(None) };
+                self.current = Some(OpenFile::open(&self.files, &file).await?);
+                self.line_numbers.start_file(file.name.into());
+                continue;
+            };
+            let base = base.clone();
+            match source {
+                Source::Lines { lines, is_first } => {
+                    if let Some(line) = lines.next().await? {
+                        let number = self.line_numbers.next_line()?;
+                        let has_bom = mem::replace(is_first, false);
+                        let Some(row) = row_of(line, has_bom) else { continue };
+                        return Ok(Some(RawRow { row, number, base }));
+                    }
                 }
-                self.current = None;
+                Source::Table(table) => {
+                    let unusable = |reason| DatasetError::Table { file: name.clone(), reason };
+                    if let Some(row) = table.next().await.transpose().map_err(unusable)? {
+                        let number = self.line_numbers.line(row.line)?;
+                        return Ok(Some(RawRow { row: row.row, number, base }));
+                    }
+                }
             }
-            let Some((name, _)) = self.metadata.pop_front() else { return Ok(None) };
-            let content = self.files.open_content(&name, MAX_METADATA_BYTES).await?;
-            self.current = Some(Lines::of(content));
-            self.line_numbers.start_file(name);
+            self.current = None;
         }
     }
 
-    fn parse(&mut self, line: &Line, number: u32) -> Entry {
-        let item = match parse_row(line, || self.line_numbers.location(number)) {
-            Ok(item) => item,
-            Err(rejected) => return Entry::Rejected(rejected),
+    fn entry(&mut self, row: PageRow, file: Option<Resolved>) -> Entry {
+        let number = row.number;
+        let location = self.line_numbers.location(number);
+        let (item, name) = match (row.parsed, row.name) {
+            (Ok(parsed), Some(name)) => (ManifestItem { item: name.clone(), ..parsed.item }, name),
+            (Ok(parsed), None) => {
+                let detail = format!("file_name '{}' is not a path inside the dataset", parsed.file_name);
+                return rejected(location, FailureReason::InvalidRow, detail);
+            }
+            (Err(RowError { file_name: None, detail }), _) => {
+                return rejected(location, FailureReason::InvalidRow, detail);
+            }
+            (Err(RowError { file_name: Some(file_name), detail }), _) => {
+                if let Some(name) = in_dataset(&row.base, &file_name) {
+                    self.names.others.insert(&name, ());
+                }
+                return rejected(format!("{file_name} ({location})"), FailureReason::InvalidRow, detail);
+            }
         };
-        let video_id = item.video_id.as_deref().unwrap_or_default();
-        let file_name = item.item.as_str();
-        let first = match self.video_ids.insert(video_id, number) {
-            Some(first) => Some(("video_id", video_id, first)),
-            None => self.file_names.insert(file_name, number).map(|first| ("file_name", file_name, first)),
-        };
-        match first {
-            None => Entry::Item(item),
-            Some((column, value, first)) => Entry::Duplicate(DuplicateRow {
-                column,
-                value: value.to_owned(),
-                first: self.line_numbers.location(first),
-                second: self.line_numbers.location(number),
-            }),
+        if let Some(duplicate) = self.duplicate(&item, number) {
+            return Entry::Duplicate(duplicate);
         }
+        let Some(Resolved { bytes, real_name }) = file else {
+            let detail = format!("the file named in {location} does not exist");
+            return rejected(name, FailureReason::Missing, detail);
+        };
+        if let Some(real_name) = real_name {
+            self.names.others.insert(&real_name, ());
+        }
+        Entry::Item(ManifestItem { bytes, ..item })
     }
 
-    fn with_size(&self, item: ManifestItem, number: u32, size: Option<u64>) -> Entry {
-        match size {
-            Some(bytes) => Entry::Item(ManifestItem { bytes, ..item }),
-            None => Entry::Rejected(RejectedRow {
-                failure: ItemFailure::new(
-                    FailureReason::Missing,
-                    format!("the file named in {} does not exist", self.line_numbers.location(number)),
-                ),
-                item: item.item,
-            }),
+    /// Records a row's video ID and file name, unless an earlier row has one of them.
+    fn duplicate(&mut self, item: &ManifestItem, number: u32) -> Option<DuplicateRow> {
+        let first = item
+            .video_id
+            .as_deref()
+            .and_then(|id| Some(("video_id", id, self.video_ids.insert(id, number)?)));
+        let first = first.or_else(|| {
+            let name = item.item.as_str();
+            Some(("file_name", name, self.names.usable.insert(name, number)?))
+        });
+        first.map(|(column, value, first)| DuplicateRow {
+            column,
+            value: value.to_owned(),
+            first: self.line_numbers.location(first),
+            second: self.line_numbers.location(number),
+        })
+    }
+}
+
+impl OpenFile {
+    async fn open(files: &Files, file: &MetadataFile) -> Result<Self, DatasetError> {
+        let source = match file.format {
+            Format::JsonLines => {
+                let content = files.open_content(&file.name, MAX_METADATA_BYTES).await?;
+                Source::Lines { lines: Lines::of(content), is_first: true }
+            }
+            Format::Csv | Format::Parquet => {
+                Source::Table(Table::open(files, &file.name, file.format).await?)
+            }
+        };
+        Ok(Self { name: file.name.clone(), base: file.base.as_str().into(), source })
+    }
+}
+
+/// Returns the row of a line, or `None` if it is blank. The first line may begin with a byte order mark.
+fn row_of(line: Line, is_first: bool) -> Option<Result<Bytes, String>> {
+    match line {
+        Line::Text(text) => {
+            let text = if is_first { without_bom(text) } else { text };
+            (!text.trim_ascii().is_empty()).then_some(Ok(text))
+        }
+        Line::TooLong(bytes) => {
+            Some(Err(format!("the row has {bytes} bytes, over the limit of {MAX_LINE_BYTES}")))
         }
     }
 }
 
-/// Parses a line to an item without its size; `location` returns the line's `file:line`.
-fn parse_row(line: &Line, location: impl Fn() -> String) -> Result<ManifestItem, RejectedRow> {
-    let item = match line {
-        Line::Text(text) => item_of(text),
-        Line::TooLong(bytes) => {
-            Err((None, format!("the row has {bytes} bytes, over the limit of {MAX_LINE_BYTES}")))
-        }
-    };
-    item.map_err(|(item, detail)| RejectedRow {
-        item: item.map_or_else(&location, |item| format!("{item} ({})", location())),
-        failure: ItemFailure::new(FailureReason::InvalidRow, detail),
-    })
+/// Finds a file whose name is written with backslashes, and corrects the row's name.
+async fn find_with_slashes(row: &mut PageRow, lookup: &Lookup) -> Option<Resolved> {
+    let name = with_slashes(&row.base, &row.parsed.as_ref().ok()?.file_name)?;
+    let file = lookup.resolve(vec![name.clone()]).await.pop()??;
+    row.name = Some(name);
+    Some(file)
+}
+
+fn rejected(item: String, reason: FailureReason, detail: String) -> Entry {
+    Entry::Rejected(RejectedRow { item, failure: ItemFailure::new(reason, detail) })
 }
 
 /// Numbers the lines of all files consecutively from 0.
@@ -152,6 +246,13 @@ impl LineNumbers {
         let line = self.lines;
         self.lines = line.checked_add(1).ok_or(DatasetError::TooManyRows)?;
         Ok(line)
+    }
+
+    /// Returns the number of a line of the current file, from 1, which is after the lines before.
+    fn line(&mut self, line: u32) -> Result<u32, DatasetError> {
+        let first = self.files.last().map_or(0, |(first, _)| *first);
+        self.lines = first.checked_add(line).ok_or(DatasetError::TooManyRows)?;
+        Ok(self.lines - 1)
     }
 
     /// Returns a line's location as `file:line`, from line 1.

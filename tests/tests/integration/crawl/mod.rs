@@ -2,6 +2,7 @@
 
 mod faulty;
 mod fleet;
+mod imagefolder;
 mod import;
 mod lists;
 mod obstacles;
@@ -67,12 +68,10 @@ async fn detach(cluster: &Cluster, arguments: &[String]) -> SubmissionId {
 /// The rows of a dataset, by video.
 fn rows(dataset: &Path) -> BTreeMap<String, Value> {
     let mut rows = BTreeMap::new();
-    for part in std::fs::read_dir(dataset.join("metadata")).unwrap().flatten() {
-        for line in std::fs::read_to_string(part.path()).unwrap().lines() {
-            let row: Value = serde_json::from_str(line).unwrap();
-            let id = row["video_id"].as_str().unwrap().to_owned();
-            assert!(rows.insert(id, row).is_none(), "a video has two rows");
-        }
+    for line in std::fs::read_to_string(dataset.join("metadata.jsonl")).unwrap().lines() {
+        let row: Value = serde_json::from_str(line).unwrap();
+        let id = row["video_id"].as_str().unwrap().to_owned();
+        assert!(rows.insert(id, row).is_none(), "a video has two rows");
     }
     rows
 }
@@ -80,23 +79,17 @@ fn rows(dataset: &Path) -> BTreeMap<String, Value> {
 /// Returns all non-hidden files of a dataset with their bytes. Rows are without `crawled_at`.
 fn contents(dataset: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut files = BTreeMap::new();
-    for folder in ["metadata", "thumbnails"] {
-        for file in std::fs::read_dir(dataset.join(folder)).unwrap().flatten() {
-            let name = format!("{folder}/{}", file.file_name().to_string_lossy());
-            // Temporary files of killed processes are hidden and not part of the dataset.
-            if file.file_name().to_string_lossy().starts_with('.') {
-                continue;
-            }
-            let mut bytes = std::fs::read(file.path()).unwrap();
-            if folder == "metadata" {
-                let text = String::from_utf8(bytes).unwrap();
-                let line = |line: &str| {
-                    let (before, rest) = line.split_once("\"crawled_at\":\"").unwrap();
-                    format!("{before}{}\n", rest.split_once('"').unwrap().1)
-                };
-                bytes = text.lines().map(line).collect::<String>().into_bytes();
-            }
-            files.insert(name, bytes);
+    let text = std::fs::read_to_string(dataset.join("metadata.jsonl")).unwrap();
+    let line = |line: &str| {
+        let (before, rest) = line.split_once("\"crawled_at\":\"").unwrap();
+        format!("{before}{}\n", rest.split_once('"').unwrap().1)
+    };
+    files.insert("metadata.jsonl".to_owned(), text.lines().map(line).collect::<String>().into_bytes());
+    for file in std::fs::read_dir(dataset.join("thumbnails")).unwrap().flatten() {
+        let name = file.file_name().to_string_lossy().into_owned();
+        // Temporary files of killed processes are hidden and not part of the dataset.
+        if !name.starts_with('.') {
+            files.insert(format!("thumbnails/{name}"), std::fs::read(file.path()).unwrap());
         }
     }
     files

@@ -223,7 +223,7 @@ async fn dataset_folder_that_links_outside_is_not_written_to() {
     let cluster = start(1, &[]).await;
     let channels: Vec<&Channel> = site.channels().iter().collect();
     let outside = tempfile::tempdir().unwrap();
-    for folder in ["thumbnails", "metadata"] {
+    for folder in ["thumbnails", ".subwatch"] {
         let set = cluster.folder().join(folder);
         std::fs::create_dir(&set).unwrap();
         std::os::unix::fs::symlink(outside.path(), set.join(folder)).unwrap();

@@ -1,92 +1,170 @@
-//! Lists the files of a folder with their sizes.
+//! Walks a folder, and returns the sizes of files named in rows.
 //!
-//! Invariant: [`listed_size`] returns a size for exactly the files that [`list`] returns.
+//! Links are followed to files and folders inside the root or the allowed roots (see [`is_allowed`]). A link to what the
+//! walk finds anyway, under its own name, adds nothing to it, so that each file is found once and no cycle is entered. Invariant: [`resolve`] knows each file that [`walk`] finds.
 
-use std::{collections::HashMap, fs, io, path::Path};
+use std::{
+    collections::{HashMap, HashSet},
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
-use crate::files::{error::FilesError, name::ListedFile};
+use super::links::is_allowed;
+use crate::files::{
+    error::FilesError,
+    name::{Found, escaped},
+};
 
 /// Maximum depth of listed folders.
 pub(super) const MAX_DEPTH: usize = 8;
 
-/// Lists the files in `root`, or in one subfolder, whose names pass `filter`.
-pub(super) fn list(
+const NOT_UTF8: &str = "the name is not UTF-8 text: rename it";
+const CONTROL: &str = "the name has control characters: rename it";
+const TOO_DEEP: &str = "the folder is more than 8 levels deep, so its files are left out";
+const OUTSIDE: &str = "it is a link to a place outside the dataset and the dataset roots";
+const DANGLING: &str = "it is a link to a file that does not exist";
+
+/// Calls `visit` for what is in `root`, or in one subfolder.
+pub(super) fn walk(
     root: &Path,
     subfolder: Option<&str>,
-    filter: fn(&str) -> bool,
-) -> Result<Vec<ListedFile>, FilesError> {
-    let mut listing = FolderListing { filter, files: Vec::new() };
+    visit: &mut dyn FnMut(Found<'_>),
+) -> Result<(), FilesError> {
+    let canonical = root.canonicalize().unwrap_or_else(|_| root.to_path_buf());
+    let mut walk = Walk { root: canonical, visit, entered: HashSet::new() };
     match subfolder {
-        None => listing.add(root, "", MAX_DEPTH)?,
-        Some(subfolder) if is_folder(&root.join(subfolder)) => {
-            listing.add(&root.join(subfolder), &format!("{subfolder}/"), MAX_DEPTH - 1)?;
+        None => walk.enter(root, "", MAX_DEPTH),
+        Some(subfolder) => {
+            let path = root.join(subfolder);
+            let real = path.canonicalize().ok().filter(|real| real.is_dir() && is_allowed(&walk.root, real));
+            real.map_or(Ok(()), |_| walk.enter(&path, &format!("{subfolder}/"), MAX_DEPTH - 1))
         }
-        Some(_) => {}
     }
-    Ok(listing.files)
 }
 
-struct FolderListing {
-    filter: fn(&str) -> bool,
-    files: Vec<ListedFile>,
+struct Walk<'a> {
+    /// Canonical.
+    root: PathBuf,
+    visit: &'a mut dyn FnMut(Found<'_>),
+    /// Device and inode of the files and folders that were reached through links.
+    entered: HashSet<(u64, u64)>,
 }
 
-impl FolderListing {
-    fn add(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), FilesError> {
+impl Walk<'_> {
+    fn enter(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), FilesError> {
         let failed = |error: io::Error| FilesError::List {
             root: folder.display().to_string(),
             reason: error.to_string(),
         };
+        // Folders and links are kept, to visit them in the order of their names; files may be millions.
+        let mut others = Vec::new();
         for entry in fs::read_dir(folder).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            let Ok(name) = entry.file_name().into_string() else { continue };
-            if is_hidden(&name) {
+            let name = entry.file_name();
+            if name.as_encoded_bytes().starts_with(b".") {
                 continue;
             }
-            let name = format!("{prefix}{name}");
             let kind = entry.file_type().map_err(failed)?;
-            if kind.is_dir() && depth > 0 {
-                self.add(&entry.path(), &format!("{name}/"), depth - 1)?;
-            } else if !kind.is_dir()
-                && (self.filter)(&name)
-                && let Some(bytes) = file_size(&entry.path())
-            {
-                self.files.push((name.into_boxed_str(), bytes));
+            let unusable = match name.to_str() {
+                None => Some(NOT_UTF8),
+                Some(name) => name.contains(char::is_control).then_some(CONTROL),
+            };
+            let shown = format!("{prefix}{}", escaped(&name));
+            if let Some(reason) = unusable {
+                (self.visit)(Found::Refused { name: &shown, is_folder: kind.is_dir(), reason });
+            } else if kind.is_file() {
+                (self.visit)(Found::File { name: &shown, bytes: None });
+            } else if kind.is_dir() || kind.is_symlink() {
+                others.push((name, kind));
+            }
+        }
+        others.sort_by(|(a, _), (b, _)| a.cmp(b));
+        for (name, kind) in others {
+            let shown = format!("{prefix}{}", escaped(&name));
+            let path = folder.join(name);
+            if kind.is_symlink() {
+                self.follow(&path, &shown, depth)?;
+            } else {
+                self.enter_below(&path, &shown, depth)?;
             }
         }
         Ok(())
     }
-}
 
-/// Returns the size of a file if [`list`] would return it. `folders` caches which folders a listing enters.
-pub(super) fn listed_size(root: &Path, name: &str, folders: &mut HashMap<String, bool>) -> Option<u64> {
-    let mut folder = name;
-    for _ in 0..=MAX_DEPTH {
-        let Some((parent, _)) = folder.rsplit_once('/') else {
-            let hidden = name.split('/').any(is_hidden);
-            return if hidden { None } else { file_size(&root.join(name)) };
+    fn follow(&mut self, link: &Path, name: &str, depth: usize) -> Result<(), FilesError> {
+        let (Ok(real), Ok(target)) = (link.canonicalize(), fs::metadata(link)) else {
+            (self.visit)(Found::Refused { name, is_folder: false, reason: DANGLING });
+            return Ok(());
         };
-        folder = parent;
-        let entered = match folders.get(folder) {
-            Some(entered) => *entered,
-            None => *folders.entry(folder.to_owned()).or_insert_with(|| is_folder(&root.join(folder))),
-        };
-        if !entered {
-            return None;
+        let is_folder = target.is_dir();
+        if !is_allowed(&self.root, &real) {
+            (self.visit)(Found::Refused { name, is_folder, reason: OUTSIDE });
+        } else if self.is_new(&real, &target) {
+            if is_folder {
+                return self.enter_below(link, name, depth);
+            }
+            if target.is_file() {
+                (self.visit)(Found::File { name, bytes: None });
+            }
         }
+        Ok(())
     }
-    None
+
+    fn enter_below(&mut self, path: &Path, name: &str, depth: usize) -> Result<(), FilesError> {
+        if depth == 0 {
+            (self.visit)(Found::Refused { name, is_folder: true, reason: TOO_DEEP });
+            return Ok(());
+        }
+        self.enter(path, &format!("{name}/"), depth - 1)
+    }
+
+    /// Whether a file or folder is found neither by its own name nor through another link.
+    fn is_new(&mut self, real: &Path, target: &fs::Metadata) -> bool {
+        let visible = real.strip_prefix(&self.root).is_ok_and(|below| {
+            let mut parts = below.components();
+            below.components().count() <= MAX_DEPTH
+                && parts.all(|part| !part.as_os_str().as_encoded_bytes().starts_with(b"."))
+        });
+        // A link to a folder around the root would lead back into it.
+        !visible && !self.root.starts_with(real) && self.entered.insert((target.dev(), target.ino()))
+    }
 }
 
-fn is_hidden(name: &str) -> bool {
-    name.starts_with('.')
+/// A file that a row names.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Resolved {
+    pub(crate) bytes: u64,
+    /// The file's name in a walk, if the row's leads through a link.
+    pub(crate) real_name: Option<String>,
 }
 
-fn is_folder(path: &Path) -> bool {
-    fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_dir())
-}
-
-/// Follows symbolic links to files; a link that points outside the root is rejected when it is read.
-fn file_size(path: &Path) -> Option<u64> {
-    fs::metadata(path).ok().filter(fs::Metadata::is_file).map(|metadata| metadata.len())
+/// Finds a file. `folders` caches whether the path of a folder has links; `None` are folders that are not entered.
+pub(super) fn resolve(
+    root: &Path,
+    name: &str,
+    folders: &mut HashMap<String, Option<bool>>,
+) -> Option<Resolved> {
+    let depth = name.matches('/').count();
+    if depth > MAX_DEPTH || name.split('/').any(|part| part.starts_with('.')) {
+        return None;
+    }
+    let folder = name.rsplit_once('/').map_or("", |(folder, _)| folder);
+    if !folders.contains_key(folder) {
+        let path = root.join(folder);
+        let canonical = root.canonicalize().ok()?;
+        let real = path.canonicalize().ok().filter(|real| real.is_dir() && is_allowed(&canonical, real));
+        folders.insert(folder.to_owned(), real.map(|real| real != canonical.join(folder)));
+    }
+    let is_folder_linked = *folders.get(folder)?.as_ref()?;
+    let path = root.join(name);
+    let file = fs::symlink_metadata(&path).ok()?;
+    if !is_folder_linked && file.is_file() {
+        return Some(Resolved { bytes: file.len(), real_name: None });
+    }
+    let file = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+    let real = path.canonicalize().ok()?;
+    let real_name = real.strip_prefix(root.canonicalize().ok()?).ok();
+    let real_name = real_name.and_then(Path::to_str).map(str::to_owned);
+    Some(Resolved { bytes: file.len(), real_name })
 }

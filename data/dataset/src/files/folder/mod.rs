@@ -1,13 +1,14 @@
 //! A root in the local file system.
 //!
-//! Owns the checks that only a file system needs: symbolic links must not point outside the root, and only
-//! regular files are read, so that a FIFO or device cannot block a worker.
+//! Owns the checks that only a file system needs: symbolic links must not point outside the root (or the
+//! dataset roots), and only regular files are read, so that a FIFO or device cannot block a worker.
 
+mod links;
 mod listing;
 
 use std::{
     collections::HashMap,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     io::{self, Read, Write},
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
@@ -15,11 +16,16 @@ use std::{
 
 use bytes::Bytes;
 
-use self::listing::{list, listed_size};
+pub(super) use self::links::allow_links_to;
+pub(crate) use self::listing::Resolved;
+use self::{
+    links::is_allowed,
+    listing::{resolve, walk},
+};
 use super::{
     content::Content,
     error::{FilesError, ReadError},
-    name::{ListedFile, require_confined},
+    name::{Found, require_confined},
 };
 
 #[derive(Clone, Debug)]
@@ -61,24 +67,63 @@ impl Folder {
         Ok(Content::of_file(name, limit, file.into()))
     }
 
-    pub(super) async fn list(
-        &self,
-        subfolder: Option<&str>,
-        filter: fn(&str) -> bool,
-    ) -> Result<Vec<ListedFile>, FilesError> {
-        let (root, subfolder) = (self.root.clone(), subfolder.map(str::to_owned));
-        let listing = tokio::task::spawn_blocking(move || list(&root, subfolder.as_deref(), filter));
-        listing.await.expect("listing does not panic")
+    pub(super) async fn has(&self, name: &str) -> bool {
+        tokio::fs::metadata(self.root.join(name)).await.is_ok_and(|metadata| metadata.is_file())
     }
 
-    /// Returns the size of each file, or `None` if a listing of the root would not contain it.
-    pub(super) async fn sizes(&self, names: Vec<String>) -> Vec<Option<u64>> {
+    pub(super) async fn walk<S: Send + 'static>(
+        &self,
+        subfolder: Option<&str>,
+        mut state: S,
+        visit: fn(&mut S, Found<'_>),
+    ) -> Result<S, FilesError> {
+        let (root, subfolder) = (self.root.clone(), subfolder.map(str::to_owned));
+        let walking = tokio::task::spawn_blocking(move || {
+            walk(&root, subfolder.as_deref(), &mut |found| visit(&mut state, found))?;
+            Ok(state)
+        });
+        walking.await.expect("a walk does not panic")
+    }
+
+    /// Looks files up by the names that rows give them. Hidden files are `None`, as those that do not exist.
+    pub(super) async fn resolve(&self, names: Vec<String>) -> Vec<Option<Resolved>> {
         let root = self.root.clone();
         let querying = tokio::task::spawn_blocking(move || {
             let mut folders = HashMap::new();
-            names.iter().map(|name| listed_size(&root, name, &mut folders)).collect()
+            names.iter().map(|name| resolve(&root, name, &mut folders)).collect()
         });
-        querying.await.expect("reading sizes does not panic")
+        querying.await.expect("looking files up does not panic")
+    }
+
+    pub(super) async fn remove(&self, name: &str) -> Result<(), ReadError> {
+        let (folder, name) = (self.clone(), name.to_owned());
+        let removing = tokio::task::spawn_blocking(move || {
+            folder.require_inside(&name)?;
+            match fs::remove_file(folder.root.join(&name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    Err(ReadError::unavailable(&name, &error))
+                }
+                _ => Ok(()),
+            }
+        });
+        removing.await.expect("removing does not panic")
+    }
+
+    /// Takes the lock file `name` until the result is dropped; `None` if another process has it.
+    pub(super) async fn try_lock(&self, name: &str) -> Result<Option<File>, ReadError> {
+        let (folder, name) = (self.clone(), name.to_owned());
+        let locking = tokio::task::spawn_blocking(move || {
+            let failed = |error| ReadError::unavailable(&name, &error);
+            fs::create_dir_all(folder.require_inside(&name)?).map_err(failed)?;
+            let path = folder.root.join(&name);
+            let file = File::options().create(true).append(true).open(path).map_err(failed)?;
+            match file.try_lock() {
+                Ok(()) => Ok(Some(file)),
+                Err(TryLockError::WouldBlock) => Ok(None),
+                Err(TryLockError::Error(error)) => Err(failed(error)),
+            }
+        });
+        locking.await.expect("locking does not panic")
     }
 
     pub(super) async fn write(&self, name: &str, bytes: Bytes) -> Result<(), ReadError> {
@@ -112,7 +157,7 @@ impl Folder {
         let real = path.canonicalize().map_err(failed)?;
         if real != path {
             let root = self.root.canonicalize().map_err(failed)?;
-            if !real.starts_with(root) {
+            if !is_allowed(&root, &real) {
                 return Err(ReadError::refused(name, &"it points outside the dataset"));
             }
         }
@@ -128,6 +173,21 @@ impl Folder {
         Ok((file, metadata.len()))
     }
 
+    /// Returns the folder of a file that may be written: the existing part of its path must be inside the root. Creates
+    /// the root.
+    fn require_inside(&self, name: &str) -> Result<PathBuf, ReadError> {
+        let failed = |error| ReadError::unavailable(name, &error);
+        fs::create_dir_all(&self.root).map_err(failed)?;
+        let mut folder = self.root.join(name);
+        folder.pop();
+        let parent = folder.ancestors().find_map(|parent| parent.canonicalize().ok());
+        let root = self.root.canonicalize().map_err(failed)?;
+        if !parent.is_some_and(|parent| parent.starts_with(root)) {
+            return Err(ReadError::refused(name, &"it points outside the dataset"));
+        }
+        Ok(folder)
+    }
+
     /// Writes to a temporary file, syncs it and renames it to `name`.
     fn write_atomically(
         &self,
@@ -136,19 +196,12 @@ impl Folder {
     ) -> Result<(), ReadError> {
         let failed = |error| ReadError::unavailable(name, &error);
         let path = self.root.join(name);
-        let folder = path.parent().expect("a file inside a root has a parent");
-        fs::create_dir_all(&self.root).map_err(failed)?;
-        // Checked before folders are created: the existing part of the path must be inside the root.
-        let parent = folder.ancestors().find_map(|parent| parent.canonicalize().ok());
-        let root = self.root.canonicalize().map_err(failed)?;
-        if !parent.is_some_and(|parent| parent.starts_with(root)) {
-            return Err(ReadError::refused(name, &"it points outside the dataset"));
-        }
-        fs::create_dir_all(folder).map_err(failed)?;
+        let folder = self.require_inside(name)?;
+        fs::create_dir_all(&folder).map_err(failed)?;
         let written = (|| {
             // Temporary files are 0600 by default; 0666 minus the umask is the mode of ordinary new files.
             let mode = fs::Permissions::from_mode(0o666);
-            let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(folder)?;
+            let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(&folder)?;
             write(file.as_file_mut())?;
             file.as_file().sync_data()?;
             file.persist(&path)?;
@@ -168,12 +221,12 @@ fn read_error(name: &str, error: &io::Error) -> ReadError {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::os::unix::{ffi::OsStrExt, fs::symlink};
 
     use url::Url;
 
     use super::{listing::MAX_DEPTH, *};
-    use crate::files::Files;
+    use crate::{digest_map::DigestMap, files::Files};
 
     fn root() -> (tempfile::TempDir, Files) {
         let folder = tempfile::tempdir().unwrap();
@@ -229,42 +282,95 @@ mod tests {
         let (folder, files) = root();
         files.write("parts/0.jsonl", Bytes::from_static(b"{}")).await.unwrap();
         assert!(files.write("../x", Bytes::new()).await.is_err());
-        let listed = async |subfolder| {
-            let listed = files.list(subfolder, |name| !name.ends_with("b.jpg")).await.unwrap();
-            listed.into_iter().map(|(name, bytes)| (name.into_string(), bytes)).collect::<Vec<_>>()
-        };
         files.write("thumbnails/b.jpg", Bytes::new()).await.unwrap();
-        let (part, image) = (("parts/0.jsonl".to_owned(), 2), ("thumbnails/a.jpg".to_owned(), 5));
-        assert_eq!(listed(None).await, [part.clone(), image.clone()]);
-        assert_eq!(listed(Some("parts")).await, [part]);
-        assert_eq!(listed(Some("nowhere")).await, []);
+        assert_eq!(found(&files, None).await.0, ["parts/0.jsonl", "thumbnails/a.jpg", "thumbnails/b.jpg"]);
+        assert_eq!(found(&files, Some("parts")).await.0, ["parts/0.jsonl"]);
+        assert_eq!(found(&files, Some("nowhere")).await.0, Vec::<String>::new());
         files.write_file("copy", &folder.path().join("secret")).await.unwrap();
         assert_eq!(files.read("copy", 100).await.unwrap(), "secret");
     }
 
+    /// The files of a walk, and what it refuses.
+    async fn found(files: &Files, subfolder: Option<&str>) -> (Vec<String>, Vec<String>) {
+        let add = |(names, refused): &mut (Vec<String>, Vec<String>), found: Found<'_>| match found {
+            Found::File { name, .. } => names.push(name.to_owned()),
+            Found::Refused { name, reason, .. } => refused.push(format!("{name}: {reason}")),
+        };
+        let (mut names, mut refused) = files.walk(subfolder, (Vec::new(), Vec::new()), add).await.unwrap();
+        names.sort();
+        refused.sort();
+        (names, refused)
+    }
+
+    async fn resolved(files: &Files, name: &str) -> Option<Resolved> {
+        files.lookup(DigestMap::default()).resolve(vec![name.to_owned()]).await.remove(0)
+    }
+
     #[tokio::test]
-    async fn only_listed_files_have_a_size() {
+    async fn each_file_is_found_once_and_what_is_left_out_is_named() {
         let (folder, files) = root();
         let root = folder.path().join("root");
         let deep = |levels: usize| format!("{}x.jpg", "d/".repeat(levels));
-        let names = [".hidden.jpg", ".hidden/a.jpg", "empty", &deep(MAX_DEPTH), &deep(MAX_DEPTH + 1)]
-            .map(str::to_owned);
-        for name in &names {
+        let names = [".hidden.jpg", ".hidden/a.jpg", &deep(MAX_DEPTH), &deep(MAX_DEPTH + 1), "line\n.jpg"];
+        for name in names {
             fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
             fs::write(root.join(name), b"").unwrap();
         }
-        symlink(root.join("thumbnails/a.jpg"), root.join("link.jpg")).unwrap();
-        symlink(root.join("thumbnails"), root.join("linked")).unwrap();
-        symlink(root.join("nowhere"), root.join("dangling")).unwrap();
-        let more =
-            ["thumbnails/a.jpg", "link.jpg", "linked/a.jpg", "dangling", "thumbnails", "none", "d/none"];
-        let names: Vec<String> = names.into_iter().chain(more.map(str::to_owned)).collect();
-        let listed: HashMap<Box<str>, u64> = files.list(None, |_| true).await.unwrap().into_iter().collect();
-        let sizes = files.sizes().await.unwrap().of(names.clone()).await;
-        for (name, size) in names.iter().zip(sizes) {
-            assert_eq!(size, listed.get(name.as_str()).copied(), "{name}");
+        fs::write(root.join(std::ffi::OsStr::from_bytes(b"\xf1.jpg")), b"").unwrap();
+        for (link, target) in [
+            ("link.jpg", "thumbnails/a.jpg"),
+            ("link2.jpg", ".hidden.jpg"),
+            ("linked", "thumbnails"),
+            ("hidden", ".hidden"),
+            ("hidden2", ".hidden"),
+            ("around", ".."),
+            ("cycle", "."),
+            ("thumbnails/cycle", ".."),
+            ("dangling", "nowhere"),
+            ("secret", "../secret"),
+        ] {
+            symlink(target, root.join(link)).unwrap();
         }
-        assert_eq!(listed.len(), 4, "{listed:?}");
+        let (names, refused) = found(&files, None).await;
+        assert_eq!(names, [&deep(MAX_DEPTH), "hidden/a.jpg", "link2.jpg", "thumbnails/a.jpg"]);
+        let deepest = format!("{}d: the folder is more than 8 levels deep", "d/".repeat(MAX_DEPTH));
+        let want = [
+            "\\xf1.jpg: the name is not UTF-8",
+            "around: it is a link to a place outside",
+            &deepest,
+            "dangling: it is a link to a file that does not exist",
+            "line\\x0a.jpg: the name has control characters",
+            "secret: it is a link to a place outside",
+        ];
+        assert_eq!(refused.len(), want.len(), "{refused:?}");
+        for (refused, want) in refused.iter().zip(want) {
+            assert!(refused.starts_with(want), "{refused}: {want}");
+        }
+    }
+
+    #[tokio::test]
+    async fn files_behind_links_are_resolved() {
+        let (folder, files) = root();
+        let root = folder.path().join("root");
+        for (link, target) in [("linked", "thumbnails"), ("link.jpg", "thumbnails/a.jpg"), ("out", "..")] {
+            symlink(target, root.join(link)).unwrap();
+        }
+        let at = |real: Option<&str>| Some(Resolved { bytes: 5, real_name: real.map(str::to_owned) });
+        assert_eq!(resolved(&files, "thumbnails/a.jpg").await, at(None));
+        assert_eq!(resolved(&files, "linked/a.jpg").await, at(Some("thumbnails/a.jpg")));
+        assert_eq!(resolved(&files, "link.jpg").await, at(Some("thumbnails/a.jpg")));
+        for name in ["out/secret", "thumbnails", "none", "none/a.jpg", ".hidden"] {
+            assert_eq!(resolved(&files, name).await, None, "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn removed_files_are_gone() {
+        let (_folder, files) = root();
+        files.remove("thumbnails/a.jpg").await.unwrap();
+        files.remove("thumbnails/a.jpg").await.unwrap();
+        assert!(!files.has("thumbnails/a.jpg").await.unwrap());
+        assert!(files.remove("../secret").await.is_err());
     }
 
     #[tokio::test]

@@ -1,0 +1,97 @@
+//! What a dataset's folder contains: a walk before its rows are read, and one for the images that no row names.
+
+use std::collections::HashMap;
+
+use common::job::outcome::{FailureReason, ItemFailure};
+
+use super::{
+    entry::{DatasetError, LeftOut, RejectedRow},
+    names::{MetadataFile, is_image},
+};
+use crate::{
+    digest_map::DigestMap,
+    files::{Files, FilesError, Found},
+};
+
+#[derive(Default)]
+pub(super) struct Survey {
+    /// In the order in which they are read: that of their names, and the dataset's own file first.
+    pub(super) metadata: Vec<MetadataFile>,
+    /// Sizes of the files in a bucket, whose listing has them.
+    pub(super) sizes: DigestMap<u64>,
+}
+
+impl Survey {
+    pub(super) async fn of(files: &Files) -> Result<Self, DatasetError> {
+        let mut survey = files.walk(None, Self::default(), Self::add).await?;
+        survey.metadata.sort_by(|a, b| {
+            let key = |file: &MetadataFile| (!file.folder().is_empty(), file.name.clone());
+            key(a).cmp(&key(b))
+        });
+        let mut formats = HashMap::<&str, &MetadataFile>::new();
+        for file in &survey.metadata {
+            let other = *formats.entry(file.folder()).or_insert(file);
+            if other.format != file.format {
+                let (first, second) = (other.name.clone(), file.name.clone());
+                return Err(DatasetError::TwoFormats { first, second });
+            }
+        }
+        Ok(survey)
+    }
+
+    fn add(&mut self, found: Found<'_>) {
+        let Found::File { name, bytes } = found else { return };
+        if let Some(bytes) = bytes {
+            self.sizes.insert(name, bytes);
+        }
+        self.metadata.extend(MetadataFile::of(name));
+    }
+}
+
+/// Names that rows give to files.
+#[derive(Default)]
+pub(super) struct RowNames {
+    /// With the number of the row's line.
+    pub(super) usable: DigestMap<u32>,
+    /// Names in rejected rows, and other names of the same files.
+    pub(super) others: DigestMap<()>,
+}
+
+impl RowNames {
+    fn contain(&self, name: &str) -> bool {
+        self.usable.get(name).is_some() || self.others.get(name).is_some()
+    }
+}
+
+/// The files that no row names.
+#[derive(Default)]
+pub(super) struct Rest {
+    rows: RowNames,
+    /// Sorted by name.
+    pub(super) images: Vec<Box<str>>,
+    /// Files and folders that could contain images but cannot be read, sorted by name.
+    pub(super) refused: Vec<RejectedRow>,
+    pub(super) left_out: LeftOut,
+}
+
+impl Rest {
+    pub(super) async fn of(files: &Files, rows: RowNames) -> Result<Self, FilesError> {
+        let mut rest = files.walk(None, Self { rows, ..Self::default() }, Self::add).await?;
+        rest.images.sort_unstable();
+        rest.refused.sort_by(|a, b| a.item.cmp(&b.item));
+        Ok(rest)
+    }
+
+    fn add(&mut self, found: Found<'_>) {
+        match found {
+            Found::File { name, .. } | Found::Refused { name, .. } if self.rows.contain(name) => {}
+            Found::File { name, .. } if is_image(name) => self.images.push(name.into()),
+            Found::Refused { name, is_folder, reason } if is_folder || is_image(name) => {
+                let failure = ItemFailure::new(FailureReason::Refused, reason);
+                self.refused.push(RejectedRow { item: name.to_owned(), failure });
+            }
+            Found::File { name, .. } if MetadataFile::of(name).is_some() => {}
+            Found::File { name, .. } | Found::Refused { name, .. } => self.left_out.add(name),
+        }
+    }
+}

@@ -1,0 +1,458 @@
+//! `metadata.jsonl` as crawls and imports write it.
+//!
+//! A *part* is the rows of one source: a channel, a slice of a list of videos, or an imported table. It is written
+//! whole, to a hidden file that readers of the dataset ignore ([`part_file`]), and each of its rows names it in the
+//! column `part`. [`merge`] then rewrites `metadata.jsonl`: the rows of these parts are replaced, and so is an older row
+//! of the same image. All other rows stay, whoever wrote them. Merging the same parts again gives the same bytes.
+//!
+//! `datasets` and pandas infer the columns from the first rows, so those that show a column's type come first (see
+//! `schema`). Invariants: `metadata.jsonl` is replaced atomically, and by one process at a time if it is in a folder.
+//! In a bucket, merges of one process wait for each other.
+
+mod schema;
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    io::{self, BufWriter, Write},
+};
+
+use bytes::Bytes;
+use serde_json::{Map, Value};
+use tempfile::NamedTempFile;
+
+use self::schema::Schema;
+use crate::{
+    digest_map::DigestMap,
+    files::{Files, FilesError, Found, ReadError},
+    imagefolder::lines::{Line, Lines, without_bom},
+    json,
+};
+
+const METADATA: &str = "metadata.jsonl";
+/// Metadata in formats that are not written, and that `datasets` refuses beside `metadata.jsonl`.
+const OTHER_FORMATS: [&str; 2] = ["metadata.csv", "metadata.parquet"];
+/// Where earlier versions wrote parts.
+const LEGACY_FOLDER: &str = "metadata";
+/// Start of the names of imported tables' parts.
+const IMPORT: &str = "import-";
+const LOCK: &str = ".subwatch/metadata.lock";
+const MAX_FILE_BYTES: u64 = 8 << 30;
+const MAX_LINE_BYTES: usize = 16 << 20;
+
+/// Merges in buckets, which have no locks.
+static MERGING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
+
+/// Path of the rows of a part, relative to the dataset.
+#[must_use]
+pub fn part_file(part: &str) -> String {
+    format!(".subwatch/parts/{part}.jsonl")
+}
+
+/// Path of the rows of a part in datasets of earlier versions.
+#[must_use]
+pub fn legacy_file(part: &str) -> String {
+    format!("{LEGACY_FOLDER}/{part}.jsonl")
+}
+
+/// What [`merge`] wrote.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Merged {
+    /// All rows of `metadata.jsonl`.
+    pub rows: u64,
+    /// Rows of other parts, or of no part, whose image has a row in these parts.
+    pub replaced: u64,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum MergeError {
+    #[error("the dataset has {0}: convert it to metadata.jsonl, or choose another dataset")]
+    OtherFormat(&'static str),
+    #[error("{name}:{line} is longer than {MAX_LINE_BYTES} bytes")]
+    TooLong { name: String, line: u64 },
+    #[error("a temporary file cannot be written: {0}")]
+    Temporary(#[from] io::Error),
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    #[error(transparent)]
+    Read(#[from] ReadError),
+}
+
+impl MergeError {
+    /// Whether the storage failed, so that a later attempt may succeed.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::OtherFormat(_) | Self::TooLong { .. } => false,
+            Self::Temporary(_) | Self::Files(_) => true,
+            Self::Read(error) => error.is_retryable(),
+        }
+    }
+}
+
+/// Checks that rows can be added to a dataset.
+///
+/// # Errors
+/// [`MergeError::OtherFormat`] if its metadata is in another format.
+pub async fn require_writable(files: &Files) -> Result<(), MergeError> {
+    for name in OTHER_FORMATS {
+        if files.has(name).await? {
+            return Err(MergeError::OtherFormat(name));
+        }
+    }
+    Ok(())
+}
+
+/// Puts the rows of `parts`, which are written already, into `metadata.jsonl`. Rows of a part whose file is missing
+/// stay as they are. Also moves the rows of parts that an earlier version wrote to `metadata/`.
+pub async fn merge(files: &Files, parts: &[String]) -> Result<Merged, MergeError> {
+    require_writable(files).await?;
+    let _merging = MERGING.lock().await;
+    let _lock = files.lock(LOCK).await?;
+    let legacy = legacy_parts(files).await?;
+    let mut written = Vec::new();
+    let mut seen = HashSet::new();
+    for part in parts.iter().filter(|part| seen.insert(*part)) {
+        if files.has(&part_file(part)).await? {
+            written.push(Source { part: part.clone(), file: part_file(part) });
+        }
+    }
+    let is_written: HashSet<&str> = written.iter().map(|source| source.part.as_str()).collect();
+    let moved = legacy.iter().filter(|part| !is_written.contains(part.as_str()));
+    let moved: Vec<Source> =
+        moved.map(|part| Source { part: part.clone(), file: legacy_file(part) }).collect();
+    let sources: Vec<Source> = moved.into_iter().chain(written).collect();
+    if sources.is_empty() {
+        return Ok(Merged::default());
+    }
+    let plan = Plan::of(files, &sources).await?;
+    let (file, merged) = plan.write(files, &sources).await?;
+    files.write_file(METADATA, file.path()).await?;
+    for part in &legacy {
+        if !part.starts_with(IMPORT) && !files.has(&part_file(part)).await? {
+            // A later crawl reads the ETags of the thumbnails from it.
+            let bytes = files.read(&legacy_file(part), MAX_FILE_BYTES).await?;
+            files.write(&part_file(part), bytes).await?;
+        }
+        files.remove(&legacy_file(part)).await?;
+    }
+    Ok(merged)
+}
+
+/// The rows of one part.
+struct Source {
+    part: String,
+    file: String,
+}
+
+/// Finds the parts in `metadata/` that a crawl or import wrote. Other files there are the user's.
+async fn legacy_parts(files: &Files) -> Result<BTreeSet<String>, FilesError> {
+    let add = |parts: &mut BTreeSet<String>, found: Found<'_>| {
+        let Found::File { name, .. } = found else { return };
+        let stem = name.strip_prefix("metadata/").and_then(|name| name.strip_suffix(".jsonl"));
+        let is_channel = |stem: &str| stem.starts_with("UC") && stem.len() == 24;
+        let is_part = |stem: &&str| is_channel(stem) || stem.starts_with("list-") || stem.starts_with(IMPORT);
+        parts.extend(stem.filter(is_part).filter(|stem| !stem.contains('/')).map(str::to_owned));
+    };
+    files.walk(Some(LEGACY_FOLDER), BTreeSet::new(), add).await
+}
+
+/// What the first reading of all rows found.
+struct Plan {
+    /// The source of each image's row. The last source that has the image counts.
+    images: DigestMap<u32>,
+    schema: Schema,
+}
+
+impl Plan {
+    async fn of(files: &Files, sources: &[Source]) -> Result<Self, MergeError> {
+        let mut plan = Self { images: DigestMap::default(), schema: Schema::default() };
+        for (index, source) in sources.iter().enumerate().rev() {
+            let mut rows = RowReader::open(files, &source.file).await?;
+            while let Some(row) = rows.next().await? {
+                if let Some(name) = row.text_of("file_name") {
+                    plan.images.insert(name, index as u32);
+                }
+            }
+        }
+        let mut schema = Schema::default();
+        plan.for_each_row(files, sources, |row, _| {
+            if let Some(columns) = &row.columns {
+                schema.add(columns);
+            }
+            Ok(())
+        })
+        .await?;
+        plan.schema = schema;
+        Ok(plan)
+    }
+
+    /// Writes the rows to a temporary file.
+    async fn write(self, files: &Files, sources: &[Source]) -> Result<(NamedTempFile, Merged), MergeError> {
+        let mut file = NamedTempFile::new()?;
+        let mut merged = Merged::default();
+        let mut writer = BufWriter::new(&mut file);
+        // The rows that show the types of columns come first.
+        for first in [true, false] {
+            let mut schema = Schema::default();
+            merged.replaced = self
+                .for_each_row(files, sources, |row, part| {
+                    let shows_type = row.columns.as_ref().is_some_and(|columns| schema.add(columns));
+                    if shows_type == first {
+                        merged.rows += 1;
+                        writer.write_all(&self.line(row, part))?;
+                        writer.write_all(b"\n")?;
+                    }
+                    Ok(())
+                })
+                .await?;
+        }
+        writer.flush()?;
+        drop(writer);
+        Ok((file, merged))
+    }
+
+    /// The row as it is written: as it was, but for a missing column `part` and columns of mixed types.
+    fn line(&self, row: &RawRow, part: Option<&str>) -> Vec<u8> {
+        let Some(columns) = &row.columns else { return row.text.to_vec() };
+        if let Some(mut columns) = self.schema.with_texts(columns) {
+            columns.extend(part.map(|part| ("part".to_owned(), Value::from(part))));
+            return Value::Object(columns).to_string().into_bytes();
+        }
+        match part.filter(|part| columns.get("part") != Some(&Value::from(*part))) {
+            Some(part) if columns.contains_key("part") => {
+                let mut columns = columns.clone();
+                columns.insert("part".to_owned(), Value::from(part));
+                Value::Object(columns).to_string().into_bytes()
+            }
+            Some(part) => {
+                let open = row.text.trim_ascii_end().strip_suffix(b"}").unwrap_or(&row.text);
+                [open, format!(",\"part\":{}}}", Value::from(part)).as_bytes()].concat()
+            }
+            None => row.text.to_vec(),
+        }
+    }
+
+    /// Calls `visit` for each row that stays or is new, with the part of a new one. Returns how many rows of other parts
+    /// are replaced.
+    async fn for_each_row(
+        &self,
+        files: &Files,
+        sources: &[Source],
+        mut visit: impl FnMut(&RawRow, Option<&str>) -> Result<(), MergeError>,
+    ) -> Result<u64, MergeError> {
+        let parts: HashSet<&str> = sources.iter().map(|source| source.part.as_str()).collect();
+        let mut replaced = 0;
+        if files.has(METADATA).await? {
+            let mut rows = RowReader::open(files, METADATA).await?;
+            while let Some(row) = rows.next().await? {
+                if row.text_of("part").is_some_and(|part| parts.contains(part)) {
+                    continue;
+                }
+                if row.text_of("file_name").is_some_and(|name| self.images.get(name).is_some()) {
+                    replaced += 1;
+                    continue;
+                }
+                visit(&row, None)?;
+            }
+        }
+        for (index, source) in (0..).zip(sources) {
+            let mut rows = RowReader::open(files, &source.file).await?;
+            while let Some(row) = rows.next().await? {
+                if row
+                    .text_of("file_name")
+                    .and_then(|name| self.images.get(name))
+                    .is_none_or(|at| at == index)
+                {
+                    visit(&row, Some(&source.part))?;
+                }
+            }
+        }
+        Ok(replaced)
+    }
+}
+
+struct RawRow {
+    text: Bytes,
+    /// `None` if the line is not a JSON object.
+    columns: Option<Map<String, Value>>,
+}
+
+impl RawRow {
+    fn text_of(&self, column: &str) -> Option<&str> {
+        self.columns.as_ref()?.get(column)?.as_str()
+    }
+}
+
+struct RowReader {
+    name: String,
+    lines: Lines,
+    line: u64,
+}
+
+impl RowReader {
+    async fn open(files: &Files, name: &str) -> Result<Self, ReadError> {
+        let content = files.open_content(name, MAX_FILE_BYTES).await?;
+        Ok(Self { name: name.to_owned(), lines: Lines::with_limit(content, MAX_LINE_BYTES), line: 0 })
+    }
+
+    /// Returns the next line that is not blank.
+    async fn next(&mut self) -> Result<Option<RawRow>, MergeError> {
+        while let Some(line) = self.lines.next().await? {
+            self.line += 1;
+            let text = match line {
+                Line::Text(text) => text,
+                Line::TooLong(_) => {
+                    return Err(MergeError::TooLong { name: self.name.clone(), line: self.line });
+                }
+            };
+            let text = if self.line == 1 { without_bom(text) } else { text };
+            let text = text.slice_ref(text.trim_ascii());
+            if !text.is_empty() {
+                let columns = std::str::from_utf8(&text).ok().and_then(|text| json::parse(text).ok());
+                return Ok(Some(RawRow { text, columns }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use serde_json::json;
+    use url::Url;
+
+    use super::*;
+
+    struct Folder {
+        folder: tempfile::TempDir,
+        files: Files,
+    }
+
+    impl Folder {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let files = Files::open(&Url::from_directory_path(folder.path()).unwrap()).unwrap();
+            Self { folder, files }
+        }
+
+        fn path(&self) -> &Path {
+            self.folder.path()
+        }
+
+        fn write(&self, name: &str, rows: &[Value]) {
+            let path = self.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, rows.iter().map(|row| format!("{row}\n")).collect::<String>()).unwrap();
+        }
+
+        fn write_part(&self, part: &str, rows: &[(&str, u32)]) {
+            let rows: Vec<Value> = rows
+                .iter()
+                .map(|(name, views)| json!({"file_name": name, "views": views, "part": part}))
+                .collect();
+            self.write(&part_file(part), &rows);
+        }
+
+        async fn merge(&self, parts: &[&str]) -> Merged {
+            let parts: Vec<String> = parts.iter().map(ToString::to_string).collect();
+            merge(&self.files, &parts).await.unwrap()
+        }
+
+        fn rows(&self) -> Vec<String> {
+            let text = fs::read_to_string(self.path().join(METADATA)).unwrap();
+            let row = |line: &str| {
+                let row: Value = serde_json::from_str(line).unwrap();
+                format!("{}={} {}", row["file_name"].as_str().unwrap(), row["views"], row["part"])
+            };
+            text.lines().map(row).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn only_the_rows_of_merged_parts_are_replaced() {
+        let folder = Folder::new();
+        fs::write(folder.path().join(METADATA), "\u{feff}{\"file_name\":\"own.jpg\",\"views\":1}\nno json\n")
+            .unwrap();
+        folder.write_part("one", &[("a.jpg", 1), ("b.jpg", 2)]);
+        folder.write_part("two", &[("c.jpg", 3)]);
+        assert_eq!(folder.merge(&["one", "two"]).await, Merged { rows: 5, replaced: 0 });
+        let text = fs::read_to_string(folder.path().join(METADATA)).unwrap();
+        assert!(
+            text.contains("\nno json\n") && text.starts_with("{\"file_name\":\"own.jpg\",\"views\":1}\n"),
+            "{text}"
+        );
+        assert_eq!(folder.merge(&["one", "two"]).await, Merged { rows: 5, replaced: 0 });
+        assert_eq!(
+            fs::read_to_string(folder.path().join(METADATA)).unwrap(),
+            text,
+            "merging again changes nothing"
+        );
+
+        fs::write(folder.path().join(METADATA), text.replace("no json\n", "")).unwrap();
+        folder.write_part("one", &[("b.jpg", 7), ("c.jpg", 8)]);
+        assert_eq!(folder.merge(&["one"]).await, Merged { rows: 3, replaced: 1 });
+        assert_eq!(folder.rows(), ["own.jpg=1 null", "b.jpg=7 \"one\"", "c.jpg=8 \"one\""]);
+        folder.merge(&["none"]).await;
+        assert_eq!(folder.rows().len(), 3, "a part without a file has no effect");
+    }
+
+    #[tokio::test]
+    async fn parts_of_an_earlier_version_are_moved() {
+        let folder = Folder::new();
+        let channel = "UCaaaaaaaaaaaaaaaaaaaaaa";
+        folder.write(&legacy_file(channel), &[json!({"file_name": "a.jpg", "views": 1})]);
+        folder.write("metadata/mine.jsonl", &[json!({"file_name": "m.jpg", "views": 9})]);
+        folder.write_part("import-x", &[("b.jpg", 2)]);
+        folder.merge(&["import-x"]).await;
+        assert_eq!(folder.rows(), [&format!("a.jpg=1 \"{channel}\""), "b.jpg=2 \"import-x\""]);
+        assert!(!folder.path().join(legacy_file(channel)).exists());
+        assert!(
+            folder.path().join(part_file(channel)).exists()
+                && folder.path().join("metadata/mine.jsonl").exists()
+        );
+        // As after a crash between the two steps.
+        folder.write(&legacy_file(channel), &[json!({"file_name": "a.jpg", "views": 1})]);
+        folder.merge(&["import-x"]).await;
+        assert_eq!(folder.rows().len(), 2);
+        folder.write(&legacy_file(channel), &[json!({"file_name": "a.jpg", "views": 1})]);
+        folder.write_part(channel, &[("a.jpg", 5)]);
+        folder.merge(&[channel]).await;
+        assert_eq!(folder.rows(), ["b.jpg=2 \"import-x\"", &format!("a.jpg=5 \"{channel}\"")]);
+        assert!(!folder.path().join(legacy_file(channel)).exists());
+        // A crawl that began with the earlier version.
+        folder.write(&legacy_file("list-1"), &[json!({"file_name": "l.jpg", "views": 3})]);
+        folder.merge(&["list-1"]).await;
+        assert_eq!(folder.rows()[2], "l.jpg=3 \"list-1\"");
+    }
+
+    #[tokio::test]
+    async fn rows_that_show_types_come_first_and_mixed_columns_become_texts() {
+        let folder = Folder::new();
+        let rows = [
+            json!({"file_name": "a", "part": "p"}),
+            json!({"file_name": "b", "part": "p", "views": 1, "note": "x", "at": "2026-01-01"}),
+            json!({"file_name": "c", "part": "p", "views": 2, "note": "y", "at": "2026-01-01"}),
+            json!({"file_name": "d", "part": "p", "views": 2, "note": 7, "at": "2014"}),
+        ];
+        folder.write(&part_file("p"), &rows);
+        folder.merge(&["p"]).await;
+        let text = fs::read_to_string(folder.path().join(METADATA)).unwrap();
+        let rows: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let names: Vec<&str> = rows.iter().map(|row| row["file_name"].as_str().unwrap()).collect();
+        assert_eq!(names, ["a", "b", "d", "c"]);
+        assert_eq!(
+            (&rows[1]["note"], &rows[2]["note"], &rows[3]["views"]),
+            (&json!("x"), &json!("7"), &json!(2))
+        );
+    }
+
+    #[tokio::test]
+    async fn other_formats_are_not_mixed() {
+        let folder = Folder::new();
+        fs::write(folder.path().join("metadata.csv"), "file_name\n").unwrap();
+        let error = merge(&folder.files, &["p".to_owned()]).await.unwrap_err();
+        assert!(error.to_string().starts_with("the dataset has metadata.csv"), "{error}");
+    }
+}
