@@ -49,6 +49,7 @@ pub(super) async fn start(
         device: None,
         threads: None,
         space: None,
+        random_weights: false,
         fingerprints: fingerprints.clone(),
         started_ms: 0,
         draining: false,
@@ -63,6 +64,8 @@ pub(super) async fn start(
         record.device = Some(model.device());
         record.threads = Some(model.threads());
         record.space = Some(model.embedder().space().clone());
+        let weights = settings.model.model_weights.as_deref();
+        record.random_weights = weights.is_some_and(|weights| weights.starts_with("random:"));
     }
 
     let store = Store::connect(&StoreConfig {
