@@ -110,7 +110,7 @@ pub(super) async fn run(
     let report =
         ImportReport { dataset: out, part, rows: total, imported, with_views, with_subscribers, skipped };
     match format {
-        Format::Table => output::print(&text(&report))?,
+        Format::Table | Format::Csv => output::print(&text(&report))?,
         Format::Json | Format::Jsonl => output::print_json(format, &report)?,
     }
     Ok(exit)
