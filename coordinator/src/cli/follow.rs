@@ -196,6 +196,7 @@ mod tests {
             items_per_second: 0.3,
             error: None,
             run: None,
+            run_chosen: None,
         };
         assert_eq!(progress_text(&view), "12 of 100 channels, 431 thumbnails");
         let reason = "the quota of the Data API is used up".to_owned();

@@ -87,7 +87,7 @@ enum Command {
     Predict(predict::PredictArguments),
     /// Find the embedded images that are most similar to an image.
     Similar(similar::SimilarArguments),
-    /// List training runs.
+    /// List training runs, or compare two.
     Runs(runs::RunsArguments),
     /// List the jobs of a submission, or of all unfinished submissions.
     Jobs(jobs::JobsArguments),
@@ -98,7 +98,7 @@ enum Command {
     Spaces(spaces::SpacesCommand),
     /// Cancel a submission or run.
     Cancel(cancel::CancelArguments),
-    /// Resume a failed run from its last checkpoint.
+    /// Resume a failed or cancelled run from its last checkpoint.
     Resume(train::ResumeArguments),
     /// List, requeue or purge dead letters: jobs that were discarded.
     #[command(subcommand)]
@@ -151,6 +151,7 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
         })?;
         return Ok(Exit::Done);
     }
+    require_csv(&arguments.command, output)?;
     let client = Client::new(settings)?;
     match arguments.command {
         Command::Serve => Ok(Exit::Done),
@@ -172,6 +173,18 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
         Command::Doctor => doctor::run(&client, output, &loaded).await,
         Command::Token(command) => token::run(output, &command),
         Command::Config(command) => config::run(output, &command, &loaded),
+    }
+}
+
+/// Refuses CSV for commands whose output is not a list of rows.
+fn require_csv(command: &Command, output: Format) -> Result<(), CliError> {
+    let has_rows = matches!(command, Command::Predict(_) | Command::Runs(_) | Command::Export(_));
+    match output {
+        Format::Csv if !has_rows => Err(CliError::new(
+            Exit::Usage,
+            "-o csv is for `predict`, `runs` and `export`; this command has -o json",
+        )),
+        _ => Ok(()),
     }
 }
 

@@ -39,7 +39,7 @@ pub(in crate::cli) async fn show(
     let results = pages.all().await?;
     let report = CrawlReport { view, results };
     match format {
-        Format::Table => output::print(&report.text()),
+        Format::Table | Format::Csv => output::print(&report.text()),
         Format::Json | Format::Jsonl => output::print_json(format, &report),
     }
 }
@@ -149,6 +149,7 @@ mod tests {
             items_per_second: 0.05,
             error: None,
             run: None,
+            run_chosen: None,
         };
         let gone = "unavailable: the channel was terminated";
         let results = vec![item("@one", Some(crawled), None), item("@two", None, Some(gone))];

@@ -144,6 +144,7 @@ mod tests {
             items_per_second: 80.0,
             error: None,
             run: None,
+            run_chosen: None,
         };
         (view, vec![failure(1), failure(2)])
     }

@@ -14,8 +14,12 @@ use super::{
     problem::Failure,
 };
 use crate::{
-    api::{HeadView, Page, Paging, RunRequest, RunView, SampleView, TestPredictionView, routes},
-    server::{context::Context, runs, training},
+    api::{HeadView, Page, Paging, RunParams, RunRequest, RunView, SampleView, TestPredictionView, routes},
+    server::{
+        context::Context,
+        runs::{self, ResolvedRun},
+        training,
+    },
 };
 
 pub(super) async fn create(
@@ -38,12 +42,13 @@ pub(super) async fn list(
 pub(super) async fn get(
     State(context): State<Arc<Context>>,
     Path(name): Path<String>,
+    Params(RunParams { target }): Params<RunParams>,
 ) -> Result<JsonBody<RunView>, Failure> {
-    let id = match name.parse() {
-        Ok(id) => id,
-        Err(_) => runs::resolve(&context, &name).await?,
-    };
-    Ok(JsonBody(runs::get(&context, id).await?))
+    if let Ok(id) = name.parse() {
+        return Ok(JsonBody(runs::get(&context, id).await?));
+    }
+    let ResolvedRun { run, chosen } = runs::by_name(&context, &name, target).await?;
+    Ok(JsonBody(RunView { chosen, ..runs::get(&context, run).await? }))
 }
 
 pub(super) async fn resume(

@@ -60,13 +60,20 @@ pub(crate) fn view(submission: &Submission, now_ms: u64) -> SubmissionView {
         items_per_second: if elapsed_seconds > 0.0 { resolved / elapsed_seconds } else { 0.0 },
         error: submission.error.clone().filter(|_| submission.state == State::Failed),
         run: predict_run(submission).or(submission.parent),
+        run_chosen: predict_spec(submission).and_then(|spec| spec.chosen),
     }
 }
 
 /// Returns the run whose head a predict submission uses.
 pub(super) fn predict_run(submission: &Submission) -> Option<SubmissionId> {
-    let spec: PredictSpec = serde_json::from_value(submission.spec.clone()).ok()?;
-    (submission.kind == SubmissionKind::Predict).then_some(spec.run)
+    predict_spec(submission).map(|spec| spec.run)
+}
+
+fn predict_spec(submission: &Submission) -> Option<PredictSpec> {
+    if submission.kind != SubmissionKind::Predict {
+        return None;
+    }
+    serde_json::from_value(submission.spec.clone()).ok()
 }
 
 fn is_snoozed(state: State, snooze: &Snooze, now_ms: u64) -> bool {
