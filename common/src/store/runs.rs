@@ -215,7 +215,8 @@ impl Store {
         self.invoke_fenced(&call).await.map(drop)
     }
 
-    /// Reopens a failed run, to continue from its last checkpoint. Returns `false` if the run had not failed.
+    /// Reopens a failed or cancelled run, to continue from its last checkpoint. Returns `false` if it is in another
+    /// state.
     pub async fn reopen_run(&self, run: SubmissionId) -> Result<bool, StoreError> {
         Ok(REOPEN
             .key(self.keys.submission(run))

@@ -29,6 +29,9 @@ pub struct WorkerRecord {
     pub threads: Option<usize>,
     /// Space of its embeddings; `None` without a model.
     pub space: Option<Space>,
+    /// Whether its model has random weights, which are only for a first look.
+    #[serde(default)]
+    pub random_weights: bool,
     /// Fingerprints of the gradients it can compute.
     pub fingerprints: Vec<Fingerprint>,
     pub started_ms: u64,

@@ -29,8 +29,8 @@ pub use self::{
     jobs::{AttemptErrorView, JobStage, JobView, SnoozeView},
     paging::{Page, PageParams, Paging},
     runs::{
-        EpochReport, HeadView, RawReport, RunRequest, RunView, SampleView, Skipped, SplitCounts,
-        TestPredictionView, TestReport,
+        EpochReport, Grouping, HeadView, RawReport, RunParams, RunRequest, RunView, SampleView, Skipped,
+        SplitCounts, TestPredictionView, TestReport,
     },
     similarity::{ImageName, NeighbourView, SimilarParams, SimilarView},
     submissions::{

@@ -1,5 +1,7 @@
 //! Training runs and their artifacts.
 
+use std::collections::BTreeMap;
+
 use common::{digest::Digest, ids::SubmissionId, store::State};
 use dataset::{
     split::{Split, SplitBy},
@@ -23,10 +25,28 @@ pub struct RunRequest {
     pub learning_rate: f64,
     /// Seed of the split and of the sample order.
     pub seed: u64,
-    /// Unit that is kept in one split: a video, or a whole channel.
-    pub split_by: SplitBy,
+    /// Unit that is kept in one split: a video, or a whole channel. Default: a channel if the rows have channels and these
+    /// can be split 60/20/20, else a video. Rows with the same image are always in one split.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub split_by: Option<SplitBy>,
     /// Leaves of the tree that gradients are summed over; fixes the order of floating-point sums.
     pub leaves: u32,
+    /// 1 to 100 characters; need not be unique.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// At most 20. Keys have 1 to 64 characters without `=`, values at most 256.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub tags: BTreeMap<String, String>,
+}
+
+impl RunRequest {
+    /// Limit of the length of a name, in characters.
+    pub const MAX_NAME: usize = 100;
+    pub const MAX_TAGS: usize = 20;
+    /// Limit of the length of a tag's key, in characters.
+    pub const MAX_TAG_KEY: usize = 64;
+    /// Limit of the length of a tag's value, in characters.
+    pub const MAX_TAG_VALUE: usize = 256;
 }
 
 impl Default for RunRequest {
@@ -39,8 +59,10 @@ impl Default for RunRequest {
             batch_size: 50,
             learning_rate: 1e-3,
             seed: 0,
-            split_by: SplitBy::Video,
+            split_by: None,
             leaves: 16,
+            name: None,
+            tags: BTreeMap::new(),
         }
     }
 }
@@ -50,13 +72,23 @@ impl Default for RunRequest {
 pub struct RunView {
     pub run: SubmissionId,
     pub state: State,
-    /// Current work, as text: `embedding 640 of 3200 images`, `epoch 3 of 10, step 12 of 39`.
+    /// Current work, as text: `embedding 640 of 3200 images`, `epoch 3 of 10, step 12 of 39`, with the errors of the last
+    /// epoch and the remaining time.
     pub progress: String,
     /// Share of the work done, from 0 to 1.
     pub fraction: f64,
+    /// Estimated time to the end, while the run is in progress.
+    #[serde(default)]
+    pub remaining_seconds: Option<f64>,
+    /// Creation, in Unix milliseconds.
+    #[serde(default)]
+    pub created_ms: u64,
     pub request: RunRequest,
     /// Present once the dataset is split.
     pub split: Option<SplitCounts>,
+    /// Present once the dataset is split; absent for runs of versions that did not record it.
+    #[serde(default)]
+    pub grouping: Option<Grouping>,
     /// Rows that were not used, by reason.
     pub skipped: Vec<Skipped>,
     /// Completed epochs.
@@ -65,10 +97,23 @@ pub struct RunView {
     pub best_epoch: Option<u32>,
     /// Present once the run has succeeded.
     pub test: Option<TestReport>,
-    /// SHA-256 of the head: `fc.weight`, then `fc.bias`, little-endian f32.
+    /// Test MSE ÷ baseline MSE; null before the test, or if it is not a finite number.
+    #[serde(default)]
+    pub ratio: Option<f64>,
+    /// What to know before relying on the run's metrics and predictions.
+    #[serde(default)]
+    pub notes: Vec<String>,
+    /// Why this run is `latest` or `best`, if it was requested by that name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<String>,
+    /// SHA-256 of the head: `fc.weight`, then `fc.bias`, little-endian f32. A run that was cancelled or failed has the head
+    /// of its best epoch so far.
     pub weights_sha256: Option<Digest>,
     /// Embedding space of the samples.
     pub space: Option<String>,
+    /// Whether the embeddings are those of random weights.
+    #[serde(default)]
+    pub random_weights: bool,
     /// From creation to the end, or to now.
     pub elapsed_seconds: f64,
     /// Why the run failed.
@@ -82,6 +127,32 @@ pub struct SplitCounts {
     pub train: u64,
     pub valid: u64,
     pub test: u64,
+}
+
+/// Query of `GET /v1/runs/{id}`, for the names `latest` and `best`.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunParams {
+    /// Only runs of this target. Default: any target for `latest`, views per subscriber for `best`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+}
+
+/// How samples were grouped for the split, and what the training, validation and test splits have in common.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Grouping {
+    /// Unit that was kept in one split.
+    pub split_by: SplitBy,
+    /// Number of groups: channels or videos, joined if they share an image.
+    pub groups: u64,
+    /// Number of different channels.
+    pub channels: u64,
+    /// Channels with samples in more than one split; 0 if split by channel.
+    pub divided_channels: u64,
+    /// Number of different images.
+    pub images: u64,
+    /// Images, byte for byte, in more than one split; 0 by construction.
+    pub divided_images: u64,
 }
 
 /// Rows that a run did not use, for one reason.
@@ -121,10 +192,10 @@ pub struct TestReport {
     /// Mean absolute error.
     #[serde(deserialize_with = "number_or_null")]
     pub mae: f64,
-    /// Coefficient of determination, relative to the mean of the test split.
+    /// Coefficient of determination, relative to the mean of the test split; null if its labels do not differ.
     #[serde(deserialize_with = "number_or_null")]
     pub r2: f64,
-    /// Spearman's rank correlation.
+    /// Spearman's rank correlation; null if labels or predictions do not differ.
     #[serde(deserialize_with = "number_or_null")]
     pub spearman: f64,
     /// Mean squared error of predicting the training split's mean.
@@ -133,7 +204,7 @@ pub struct TestReport {
     pub raw: RawReport,
 }
 
-/// Metrics in the target's raw units.
+/// Metrics in the target's raw units. Predictions below zero count as zero.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RawReport {
     /// Mean squared error.
@@ -162,7 +233,8 @@ pub struct SampleView {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct TestPredictionView {
     pub item: String,
-    /// The predicted value of the target, in raw units.
+    /// The predicted value of the target, in raw units; null if it exceeds the range of numbers.
+    #[serde(deserialize_with = "number_or_null")]
     pub prediction: f64,
     /// The actual value of the target, in raw units.
     pub label: f64,

@@ -30,10 +30,13 @@ pub enum SubmissionRequest {
     },
     /// Predicts a run's target for images.
     Predict {
-        /// A run's ID; `latest` for the newest run that succeeded; or `best` for the run with the lowest ratio of
-        /// test MSE to baseline MSE.
+        /// A run's ID, `latest` or `best`. These names stand for the newest sound run of the target, and for the one with
+        /// the lowest test MSE ÷ baseline MSE. A run is sound if it has succeeded and that ratio is below 1.
         #[serde(default = "latest")]
         run: String,
+        /// The target to predict. Default: that of the named run; views per subscriber for `latest` and `best`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<Target>,
         /// Absolute path or URI of a dataset under one of the server's dataset roots. Give this or `images`.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         dataset: Option<String>,
@@ -117,6 +120,9 @@ pub struct SubmissionView {
     /// The run whose head a predict submission uses, or the run that created an embed submission.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run: Option<SubmissionId>,
+    /// Why a predict submission uses that run, if it was requested as `latest` or `best`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_chosen: Option<String>,
 }
 
 #[cfg(test)]

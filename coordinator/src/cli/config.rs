@@ -26,7 +26,7 @@ pub(super) enum ConfigCommand {
 
 pub(super) fn run(format: Format, command: &ConfigCommand, loaded: &Loaded) -> Result<Exit, CliError> {
     match (command, format) {
-        (ConfigCommand::Keys, Format::Table | Format::Jsonl) => {
+        (ConfigCommand::Keys, Format::Table | Format::Jsonl | Format::Csv) => {
             output::print(&Settings::environment_keys().join("\n"))?;
         }
         (ConfigCommand::Keys, Format::Json) => output::print_json(format, &Settings::environment_keys())?,

@@ -115,7 +115,7 @@ async fn list(client: &Client, format: Format, filter: &DeadLetterFilter) -> Res
         }
     }
     match format {
-        Format::Table => output::print(&list_text(filter, &letters))?,
+        Format::Table | Format::Csv => output::print(&list_text(filter, &letters))?,
         Format::Json => output::print_json(format, &letters)?,
         Format::Jsonl => {}
     }

@@ -21,7 +21,7 @@ impl JsonArray {
     pub(super) fn new(format: Format, depth: usize) -> Self {
         let indent = match format {
             Format::Jsonl => None,
-            Format::Table | Format::Json => Some(2 * depth),
+            Format::Table | Format::Json | Format::Csv => Some(2 * depth),
         };
         Self { indent, empty: true }
     }
@@ -63,7 +63,9 @@ impl JsonArrayField {
     pub(super) fn new(format: Format, value: &impl Serialize, field: &str) -> Self {
         let (text, key) = match format {
             Format::Jsonl => (serde_json::to_string(value), format!("\"{field}\":")),
-            Format::Table | Format::Json => (serde_json::to_string_pretty(value), format!("\"{field}\": ")),
+            Format::Table | Format::Json | Format::Csv => {
+                (serde_json::to_string_pretty(value), format!("\"{field}\": "))
+            }
         };
         let text = escaped_json(&text.expect("a view is plain data"));
         // Quotes inside strings are escaped, so the first match is the field itself.

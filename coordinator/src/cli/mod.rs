@@ -91,7 +91,7 @@ enum Command {
     Predict(predict::PredictArguments),
     /// Find the embedded images that are most similar to an image.
     Similar(similar::SimilarArguments),
-    /// List training runs.
+    /// List training runs, or compare two.
     Runs(runs::RunsArguments),
     /// List the jobs of a submission, or of all unfinished submissions.
     Jobs(jobs::JobsArguments),
@@ -104,7 +104,7 @@ enum Command {
     Wait(wait::WaitCommand),
     /// Cancel a submission or run.
     Cancel(IdArguments),
-    /// Resume a failed run from its last checkpoint.
+    /// Resume a failed or cancelled run from its last checkpoint.
     Resume(train::ResumeArguments),
     /// List, requeue or purge dead letters: jobs that were discarded.
     #[command(subcommand)]
@@ -171,6 +171,7 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
     if let Some(Ok(roots)) = settings.data.dataset_roots.as_deref().map(DatasetRoots::parse) {
         roots.allow_links();
     }
+    require_csv(&arguments.command, output)?;
     let client = Client::new(settings)?;
     match arguments.command {
         Command::Serve | Command::Completions(_) | Command::Man(_) => Ok(Exit::Done),
@@ -193,6 +194,18 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
         Command::Doctor => doctor::run(&client, output, &loaded).await,
         Command::Token(command) => token::run(output, &command),
         Command::Config(command) => config::run(output, &command, &loaded),
+    }
+}
+
+/// Refuses CSV for commands whose output is not a list of rows.
+fn require_csv(command: &Command, output: Format) -> Result<(), CliError> {
+    let has_rows = matches!(command, Command::Predict(_) | Command::Runs(_) | Command::Export(_));
+    match output {
+        Format::Csv if !has_rows => Err(CliError::new(
+            Exit::Usage,
+            "-o csv is for `predict`, `runs` and `export`; this command has -o json",
+        )),
+        _ => Ok(()),
     }
 }
 

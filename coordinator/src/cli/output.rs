@@ -4,7 +4,7 @@
 //! bidirectional characters never reach a terminal unescaped.
 
 use std::{
-    io::{Write, stderr, stdout},
+    io::{IsTerminal, Write, stderr, stdout},
     time::{Duration, UNIX_EPOCH},
 };
 
@@ -23,6 +23,8 @@ pub(super) enum Format {
     Json,
     /// JSON Lines: one value per line.
     Jsonl,
+    /// CSV: `predict`, `runs` and `export`.
+    Csv,
 }
 
 /// Prints text and a newline.
@@ -45,7 +47,7 @@ pub(super) fn print_bytes(bytes: &[u8]) -> Result<(), CliError> {
 pub(super) fn print_json(format: Format, value: &impl Serialize) -> Result<(), CliError> {
     let text = match format {
         Format::Jsonl => serde_json::to_string(value),
-        Format::Table | Format::Json => serde_json::to_string_pretty(value),
+        Format::Table | Format::Json | Format::Csv => serde_json::to_string_pretty(value),
     };
     print_bytes(format!("{}\n", escaped_json(&text.expect("a view is plain data"))).as_bytes())
 }
@@ -57,7 +59,7 @@ pub(super) fn print_value<T: Serialize>(
     text: impl FnOnce(&T) -> String,
 ) -> Result<(), CliError> {
     match format {
-        Format::Table => print(&text(value)),
+        Format::Table | Format::Csv => print(&text(value)),
         Format::Json | Format::Jsonl => print_json(format, value),
     }
 }
@@ -69,10 +71,28 @@ pub(super) fn print_values<T: Serialize>(
     text: impl FnOnce(&[T]) -> String,
 ) -> Result<(), CliError> {
     match format {
-        Format::Table => print(&text(values)),
+        Format::Table | Format::Csv => print(&text(values)),
         Format::Json => print_json(format, &values),
         Format::Jsonl => values.iter().try_for_each(|value| print_json(format, value)),
     }
+}
+
+/// Formats rows, which are structs of plain fields, as CSV (RFC 4180); the header has the names of the fields.
+pub(super) fn csv(rows: &[impl Serialize], header: bool) -> Vec<u8> {
+    let mut writer = csv::WriterBuilder::new().has_headers(header).from_writer(Vec::new());
+    for row in rows {
+        writer.serialize(row).expect("a row is plain data");
+    }
+    writer.into_inner().expect("writing to memory cannot fail")
+}
+
+/// Prints rows as CSV. A file or another program receives control characters unchanged, a terminal does not.
+pub(super) fn print_csv(rows: &[impl Serialize], header: bool) -> Result<(), CliError> {
+    let bytes = csv(rows, header);
+    if stdout().is_terminal() {
+        return print_bytes(plain_lines(&String::from_utf8_lossy(&bytes)).as_bytes());
+    }
+    print_bytes(&bytes)
 }
 
 /// Prints a note to standard error.

@@ -58,7 +58,7 @@ pub(super) async fn run(
         neighbours: view.neighbours,
     };
     match format {
-        Format::Table => output::print(&text(&report))?,
+        Format::Table | Format::Csv => output::print(&text(&report))?,
         Format::Json => output::print_json(format, &report)?,
         Format::Jsonl => {
             report.neighbours.iter().try_for_each(|neighbour| output::print_json(format, neighbour))?;

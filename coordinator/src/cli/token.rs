@@ -51,7 +51,7 @@ pub(super) fn run(format: Format, command: &TokenCommand) -> Result<Exit, CliErr
     let new = NewToken::random(name, *scope).map_err(|message| CliError::new(Exit::Usage, message))?;
     let (token, line) = (new.secret.expose_secret(), new.token.to_string());
     match format {
-        Format::Table => {
+        Format::Table | Format::Csv => {
             output::print(token)?;
             output::note("this token is shown only once: set SUBWATCH_TOKEN to it");
             output::note("add this line to the coordinator's SUBWATCH_TOKENS_FILE:");

@@ -23,6 +23,15 @@ pub(crate) async fn in_use(store: &Store) -> Result<Option<Space>, StoreError> {
     Ok(counts.into_iter().max_by_key(|(_, workers)| *workers).map(|(space, _)| space))
 }
 
+/// Returns whether a known worker computes the embeddings of `space` with random weights.
+pub(crate) async fn has_random_weights(store: &Store, space: &Space) -> Result<bool, StoreError> {
+    let workers = store.workers().await?;
+    let is_random = |worker: &RegisteredWorker| {
+        worker.record.random_weights && worker.record.space.as_ref() == Some(space)
+    };
+    Ok(workers.iter().any(is_random))
+}
+
 /// Returns the named space; without a name, the one in use, or else the only one.
 ///
 /// # Errors

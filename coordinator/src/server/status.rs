@@ -50,6 +50,7 @@ impl From<RegisteredWorker> for WorkerView {
             device,
             threads,
             space,
+            random_weights: _,
             fingerprints,
             started_ms,
             draining,

@@ -83,13 +83,16 @@ impl Transform {
         }
     }
 
-    /// Converts transformed to raw units.
+    /// Converts transformed to raw units. Every target is a count or a ratio of counts, so what is below zero becomes
+    /// zero. A value beyond the range of f64 becomes infinite.
     #[must_use]
     pub fn invert(self, transformed: f64) -> f64 {
-        match self {
+        let raw = match self {
             Self::Log1p => transformed.exp_m1(),
             Self::None => transformed,
-        }
+        };
+        // Not `max`, which would turn NaN into zero.
+        if raw <= 0.0 { 0.0 } else { raw }
     }
 }
 
@@ -151,6 +154,18 @@ mod tests {
                 assert!((round_trip - raw).abs() <= 1e-9 * raw.max(1.0), "{transform}: {raw} {round_trip}");
             }
         }
+    }
+
+    #[test]
+    fn inverted_values_are_never_negative() {
+        for transform in Transform::ALL {
+            for below in [-0.0, -1e-9, -0.6, -40.0, f64::NEG_INFINITY] {
+                let raw = transform.invert(below);
+                assert!(raw == 0.0 && raw.is_sign_positive(), "{transform}: {below} {raw}");
+            }
+            assert!(transform.invert(f64::NAN).is_nan());
+        }
+        assert_eq!(Transform::Log1p.invert(1000.0), f64::INFINITY);
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod object_store;
 mod odd_images;
 mod rate_limit;
 mod real_datasets;
+mod runs;
 mod security;
 mod store;
 mod trace_context;

@@ -50,6 +50,7 @@ pub(super) async fn start(
         device: None,
         threads: None,
         space: None,
+        random_weights: false,
         fingerprints: fingerprints.clone(),
         started_ms: 0,
         draining: false,
@@ -64,6 +65,8 @@ pub(super) async fn start(
         record.device = Some(model.device());
         record.threads = Some(model.threads());
         record.space = Some(model.embedder().space().clone());
+        let weights = settings.model.model_weights.as_deref();
+        record.random_weights = weights.is_some_and(|weights| weights.starts_with("random:"));
     }
 
     match settings.data.dataset_roots.as_deref().map(DatasetRoots::parse) {

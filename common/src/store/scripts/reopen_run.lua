@@ -1,10 +1,11 @@
--- Reopens a failed run, to continue from its checkpoint.
+-- Reopens a failed or cancelled run, to continue from its checkpoint.
 --
 -- KEYS  submission, jobs, nodes
 -- ARGV  notification channel, submission id
--- Returns 1 if it was reopened, 0 if it had not failed
+-- Returns 1 if it was reopened, else 0
 
-if redis.call('HGET', KEYS[1], 'state') ~= 'failed' then return 0 end
+local state = redis.call('HGET', KEYS[1], 'state')
+if state ~= 'failed' and state ~= 'cancelled' then return 0 end
 redis.call('HSET', KEYS[1], 'state', 'running')
 redis.call('HDEL', KEYS[1], 'error', 'finished_ms')
 -- Its jobs are published again under the same names, without their old records.

@@ -10,6 +10,7 @@ mod transport;
 use std::fmt::Display;
 
 use common::{config::Settings, ids::SubmissionId};
+use dataset::target::Target;
 
 pub(super) use self::pages::Pages;
 use self::transport::{Transport, keyed};
@@ -17,8 +18,8 @@ use super::exit::CliError;
 use crate::api::{
     DeadLetterFilter, DeadLetterOutcome, DeadLetterParams, DeadLetterSelection, DeadLetterView, DoctorView,
     DropParams, EmbeddingView, EmbeddingsParams, FetchRequest, HeadView, HostBackoffView, ItemView, JobView,
-    Page, Paging, ResultsParams, RunRequest, RunView, SampleView, SimilarParams, SimilarView, SpaceView,
-    StatusView, StoredImage, SubmissionRequest, SubmissionView, TestPredictionView, WorkersView,
+    Page, Paging, ResultsParams, RunParams, RunRequest, RunView, SampleView, SimilarParams, SimilarView,
+    SpaceView, StatusView, StoredImage, SubmissionRequest, SubmissionView, TestPredictionView, WorkersView,
     routes::{self, Route},
 };
 
@@ -122,20 +123,30 @@ impl Client {
         self.api.get(routes::RUN, &[&id.to_string()]).await
     }
 
-    /// Returns the newest `limit` runs.
-    pub(super) async fn runs(&self, limit: usize) -> Result<Vec<RunView>, CliError> {
+    /// Returns the newest `limit` runs that `wanted` accepts.
+    pub(super) async fn runs(
+        &self,
+        limit: usize,
+        wanted: impl Fn(&RunView) -> bool,
+    ) -> Result<Vec<RunView>, CliError> {
         let mut pages = Pages::new(async |cursor: Option<String>| {
-            let paging = Paging { cursor, limit: Some(limit.min(Paging::MAX_LIMIT)) };
+            let paging = Paging { cursor, limit: Some(Paging::MAX_LIMIT) };
             self.api.send(self.api.request(routes::LIST_RUNS, &[]).query(&paging)).await
         });
         let mut runs = Vec::new();
         while runs.len() < limit
             && let Some(page) = pages.next().await?
         {
-            runs.extend(page);
+            runs.extend(page.into_iter().filter(&wanted));
         }
         runs.truncate(limit);
         Ok(runs)
+    }
+
+    /// Returns a run by its ID, the start of its ID, or the run `latest` or `best` of a target.
+    pub(super) async fn run_of_target(&self, name: &str, target: Target) -> Result<RunView, CliError> {
+        let params = RunParams { target: Some(target) };
+        self.api.send(self.api.request(routes::RUN, &[name]).query(&params)).await
     }
 
     /// Returns a run by its ID, the start of its ID, or the run `latest` or `best`.

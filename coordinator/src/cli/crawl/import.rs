@@ -137,7 +137,7 @@ pub(super) async fn run(
         nested_columns,
     };
     match format {
-        Format::Table => output::print(&text(&report))?,
+        Format::Table | Format::Csv => output::print(&text(&report))?,
         Format::Json | Format::Jsonl => output::print_json(format, &report)?,
     }
     Ok(exit)

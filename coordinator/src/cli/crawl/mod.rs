@@ -184,7 +184,7 @@ pub(super) async fn finish(client: &Client, format: Format, view: SubmissionView
 async fn resume(client: &Client, format: Format, host: &str) -> Result<Exit, CliError> {
     let backoff = client.end_backoff(host).await?;
     match format {
-        Format::Table => output::print(&format!(
+        Format::Table | Format::Csv => output::print(&format!(
             "ended the back-off of {}, which would have lasted until {}: {}\nsnoozed jobs continue within 30 seconds",
             plain(&backoff.host),
             time_text(backoff.until_ms),

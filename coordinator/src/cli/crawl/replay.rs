@@ -26,7 +26,7 @@ struct Replayed {
 pub(super) fn run(format: Format, files: &[PathBuf]) -> Result<Exit, CliError> {
     let replayed = files.iter().map(|file| replay(file)).collect::<Result<Vec<_>, _>>()?;
     match format {
-        Format::Table => {
+        Format::Table | Format::Csv => {
             for response in &replayed {
                 output::print(&text(response))?;
             }

@@ -37,7 +37,7 @@ pub(in crate::cli) async fn show(
     let results = pages.all().await?;
     let report = CrawlReport { view, results };
     match format {
-        Format::Table => output::print(&report.text()),
+        Format::Table | Format::Csv => output::print(&report.text()),
         Format::Json | Format::Jsonl => output::print_json(format, &report),
     }
 }

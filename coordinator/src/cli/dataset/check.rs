@@ -87,7 +87,7 @@ pub(super) async fn run(
     };
     let inspection = &found.report;
     match format {
-        Format::Table => output::print(&text::report(inspection, !rows_only, &plots))?,
+        Format::Table | Format::Csv => output::print(&text::report(inspection, !rows_only, &plots))?,
         Format::Json | Format::Jsonl => output::print_json(format, &CheckReport { inspection, plots })?,
     }
     let has_problems = !inspection.problems.is_empty() || !inspection.duplicate_rows.is_empty();

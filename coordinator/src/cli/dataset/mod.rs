@@ -54,7 +54,7 @@ async fn sample(format: Format, folder: PathBuf, count: u32, seed: u64) -> Resul
     bar.finish_and_clear();
     drawn.map_err(|error| CliError::failed(error.to_string()))?;
     match format {
-        Format::Table => {
+        Format::Table | Format::Csv => {
             output::print(&format!("wrote {} to {}", counted(count.into(), "thumbnail"), folder.display()))?;
         }
         Format::Json | Format::Jsonl => {

@@ -9,6 +9,7 @@ use std::{collections::HashMap, fmt::Display};
 
 use clap::{Args, Subcommand};
 use common::{
+    digest::Digest,
     embedding::{DIMENSIONS, Embedding},
     ids::SubmissionId,
     store::SubmissionKind,
@@ -26,14 +27,16 @@ use super::{
     output::{self, Format, plain},
     predict,
 };
-use crate::api::{EmbeddingView, HeadView, Page, SubmissionRequest, SubmissionView};
+use crate::api::{
+    EmbeddingView, HeadView, Page, SampleView, SubmissionRequest, SubmissionView, TestPredictionView,
+};
 
 #[derive(Subcommand)]
 pub(super) enum ExportCommand {
     /// Export the embeddings of a dataset, computing missing ones.
     ///
     /// Writes one JSON object per line, {item, sha256, embedding}. If --out ends with .npy, writes an f16 matrix in
-    /// NumPy's format, and {item, sha256} of its rows to a file that ends with .items.jsonl.
+    /// NumPy's format, and {item, sha256} of its rows to a file that ends with .items.jsonl, or .items.csv with -o csv.
     Embeddings {
         /// Dataset folder or s3:// URL, as the coordinator sees it.
         dataset: String,
@@ -81,7 +84,7 @@ pub(super) struct OutArguments {
 pub(super) async fn run(client: &Client, format: Format, command: ExportCommand) -> Result<Exit, CliError> {
     match command {
         ExportCommand::Embeddings { dataset, space, out } => {
-            embeddings(client, &dataset, space.as_deref(), out.out.as_deref()).await
+            embeddings(client, &dataset, space.as_deref(), out.out.as_deref(), format).await
         }
         ExportCommand::Split { run, out } => {
             let run = client.named_run(&run).await?.run;
@@ -108,8 +111,49 @@ fn require_format(out: Option<&str>, formats: &[&str]) -> Result<(), CliError> {
     }
 }
 
-/// Writes the entries of all pages: one per line, or as one array with `-o json` or to a file that ends with `.json`.
-async fn lines<T: Serialize>(
+/// An entry that has the same fields in every line of CSV.
+trait CsvRow {
+    type Row<'a>: Serialize
+    where
+        Self: 'a;
+
+    fn row(&self) -> Self::Row<'_>;
+}
+
+impl CsvRow for predict::line::PredictionLine {
+    type Row<'a> = predict::line::PredictionRow<'a>;
+
+    fn row(&self) -> Self::Row<'_> {
+        self.row()
+    }
+}
+
+impl CsvRow for SampleView {
+    type Row<'a> = &'a Self;
+
+    fn row(&self) -> Self::Row<'_> {
+        self
+    }
+}
+
+impl CsvRow for TestPredictionView {
+    type Row<'a> = &'a Self;
+
+    fn row(&self) -> Self::Row<'_> {
+        self
+    }
+}
+
+/// A row of the matrix of embeddings.
+#[derive(Serialize)]
+struct MatrixRow<'a> {
+    item: &'a str,
+    sha256: Digest,
+}
+
+/// Writes the entries of all pages: one per line, as one array with `-o json`, or as CSV with `-o csv`. The extension of a
+/// file overrides `-o`.
+async fn lines<T: Serialize + CsvRow>(
     out: Option<&str>,
     format: Format,
     page: impl AsyncFnMut(Option<String>) -> Result<Page<T>, CliError>,
@@ -125,7 +169,10 @@ async fn lines<T: Serialize>(
     let mut count = 0;
     let mut pages = Pages::new(page);
     while let Some(items) = pages.next().await? {
-        if format == Format::Json {
+        if format == Format::Csv {
+            let rows: Vec<T::Row<'_>> = items.iter().map(T::row).collect();
+            sink.write(&output::csv(&rows, count == 0))?;
+        } else if format == Format::Json {
             items.iter().try_for_each(|item| sink.write(array.element(item).as_bytes()))?;
         } else {
             items.iter().try_for_each(|item| sink.write_line(item))?;
@@ -152,11 +199,12 @@ async fn predictions(client: &Client, id: &str, out: Option<&str>, format: Forma
         Err(error) => {
             let submission: Option<SubmissionId> = id.parse().ok().filter(|_| error.exit == Exit::NotFound);
             let Some(submission) = submission else { return Err(error) };
-            if client.submission(submission).await?.kind != SubmissionKind::Predict {
+            let view = client.submission(submission).await?;
+            if view.kind != SubmissionKind::Predict {
                 let message = format!("{submission} is neither a run nor a predict submission");
                 return Err(CliError::new(Exit::Usage, message));
             }
-            let page = async |cursor| predict::line::results(client, submission, cursor).await;
+            let page = async |cursor| predict::line::results(client, &view, cursor).await;
             return lines(out, format, page).await;
         }
     };
@@ -168,8 +216,14 @@ async fn embeddings(
     dataset: &str,
     space: Option<&str>,
     out: Option<&str>,
+    format: Format,
 ) -> Result<Exit, CliError> {
     require_format(out, &["npy", "jsonl", "ndjson"])?;
+    let as_matrix = out.is_some_and(|out| out.ends_with(".npy"));
+    if format == Format::Csv && !as_matrix {
+        let message = "-o csv writes the items of a matrix of embeddings: give --out FILE.npy";
+        return Err(CliError::new(Exit::Usage, message));
+    }
     // Opened before the work, so that a wrong path is reported now.
     let mut sink = Sink::open(out)?;
     let request = SubmissionRequest::Embed {
@@ -180,15 +234,17 @@ async fn embeddings(
     let submitted = client.submit(&request, None).await?.submission;
     let view: SubmissionView = wait(client, submitted, None).await?;
     require_no_error(&view)?;
-    let as_matrix = out.is_some_and(|out| out.ends_with(".npy"));
     let mut names = match out.filter(|_| as_matrix) {
-        Some(out) => Some(Sink::open(Some(&out.replace(".npy", ".items.jsonl")))?),
+        Some(out) => {
+            let ending = if format == Format::Csv { ".items.csv" } else { ".items.jsonl" };
+            Some(Sink::open(Some(&out.replace(".npy", ending)))?)
+        }
         None => None,
     };
     if as_matrix {
         sink.write(&npy_header(0))?;
     }
-    let mut rows = 0;
+    let (mut rows, mut is_first) = (0, true);
     let page = async |cursor: Option<String>| client.embeddings(submitted, cursor.as_deref(), space).await;
     let mut pages = Pages::new(page);
     while let Some(page) = pages.next().await? {
@@ -196,7 +252,11 @@ async fn embeddings(
             match &mut names {
                 Some(names) => {
                     sink.write(&row(line)?)?;
-                    names.write_line(&serde_json::json!({"item": line.item, "sha256": line.sha256}))?;
+                    let name = MatrixRow { item: &line.item, sha256: line.sha256 };
+                    match format {
+                        Format::Csv => names.write(&output::csv(&[name], std::mem::take(&mut is_first)))?,
+                        _ => names.write_line(&name)?,
+                    }
                 }
                 None => sink.write_line(line)?,
             }

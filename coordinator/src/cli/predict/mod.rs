@@ -1,6 +1,6 @@
 //! `subwatch predict`.
 //!
-//! Submits all arguments, waits for all submissions, then prints all items in the order of the arguments.
+//! Submits all arguments, waits for all submissions, then prints all items, the highest prediction first.
 
 pub(super) mod line;
 mod print;
@@ -8,6 +8,7 @@ mod submit;
 
 use clap::Args;
 use common::store::State;
+use dataset::target::Target;
 
 use self::{
     print::Printer,
@@ -19,15 +20,22 @@ use super::{
     exit::{CliError, Exit},
     follow::{follow, require_no_error},
     images::argument::{self, ImageArgument},
-    output::{self, Format, plain},
+    output::{self, Format, digits, plain},
 };
 use crate::api::SubmissionView;
 
 #[derive(Args)]
 pub(super) struct PredictArguments {
-    /// Run to predict with: its ID, `latest` (the newest that succeeded) or `best` (the lowest test MSE ÷ baseline MSE).
+    /// Run to predict with: its ID, or `latest` or `best`.
+    ///
+    /// The names stand for the newest run of the target whose test MSE is below the baseline, and for the one with the
+    /// lowest ratio of the two.
     #[arg(long, default_value = "latest")]
     run: String,
+    /// Target of the run: views-per-subscriber, views or subscribers [default: that of the run named by its ID, else
+    /// views-per-subscriber].
+    #[arg(long)]
+    target: Option<Target>,
     /// Image files, folders, quoted patterns, `-` for standard input, http(s):// URLs of images, or s3:// URLs of
     /// datasets.
     #[arg(required = true, value_name = "PATH")]
@@ -52,6 +60,7 @@ pub(super) async fn run(
         client,
         PredictRequest {
             run: &arguments.run,
+            target: arguments.target,
             deadline_seconds: arguments.deadline.deadline,
             idempotency_key: arguments.idempotency.idempotency_key.as_deref(),
         },
@@ -75,7 +84,8 @@ pub(super) async fn run(
             (Ok(()), _) => {}
             // The images of a folder that the coordinator cannot read are uploaded.
             (Err(error), Some(folder)) if [Exit::NotAllowed, Exit::NotFound].contains(&error.exit) => {
-                client.named_run(&arguments.run).await?;
+                let target = arguments.target.unwrap_or(Target::ViewsPerSubscriber);
+                client.run_of_target(&arguments.run, target).await?;
                 output::note(&format!("uploading the images of {name}, which the coordinator cannot read"));
                 sources = argument::items_in(&folder, &prefix).await?;
             }
@@ -84,7 +94,7 @@ pub(super) async fn run(
     }
     submitter.images(&sources).await?;
     let mut parts = submitter.parts;
-    note_run(client, &arguments.run, &parts).await?;
+    note_run(client, &parts).await?;
 
     let detach = arguments.wait.detach;
     for part in &mut parts {
@@ -124,12 +134,21 @@ fn require_success(view: &SubmissionView) -> Result<(), CliError> {
     }
 }
 
-/// Prints which run is used, unless the user named it by its ID.
-async fn note_run(client: &Client, name: &str, parts: &[PredictPart]) -> Result<(), CliError> {
-    let run = parts.iter().find_map(|part| part.submission.as_ref()?.run);
-    if let Some(run) = run.filter(|run| run.to_string() != name) {
-        let dataset = client.run(run).await?.request.dataset;
-        output::note(&format!("using the {name} run, {run}, trained on {dataset}"));
+/// Prints which run is used and why, unless the user named it by its ID, and what to know about it.
+async fn note_run(client: &Client, parts: &[PredictPart]) -> Result<(), CliError> {
+    let Some(view) = parts.iter().find_map(|part| part.submission.as_ref()) else { return Ok(()) };
+    let Some(run) = view.run else { return Ok(()) };
+    let run = client.run(run).await?;
+    if let Some(chosen) = &view.run_chosen {
+        output::note(&format!(
+            "using run {}, {}: {}, trained on {}, test MSE ÷ baseline {}",
+            run.run,
+            plain(chosen),
+            run.request.target,
+            plain(&run.request.dataset),
+            digits(run.ratio.unwrap_or(f64::NAN))
+        ));
     }
+    run.notes.iter().for_each(|note| output::note(&format!("note: {}", plain(note))));
     Ok(())
 }

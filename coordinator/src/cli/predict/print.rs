@@ -1,7 +1,7 @@
-//! Prints predictions in the order of the arguments.
+//! Prints all predictions, the highest first.
 
 use super::{
-    line::{PredictionLine, json_line, results, text},
+    line::{PredictionLine, rank, results, text},
     submit::PredictPart,
 };
 use crate::cli::{
@@ -11,63 +11,66 @@ use crate::cli::{
     output::{self, Format},
 };
 
-/// Prints the items of a part in order. Without a finished submission, prints only images that could not be uploaded.
+/// Lines per write.
+const CHUNK: usize = 1024;
+
+/// Adds the items of a part in order. Without a finished submission, adds only images that could not be uploaded.
 pub(super) async fn part(client: &Client, part: PredictPart, printer: &mut Printer) -> Result<(), CliError> {
     let mut unsent = part.unsent.into_iter().peekable();
     let mut position = 0;
     if let Some(view) = &part.submission {
-        let id = view.submission;
-        let mut pages = Pages::new(async |cursor| results(client, id, cursor).await);
+        let mut pages = Pages::new(async |cursor| results(client, view, cursor).await);
         while let Some(page) = pages.next().await? {
-            let mut lines = Vec::with_capacity(page.len());
             for line in page {
                 while let Some((_, line)) = unsent.next_if(|(unsent, _)| *unsent == position) {
-                    lines.push(line);
+                    printer.lines.push(line);
                     position += 1;
                 }
-                lines.push(line.with_prefix(&part.prefix));
+                printer.lines.push(line.with_prefix(&part.prefix));
                 position += 1;
             }
-            printer.add(lines)?;
         }
     }
-    printer.add(unsent.map(|(_, line)| line).collect())
+    printer.lines.extend(unsent.map(|(_, line)| line));
+    Ok(())
 }
 
-/// Prints JSON line by line, and tables at the end.
+/// Collects the lines of all parts, since their order is known at the end.
 pub(super) struct Printer {
     format: Format,
-    array: JsonArray,
-    table: Vec<PredictionLine>,
-    exit: Exit,
+    lines: Vec<PredictionLine>,
 }
 
 impl Printer {
     pub(super) fn new(format: Format) -> Self {
-        Self { format, array: JsonArray::new(format, 0), table: Vec::new(), exit: Exit::Done }
+        Self { format, lines: Vec::new() }
     }
 
-    fn add(&mut self, lines: Vec<PredictionLine>) -> Result<(), CliError> {
-        if lines.iter().any(|line| matches!(line, PredictionLine::Failed { .. })) {
-            self.exit = Exit::FailedItems;
-        }
-        let text: String = match self.format {
-            Format::Table => {
-                self.table.extend(lines);
-                return Ok(());
-            }
-            Format::Json => lines.iter().map(|line| self.array.element(line)).collect(),
-            Format::Jsonl => lines.iter().map(json_line).collect(),
-        };
-        output::print_bytes(text.as_bytes())
-    }
-
+    /// Prints the ranked lines and returns the exit code.
     pub(super) fn finish(self) -> Result<Exit, CliError> {
-        match self.format {
-            Format::Table => output::print(&text(&self.table))?,
-            Format::Json => output::print(&self.array.end())?,
-            Format::Jsonl => {}
+        let Self { format, mut lines } = self;
+        rank(&mut lines);
+        if format == Format::Table {
+            output::print(&text(&lines))?;
         }
-        Ok(self.exit)
+        let mut array = JsonArray::new(format, 0);
+        for (number, chunk) in lines.chunks(CHUNK).enumerate() {
+            match format {
+                Format::Table => {}
+                Format::Json => {
+                    let text: String = chunk.iter().map(|line| array.element(line)).collect();
+                    output::print_bytes(text.as_bytes())?;
+                }
+                Format::Jsonl => chunk.iter().try_for_each(|line| output::print_json(format, line))?,
+                Format::Csv => {
+                    let rows: Vec<_> = chunk.iter().map(PredictionLine::row).collect();
+                    output::print_csv(&rows, number == 0)?;
+                }
+            }
+        }
+        if format == Format::Json {
+            output::print(&array.end())?;
+        }
+        Ok(if lines.iter().any(PredictionLine::is_failed) { Exit::FailedItems } else { Exit::Done })
     }
 }

@@ -1,5 +1,7 @@
 //! Submits the arguments of `predict`, in as few submissions as their order allows.
 
+use dataset::target::Target;
+
 use super::line::PredictionLine;
 use crate::{
     api::{SubmissionRequest, SubmissionView, UploadedImage},
@@ -27,6 +29,7 @@ pub(super) struct PredictPart {
 /// What all submissions of one command share.
 pub(super) struct PredictRequest<'a> {
     pub(super) run: &'a str,
+    pub(super) target: Option<Target>,
     pub(super) deadline_seconds: Option<u64>,
     pub(super) idempotency_key: Option<&'a str>,
 }
@@ -70,8 +73,11 @@ impl<'a> Submitter<'a> {
         dataset: Option<String>,
         images: Vec<UploadedImage>,
     ) -> Result<SubmissionView, CliError> {
+        // All submissions of a command use the run that a name stood for at the first.
+        let chosen = self.parts.iter().find_map(|part| part.submission.as_ref()?.run);
         let request = SubmissionRequest::Predict {
-            run: self.request.run.to_owned(),
+            run: chosen.map_or_else(|| self.request.run.to_owned(), |run| run.to_string()),
+            target: self.request.target,
             dataset,
             images,
             deadline_seconds: self.request.deadline_seconds,

@@ -40,12 +40,19 @@ pub(super) struct TrainArguments {
     /// Seed of the split and of the sample order.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Keep all rows of a video, or of a channel, in one part of the 60/20/20 split: video or channel.
-    #[arg(long, default_value_t = SplitBy::Video)]
-    split_by: SplitBy,
+    /// Keep all rows of a channel, or of a video, in one part of the 60/20/20 split: channel or video. Rows with the same
+    /// image always stay together [default: channel, or video if there are too few channels].
+    #[arg(long)]
+    split_by: Option<SplitBy>,
     /// Partial gradients per step, summed along a fixed tree; at most this many workers share a step.
     #[arg(long, default_value_t = 16)]
     leaves: u32,
+    /// Name of the run, for lists.
+    #[arg(long)]
+    name: Option<String>,
+    /// Tag of the run, for `runs --tag`; repeatable.
+    #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = parse_tag)]
+    tags: Vec<(String, String)>,
     #[command(flatten)]
     idempotency: IdempotencyArguments,
     #[command(flatten)]
@@ -72,8 +79,16 @@ impl TrainArguments {
             seed: self.seed,
             split_by: self.split_by,
             leaves: self.leaves,
+            name: self.name.clone(),
+            tags: self.tags.iter().cloned().collect(),
         }
     }
+}
+
+/// Parses `KEY=VALUE`.
+pub(super) fn parse_tag(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or_else(|| format!("'{text}' is not KEY=VALUE"))?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 pub(super) async fn run(
@@ -81,8 +96,11 @@ pub(super) async fn run(
     format: Format,
     arguments: TrainArguments,
 ) -> Result<Exit, CliError> {
-    let view =
-        client.submit_run(&arguments.request(), arguments.idempotency.idempotency_key.as_deref()).await?;
+    let request = arguments.request();
+    if request.tags.len() < arguments.tags.len() {
+        return Err(CliError::new(Exit::Usage, "a tag is given twice"));
+    }
+    let view = client.submit_run(&request, arguments.idempotency.idempotency_key.as_deref()).await?;
     follow_run(client, format, view, &arguments.wait).await
 }
 

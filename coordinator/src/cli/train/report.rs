@@ -1,83 +1,100 @@
 //! Report of a training run.
 
-use common::{digest::Digest, ids::SubmissionId, store::State};
-use serde::Serialize;
+use common::store::State;
 
 use crate::{
-    api::{EpochReport, RunView, Skipped, SplitCounts, TestReport},
+    api::{RunView, TestReport},
     cli::{
         exit::CliError,
-        output::{self, Format, digits, plain},
+        output::{self, Format, counted, digits, plain, time_text},
         table::table,
     },
 };
 
-#[derive(Serialize)]
-struct TrainReport<'a> {
-    run: SubmissionId,
-    state: State,
-    split: Option<SplitCounts>,
-    epochs: &'a [EpochReport],
-    best_epoch: Option<u32>,
-    test: Option<&'a TestReport>,
-    weights_sha256: Option<Digest>,
-    elapsed_seconds: f64,
-    space: Option<&'a str>,
-    skipped: &'a [Skipped],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    error: Option<&'a str>,
-}
-
 pub(in crate::cli) fn print(format: Format, view: &RunView) -> Result<(), CliError> {
-    if format != Format::Table {
-        return output::print_json(format, &report(view));
-    }
-    output::print(&text(view))
-}
-
-fn report(view: &RunView) -> TrainReport<'_> {
-    TrainReport {
-        run: view.run,
-        state: view.state,
-        split: view.split,
-        epochs: &view.epochs,
-        best_epoch: view.best_epoch,
-        test: view.test.as_ref(),
-        weights_sha256: view.weights_sha256,
-        elapsed_seconds: view.elapsed_seconds,
-        space: view.space.as_deref(),
-        skipped: &view.skipped,
-        error: view.error.as_deref(),
-    }
+    output::print_value(format, view, text)
 }
 
 fn text(view: &RunView) -> String {
-    let request = &view.request;
     let mut parts = vec![format!("run       {}", view.run)];
-    parts.push(format!("target    {}, transform {}", request.target, request.transform));
-    if let Some(split) = view.split {
-        parts.push(format!(
-            "split     {} train, {} valid, {} test, by {}",
-            split.train, split.valid, split.test, request.split_by
-        ));
-    }
-    for skipped in &view.skipped {
-        parts.push(format!("skipped   {}: {}", skipped.items, plain(&skipped.reason)));
-    }
+    parts.extend(settings(view));
+    parts.extend(samples(view));
     if !view.epochs.is_empty() {
         parts.push(epochs(view));
     }
     match (&view.test, view.state) {
         (Some(test), _) => parts.push(metrics(test)),
-        (None, State::Cancelled) => parts.push(format!("cancelled at {}", plain(&view.progress))),
+        (None, State::Cancelled | State::Failed) => {
+            parts.push(format!("{:<10}at {}", view.state.to_string(), plain(&view.progress)));
+            parts.extend(view.error.as_ref().map(|error| format!("error     {}", plain(error))));
+            parts.push(format!("resume    `subwatch resume {}` continues it", view.run));
+        }
         (None, _) => parts.push(format!("progress  {}", plain(&view.progress))),
     }
-    parts.extend(view.error.as_ref().map(|error| format!("error     {}", plain(error))));
+    parts.extend(view.notes.iter().map(|note| format!("note      {}", plain(note))));
     if let Some(weights) = view.weights_sha256 {
         parts.push(format!("weights   sha256 {weights}"));
     }
     parts.push(format!("time      {:.1} s", view.elapsed_seconds));
     parts.join("\n")
+}
+
+fn settings(view: &RunView) -> Vec<String> {
+    let request = &view.request;
+    let mut lines = Vec::new();
+    lines.extend(request.name.as_ref().map(|name| format!("name      {}", plain(name))));
+    if !request.tags.is_empty() {
+        lines.push(format!("tags      {}", plain(&tags(view))));
+    }
+    lines.push(format!("created   {}", time_text(view.created_ms)));
+    lines.push(format!("dataset   {}", plain(&request.dataset)));
+    lines.push(format!("target    {}, transform {}", request.target, request.transform));
+    lines.push(format!(
+        "training  {} of batches of {}, learning rate {}, seed {}",
+        counted(request.epochs.into(), "epoch"),
+        request.batch_size,
+        request.learning_rate,
+        request.seed
+    ));
+    lines
+}
+
+/// The tags of a run, as `key=value, key=value`.
+pub(in crate::cli) fn tags(view: &RunView) -> String {
+    let tags: Vec<String> = view.request.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    tags.join(", ")
+}
+
+/// What the run's split keeps together: `channel` or `video`; `–` before the dataset is split.
+pub(in crate::cli) fn split_by(view: &RunView) -> String {
+    let by = view.grouping.as_ref().map(|grouping| grouping.split_by).or(view.request.split_by);
+    by.map_or_else(|| "–".to_owned(), |by| by.to_string())
+}
+
+fn samples(view: &RunView) -> Vec<String> {
+    let mut lines = Vec::new();
+    if let Some(split) = view.split {
+        let (train, valid, test) = (split.train, split.valid, split.test);
+        let groups =
+            view.grouping.as_ref().map(|grouping| format!(" ({})", counted(grouping.groups, "group")));
+        lines.push(format!(
+            "split     {train} train, {valid} valid, {test} test, by {}{}",
+            split_by(view),
+            groups.unwrap_or_default()
+        ));
+    }
+    if let Some(grouping) = &view.grouping {
+        let channels = match grouping.channels {
+            0 => String::new(),
+            channels => format!("{} of {channels} channels, ", grouping.divided_channels),
+        };
+        let (divided, images) = (grouping.divided_images, grouping.images);
+        lines.push(format!("leakage   in more than one split: {channels}{divided} of {images} images"));
+    }
+    for skipped in &view.skipped {
+        lines.push(format!("skipped   {}: {}", skipped.items, plain(&skipped.reason)));
+    }
+    lines
 }
 
 fn epochs(view: &RunView) -> String {
@@ -115,8 +132,11 @@ fn metrics(test: &TestReport) -> String {
 
 #[cfg(test)]
 mod tests {
+    use common::digest::Digest;
+    use dataset::split::SplitBy;
+
     use super::*;
-    use crate::api::{RawReport, RunRequest};
+    use crate::api::{EpochReport, Grouping, RawReport, RunRequest, Skipped, SplitCounts};
 
     fn example() -> RunView {
         RunView {
@@ -124,8 +144,23 @@ mod tests {
             state: State::Succeeded,
             progress: "test with epoch 1".to_owned(),
             fraction: 1.0,
-            request: RunRequest { dataset: "/data".to_owned(), ..RunRequest::default() },
+            remaining_seconds: None,
+            created_ms: 1_764_054_000_000,
+            request: RunRequest {
+                dataset: "/data".to_owned(),
+                name: Some("wide".to_owned()),
+                tags: [("stage".to_owned(), "1".to_owned())].into(),
+                ..RunRequest::default()
+            },
             split: Some(SplitCounts { train: 1920, valid: 640, test: 640 }),
+            grouping: Some(Grouping {
+                split_by: SplitBy::Channel,
+                groups: 158,
+                channels: 160,
+                divided_channels: 0,
+                images: 3190,
+                divided_images: 0,
+            }),
             skipped: vec![Skipped { reason: "zero subscribers".to_owned(), items: 3 }],
             epochs: vec![EpochReport { epoch: 1, train_mse: 1.5, valid_mse: 1.25, seconds: 0.25 }],
             best_epoch: Some(1),
@@ -137,8 +172,12 @@ mod tests {
                 baseline_mse: 2.0,
                 raw: RawReport { mse: 1500.0, mae: 12.5, baseline_mse: 3000.0 },
             }),
+            ratio: Some(0.25),
+            notes: vec!["the embeddings are those of random weights".to_owned()],
+            chosen: None,
             weights_sha256: Some(Digest([0xab; 32])),
             space: Some("space".to_owned()),
+            random_weights: true,
             elapsed_seconds: 2.5,
             error: None,
         }
@@ -146,15 +185,47 @@ mod tests {
 
     #[test]
     fn report_keeps_its_json_shape() {
-        insta::assert_json_snapshot!(report(&example()), @r#"
+        insta::assert_json_snapshot!(example(), @r#"
         {
           "run": "01890a5d-ac96-774b-bcce-b302099a8057",
           "state": "succeeded",
+          "progress": "test with epoch 1",
+          "fraction": 1.0,
+          "remaining_seconds": null,
+          "created_ms": 1764054000000,
+          "request": {
+            "dataset": "/data",
+            "target": "views-per-subscriber",
+            "transform": "log1p",
+            "epochs": 10,
+            "batch_size": 50,
+            "learning_rate": 0.001,
+            "seed": 0,
+            "leaves": 16,
+            "name": "wide",
+            "tags": {
+              "stage": "1"
+            }
+          },
           "split": {
             "train": 1920,
             "valid": 640,
             "test": 640
           },
+          "grouping": {
+            "split_by": "channel",
+            "groups": 158,
+            "channels": 160,
+            "divided_channels": 0,
+            "images": 3190,
+            "divided_images": 0
+          },
+          "skipped": [
+            {
+              "reason": "zero subscribers",
+              "items": 3
+            }
+          ],
           "epochs": [
             {
               "epoch": 1,
@@ -176,15 +247,14 @@ mod tests {
               "baseline_mse": 3000.0
             }
           },
+          "ratio": 0.25,
+          "notes": [
+            "the embeddings are those of random weights"
+          ],
           "weights_sha256": "abababababababababababababababababababababababababababababababab",
-          "elapsed_seconds": 2.5,
           "space": "space",
-          "skipped": [
-            {
-              "reason": "zero subscribers",
-              "items": 3
-            }
-          ]
+          "random_weights": true,
+          "elapsed_seconds": 2.5
         }
         "#);
     }
@@ -193,8 +263,14 @@ mod tests {
     fn report_compares_the_test_error_with_the_baseline() {
         insta::assert_snapshot!(text(&example()), @r"
         run       01890a5d-ac96-774b-bcce-b302099a8057
+        name      wide
+        tags      stage=1
+        created   2025-11-25T07:00:00Z
+        dataset   /data
         target    views-per-subscriber, transform log1p
-        split     1920 train, 640 valid, 640 test, by video
+        training  10 epochs of batches of 50, learning rate 0.001, seed 0
+        split     1920 train, 640 valid, 640 test, by channel (158 groups)
+        leakage   in more than one split: 0 of 160 channels, 0 of 3190 images
         skipped   3: zero subscribers
         ──────────────────────────────────────────────────
          epoch   train MSE   valid MSE   seconds
@@ -208,6 +284,7 @@ mod tests {
          MSE, raw units              1,500             3,000   0.5000
         ──────────────────────────────────────────────────────────────
         MAE 0.2500 transformed, 12.50 raw · R² 0.7500 · Spearman 0.8750
+        note      the embeddings are those of random weights
         weights   sha256 abababababababababababababababababababababababababababababababab
         time      2.5 s
         ");

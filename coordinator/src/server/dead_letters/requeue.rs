@@ -26,8 +26,13 @@ pub(super) async fn requeue(context: &Context, letter: &DeadLetter) -> Result<u6
         ));
     };
     if kind == Kind::TrainEpoch {
-        let active = matches!(lookup::run(context, id).await?.state, State::Preparing | State::Running);
-        return if active { Ok(0) } else { training::resume(context, id).await.map(|_| 0) };
+        return match lookup::run(context, id).await?.state {
+            State::Preparing | State::Running => Ok(0),
+            State::Cancelled => Err(RequestError::Conflict(format!(
+                "run {id} was cancelled: continue it with `subwatch resume {id}`"
+            ))),
+            _ => training::resume(context, id).await.map(|_| 0),
+        };
     }
     let submission = lookup::submission(context, id).await?;
     let conflict = |detail: &dyn std::fmt::Display| RequestError::Conflict(detail.to_string());

@@ -108,7 +108,7 @@ fn routes(max_image_bytes: usize) -> Router<ApiState> {
         .merge(on(routes::CANCEL, submissions::cancel))
         .merge(with_query(routes::LIST_RUNS, runs::list))
         .merge(on(routes::CREATE_RUN, runs::create))
-        .merge(on(routes::RUN, runs::get))
+        .merge(with_query(routes::RUN, runs::get))
         .merge(on(routes::RESUME_RUN, runs::resume))
         .merge(with_query(routes::SPLIT, runs::split))
         .merge(with_query(routes::PREDICTIONS, runs::predictions))

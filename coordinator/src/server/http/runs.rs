@@ -14,8 +14,16 @@ use super::{
     problem::Failure,
 };
 use crate::{
-    api::{HeadView, Page, PageParams, Paging, RunRequest, RunView, SampleView, TestPredictionView, routes},
-    server::{context::Context, lookup, runs, training},
+    api::{
+        HeadView, Page, PageParams, Paging, RunParams, RunRequest, RunView, SampleView, TestPredictionView,
+        routes,
+    },
+    server::{
+        context::Context,
+        lookup,
+        runs::{self, ResolvedRun},
+        training,
+    },
 };
 
 pub(super) async fn create(
@@ -38,12 +46,13 @@ pub(super) async fn list(
 pub(super) async fn get(
     State(context): State<Arc<Context>>,
     Path(name): Path<String>,
+    Params(RunParams { target }): Params<RunParams>,
 ) -> Result<JsonBody<RunView>, Failure> {
-    let id = match name.as_str() {
-        "latest" | "best" => runs::resolve(&context, &name).await?,
-        _ => lookup::id(&context, &name).await?,
-    };
-    Ok(JsonBody(runs::get(&context, id).await?))
+    if !["latest", "best"].contains(&name.as_str()) {
+        return Ok(JsonBody(runs::get(&context, lookup::id(&context, &name).await?).await?));
+    }
+    let ResolvedRun { run, chosen } = runs::by_name(&context, &name, target).await?;
+    Ok(JsonBody(RunView { chosen, ..runs::get(&context, run).await? }))
 }
 
 pub(super) async fn resume(

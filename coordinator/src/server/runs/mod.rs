@@ -4,13 +4,15 @@
 //! depends on neither.
 
 mod find;
+mod notes;
 mod record;
 mod view;
 
 pub(crate) use self::{
-    find::{read_spec, resolve, target},
+    find::{ResolvedRun, by_name, for_prediction, read_spec, target},
     record::{
-        EpochRecord, RawErrors, RunReport, RunSpec, SkippedRecord, SplitRecord, TestRecord, TrainingSettings,
+        EpochRecord, GroupingRecord, RawErrors, RunReport, RunSpec, SkippedRecord, SplitRecord, TestRecord,
+        TrainingSettings,
     },
     view::{get, list},
 };

@@ -2,6 +2,8 @@
 //!
 //! Other versions of this program read their JSON, so fields are only added. `view` turns them into API types.
 
+use std::collections::BTreeMap;
+
 use common::digest::Digest;
 use dataset::{
     split::SplitBy,
@@ -17,6 +19,17 @@ pub(crate) struct RunSpec {
     pub(crate) dataset: Url,
     #[serde(rename = "request")]
     pub(crate) settings: TrainingSettings,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) name: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) tags: BTreeMap<String, String>,
+}
+
+impl RunSpec {
+    pub(crate) fn new(dataset: Url, request: RunRequest) -> Self {
+        let (name, tags) = (request.name.clone(), request.tags.clone());
+        Self { dataset, settings: request.into(), name, tags }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -30,7 +43,9 @@ pub(crate) struct TrainingSettings {
     pub(crate) batch_size: u32,
     pub(crate) learning_rate: f64,
     pub(crate) seed: u64,
-    pub(crate) split_by: SplitBy,
+    /// `None`: by channel if possible, else by video.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) split_by: Option<SplitBy>,
     pub(crate) leaves: u32,
 }
 
@@ -52,6 +67,8 @@ impl From<RunRequest> for TrainingSettings {
             seed,
             split_by,
             leaves,
+            name: _,
+            tags: _,
         } = request;
         Self { dataset, target, transform, epochs, batch_size, learning_rate, seed, split_by, leaves }
     }
@@ -65,13 +82,28 @@ pub(crate) struct RunReport {
     pub(crate) progress: String,
     /// Share of the work done, from 0 to 1.
     pub(crate) fraction: f64,
+    /// Estimated time to the end.
+    pub(crate) remaining_seconds: Option<f64>,
     pub(crate) split: Option<SplitRecord>,
+    pub(crate) grouping: Option<GroupingRecord>,
     pub(crate) skipped: Vec<SkippedRecord>,
     pub(crate) epochs: Vec<EpochRecord>,
     pub(crate) best_epoch: Option<u32>,
     pub(crate) test: Option<TestRecord>,
     pub(crate) weights_sha256: Option<Digest>,
     pub(crate) space: Option<String>,
+    /// Whether the embeddings are those of random weights.
+    pub(crate) random_weights: bool,
+}
+
+impl RunReport {
+    /// Makes metrics of a single test sample undefined: earlier versions recorded zero.
+    pub(crate) fn with_defined_metrics(mut self) -> Self {
+        if let (Some(SplitRecord { test: 0 | 1, .. }), Some(test)) = (self.split, &mut self.test) {
+            (test.r2, test.spearman) = (f64::NAN, f64::NAN);
+        }
+        self
+    }
 }
 
 /// Number of samples in each split.
@@ -80,6 +112,20 @@ pub(crate) struct SplitRecord {
     pub(crate) train: u64,
     pub(crate) valid: u64,
     pub(crate) test: u64,
+}
+
+/// How the samples were grouped for the split, and what its parts have in common.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct GroupingRecord {
+    pub(crate) split_by: SplitBy,
+    /// Why it is not by channel, if that was not requested.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) fallback: Option<String>,
+    pub(crate) groups: u64,
+    pub(crate) channels: u64,
+    pub(crate) divided_channels: u64,
+    pub(crate) images: u64,
+    pub(crate) divided_images: u64,
 }
 
 /// Number of items that were not used, for one reason.
@@ -116,6 +162,13 @@ pub(crate) struct TestRecord {
     pub(crate) raw: RawErrors,
 }
 
+impl TestRecord {
+    /// Returns test MSE ÷ baseline MSE; `None` if it is undefined or not finite.
+    pub(crate) fn ratio(&self) -> Option<f64> {
+        (self.baseline_mse > 0.0).then(|| self.mse / self.baseline_mse).filter(|ratio| ratio.is_finite())
+    }
+}
+
 /// Errors in the target's raw units.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct RawErrors {
@@ -135,13 +188,67 @@ mod tests {
     fn records_keep_their_json() {
         let request = RunRequest { dataset: "/data/set".to_owned(), ..RunRequest::default() };
         let dataset = Url::parse("file:///data/set/").unwrap();
-        let spec = RunSpec { dataset, settings: request.clone().into() };
+        let spec = RunSpec::new(dataset.clone(), request.clone());
         let json = serde_json::to_value(&spec).unwrap();
         assert_eq!(json["request"], serde_json::to_value(&request).unwrap());
+        assert_eq!(serde_json::from_value::<RunSpec>(json).unwrap(), spec);
+        let named = RunRequest {
+            name: Some("wide".to_owned()),
+            tags: [("a".to_owned(), "b".to_owned())].into(),
+            ..request
+        };
+        let spec = RunSpec::new(dataset, named);
+        let json = serde_json::to_value(&spec).unwrap();
+        assert_eq!(
+            (&json["name"], &json["tags"]["a"], &json["request"]["name"]),
+            (&"wide".into(), &"b".into(), &().into())
+        );
         assert_eq!(serde_json::from_value::<RunSpec>(json).unwrap(), spec);
         let infinite = EpochRecord { epoch: 1, train_mse: f64::INFINITY, valid_mse: 1.0, seconds: 0.5 };
         let json = serde_json::to_string(&infinite).unwrap();
         assert_eq!(json, r#"{"epoch":1,"train_mse":null,"valid_mse":1.0,"seconds":0.5}"#);
         assert!(serde_json::from_str::<EpochRecord>(&json).unwrap().train_mse.is_nan());
+    }
+
+    #[test]
+    fn runs_of_earlier_versions_keep_their_split() {
+        let spec = r#"{"dataset":"file:///d/","request":{"dataset":"/d","split_by":"video"}}"#;
+        let spec: RunSpec = serde_json::from_str(spec).unwrap();
+        assert_eq!(spec.settings.split_by, Some(SplitBy::Video));
+        let report: RunReport = serde_json::from_str(r#"{"split":{"train":3,"valid":1,"test":1}}"#).unwrap();
+        assert_eq!(report.grouping, None);
+    }
+
+    #[test]
+    fn metrics_of_one_sample_are_undefined_in_reports_of_earlier_versions() {
+        let of = |samples: u64| {
+            let report = format!(
+                r#"{{"split":{{"train":3,"valid":1,"test":{samples}}},
+                "test":{{"mse":1,"mae":1,"r2":0,"spearman":0,"baseline_mse":1,"raw":{{"mse":1,"mae":1,"baseline_mse":1}}}}}}"#
+            );
+            let report: RunReport = serde_json::from_str(&report).unwrap();
+            report.with_defined_metrics().test.unwrap()
+        };
+        assert!(of(1).r2.is_nan() && of(1).spearman.is_nan());
+        assert_eq!((of(2).r2, of(2).spearman), (0.0, 0.0));
+    }
+
+    #[test]
+    fn ratio_is_undefined_without_a_finite_baseline() {
+        let raw = RawErrors { mse: 1.0, mae: 1.0, baseline_mse: 1.0 };
+        let record = |mse, baseline_mse| TestRecord {
+            mse,
+            mae: 1.0,
+            r2: 0.0,
+            spearman: 0.0,
+            baseline_mse,
+            raw: raw.clone(),
+        };
+        assert_eq!(record(1.0, 2.0).ratio(), Some(0.5));
+        for (mse, baseline) in
+            [(1.0, 0.0), (0.0, 0.0), (f64::INFINITY, 1.0), (f64::NAN, 1.0), (1.0, f64::NAN)]
+        {
+            assert_eq!(record(mse, baseline).ratio(), None, "{mse} {baseline}");
+        }
     }
 }

@@ -4,10 +4,14 @@ use common::{ids::SubmissionId, store::Submission};
 
 use super::{
     find::{read_spec, report},
-    record::{EpochRecord, RawErrors, RunReport, SkippedRecord, SplitRecord, TestRecord, TrainingSettings},
+    notes::notes,
+    record::{
+        EpochRecord, GroupingRecord, RawErrors, RunReport, RunSpec, SkippedRecord, SplitRecord, TestRecord,
+        TrainingSettings,
+    },
 };
 use crate::{
-    api::{EpochReport, Page, RawReport, RunRequest, RunView, Skipped, SplitCounts, TestReport},
+    api::{EpochReport, Grouping, Page, RawReport, RunRequest, RunView, Skipped, SplitCounts, TestReport},
     server::{context::Context, error::RequestError, lookup},
 };
 
@@ -32,8 +36,23 @@ pub(crate) async fn list(
 
 async fn view(context: &Context, submission: &Submission) -> Result<RunView, RequestError> {
     let spec = read_spec(submission).map_err(RequestError::Unavailable)?;
-    let RunReport { progress, fraction, split, skipped, epochs, best_epoch, test, weights_sha256, space } =
-        report(context, submission.id).await?.unwrap_or_default();
+    let report = report(context, submission.id).await?.unwrap_or_default();
+    let notes = notes(&report);
+    let RunReport {
+        progress,
+        fraction,
+        remaining_seconds,
+        split,
+        grouping,
+        skipped,
+        epochs,
+        best_epoch,
+        test,
+        weights_sha256,
+        space,
+        random_weights,
+    } = report;
+    let remaining_seconds = remaining_seconds.filter(|_| !submission.state.is_terminal());
     let end = match submission.finished_ms {
         Some(finished_ms) => finished_ms,
         None => context.store.now_ms().await?,
@@ -41,23 +60,43 @@ async fn view(context: &Context, submission: &Submission) -> Result<RunView, Req
     Ok(RunView {
         run: submission.id,
         state: submission.state,
-        progress,
+        progress: progress + &remaining_seconds.map(remaining_text).unwrap_or_default(),
         fraction,
-        request: spec.settings.into(),
+        remaining_seconds,
+        created_ms: submission.created_ms,
+        request: spec.into(),
         split: split.map(SplitCounts::from),
+        grouping: grouping.map(Grouping::from),
         skipped: skipped.into_iter().map(Skipped::from).collect(),
         epochs: epochs.into_iter().map(EpochReport::from).collect(),
         best_epoch,
+        ratio: test.as_ref().and_then(TestRecord::ratio),
         test: test.map(TestReport::from),
+        notes,
+        chosen: None,
         weights_sha256,
         space,
+        random_weights,
         elapsed_seconds: end.saturating_sub(submission.created_ms) as f64 / 1e3,
         error: submission.error.clone(),
     })
 }
 
-impl From<TrainingSettings> for RunRequest {
-    fn from(settings: TrainingSettings) -> Self {
+/// The end of a progress text: the remaining time, rounded.
+fn remaining_text(seconds: f64) -> String {
+    let time = if seconds < 59.5 {
+        format!("{:.0} s", seconds.max(1.0))
+    } else if seconds < 3570.0 {
+        format!("{:.0} min", seconds / 60.0)
+    } else {
+        format!("{:.1} h", seconds / 3600.0)
+    };
+    format!("; about {time} left")
+}
+
+impl From<RunSpec> for RunRequest {
+    fn from(spec: RunSpec) -> Self {
+        let RunSpec { dataset: _, settings, name, tags } = spec;
         let TrainingSettings {
             dataset,
             target,
@@ -69,7 +108,34 @@ impl From<TrainingSettings> for RunRequest {
             split_by,
             leaves,
         } = settings;
-        Self { dataset, target, transform, epochs, batch_size, learning_rate, seed, split_by, leaves }
+        Self {
+            dataset,
+            target,
+            transform,
+            epochs,
+            batch_size,
+            learning_rate,
+            seed,
+            split_by,
+            leaves,
+            name,
+            tags,
+        }
+    }
+}
+
+impl From<GroupingRecord> for Grouping {
+    fn from(record: GroupingRecord) -> Self {
+        let GroupingRecord {
+            split_by,
+            fallback: _,
+            groups,
+            channels,
+            divided_channels,
+            images,
+            divided_images,
+        } = record;
+        Self { split_by, groups, channels, divided_channels, images, divided_images }
     }
 }
 
@@ -100,5 +166,17 @@ impl From<TestRecord> for TestReport {
 impl From<RawErrors> for RawReport {
     fn from(RawErrors { mse, mae, baseline_mse }: RawErrors) -> Self {
         Self { mse, mae, baseline_mse }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn remaining_time_is_rounded() {
+        let texts = [0.2, 59.0, 59.9, 200.0, 3599.0, 5400.0].map(remaining_text);
+        let times = ["1 s", "59 s", "1 min", "3 min", "1.0 h", "1.5 h"];
+        assert_eq!(texts, times.map(|time| format!("; about {time} left")));
     }
 }

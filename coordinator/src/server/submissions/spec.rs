@@ -21,6 +21,9 @@ pub(crate) struct EmbedSpec {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(crate) struct PredictSpec {
     pub(crate) run: SubmissionId,
+    /// Why it is this run, if it was not requested by its ID.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) chosen: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) dataset: Option<Url>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -20,7 +20,12 @@ use super::{
 };
 use crate::{
     api::{CrawlRequest, SubmissionRequest, SubmissionView, UploadedImage},
-    server::{context::Context, error::RequestError, lookup, runs},
+    server::{
+        context::Context,
+        error::RequestError,
+        lookup,
+        runs::{self, ResolvedRun},
+    },
 };
 
 /// 30 days.
@@ -126,10 +131,10 @@ async fn check(context: &Context, request: &SubmissionRequest) -> Result<Checked
             let spec = EmbedSpec { dataset, images, rows_only: false };
             Checked::new(SubmissionKind::Embed, &spec, *deadline_seconds)
         }
-        SubmissionRequest::Predict { run, dataset, images, deadline_seconds } => {
+        SubmissionRequest::Predict { run, target, dataset, images, deadline_seconds } => {
             let (dataset, images) = items(context, dataset.as_deref(), images)?;
-            let run = runs::resolve(context, run).await?;
-            let spec = PredictSpec { run, dataset, images };
+            let ResolvedRun { run, chosen } = runs::for_prediction(context, run, *target).await?;
+            let spec = PredictSpec { run, chosen, dataset, images };
             Checked::new(SubmissionKind::Predict, &spec, *deadline_seconds)
         }
         SubmissionRequest::Crawl(request) => {

@@ -67,6 +67,7 @@ pub(crate) fn view(submission: &Submission, now_ms: u64) -> SubmissionView {
         left_out: layout.map(|layout| layout.left_out).unwrap_or_default(),
         error: submission.error.clone().filter(|_| submission.state == State::Failed),
         run: predict_run(submission).or(submission.parent),
+        run_chosen: predict_spec(submission).and_then(|spec| spec.chosen),
     }
 }
 
@@ -85,8 +86,14 @@ fn subject(spec: &serde_json::Value) -> String {
 
 /// Returns the run whose head a predict submission uses.
 pub(super) fn predict_run(submission: &Submission) -> Option<SubmissionId> {
-    let spec: PredictSpec = serde_json::from_value(submission.spec.clone()).ok()?;
-    (submission.kind == SubmissionKind::Predict).then_some(spec.run)
+    predict_spec(submission).map(|spec| spec.run)
+}
+
+fn predict_spec(submission: &Submission) -> Option<PredictSpec> {
+    if submission.kind != SubmissionKind::Predict {
+        return None;
+    }
+    serde_json::from_value(submission.spec.clone()).ok()
 }
 
 fn is_snoozed(state: State, snooze: &Snooze, now_ms: u64) -> bool {

@@ -13,7 +13,7 @@ use super::{
     setup::{SampleLine, Setup},
 };
 use crate::{
-    api::{HeadView, Page, SampleView, TestPredictionView},
+    api::{HeadView, Page, SampleView, TestPredictionView, number_or_null},
     server::{context::Context, error::RequestError, lookup},
 };
 
@@ -28,6 +28,7 @@ const PART: usize = 4096;
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 struct TestPredictionLine {
     item: String,
+    #[serde(deserialize_with = "number_or_null")]
     prediction: f64,
     label: f64,
     target: Target,
@@ -102,10 +103,14 @@ pub(crate) async fn test_predictions(
     Ok(Page { items: items.into_iter().map(TestPredictionView::from).collect(), next })
 }
 
-/// Returns a run's head; `Conflict` before the run has succeeded.
+/// Returns a run's head; `Conflict` before the run has ended.
 pub(crate) async fn head(context: &Context, run: SubmissionId) -> Result<HeadView, RequestError> {
     lookup::run(context, run).await?;
-    let none = || RequestError::Conflict(format!("run {run} has no head: it has not succeeded"));
+    let none = || {
+        RequestError::Conflict(format!(
+            "run {run} has no head: it has not completed an epoch, or has not ended"
+        ))
+    };
     let head: Head = context.store.document(run, RunDocument::Head).await?.ok_or_else(none)?;
     let setup: Setup = context.store.document(run, RunDocument::Setup).await?.ok_or_else(none)?;
     Ok(HeadView {

@@ -31,7 +31,7 @@ const RETRY_DELAY: Duration = Duration::from_secs(2);
 const REPORT_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Drives a run to its end, or until the coordinator stops. If Redis is unavailable or restored from an older state,
-/// the run continues from its checkpoint. A failed run keeps its checkpoint, so that it can be resumed.
+/// the run continues from its checkpoint. A failed or cancelled run keeps its checkpoint, so that it can be resumed.
 pub(crate) async fn drive(context: &Context, run: SubmissionId) {
     loop {
         let error = match drive_once(context, run).await {
@@ -56,15 +56,37 @@ pub(crate) async fn drive(context: &Context, run: SubmissionId) {
             () = tokio::time::sleep(RETRY_DELAY) => {}
         }
     }
+    if let Err(error) = keep_best_epoch(context, run).await {
+        tracing::warn!(%run, %error, "cannot keep the best epoch of the ended run");
+    }
     if let Err(error) = clean_up(context, run).await {
         tracing::warn!(%run, %error, "cannot delete the working data of the ended run");
     }
 }
 
+/// Gives a run that ended early the head of its best epoch so far, without test metrics.
+async fn keep_best_epoch(context: &Context, run: SubmissionId) -> Result<(), RunError> {
+    if !matches!(context.store.state(run).await?, Some(State::Cancelled | State::Failed)) {
+        return Ok(());
+    }
+    let store = &context.store;
+    let machine: Option<Machine> = store.document(run, RunDocument::Checkpoint).await?;
+    let Some(machine) = machine.filter(|machine| machine.best_epoch().is_some()) else { return Ok(()) };
+    let Some(setup) = store.document::<Setup>(run, RunDocument::Setup).await? else { return Ok(()) };
+    let head = fold(run, machine.best_parameters(), &scaling(context, run).await?, &setup);
+    let mut report: RunReport = store.document(run, RunDocument::Report).await?.unwrap_or_default();
+    report.weights_sha256 = Some(head.digest());
+    report.epochs = machine.reports().to_vec();
+    report.best_epoch = machine.best_epoch();
+    report.remaining_seconds = None;
+    store.put_document(run, RunDocument::Head, &head).await?;
+    Ok(store.put_document(run, RunDocument::Report, &report).await?)
+}
+
 /// Deletes the working data of a run that cannot be resumed, and sets the run inactive.
 async fn clean_up(context: &Context, run: SubmissionId) -> Result<(), StoreError> {
     match context.store.state(run).await? {
-        Some(State::Succeeded | State::Cancelled) => context.store.delete_run_state(run).await?,
+        Some(State::Succeeded) => context.store.delete_run_state(run).await?,
         // The store was restored from a state before the end: the leader starts the run's task again.
         Some(State::Preparing | State::Running) => return Ok(()),
         Some(_) | None => {}
@@ -164,6 +186,7 @@ async fn write_report(
 ) -> Result<(), RunError> {
     report.progress = machine.describe(&setup.plan);
     report.fraction = machine.fraction(&setup.plan);
+    report.remaining_seconds = machine.remaining_seconds(&setup.plan);
     report.epochs = machine.reports().to_vec();
     report.best_epoch = machine.best_epoch();
     Ok(context.store.put_document(run, RunDocument::Report, report).await?)

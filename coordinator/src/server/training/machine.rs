@@ -167,7 +167,7 @@ impl Machine {
         &self.reports
     }
 
-    /// Returns the epoch with the lowest validation error.
+    /// Returns the epoch with the lowest validation error; `None` during the first epoch.
     pub(super) fn best_epoch(&self) -> Option<u32> {
         self.best.as_ref().map(|best| best.epoch)
     }
@@ -175,6 +175,15 @@ impl Machine {
     /// Returns the best epoch's parameters, or the current ones during the first epoch.
     pub(super) fn best_parameters(&self) -> &Vec<f32> {
         self.best.as_ref().map_or(&self.parameters, |best| &best.parameters)
+    }
+
+    /// Estimates the time to the last epoch's end from the latest epochs; `None` during the first one and the test.
+    pub(super) fn remaining_seconds(&self, plan: &RunPlan) -> Option<f64> {
+        const EPOCHS: usize = 5;
+        let latest = &self.reports[self.reports.len().saturating_sub(EPOCHS)..];
+        let seconds = latest.iter().map(|report| report.seconds).sum::<f64>() / latest.len() as f64;
+        (!latest.is_empty() && self.phase != Phase::Test)
+            .then(|| seconds * f64::from(self.epochs) * (1.0 - self.fraction(plan)).max(0.0))
     }
 
     /// Returns the share of all passes that is done, from 0 to 1.
@@ -188,14 +197,27 @@ impl Machine {
         (f64::from(self.epoch - 1) * steps + in_epoch) / (f64::from(self.epochs) * steps)
     }
 
-    /// Describes the current pass as text.
+    /// Describes the current pass and the errors of the last epoch as text.
     pub(super) fn describe(&self, plan: &RunPlan) -> String {
         let epoch = format!("epoch {} of {}", self.epoch, self.epochs);
-        match self.phase {
+        let pass = match self.phase {
             Phase::Train => format!("{epoch}, step {} of {}", self.step + 1, plan.steps()),
             Phase::Valid => format!("{epoch}, validation"),
             Phase::Test => format!("test with epoch {}", self.best_epoch().unwrap_or(self.epoch)),
-        }
+        };
+        let errors = self.reports.last().map(|report| {
+            let EpochRecord { epoch, train_mse, valid_mse, .. } = report;
+            let best = self.best.as_ref().filter(|best| best.epoch != *epoch);
+            let best =
+                best.map(|best| format!(", best {} in epoch {}", error_text(best.valid_mse), best.epoch));
+            format!(
+                "; epoch {epoch}: train MSE {}, valid MSE {}{}",
+                error_text(*train_mse),
+                error_text(*valid_mse),
+                best.unwrap_or_default()
+            )
+        });
+        pass + &errors.unwrap_or_default()
     }
 
     fn require_finite(&self, quantity: &'static str, value: f64) -> Result<(), Diverged> {
@@ -205,6 +227,11 @@ impl Machine {
             Err(Diverged { quantity, epoch: self.epoch, step: self.step })
         }
     }
+}
+
+/// Formats an error with four decimals, or in scientific notation if that would be long or lose it.
+fn error_text(value: f64) -> String {
+    if (1e-3..1e6).contains(&value) || value == 0.0 { format!("{value:.4}") } else { format!("{value:.3e}") }
 }
 
 #[cfg(test)]
@@ -302,6 +329,41 @@ mod tests {
             "training diverged: the gradient is not finite in epoch 1, step 0; try a smaller --learning-rate"
         );
         assert!(Machine::new(1, 0.1).trained(&gradient(1.0, f64::INFINITY), &setup.plan).is_err());
+    }
+
+    #[test]
+    fn progress_shows_errors_and_remaining_time() {
+        let setup = setup();
+        let mut machine = Machine::new(400, 0.1);
+        assert_eq!(machine.describe(&setup.plan), "epoch 1 of 400, step 1 of 2");
+        for valid in [[0.0, 1.0], [5000.0, 5000.0]] {
+            for _ in 0..setup.plan.steps() {
+                machine.trained(&gradient(1.0, 3.0), &setup.plan).unwrap();
+            }
+            machine.validated(&valid, &setup, 0.5).unwrap();
+        }
+        assert_eq!(machine.remaining_seconds(&setup.plan), Some(199.0));
+        assert_eq!(
+            machine.describe(&setup.plan),
+            "epoch 3 of 400, step 1 of 2; epoch 2: train MSE 4.0000, valid MSE 9.998e7, best 0.0000 in epoch 1"
+        );
+        assert_eq!(
+            trained_machine(&setup).describe(&setup.plan).split(';').next(),
+            Some("test with epoch 1")
+        );
+        assert_eq!(trained_machine(&setup).remaining_seconds(&setup.plan), None);
+    }
+
+    #[test]
+    fn raw_predictions_and_errors_are_those_of_values_from_zero() {
+        // Python: transformed = np.array([-1.0, 12.0]); raw = np.maximum(transformed, 0)
+        let setup = setup();
+        let machine = trained_machine(&setup);
+        let predictions = [-5.5, 1.0];
+        assert_eq!(machine.predictions(&predictions, &setup), [0.0, 12.0]);
+        let record = machine.test_record(&predictions, &setup);
+        assert_eq!((record.mse, record.mae), (40.5, 4.5));
+        assert_eq!((record.raw.mse, record.raw.mae), (32.0, 4.0));
     }
 
     #[test]

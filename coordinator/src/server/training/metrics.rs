@@ -1,4 +1,4 @@
-//! Regression metrics, computed in item order in f64.
+//! Regression metrics, computed in item order in f64. A metric that is undefined for its inputs is NaN.
 
 /// Mean squared error.
 pub(super) fn mse(predictions: &[f64], targets: &[f64]) -> f64 {
@@ -10,22 +10,33 @@ pub(super) fn mae(predictions: &[f64], targets: &[f64]) -> f64 {
     mean(predictions.iter().zip(targets).map(|(p, t)| (p - t).abs()))
 }
 
-/// Coefficient of determination, relative to the targets' mean; 0 for constant targets.
+/// Coefficient of determination, relative to the targets' mean; undefined for constant targets.
 pub(super) fn r2(predictions: &[f64], targets: &[f64]) -> f64 {
+    if is_constant(targets) {
+        return f64::NAN;
+    }
     let center = mean(targets.iter().copied());
     let variance = mean(targets.iter().map(|t| (t - center) * (t - center)));
-    if variance > 0.0 { 1.0 - mse(predictions, targets) / variance } else { 0.0 }
+    1.0 - mse(predictions, targets) / variance
 }
 
-/// Spearman's rank correlation, where ties share their mean rank; 0 if either argument is constant.
+/// Spearman's rank correlation, where ties share their mean rank; undefined if either argument is constant or has a NaN.
 pub(super) fn spearman(predictions: &[f64], targets: &[f64]) -> f64 {
+    let has_nan = predictions.iter().chain(targets).any(|value| value.is_nan());
+    if has_nan || is_constant(predictions) || is_constant(targets) {
+        return f64::NAN;
+    }
     let (a, b) = (ranks(predictions), ranks(targets));
     let (mean_a, mean_b) = (mean(a.iter().copied()), mean(b.iter().copied()));
     let covariance = mean(a.iter().zip(&b).map(|(a, b)| (a - mean_a) * (b - mean_b)));
     let variance_a = mean(a.iter().map(|a| (a - mean_a) * (a - mean_a)));
     let variance_b = mean(b.iter().map(|b| (b - mean_b) * (b - mean_b)));
-    let scale = (variance_a * variance_b).sqrt();
-    if scale > 0.0 { covariance / scale } else { 0.0 }
+    covariance / (variance_a * variance_b).sqrt()
+}
+
+/// Returns whether no two values differ, as with fewer than two.
+fn is_constant(values: &[f64]) -> bool {
+    values.windows(2).all(|pair| pair[0] == pair[1])
 }
 
 /// Arithmetic mean; 0 if there are no values.
@@ -72,9 +83,14 @@ mod tests {
     }
 
     #[test]
-    fn constant_and_empty_inputs_give_zero() {
-        assert_eq!(r2(&[1.0, 2.0], &[5.0, 5.0]), 0.0);
-        assert_eq!(spearman(&[1.0, 1.0], &[5.0, 6.0]), 0.0);
+    fn metrics_of_constant_values_are_undefined() {
+        // 0.1 + 0.1 + 0.1 is not 3 × 0.1, so the variance of equal values may exceed zero.
+        assert!(r2(&[1.0, 2.0, 3.0], &[0.1, 0.1, 0.1]).is_nan());
+        assert!(r2(&[1.0], &[5.0]).is_nan());
+        assert!(spearman(&[1.0, 1.0], &[5.0, 6.0]).is_nan());
+        assert!(spearman(&[5.0, 6.0], &[1.0, 1.0]).is_nan());
+        assert!(spearman(&[1.0], &[5.0]).is_nan());
+        assert!(spearman(&[f64::NAN, 1.0], &[5.0, 6.0]).is_nan());
         assert_eq!(mse(&[], &[]), 0.0);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Creates, drives and cancels the run's embed submission. Splitting and scaling are in `setup`.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{
     digest::Digest,
@@ -45,14 +45,17 @@ pub(super) async fn prepare(
 ) -> Result<Setup, RunError> {
     let embed = embed(context, run, spec, report).await?;
     let run = run.id;
+    report.remaining_seconds = None;
     let mut reasons = Vec::new();
     let items = labelled_items(context, &embed, spec, &mut reasons).await?;
     report.skipped = count_reasons(reasons);
     let space = space(context, run, report).await?;
     report.space = Some(space.to_string());
+    report.random_weights = spaces::has_random_weights(&context.store, &space).await?;
     let prepared = prepare_run(&items, space.clone(), &spec.settings);
-    let PreparedRun { setup, samples, lines } =
+    let PreparedRun { setup, grouping, samples, lines } =
         prepared.map_err(|error| RunError::Failed(format!("{error}{}", skipped_note(&report.skipped))))?;
+    report.grouping = Some(grouping);
     artifacts::write(context, run, artifacts::SAMPLES, &lines).await?;
     let plan = &setup.plan;
     report.split =
@@ -143,11 +146,19 @@ async fn wait_for_end(
     report: &mut RunReport,
 ) -> Result<Submission, RunError> {
     let waiter = context.notifier.waiter(id);
+    let mut start: Option<(Instant, u64)> = None;
     loop {
         let embed = context.store.submission(id).await?.ok_or(RunError::StateLost)?;
+        let done = embed.succeeded + embed.failed;
         report.progress = match embed.state {
             State::Preparing => "reading the dataset".to_owned(),
-            _ => format!("embedding {} of {} images", embed.succeeded + embed.failed, embed.items),
+            _ => {
+                let (began, before) = *start.get_or_insert_with(|| (Instant::now(), done));
+                let pace = began.elapsed().as_secs_f64() / done.saturating_sub(before) as f64;
+                let remaining = Some(pace * embed.items.saturating_sub(done) as f64);
+                report.remaining_seconds = remaining.filter(|seconds| seconds.is_finite());
+                format!("embedding {done} of {} images", embed.items)
+            }
         };
         match embed.state {
             State::Preparing | State::Running => {

@@ -11,13 +11,13 @@ use common::{
 };
 use dataset::{
     manifest::ManifestItem,
-    split::{SampleKey, Split, split},
+    split::{Assignment, Fallback, Leakage, SampleKey, Split, split},
     target::{Target, Transform},
 };
 use serde::{Deserialize, Serialize};
 
 use super::metrics::mean;
-use crate::server::runs::{SkippedRecord, TrainingSettings};
+use crate::server::runs::{GroupingRecord, SkippedRecord, TrainingSettings};
 
 /// A prepared run: the plan, and the targets that evaluation needs.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -72,7 +72,7 @@ pub(super) struct LabelledItem {
 impl LabelledItem {
     /// Drops the fields that neither identify the item nor decide its split, since all items are in memory at once.
     pub(super) fn new(item: ManifestItem, sha256: Digest, label: f64) -> Self {
-        let item = ManifestItem { channel: None, views: None, subscribers: None, ..item };
+        let item = ManifestItem { views: None, subscribers: None, ..item };
         Self { item, sha256, label }
     }
 }
@@ -80,6 +80,7 @@ impl LabelledItem {
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct PreparedRun {
     pub(super) setup: Setup,
+    pub(super) grouping: GroupingRecord,
     /// Training split, validation split, test split; each in manifest order.
     pub(super) samples: Vec<Sample>,
     /// All samples in manifest order, for the artifacts.
@@ -117,9 +118,11 @@ pub(super) fn prepare_run(
     space: Space,
     settings: &TrainingSettings,
 ) -> Result<PreparedRun, SetupError> {
-    let keys: Vec<SampleKey<'_>> = items.iter().map(|item| SampleKey::of(&item.item)).collect();
-    let splits = split(&keys, settings.split_by, settings.seed)
+    let keys: Vec<SampleKey<'_>> = items.iter().map(|item| SampleKey::of(&item.item, item.sha256)).collect();
+    let assignment = split(&keys, settings.split_by, settings.seed)
         .map_err(|error| SetupError::Split(error.to_string()))?;
+    let grouping = grouping(&keys, &assignment);
+    let splits = assignment.splits;
     let items_of =
         |split: Split| items.iter().zip(&splits).filter(move |(_, of)| **of == split).map(|(item, _)| item);
     let raw = |split: Split| -> Vec<f64> { items_of(split).map(|item| item.label).collect() };
@@ -168,7 +171,27 @@ pub(super) fn prepare_run(
         sha256: item.sha256,
         label: item.label,
     });
-    Ok(PreparedRun { setup, samples, lines: lines.collect() })
+    Ok(PreparedRun { setup, grouping, samples, lines: lines.collect() })
+}
+
+fn grouping(keys: &[SampleKey<'_>], assignment: &Assignment) -> GroupingRecord {
+    let fallback = assignment.fallback.map(|fallback| match fallback {
+        Fallback::NoChannels => "split by video: no row has a channel_id or a channel".to_owned(),
+        Fallback::FewChannels { channels } => format!(
+            "split by video: a 60/20/20 split needs more or smaller channels than the {channels} of the dataset"
+        ),
+    });
+    let Leakage { channels, divided_channels, images, divided_images } =
+        Leakage::of(keys, &assignment.splits);
+    GroupingRecord {
+        split_by: assignment.by,
+        fallback,
+        groups: assignment.groups as u64,
+        channels: channels as u64,
+        divided_channels: divided_channels as u64,
+        images: images as u64,
+        divided_images: divided_images as u64,
+    }
 }
 
 /// Counts items by the reason for which they were skipped, most frequent first.

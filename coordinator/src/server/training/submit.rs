@@ -1,6 +1,8 @@
-//! Submits a run, or resumes one that failed.
+//! Submits a run, or resumes one that failed or was cancelled.
 //!
 //! Owns the checks of a request. Writing the record notifies the leader, which continues in `drive`.
+
+use std::collections::BTreeMap;
 
 use common::{ids::SubmissionId, store::SubmissionKind};
 
@@ -24,7 +26,7 @@ pub(crate) async fn submit(
     let check = async {
         check(&request)?;
         let dataset = context.roots.resolve(&request.dataset)?;
-        let spec = RunSpec { dataset, settings: request.clone().into() };
+        let spec = RunSpec::new(dataset, request.clone());
         Checked::new(SubmissionKind::Train, &spec, None)
     };
     let id = submissions::submit_checked(context, &request, caller, check).await?;
@@ -42,24 +44,70 @@ fn check(request: &RunRequest) -> Result<(), RequestError> {
     check((1..=1_000_000).contains(&batch_size), "batch_size", &batch_size, "between 1 and 1000000")?;
     check((1..=4096).contains(&leaves), "leaves", &leaves, "between 1 and 4096")?;
     let is_positive = learning_rate.is_finite() && learning_rate > 0.0;
-    check(is_positive, "learning_rate", &learning_rate, "a positive number")
+    check(is_positive, "learning_rate", &learning_rate, "a positive number")?;
+    check_labels(request.name.as_deref(), &request.tags).map_err(RequestError::Invalid)
 }
 
-/// Reopens a failed run, which continues from its last checkpoint.
+/// Checks the sizes of a run's name and tags, which are in every list of runs.
+fn check_labels(name: Option<&str>, tags: &BTreeMap<String, String>) -> Result<(), String> {
+    let length = |text: &str| text.chars().count();
+    if name.is_some_and(|name| !(1..=RunRequest::MAX_NAME).contains(&length(name))) {
+        return Err(format!("the name of a run must have 1 to {} characters", RunRequest::MAX_NAME));
+    }
+    if tags.len() > RunRequest::MAX_TAGS {
+        return Err(format!("a run has at most {} tags, not {}", RunRequest::MAX_TAGS, tags.len()));
+    }
+    for (key, value) in tags {
+        let is_key = (1..=RunRequest::MAX_TAG_KEY).contains(&length(key)) && !key.contains('=');
+        if !is_key || length(value) > RunRequest::MAX_TAG_VALUE {
+            return Err(format!(
+                "invalid tag '{key}': a key has 1 to {} characters and no '='; a value has at most {} characters",
+                RunRequest::MAX_TAG_KEY,
+                RunRequest::MAX_TAG_VALUE
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Reopens a failed or cancelled run, which continues from its last checkpoint.
 ///
 /// # Errors
-/// `NotFound` if the run does not exist; `Conflict` if it has not failed.
+/// `NotFound` if the run does not exist; `Conflict` if it is in progress or has succeeded.
 pub(crate) async fn resume(context: &Context, id: SubmissionId) -> Result<RunView, RequestError> {
     let run = lookup::run(context, id).await?;
     // Before it is reopened, so that the leader finds the run even if this process dies in between.
     context.store.set_active(id).await?;
     if !context.store.reopen_run(id).await? {
         return Err(RequestError::Conflict(format!(
-            "only a failed run can be resumed: the state of {id} is {}",
+            "only a failed or cancelled run can be resumed: the state of {id} is {}",
             run.state
         )));
     }
     // Again: a leader may have seen the ended run in between and set it inactive.
     context.store.set_active(id).await?;
     runs::get(context, id).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_tags_are_bounded() {
+        let check = |name: Option<&str>, tags: &[(&str, &str)], valid: bool| {
+            let tags = tags.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            assert_eq!(check_labels(name, &tags).is_ok(), valid, "{name:?} {tags:?}");
+        };
+        check(None, &[], true);
+        check(Some(&"é".repeat(100)), &[("k", ""), ("stage", "two words")], true);
+        check(Some(""), &[], false);
+        check(Some(&"x".repeat(101)), &[], false);
+        check(None, &[("", "v")], false);
+        check(None, &[("a=b", "v")], false);
+        check(None, &[(&"k".repeat(65), "v")], false);
+        check(None, &[("k", &"v".repeat(257))], false);
+        let many: Vec<String> = (0..21).map(|number| number.to_string()).collect();
+        check(None, &many.iter().map(|key| (key.as_str(), "")).collect::<Vec<_>>(), false);
+    }
 }

@@ -194,7 +194,9 @@ async fn crawled_dataset_can_be_embedded_trained_on_and_predicted() {
     let embedded = cluster.json(&["embed", &dataset, "-o", "json"], &[0]).await;
     assert_eq!(embedded["succeeded"], crawled["thumbnails"]);
     let trained = cluster.json(&["train", &dataset, "--epochs", "3", "-o", "json"], &[0]).await;
-    let predicted = cluster.json(&["predict", &dataset, "-o", "json"], &[0]).await;
+    let predicted = cluster
+        .json(&["predict", &dataset, "--run", trained["run"].as_str().unwrap(), "-o", "json"], &[0])
+        .await;
     tests::print_line(&format!(
         "crawled {}, trained on {}, predicted: {}",
         crawled["thumbnails"],
