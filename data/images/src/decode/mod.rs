@@ -25,8 +25,9 @@ pub use jpeg::jpeg_size;
 
 use crate::picture::Picture;
 
-/// Extensions of image files, in lower case.
-pub const FILE_EXTENSIONS: [&str; 6] = ["jpg", "jpeg", "png", "webp", "gif", "bmp"];
+/// Extensions of image files, in lower case: those that Pillow knows for these formats.
+pub const FILE_EXTENSIONS: [&str; 10] =
+    ["jpg", "jpeg", "jpe", "jfif", "png", "apng", "webp", "gif", "bmp", "dib"];
 
 /// Decodes an image; of an animation, the first frame.
 ///
