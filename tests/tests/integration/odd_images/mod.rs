@@ -1,6 +1,7 @@
 //! Unusual and damaged images decode, or fail to, as they do in Pillow, whatever was decoded before them.
 
 mod differences;
+mod orders;
 
 use std::{
     collections::BTreeMap,
