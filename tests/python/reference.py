@@ -2,8 +2,7 @@
 
     reference.py resize IMAGE… --out FILE       decoded pixels and Pillow's 224×224 resize
     reference.py features WEIGHTS IMAGE… --out FILE
-    reference.py decode IMAGE… --out FILE       decoded pixels, or width 0 and Pillow's error
-    reference.py odd FOLDER                     images in unusual modes, and damaged ones
+    reference.py decode FOLDER --out FILE       decoded pixels of its files by name, or width 0 and Pillow's error
     reference.py recompute FOLDER MSE           the test error of a run, recomputed from its exports
     reference.py save-pth SAFETENSORS PTH       weights written with torch.save
     reference.py hostile FOLDER                 weights files that must be rejected
@@ -69,88 +68,19 @@ def resize(images, out):
             file.write(struct.pack("<II", *picture.size) + picture.tobytes() + small.tobytes())
 
 
-def decode(images, out):
+def decode(folder, out):
+    import os
     import warnings
     warnings.simplefilter("ignore")
     Image.MAX_IMAGE_PIXELS = 50_000_000
     with open(out, "wb") as file:
-        for path in images:
+        for name in sorted(os.listdir(folder)):
             try:
-                picture = Image.open(path).convert("RGB")
+                picture = Image.open(f"{folder}/{name}").convert("RGB")
                 file.write(struct.pack("<II", *picture.size) + picture.tobytes())
             except Exception as error:
                 message = f"{type(error).__name__}: {error}".encode()
                 file.write(struct.pack("<II", 0, len(message)) + message)
-
-
-def odd(folder):
-    """Saves a picture in unusual formats; those that Pillow cannot write are assembled by hand."""
-    y, x = np.mgrid[0:60, 0:80]
-    rgb = np.stack([x * 3, y * 4, (x * y) % 256], axis=-1).astype(np.uint8)
-    grey16 = (x * 800 + y * 13).astype(np.uint16)
-    alpha = ((x + y) * 2 % 256).astype(np.uint8)
-    picture = Image.fromarray(rgb)
-    rgba = Image.fromarray(np.dstack([rgb, alpha]))
-    palette = picture.convert("P", palette=Image.ADAPTIVE, colors=32)
-    palette.save(f"{folder}/palette.gif")
-    palette.save(f"{folder}/palette.bmp")
-    palette.save(f"{folder}/palette-transparent.png", transparency=3)
-    palette.save(f"{folder}/palette-transparent.gif", transparency=3)
-    frames = [Image.fromarray(np.roll(rgb, 9 * i, axis=1)) for i in range(3)]
-    frames[0].save(f"{folder}/animated.gif", save_all=True, append_images=frames[1:], duration=50)
-    frames[0].save(f"{folder}/animated.webp", save_all=True, append_images=frames[1:], duration=50, lossless=True)
-    frames[0].save(f"{folder}/animated.png", save_all=True, append_images=frames[1:], duration=50)
-    picture.convert("L").save(f"{folder}/grey.png")
-    picture.convert("1").save(f"{folder}/one-bit.png")
-    picture.convert("1").save(f"{folder}/one-bit.bmp")
-    picture.convert("LA").save(f"{folder}/grey-alpha.png")
-    rgba.save(f"{folder}/alpha.png")
-    rgba.save(f"{folder}/alpha.bmp")
-    rgba.save(f"{folder}/alpha-lossless.webp", lossless=True, exact=True)
-    rgba.save(f"{folder}/alpha-lossy.webp", quality=80, exact=True)
-    Image.fromarray(grey16).save(f"{folder}/grey-16-bit.png")
-    write_png(f"{folder}/rgb-16-bit.png", 2, rgb.astype(np.uint16) * 257 - 7)
-    write_png(f"{folder}/rgba-16-bit.png", 6, np.dstack([rgb.astype(np.uint16) * 257 - 7, alpha.astype(np.uint16) * 257]))
-    write_png(f"{folder}/grey-alpha-16-bit.png", 4, np.dstack([grey16, alpha.astype(np.uint16) * 257]))
-    picture.save(f"{folder}/progressive.jpg", progressive=True, quality=80)
-    picture.save(f"{folder}/no-subsampling.jpg", subsampling=0, quality=95)
-    picture.save(f"{folder}/subsampling-422.jpg", subsampling=1, quality=60)
-    picture.convert("L").save(f"{folder}/grey.jpg")
-    picture.convert("CMYK").save(f"{folder}/cmyk.jpg")
-    exif = Image.Exif()
-    exif[0x0112] = 6
-    picture.save(f"{folder}/rotated.jpg", exif=exif)
-    picture.save(f"{folder}/rotated.png", exif=exif)
-    picture.resize((1, 1)).save(f"{folder}/one-pixel.png")
-    picture.resize((1, 3000)).save(f"{folder}/thin.jpg")
-    good = open(f"{folder}/no-subsampling.jpg", "rb").read()
-    png = open(f"{folder}/alpha.png", "rb").read()
-    for name, data in {
-        "empty.jpg": b"",
-        "text.jpg": b"<!doctype html><title>404</title>",
-        "header-only.jpg": good[:4],
-        "half.jpg": good[: len(good) // 2],
-        "without-end.jpg": good[:-2],
-        "with-garbage-behind.jpg": good + b"garbage" * 100,
-        "half.png": png[: len(png) // 2],
-        "wrong-checksum.png": png[:-20] + bytes([png[-20] ^ 1]) + png[-19:],
-        "named-jpg-but-png.jpg": png,
-    }.items():
-        open(f"{folder}/{name}", "wb").write(data)
-
-
-def write_png(path, colour_type, samples):
-    """Writes 16-bit samples, which Pillow reads but does not write in colour."""
-    import zlib
-
-    def chunk(name, data):
-        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
-
-    height, width = samples.shape[:2]
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in samples)
-    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
-    with open(path, "wb") as file:
-        file.write(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b""))
 
 
 def recompute(folder, reported):
@@ -209,9 +139,7 @@ if __name__ == "__main__":
     elif command == "resize":
         resize(arguments[:-2], arguments[-1])
     elif command == "decode":
-        decode(arguments[:-2], arguments[-1])
-    elif command == "odd":
-        odd(*arguments)
+        decode(arguments[0], arguments[-1])
     elif command == "recompute":
         recompute(*arguments)
     elif command == "save-pth":

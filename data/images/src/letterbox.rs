@@ -10,7 +10,10 @@ use common::job::outcome::{FailureReason, ItemFailure};
 use serde::{Deserialize, Serialize};
 use turbojpeg::{Transform, TransformCrop};
 
-use crate::{decode::decode, picture::Picture};
+use crate::{
+    decode::{decode, jpeg_header},
+    picture::Picture,
+};
 
 /// Maximum mean luma of a row in a bar, of 255.
 const MAX_ROW_LUMA: usize = 12;
@@ -86,10 +89,11 @@ fn is_dark(row: &[u8]) -> bool {
 /// When the bytes are not a JPEG or cannot be decoded.
 pub fn crop_bars(jpeg: &[u8]) -> Result<Option<CroppedJpeg>, ItemFailure> {
     let Some(visible) = letterboxed_area(&decode(jpeg)?) else { return Ok(None) };
-    let failed = |error: turbojpeg::Error| {
+    let undecodable = |error: &dyn std::fmt::Display| {
         ItemFailure::new(FailureReason::Undecodable, format!("the letterbox bars cannot be cropped: {error}"))
     };
-    let header = turbojpeg::read_header(jpeg).map_err(failed)?;
+    let jpeg = jpeg_header::plain(jpeg).map_err(|error| undecodable(&error))?;
+    let header = turbojpeg::read_header(&jpeg).map_err(|error| undecodable(&error))?;
     let bottom = visible.y + visible.height;
     // A block is at most 32 rows high.
     let y = visible.y.next_multiple_of(header.subsamp.mcu_height() as u32);
@@ -104,7 +108,7 @@ pub fn crop_bars(jpeg: &[u8]) -> Result<Option<CroppedJpeg>, ItemFailure> {
         width: Some(area.width as usize),
         height: Some(area.height as usize),
     });
-    let jpeg = turbojpeg::transform(&transform, jpeg).map_err(failed)?.to_vec();
+    let jpeg = turbojpeg::transform(&transform, &jpeg).map_err(|error| undecodable(&error))?.to_vec();
     Ok(Some(CroppedJpeg { jpeg, area }))
 }
 

@@ -14,7 +14,7 @@ use fast_image_resize::{
 use crate::{decode::decode, picture::Picture};
 
 /// Version of the preprocessing; part of an embedding space's name.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// Width and height of the model's input.
 pub const SIDE: usize = 224;
 /// ImageNet's mean of R, G and B, in 0…1.
