@@ -25,3 +25,4 @@ mod security;
 mod store;
 mod trace_context;
 mod uploads;
+mod weights_files;
