@@ -41,7 +41,16 @@ async fn check_redis(context: &Context) -> Result<DoctorCheck, RequestError> {
             "keys are evicted when memory is full ({eviction}): set `maxmemory-policy noeviction`"
         ));
     }
-    let status = if warnings.is_empty() { CheckStatus::Ok } else { CheckStatus::Warning };
+    let status = if info.replica {
+        warnings.push(
+            "it is a replica, which refuses writes: let SUBWATCH_REDIS_URL lead to the primary".to_owned(),
+        );
+        CheckStatus::Error
+    } else if warnings.is_empty() {
+        CheckStatus::Ok
+    } else {
+        CheckStatus::Warning
+    };
     let megabytes = info.used_bytes / 1_000_000;
     let detail = std::iter::once(format!("version {}, {megabytes} MB in use", info.version)).chain(warnings);
     Ok(DoctorCheck::new("Redis", status, detail.collect::<Vec<_>>().join("; ")))

@@ -21,6 +21,7 @@ mod modules;
 mod object_store;
 mod odd_images;
 mod rate_limit;
+mod redis_failover;
 mod security;
 mod store;
 mod trace_context;
