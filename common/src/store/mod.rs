@@ -13,7 +13,7 @@
 //!   results, documents), `idempotency` and `notifier`.
 //! - Images: `images` (uploads), `embeddings`, `spaces` (whole embedding spaces) and `catalogue` (videos of images).
 //! - Crawls: `crawl` (progress of jobs), `rate_limit` (rate limits and back-offs of hosts), `quota` and `robots`.
-//! - Processes: `lease` (the leader), `workers` (the register) and `server` (Redis itself).
+//! - Processes: `lease` (the leader), `workers` (the register), `server` (Redis itself) and `policies` (of RabbitMQ).
 
 mod catalogue;
 mod connection;
@@ -26,6 +26,7 @@ mod jobs;
 mod keys;
 mod lease;
 mod notifier;
+mod policies;
 mod quota;
 mod rate_limit;
 mod robots;
@@ -46,11 +47,12 @@ pub use self::{
     dead_letters::{DeadLetter, DeadLetterCursor},
     idempotency::Claim,
     jobs::{
-        AttemptError, Finish, Heartbeat, Holder, Isolation, JobEnd, JobRef, JobState, JobStatus, Requeue,
-        Snooze, Start,
+        AttemptError, DroppedJob, Finish, Heartbeat, Holder, Isolation, JobEnd, JobRef, JobState, JobStatus,
+        Requeue, Snooze, Start,
     },
     keys::{BUCKETS, bucket_of},
     notifier::{Notifier, Waiter},
+    policies::PolicyEffect,
     quota::{QuotaDay, QuotaUse, Spending},
     rate_limit::{Admission, HostBackoff, Lease, Limits, Verdict},
     robots::RobotsFile,

@@ -5,7 +5,11 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
-use common::{job::kind::Kind, store::RegisteredWorker};
+use common::{
+    job::kind::Kind,
+    store::{PolicyEffect, RegisteredWorker},
+    topology::Policy,
+};
 use dataset::files::Files;
 
 use super::{context::Context, error::RequestError};
@@ -14,9 +18,13 @@ use crate::api::{CheckStatus, DoctorCheck, DoctorView};
 /// Timeout of the readiness probe's ping to Redis.
 const READY_LIMIT: Duration = Duration::from_secs(2);
 
+/// How long an effect of a policy is shown.
+const POLICY_SHOWN: Duration = Duration::from_hours(24);
+
 pub(crate) async fn doctor(context: &Context) -> Result<DoctorView, RequestError> {
     let mut checks =
         vec![check_redis(context).await?, check_rabbitmq(context), check_artifacts(context).await];
+    checks.extend(check_policies(context).await?);
     let workers = context.store.workers().await?;
     checks.push(check_workers(&workers));
     checks.push(check_spaces(&workers));
@@ -64,6 +72,31 @@ fn check_rabbitmq(context: &Context) -> DoctorCheck {
         let detail = "not connected: is RabbitMQ running? The coordinator keeps reconnecting.";
         DoctorCheck::new("RabbitMQ", CheckStatus::Error, detail)
     }
+}
+
+/// Warns of policies of RabbitMQ that acted on queues of jobs lately, by what they set: AMQP does not tell their names.
+async fn check_policies(context: &Context) -> Result<Option<DoctorCheck>, RequestError> {
+    let since_ms = context.store.now_ms().await?.saturating_sub(POLICY_SHOWN.as_millis() as u64);
+    let effects =
+        context.store.policy_effects().await?.into_iter().filter(|effect| effect.last_ms > since_ms);
+    let mut seen: Vec<String> = effects
+        .map(|PolicyEffect { policy, queue, count, .. }| {
+            format!("{policy} dropped jobs from {queue} ({count} in all)")
+        })
+        .collect();
+    seen.extend(context.publisher.policies().into_iter().map(|(policy, queue)| match policy {
+        Policy::Expires => format!("{queue} was deleted, as {policy} does"),
+        Policy::MaxLength | Policy::MessageTtl => format!("{policy} kept jobs out of {queue}"),
+    }));
+    if seen.is_empty() {
+        return Ok(None);
+    }
+    let detail = format!(
+        "{}; such jobs are published again, which delays them: find the policies with `rabbitmqctl list_policies` and \
+         `rabbitmqctl list_operator_policies`, and exclude queues that begin with subwatch.",
+        seen.join(", ")
+    );
+    Ok(Some(DoctorCheck::new("RabbitMQ policies", CheckStatus::Warning, detail)))
 }
 
 async fn check_artifacts(context: &Context) -> DoctorCheck {

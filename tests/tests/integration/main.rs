@@ -5,6 +5,7 @@
 mod admission;
 mod bad_input;
 mod broker;
+mod broker_policies;
 mod commands;
 mod crawl;
 mod dead_letters;
