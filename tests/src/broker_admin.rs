@@ -95,9 +95,14 @@ impl Vhost {
 
     /// Limits the queues that `pattern` matches to `bytes`, below their declared limit.
     pub async fn limit_queues(&self, pattern: &str, bytes: u64) {
-        let definition = json!({"max-length-bytes": bytes});
+        self.set_policy("policies", pattern, json!({"max-length-bytes": bytes})).await;
+    }
+
+    /// Sets a policy on the queues that `pattern` matches, in place of an earlier one. `kind` is `policies` or
+    /// `operator-policies`.
+    pub async fn set_policy(&self, kind: &str, pattern: &str, definition: Value) {
         let policy = json!({"pattern": pattern, "apply-to": "queues", "definition": definition});
-        self.call(Method::PUT, &["policies", &self.name, "limit"], Some(policy)).await;
+        self.call(Method::PUT, &[kind, &self.name, "test"], Some(policy)).await;
     }
 
     /// Deletes a queue with its messages.

@@ -8,7 +8,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU16, AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -49,7 +49,7 @@ pub struct FaultProxy {
 
 #[derive(Debug)]
 struct Shared {
-    upstream: u16,
+    upstream: AtomicU16,
     fault: watch::Sender<Fault>,
     /// Number of resets so far: a change resets all open connections.
     resets: watch::Sender<u64>,
@@ -63,7 +63,7 @@ impl FaultProxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port is free");
         let port = listener.local_addr().expect("a bound listener has an address").port();
         let shared = Arc::new(Shared {
-            upstream,
+            upstream: AtomicU16::new(upstream),
             fault: watch::Sender::new(Fault::None),
             resets: watch::Sender::new(0),
             open: AtomicUsize::new(0),
@@ -98,6 +98,11 @@ impl FaultProxy {
         self.shared.fault.send_replace(fault);
     }
 
+    /// Leads later connections to another server. Open ones stay, as after a change of DNS or of a Kubernetes Service.
+    pub fn redirect(&self, upstream: u16) {
+        self.shared.upstream.store(upstream, Ordering::Relaxed);
+    }
+
     /// Returns the number of open connections.
     #[must_use]
     pub fn open(&self) -> usize {
@@ -119,8 +124,9 @@ enum Direction {
 
 impl Shared {
     async fn serve(&self, mut client: TcpStream, mut resets: watch::Receiver<u64>) {
+        let upstream = self.upstream.load(Ordering::Relaxed);
         // If the server is down, the client sees its connection closed immediately.
-        let Ok(mut server) = TcpStream::connect(("127.0.0.1", self.upstream)).await else { return };
+        let Ok(mut server) = TcpStream::connect(("127.0.0.1", upstream)).await else { return };
         self.open.fetch_add(1, Ordering::Relaxed);
         self.opened.fetch_add(1, Ordering::Relaxed);
         let was_reset = {
@@ -225,6 +231,17 @@ mod tests {
         let silence = tokio::time::timeout(Duration::from_millis(50), connection.read_u8()).await;
         assert!(silence.is_err(), "{silence:?}");
         proxy.inject(Fault::None);
+        assert_eq!(exchange(&mut connection, 3).await.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn redirect_leaves_open_connections_alone() {
+        let proxy = FaultProxy::start(echo().await).await;
+        let mut connection = connect(&proxy).await;
+        assert_eq!(exchange(&mut connection, 1).await.unwrap(), 1);
+        let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
+        proxy.redirect(closed);
+        assert!(exchange(&mut connect(&proxy).await, 2).await.is_err());
         assert_eq!(exchange(&mut connection, 3).await.unwrap(), 3);
     }
 

@@ -11,7 +11,10 @@ use lapin::{
 use super::message::{
     DEAD_ERROR, DEAD_ORIGIN, DEAD_REASON, DEAD_WORKER, JOB_HEADERS, Message, PERSISTENT, as_text, long_string,
 };
-use crate::job::{discard::DiscardReason, envelope::MAX_BODY_BYTES};
+use crate::{
+    job::{discard::DiscardReason, envelope::MAX_BODY_BYTES},
+    topology::Policy,
+};
 
 /// Why, by which worker and from which queue a message was discarded.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -54,6 +57,13 @@ impl Message {
         Self { properties, body: self.body[..self.body.len().min(MAX_BODY_BYTES)].to_vec() }
     }
 
+    /// Returns the policy that dropped this message, if RabbitMQ dead-lettered it because of one.
+    #[must_use]
+    pub fn dropped_by(&self) -> Option<Policy> {
+        let by_program = self.text(DEAD_REASON).is_some();
+        self.last_death("reason").filter(|_| !by_program).and_then(|reason| Policy::of_death(&reason))
+    }
+
     /// Reads why this message was dead-lettered: from the headers of this program, else from the broker's `x-death`.
     #[must_use]
     pub fn dead_letter_info(&self) -> DeadLetterInfo {
@@ -65,22 +75,28 @@ impl Message {
                 origin: self.text(DEAD_ORIGIN),
             };
         }
-        let last_death = match self.header("x-death") {
-            Some(AMQPValue::FieldArray(deaths)) => deaths.as_slice().first(),
-            _ => None,
-        };
-        let field = |name: &str| match last_death {
-            Some(AMQPValue::FieldTable(death)) => death.inner().get(name).and_then(as_text),
-            _ => None,
-        };
-        let (reason, origin) = (field("reason").unwrap_or_else(|| "unknown".to_owned()), field("queue"));
+        let reason = self.last_death("reason").unwrap_or_else(|| "unknown".to_owned());
+        let origin = self.last_death("queue");
         let queue = origin.as_deref().unwrap_or("an unnamed queue");
-        DeadLetterInfo {
-            error: format!("dead-lettered by RabbitMQ from {queue}: {reason}"),
-            reason: DiscardReason::from(reason.as_str()),
-            worker: None,
-            origin,
-        }
+        let (reason, error) = match Policy::of_death(&reason) {
+            Some(policy) => {
+                (DiscardReason::Policy, format!("RabbitMQ dropped it from {queue}: a policy sets {policy}"))
+            }
+            None => {
+                let error = format!("dead-lettered by RabbitMQ from {queue}: {reason}");
+                (DiscardReason::from(reason.as_str()), error)
+            }
+        };
+        DeadLetterInfo { reason, error, worker: None, origin }
+    }
+}
+
+impl Message {
+    /// Returns a field of the newest entry of `x-death`.
+    fn last_death(&self, field: &str) -> Option<String> {
+        let Some(AMQPValue::FieldArray(deaths)) = self.header("x-death") else { return None };
+        let Some(AMQPValue::FieldTable(death)) = deaths.as_slice().first() else { return None };
+        death.inner().get(field).and_then(as_text)
     }
 }
 
@@ -200,18 +216,31 @@ mod tests {
 
     #[test]
     fn message_dead_lettered_by_the_broker_has_reason_and_origin() {
-        let mut death = FieldTable::default();
-        death.insert("reason".into(), long_string("delivery_limit"));
-        death.insert("queue".into(), long_string("subwatch.embed.v1"));
-        let mut headers = FieldTable::default();
-        headers.insert("x-death".into(), AMQPValue::FieldArray(vec![AMQPValue::FieldTable(death)].into()));
-        let message =
-            Message { properties: BasicProperties::default().with_headers(headers), body: Vec::new() };
-        let info = message.dead_letter_info();
-        assert_eq!(
-            (&info.reason, info.origin.as_deref()),
-            (&DiscardReason::DeliveryLimit, Some("subwatch.embed.v1"))
+        let check = |reason: &str, want: DiscardReason, policy: Option<Policy>, error: &str| {
+            let mut death = FieldTable::default();
+            death.insert("reason".into(), long_string(reason));
+            death.insert("queue".into(), long_string("subwatch.embed.v1"));
+            let mut headers = FieldTable::default();
+            let deaths = vec![AMQPValue::FieldTable(death)];
+            headers.insert("x-death".into(), AMQPValue::FieldArray(deaths.into()));
+            let properties = BasicProperties::default().with_headers(headers);
+            let message = Message { properties, body: Vec::new() };
+            let info = message.dead_letter_info();
+            assert_eq!((&info.reason, info.origin.as_deref()), (&want, Some("subwatch.embed.v1")));
+            assert_eq!((info.error.as_str(), message.dropped_by()), (error, policy));
+            // What this program says of a discarded job counts, wherever it expired before.
+            assert_eq!(message.to_dead_letter(&info).dropped_by(), None);
+        };
+        let limit = DiscardReason::DeliveryLimit;
+        check(
+            "delivery_limit",
+            limit,
+            None,
+            "dead-lettered by RabbitMQ from subwatch.embed.v1: delivery_limit",
         );
-        assert_eq!(info.error, "dead-lettered by RabbitMQ from subwatch.embed.v1: delivery_limit");
+        let error = "RabbitMQ dropped it from subwatch.embed.v1: a policy sets message-ttl";
+        check("expired", DiscardReason::Policy, Some(Policy::MessageTtl), error);
+        let error = "RabbitMQ dropped it from subwatch.embed.v1: a policy sets max-length";
+        check("maxlen", DiscardReason::Policy, Some(Policy::MaxLength), error);
     }
 }

@@ -4,7 +4,8 @@
 //! The connection is maintained in `confirms`.
 
 use std::{
-    sync::{Arc, PoisonError},
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
@@ -18,13 +19,15 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     BrokerConfig, BrokerError, PublishError,
     confirms::{CurrentConnection, Publication, PublisherTask, Session},
-    connection::{Endpoint, ReconnectPolicy},
+    connection::{Endpoint, ReconnectPolicy, declare_queue},
     dead_letter::DeadLetterInfo,
     message::Message,
 };
 use crate::{
-    job::envelope::Envelope,
-    topology::{DEAD_LETTER_EXCHANGE, DEAD_LETTER_ROUTING_KEY, DelayTier, Route},
+    job::envelope::{Envelope, MAX_BODY_BYTES},
+    topology::{
+        self, DEAD_LETTER_EXCHANGE, DEAD_LETTER_ROUTING_KEY, DelayTier, MAX_QUEUE_BYTES, Policy, Queue, Route,
+    },
 };
 
 /// Time limit of a queue-depth request.
@@ -37,6 +40,7 @@ pub struct Publisher {
     publications: mpsc::UnboundedSender<Publication>,
     window: Arc<Semaphore>,
     current: CurrentConnection,
+    policies: Arc<Mutex<BTreeSet<(Policy, String)>>>,
     app_id: Arc<str>,
     timeout: Duration,
     /// Stops the task behind this handle when the last clone is dropped.
@@ -61,6 +65,7 @@ impl Publisher {
             publications,
             window: Arc::new(Semaphore::new(config.publish_window.max(1))),
             current,
+            policies: Arc::default(),
             app_id: config.name.as_str().into(),
             timeout: config.publish_timeout,
         })
@@ -80,6 +85,12 @@ impl Publisher {
         routing_key: &str,
     ) -> Result<(), PublishError> {
         self.send(self.encode(envelope)?, tier.name(), routing_key.to_owned()).await
+    }
+
+    /// Policies of RabbitMQ that this publisher has noticed, with the queue: of a refused job or of a queue that was gone.
+    #[must_use]
+    pub fn policies(&self) -> BTreeSet<(Policy, String)> {
+        self.policies.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Dead-letters a received message, whether or not it is a job. The caller acknowledges it afterwards.
@@ -124,7 +135,58 @@ impl Publisher {
         Message::encode(envelope, &self.app_id, SystemTime::now()).map_err(PublishError::Oversized)
     }
 
+    /// Sends a message. If no queue is there for it, one of the fixed topology was deleted meanwhile, as a policy does with
+    /// queues that have no consumer: declares it and sends the message again.
     async fn send(
+        &self,
+        message: Message,
+        exchange: String,
+        routing_key: String,
+    ) -> Result<(), PublishError> {
+        let queue = topology::queue_of(&exchange, &routing_key);
+        let sent = self.send_once(message.clone(), exchange.clone(), routing_key.clone()).await;
+        match (sent, queue) {
+            (Err(PublishError::Unroutable { .. }), Some(queue)) if self.declare(&queue).await => {
+                self.notice(Policy::Expires, &queue.name);
+                self.send_once(message, exchange, routing_key).await
+            }
+            (Err(PublishError::Full { exchange, routing_key }), Some(queue)) => {
+                // Below this number, jobs do not fill a queue to its declared limit, however large they are.
+                let least_full = (MAX_QUEUE_BYTES as u64 / MAX_BODY_BYTES as u64) / 2;
+                let is_known = self.policies().contains(&(Policy::MaxLength, queue.name.clone()));
+                if !is_known
+                    && self.queue_depth(&queue.name).await.is_some_and(|depth| u64::from(depth) < least_full)
+                {
+                    self.notice(Policy::MaxLength, &queue.name);
+                }
+                Err(PublishError::Full { exchange, routing_key })
+            }
+            (sent, _) => sent,
+        }
+    }
+
+    /// Declares a queue. Returns whether it exists now.
+    async fn declare(&self, queue: &Queue) -> bool {
+        let Some(connection) = self.connection() else { return false };
+        let declaring = async {
+            let channel = connection.create_channel().await?;
+            declare_queue(&channel, queue).await?;
+            channel.close(200, "OK".into()).await
+        };
+        matches!(timeout(REPLY_TIMEOUT, declaring).await, Ok(Ok(())))
+    }
+
+    fn notice(&self, policy: Policy, queue: &str) {
+        let mut policies = self.policies.lock().unwrap_or_else(PoisonError::into_inner);
+        if policies.insert((policy, queue.to_owned())) {
+            tracing::warn!(
+                queue,
+                "a policy of RabbitMQ seems to set {policy} on a queue of jobs: exclude the queue from it"
+            );
+        }
+    }
+
+    async fn send_once(
         &self,
         message: Message,
         exchange: String,

@@ -27,6 +27,8 @@ pub enum DiscardReason {
     Conflict,
     /// It reached RabbitMQ's delivery limit.
     DeliveryLimit,
+    /// A policy of RabbitMQ dropped it.
+    Policy,
     /// A reason from RabbitMQ or another version.
     #[serde(untagged)]
     Other(String),
@@ -71,6 +73,7 @@ mod tests {
         check("expired", DiscardReason::Expired);
         check("conflict", DiscardReason::Conflict);
         check("delivery_limit", DiscardReason::DeliveryLimit);
+        check("policy", DiscardReason::Policy);
         check("maxlen", DiscardReason::Other("maxlen".to_owned()));
         check("", DiscardReason::Other(String::new()));
     }

@@ -94,6 +94,10 @@ impl Keys {
         format!("{}{{dead}}:order", self.prefix)
     }
 
+    pub(super) fn policies(&self) -> String {
+        format!("{}policies", self.prefix)
+    }
+
     pub(super) fn lease(&self) -> String {
         format!("{}{{lease}}", self.prefix)
     }

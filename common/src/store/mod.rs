@@ -8,14 +8,15 @@
 //! Every operation fails with [`StoreError`] if Redis is unavailable or out of memory, and with
 //! [`StoreError::Corrupt`] if a stored value cannot be parsed. Doc comments name only other errors.
 //!
-//! - Layout: `keys` (every key), `scripts/` (the Lua scripts).
+//! - Layout: `keys` (every key), `scripts/` (the Lua scripts), `connection` (shared by all commands).
 //! - Work: `submissions` (records, indexes, results), `jobs` (job records), `dead_letters`, `runs` (parameters, node
 //!   results, documents), `idempotency` and `notifier`.
 //! - Images: `images` (uploads), `embeddings`, `spaces` (whole embedding spaces) and `catalogue` (videos of images).
 //! - Crawls: `crawl` (progress of jobs), `rate_limit` (rate limits and back-offs of hosts), `quota` and `robots`.
-//! - Processes: `lease` (the leader), `workers` (the register) and `server` (Redis itself).
+//! - Processes: `lease` (the leader), `workers` (the register), `server` (Redis itself) and `policies` (of RabbitMQ).
 
 mod catalogue;
+mod connection;
 mod crawl;
 mod dead_letters;
 mod embeddings;
@@ -25,6 +26,7 @@ mod jobs;
 mod keys;
 mod lease;
 mod notifier;
+mod policies;
 mod quota;
 mod rate_limit;
 mod robots;
@@ -36,24 +38,21 @@ mod workers;
 
 use std::{error::Error, fmt::Display, io, sync::Arc, time::Duration};
 
-use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, RedisError, ServerErrorKind, TlsCertificates,
-    aio::{ConnectionManager, ConnectionManagerConfig},
-};
+use redis::{Client, ErrorKind, RedisError, ServerErrorKind, TlsCertificates};
 use secrecy::{ExposeSecret, SecretString};
 
-use self::keys::Keys;
 pub use self::{
     catalogue::CatalogueEntry,
     crawl::{CrawlProgress, Thumbnail, ThumbnailRecord},
     dead_letters::{DeadLetter, DeadLetterCursor},
     idempotency::Claim,
     jobs::{
-        AttemptError, Finish, Heartbeat, Holder, Isolation, JobEnd, JobRef, JobState, JobStatus, Requeue,
-        Snooze, Start,
+        AttemptError, DroppedJob, Finish, Heartbeat, Holder, Isolation, JobEnd, JobRef, JobState, JobStatus,
+        Requeue, Snooze, Start,
     },
     keys::{BUCKETS, bucket_of},
     notifier::{Notifier, Waiter},
+    policies::PolicyEffect,
     quota::{QuotaDay, QuotaUse, Spending},
     rate_limit::{Admission, HostBackoff, Lease, Limits, Verdict},
     robots::RobotsFile,
@@ -62,10 +61,9 @@ pub use self::{
     submissions::{NewSubmission, Opening, State, Submission, SubmissionKind},
     workers::{RegisteredWorker, WorkerRecord, WorkerState},
 };
+use self::{connection::Connection, keys::Keys};
 use crate::ca_certificates::CaCertificates;
 
-const RESPONSE_TIMEOUT: Duration = Duration::from_secs(20);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Interval between connection attempts at start-up.
 const CONNECT_RETRY_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -79,10 +77,10 @@ pub struct StoreConfig {
     pub key_prefix: String,
 }
 
-/// A Redis client. Clones share one connection, which reconnects automatically.
+/// A Redis client. Clones share one connection, which is replaced when it is lost or its server cannot serve.
 #[derive(Clone)]
 pub struct Store {
-    connection: ConnectionManager,
+    connection: Connection,
     client: Client,
     keys: Keys,
     /// Fencing token of the coordinator's lease; `None` for requests on behalf of a user.
@@ -175,7 +173,7 @@ impl Store {
         let address = client.get_connection_info().addr().to_string();
         let mut failures = 0_u32;
         let connection = loop {
-            match Self::open(&client).await.map_err(StoreError::from) {
+            match Connection::open(&client).await.map_err(StoreError::from) {
                 Ok(connection) => break connection,
                 Err(StoreError::Unavailable(error)) => {
                     if failures.is_multiple_of(5) {
@@ -193,17 +191,6 @@ impl Store {
             tracing::info!(%address, "connected to Redis");
         }
         Ok(Self { connection, client, keys: Keys::new(&config.key_prefix), token: None })
-    }
-
-    async fn open(client: &Client) -> Result<ConnectionManager, RedisError> {
-        let settings = ConnectionManagerConfig::new()
-            .set_response_timeout(Some(RESPONSE_TIMEOUT))
-            .set_connection_timeout(Some(CONNECT_TIMEOUT))
-            .set_number_of_retries(2);
-        let probe_settings = AsyncConnectionConfig::new().set_connection_timeout(Some(CONNECT_TIMEOUT));
-        let mut probe = client.get_multiplexed_async_connection_with_config(&probe_settings).await?;
-        redis::cmd("PING").query_async::<()>(&mut probe).await?;
-        ConnectionManager::new_with_config(client.clone(), settings).await
     }
 
     pub async fn ping(&self) -> Result<(), StoreError> {

@@ -98,12 +98,15 @@ impl Store {
         notifier: &Notifier,
         stop: &CancellationToken,
     ) -> Result<(), redis::RedisError> {
+        let mut dropped = self.connection.dropped();
         let mut subscription = self.client.get_async_pubsub().await?;
         subscription.subscribe(self.keys.notifications()).await?;
         let mut messages = subscription.on_message();
         loop {
             let message = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
+                // The server cannot serve, so that another may be sending the notifications.
+                _ = dropped.changed() => return Ok(()),
                 message = messages.next() => message,
             };
             let Some(message) = message else { return Ok(()) };

@@ -9,6 +9,8 @@ use super::{Store, StoreError};
 pub struct ServerInfo {
     /// Such as `7.0.15`.
     pub version: String,
+    /// Whether it is a replica, which refuses writes.
+    pub replica: bool,
     /// Whether the append-only file is enabled.
     pub append_only: bool,
     /// `maxmemory-policy`; only `noeviction` never loses data.
@@ -26,6 +28,7 @@ impl Store {
         let field = |name: &str| fields.get(name).copied().unwrap_or_default();
         Ok(ServerInfo {
             version: field("redis_version").to_owned(),
+            replica: field("role") == "slave",
             append_only: field("aof_enabled") == "1",
             eviction: field("maxmemory_policy").to_owned(),
             used_bytes: field("used_memory").parse().unwrap_or(0),

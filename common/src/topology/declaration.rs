@@ -8,7 +8,7 @@ pub const DEAD_LETTER_EXCHANGE: &str = "subwatch.dead";
 pub const DEAD_LETTER_ROUTING_KEY: &str = "dead.v1";
 
 /// Length limit of a queue: over a million jobs of typical size.
-pub(super) const MAX_QUEUE_BYTES: i64 = 1 << 30;
+pub(crate) const MAX_QUEUE_BYTES: i64 = 1 << 30;
 /// Redeliveries after which RabbitMQ discards a job: a backstop behind the poison limit. Do not set −1, with which
 /// RabbitMQ 3.10 drops a message at its first requeue, and do not omit it: 4.x defaults to 20.
 pub(super) const DELIVERY_LIMIT: i64 = 50;

@@ -5,21 +5,23 @@
 //! at-least-once, which requires both of these and a bound target exchange; delay tiers keep the routing key, so
 //! a job returns to its own queue.
 //!
-//! `route` has the routing keys and queues of jobs, `delay_tier` the delays between attempts, and `declaration` the
-//! arguments of queues and exchanges.
+//! `route` has the routing keys and queues of jobs, `delay_tier` the delays between attempts, `declaration` the arguments
+//! of queues and exchanges, and `policy` what operators may set beside them.
 
 mod declaration;
 mod delay_tier;
+mod policy;
 mod route;
 
-pub(crate) use self::declaration::delay_arguments;
-use self::declaration::{MAX_QUEUE_BYTES, arguments};
+use self::declaration::arguments;
+pub(crate) use self::declaration::{MAX_QUEUE_BYTES, delay_arguments};
 pub use self::{
     declaration::{
         Argument, Binding, DEAD_LETTER_EXCHANGE, DEAD_LETTER_ROUTING_KEY, Exchange, ExchangeKind,
         JOB_EXCHANGE, Queue,
     },
     delay_tier::DelayTier,
+    policy::Policy,
     route::Route,
 };
 
@@ -45,6 +47,18 @@ pub fn queues() -> Vec<Queue> {
     queues.extend(Route::all(&[]).iter().map(Route::queue));
     queues.extend(DelayTier::ALL.map(DelayTier::queue));
     queues
+}
+
+/// Returns the queue, of those that every process declares, that a message with this key is in after its publish to this
+/// exchange.
+#[must_use]
+pub fn queue_of(exchange: &str, routing_key: &str) -> Option<Queue> {
+    queues().into_iter().find(|queue| {
+        // A fanout exchange ignores the key.
+        let is_fanout = exchange != JOB_EXCHANGE;
+        let mut bindings = queue.bindings.iter();
+        bindings.any(|to| to.exchange == exchange && (is_fanout || to.routing_key == routing_key))
+    })
 }
 
 #[must_use]
@@ -75,6 +89,17 @@ mod tests {
     fn queues_keep_their_names() {
         assert_eq!(dead_letter_queue().name, "subwatch.dead.v1");
         assert_eq!(DelayTier::TwoMinutes.queue().name, "subwatch.delay.2m");
+    }
+
+    #[test]
+    fn queue_of_a_publish_is_found_unless_it_is_a_fingerprints() {
+        let check = |exchange: &str, routing_key: &str, want: Option<&str>| {
+            assert_eq!(queue_of(exchange, routing_key).map(|queue| queue.name).as_deref(), want);
+        };
+        check(JOB_EXCHANGE, "embed.v1", Some("subwatch.embed.v1"));
+        check("subwatch.delay.5s", "train.f.v1", Some("subwatch.delay.5s"));
+        check(DEAD_LETTER_EXCHANGE, DEAD_LETTER_ROUTING_KEY, Some("subwatch.dead.v1"));
+        check(JOB_EXCHANGE, "train.f.v1", None);
     }
 
     #[test]

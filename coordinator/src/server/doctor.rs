@@ -5,7 +5,11 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use bytes::Bytes;
-use common::{job::kind::Kind, store::RegisteredWorker};
+use common::{
+    job::kind::Kind,
+    store::{PolicyEffect, RegisteredWorker},
+    topology::Policy,
+};
 use dataset::files::Files;
 
 use super::{context::Context, error::RequestError, tokens::TokenList};
@@ -14,9 +18,13 @@ use crate::api::{CheckStatus, DoctorCheck, DoctorView};
 /// Timeout of the readiness probe's ping to Redis.
 const READY_LIMIT: Duration = Duration::from_secs(2);
 
+/// How long an effect of a policy is shown.
+const POLICY_SHOWN: Duration = Duration::from_hours(24);
+
 pub(crate) async fn doctor(context: &Context) -> Result<DoctorView, RequestError> {
     let mut checks =
         vec![check_redis(context).await?, check_rabbitmq(context), check_artifacts(context).await];
+    checks.extend(check_policies(context).await?);
     let workers = context.store.workers().await?;
     checks.push(check_workers(&workers));
     checks.push(check_spaces(&workers));
@@ -42,7 +50,16 @@ async fn check_redis(context: &Context) -> Result<DoctorCheck, RequestError> {
             "keys are evicted when memory is full ({eviction}): set `maxmemory-policy noeviction`"
         ));
     }
-    let status = if warnings.is_empty() { CheckStatus::Ok } else { CheckStatus::Warning };
+    let status = if info.replica {
+        warnings.push(
+            "it is a replica, which refuses writes: let SUBWATCH_REDIS_URL lead to the primary".to_owned(),
+        );
+        CheckStatus::Error
+    } else if warnings.is_empty() {
+        CheckStatus::Ok
+    } else {
+        CheckStatus::Warning
+    };
     let megabytes = info.used_bytes / 1_000_000;
     let detail = std::iter::once(format!("version {}, {megabytes} MB in use", info.version)).chain(warnings);
     Ok(DoctorCheck::new("Redis", status, detail.collect::<Vec<_>>().join("; ")))
@@ -63,6 +80,31 @@ fn check_tokens(tokens: &TokenList) -> DoctorCheck {
     let status = if tokens.problems.is_empty() { CheckStatus::Ok } else { CheckStatus::Warning };
     let detail = std::iter::once(valid).chain(tokens.problems.iter().cloned()).collect::<Vec<_>>();
     DoctorCheck::new("access tokens", status, detail.join("; "))
+}
+
+/// Warns of policies of RabbitMQ that acted on queues of jobs lately, by what they set: AMQP does not tell their names.
+async fn check_policies(context: &Context) -> Result<Option<DoctorCheck>, RequestError> {
+    let since_ms = context.store.now_ms().await?.saturating_sub(POLICY_SHOWN.as_millis() as u64);
+    let effects =
+        context.store.policy_effects().await?.into_iter().filter(|effect| effect.last_ms > since_ms);
+    let mut seen: Vec<String> = effects
+        .map(|PolicyEffect { policy, queue, count, .. }| {
+            format!("{policy} dropped jobs from {queue} ({count} in all)")
+        })
+        .collect();
+    seen.extend(context.publisher.policies().into_iter().map(|(policy, queue)| match policy {
+        Policy::Expires => format!("{queue} was deleted, as {policy} does"),
+        Policy::MaxLength | Policy::MessageTtl => format!("{policy} kept jobs out of {queue}"),
+    }));
+    if seen.is_empty() {
+        return Ok(None);
+    }
+    let detail = format!(
+        "{}; such jobs are published again, which delays them: find the policies with `rabbitmqctl list_policies` and \
+         `rabbitmqctl list_operator_policies`, and exclude queues that begin with subwatch.",
+        seen.join(", ")
+    );
+    Ok(Some(DoctorCheck::new("RabbitMQ policies", CheckStatus::Warning, detail)))
 }
 
 async fn check_artifacts(context: &Context) -> DoctorCheck {

@@ -1,4 +1,4 @@
-//! Weights files, `.pth` and `.safetensors`: an error, or tensors whose values fill their shapes. A bare
+//! Weights files, `.pth` and `.safetensors`: an error, or a backbone whose values fill their shapes. A bare
 //! pickle, which begins with its protocol byte, is wrapped in an archive.
 #![no_main]
 #![allow(dead_code)]

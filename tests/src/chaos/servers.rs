@@ -254,9 +254,9 @@ impl ServerProcess {
     }
 }
 
-/// Returns a command with an empty environment, so that no configuration of the machine's own servers
+/// Returns the command of a server with an empty environment, so that no configuration of the machine's own servers
 /// applies.
-fn server_command(program: impl Into<PathBuf>) -> Command {
+pub fn server_command(program: impl Into<PathBuf>) -> Command {
     #[expect(clippy::disallowed_methods, reason = "the environment configures tests")]
     let other = std::env::var("SUBWATCH_SERVERS").is_ok_and(|servers| servers == "debian13");
     let program: PathBuf = program.into();
@@ -310,7 +310,7 @@ fn copy_files(from: &Path, to: &Path) {
 }
 
 /// Finds `count` consecutive free ports and returns the first.
-pub(super) fn free_ports(count: u16) -> u16 {
+pub fn free_ports(count: u16) -> u16 {
     let is_free = |port: u16| std::net::TcpListener::bind(("127.0.0.1", port)).is_ok();
     loop {
         let first = rand::rng().random_range(PORTS.start..PORTS.end - count);

@@ -5,6 +5,7 @@
 mod admission;
 mod bad_input;
 mod broker;
+mod broker_policies;
 mod commands;
 mod crawl;
 mod dead_letters;
@@ -23,8 +24,10 @@ mod object_store;
 mod odd_images;
 mod rate_limit;
 mod real_datasets;
+mod redis_failover;
 mod runs;
 mod security;
 mod store;
 mod trace_context;
 mod uploads;
+mod weights_files;

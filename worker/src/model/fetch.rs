@@ -13,6 +13,8 @@ use crawler::http::{self, FetchError};
 use indicatif::{ProgressBar, ProgressStyle};
 use url::Url;
 
+use super::foreign_file;
+
 /// Largest file that is downloaded.
 const MAX_BYTES: u64 = 1 << 30;
 
@@ -33,7 +35,8 @@ pub(super) fn fetch(url: &Url, sha256: &str, cache: &Path) -> Result<PathBuf, St
         runtime.block_on(download(url)).map_err(|error| format!("cannot download {url} ({error})"))?;
     let digest = Digest::of(&bytes);
     if !digest.to_string().starts_with(sha256) {
-        return Err(format!("the SHA-256 of {url} is {digest}, which does not start with {sha256}"));
+        let hint = foreign_file::reason(&bytes).map_or_else(String::new, |reason| format!(" ({reason})"));
+        return Err(format!("the SHA-256 of {url} is {digest}, which does not start with {sha256}{hint}"));
     }
     let write = || -> std::io::Result<()> {
         fs::create_dir_all(cache)?;

@@ -5,19 +5,21 @@
 //! bits on one machine changes the name of its [space](common::embedding::Space).
 //!
 //! `load` makes a `backbone` from the settings. Weights: `weights` is their source, implemented by `fetch`, `random` and
-//! `weights_file`; `pth` and `safetensors_file` are the file formats, `state_dict` the tensors, and `architecture` the
-//! layers of ResNet34. Device: `device` and `precision`.
+//! `weights_file`; `pth` and `safetensors_file` are the file formats, in which `selection` finds the tensors of
+//! `architecture`, the layers of ResNet34; `foreign_file` names other files; `state_dict` is the result. Device: `device` and `precision`.
 
 mod architecture;
 mod backbone;
 mod device;
 mod error;
 mod fetch;
+mod foreign_file;
 mod load;
 mod precision;
 mod pth;
 mod random;
 mod safetensors_file;
+mod selection;
 mod state_dict;
 mod weights;
 mod weights_file;
@@ -27,7 +29,6 @@ pub use self::{
     device::DeviceChoice,
     error::ModelError,
     load::{BATCH, ModelConfig, load, threads},
-    pth::PthError,
     state_dict::{StateDict, Tensor},
     weights::WeightsSource,
 };

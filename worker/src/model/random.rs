@@ -34,7 +34,7 @@ pub(super) fn load(seed: u64, cache: &Path) -> Result<StateDict, ModelError> {
         return Ok(state);
     }
     tracing::info!(seed, "generating and calibrating random weights");
-    let state = calibrate(initialise(seed), seed)?.into_backbone()?;
+    let state = calibrate(initialise(seed), seed)?;
     let path = cache.join(format!("{prefix}{}.safetensors", state.digest().prefix(HASH_DIGITS)));
     if let Err(error) = write_cached(&state, &path) {
         tracing::debug!(%error, "cannot cache the weights");

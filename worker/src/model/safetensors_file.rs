@@ -7,35 +7,31 @@ use std::path::Path;
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use super::state_dict::{StateDict, Tensor};
+use super::{
+    selection::{self, Dict, Unread},
+    state_dict::StateDict,
+};
 
-/// Reads the tensors of a `.safetensors` file as f32.
+/// Reads the backbone of a `.safetensors` file.
 pub(super) fn read(bytes: &[u8]) -> Result<StateDict, String> {
     let file = SafeTensors::deserialize(bytes)
         .map_err(|error| format!("neither a .pth nor a .safetensors file: {error}"))?;
-    let mut state = StateDict::default();
-    for (name, view) in file.tensors() {
-        if name.ends_with(".num_batches_tracked") {
-            continue;
-        }
+    let tensors = file.tensors().into_iter().map(|(name, view)| {
         let shape = view.shape().iter().map(|size| *size as i64).collect();
-        let values = widen(&view).ok_or_else(|| {
-            format!("{name} has element type {:?}; expected F64, F32, F16 or BF16", view.dtype())
-        })?;
-        state.0.insert(name, Tensor { shape, values });
-    }
-    Ok(state)
+        let floating = matches!(view.dtype(), Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16);
+        (name.into(), Unread { shape, floating, source: view })
+    });
+    selection::read_backbone(&[Dict::new(String::new(), tensors)], |_, view| Ok(widen(view)))
 }
 
-fn widen(view: &TensorView<'_>) -> Option<Vec<f32>> {
+fn widen(view: &TensorView<'_>) -> Vec<f32> {
     let bytes = view.data();
-    Some(match view.dtype() {
-        Dtype::F32 => bytes.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect(),
+    match view.dtype() {
         Dtype::F64 => bytes.as_chunks().0.iter().map(|value| f64::from_le_bytes(*value) as f32).collect(),
         Dtype::F16 => bytes.as_chunks().0.iter().map(|value| f16::from_le_bytes(*value).to_f32()).collect(),
         Dtype::BF16 => bytes.as_chunks().0.iter().map(|value| bf16::from_le_bytes(*value).to_f32()).collect(),
-        _ => return None,
-    })
+        _ => bytes.as_chunks().0.iter().map(|value| f32::from_le_bytes(*value)).collect(),
+    }
 }
 
 pub(super) fn write(state: &StateDict, path: &Path) -> Result<(), String> {

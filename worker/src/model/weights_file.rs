@@ -2,7 +2,7 @@
 
 use std::{fmt, fs, path::Path};
 
-use super::{error::ModelError, pth, safetensors_file, state_dict::StateDict};
+use super::{error::ModelError, foreign_file, pth, safetensors_file, state_dict::StateDict};
 
 /// Largest weights file.
 const MAX_FILE_BYTES: u64 = 1 << 30;
@@ -24,17 +24,22 @@ impl StateDict {
 /// Reads the backbone's weights. Every error names the file.
 pub(super) fn load(path: &Path) -> Result<StateDict, ModelError> {
     let failed = |reason: &dyn fmt::Display| ModelError::Weights(format!("{}: {reason}", path.display()));
-    let size = fs::metadata(path).map_err(|error| failed(&format!("{error}; {ADVICE}")))?.len();
+    let metadata = fs::metadata(path).map_err(|error| failed(&format!("{error}; {ADVICE}")))?;
+    if metadata.is_dir() {
+        return Err(failed(&"a folder, not a file: name the .pth or .safetensors file in it"));
+    }
+    let size = metadata.len();
     if size > MAX_FILE_BYTES {
         return Err(failed(&format!("the file has {size} bytes, more than the limit of {MAX_FILE_BYTES}")));
     }
     let bytes = fs::read(path).map_err(|error| failed(&error))?;
-    let state = if pth::is_pth(&bytes) {
-        pth::read(&bytes).map_err(|error| failed(&error))?
+    if pth::is_pth(&bytes) {
+        pth::read(&bytes).map_err(|error| failed(&error))
+    } else if let Some(reason) = foreign_file::reason(&bytes) {
+        Err(failed(&reason))
     } else {
-        safetensors_file::read(&bytes).map_err(|error| failed(&error))?
-    };
-    state.into_backbone().map_err(|error| failed(&error))
+        safetensors_file::read(&bytes).map_err(|error| failed(&error))
+    }
 }
 
 #[cfg(test)]

@@ -24,6 +24,9 @@ use super::{
 };
 use crate::{outcome::Outcome, worker::Worker};
 
+/// Delay of a release because of a failed publish.
+const RELEASE_DELAY: Duration = Duration::from_secs(2);
+
 /// Applies outcomes.
 pub(super) struct Disposition {
     pub(super) worker: Arc<Worker>,
@@ -168,7 +171,7 @@ impl Disposition {
             Ok(()) => Answer::Ack,
             Err(error) => {
                 tracing::warn!(job = %copy.job, %error, "cannot publish {message}; releasing the job");
-                Answer::Release
+                self.release_later().await
             }
         }
     }
@@ -186,9 +189,15 @@ impl Disposition {
             Ok(()) => Answer::Ack,
             Err(error) => {
                 tracing::warn!(job = id, %error, "cannot publish the dead letter; releasing the job");
-                Answer::Release
+                self.release_later().await
             }
         }
+    }
+
+    /// Waits before a release after which the same publish is tried again: a full queue refuses at once.
+    async fn release_later(&self) -> Answer {
+        let _ = self.give_up.run_until_cancelled(tokio::time::sleep(RELEASE_DELAY)).await;
+        Answer::Release
     }
 
     /// Clears the started mark, unless a fatal signal makes every job in flight a suspect.

@@ -1,8 +1,9 @@
 //! Job records: the state of each job that a worker has received. Workers write them, the coordinator reads them.
 //!
 //! Transitions: `start` (start, heartbeat, release, and the poison limit), `snooze`, `finish` (a job or a failed
-//! attempt) and `requeue`. `status` reads the records; `script` is what the Lua scripts share.
+//! attempt), `dropped` (by RabbitMQ) and `requeue`. `status` reads the records; `script` is what the Lua scripts share.
 
+mod dropped;
 mod finish;
 mod requeue;
 mod script;
@@ -12,6 +13,7 @@ mod status;
 
 pub(super) use self::script::{ignored_reason, job_script, optional};
 pub use self::{
+    dropped::DroppedJob,
     finish::{Finish, JobEnd},
     requeue::Requeue,
     script::JobRef,

@@ -29,6 +29,7 @@ pub(in crate::store) fn ignored_reason(verdict: &str) -> &'static str {
         "finished" | "repeated" => "the job has already finished",
         "stale" => "the generation or parameter version is not the current one",
         "orphaned" => "the submission no longer exists",
+        "waiting" => "another message of the job is due later",
         "closed" => CLOSED,
         _ => "unknown verdict of the store",
     }

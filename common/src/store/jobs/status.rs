@@ -22,7 +22,7 @@ pub enum JobState {
     Snoozed,
     /// Its last attempt failed; it waits for the next one.
     Retryable,
-    /// A worker gave it back when it shut down.
+    /// A worker gave it back when it shut down, or RabbitMQ dropped its message; it will be delivered again.
     Available,
     /// It was requeued and not started since.
     Requeued,

@@ -2,7 +2,7 @@
 --
 -- A job record is JSON in the hash `jobs`, under the job's name: state, generation, heartbeat_ms, instance, worker,
 -- exclusive, crashes, exclusive_crashes, blamed (instances counted as crashed -> whether they ran the job exclusively),
--- not_before_ms (earliest next attempt), snoozed {until_ms, reason}, and history (errors of attempts, newest last).
+-- not_before_ms (earliest next attempt), snoozed {until_ms, reason}, drops (by RabbitMQ's policies), and history (errors of attempts, newest last).
 -- Messages of any generation but the current one have no effect. That includes newer generations, which exist if Redis
 -- was restored from a backup.
 

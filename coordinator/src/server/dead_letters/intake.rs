@@ -1,7 +1,8 @@
 //! Consumes the broker's dead-letter queue and records its jobs in the store.
 //!
 //! Owns the effects of a discard: a dead letter with its reason, a failure of each unresolved item, and, for a training
-//! job, the failure of its run. The message is acknowledged after that, so the queue is normally empty.
+//! job, the failure of its run. Jobs that RabbitMQ dropped because of a policy are no discards: they are published again,
+//! and only `doctor` reports them. The message is acknowledged after that, so the queue is normally empty.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use common::{
         envelope::Envelope,
         outcome::{FailureReason, ItemFailure, ItemResult},
     },
-    store::{DeadLetter, JobEnd, JobRef, JobStatus, State, StoreError, Submission},
+    store::{DeadLetter, DroppedJob, JobEnd, JobRef, JobStatus, State, StoreError, Submission},
 };
 
 use crate::server::{context::Context, submissions::Jobs};
@@ -27,7 +28,9 @@ const RETRY_DELAY: Duration = Duration::from_secs(2);
 pub(crate) async fn consume(context: &Context, mut dead_letters: Consumer) {
     while let Some(delivery) = dead_letters.next().await {
         let letter = read_letter(&delivery);
-        tracing::warn!(id = %letter.id, reason = %letter.reason, error = %letter.error, "job discarded");
+        if letter.reason != DiscardReason::Policy {
+            tracing::warn!(id = %letter.id, reason = %letter.reason, error = %letter.error, "job discarded");
+        }
         while let Err(error) = record(context, &delivery, &letter).await {
             if !error.is_retryable() {
                 // The job's stored state is unreadable, which must not block the letters behind this one.
@@ -74,6 +77,14 @@ fn read_letter(delivery: &Delivery) -> DeadLetter {
 }
 
 async fn record(context: &Context, delivery: &Delivery, letter: &DeadLetter) -> Result<(), StoreError> {
+    if let Some(policy) = delivery.message.dropped_by() {
+        context.store.record_policy(policy, letter.origin.as_deref().unwrap_or("unknown")).await?;
+        if let Ok(job) = &delivery.job
+            && publish_dropped(context, job, letter).await?
+        {
+            return Ok(());
+        }
+    }
     let Ok(job) = &delivery.job else { return context.store.record_dead_letter(letter).await };
     let status = context.store.job_status(job.submission, &job.args.name()).await?;
     let generation = status.as_ref().map_or(0, |status| status.generation);
@@ -121,6 +132,30 @@ async fn publish_again(context: &Context, job: &Envelope) -> Result<bool, StoreE
     );
     let published = jobs.publish(context, chunk.index, job.generation).await;
     published.map(|()| true).map_err(|error| StoreError::Unavailable(error.to_string()))
+}
+
+/// Publishes a job again that RabbitMQ dropped because of a policy, after a delay that grows with every drop. Its deadline,
+/// if it has one, is for workers and the rescuer to enforce. Returns whether the drop is handled: false if the submission
+/// does not have this job.
+async fn publish_dropped(context: &Context, job: &Envelope, letter: &DeadLetter) -> Result<bool, StoreError> {
+    // A pass publishes its training jobs again when no answer arrives.
+    let Some(chunk) = job.args.chunk() else { return Ok(true) };
+    let Some(submission) = context.store.submission(job.submission).await? else { return Ok(true) };
+    let Some(jobs) = jobs_with(context, &submission, chunk) else { return Ok(false) };
+    let name = job.args.name();
+    let dropped = JobRef { submission: job.submission, name: &name, generation: job.generation };
+    match context.store.delay_dropped_job(dropped).await? {
+        DroppedJob::PublishAgain(tier) => {
+            tracing::warn!(job = %job.job, error = %letter.error, "publishing the job again in {tier}");
+            // If this fails, the rescuer publishes it.
+            let published = jobs.publish_delayed(context, chunk.index, job, tier).await;
+            published.map(|()| true).map_err(|error| StoreError::Unavailable(error.to_string()))
+        }
+        DroppedJob::Ignored(reason) => {
+            tracing::debug!(job = %job.job, reason, "the dropped job is not published again");
+            Ok(true)
+        }
+    }
 }
 
 /// Returns the jobs of a submission; `None` if `chunk` is not one of them.

@@ -6,7 +6,7 @@
 use std::{ops::Range, time::Duration};
 
 use common::{
-    broker::DeadLetterInfo,
+    broker::{DeadLetterInfo, PublishError},
     ids::JobId,
     job::{
         args::{Chunk, CrawlArgs, EmbedArgs, JobArgs, PredictArgs},
@@ -15,7 +15,7 @@ use common::{
         kind::Kind,
     },
     store::{Submission, SubmissionKind},
-    topology::Route,
+    topology::{DelayTier, Route},
 };
 use futures::{StreamExt, stream};
 
@@ -134,6 +134,19 @@ impl<'a> Jobs<'a> {
                 () = tokio::time::sleep(delay) => delay = (delay * 2).min(MAX_RETRY_DELAY),
             }
         }
+    }
+
+    /// Publishes a job again after a delay, at the attempt that `envelope` names, with one try.
+    pub(crate) async fn publish_delayed(
+        &self,
+        context: &Context,
+        job: u32,
+        envelope: &Envelope,
+        tier: DelayTier,
+    ) -> Result<(), PublishError> {
+        let Envelope { attempt, generation, .. } = *envelope;
+        let envelope = Envelope { attempt, ..self.envelope(job, generation) };
+        context.publisher.delay(&envelope, tier, &self.route.routing_key()).await
     }
 
     /// Publishes an unfinished job to the dead-letter queue. Returns whether the broker confirmed it.

@@ -74,8 +74,10 @@ async fn rescue(context: &Context, submission: &Submission, after: Duration) -> 
     let statuses = context.store.job_statuses(submission.id).await?;
     let now_ms = context.store.now_ms().await?;
     let last_heartbeat_ms = statuses.values().map(|status| status.heartbeat_ms).max().unwrap_or(0);
-    let Some(queued) = context.publisher.queue_depth(&jobs.route().queue_name()).await else {
-        // The broker is unavailable or the queue does not exist, so publishing would fail too.
+    let queued = context.publisher.queue_depth(&jobs.route().queue_name()).await;
+    // A queue that does not exist was deleted with its jobs; publishing declares it again.
+    let Some(queued) = queued.or_else(|| context.publisher.is_connected().then_some(0)) else {
+        // The broker is unavailable, so publishing would fail too.
         return Ok(());
     };
     let mut lost = Vec::new();

@@ -1,8 +1,9 @@
 //! The container of a `.pth` file: a zip archive of one pickle and its storages.
 //!
-//! Invariant: a file of n bytes yields at most n bytes of storages and n elements, whatever sizes it declares.
+//! Invariant: a file of n bytes yields a pickle and storages of at most n bytes each, whatever sizes it declares.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     fmt,
     io::{Cursor, Read},
@@ -15,35 +16,51 @@ use super::{
     error::{PthError, malformed},
     tensor::TensorReference,
 };
-use crate::model::state_dict::Tensor;
-
-/// Largest pickle; ResNet34's is 20 kB.
-const MAX_PICKLE_BYTES: u64 = 4 << 20;
+/// Largest pickle. That of a state dict has 20 kB; a checkpoint may add the losses of a long training.
+const MAX_PICKLE_BYTES: u64 = 16 << 20;
+/// Entries of zip archives that other programs write, and what to do.
+const FOREIGN: [(&str, &str); 4] = [
+    (
+        "constants.pkl",
+        "the file is a TorchScript archive; convert it with: python -c \"import torch; \
+         torch.save(torch.jit.load('old.pt', map_location='cpu').state_dict(), 'new.pth')\"",
+    ),
+    ("archive_format", "the file is a torch.export archive; save model.state_dict() with torch.save instead"),
+    (".npy", "the file is a NumPy archive (.npz); save model.state_dict() with torch.save instead"),
+    (".pth", "the file is a zip archive of files; unpack it"),
+];
 
 /// `<name>/data.pkl`, and one entry per storage.
 pub(super) struct Archive<'a> {
     zip: ZipArchive<Cursor<&'a [u8]>>,
     folder: String,
     storages: HashMap<String, Rc<Vec<u8>>>,
-    /// Remaining budgets of storage bytes and tensor elements: zip entries may overlap, and many tensors may refer to
-    /// one storage.
+    /// Remaining budget of storage bytes: zip entries may overlap.
     bytes_left: usize,
-    elements_left: usize,
 }
 
 impl<'a> Archive<'a> {
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, PthError> {
         let zip =
             ZipArchive::new(Cursor::new(bytes)).map_err(|error| PthError::Container(error.to_string()))?;
-        let pickle =
-            zip.file_names().flatten().find_map(|name| Some(name.strip_suffix("data.pkl")?.to_owned()));
-        let folder = pickle.ok_or_else(|| malformed("the archive has no data.pkl"))?;
-        let (bytes_left, elements_left) = (bytes.len(), bytes.len());
-        Ok(Self { zip, folder, storages: HashMap::new(), bytes_left, elements_left })
+        let names: Vec<String> = zip.file_names().flatten().map(Cow::into_owned).collect();
+        let foreign = FOREIGN.iter().find(|(entry, _)| names.iter().any(|name| name.ends_with(entry)));
+        if let Some((_, reason)) = foreign {
+            return Err(PthError::Foreign(reason));
+        }
+        let folder = names.iter().find_map(|name| Some(name.strip_suffix("data.pkl")?.to_owned()));
+        let folder = folder.ok_or_else(|| malformed("the archive has no data.pkl"))?;
+        let mut archive = Self { zip, folder, storages: HashMap::new(), bytes_left: bytes.len() };
+        if archive.entry("byteorder", 16).is_ok_and(|order| order.starts_with(b"big")) {
+            return Err(PthError::Foreign(
+                "the file was written on a big-endian machine; load it and save it again on another one",
+            ));
+        }
+        Ok(archive)
     }
 
     pub(super) fn pickle(&mut self) -> Result<Vec<u8>, PthError> {
-        self.entry("data.pkl", MAX_PICKLE_BYTES)
+        self.entry("data.pkl", MAX_PICKLE_BYTES.min(self.bytes_left as u64))
     }
 
     fn entry(&mut self, name: &str, limit: u64) -> Result<Vec<u8>, PthError> {
@@ -68,27 +85,11 @@ impl<'a> Archive<'a> {
         Ok(bytes)
     }
 
-    /// Reads the elements of a tensor in row-major order, whatever its strides.
-    pub(super) fn tensor(&mut self, name: &str, reference: &TensorReference) -> Result<Tensor, PthError> {
-        let outside = || malformed(&format!("'{name}' refers to elements outside its storage"));
-        let storage = self.storage(&reference.storage.key)?;
-        let element = reference.storage.elements;
-        let elements = storage.len() / element.bytes();
-        if reference.size.len() != reference.stride.len() || reference.size.iter().any(|size| *size < 0) {
-            return Err(outside());
-        }
-        let count = reference.size.iter().try_fold(1_i64, |count, size| count.checked_mul(*size));
-        let count = count.and_then(|count| usize::try_from(count).ok()).filter(|count| *count <= elements);
-        let count = count.ok_or_else(outside)?;
-        self.elements_left = self
-            .elements_left
-            .checked_sub(count)
-            .ok_or_else(|| malformed("the tensors have more elements than the file has bytes"))?;
-        let mut gathered = Vec::with_capacity(count);
-        for position in 0..count {
-            let value = reference.element(position).and_then(|at| element.read(&storage, at));
-            gathered.push(value.ok_or_else(outside)?);
-        }
-        Ok(Tensor { shape: reference.size.clone(), values: gathered })
+    /// Reads the elements of a tensor in row-major order, whatever its strides. The caller bounds its size.
+    pub(super) fn values(&mut self, name: &str, tensor: &TensorReference) -> Result<Vec<f32>, PthError> {
+        let storage = self.storage(&tensor.storage.key)?;
+        tensor
+            .values(&storage)
+            .ok_or_else(|| malformed(&format!("'{name}' refers to elements outside its storage")))
     }
 }

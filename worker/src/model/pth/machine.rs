@@ -47,7 +47,6 @@ impl Machine {
             Opcode::Stop | Opcode::Ignored => {}
             Opcode::Push(value) => self.stack.push(value),
             Opcode::EmptyTuple => self.build(Value::Tuple, Vec::new()),
-            Opcode::EmptyList => self.build(Value::List, Vec::new()),
             Opcode::EmptyDict => self.build(Value::Dict, Vec::new()),
             Opcode::Tuple(count) => {
                 let values = self.pop_many(count)?;
@@ -77,16 +76,14 @@ impl Machine {
                 let pairs = self.pop_to_mark()?;
                 self.set_items(pairs)?;
             }
-            Opcode::Append => {
-                let value = self.pop()?;
-                self.append(vec![value])?;
+            // Elements of lists and sets are not needed, nor are attributes of a dict, such as `_metadata`.
+            Opcode::Append | Opcode::Drop | Opcode::Build => drop(self.pop()?),
+            Opcode::AppendToMark | Opcode::DropToMark => drop(self.pop_to_mark()?),
+            Opcode::FrozenSet => {
+                self.pop_to_mark()?;
+                self.stack.push(Value::Other);
             }
-            Opcode::AppendToMark => {
-                let values = self.pop_to_mark()?;
-                self.append(values)?;
-            }
-            // Attributes of the dict, such as `_metadata`, are not needed.
-            Opcode::Build => drop(self.pop()?),
+            Opcode::Duplicate => self.stack.push(self.top()?.clone()),
         }
         Ok(())
     }
@@ -97,7 +94,7 @@ impl Machine {
     }
 
     fn store(&mut self, index: u32) -> Result<(), PthError> {
-        let value = self.stack.last().cloned().ok_or_else(|| malformed("the stack is empty"))?;
+        let value = self.top()?.clone();
         self.memo.insert(index, value);
         Ok(())
     }
@@ -116,10 +113,10 @@ impl Machine {
         else {
             return Err(malformed("a storage ID has unexpected elements"));
         };
-        if &**tag != "storage" || !key.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        if &**tag != "storage" || key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Err(malformed("a storage ID has an invalid key"));
         }
-        self.stack.push(Value::Storage(Rc::new(Storage { elements: *elements, key: key.to_string() })));
+        self.stack.push(Value::Storage(Rc::new(Storage { elements: *elements, key: key.clone() })));
         Ok(())
     }
 
@@ -130,7 +127,27 @@ impl Machine {
         };
         let value = match (global, self.heap.elements(*arguments)) {
             (Global::OrderedDict, []) => Value::Dict(self.heap.allocate(Vec::new())),
-            (Global::RebuildParameter, [tensor @ Value::Tensor(_), ..]) => tensor.clone(),
+            (Global::RebuildFromType, [Value::Global(inner), _, Value::Tuple(arguments), ..]) => {
+                self.rebuild(*inner, *arguments)?
+            }
+            _ => self.rebuild(*global, *arguments)?,
+        };
+        self.stack.push(value);
+        Ok(())
+    }
+
+    fn rebuild(&self, global: Global, arguments: HeapIndex) -> Result<Value, PthError> {
+        Ok(match (global, self.heap.elements(arguments)) {
+            (Global::Size, [size @ Value::Tuple(_)]) => size.clone(),
+            (Global::RebuildParameter, [tensor @ (Value::Tensor(_) | Value::OtherTensor), ..]) => {
+                tensor.clone()
+            }
+            // Metadata: a view whose elements are negated.
+            (Global::RebuildTensor, [_, _, _, _, _, _, Value::Dict(metadata), ..])
+                if !self.heap.elements(*metadata).is_empty() =>
+            {
+                Value::OtherTensor
+            }
             (
                 Global::RebuildTensor,
                 [Value::Storage(storage), Value::Int(offset), Value::Tuple(size), Value::Tuple(stride), ..],
@@ -140,29 +157,26 @@ impl Machine {
                 size: integers(self.heap.elements(*size))?,
                 stride: integers(self.heap.elements(*stride))?,
             })),
+            (Global::RebuildOther, _) => Value::OtherTensor,
+            (Global::Inert, _) => Value::Other,
             _ => return Err(malformed(&format!("{global:?} is called with unexpected arguments"))),
-        };
-        self.stack.push(value);
-        Ok(())
+        })
     }
 
     fn set_items(&mut self, values: Vec<Value>) -> Result<(), PthError> {
-        let Some(Value::Dict(dict)) = self.stack.last() else {
-            return Err(malformed("SETITEMS without a dict"));
-        };
         if values.len() % 2 == 1 {
             return Err(malformed("an item has no value"));
         }
-        self.heap.extend(*dict, values);
+        match self.top()? {
+            Value::Dict(dict) => self.heap.extend(*dict, values),
+            Value::Other => {}
+            _ => return Err(malformed("SETITEMS without a dict")),
+        }
         Ok(())
     }
 
-    fn append(&mut self, values: Vec<Value>) -> Result<(), PthError> {
-        let Some(Value::List(list)) = self.stack.last() else {
-            return Err(malformed("APPENDS without a list"));
-        };
-        self.heap.extend(*list, values);
-        Ok(())
+    fn top(&self) -> Result<&Value, PthError> {
+        self.stack.last().ok_or_else(|| malformed("the stack is empty"))
     }
 
     fn pop(&mut self) -> Result<Value, PthError> {
@@ -223,6 +237,10 @@ mod tests {
             b"(s.",
             b"Q.",
             b"\x8a\xff.",
+            b"\x8b\xff\xff\xff\xff.",
+            b"\x8d\xff\xff\xff\xff\xff\xff\xff\xff.",
+            b"2.",
+            b"\x91.",
         ] {
             assert!(run(pickle).is_err(), "{pickle:?}");
         }
@@ -234,15 +252,24 @@ mod tests {
         let nested = [&b")"[..], &[0x85; 1 << 20], b"."].concat();
         assert!(matches!(run(&nested), Ok((Value::Tuple(_), _))));
         let lists = [&[b']'; 1 << 19][..], &[b'a'; (1 << 19) - 1], b"."].concat();
-        assert!(matches!(run(&lists), Ok((Value::List(_), _))));
-        // A tuple of twice the previous tuple, a hundred times; a list that contains itself.
+        assert!(matches!(run(&lists), Ok((Value::Other, _))));
+        // A tuple of twice the previous tuple, a hundred times; a dict that contains itself.
         let doubled = [&b")q\x00"[..], &b"h\x00\x86q\x00".repeat(100), b"."].concat();
         assert!(matches!(run(&doubled), Ok((Value::Tuple(_), _))));
-        assert!(matches!(run(b"]q\x00h\x00a."), Ok((Value::List(_), _))));
+        assert!(matches!(run(b"}q\x00K\x01h\x00s."), Ok((Value::Dict(_), _))));
         // A megabyte of text, loaded from the memo a hundred thousand times.
         let text =
             [&b"X\x00\x00\x10\x00"[..], &[b'x'; 1 << 20], b"q\x00", &b"h\x00".repeat(100_000), b"."].concat();
         assert!(matches!(run(&text), Ok((Value::Text(_), _))));
+        // A storage whose key is a megabyte of text, made a hundred thousand times.
+        let key = [
+            &b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x00\x00\x10\x00"[..],
+            &[b'x'; 1 << 20],
+            b"tq\x00",
+            &b"h\x00Q".repeat(100_000),
+            b".",
+        ];
+        assert!(matches!(run(&key.concat()), Ok((Value::Storage(_), _))));
     }
 
     #[test]

@@ -12,7 +12,6 @@ pub(super) enum Opcode {
     /// Pushes a value without elements.
     Push(Value),
     EmptyTuple,
-    EmptyList,
     EmptyDict,
     /// Makes a tuple of the top values.
     Tuple(usize),
@@ -27,12 +26,19 @@ pub(super) enum Opcode {
     Global,
     /// Pushes a storage of the archive.
     PersistentId,
-    /// Calls a function.
+    /// Calls a function or a constructor.
     Reduce,
     SetItem,
     SetItemsToMark,
+    /// Adds to a list.
     Append,
+    /// Adds to a list or set.
     AppendToMark,
+    /// Makes a set of the values above the mark.
+    FrozenSet,
+    Drop,
+    DropToMark,
+    Duplicate,
     /// Sets attributes.
     Build,
 }
@@ -53,16 +59,21 @@ impl<'a> Code<'a> {
             0x80 => self.ignore(1)?,
             0x95 => self.ignore(8)?,
             b'(' => Opcode::Push(Value::Mark),
-            b'N' => Opcode::Push(Value::None),
-            0x88 | 0x89 => Opcode::Push(Value::Bool),
+            // None, booleans, empty lists and sets.
+            b'N' | 0x88 | 0x89 | b']' | 0x8f => Opcode::Push(Value::Other),
+            b'G' => self.other(8)?,
             b'K' => Opcode::Push(Value::Int(self.unsigned(1)? as i64)),
             b'M' => Opcode::Push(Value::Int(self.unsigned(2)? as i64)),
             b'J' => Opcode::Push(Value::Int(i64::from(self.unsigned(4)? as u32 as i32))),
-            0x8a => Opcode::Push(Value::Int(self.long()?)),
+            0x8a => self.long(1)?,
+            0x8b => self.long(4)?,
             b'X' => Opcode::Push(self.text(4)?),
             0x8c => Opcode::Push(self.text(1)?),
+            0x8d => Opcode::Push(self.text(8)?),
+            b'C' | b'U' => self.bytes(1)?,
+            b'B' | b'T' => self.bytes(4)?,
+            0x8e | 0x96 => self.bytes(8)?,
             b'}' => Opcode::EmptyDict,
-            b']' => Opcode::EmptyList,
             b')' => Opcode::EmptyTuple,
             b't' => Opcode::TupleToMark,
             opcode @ 0x85..=0x87 => Opcode::Tuple(usize::from(opcode - 0x84)),
@@ -77,11 +88,15 @@ impl<'a> Code<'a> {
             }
             0x93 => Opcode::Global,
             b'Q' => Opcode::PersistentId,
-            b'R' => Opcode::Reduce,
+            b'R' | 0x81 => Opcode::Reduce,
             b's' => Opcode::SetItem,
             b'u' => Opcode::SetItemsToMark,
             b'a' => Opcode::Append,
-            b'e' => Opcode::AppendToMark,
+            b'e' | 0x90 => Opcode::AppendToMark,
+            0x91 => Opcode::FrozenSet,
+            b'0' => Opcode::Drop,
+            b'1' => Opcode::DropToMark,
+            b'2' => Opcode::Duplicate,
             b'b' => Opcode::Build,
             other => {
                 return Err(malformed(&format!("unsupported pickle opcode 0x{other:02x}")));
@@ -93,23 +108,33 @@ impl<'a> Code<'a> {
         self.take(count).map(|_| Opcode::Ignored)
     }
 
-    fn long(&mut self) -> Result<i64, PthError> {
-        let length = self.byte()?;
-        let bytes = self.take(usize::from(length))?;
+    fn other(&mut self, count: usize) -> Result<Opcode, PthError> {
+        self.take(count).map(|_| Opcode::Push(Value::Other))
+    }
+
+    /// Bytes after their length, a number of `width` bytes.
+    fn bytes(&mut self, width: usize) -> Result<Opcode, PthError> {
+        let length = self.unsigned(width)? as usize;
+        self.other(length)
+    }
+
+    /// An integer after its length. One of more than 64 bits, such as the state of a random generator, is no size.
+    fn long(&mut self, width: usize) -> Result<Opcode, PthError> {
+        let length = self.unsigned(width)? as usize;
+        let bytes = self.take(length)?;
         if bytes.len() > 8 {
-            return Err(malformed("a number has more than 64 bits"));
+            return Ok(Opcode::Push(Value::Other));
         }
         let sign = if bytes.last().is_some_and(|byte| byte & 0x80 != 0) { 0xff } else { 0 };
         let mut number = [sign; 8];
         number[..bytes.len()].copy_from_slice(bytes);
-        Ok(i64::from_le_bytes(number))
+        Ok(Opcode::Push(Value::Int(i64::from_le_bytes(number))))
     }
 
     fn text(&mut self, width: usize) -> Result<Value, PthError> {
         let length = self.unsigned(width)? as usize;
-        let text =
-            std::str::from_utf8(self.take(length)?).map_err(|_| malformed("a text is not valid UTF-8"))?;
-        Ok(Value::Text(text.into()))
+        // Python writes file names that are not UTF-8 as lone surrogates.
+        Ok(Value::Text(String::from_utf8_lossy(self.take(length)?).into()))
     }
 
     fn take(&mut self, count: usize) -> Result<&'a [u8], PthError> {
