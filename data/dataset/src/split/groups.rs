@@ -7,7 +7,7 @@ use std::{
     hash::Hash,
 };
 
-use super::{SampleKey, SplitBy};
+use super::key::{SampleKey, SplitBy};
 
 /// Samples that stay together.
 pub(super) struct Group<'a> {
@@ -19,8 +19,8 @@ pub(super) struct Group<'a> {
     pub(super) members: Vec<usize>,
 }
 
-/// Groups samples with the same image; by channel, also samples of the same channel. A sample without a channel ID joins
-/// all samples that have its channel name.
+/// Groups samples with the same image; by channel, also samples of the same channel. A sample without a channel ID
+/// joins all samples that have its channel name.
 pub(super) fn groups<'a>(samples: &[SampleKey<'a>], by: SplitBy) -> Vec<Group<'a>> {
     let mut sets = DisjointSets::new(samples.len());
     sets.join_equal(samples.iter().map(|sample| Some(sample.video_id)));
