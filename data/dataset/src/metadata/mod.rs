@@ -106,6 +106,9 @@ pub async fn require_writable(files: &Files) -> Result<(), MergeError> {
 /// stay as they are. Also moves the rows of parts that an earlier version wrote to `metadata/`.
 pub async fn merge(files: &Files, parts: &[String]) -> Result<Merged, MergeError> {
     require_writable(files).await?;
+    if parts.is_empty() && legacy_parts(files).await?.is_empty() {
+        return Ok(Merged::default());
+    }
     let _merging = MERGING.lock().await;
     let _lock = files.lock(LOCK).await?;
     let legacy = legacy_parts(files).await?;
