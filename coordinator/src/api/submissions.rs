@@ -8,7 +8,7 @@ use common::{
     job::outcome::Crawled,
     store::{State, SubmissionKind},
 };
-use dataset::{imagefolder::LeftOut, target::Target};
+use dataset::{imagefolder::SkippedFiles, target::Target};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{crawl::CrawlRequest, jobs::SnoozeView, paging::read_limit};
@@ -112,8 +112,8 @@ pub struct SubmissionView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without_row: Option<u64>,
     /// Number of files in the dataset that are neither images nor metadata, by the ending of their names.
-    #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
-    pub left_out: LeftOut,
+    #[serde(default, skip_serializing_if = "SkippedFiles::is_empty")]
+    pub skipped_files: SkippedFiles,
     /// Why the submission failed as a whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
@@ -144,8 +144,11 @@ impl SubmissionView {
             items_per_second: 0.0,
             thumbnails: None,
             snoozed: None,
+            without_row: None,
+            skipped_files: SkippedFiles::default(),
             error: None,
             run: None,
+            run_chosen: None,
         }
     }
 }

@@ -2,11 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 use super::{
-    Arguments,
     exit::{CliError, Exit},
     output,
 };
@@ -23,18 +22,18 @@ pub(super) struct ManArguments {
     folder: PathBuf,
 }
 
-pub(super) fn completions(arguments: &CompletionsArguments) -> Result<Exit, CliError> {
+pub(super) fn completions(mut command: Command, arguments: &CompletionsArguments) -> Result<Exit, CliError> {
     let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Arguments::command(), "subwatch", &mut script);
+    clap_complete::generate(arguments.shell, &mut command, "subwatch", &mut script);
     output::print_bytes(&script)?;
     Ok(Exit::Done)
 }
 
-pub(super) fn pages(arguments: &ManArguments) -> Result<Exit, CliError> {
+pub(super) fn pages(command: Command, arguments: &ManArguments) -> Result<Exit, CliError> {
     let folder = &arguments.folder;
     let failed = |error| CliError::failed(format!("cannot write to {}: {error}", folder.display()));
     std::fs::create_dir_all(folder).map_err(failed)?;
-    clap_mangen::generate_to(Arguments::command(), folder).map_err(failed)?;
+    clap_mangen::generate_to(command, folder).map_err(failed)?;
     output::note(&format!(
         "wrote the manual pages to {}: see `man {}/subwatch.1`",
         folder.display(),

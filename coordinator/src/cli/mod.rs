@@ -36,7 +36,7 @@ mod wait;
 mod workers;
 
 use ::dataset::files::roots::DatasetRoots;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use common::{
     config::{ConfigError, Loaded},
     logging,
@@ -153,8 +153,12 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
     let Global { url, output } = arguments.global;
     match &arguments.command {
         // They need no settings, which may be invalid.
-        Command::Completions(arguments) => return manual::completions(arguments),
-        Command::Man(arguments) => return manual::pages(arguments),
+        Command::Completions(arguments) => {
+            return manual::completions(<Arguments as CommandFactory>::command(), arguments);
+        }
+        Command::Man(arguments) => {
+            return manual::pages(<Arguments as CommandFactory>::command(), arguments);
+        }
         _ => {}
     }
     let loaded = Loaded::from_process(&[("url", url)])?;
@@ -211,8 +215,6 @@ fn require_csv(command: &Command, output: Format) -> Result<(), CliError> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -146,7 +146,7 @@ async fn unusual_keys_are_named_and_the_others_are_read() {
     let failure = &embed["failures"][0];
     assert_eq!((&embed["failed"], &failure["item"]), (&1.into(), &"x//b.jpg".into()));
     assert!(failure["reason"].as_str().unwrap().starts_with("refused: the key has an empty"), "{failure}");
-    assert_eq!(embed["left_out"]["tiff"], 1);
+    assert_eq!(embed["skipped_files"]["tiff"], 1);
     cluster.finish().await;
 }
 

@@ -59,7 +59,7 @@ async fn every_image_is_embedded_and_everything_else_is_named_or_counted() {
         (&embedded["succeeded"], &embedded["failed"], &embedded["without_row"]),
         (&6.into(), &3.into(), &4.into())
     );
-    assert_eq!(embedded["left_out"], json!({"tiff": 1, "txt": 1}));
+    assert_eq!(embedded["skipped_files"], json!({"tiff": 1, "txt": 1}));
     let failures: Vec<(&str, &str)> = embedded["failures"]
         .as_array()
         .unwrap()
@@ -73,14 +73,14 @@ async fn every_image_is_embedded_and_everything_else_is_named_or_counted() {
     let text = cluster.cli(&["embed", &path]).await;
     let text = String::from_utf8_lossy(&text.stdout).into_owned();
     assert!(
-        text.contains("no row      4 images, embedded as well") && text.contains("left out    1 tiff, 1 txt"),
+        text.contains("no row      4 images, embedded as well") && text.contains("skipped     1 tiff, 1 txt"),
         "{text}"
     );
 
     let checked = cluster.json(&["dataset", "check", &path, "-o", "json"], &[3]).await;
     assert_eq!((&checked["rows"], &checked["items"], &checked["images"]), (&3.into(), &6.into(), &6.into()));
     assert_eq!(checked["files_without_row"], json!(["c.jfif", "d.JPE", "h.jpg", "linked/z.jpg"]));
-    assert_eq!(checked["left_out"], json!({"tiff": 1, "txt": 1}));
+    assert_eq!(checked["skipped_files"], json!({"tiff": 1, "txt": 1}));
 
     // `train` skips images without a row, with the reason.
     let labelled = cluster.folder().join("labelled");

@@ -59,8 +59,8 @@ fn overview(found: &DatasetReport, images: bool) -> Vec<String> {
             counted(approximate.subscribers, "row")
         ));
     }
-    if !found.left_out.is_empty() {
-        lines.push(format!("left out    {}", plain(&found.left_out.to_string())));
+    if !found.skipped_files.is_empty() {
+        lines.push(format!("skipped     {}", plain(&found.skipped_files.to_string())));
     }
     if !found.files_without_row.is_empty() {
         lines.push(format!(

@@ -90,9 +90,9 @@ fn table(view: &SubmissionView, failures: &[ReportedFailure]) -> String {
     if let Some(images) = view.without_row {
         lines.push(format!("no row      {}, {verb} as well; a run skips them", counted(images, "image")));
     }
-    if !view.left_out.is_empty() {
-        let endings = view.left_out.to_string();
-        lines.push(format!("left out    {}", plain(&endings)));
+    if !view.skipped_files.is_empty() {
+        let endings = view.skipped_files.to_string();
+        lines.push(format!("skipped     {}", plain(&endings)));
     }
     if view.failed > 0 {
         lines.push(format!("failed      {}", view.failed));
@@ -128,7 +128,7 @@ mod tests {
             elapsed_seconds: 40.0,
             items_per_second: 80.0,
             without_row: Some(3),
-            left_out: serde_json::from_str(r#"{"tiff": 2}"#).unwrap(),
+            skipped_files: serde_json::from_str(r#"{"tiff": 2}"#).unwrap(),
             ..SubmissionView::example()
         };
         (view, vec![failure(1), failure(2)])
@@ -155,7 +155,7 @@ mod tests {
           "failed": 2,
           "cached": 64,
           "without_row": 3,
-          "left_out": {
+          "skipped_files": {
             "tiff": 2
           },
           "elapsed_seconds": 40.0,
@@ -190,7 +190,7 @@ mod tests {
         images      3198 of 3200: 3134 embedded, 64 from the cache
         time        40.0 s, 80.00 images/s
         no row      3 images, embedded as well; a run skips them
-        left out    2 tiff
+        skipped     2 tiff
         failed      2
           1.jpg: empty: the file has 0 bytes
           2.jpg: empty: the file has 0 bytes

@@ -150,8 +150,8 @@ pub(in crate::cli) async fn items_in(folder: &Path, prefix: &str) -> Result<Vec<
             Err(error) => return Err(failed(&error)),
         }
     }
-    if !dataset.left_out().is_empty() {
-        output::note(&format!("left out for their endings: {}", plain(&dataset.left_out().to_string())));
+    if !dataset.skipped_files().is_empty() {
+        output::note(&format!("skipped files: {}", plain(&dataset.skipped_files().to_string())));
     }
     // As in a submission, whose rejected items follow its jobs.
     items.extend(rejected);

@@ -101,8 +101,8 @@ pub(super) async fn run(
         let Some(view) = part.submission.take() else { continue };
         part.submission = follow(client, format, view, &arguments.wait).await?;
         let Some(view) = &part.submission else { continue };
-        if !view.left_out.is_empty() {
-            output::note(&format!("skipped files: {}", plain(&view.left_out.to_string())));
+        if !view.skipped_files.is_empty() {
+            output::note(&format!("skipped files: {}", plain(&view.skipped_files.to_string())));
         }
         require_success(view)?;
     }

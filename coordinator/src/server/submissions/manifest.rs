@@ -8,7 +8,7 @@
 use common::store::Submission;
 use dataset::{
     files::parts::{self, PartError},
-    imagefolder::LeftOut,
+    imagefolder::SkippedFiles,
     manifest::RejectedItem,
 };
 use serde::{Deserialize, Serialize};
@@ -36,8 +36,8 @@ pub(crate) struct Layout {
     #[serde(default)]
     pub(crate) without_row: u64,
     /// Files of the dataset that are neither images nor metadata.
-    #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
-    pub(crate) left_out: LeftOut,
+    #[serde(default, skip_serializing_if = "SkippedFiles::is_empty")]
+    pub(crate) skipped_files: SkippedFiles,
 }
 
 impl Layout {
@@ -214,7 +214,7 @@ mod tests {
             part_items: 64,
             labelled: true,
             without_row: 0,
-            left_out: LeftOut::default(),
+            skipped_files: SkippedFiles::default(),
         };
         assert_eq!((layout.jobs(), layout.parts()), (jobs, parts));
         let first: Vec<u64> = (0..parts).map(|part| layout.first_item(part)).collect();
@@ -242,7 +242,7 @@ mod tests {
             part_items: 64,
             labelled: true,
             without_row: 0,
-            left_out: LeftOut::default(),
+            skipped_files: SkippedFiles::default(),
         };
         let parts: Vec<String> = (0..4).map(|part| layout.part(part).to_string()).collect();
         let expected = ["00000", "00001", "rejected/00000", "rejected/00001"];

@@ -14,7 +14,7 @@ use dataset::{
         Files,
         parts::{self, PartError},
     },
-    imagefolder::{Dataset, Entry, LeftOut},
+    imagefolder::{Dataset, Entry, SkippedFiles},
     manifest::{ManifestItem, RejectedItem},
     metadata::{self, MergeError},
 };
@@ -61,8 +61,9 @@ pub(super) async fn prepare(context: &Context, submission: &Submission) -> Resul
         }
     };
     let (items, rejected) = manifest.finish().await.map_err(|error| unwritten(&error))?;
-    let ReadDataset { labelled, without_row, left_out } = read;
-    let layout = Layout { dataset, folder, items, rejected, part_items, labelled, without_row, left_out };
+    let ReadDataset { labelled, without_row, skipped_files } = read;
+    let layout =
+        Layout { dataset, folder, items, rejected, part_items, labelled, without_row, skipped_files };
     open(context, submission.id, &layout).await
 }
 
@@ -88,7 +89,7 @@ async fn prepare_crawl(context: &Context, submission: &Submission) -> Result<(),
         part_items,
         labelled: true,
         without_row: 0,
-        left_out: LeftOut::default(),
+        skipped_files: SkippedFiles::default(),
     };
     open(context, submission.id, &layout).await
 }
@@ -98,7 +99,7 @@ async fn prepare_crawl(context: &Context, submission: &Submission) -> Result<(),
 struct ReadDataset {
     labelled: bool,
     without_row: u64,
-    left_out: LeftOut,
+    skipped_files: SkippedFiles,
 }
 
 /// Writes the items of a dataset. Returns `None` if the submission was closed meanwhile. Images without a row are
@@ -144,8 +145,8 @@ async fn write_dataset(
             }
         }
     }
-    let left_out = dataset.left_out().clone();
-    Ok(Some(ReadDataset { labelled: dataset.is_labelled(), without_row, left_out }))
+    let skipped_files = dataset.skipped_files().clone();
+    Ok(Some(ReadDataset { labelled: dataset.is_labelled(), without_row, skipped_files }))
 }
 
 async fn write_uploads(

@@ -64,7 +64,7 @@ pub(crate) fn view(submission: &Submission, now_ms: u64) -> SubmissionView {
         elapsed_seconds,
         items_per_second: if elapsed_seconds > 0.0 { resolved / elapsed_seconds } else { 0.0 },
         without_row: (without_row > 0).then_some(without_row),
-        left_out: layout.map(|layout| layout.left_out).unwrap_or_default(),
+        skipped_files: layout.map(|layout| layout.skipped_files).unwrap_or_default(),
         error: submission.error.clone().filter(|_| submission.state == State::Failed),
         run: predict_run(submission).or(submission.parent),
         run_chosen: predict_spec(submission).and_then(|spec| spec.chosen),

@@ -70,7 +70,7 @@ pub async fn inspect(
     while let Some(entry) = dataset.next().await? {
         rows.add(entry, dataset.row());
     }
-    rows.left_out = dataset.left_out().clone();
+    rows.skipped_files = dataset.skipped_files().clone();
     let images = if options.read_images {
         Images::read(files, &mut rows, options, progress).await
     } else {
@@ -105,7 +105,7 @@ fn summarize(is_labelled: bool, rows: Rows, images: Images, options: &CheckOptio
         images: images.hashed.len() as u64,
         images_without_row: rows.without_row,
         files_without_row: if is_labelled { rows.files_without_row } else { Vec::new() },
-        left_out: rows.left_out,
+        skipped_files: rows.skipped_files,
         channels: rows.channels.len(),
         categories: rows.channels.categories(),
         rows_without_category: if is_labelled { rows.channels.without_category() } else { 0 },

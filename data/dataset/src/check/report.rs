@@ -10,7 +10,7 @@ use super::{
     tally::Occurrences,
     warnings::{ItemProblem, Warning},
 };
-use crate::imagefolder::LeftOut;
+use crate::imagefolder::SkippedFiles;
 
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct DatasetReport {
@@ -25,7 +25,7 @@ pub struct DatasetReport {
     /// Their names, in a dataset with rows.
     pub files_without_row: Vec<String>,
     /// Files that are neither images nor metadata, by the ending of their names.
-    pub left_out: LeftOut,
+    pub skipped_files: SkippedFiles,
     /// Distinct channels.
     pub channels: u64,
     /// Sorted by rows, in descending order.

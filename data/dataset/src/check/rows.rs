@@ -14,7 +14,7 @@ use super::{
     warnings::{ItemProblem, Reason, Warnings},
 };
 use crate::{
-    imagefolder::{Entry, LeftOut},
+    imagefolder::{Entry, SkippedFiles},
     manifest::{ManifestItem, NO_ROW},
 };
 
@@ -34,7 +34,7 @@ pub(super) struct Rows {
     pub(super) skipped: Tally,
     pub(super) without_row: u64,
     pub(super) files_without_row: Vec<String>,
-    pub(super) left_out: LeftOut,
+    pub(super) skipped_files: SkippedFiles,
 }
 
 /// Number of rows with counts marked as approximate: abbreviated or rounded by their source.
@@ -82,7 +82,7 @@ impl Rows {
             skipped: Tally::default(),
             without_row: 0,
             files_without_row: Vec::new(),
-            left_out: LeftOut::default(),
+            skipped_files: SkippedFiles::default(),
         }
     }
 

@@ -39,9 +39,9 @@ pub struct RejectedRow {
 /// Number of files that are neither images nor metadata, by the ending of their names.
 #[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct LeftOut(BTreeMap<String, u64>);
+pub struct SkippedFiles(BTreeMap<String, u64>);
 
-impl LeftOut {
+impl SkippedFiles {
     /// Most endings that are kept apart.
     const MAX_ENDINGS: usize = 64;
     const MAX_LENGTH: usize = 16;
@@ -76,7 +76,7 @@ impl LeftOut {
 }
 
 /// Shows the most frequent endings: "3 tiff, 1 txt".
-impl fmt::Display for LeftOut {
+impl fmt::Display for SkippedFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const LISTED: usize = 5;
         let endings = self.by_frequency();
@@ -102,8 +102,8 @@ pub enum DatasetError {
     Table { file: String, reason: String },
     #[error("{first} and {second} are in the same folder: keep the one whose rows count")]
     TwoFormats { first: String, second: String },
-    #[error("the dataset is empty: it has no metadata rows and no images ({}){}", FILE_EXTENSIONS.join(", "), others(left_out))]
-    Empty { left_out: LeftOut },
+    #[error("the dataset is empty: it has no metadata rows and no images ({}){}", FILE_EXTENSIONS.join(", "), others(skipped_files))]
+    Empty { skipped_files: SkippedFiles },
     #[error("the metadata has more than {} lines: split the dataset", u32::MAX)]
     TooManyRows,
     #[error(transparent)]
@@ -124,6 +124,6 @@ pub struct DuplicateRow {
 }
 
 /// Names the endings of other files in an otherwise empty dataset.
-fn others(left_out: &LeftOut) -> String {
-    if left_out.is_empty() { String::new() } else { format!(", only other files: {left_out}") }
+fn others(skipped_files: &SkippedFiles) -> String {
+    if skipped_files.is_empty() { String::new() } else { format!(", only other files: {skipped_files}") }
 }

@@ -21,7 +21,7 @@ use std::{collections::VecDeque, vec};
 use bytes::Bytes;
 
 pub use self::{
-    entry::{Contents, DatasetError, DuplicateRow, Entry, LeftOut, RejectedRow},
+    entry::{Contents, DatasetError, DuplicateRow, Entry, RejectedRow, SkippedFiles},
     lines::MAX_LINE_BYTES as MAX_ROW_BYTES,
 };
 use self::{
@@ -47,7 +47,7 @@ pub struct Dataset {
     row: Bytes,
     is_empty: bool,
     is_labelled: bool,
-    left_out: LeftOut,
+    skipped_files: SkippedFiles,
 }
 
 enum Source {
@@ -67,7 +67,7 @@ impl Dataset {
             ready: VecDeque::new(),
             row: Bytes::new(),
             is_empty: true,
-            left_out: LeftOut::default(),
+            skipped_files: SkippedFiles::default(),
         })
     }
 
@@ -79,8 +79,8 @@ impl Dataset {
 
     /// Files without a row that are neither images nor metadata. Known once the last entry was returned.
     #[must_use]
-    pub fn left_out(&self) -> &LeftOut {
-        &self.left_out
+    pub fn skipped_files(&self) -> &SkippedFiles {
+        &self.skipped_files
     }
 
     /// Returns the next entry, or `None` at the end.
@@ -95,7 +95,7 @@ impl Dataset {
         }
         let next = self.ready.pop_front();
         if next.is_none() && self.is_empty {
-            return Err(DatasetError::Empty { left_out: self.left_out.clone() });
+            return Err(DatasetError::Empty { skipped_files: self.skipped_files.clone() });
         }
         self.is_empty = false;
         let (entry, row) = next.unzip();
@@ -110,7 +110,7 @@ impl Dataset {
                 let page = rows.next_page(&self.lookup).await?;
                 if page.is_empty() {
                     let rest = Rest::of(&self.files, rows.take_names()).await?;
-                    self.left_out = rest.left_out;
+                    self.skipped_files = rest.skipped_files;
                     self.source = Source::Images(rest.images.into_iter());
                     let refused = rest.refused.into_iter().map(|row| (Entry::Rejected(row), Bytes::new()));
                     return Ok(Some(refused.collect()));
@@ -339,7 +339,7 @@ mod tests {
         ];
         assert_eq!(items, want);
         assert_eq!(contents.rejected.len(), 1, "{contents:?}");
-        assert_eq!(dataset.left_out().to_string(), "1 txt");
+        assert_eq!(dataset.skipped_files().to_string(), "1 txt");
     }
 
     #[tokio::test]

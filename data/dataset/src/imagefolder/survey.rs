@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use common::job::outcome::{FailureReason, ItemFailure};
 
 use super::{
-    entry::{DatasetError, LeftOut, RejectedRow},
+    entry::{DatasetError, RejectedRow, SkippedFiles},
     names::{MetadataFile, is_image},
 };
 use crate::{
@@ -71,7 +71,7 @@ pub(super) struct Rest {
     pub(super) images: Vec<Box<str>>,
     /// Files and folders that could contain images but cannot be read, sorted by name.
     pub(super) refused: Vec<RejectedRow>,
-    pub(super) left_out: LeftOut,
+    pub(super) skipped_files: SkippedFiles,
 }
 
 impl Rest {
@@ -91,7 +91,7 @@ impl Rest {
                 self.refused.push(RejectedRow { item: name.to_owned(), failure });
             }
             Found::File { name, .. } if MetadataFile::of(name).is_some() => {}
-            Found::File { name, .. } | Found::Refused { name, .. } => self.left_out.add(name),
+            Found::File { name, .. } | Found::Refused { name, .. } => self.skipped_files.add(name),
         }
     }
 }

@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn each_file_is_found_once_and_what_is_left_out_is_named() {
+    async fn each_file_is_found_once_and_what_is_skipped_files_is_named() {
         let (folder, files) = root();
         let root = folder.path().join("root");
         let deep = |levels: usize| format!("{}x.jpg", "d/".repeat(levels));
