@@ -126,7 +126,7 @@ async fn submissions_are_named_by_prefix_and_latest_and_can_be_waited_for() {
     let run = cluster.detach(&["train", &dataset, "--epochs", "2"]).await.to_string();
     let waited = cluster.json(&["wait", &run, "-o", "json"], &[0]).await;
     assert_eq!((&waited["run"], &waited["state"]), (&run.as_str().into(), &"succeeded".into()));
-    // The run also created an embed submission, which nobody submitted.
+    // The run also created an embed submission, which no user submitted.
     let latest = cluster.json(&["status", "latest", "-o", "json"], &[0]).await;
     assert_eq!(latest["run"], run.as_str());
 

@@ -1,7 +1,7 @@
 //! Consumes the broker's dead-letter queue and records its jobs in the store.
 //!
 //! Owns the effects of a discard: a dead letter with its reason, a failure of each unresolved item, and, for a training
-//! job, the failure of its run. Jobs that RabbitMQ dropped because of a policy are no discards: they are published again,
+//! job, the failure of its run. Jobs that RabbitMQ dropped because of a policy are not discards: they are published again,
 //! and only `doctor` reports them. The message is acknowledged after that, so the queue is normally empty.
 
 use std::time::Duration;

@@ -5,7 +5,7 @@ use jiff::{Timestamp, civil::Date};
 use super::columns::{self, PUBLISHED};
 use crate::table::TableRow;
 
-/// The day on which YouTube began. An earlier timestamp is no date of publication.
+/// The day on which YouTube began. An earlier timestamp cannot be a publication date.
 const FIRST_SECOND: i64 = 1_108_339_200;
 
 /// Returns the date of publication: a date as the table writes it, yt-dlp's `20190501` as `2019-05-01`, and a

@@ -1,4 +1,4 @@
-//! Recognises files that are no tables by their first bytes.
+//! Recognises files that are not tables by their first bytes.
 
 /// First bytes, what the file is, and what to do with it.
 const SIGNATURES: [(&[u8], &str, &str); 22] = [
@@ -26,7 +26,7 @@ const SIGNATURES: [(&[u8], &str, &str); 22] = [
     (b"<?xml", "an XML document", ""),
 ];
 
-/// Describes a file that is no text table: what it is, and what to do.
+/// Describes a file that is not a text table: what it is, and what to do.
 pub(super) fn describe(bytes: &[u8]) -> Option<String> {
     if bytes.starts_with(b"PK\x03\x04") {
         return Some(describe_zip(bytes).to_owned());

@@ -147,7 +147,7 @@ impl Files {
         }
     }
 
-    /// Removes a file. A missing one is no error.
+    /// Removes a file; succeeds if it does not exist.
     pub async fn remove(&self, name: &str) -> Result<(), ReadError> {
         require_confined(name)?;
         match &self.root {

@@ -69,7 +69,7 @@ impl Table {
             // Without this, a panic of the parser would look like the end of the file.
             let read = catch_unwind(AssertUnwindSafe(read));
             if let Err(error) = read.unwrap_or_else(|_| Err("it is corrupt".to_owned())) {
-                // The receiver is gone if nobody wants the rest.
+                // The receiver is gone if the rest is not wanted.
                 let _ = sender.blocking_send(Err(error));
             }
         });

@@ -171,7 +171,7 @@ async fn image_is_the_named_file_or_the_one_with_the_id_and_no_other() {
     for name in ["hqdefault.jpg", "cccccccccc1.jpg", "x.JPG", "a/1.jpg", "a b.jpg"] {
         fs::write(pictures.join(name), jpeg(1)).unwrap();
     }
-    // A path that does not exist is not looked up elsewhere; a URL is no path; any ID will do.
+    // A path that does not exist is not looked up elsewhere; a URL is not a path; any ID will do.
     let table = r#"{"video_id":"bbbbbbbbbb1","thumbnail":"bbbbbbbbbb1/hqdefault.jpg","views":3}
 {"id":"cccccccccc1","thumbnail":"https://i.ytimg.com/vi_webp/cccccccccc1/maxresdefault.webp","view_count":1234,"channel_id":"UCc","channel_follower_count":77,"upload_date":"20190501","formats":[{}]}
 {"video_id":"x","file_name":".\\x.JPG"}

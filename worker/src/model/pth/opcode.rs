@@ -118,7 +118,7 @@ impl<'a> Code<'a> {
         self.other(length)
     }
 
-    /// An integer after its length. One of more than 64 bits, such as the state of a random generator, is no size.
+    /// An integer after its length. One of more than 64 bits, such as the state of a random generator, is not a size.
     fn long(&mut self, width: usize) -> Result<Opcode, PthError> {
         let length = self.unsigned(width)? as usize;
         let bytes = self.take(length)?;
