@@ -55,7 +55,8 @@ impl Table {
         self.text_for(terminal_width().into())
     }
 
-    fn text_for(&self, width: usize) -> String {
+    /// Formats the table for a terminal with `width` columns.
+    pub(super) fn text_for(&self, width: usize) -> String {
         let mut shown: Vec<usize> = (0..self.columns.len()).collect();
         for optional in &self.optional {
             if self.width_of(&shown) <= width {

@@ -154,12 +154,12 @@ mod tests {
           "succeeded": 3198,
           "failed": 2,
           "cached": 64,
+          "elapsed_seconds": 40.0,
+          "items_per_second": 80.0,
           "without_row": 3,
           "skipped_files": {
             "tiff": 2
           },
-          "elapsed_seconds": 40.0,
-          "items_per_second": 80.0,
           "failures": [
             {
               "item": "1.jpg",

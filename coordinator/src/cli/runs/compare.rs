@@ -139,7 +139,6 @@ fn notes(a: &RunView, b: &RunView) -> Vec<String> {
 fn text(comparison: &Comparison<'_>) -> String {
     let [a, b] = comparison.runs.map(|run| run.run.to_string());
     let mut settings = table(&["setting", "a", "b"]);
-    settings.add_row(vec!["run".to_owned(), a, b]);
     for Setting { setting, a, b } in &comparison.settings {
         settings.add_row(vec![(*setting).to_owned(), plain(a), plain(b)]);
     }
@@ -151,7 +150,11 @@ fn text(comparison: &Comparison<'_>) -> String {
         };
         metrics.add_row(vec![(*metric).to_owned(), value(a), value(b)]);
     }
-    format!("{}\n{}", settings.text(), metrics.text())
+    let settings = match comparison.settings.is_empty() {
+        true => "the settings are equal".to_owned(),
+        false => settings.text(),
+    };
+    format!("a  {a}\nb  {b}\n{settings}\n{}", metrics.text())
 }
 
 fn print_csv(comparison: &Comparison<'_>) -> Result<(), CliError> {
@@ -182,13 +185,14 @@ mod tests {
         b.request.learning_rate = 0.01;
         b.ratio = None;
         insta::assert_snapshot!(text(&compare(&a, &b)), @r"
-        ─────────────────────────────────────────────────────────────────────────────────────────────
-         setting         a                                      b
-        ═════════════════════════════════════════════════════════════════════════════════════════════
-         run             01890a5d-ac96-774b-bcce-b302099a8057   01890a5d-ac96-774b-bcce-b302099a8057
-         name            wide                                   narrow
-         learning rate   0.001                                  0.01
-        ─────────────────────────────────────────────────────────────────────────────────────────────
+        a  01890a5d-ac96-774b-bcce-b302099a8057
+        b  01890a5d-ac96-774b-bcce-b302099a8057
+        ────────────────────────────────
+         setting         a       b
+        ════════════════════════════════
+         name            wide    narrow
+         learning rate   0.001   0.01
+        ────────────────────────────────
         ───────────────────────────────────────
          metric                     a        b
         ═══════════════════════════════════════

@@ -11,7 +11,7 @@ use super::{
     client::Client,
     exit::{CliError, Exit},
     output::{self, Format, digits, plain, time_text},
-    table::table,
+    table::{Table, table},
     train::{
         parse_tag,
         report::{split_by, tags},
@@ -67,6 +67,10 @@ fn text(runs: &[RunView], is_filtered: bool) -> String {
             false => "no runs yet: start one with `subwatch train DATASET`".to_owned(),
         };
     }
+    list(runs).text()
+}
+
+fn list(runs: &[RunView]) -> Table {
     let mut rows = table(&[
         "run",
         "name",
@@ -116,7 +120,7 @@ fn text(runs: &[RunView], is_filtered: bool) -> String {
             plain(&tags(run)),
         ]);
     }
-    rows.text()
+    rows
 }
 
 /// A run as a line of CSV. Metrics that are not finite are empty.
@@ -219,7 +223,7 @@ mod tests {
 
     #[test]
     fn list_shows_settings_and_undefined_metrics() {
-        let text = text(&[example("wide")], false);
+        let text = list(&[example("wide")]).text_for(300);
         for cell in ["wide", "0.7500", "–", "2025-11-25T07:00:00Z", "0.001", "channel", "a=b, k=v, w"] {
             assert!(text.contains(cell), "{cell} not found in {text}");
         }

@@ -63,7 +63,7 @@ impl Rankings {
         if !read_pages {
             return Err(usage(format!(
                 "--ranking reads pages of {}, whose terms may restrict automated access: add --read-pages if you \
-                 may read them",
+                 are permitted to read them",
                 template.host()
             )));
         }
@@ -216,8 +216,8 @@ mod tests {
         check(&["games"], false, "--ranking reads pages of example.org");
         check(&["games"], false, "add --read-pages");
         check(&[".."], true, "cannot be part of a URL");
-        check(&["games=@one"], true, "must be a name without channels");
-        check(&[" "], true, "must be a name without channels");
+        check(&["games=@one"], true, "give only the name of the category");
+        check(&[" "], true, "give only the name of the category");
     }
 
     #[test]
