@@ -206,7 +206,7 @@ async fn job_over_the_delivery_limit_is_republished_unless_it_is_poison() {
     cluster.vhost.publish("subwatch.dead", "embed.v1", properties, &body.to_string()).await;
     eventually("the job is published again", || async {
         cluster.coordinator.log().contains(
-            "job reached the delivery limit without crashing a worker exclusively; publishing it again",
+            "the job reached RabbitMQ's delivery limit but has not crashed a worker in an exclusive run",
         )
     })
     .await;

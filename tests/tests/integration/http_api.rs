@@ -25,7 +25,8 @@ async fn unknown_and_invalid_query_parameters_are_refused() {
         (format!("/v1/submissions/{id}/jobs?limit=10"), "unknown field `limit`, expected `cursor`"),
         (format!("/v1/submissions/{id}/embeddings?limit=10"), "unknown field `limit`"),
         (format!("/v1/runs/{id}/split?limit=10"), "unknown field `limit`"),
-        (format!("/v1/runs/{id}?verbose"), "has no query parameters"),
+        (format!("/v1/runs/{id}?verbose"), "unknown field `verbose`"),
+        (format!("/v1/runs/{id}/head?verbose"), "has no query parameters"),
         ("/v1/status?workers=all".to_owned(), "has no query parameters"),
         ("/v1/similar?video=x".to_owned(), "unknown field `video`"),
     ] {

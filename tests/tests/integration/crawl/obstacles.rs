@@ -119,7 +119,7 @@ async fn crawl_resume_ends_a_backoff_and_its_jobs_continue() {
 
     let other = cluster.cli(&["crawl", "resume", "other.example"]).await;
     assert_eq!(other.status.code(), Some(5), "{}", String::from_utf8_lossy(&other.stderr));
-    assert!(String::from_utf8_lossy(&other.stderr).contains("the host 'other.example'"));
+    assert!(String::from_utf8_lossy(&other.stderr).contains("host 'other.example' is not in back-off"));
     site.faults().clear();
     let resumed = cluster.json(&["crawl", "resume", &host, "-o", "json"], &[0]).await;
     assert_eq!(
