@@ -116,6 +116,7 @@ fn terminal_width() -> u16 {
     if cfg!(test) {
         return DEFAULT_WIDTH;
     }
+    #[expect(clippy::disallowed_methods, reason = "COLUMNS belongs to the terminal; it is not a setting")]
     let columns =
         env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
     let terminal = || std::io::stdout().is_terminal().then(|| Term::stdout().size().1);

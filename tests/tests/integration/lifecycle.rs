@@ -241,7 +241,7 @@ async fn states(cluster: &Cluster) -> Vec<String> {
 }
 
 async fn workers_table(cluster: &Cluster) -> String {
-    String::from_utf8(cluster.cli(&["workers"]).await.stdout).unwrap()
+    String::from_utf8(cluster.cli_with(&["workers"], &[("COLUMNS", "300")]).await.stdout).unwrap()
 }
 
 fn instance(worker: &Process) -> String {

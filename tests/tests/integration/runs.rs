@@ -273,7 +273,8 @@ async fn runs_are_named_tagged_listed_and_compared() {
     assert_eq!(tagged(&["stage=1"]).await, [a]);
     assert_eq!(tagged(&["stage=1", "by=me"]).await, [a]);
     assert!(tagged(&["stage=2", "by=me"]).await.is_empty());
-    let (_, table, _) = run(&cluster, &["runs"]).await;
+    let table = cluster.cli_with(&["runs"], &[("COLUMNS", "300")]).await.stdout;
+    let table = String::from_utf8(table).unwrap();
     assert!(table.contains("narrow") && !table.contains('\u{1b}'), "{table}");
     let (_, csv, _) = run(&cluster, &["runs", "-o", "csv", "--tag", "stage=2"]).await;
     assert!(csv.starts_with("run,name,state,created,dataset,target,") && csv.lines().count() == 2, "{csv}");
@@ -348,8 +349,8 @@ async fn cancelled_run_keeps_its_best_epoch_and_resumes_to_the_same_bits() {
     let head = cluster.folder().join("head.safetensors").display().to_string();
     assert!(cluster.cli(&["export", "weights", &id, "--out", &head]).await.status.success());
     // Never by name.
-    let latest = cluster.json(&["status", "latest", "-o", "json"], &[0]).await;
-    assert_eq!(latest["run"], undisturbed["run"]);
+    let best = cluster.json(&["status", "best", "-o", "json"], &[0]).await;
+    assert_eq!(best["run"], undisturbed["run"]);
 
     let resumed = cluster.json(&["resume", &id, "-o", "json"], &[0]).await;
     assert_eq!((&resumed["state"], &resumed["run"]), (&json!("succeeded"), &json!(id)));
@@ -391,6 +392,7 @@ async fn predictions_and_splits_are_written_as_csv() {
     assert_eq!(csv.lines().count(), 101);
     let (_, csv, _) = run(&cluster, &["export", "predictions", id, "-o", "csv"]).await;
     assert_eq!((csv.lines().next(), csv.lines().count()), (Some("item,prediction,label,target"), 21));
+    fs::remove_file(at("odd, \"name\".jpg")).unwrap();
     let matrix = cluster.folder().join("e.npy").display().to_string();
     let embeddings = ["export", "embeddings", &path, "-o", "csv"];
     let (code, _, stderr) = run(&cluster, &[&embeddings[..], &["--out", &matrix]].concat()).await;

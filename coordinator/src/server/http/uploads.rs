@@ -6,7 +6,7 @@ use axum::{
     Json,
     body::{Bytes, HttpBody},
     extract::{FromRequest, Request, State, rejection::BytesRejection},
-    http::{HeaderMap, StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
 };
 
 use super::{extract::Json as JsonRequest, problem::Failure};
@@ -35,7 +35,7 @@ pub(super) async fn create(
 
 /// Rejects forms, whose envelope is not part of the image. Other types are not checked, since clients send any.
 fn require_image(headers: &HeaderMap) -> Result<(), Failure> {
-    let content_type = headers.get(CONTENT_TYPE).map(|value| value.as_bytes()).unwrap_or_default();
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     if content_type.to_ascii_lowercase().starts_with(b"multipart/") {
         return Err(Failure::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,

@@ -10,7 +10,7 @@ use common::{
 };
 use dataset::target::Target;
 
-use super::record::{RunReport, RunSpec};
+use super::record::{RunReport, RunSpec, TestRecord};
 use crate::server::{context::Context, error::RequestError, lookup};
 
 /// A run that was requested by ID or name.
@@ -141,7 +141,7 @@ impl Candidate {
         Self {
             run,
             target: settings.target,
-            ratio: test.and_then(|test| test.ratio()).filter(|ratio| *ratio < 1.0),
+            ratio: test.and_then(TestRecord::ratio).filter(|ratio| *ratio < 1.0),
             metrics_are_defined: test.is_some_and(|test| test.r2.is_finite() && test.spearman.is_finite()),
             conditions: format!(
                 "{} {} {} {:?} {:?}",

@@ -208,8 +208,9 @@ async fn image_is_the_named_file_or_the_one_with_the_id_and_no_other() {
 }
 
 /// Columns of an imported row that are not the table's, and the index of pandas' orient `table`.
-const WRITTEN: [&str; 8] = [
+const WRITTEN: [&str; 9] = [
     "file_name",
+    "part",
     "views_approximate",
     "subscribers_approximate",
     "thumbnail_width",
