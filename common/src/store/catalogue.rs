@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Store, StoreError};
+use super::{BUCKETS, Store, StoreError};
 use crate::digest::Digest;
 
 const PUT: &str = include_str!("scripts/put_catalogue.lua");
@@ -63,6 +63,16 @@ impl Store {
             }
         }
         Ok(found)
+    }
+
+    /// Returns the number of images with a name.
+    pub async fn catalogue_len(&self) -> Result<u64, StoreError> {
+        let mut pipe = redis::pipe();
+        for bucket in 0..BUCKETS {
+            pipe.hlen(self.keys.catalogue_bucket(bucket));
+        }
+        let sizes: Vec<u64> = pipe.query_async(&mut self.connection.clone()).await?;
+        Ok(sizes.into_iter().sum())
     }
 
     /// Returns the digest of a video's image.

@@ -62,6 +62,10 @@ impl Keys {
         format!("{}image:{{{}}}", self.prefix, digest.prefix(3))
     }
 
+    pub(super) fn catalogue_bucket(&self, bucket: usize) -> String {
+        format!("{}image:{{{bucket:03x}}}", self.prefix)
+    }
+
     pub(super) fn videos(&self, video: &str) -> String {
         format!("{}video:{{{}}}", self.prefix, Digest::of(video.as_bytes()).prefix(3))
     }

@@ -32,8 +32,11 @@ pub struct SimilarView {
     pub sha256: Digest,
     /// The embedding space that was searched.
     pub space: Space,
-    /// Number of images the query was compared with.
+    /// Number of images that could be found: those of datasets, without the query image.
     pub compared: u64,
+    /// File name of the query image, if it is in an embedded dataset itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known_as: Option<String>,
     /// Nearest images, most similar first, without the query image itself.
     pub neighbours: Vec<NeighbourView>,
 }

@@ -42,7 +42,7 @@ pub(super) struct FilterArguments {
     /// rejected.
     #[arg(long)]
     reason: Option<String>,
-    /// Select jobs of this submission or run.
+    /// Select jobs of this submission or run: its ID, the start of its ID, or `latest`.
     #[arg(long)]
     submission: Option<String>,
 }

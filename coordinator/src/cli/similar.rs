@@ -37,6 +37,8 @@ struct SimilarReport {
     query: String,
     space: String,
     compared: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    known_as: Option<String>,
     neighbours: Vec<NeighbourView>,
 }
 
@@ -55,6 +57,7 @@ pub(super) async fn run(
         query: image,
         space: view.space.to_string(),
         compared: view.compared,
+        known_as: view.known_as.filter(|_| sha256.is_some()),
         neighbours: view.neighbours,
     };
     match format {
@@ -116,7 +119,9 @@ fn text(report: &SimilarReport) -> String {
     }
     let compared = counted(report.compared, "embedded image");
     let heading = format!("nearest neighbours of {} among {compared}", plain(&report.query));
-    format!("{heading}\n{}", neighbours.text())
+    let known = report.known_as.as_ref();
+    let known = known.map(|item| format!("\nthe image itself is embedded as {}", plain(item)));
+    format!("{heading}{}\n{}", known.unwrap_or_default(), neighbours.text())
 }
 
 #[cfg(test)]
@@ -128,6 +133,7 @@ mod tests {
             query: "a.jpg".to_owned(),
             space: "space".to_owned(),
             compared: 3200,
+            known_as: None,
             neighbours: vec![NeighbourView {
                 item: "thumbnails/b.jpg".to_owned(),
                 video_id: Some("b".to_owned()),

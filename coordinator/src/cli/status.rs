@@ -57,7 +57,7 @@ fn text(status: &StatusView) -> String {
     }
     let mut submissions =
         table(&["submission", "kind", "state", "items›", "failed›", "seconds›", "submitted", "by", "input"])
-            .optional(&["input", "submitted", "by", "seconds"]);
+            .optional(&["by", "seconds", "submitted", "failed", "input"]);
     for view in &status.submissions {
         submissions.add_row(submission_row(view));
     }

@@ -1,7 +1,7 @@
 //! Tables that fit the terminal.
 //!
 //! While a table is too wide, it loses its optional columns, in the order that the caller gives. If it is still too
-//! wide, the cells of its longest column are wrapped. No text is cut off.
+//! wide, the cells of its longest column of text are wrapped. No text is cut off.
 
 use std::{env, io::IsTerminal};
 
@@ -76,7 +76,8 @@ impl Table {
             table.add_row(shown.iter().map(|column| &row[*column]));
         }
         let excess = self.width_of(shown).saturating_sub(width);
-        let widest = shown.iter().enumerate().max_by_key(|(_, column)| self.content_width(**column));
+        let with_words = shown.iter().enumerate().filter(|(_, column)| self.has_words(**column));
+        let widest = with_words.max_by_key(|(_, column)| self.content_width(**column));
         for (index, column) in shown.iter().enumerate() {
             if let Some(formatted) = table.column_mut(index) {
                 formatted.set_cell_alignment(self.columns[*column].alignment);
@@ -103,6 +104,11 @@ impl Table {
     fn width_of(&self, shown: &[usize]) -> usize {
         let contents: usize = shown.iter().map(|column| self.content_width(*column) + 2).sum();
         contents + shown.len().saturating_sub(1)
+    }
+
+    /// Whether a column has text that can be wrapped; IDs and the like stay whole.
+    fn has_words(&self, column: usize) -> bool {
+        self.rows.iter().any(|row| row[column].contains(' '))
     }
 
     fn content_width(&self, column: usize) -> usize {

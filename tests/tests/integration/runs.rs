@@ -198,7 +198,7 @@ async fn names_stand_for_sound_runs_of_one_target() {
     let latest = using(&[]).await;
     for part in [
         &format!(
-            "using run {ratio}, the newest run whose test MSE is below the baseline; one newer run does not beat"
+            "using run {ratio}, the newest run whose test MSE, on at least 5 samples, is below the baseline; one newer run does not qualify"
         ),
         "views-per-subscriber, trained on",
         &path,
@@ -210,7 +210,7 @@ async fn names_stand_for_sound_runs_of_one_target() {
     let best = using(&["--run", "best", "--target", "views"]).await;
     assert!(
         best.contains(&format!(
-            "using run {views}, the only run whose test MSE is below the baseline: views"
+            "using run {views}, the only run whose test MSE, on at least 5 samples, is below the baseline: views"
         )),
         "{best}"
     );

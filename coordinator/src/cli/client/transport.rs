@@ -99,6 +99,11 @@ impl Transport {
         if status == StatusCode::UNAUTHORIZED {
             return Err(self.unauthorized());
         }
+        let base = self.connection.base();
+        if status == StatusCode::NOT_FOUND && is_unknown_path(&body) {
+            let detail = format!("no coordinator answers at {base}: check the path of SUBWATCH_URL");
+            return Err(CliError::failed(detail));
+        }
         Err(problem_error(status, &body))
     }
 
@@ -143,6 +148,12 @@ fn url_of(base: &Url, route: Route, parameters: &[&str]) -> Url {
     url.set_query(None);
     url.set_fragment(None);
     url
+}
+
+/// Whether a response says that a path does not exist, rather than what the path names.
+fn is_unknown_path(body: &[u8]) -> bool {
+    let problem: Option<Problem> = serde_json::from_slice(body).ok();
+    problem.is_none_or(|problem| problem.detail.starts_with("no such path"))
 }
 
 fn problem_error(status: StatusCode, body: &[u8]) -> CliError {

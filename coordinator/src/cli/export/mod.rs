@@ -11,7 +11,6 @@ use clap::{Args, Subcommand};
 use common::{
     digest::Digest,
     embedding::{DIMENSIONS, Embedding},
-    ids::SubmissionId,
     store::SubmissionKind,
 };
 use safetensors::{Dtype, tensor::TensorView};
@@ -76,7 +75,7 @@ pub(super) enum ExportCommand {
 
 #[derive(Args)]
 pub(super) struct OutArguments {
-    /// File or s3:// URL to write, ending with .jsonl, .json or, for embeddings, .npy [default: standard output].
+    /// File or s3:// URL to write: .jsonl, .json or .csv; embeddings .jsonl or .npy [default: standard output].
     #[arg(long)]
     out: Option<String>,
 }
@@ -158,8 +157,9 @@ async fn lines<T: Serialize + CsvRow>(
     format: Format,
     page: impl AsyncFnMut(Option<String>) -> Result<Page<T>, CliError>,
 ) -> Result<Exit, CliError> {
-    require_format(out, &["jsonl", "ndjson", "json"])?;
+    require_format(out, &["jsonl", "ndjson", "json", "csv"])?;
     let format = match out {
+        Some(out) if out.ends_with(".csv") => Format::Csv,
         Some(out) if out.ends_with(".json") => Format::Json,
         Some(out) if out.ends_with(".jsonl") || out.ends_with(".ndjson") => Format::Jsonl,
         _ => format,
@@ -196,12 +196,11 @@ fn note_written(count: usize, unit: &str, out: Option<&str>) {
 async fn predictions(client: &Client, id: &str, out: Option<&str>, format: Format) -> Result<Exit, CliError> {
     let run = match client.named_run(id).await {
         Ok(view) => view.run,
+        Err(error) if error.exit != Exit::NotFound => return Err(error),
         Err(error) => {
-            let submission: Option<SubmissionId> = id.parse().ok().filter(|_| error.exit == Exit::NotFound);
-            let Some(submission) = submission else { return Err(error) };
-            let view = client.submission(submission).await?;
+            let Ok(view) = client.submission(id).await else { return Err(error) };
             if view.kind != SubmissionKind::Predict {
-                let message = format!("{submission} is neither a run nor a predict submission");
+                let message = format!("{} is neither a run nor a predict submission", view.submission);
                 return Err(CliError::new(Exit::Usage, message));
             }
             let page = async |cursor| predict::line::results(client, &view, cursor).await;

@@ -28,8 +28,8 @@ use crate::api::SubmissionView;
 pub(super) struct PredictArguments {
     /// Run to predict with: its ID, or `latest` or `best`.
     ///
-    /// The names stand for the newest run of the target whose test MSE is below the baseline, and for the one with the
-    /// lowest ratio of the two.
+    /// The names stand for the newest run of the target whose test MSE, on at least five samples, is below the baseline,
+    /// and for the one of these runs with the lowest ratio of the two.
     #[arg(long, default_value = "latest")]
     run: String,
     /// Target of the run: views-per-subscriber, views or subscribers [default: that of the run named by its ID, else

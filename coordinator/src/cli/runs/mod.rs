@@ -95,10 +95,10 @@ fn list(runs: &[RunView]) -> Table {
         "learning rate",
         "transform",
         "created",
-        "name",
-        "target",
-        "dataset",
         "Spearman",
+        "dataset",
+        "target",
+        "name",
     ]);
     for run in runs {
         let request = &run.request;

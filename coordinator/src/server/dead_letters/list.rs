@@ -12,27 +12,36 @@ use crate::{
     server::{context::Context, error::RequestError, lookup},
 };
 
-/// Checks that a filter can accept a dead letter at all: a misspelt value would silently select none.
-pub(super) fn check(filter: &DeadLetterFilter) -> Result<(), RequestError> {
+/// Checks that a filter can accept a dead letter at all: a misspelt value would silently select none. The submission may
+/// be named by the start of its ID, or `latest`; a whole ID may be of one that has expired.
+pub(super) async fn check(
+    context: &Context,
+    filter: DeadLetterFilter,
+) -> Result<DeadLetterFilter, RequestError> {
     let kind = filter.kind.as_deref().map_or(Ok(()), |kind| kind.parse::<Kind>().map(drop));
     kind.map_err(RequestError::Invalid)?;
     match filter.reason.as_deref().filter(|reason| !DiscardReason::NAMES.contains(reason)) {
-        None => Ok(()),
-        Some(reason) => Err(RequestError::Invalid(format!(
-            "unknown reason '{reason}' (known: {})",
-            DiscardReason::NAMES.join(", ")
-        ))),
+        None => {}
+        Some(reason) => {
+            let known = DiscardReason::NAMES.join(", ");
+            return Err(RequestError::Invalid(format!("unknown reason '{reason}' (known: {known})")));
+        }
     }
+    let submission = match &filter.submission {
+        Some(name) => Some(lookup::id(context, name).await?.to_string()),
+        None => None,
+    };
+    Ok(DeadLetterFilter { submission, ..filter })
 }
 
 /// Returns a page of the dead letters that `filter` accepts, oldest first.
 pub(crate) async fn list(
     context: &Context,
-    filter: &DeadLetterFilter,
+    filter: DeadLetterFilter,
     cursor: Option<&str>,
     limit: usize,
 ) -> Result<Page<DeadLetterView>, RequestError> {
-    check(filter)?;
+    let filter = check(context, filter).await?;
     let mut position = cursor.map(parse_cursor).transpose()?;
     let mut items = Vec::new();
     loop {

@@ -45,7 +45,7 @@ pub(crate) async fn process(
             ));
         }
     };
-    check(&filter)?;
+    let filter = check(context, filter).await?;
     let store = &context.store;
     let (until_ms, position) = match cursor.as_deref() {
         Some(cursor) => parse_progress(cursor).map(|(until_ms, position)| (until_ms, Some(position)))?,

@@ -24,7 +24,7 @@ pub(super) async fn list(
     Params(params): Params<DeadLetterParams>,
 ) -> Result<JsonBody<Page<DeadLetterView>>, Failure> {
     let (filter, paging) = params.into_parts();
-    Ok(JsonBody(dead_letters::list(&context, &filter, paging.cursor(), paging.limit()).await?))
+    Ok(JsonBody(dead_letters::list(&context, filter, paging.cursor(), paging.limit()).await?))
 }
 
 pub(super) async fn get(

@@ -1,6 +1,7 @@
 //! Finds a run by ID, or by the names `latest` and `best`.
 //!
-//! Invariant: the names stand only for sound runs: they have succeeded, and their test MSE is below the baseline.
+//! Invariant: the names stand only for sound runs: they have succeeded, and their test MSE is below the baseline, and
+//! their test split is large enough for that to mean something.
 
 use std::collections::BTreeSet;
 
@@ -12,6 +13,9 @@ use dataset::target::Target;
 
 use super::record::{RunReport, RunSpec, TestRecord};
 use crate::server::{context::Context, error::RequestError, lookup};
+
+/// Fewer test samples say nothing about a run.
+const MIN_TEST_SAMPLES: u64 = 5;
 
 /// A run that was requested by ID or name.
 pub(crate) struct ResolvedRun {
@@ -76,12 +80,14 @@ async fn latest(context: &Context, target: Option<Target>) -> Result<ResolvedRun
     let mut runs = SucceededRuns::new(context);
     while let Some(candidate) = runs.next().await? {
         if rejected.accepts(&candidate, target) {
-            let newer = match rejected.unsound {
+            let newer = match rejected.unsound + rejected.untested {
                 0 => String::new(),
-                1 => "; one newer run does not beat the baseline".to_owned(),
-                unsound => format!("; {unsound} newer runs do not beat the baseline"),
+                1 => "; one newer run does not qualify".to_owned(),
+                others => format!("; {others} newer runs do not qualify"),
             };
-            let chosen = format!("the newest run whose test MSE is below the baseline{newer}");
+            let chosen = format!(
+                "the newest run whose test MSE, on at least {MIN_TEST_SAMPLES} samples, is below the baseline{newer}"
+            );
             return Ok(ResolvedRun { run: candidate.run, chosen: Some(chosen) });
         }
     }
@@ -97,28 +103,27 @@ async fn best(context: &Context, target: Target) -> Result<ResolvedRun, RequestE
             sound.push(candidate);
         }
     }
-    rejected.undefined = sound.iter().filter(|run| !run.metrics_are_defined).count();
     choose_best(&sound).ok_or_else(|| rejected.error(Some(target)))
 }
 
-/// Chooses the lowest ratio among runs whose rank correlation is defined; of equal ones the newest, which is first.
+/// Chooses the lowest ratio; of equal ones the newest, which is first.
 fn choose_best(sound: &[Candidate]) -> Option<ResolvedRun> {
-    let comparable: Vec<&Candidate> = sound.iter().filter(|run| run.metrics_are_defined).collect();
-    let best = comparable
-        .iter()
-        .min_by(|a, b| a.ratio.unwrap_or(f64::NAN).total_cmp(&b.ratio.unwrap_or(f64::NAN)))?;
-    let conditions: BTreeSet<&str> = comparable.iter().map(|run| run.conditions.as_str()).collect();
+    let best =
+        sound.iter().min_by(|a, b| a.ratio.unwrap_or(f64::NAN).total_cmp(&b.ratio.unwrap_or(f64::NAN)))?;
+    let conditions: BTreeSet<&str> = sound.iter().map(|run| run.conditions.as_str()).collect();
     let across = match conditions.len() {
         1 => "",
         _ => ", which differ in dataset, split or transform",
     };
-    let among = match comparable.len() {
+    let among = match sound.len() {
         1 => "the only run".to_owned(),
         runs => format!("the lowest test MSE ÷ baseline of {runs} runs"),
     };
     Some(ResolvedRun {
         run: best.run,
-        chosen: Some(format!("{among} whose test MSE is below the baseline{across}")),
+        chosen: Some(format!(
+            "{among} whose test MSE, on at least {MIN_TEST_SAMPLES} samples, is below the baseline{across}"
+        )),
     })
 }
 
@@ -128,8 +133,8 @@ struct Candidate {
     target: Target,
     /// Test MSE ÷ baseline MSE; `None` unless it is below 1.
     ratio: Option<f64>,
-    /// Whether R² and the rank correlation are defined.
-    metrics_are_defined: bool,
+    /// Whether the test split has [`MIN_TEST_SAMPLES`], and R² and the rank correlation are defined.
+    is_tested: bool,
     /// Dataset, split and transform. Errors of runs with equal conditions can be compared directly.
     conditions: String,
 }
@@ -142,7 +147,8 @@ impl Candidate {
             run,
             target: settings.target,
             ratio: test.and_then(TestRecord::ratio).filter(|ratio| *ratio < 1.0),
-            metrics_are_defined: test.is_some_and(|test| test.r2.is_finite() && test.spearman.is_finite()),
+            is_tested: test.is_some_and(|test| test.r2.is_finite() && test.spearman.is_finite())
+                && report.split.as_ref().is_some_and(|split| split.test >= MIN_TEST_SAMPLES),
             conditions: format!(
                 "{} {} {} {:?} {:?}",
                 spec.dataset,
@@ -192,7 +198,7 @@ impl<'a> SucceededRuns<'a> {
 #[derive(Default)]
 struct Rejected {
     unsound: usize,
-    undefined: usize,
+    untested: usize,
     other_targets: BTreeSet<&'static str>,
 }
 
@@ -201,7 +207,8 @@ impl Rejected {
     fn accepts(&mut self, candidate: &Candidate, target: Option<Target>) -> bool {
         let has_target = target.is_none_or(|target| target == candidate.target);
         match (has_target, candidate.ratio) {
-            (true, Some(_)) => return true,
+            (true, Some(_)) if candidate.is_tested => return true,
+            (true, Some(_)) => self.untested += 1,
             (true, None) => self.unsound += 1,
             (false, Some(_)) => drop(self.other_targets.insert(candidate.target.name())),
             (false, None) => {}
@@ -210,13 +217,13 @@ impl Rejected {
     }
 
     fn error(&self, target: Option<Target>) -> RequestError {
-        let Self { unsound, undefined, other_targets } = self;
+        let Self { unsound, untested, other_targets } = self;
         let mut reasons = Vec::new();
         if *unsound > 0 {
             reasons.push(format!("{unsound} succeeded with a test MSE that is not below the baseline"));
         }
-        if *undefined > 0 {
-            reasons.push(format!("{undefined} succeeded with too small a test split for R² or Spearman"));
+        if *untested > 0 {
+            reasons.push(format!("{untested} succeeded with fewer than {MIN_TEST_SAMPLES} test samples"));
         }
         if reasons.is_empty() && other_targets.is_empty() {
             let none = "no run has succeeded yet: train one with `subwatch train DATASET`";
@@ -264,38 +271,27 @@ pub(crate) fn target(submission: &Submission) -> Result<Target, RequestError> {
 mod tests {
     use super::*;
 
-    fn candidate(
-        target: Target,
-        ratio: Option<f64>,
-        metrics_are_defined: bool,
-        conditions: &str,
-    ) -> Candidate {
-        Candidate {
-            run: SubmissionId::now(),
-            target,
-            ratio,
-            metrics_are_defined,
-            conditions: conditions.to_owned(),
-        }
+    fn candidate(target: Target, ratio: Option<f64>, is_tested: bool, conditions: &str) -> Candidate {
+        Candidate { run: SubmissionId::now(), target, ratio, is_tested, conditions: conditions.to_owned() }
     }
 
     #[test]
-    fn best_has_the_lowest_ratio_among_defined_metrics() {
+    fn best_has_the_lowest_ratio() {
         let views = Target::Views;
         let runs = [
             candidate(views, Some(0.9), true, "a"),
-            candidate(views, Some(0.1), false, "a"),
             candidate(views, Some(0.5), true, "a"),
             candidate(views, Some(0.5), true, "a"),
         ];
         let best = choose_best(&runs).unwrap();
-        assert_eq!(best.run, runs[2].run);
-        let reason = "the lowest test MSE ÷ baseline of 3 runs whose test MSE is below the baseline";
+        assert_eq!(best.run, runs[1].run);
+        let reason = "the lowest test MSE ÷ baseline of 3 runs whose test MSE, on at least 5 samples, is \
+                      below the baseline";
         assert_eq!(best.chosen.as_deref(), Some(reason));
         let mixed = [candidate(views, Some(0.9), true, "a"), candidate(views, Some(0.8), true, "b")];
         let chosen = choose_best(&mixed).unwrap().chosen.unwrap();
         assert!(chosen.ends_with(", which differ in dataset, split or transform"), "{chosen}");
-        assert!(choose_best(&runs[1..2]).is_none());
+        assert!(choose_best(&[]).is_none());
     }
 
     #[test]
@@ -306,6 +302,10 @@ mod tests {
             for (of, ratio) in runs {
                 assert!(!rejected.accepts(&candidate(*of, *ratio, true, ""), target));
             }
+            assert!(
+                !Rejected::default()
+                    .accepts(&candidate(Target::ViewsPerSubscriber, Some(0.1), false, ""), target)
+            );
             let RequestError::NotFound(error) = rejected.error(target) else {
                 panic!("not found is expected")
             };

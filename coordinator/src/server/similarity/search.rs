@@ -59,9 +59,14 @@ pub(crate) async fn search(
             "{name} has no embedding in the embedding space {space}: embed its dataset with `subwatch embed`"
         ))
     })?;
-    let (neighbours, compared) = index.nearest(store, &space, &embedding, &sha256, count).await?;
+    let (neighbours, embedded) = index.nearest(store, &space, &embedding, &sha256, count).await?;
     let neighbours = neighbours.into_iter().filter_map(view).collect();
-    Ok(SimilarView { sha256, space, compared: compared as u64, neighbours })
+    let known_as = store.catalogue(&[sha256]).await?.pop().and_then(|names| names.into_iter().next());
+    // Uploads have embeddings, but are never found; nor is the query itself.
+    let named = store.catalogue_len().await?.min(embedded as u64);
+    let compared = named.saturating_sub(u64::from(known_as.is_some()));
+    let known_as = known_as.map(|name| name.item);
+    Ok(SimilarView { sha256, space, compared, known_as, neighbours })
 }
 
 /// Shows an image by its best name; `None` if it has no name.

@@ -50,7 +50,7 @@ impl Channels {
             Some(category) => self.rows[category as usize] += 1,
             None => self.without_category += 1,
         }
-        let Some(id) = &item.channel_id else { return };
+        let Some(id) = item.channel_id.as_ref().or(item.channel.as_ref()) else { return };
         if !self.channels.contains_key(id.as_str()) {
             self.channels.insert(id.as_str().into(), ChannelSummary::default());
         }

@@ -161,7 +161,12 @@ impl Rows {
             return Entry::Duplicate(duplicate);
         }
         let Some(Resolved { bytes, real_name }) = file else {
-            let detail = format!("the file named in {location} does not exist");
+            let detail = match name.split('/').any(|part| part.starts_with('.')) {
+                true => {
+                    format!("the file named in {location} is hidden: a name in its path begins with a dot")
+                }
+                false => format!("the file named in {location} does not exist"),
+            };
             return rejected(name, FailureReason::Missing, detail);
         };
         if let Some(real_name) = real_name {
