@@ -3,7 +3,7 @@
 //! Owns the meaning of columns: `columns` has their names, `count` the formats of counts, `date` those of dates;
 //! `video` finds a row's video and its image file, `others` takes the remaining columns, and `repeats` chooses among
 //! several rows of a video. Does not own the columns of the dataset (see [`dataset::row`]), the
-//! formats of tables (see [`table`](crate::table)) and the files. Invariant: an unusable row is an error with its line
+//! formats of tables (see [`crate::table`]) and the files. Invariant: an unusable row is an error with its line
 //! and reason; a count is never guessed.
 
 mod columns;

@@ -1,4 +1,4 @@
-//! Parses lists of videos and channels from users: plain lines, or a [table](crate::table).
+//! Parses lists of videos and channels from users: plain lines, or tables (see [`crate::table`]).
 //!
 //! In plain lines, lines that begin with `#` are comments; in a table, every row counts. The column is the first of
 //! [`VIDEO_NAMES`], [`EITHER_NAMES`] and [`CHANNEL_NAMES`] in which the row has a value; [`CATEGORY_NAME`] is optional.
