@@ -24,8 +24,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::listener::{self, Bounds};
 
-/// Probes send one small request now and then, so slow clients are disconnected early.
-const BOUNDS: Bounds = Bounds { connections: 32, head: Duration::from_secs(5) };
+/// A probe is one small request on a connection of its own, so anything slower is disconnected early.
+const BOUNDS: Bounds = Bounds {
+    connections: 256,
+    per_peer: 64,
+    head: Duration::from_secs(2),
+    write: Duration::from_secs(2),
+    keep_alive: false,
+};
 
 /// Returns `Ok` or a description of the problem, which becomes the response body.
 pub type Check = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;

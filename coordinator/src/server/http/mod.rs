@@ -47,7 +47,13 @@ use crate::{
 
 /// Limit of JSON bodies; enough for [`crate::api::SubmissionRequest::MAX_IMAGES`].
 const MAX_JSON_BYTES: usize = 4 << 20;
-const BOUNDS: Bounds = Bounds { connections: 1024, head: Duration::from_secs(30) };
+const BOUNDS: Bounds = Bounds {
+    connections: 1024,
+    per_peer: 256,
+    head: Duration::from_secs(10),
+    write: Duration::from_secs(10),
+    keep_alive: true,
+};
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// State of the router; each handler extracts the part it needs. Clones share it.
@@ -113,6 +119,7 @@ fn routes(max_image_bytes: usize) -> Router<ApiState> {
         .merge(with_query(routes::SPLIT, runs::split))
         .merge(with_query(routes::PREDICTIONS, runs::predictions))
         .merge(on(routes::HEAD, runs::head))
+        .merge(on(routes::DROP_UPLOADS, uploads::drop_all))
         .merge(on(routes::FETCH_IMAGE, uploads::fetch))
         .merge(with_query(routes::SIMILAR, similarity::search))
         .merge(with_query(routes::LIST_DEAD_LETTERS, dead_letters::list))

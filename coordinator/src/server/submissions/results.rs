@@ -21,6 +21,8 @@ use crate::{
 
 /// Maximum number of manifest parts that one page of results reads, since failed items may be rare.
 const PARTS: u32 = 64;
+/// Bytes of names and errors after which a page ends, whatever its limit.
+const PAGE_BYTES: usize = 1 << 20;
 
 /// Returns a page of items with their results; empty before the submission is prepared. The cursor is the number of the
 /// first item.
@@ -35,17 +37,19 @@ pub(crate) async fn results(
     let (limit, total) = (params.limit(), layout.items + layout.rejected);
     let mut next: u64 = lookup::cursor(params.cursor.as_deref())?.unwrap_or(0);
     let mut items = Vec::new();
-    let mut parts = 0;
-    while next < total && items.len() < limit && parts < PARTS {
+    let (mut parts, mut bytes) = (0, 0);
+    while next < total && items.len() < limit && parts < PARTS && bytes < PAGE_BYTES {
         let (part, position) = layout.part_of(next);
         let first = next;
         for (item, result) in read_part(context, id, &layout, part).await?.into_iter().skip(position) {
-            if items.len() == limit {
+            if items.len() == limit || bytes >= PAGE_BYTES {
                 break;
             }
             next += 1;
             if !params.failed || result.as_ref().is_some_and(ItemResult::is_failed) {
-                items.push(item_view(item.item, result, target));
+                let view = item_view(item.item, result, target);
+                bytes += view.item.len() + view.error.as_ref().map_or(0, String::len);
+                items.push(view);
             }
         }
         if next == first {

@@ -28,6 +28,8 @@ use crate::{
     },
 };
 
+/// Longest name of an uploaded image.
+const MAX_ITEM_BYTES: usize = 1024;
 /// 30 days.
 const MAX_DEADLINE_SECONDS: u64 = 30 * 24 * 3600;
 
@@ -161,6 +163,12 @@ fn items(
         let images = images.len();
         let detail = format!("{images} images exceed the limit of {limit}: submit a dataset");
         return Err(RequestError::Invalid(detail));
+    }
+    if let Some(image) = images.iter().find(|image| image.item.len() > MAX_ITEM_BYTES) {
+        return Err(RequestError::Invalid(format!(
+            "the name of an image has {} bytes, over the limit of {MAX_ITEM_BYTES}",
+            image.item.len()
+        )));
     }
     let dataset = dataset.map(|dataset| context.roots.resolve(dataset)).transpose()?;
     Ok((dataset, images.iter().map(NamedImage::from).collect()))

@@ -95,7 +95,8 @@ impl DatasetRoots {
             }
         })?;
         if !self.folders.iter().any(|root| folder.starts_with(root)) {
-            return Err(RootError::Outside { path: folder.display().to_string(), roots: self.describe() });
+            // As it was given: the error must not reveal where a link leads.
+            return Err(RootError::Outside { path: path.display().to_string(), roots: self.describe() });
         }
         if !folder.is_dir() {
             return Err(invalid("it is not a folder"));
@@ -127,9 +128,11 @@ impl DatasetRoots {
         // Only the existing parent can contain symbolic links; `resolve` follows them.
         let invalid = |reason: &str| RootError::Invalid { text: text.to_owned(), reason: reason.to_owned() };
         let parent = path.ancestors().find(|folder| folder.symlink_metadata().is_ok());
-        let parent = parent
-            .filter(|folder| *folder != path)
-            .ok_or_else(|| invalid("it is a dangling symbolic link"))?;
+        let parent =
+            parent.filter(|folder| *folder != path).ok_or_else(|| match self.is_parent_inside(&path) {
+                true => invalid("it is a dangling symbolic link"),
+                false => RootError::Outside { path: text.to_owned(), roots: self.describe() },
+            })?;
         let base = self.resolve(&parent.display().to_string()).map_err(|error| match error {
             RootError::Outside { roots, .. } => RootError::Outside { path: text.to_owned(), roots },
             error => error,
