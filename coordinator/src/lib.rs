@@ -5,4 +5,5 @@
 
 pub mod api;
 pub mod cli;
+mod remaining_time;
 pub mod server;

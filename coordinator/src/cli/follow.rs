@@ -19,7 +19,10 @@ use super::{
     progress::{Progress, ProgressDisplay},
     workers::stall_hint,
 };
-use crate::api::{RunView, SubmissionView};
+use crate::{
+    api::{RunView, SubmissionView},
+    remaining_time,
+};
 
 /// Polling starts fast, so that short jobs return quickly, and slows down.
 const MIN_POLL_INTERVAL: Duration = Duration::from_millis(20);
@@ -27,7 +30,7 @@ const MAX_POLL_INTERVAL: Duration = Duration::from_millis(250);
 /// Time without progress after which, and interval at which, the cause is looked for.
 const STALL_CHECK_INTERVAL: Duration = Duration::from_secs(3);
 
-/// Beyond this, the remaining time is not worth telling: 30 days.
+/// A longer remaining time is not shown: 30 days.
 const MAX_REMAINING_SECONDS: f64 = 30.0 * 24.0 * 3600.0;
 
 /// A submission or a run, as the coordinator reports it.
@@ -185,12 +188,7 @@ fn remaining(seconds: f64) -> String {
     if !(1.0..MAX_REMAINING_SECONDS).contains(&seconds) {
         return String::new();
     }
-    let left = match seconds {
-        ..90.0 => format!("{seconds:.0} s"),
-        ..5400.0 => format!("{:.0} min", seconds / 60.0),
-        _ => format!("{:.1} h", seconds / 3600.0),
-    };
-    format!(", about {left} left")
+    format!(", about {} left", remaining_time::rounded(seconds))
 }
 
 /// Notices that a submission makes no progress, and finds out why.

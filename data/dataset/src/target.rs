@@ -83,7 +83,7 @@ impl Transform {
         }
     }
 
-    /// Converts transformed to raw units. Every target is a count or a ratio of counts, so what is below zero becomes
+    /// Converts transformed to raw units. Every target is a count or a ratio of counts, so a negative value becomes
     /// zero. A value beyond the range of f64 becomes infinite.
     #[must_use]
     pub fn invert(self, transformed: f64) -> f64 {

@@ -62,7 +62,7 @@ pub(crate) async fn for_prediction(
 /// subscriber.
 ///
 /// # Errors
-/// `NotFound` if it is another name, or there is no sound run.
+/// `NotFound` if the name is unknown, or no run is sound.
 pub(crate) async fn by_name(
     context: &Context,
     name: &str,
@@ -194,7 +194,7 @@ impl<'a> SucceededRuns<'a> {
     }
 }
 
-/// The runs that a name cannot stand for, to explain that there is no other.
+/// Counts the runs that were passed over, to explain why none was chosen.
 #[derive(Default)]
 struct Rejected {
     unsound: usize,

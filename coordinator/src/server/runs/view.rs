@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     api::{EpochReport, Grouping, Page, RawReport, RunRequest, RunView, Skipped, SplitCounts, TestReport},
+    remaining_time,
     server::{context::Context, error::RequestError, lookup},
 };
 
@@ -84,14 +85,7 @@ async fn view(context: &Context, submission: &Submission) -> Result<RunView, Req
 
 /// The end of a progress text: the remaining time, rounded.
 fn remaining_text(seconds: f64) -> String {
-    let time = if seconds < 59.5 {
-        format!("{:.0} s", seconds.max(1.0))
-    } else if seconds < 3570.0 {
-        format!("{:.0} min", seconds / 60.0)
-    } else {
-        format!("{:.1} h", seconds / 3600.0)
-    };
-    format!("; about {time} left")
+    format!("; about {} left", remaining_time::rounded(seconds))
 }
 
 impl From<RunSpec> for RunRequest {

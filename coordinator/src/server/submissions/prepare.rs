@@ -94,7 +94,7 @@ async fn prepare_crawl(context: &Context, submission: &Submission) -> Result<(),
     open(context, submission.id, &layout).await
 }
 
-/// What was found in a dataset, besides its items.
+/// A summary of a dataset that was read.
 #[derive(Default)]
 struct ReadDataset {
     labelled: bool,

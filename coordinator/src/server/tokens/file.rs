@@ -140,7 +140,7 @@ mod tests {
         }
         fs::write(&path, b"\xff\xfe admin\n").unwrap();
         assert_eq!(are_valid(), (false, false));
-        for text in ["", "# nobody\n", "ops admin\n"] {
+        for text in ["", "# none\n", "ops admin\n"] {
             fs::write(&path, ops_token.to_string()).unwrap();
             assert_eq!(are_valid(), (true, false));
             fs::write(&path, text).unwrap();

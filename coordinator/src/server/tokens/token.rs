@@ -88,7 +88,7 @@ fn check_name(name: &str) -> Result<(), String> {
     Err(format!("a token's name has 1 to {MAX_NAME_LENGTH} letters, digits, '.', '_' or '-'"))
 }
 
-/// The valid lines of a token file, and what is wrong with the others.
+/// The tokens of a token file, and the problems of its invalid lines.
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(crate) struct TokenList {
     tokens: Vec<Token>,

@@ -1,3 +1,5 @@
+//! Tests of whole tables; those of dates and counts are beside their code.
+
 use serde_json::{Map, Value, json};
 
 use super::*;

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_that_are_no_tables_are_named() {
+    fn files_that_are_not_tables_are_named() {
         let check = |bytes: &[u8], want: &str| {
             let found = describe(bytes).unwrap_or_default();
             assert!(found.contains(want), "{found}");

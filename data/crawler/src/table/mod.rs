@@ -1,7 +1,7 @@
 //! Reads tables: CSV with a header line, JSON Lines, and the JSON documents that pandas, downloaders and the YouTube
 //! Data API write.
 //!
-//! `text` decodes a file (`file_kind` recognises what is not text), `csv` and `json` split it into rows, `resource`
+//! `text` decodes a file (`file_kind` recognises binary files), `csv` and `json` split it into rows, `resource`
 //! makes columns of the Data API's nested resources, `lines` counts lines, and `kinds` finds the types of a CSV column.
 //! `row` is a row and its columns.
 //! Does not own the meaning of columns. Invariants: every row is returned, with the line on which it begins; a row

@@ -201,7 +201,7 @@ async fn changed_tokens_file_is_reloaded() {
     // An invalid line costs itself alone, and a file without a valid token locks everyone out.
     fs::write(tokens.path(), format!("ops read\n{line}\n")).unwrap();
     assert_eq!((status(&tokens.admin).await, status(&late).await), (401, 200));
-    for rest in ["late read\n", "# nobody\n", ""] {
+    for rest in ["late read\n", "# none\n", ""] {
         fs::write(tokens.path(), rest).unwrap();
         assert_eq!((status(&tokens.admin).await, status(&late).await), (401, 401), "{rest:?}");
     }

@@ -25,7 +25,7 @@ const TOO_DEEP: &str = "the folder is more than 8 levels deep, so its files are 
 const OUTSIDE: &str = "it is a link to a place outside the dataset and the dataset roots";
 const DANGLING: &str = "it is a link to a file that does not exist";
 
-/// Calls `visit` for what is in `root`, or in one subfolder.
+/// Calls `visit` for each entry of `root`, or of one subfolder.
 pub(super) fn walk(
     root: &Path,
     subfolder: Option<&str>,
