@@ -24,6 +24,8 @@ pub struct ModelSettings {
     pub cache_dir: Option<PathBuf>,
     /// Threads that decode images. If unset, one per core.
     pub decode_threads: Option<usize>,
+    /// Memory of the images that a worker decodes at a time, in bytes. A larger image (up to 0.9 GB) is decoded alone.
+    pub decode_memory_bytes: u64,
 }
 
 impl Default for ModelSettings {
@@ -35,6 +37,7 @@ impl Default for ModelSettings {
             model_threads: None,
             cache_dir: None,
             decode_threads: None,
+            decode_memory_bytes: 1 << 30,
         }
     }
 }

@@ -14,7 +14,7 @@ use common::{
     store::{CrawlProgress, JobRef, Store, ThumbnailRecord},
 };
 use dataset::files::{Files, parts};
-use images::pool::CpuPool;
+use images::decoder::Decoder;
 
 use crate::{
     error::CrawlError,
@@ -31,7 +31,7 @@ use crate::{
 pub struct Crawl<'a> {
     pub store: &'a Store,
     pub web: &'a Web,
-    pub decoder: &'a CpuPool,
+    pub decoder: &'a Decoder,
     /// How long the worker may work on a job.
     pub job_timeout: Duration,
     pub job: JobRef<'a>,

@@ -20,7 +20,7 @@ use common::{
 };
 use dataset::files::Files;
 use futures::{StreamExt, stream};
-use images::{decode::decode, letterbox, pool::CpuPool};
+use images::{decode::decode, decoder::Decoder, letterbox};
 use url::Url;
 
 use crate::{
@@ -48,7 +48,7 @@ pub(crate) struct ThumbnailDownloader<'a> {
     pub(crate) files: &'a Files,
     pub(crate) store: &'a Store,
     pub(crate) job: JobRef<'a>,
-    pub(crate) decoder: &'a CpuPool,
+    pub(crate) decoder: &'a Decoder,
     /// Thumbnails of an earlier crawl, by video ID.
     pub(crate) stored: HashMap<String, Thumbnail>,
     /// Whether this is the last attempt, on which a few failed thumbnails are skipped.
@@ -234,7 +234,7 @@ impl ThumbnailDownloader<'_> {
     ) -> Result<VariantOutcome, CrawlError> {
         let Response { bytes, etag, .. } = response;
         // Decode the whole image in either case, to reject a corrupt or oversized one.
-        let cropped = self.decoder.run(move || {
+        let cropped = self.decoder.run(bytes, move |bytes| {
             let cropped = if variant.may_have_bars() {
                 letterbox::crop_bars(&bytes)
             } else {

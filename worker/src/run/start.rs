@@ -13,7 +13,7 @@ use common::{
 };
 use crawler::http::Web;
 use dataset::files::roots::DatasetRoots;
-use images::pool::CpuPool;
+use images::{decoder::Decoder, pool::CpuPool};
 use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "model")]
@@ -95,7 +95,8 @@ pub(super) async fn start(
     let consuming = stop.child_token();
     let consumer = Consumer::connect(&broker, subscriptions, consuming.clone()).await?;
 
-    let decoder = Arc::new(CpuPool::new(settings.model.decode_threads.unwrap_or(cores)));
+    let decode_threads = settings.model.decode_threads.unwrap_or(cores);
+    let decoder = Decoder::new(decode_threads, settings.model.decode_memory_bytes);
     let worker = Arc::new(Worker {
         instance,
         web: Web::new(&settings.crawl, &settings.images, store.clone(), &name),
