@@ -13,7 +13,7 @@ use common::{
     },
     store::{CrawlProgress, JobRef, Store, ThumbnailRecord},
 };
-use dataset::files::{Files, parts};
+use dataset::files::{Files, FilesError, parts};
 use images::decoder::Decoder;
 
 use crate::{
@@ -72,7 +72,11 @@ impl Crawl<'_> {
         let permanent = CrawlError::Permanent;
         let dataset =
             args.chunk.dataset.as_ref().ok_or_else(|| permanent("the job has no dataset".to_owned()))?;
-        let files = Files::open(dataset).map_err(|error| permanent(error.to_string()))?;
+        let files = Files::open(dataset).map_err(|error| match error {
+            // Another worker may have other roots.
+            FilesError::Outside { .. } => CrawlError::Retryable(error.to_string()),
+            error => permanent(error.to_string()),
+        })?;
         let slice = TimeSlice::new(self.web, self.job_timeout);
 
         let CrawlProgress { listing, thumbnails: mut records } =

@@ -19,7 +19,10 @@ use common::{
     },
     store::{CatalogueEntry, Store},
 };
-use dataset::{files::Files, manifest::ManifestItem};
+use dataset::{
+    files::{Files, FilesError},
+    manifest::ManifestItem,
+};
 use futures::{StreamExt, stream};
 use images::{decoder::Decoder, preprocess};
 use tokio::sync::OnceCell;
@@ -41,9 +44,6 @@ pub struct Pipeline {
     store: Store,
 }
 
-/// An item's embedding.
-pub struct Embedded {
-    /// Digest of the image.
 /// Embeddings and failures of the images of one job, which decodes each image once, however many items name it.
 #[derive(Default)]
 struct Computed {
@@ -56,6 +56,9 @@ impl Computed {
     }
 }
 
+/// An item's embedding.
+pub struct Embedded {
+    /// Digest of the image.
     pub sha256: Digest,
     /// Whether the store had it already.
     pub cached: bool,
@@ -95,8 +98,13 @@ impl Pipeline {
     ) -> Result<Outcome, JobError> {
         let items = self.reader.unresolved_items(submission, chunk, repeated).await?;
         let files = chunk.dataset.as_ref().map(Files::open).transpose();
-        let files = files.map_err(|error| JobError::Permanent(error.to_string()))?;
+        let files = files.map_err(|error| match error {
+            // Another worker may have other roots.
+            FilesError::Outside { .. } => JobError::Retryable(error.to_string()),
+            error => JobError::Permanent(error.to_string()),
+        })?;
         let wanted = items.len();
+        let computed = Computed::default();
         let mut expected = self.embedder.expect_items(wanted);
         let mut embedded = stream::iter(groups(items))
             .map(|group| self.reader.read(files.as_ref(), group))
@@ -104,7 +112,6 @@ impl Pipeline {
             .then(|images| self.look_up(images))
             .flat_map(stream::iter)
             .map(|(image, known)| self.embed_image(&computed, image, known))
-        let computed = Computed::default();
             .buffer_unordered(WINDOW)
             .boxed();
         let mut results = Vec::with_capacity(wanted);
