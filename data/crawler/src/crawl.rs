@@ -1,7 +1,8 @@
 //! Runs one crawl job: lists the videos, claims the channel, downloads the thumbnails, writes the rows.
 //!
-//! Owns the order of effects: the listing is stored first, each thumbnail before its record, and the metadata part
-//! last. An interrupted or snoozed crawl resumes from what is stored and repeats no request.
+//! Owns the order of effects: the listing is stored first, then the claim of the thumbnails' files, each thumbnail before
+//! its record, and the metadata part last. An interrupted or snoozed crawl resumes from what is stored and repeats no
+//! request.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -96,6 +97,7 @@ impl Crawl<'_> {
             CrawlTarget::Videos(videos) => videos,
         };
         let part = Part::new(listing.channel.as_ref(), videos);
+        let stored = part.stored_thumbnails(&files).await?;
         let downloader = ThumbnailDownloader {
             slice: &slice,
             bases: &args.plan.bases,
@@ -103,7 +105,8 @@ impl Crawl<'_> {
             store,
             job,
             decoder: self.decoder,
-            stored: part.stored_thumbnails(&files).await?,
+            others: part.claim(&files, &stored, &listing.videos).await?,
+            stored,
             is_last: self.is_last,
         };
         download_all(&downloader, &listing.videos, &mut records).await?;

@@ -5,7 +5,7 @@
 //! `CONCURRENCY` images.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -51,6 +51,8 @@ pub(crate) struct ThumbnailDownloader<'a> {
     pub(crate) decoder: &'a Decoder,
     /// Thumbnails of an earlier crawl, by video ID.
     pub(crate) stored: HashMap<String, Thumbnail>,
+    /// Videos whose file in the dataset is not a crawl's. It is left as it is.
+    pub(crate) others: HashSet<VideoId>,
     /// Whether this is the last attempt, on which a few failed thumbnails are skipped.
     pub(crate) is_last: bool,
 }
@@ -142,6 +144,13 @@ impl ThumbnailDownloader<'_> {
     }
 
     async fn fetch(&self, video: &Video) -> Result<ThumbnailRecord, CrawlError> {
+        if self.others.contains(&video.id) {
+            let detail = format!(
+                "{} is in the dataset already, and no crawl wrote it: remove it, or crawl into another dataset",
+                file_name(&video.id)
+            );
+            return Err(CrawlError::item(FailureReason::Duplicate, detail));
+        }
         if let Some(stored) = self.stored.get(video.id.as_str())
             && let Some(thumbnail) = self.revalidate(video, stored).await?
         {
