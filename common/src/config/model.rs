@@ -11,8 +11,8 @@ use super::error::{ConfigError, PREFIX, fail};
 #[derive(Clone, Debug, Serialize, Deserialize, Documented, DocumentedFields)]
 #[serde(default)]
 pub struct ModelSettings {
-    /// Backbone weights: a `.pth` or `.safetensors` file, an https URL, or `random:SEED`. If unset,
-    /// torchvision's IMAGENET1K_V1 is downloaded.
+    /// Backbone weights: a `.pth` or `.safetensors` file, an https URL that ends with `#sha256=` and all 64 digits, or
+    /// `random:SEED`. If unset, torchvision's IMAGENET1K_V1 is downloaded.
     pub model_weights: Option<String>,
     /// Precision of the backbone: `fp32`, `bf16`, or `auto` (bf16 if the device is fast at it).
     pub model_precision: String,
