@@ -38,9 +38,6 @@ use crate::digest_map::DigestMap;
 /// Interval at which a lock is tried. A thread that waits for it would keep its process from ending.
 const LOCK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Supported URL schemes.
-pub const SCHEMES: [&str; 2] = ["file", "s3"];
-
 /// The files under one root. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Files {

@@ -7,7 +7,8 @@ use std::path::{Component, Path, PathBuf};
 
 use url::Url;
 
-use super::SCHEMES;
+/// Supported URL schemes.
+const SCHEMES: [&str; 2] = ["file", "s3"];
 
 /// The local folders, and buckets or prefixes of buckets, that datasets may be in.
 #[derive(Clone, Debug)]

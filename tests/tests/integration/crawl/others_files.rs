@@ -40,7 +40,8 @@ async fn files_and_rows_that_no_crawl_wrote_stay() {
         assert_eq!(rows[&videos[1]]["file_name"], json!(other));
         assert!(rows[&videos[2]]["part"].is_string());
     }
-    let checked = cluster.json(&["dataset", "check", &dataset.display().to_string(), "-o", "json"], &[0, 3]).await;
+    let checked =
+        cluster.json(&["dataset", "check", &dataset.display().to_string(), "-o", "json"], &[0, 3]).await;
     assert_eq!(checked["rows"], json!(5), "the dataset is readable: {checked}");
     cluster.finish().await;
 }

@@ -184,6 +184,11 @@ fn parts(path: &Path) -> Vec<OsString> {
     path.components().rev().filter_map(part).collect()
 }
 
+/// Whether a path leads out of its area.
+pub(super) fn is_outside(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::XDEV)
+}
+
 pub(super) fn is_folder(stat: &Stat) -> bool {
     FileType::from_raw_mode(stat.st_mode).is_dir()
 }

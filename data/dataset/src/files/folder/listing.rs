@@ -18,9 +18,8 @@ use rustix::{
 };
 
 use super::{
-    beneath::{LOOK, Located, identity, is_folder, is_regular_file},
-    is_outside,
-    place::Place,
+    beneath::{LOOK, Located, identity, is_folder, is_outside, is_regular_file},
+    place::{Anchor, Place},
 };
 use crate::files::{
     error::FilesError,
@@ -183,7 +182,7 @@ pub(crate) struct Resolved {
 /// Finds files by the names that rows give them.
 pub(super) struct Resolver<'a> {
     place: &'a Place,
-    anchor: super::Anchor<'a>,
+    anchor: Anchor<'a>,
     /// Without links.
     root: PathBuf,
     /// The folder of the name before; rows name a folder's files one after the other.
@@ -216,7 +215,14 @@ impl<'a> Resolver<'a> {
         if !is_linked && is_regular_file(&file) {
             return Some(Resolved { bytes: size(&file), real_name: None });
         }
-        let found = self.place.real(name).ok().filter(|found| is_regular_file(&found.stat))?;
+        let found = match self.place.real(name) {
+            Ok(found) if is_regular_file(&found.stat) => found,
+            // Whatever is there, reading it will fail with this reason.
+            Err(error) if is_outside(&error) => {
+                return Some(Resolved { bytes: size(&file), real_name: None });
+            }
+            _ => return None,
+        };
         let real_name = found.path.strip_prefix(&self.root).ok();
         let real_name = real_name.and_then(Path::to_str).map(str::to_owned);
         Some(Resolved { bytes: size(&found.stat), real_name })

@@ -20,15 +20,12 @@ use std::{
 };
 
 use bytes::Bytes;
-use rustix::{
-    fs::{AtFlags, Mode, OFlags, fstat, openat, renameat, unlinkat},
-    io::Errno,
-};
+use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, renameat, unlinkat};
 
 pub(crate) use self::listing::Resolved;
 pub(super) use self::place::Place;
 use self::{
-    beneath::{Missing, is_regular_file},
+    beneath::{Missing, is_outside, is_regular_file},
     listing::{Resolver, walk},
     place::Anchor,
 };
@@ -248,8 +245,4 @@ fn read_error(name: &str, error: &io::Error) -> ReadError {
 
 fn write_error(name: &str, error: &io::Error) -> ReadError {
     if is_outside(error) { ReadError::refused(name, &OUTSIDE) } else { ReadError::unavailable(name, error) }
-}
-
-fn is_outside(error: &io::Error) -> bool {
-    Errno::from_io_error(error) == Some(Errno::XDEV)
 }
