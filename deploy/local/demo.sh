@@ -13,7 +13,7 @@
 
 channels=16
 videos=40
-weights_url=https://download.pytorch.org/models/resnet34-b627a593.pth
+weights_url=https://download.pytorch.org/models/resnet34-b627a593.pth#sha256=b627a593bcbe140c234610266fe4f8ae95ea42fc881d091c9b6052e6b1d0590f
 subwatch=target/release/subwatch
 
 choose_weights() {

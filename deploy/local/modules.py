@@ -38,6 +38,7 @@ WRAPPERS = {
     "lapin": ["common::broker"],
     "redis": ["common::store"],
     "reqwest": ["crawler::http", "coordinator::cli::client"],
+    "rustix": ["dataset::files::folder"],
     "tch": ["worker::model"],
     "turbojpeg": ["images"],
 }

@@ -1,22 +1,20 @@
 #!/usr/bin/env bash
 # Downloads a weights file into the worker's cache, unless it is there, and prints its path.
 #
-#   weights.sh URL [SECONDS]    fails after SECONDS (default 60)
+#   weights.sh URL#sha256=DIGITS [SECONDS]    fails after SECONDS (default 60)
 #
-# The name at the end of the URL ends with the first digits of the file's SHA-256, as in resnet34-b627a593.pth. On
-# failure, the last line on standard error is the reason.
+# DIGITS are all 64 of the file's SHA-256. On failure, the last line on standard error is the reason.
 
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
-url=${1:?usage: weights.sh URL [SECONDS]} limit=${2:-60}
+[[ ${1:-} =~ ^(.+)#sha256=([0-9a-f]{64})$ ]] || fail "usage: weights.sh URL#sha256=DIGITS [SECONDS]"
+url=${BASH_REMATCH[1]} digits=${BASH_REMATCH[2]} limit=${2:-60}
 name=${url##*/}
-[[ $name =~ -([0-9a-f]{8,64})\.[a-z]+$ ]] || fail "'$name' does not end with the first digits of a SHA-256"
-digits=${BASH_REMATCH[1]}
 # The worker looks for the file here.
 cache=${SUBWATCH_CACHE_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/subwatch}
 file=$cache/${digits:0:8}-$name
 
-is_right() { [[ -s $1 && $(sha256sum "$1") == "$digits"* ]]; }
+is_right() { [[ -s $1 && $(sha256sum "$1" | cut -d ' ' -f 1) == "$digits" ]]; }
 
 partial=
 # shellcheck disable=SC2317 # reached through trap_exit
@@ -33,6 +31,6 @@ status=0
 run_foreground curl -fsSL --connect-timeout 10 --max-time "$limit" --stderr "$partial.error" -o "$partial" "$url" ||
     status=$?
 ((status == 0)) || fail "$(tail -n 1 "$partial.error")"
-is_right "$partial" || fail "the SHA-256 of the file is $(sha256sum "$partial" | cut -d ' ' -f 1), expected $digits…"
+is_right "$partial" || fail "the SHA-256 of the file is $(sha256sum "$partial" | cut -d ' ' -f 1), expected $digits"
 mv "$partial" "$file"
 printf '%s\n' "$file"

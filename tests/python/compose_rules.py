@@ -81,6 +81,16 @@ def is_confined(name, service):
         yield f"service {name}: runs as root"
 
 
+def has_memory_for_decoding(name, service):
+    command = service.get("command", [])
+    if "subwatch-crawler" in service.get("image", ""):
+        kinds = {"crawl"}
+    else:
+        kinds = set(command[command.index("--kinds") + 1].split(",")) if "--kinds" in command else set()
+    limit = service.get("mem_limit")
+    yield from kubernetes_rules.decoding_problems(f"service {name}", variables(service), kinds, limit)
+
+
 def problems(file, keys, urls):
     """All problems of the Compose file; `keys` are the variables that the programs read."""
     found = []
@@ -90,6 +100,7 @@ def problems(file, keys, urls):
         found += references_declared_objects(name, service, file)
         found += has_settings_that_fit(name, service)
         found += is_confined(name, service)
+        found += has_memory_for_decoding(name, service)
     servers = {urlsplit(url).hostname for url in urls}
     found += [f"a secret names host {server}, which is not a service" for server in servers - set(file["services"])]
     for secret in file.get("secrets", {}).values():

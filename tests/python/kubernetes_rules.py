@@ -23,6 +23,11 @@ HEALTH_PORT = 8471
 # Further container ports of our programs besides the health port.
 API_PORTS = {"coordinator": [8470]}
 DEFAULT_GRACE_SECONDS, GRACE_MARGIN_SECONDS = 30, 5
+MIB = 1 << 20
+# Memory of a worker besides the images that it decodes: image files that wait (512 MiB), and the program, with the model.
+MODEL_WORKER_BYTES, CRAWLER_BYTES = 1536 * MIB, 384 * MIB
+# The largest image is decoded even if the budget is smaller.
+LARGEST_IMAGE_BYTES = 900 * MIB
 
 
 def name(thing):
@@ -294,6 +299,38 @@ def is_bounded_and_pinned(objects):
                 yield f"{where}: image {container['image']} must have a fixed tag"
 
 
+def memory_bytes(text):
+    """The bytes of a quantity of Kubernetes (`3Gi`) or of Compose (`3g`)."""
+    number, unit = re.fullmatch(r"(\d+)([A-Za-z]*)", str(text)).groups()
+    powers = {"": 0, "k": 1, "ki": 1, "m": 2, "mi": 2, "g": 3, "gi": 3}
+    return int(number) * 1024 ** powers[unit.lower()]
+
+
+def decoding_problems(where, values, kinds, limit):
+    """Images that are being decoded must fit a container's limit on memory, however many cores its node has."""
+    if not kinds & {"crawl", "embed", "predict"}:
+        return
+    if not values.get("SUBWATCH_DECODE_THREADS"):
+        yield f"{where}: SUBWATCH_DECODE_THREADS is unset: a worker would use every core of its node"
+    budget = values.get("SUBWATCH_DECODE_MEMORY_BYTES")
+    if not budget:
+        yield f"{where}: SUBWATCH_DECODE_MEMORY_BYTES is unset"
+        return
+    others = MODEL_WORKER_BYTES if kinds & {"embed", "predict"} else CRAWLER_BYTES
+    need = max(int(budget), LARGEST_IMAGE_BYTES) + others
+    if limit is None or memory_bytes(limit) < need:
+        yield f"{where}: the limit on memory is {limit}: it must be at least {need // MIB}Mi"
+
+
+def has_memory_for_decoding(objects):
+    for workload in workloads(objects):
+        for container in filter(is_ours, containers(workload)):
+            arguments = container.get("args", [])
+            kinds = set(arguments[arguments.index("--kinds") + 1].split(",")) if "--kinds" in arguments else set()
+            where, limits = f"{name(workload)}: container {container['name']}", container.get("resources", {}).get("limits", {})
+            yield from decoding_problems(where, variables(objects, container), kinds, limits.get("memory"))
+
+
 def is_pinned(image):
     tag = image.rpartition("/")[2].partition(":")[2]
     return tag not in ("", "latest")
@@ -337,6 +374,7 @@ def problems(objects, keys, urls):
     rules = (
         is_named_once_and_in_its_namespace, has_settings_that_fit_the_pod, has_probes, has_selectors_that_match,
         references_existing_objects, mounts_exactly_the_declared_volumes, is_confined, is_bounded_and_pinned, has_workers_for_every_kind,
+        has_memory_for_decoding,
     )
     found += [problem for rule in rules for problem in rule(objects)]
     return found + [*has_only_known_variables(objects, keys), *reaches_the_servers(objects, urls)]

@@ -127,6 +127,12 @@ BROKEN_OBJECTS = [
      "StatefulSet/rabbitmq: container rabbitmq: resources.limits.memory is missing"),
     (lambda o: container(o, "StatefulSet/rabbitmq")["securityContext"].update(readOnlyRootFilesystem=False),
      "StatefulSet/rabbitmq: container rabbitmq: readOnlyRootFilesystem is False"),
+    (lambda o: container(o, "Deployment/worker")["resources"]["limits"].update(memory="2Gi"),
+     "Deployment/worker: container worker: the limit on memory is 2Gi: it must be at least 2560Mi"),
+    (lambda o: find(o, "ConfigMap/subwatch-settings")["data"].update(SUBWATCH_DECODE_MEMORY_BYTES="2147483648"),
+     "Deployment/crawler: container crawler: the limit on memory is 1536Mi: it must be at least 2432Mi"),
+    (lambda o: find(o, "ConfigMap/subwatch-settings")["data"].pop("SUBWATCH_DECODE_THREADS"),
+     "Deployment/worker: container worker: SUBWATCH_DECODE_THREADS is unset"),
     (lambda o: find(o, "Service/redis")["spec"]["ports"][0].update(port=6380),
      "redis://redis:6379 does not match a Service port"),
 ]
@@ -145,6 +151,8 @@ BROKEN_COMPOSE = [
      "service coordinator: secret redis_url is not declared"),
     (lambda f: f["services"]["redis"].pop("healthcheck"),
      "service coordinator: depends on the health of redis"),
+    (lambda f: f["services"]["worker"].pop("mem_limit"),
+     "service worker: the limit on memory is None: it must be at least 2560Mi"),
     (lambda f: f["services"]["redis"].update(image="redis"),
      "service redis: image redis must have a fixed tag"),
 ]

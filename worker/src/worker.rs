@@ -1,10 +1,10 @@
 //! The context that all jobs of a worker share: connections, model and thread pools. It has no per-job state.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use common::{broker::Publisher, ids::InstanceId, store::Store};
 use crawler::http::Web;
-use images::pool::CpuPool;
+use images::{decoder::Decoder, pool::CpuPool};
 
 use crate::training::Runs;
 #[cfg(feature = "model")]
@@ -23,7 +23,7 @@ pub struct Worker {
     /// Threads that compute gradients.
     pub trainer: CpuPool,
     /// Threads that decode images.
-    pub decoder: Arc<CpuPool>,
+    pub decoder: Decoder,
     /// Rate-limited HTTP client for crawls.
     pub web: Web,
     /// Time limit of an attempt.

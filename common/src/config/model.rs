@@ -11,8 +11,8 @@ use super::error::{ConfigError, PREFIX, fail};
 #[derive(Clone, Debug, Serialize, Deserialize, Documented, DocumentedFields)]
 #[serde(default)]
 pub struct ModelSettings {
-    /// Backbone weights: a `.pth` or `.safetensors` file, an https URL, or `random:SEED`. If unset,
-    /// torchvision's IMAGENET1K_V1 is downloaded.
+    /// Backbone weights: a `.pth` or `.safetensors` file, an https URL that ends with `#sha256=` and all 64 digits, or
+    /// `random:SEED`. If unset, torchvision's IMAGENET1K_V1 is downloaded.
     pub model_weights: Option<String>,
     /// Precision of the backbone: `fp32`, `bf16`, or `auto` (bf16 if the device is fast at it).
     pub model_precision: String,
@@ -24,6 +24,8 @@ pub struct ModelSettings {
     pub cache_dir: Option<PathBuf>,
     /// Threads that decode images. If unset, one per core.
     pub decode_threads: Option<usize>,
+    /// Memory of the images that a worker decodes at a time, in bytes. A larger image (up to 0.9 GB) is decoded alone.
+    pub decode_memory_bytes: u64,
 }
 
 impl Default for ModelSettings {
@@ -35,6 +37,7 @@ impl Default for ModelSettings {
             model_threads: None,
             cache_dir: None,
             decode_threads: None,
+            decode_memory_bytes: 1 << 30,
         }
     }
 }

@@ -35,7 +35,7 @@ mod train;
 mod wait;
 mod workers;
 
-use ::dataset::files::roots::DatasetRoots;
+use ::dataset::files::{confinement::allow_links_to, roots::DatasetRoots};
 use clap::{Args, CommandFactory, Parser, Subcommand};
 use common::{
     config::{ConfigError, Loaded},
@@ -173,7 +173,7 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
     }
     // Links in folders of this machine are followed as the coordinator follows them.
     if let Some(Ok(roots)) = settings.data.dataset_roots.as_deref().map(DatasetRoots::parse) {
-        roots.allow_links();
+        allow_links_to(roots);
     }
     require_csv(&arguments.command, output)?;
     let client = Client::new(settings)?;

@@ -109,7 +109,7 @@ async fn check_policies(context: &Context) -> Result<Option<DoctorCheck>, Reques
 
 async fn check_artifacts(context: &Context) -> DoctorCheck {
     let written = async {
-        let files = Files::open(&context.artifacts).map_err(|error| error.to_string())?;
+        let files = Files::open_artifacts(&context.artifacts).map_err(|error| error.to_string())?;
         files.write("doctor", Bytes::from_static(b"written\n")).await.map_err(|error| error.to_string())
     };
     match written.await {

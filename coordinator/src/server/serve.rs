@@ -14,7 +14,7 @@ use common::{
     store::{Notifier, Store, StoreConfig},
     topology,
 };
-use dataset::files::{Files, roots::DatasetRoots};
+use dataset::files::{Files, confinement::confine_to, roots::DatasetRoots};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
@@ -101,9 +101,9 @@ async fn start(
     tokens: Option<Arc<TokenFile>>,
     stop: CancellationToken,
 ) -> anyhow::Result<Arc<Context>> {
-    let roots = dataset_roots(&settings.data)?;
-    roots.allow_links();
+    let roots = DatasetRoots::parse(&settings.data.roots()?)?;
     let artifacts = artifacts_folder(&settings.data)?;
+    confine_to(roots.clone(), &artifacts);
     let store = Store::connect(&StoreConfig {
         url: settings.store.redis_url.clone(),
         ca_certificates: settings.store.redis_ca_certificates.clone(),
@@ -148,27 +148,15 @@ async fn drain(tracker: &TaskTracker) {
     }
 }
 
-fn dataset_roots(settings: &DataSettings) -> anyhow::Result<DatasetRoots> {
-    let current = std::env::current_dir().context("cannot determine the current folder")?;
-    let roots = settings.dataset_roots.clone().unwrap_or_else(|| current.display().to_string());
-    Ok(DatasetRoots::parse(&roots)?)
-}
-
+/// Returns the URL of the artifacts folder, and creates it if it is local.
 fn artifacts_folder(settings: &DataSettings) -> anyhow::Result<Url> {
-    if settings.artifacts.contains("://") {
-        let invalid = || format!("invalid SUBWATCH_ARTIFACTS '{}'", settings.artifacts);
-        let url = Url::parse(&format!("{}/", settings.artifacts.trim_end_matches('/')));
-        let url = url.with_context(invalid)?;
-        Files::open(&url).with_context(invalid)?;
-        return Ok(url);
+    let url = settings.artifacts_url()?;
+    match url.to_file_path() {
+        Ok(folder) if url.scheme() == "file" => std::fs::create_dir_all(&folder)
+            .with_context(|| format!("cannot create the artifacts folder {}", folder.display()))?,
+        _ => {
+            drop(Files::open_artifacts(&url).with_context(|| format!("invalid SUBWATCH_ARTIFACTS '{url}'"))?)
+        }
     }
-    let folder = std::path::absolute(&settings.artifacts).with_context(|| {
-        format!("cannot make SUBWATCH_ARTIFACTS '{}' an absolute path", settings.artifacts)
-    })?;
-    std::fs::create_dir_all(&folder)
-        .with_context(|| format!("cannot create the artifacts folder {}", folder.display()))?;
-    match Url::from_directory_path(&folder) {
-        Ok(url) => Ok(url),
-        Err(()) => bail!("cannot write the artifacts folder {} as a URL", folder.display()),
-    }
+    Ok(url)
 }

@@ -1,7 +1,8 @@
 //! Runs one crawl job: lists the videos, claims the channel, downloads the thumbnails, writes the rows.
 //!
-//! Owns the order of effects: the listing is stored first, each thumbnail before its record, and the metadata part
-//! last. An interrupted or snoozed crawl resumes from what is stored and repeats no request.
+//! Owns the order of effects: the listing is stored first, then the claim of the thumbnails' files, each thumbnail before
+//! its record, and the metadata part last. An interrupted or snoozed crawl resumes from what is stored and repeats no
+//! request.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -13,8 +14,8 @@ use common::{
     },
     store::{CrawlProgress, JobRef, Store, ThumbnailRecord},
 };
-use dataset::files::{Files, parts};
-use images::pool::CpuPool;
+use dataset::files::{Files, FilesError, parts};
+use images::decoder::Decoder;
 
 use crate::{
     error::CrawlError,
@@ -31,7 +32,7 @@ use crate::{
 pub struct Crawl<'a> {
     pub store: &'a Store,
     pub web: &'a Web,
-    pub decoder: &'a CpuPool,
+    pub decoder: &'a Decoder,
     /// How long the worker may work on a job.
     pub job_timeout: Duration,
     pub job: JobRef<'a>,
@@ -72,7 +73,11 @@ impl Crawl<'_> {
         let permanent = CrawlError::Permanent;
         let dataset =
             args.chunk.dataset.as_ref().ok_or_else(|| permanent("the job has no dataset".to_owned()))?;
-        let files = Files::open(dataset).map_err(|error| permanent(error.to_string()))?;
+        let files = Files::open(dataset).map_err(|error| match error {
+            // Another worker may have other roots.
+            FilesError::Outside { .. } => CrawlError::Retryable(error.to_string()),
+            error => permanent(error.to_string()),
+        })?;
         let slice = TimeSlice::new(self.web, self.job_timeout);
 
         let CrawlProgress { listing, thumbnails: mut records } =
@@ -92,6 +97,7 @@ impl Crawl<'_> {
             CrawlTarget::Videos(videos) => videos,
         };
         let part = Part::new(listing.channel.as_ref(), videos);
+        let stored = part.stored_thumbnails(&files).await?;
         let downloader = ThumbnailDownloader {
             slice: &slice,
             bases: &args.plan.bases,
@@ -99,7 +105,8 @@ impl Crawl<'_> {
             store,
             job,
             decoder: self.decoder,
-            stored: part.stored_thumbnails(&files).await?,
+            others: part.claim(&files, &stored, &listing.videos).await?,
+            stored,
             is_last: self.is_last,
         };
         download_all(&downloader, &listing.videos, &mut records).await?;

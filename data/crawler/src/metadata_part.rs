@@ -1,31 +1,40 @@
 //! Writes the metadata part of one crawl job: the rows of one channel or one chunk of a list.
 //!
 //! Owns the columns and the name of the part. The name depends on the channel or the list, not on the job, so a
-//! repeated crawl replaces its rows. The coordinator puts them into `metadata.jsonl` (see [`dataset::metadata`]). Invariants: a row's file exists in the dataset; unknown values are absent, never
-//! zero; the same listing and records produce the same bytes.
+//! repeated crawl replaces its rows. The coordinator puts them into `metadata.jsonl` (see [`dataset::metadata`]). Before a
+//! crawl writes a thumbnail, it *claims* the file, so that it replaces no file that no crawl of this dataset wrote.
+//! Invariants: a row's file exists in the dataset; unknown values are absent, never zero; the same listing and records
+//! produce the same bytes.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use common::{
     digest::Digest,
-    job::{crawl::Source, outcome::Crawled},
+    job::{
+        crawl::Source,
+        outcome::{Crawled, FailureReason},
+    },
     store::{Thumbnail, ThumbnailRecord},
 };
 use dataset::{
     files::{Files, ReadError},
-    metadata,
+    metadata::{self, MergeError},
     row::Row,
 };
+use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 
 use crate::{
+    error::CrawlError,
     listing::{Channel, Listing, Video},
     youtube::{counts::Count, ids::VideoId},
 };
 
 /// Largest existing part that is read.
 const MAX_PART_BYTES: u64 = 64 << 20;
+/// Concurrent look-ups of files, which are requests if the dataset is in a bucket.
+const LOOKUPS: usize = 16;
 
 /// Path of a video's thumbnail, relative to the dataset.
 pub(crate) fn file_name(video: &VideoId) -> String {
@@ -94,6 +103,55 @@ impl Part {
         Ok(None)
     }
 
+    fn claims_file(&self) -> String {
+        format!(".subwatch/claims/{}.txt", self.name)
+    }
+
+    /// Claims the thumbnails of `videos`, and returns those that belong to others: there is a file that neither an
+    /// earlier crawl of this part, of which `stored` is left, nor one of another part has written.
+    ///
+    /// # Errors
+    /// When the storage fails, or `metadata.jsonl` cannot be read.
+    pub(crate) async fn claim(
+        &self,
+        files: &Files,
+        stored: &HashMap<String, Thumbnail>,
+        videos: &[Video],
+    ) -> Result<HashSet<VideoId>, CrawlError> {
+        let claimed = match files.read(&self.claims_file(), MAX_PART_BYTES).await {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(error) if error.is_retryable() => return Err(error.into()),
+            Err(_) => String::new(),
+        };
+        let mut claims: HashSet<&str> = claimed.lines().collect();
+        let is_new =
+            |video: &&Video| !stored.contains_key(video.id.as_str()) && !claims.contains(video.id.as_str());
+        let new: Vec<VideoId> = videos.iter().filter(is_new).map(|video| video.id.clone()).collect();
+        let found: Vec<Option<VideoId>> = stream::iter(new.clone())
+            .map(|video| async move {
+                let exists = files.has(&file_name(&video)).await;
+                exists.map(|exists| exists.then_some(video))
+            })
+            .buffered(LOOKUPS)
+            .boxed()
+            .try_collect()
+            .await
+            .map_err(|error| CrawlError::Storage(error.to_string()))?;
+        let mut others: HashSet<VideoId> = found.into_iter().flatten().collect();
+        if !others.is_empty() {
+            let crawled = metadata::crawled_images(files).await.map_err(|error| unreadable(&error))?;
+            others.retain(|video| !crawled.contains(&file_name(video)));
+        }
+        let before = claims.len();
+        claims.extend(new.iter().filter(|video| !others.contains(video)).map(VideoId::as_str));
+        if claims.len() > before {
+            let mut claims: Vec<&str> = claims.into_iter().collect();
+            claims.sort_unstable();
+            files.write(&self.claims_file(), Bytes::from(claims.join("\n"))).await?;
+        }
+        Ok(others)
+    }
+
     /// Writes the rows and returns the item's result.
     pub(crate) async fn write(
         &self,
@@ -127,6 +185,14 @@ impl Part {
         }
         files.write(&metadata::part_file(&self.name), Bytes::from(rows)).await?;
         Ok(crawled)
+    }
+}
+
+fn unreadable(error: &MergeError) -> CrawlError {
+    if error.is_retryable() {
+        CrawlError::Storage(error.to_string())
+    } else {
+        CrawlError::item(FailureReason::Refused, error.to_string())
     }
 }
 
@@ -168,7 +234,7 @@ fn rfc3339(unix_ms: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use common::job::outcome::{FailureReason, ItemFailure};
+    use common::job::outcome::ItemFailure;
     use url::Url;
 
     use super::*;

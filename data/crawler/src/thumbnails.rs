@@ -5,7 +5,7 @@
 //! `CONCURRENCY` images.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -20,7 +20,7 @@ use common::{
 };
 use dataset::files::Files;
 use futures::{StreamExt, stream};
-use images::{decode::decode, letterbox, pool::CpuPool};
+use images::{decode::decode, decoder::Decoder, letterbox};
 use url::Url;
 
 use crate::{
@@ -48,9 +48,11 @@ pub(crate) struct ThumbnailDownloader<'a> {
     pub(crate) files: &'a Files,
     pub(crate) store: &'a Store,
     pub(crate) job: JobRef<'a>,
-    pub(crate) decoder: &'a CpuPool,
+    pub(crate) decoder: &'a Decoder,
     /// Thumbnails of an earlier crawl, by video ID.
     pub(crate) stored: HashMap<String, Thumbnail>,
+    /// Videos whose file in the dataset is not a crawl's. It is left as it is.
+    pub(crate) others: HashSet<VideoId>,
     /// Whether this is the last attempt, on which a few failed thumbnails are skipped.
     pub(crate) is_last: bool,
 }
@@ -142,6 +144,13 @@ impl ThumbnailDownloader<'_> {
     }
 
     async fn fetch(&self, video: &Video) -> Result<ThumbnailRecord, CrawlError> {
+        if self.others.contains(&video.id) {
+            let detail = format!(
+                "{} is in the dataset already, and no crawl wrote it: remove it, or crawl into another dataset",
+                file_name(&video.id)
+            );
+            return Err(CrawlError::item(FailureReason::Duplicate, detail));
+        }
         if let Some(stored) = self.stored.get(video.id.as_str())
             && let Some(thumbnail) = self.revalidate(video, stored).await?
         {
@@ -234,7 +243,7 @@ impl ThumbnailDownloader<'_> {
     ) -> Result<VariantOutcome, CrawlError> {
         let Response { bytes, etag, .. } = response;
         // Decode the whole image in either case, to reject a corrupt or oversized one.
-        let cropped = self.decoder.run(move || {
+        let cropped = self.decoder.run(bytes, move |bytes| {
             let cropped = if variant.may_have_bars() {
                 letterbox::crop_bars(&bytes)
             } else {

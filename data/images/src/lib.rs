@@ -6,6 +6,7 @@
 
 pub mod canvas;
 pub mod decode;
+pub mod decoder;
 pub mod encode;
 pub mod letterbox;
 pub mod missing_thumbnail;

@@ -3,18 +3,29 @@
 //! Shared by embed and predict jobs. Invariants: a bad item fails alone; an item that cannot be read for now does not
 //! prevent others from being resolved; new embeddings are stored before the caller reports them.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use common::{
     digest::Digest,
     embedding::{Embedding, Space},
     ids::SubmissionId,
-    job::{args::Chunk, outcome::ItemResult},
+    job::{
+        args::Chunk,
+        outcome::{ItemFailure, ItemResult},
+    },
     store::{CatalogueEntry, Store},
 };
-use dataset::{files::Files, manifest::ManifestItem};
+use dataset::{
+    files::{Files, FilesError},
+    manifest::ManifestItem,
+};
 use futures::{StreamExt, stream};
-use images::{pool::CpuPool, preprocess};
+use images::{decoder::Decoder, preprocess};
+use tokio::sync::OnceCell;
 use url::Url;
 
 use super::{
@@ -28,9 +39,21 @@ const WINDOW: usize = 64;
 
 pub struct Pipeline {
     reader: Reader,
-    decoder: Arc<CpuPool>,
+    decoder: Decoder,
     embedder: Embedder,
     store: Store,
+}
+
+/// Embeddings and failures of the images of one job, which decodes each image once, however many items name it.
+#[derive(Default)]
+struct Computed {
+    images: Mutex<HashMap<Digest, Arc<OnceCell<Result<Embedding, ItemFailure>>>>>,
+}
+
+impl Computed {
+    fn cell(&self, sha256: Digest) -> Arc<OnceCell<Result<Embedding, ItemFailure>>> {
+        self.images.lock().expect("no holder of this lock panics").entry(sha256).or_default().clone()
+    }
 }
 
 /// An item's embedding.
@@ -46,7 +69,7 @@ pub struct Embedded {
 impl Pipeline {
     /// Makes the pipeline of a worker whose image files have at most `max_image_bytes`.
     #[must_use]
-    pub fn new(embedder: Embedder, store: Store, decoder: Arc<CpuPool>, max_image_bytes: u64) -> Self {
+    pub fn new(embedder: Embedder, store: Store, decoder: Decoder, max_image_bytes: u64) -> Self {
         Self { reader: Reader::new(store.clone(), max_image_bytes), decoder, embedder, store }
     }
 
@@ -75,15 +98,20 @@ impl Pipeline {
     ) -> Result<Outcome, JobError> {
         let items = self.reader.unresolved_items(submission, chunk, repeated).await?;
         let files = chunk.dataset.as_ref().map(Files::open).transpose();
-        let files = files.map_err(|error| JobError::Permanent(error.to_string()))?;
+        let files = files.map_err(|error| match error {
+            // Another worker may have other roots.
+            FilesError::Outside { .. } => JobError::Retryable(error.to_string()),
+            error => JobError::Permanent(error.to_string()),
+        })?;
         let wanted = items.len();
+        let computed = Computed::default();
         let mut expected = self.embedder.expect_items(wanted);
         let mut embedded = stream::iter(groups(items))
             .map(|group| self.reader.read(files.as_ref(), group))
             .buffer_unordered(WINDOW / GROUP_ITEMS)
             .then(|images| self.look_up(images))
             .flat_map(stream::iter)
-            .map(|(image, known)| self.embed_image(image, known))
+            .map(|(image, known)| self.embed_image(&computed, image, known))
             .buffer_unordered(WINDOW)
             .boxed();
         let mut results = Vec::with_capacity(wanted);
@@ -146,22 +174,38 @@ impl Pipeline {
         }
     }
 
-    async fn embed_image(&self, image: InProgress<Image>, known: Option<Embedding>) -> InProgress<Embedded> {
+    async fn embed_image(
+        &self,
+        computed: &Computed,
+        image: InProgress<Image>,
+        known: Option<Embedding>,
+    ) -> InProgress<Embedded> {
         let InProgress { index, item, state } = image;
         let state = match (state, known) {
             (Err(error), _) => Err(error),
             (Ok(image), Some(embedding)) => Ok(Embedded { sha256: image.sha256, cached: true, embedding }),
-            (Ok(image), None) => self.compute(image).await,
+            (Ok(image), None) => {
+                let sha256 = image.sha256;
+                let once = computed.cell(sha256);
+                match once.get_or_try_init(|| self.compute(image)).await.cloned() {
+                    Ok(Ok(embedding)) => Ok(Embedded { sha256, cached: false, embedding }),
+                    Ok(Err(failure)) => Err(ItemError::Item(failure)),
+                    Err(error) => Err(ItemError::Job(error)),
+                }
+            }
         };
         InProgress { index, item, state }
     }
 
-    async fn compute(&self, image: Image) -> Result<Embedded, ItemError> {
-        let Image { sha256, bytes, _memory } = image;
-        let pixels = self.decoder.run(move || preprocess::pixels(&bytes)).await.map_err(ItemError::Item)?;
+    async fn compute(&self, image: Image) -> Result<Result<Embedding, ItemFailure>, JobError> {
+        let Image { bytes, _memory, .. } = image;
+        let pixels = self.decoder.run(bytes, |bytes| preprocess::pixels(&bytes)).await;
+        let pixels = match pixels {
+            Ok(pixels) => pixels,
+            Err(failure) => return Ok(Err(failure)),
+        };
         let embedded = self.embedder.embed(pixels).await;
-        let embedding = embedded.map_err(|error| JobError::Retryable(error.to_string()))?;
-        Ok(Embedded { sha256, cached: false, embedding })
+        embedded.map(Ok).map_err(|error| JobError::Retryable(error.to_string()))
     }
 }
 

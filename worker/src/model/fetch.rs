@@ -19,11 +19,11 @@ use super::foreign_file;
 const MAX_BYTES: u64 = 1 << 30;
 
 /// Returns the path of the cached file, downloading it first if necessary. Blocks.
-pub(super) fn fetch(url: &Url, sha256: &str, cache: &Path) -> Result<PathBuf, String> {
+pub(super) fn fetch(url: &Url, sha256: Digest, cache: &Path) -> Result<PathBuf, String> {
     let name = url.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or("weights");
-    let path = cache.join(format!("{}-{name}", &sha256[..8]));
+    let path = cache.join(format!("{}-{name}", sha256.prefix(8)));
     if let Ok(bytes) = fs::read(&path) {
-        if Digest::of(&bytes).to_string().starts_with(sha256) {
+        if Digest::of(&bytes) == sha256 {
             return Ok(path);
         }
         tracing::warn!(path = %path.display(), "the cached weights are corrupt; downloading them again");
@@ -34,9 +34,9 @@ pub(super) fn fetch(url: &Url, sha256: &str, cache: &Path) -> Result<PathBuf, St
     let bytes =
         runtime.block_on(download(url)).map_err(|error| format!("cannot download {url} ({error})"))?;
     let digest = Digest::of(&bytes);
-    if !digest.to_string().starts_with(sha256) {
+    if digest != sha256 {
         let hint = foreign_file::reason(&bytes).map_or_else(String::new, |reason| format!(" ({reason})"));
-        return Err(format!("the SHA-256 of {url} is {digest}, which does not start with {sha256}{hint}"));
+        return Err(format!("the SHA-256 of {url} is {digest}, not {sha256}{hint}"));
     }
     let write = || -> std::io::Result<()> {
         fs::create_dir_all(cache)?;

@@ -6,6 +6,7 @@ use std::{
     str::FromStr,
 };
 
+use common::digest::Digest;
 use url::Url;
 
 use super::{
@@ -15,8 +16,9 @@ use super::{
     weights_file::{self, ADVICE},
 };
 
-/// torchvision's IMAGENET1K_V1 weights. The name ends with the first digits of the SHA-256.
-const TORCHVISION: &str = "https://download.pytorch.org/models/resnet34-b627a593.pth";
+/// torchvision's IMAGENET1K_V1 weights. The digits in the name are too few: a file of the same ones is found in minutes.
+const TORCHVISION: &str = "https://download.pytorch.org/models/resnet34-b627a593.pth\
+                           #sha256=b627a593bcbe140c234610266fe4f8ae95ea42fc881d091c9b6052e6b1d0590f";
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum WeightsSource {
@@ -26,8 +28,7 @@ pub enum WeightsSource {
     Url {
         /// https.
         url: Url,
-        /// The first digits of the file's SHA-256.
-        sha256: String,
+        sha256: Digest,
     },
     /// He initialisation from this seed, calibrated.
     Random(u64),
@@ -68,18 +69,16 @@ impl FromStr for WeightsSource {
     }
 }
 
-/// Takes the hash from the fragment `#sha256=…`, or from the file name, as in torchvision's.
+/// Takes the hash from the fragment `#sha256=…`, or from the end of the file's name.
 fn parse_url(mut url: Url) -> Result<WeightsSource, String> {
-    let digits =
-        |text: &str| text.len() >= 8 && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_hexdigit());
     let in_fragment =
         url.fragment().and_then(|fragment| fragment.strip_prefix("sha256=")).map(str::to_lowercase);
     let file = url.path().rsplit('/').next().unwrap_or_default();
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
     let in_name = stem.rsplit_once('-').map(|(_, hash)| hash.to_lowercase());
-    let sha256 = in_fragment.or(in_name).filter(|hash| digits(hash)).ok_or_else(|| {
-        "an https URL with the hash of the file: append #sha256=…, or use a file name that ends with it, such as \
-         …-b627a593.pth"
+    let sha256 = in_fragment.or(in_name).and_then(|hash| hash.parse().ok()).ok_or_else(|| {
+        "an https URL with the SHA-256 of the file, all 64 digits: append #sha256=…, or end the file's name with \
+         -….pth"
             .to_owned()
     })?;
     url.set_fragment(None);
@@ -96,7 +95,7 @@ impl WeightsSource {
             Self::Random(seed) => random::load(*seed, cache),
             Self::File(path) => weights_file::load(path),
             Self::Url { url, sha256 } => {
-                let path = fetch::fetch(url, sha256, cache)
+                let path = fetch::fetch(url, *sha256, cache)
                     .map_err(|error| ModelError::Weights(format!("{error}; {ADVICE}")))?;
                 weights_file::load(&path)
             }
@@ -121,9 +120,17 @@ mod tests {
         check("random:x", Err("random:0"));
         check("/models/resnet34.pth", Ok("File"));
         check("resnet34.safetensors", Ok("File"));
-        check(TORCHVISION, Ok("sha256: \"b627a593\""));
-        check("https://host/w.pth", Err("with the hash of the file"));
-        check("https://host/w.pth#sha256=ABCDEF0123", Ok("sha256: \"abcdef0123\""));
+        let WeightsSource::Url { url, sha256 } = WeightsSource::default() else { panic!("not a URL") };
+        assert_eq!(url.as_str(), "https://download.pytorch.org/models/resnet34-b627a593.pth");
+        assert!(sha256.to_string().starts_with("b627a593bcbe"), "{sha256}");
+        let hash = "0123456789ABCDEF".repeat(4);
+        check(&format!("https://host/w.pth#sha256={hash}"), Ok("Url"));
+        check(&format!("https://host/w-{hash}.pth"), Ok("Url"));
+        for short in
+            ["https://host/w.pth", "https://host/w-b627a593.pth", "https://host/w.pth#sha256=ABCDEF0123"]
+        {
+            check(short, Err("all 64 digits"));
+        }
         check("http://host/w-12345678.pth", Err("an https URL, not http"));
         check("", Err("a path"));
     }

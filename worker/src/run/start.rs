@@ -12,8 +12,8 @@ use common::{
     training::protocol::head_fingerprint,
 };
 use crawler::http::Web;
-use dataset::files::roots::DatasetRoots;
-use images::pool::CpuPool;
+use dataset::files::{confinement::confine_to, roots::DatasetRoots};
+use images::{decoder::Decoder, pool::CpuPool};
 use tokio_util::sync::CancellationToken;
 
 #[cfg(feature = "model")]
@@ -69,11 +69,8 @@ pub(super) async fn start(
         record.random_weights = weights.is_some_and(|weights| weights.starts_with("random:"));
     }
 
-    match settings.data.dataset_roots.as_deref().map(DatasetRoots::parse) {
-        Some(Ok(roots)) => roots.allow_links(),
-        Some(Err(error)) => tracing::warn!(%error, "links must stay inside their datasets"),
-        None => {}
-    }
+    let roots = DatasetRoots::parse_unmounted(&settings.data.roots()?)?;
+    confine_to(roots, &settings.data.artifacts_url()?);
     let store = Store::connect(&StoreConfig {
         url: settings.store.redis_url.clone(),
         ca_certificates: settings.store.redis_ca_certificates.clone(),
@@ -95,7 +92,8 @@ pub(super) async fn start(
     let consuming = stop.child_token();
     let consumer = Consumer::connect(&broker, subscriptions, consuming.clone()).await?;
 
-    let decoder = Arc::new(CpuPool::new(settings.model.decode_threads.unwrap_or(cores)));
+    let decode_threads = settings.model.decode_threads.unwrap_or(cores);
+    let decoder = Decoder::new(decode_threads, settings.model.decode_memory_bytes);
     let worker = Arc::new(Worker {
         instance,
         web: Web::new(&settings.crawl, &settings.images, store.clone(), &name),

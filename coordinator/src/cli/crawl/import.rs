@@ -263,6 +263,10 @@ async fn write_rows(files: &Files, part: &str, rows: Bytes) -> Result<(), CliErr
     let file = metadata::part_file(part);
     files.write(&file, rows).await.map_err(|error| failed(&error))?;
     let merged = metadata::merge(files, &[part.to_owned()]).await.map_err(|error| failed(&error))?;
+    if merged.left_out > 0 {
+        let rows = counted(merged.left_out, "row");
+        output::note(&format!("left out {rows}: the dataset has other images of these videos"));
+    }
     if merged.replaced > 0 {
         output::note(&format!("replaced {} of the same images", counted(merged.replaced, "earlier row")));
     }

@@ -1,8 +1,8 @@
 //! Crawl submissions: checks a request, and makes its items.
 //!
 //! The check is a function of the request and of the hosts that the operator allows. Workers check at each connection
-//! that the host's address is public. Invariant: the Data API key is sent to Google only, or to hosts that the operator
-//! allows.
+//! that the host's address is public. Invariant: what a crawl reads, and writes to datasets, comes from YouTube, or from
+//! hosts that the operator allows. The Data API key is sent to no others.
 
 use std::collections::HashSet;
 
@@ -88,15 +88,19 @@ impl CrawlSpec {
             web: base("web_base", request.web_base, &defaults.web)?,
             image: base("image_base", request.image_base, &defaults.image)?,
         };
-        let host = bases.api.host_str().unwrap_or_default();
-        let is_allowed = allowed_hosts.split(',').any(|allowed| allowed.trim().eq_ignore_ascii_case(host));
-        if bases.api != defaults.api && !is_allowed {
-            return Err(format!(
-                "api_base is {}: workers send the Data API key only to {} and to the hosts in \
-                 SUBWATCH_FETCH_ALLOW",
-                bases.api,
-                defaults.api.host_str().unwrap_or_default()
-            ));
+        for (name, base, default) in [
+            ("api_base", &bases.api, &defaults.api),
+            ("web_base", &bases.web, &defaults.web),
+            ("image_base", &bases.image, &defaults.image),
+        ] {
+            let host = base.host_str().unwrap_or_default();
+            let mut allowed = allowed_hosts.split(',').map(str::trim);
+            if base != default && !allowed.any(|allowed| allowed.eq_ignore_ascii_case(host)) {
+                return Err(format!(
+                    "{name} is {base}: crawls read only {} and the hosts in SUBWATCH_FETCH_ALLOW of the coordinator",
+                    default.host_str().unwrap_or_default()
+                ));
+            }
         }
         Ok(Self {
             out,
@@ -252,12 +256,20 @@ mod tests {
     }
 
     #[test]
-    fn the_api_key_is_sent_to_allowed_hosts_only() {
+    fn only_allowed_hosts_are_read_and_get_the_api_key() {
         let with_api = |api: &str| CrawlRequest { api_base: Url::parse(api).ok(), ..request(&["@one"]) };
         assert!(read(with_api("https://evil.test/")).unwrap_err().contains("SUBWATCH_FETCH_ALLOW"));
         assert!(read(with_api("http://www.googleapis.com/")).is_err(), "not without TLS");
         let spec = read(with_api("http://trusted.test:8080/v")).unwrap();
         assert_eq!(spec.plan.bases.api.as_str(), "http://trusted.test:8080/v/");
         assert!(read(with_api("https://www.googleapis.com/")).is_ok());
+        let evil = || Url::parse("https://evil.test/").ok();
+        let error = read(CrawlRequest { image_base: evil(), ..request(&["@one"]) }).unwrap_err();
+        assert!(
+            error.starts_with("image_base is https://evil.test/: crawls read only i.ytimg.com"),
+            "{error}"
+        );
+        let error = read(CrawlRequest { web_base: evil(), ..request(&["@one"]) }).unwrap_err();
+        assert!(error.contains("SUBWATCH_FETCH_ALLOW"), "{error}");
     }
 }

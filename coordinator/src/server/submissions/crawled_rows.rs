@@ -108,6 +108,7 @@ async fn write(
         parts = parts.len(),
         rows = merged.rows,
         replaced = merged.replaced,
+        left_out = merged.left_out,
         "rows written to metadata.jsonl"
     );
     Ok(Ok(()))

@@ -5,6 +5,8 @@
 mod file;
 mod token;
 
+#[cfg(fuzzing)]
+pub use self::token::check_token_file;
 pub(crate) use self::{
     file::TokenFile,
     token::{NewToken, TokenList},

@@ -142,6 +142,19 @@ impl TokenList {
     }
 }
 
+/// Parses a token file, and checks that its tokens, written again, are the same, and that problems quote no secret.
+#[cfg(fuzzing)]
+pub fn check_token_file(text: &str) {
+    let list = TokenList::parse(text);
+    let written: Vec<String> = list.tokens.iter().map(ToString::to_string).collect();
+    let again = TokenList::parse(&written.join("\n"));
+    assert_eq!((again.tokens, again.problems), (list.tokens.clone(), Vec::new()));
+    assert!(list.problems.iter().all(|problem| problem.len() < 200), "{:?}", list.problems);
+    for line in text.lines() {
+        assert!(list.find(line).is_none_or(|token| list.tokens.contains(token)));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use secrecy::ExposeSecret;

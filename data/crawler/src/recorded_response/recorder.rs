@@ -71,7 +71,7 @@ impl<'a> ResponseRecorder<'a> {
         let body = &response.bytes[..response.bytes.len().min(MAX_BODY_BYTES)];
         let written = async {
             let folder = self.folder.as_ref().ok_or("the folder is not a valid URL")?;
-            let files = Files::open(folder).map_err(|error| error.to_string())?;
+            let files = Files::open_artifacts(folder).map_err(|error| error.to_string())?;
             files.write(&file, Bytes::from(recorded.write(body))).await.map_err(|error| error.to_string())
         };
         match written.await {

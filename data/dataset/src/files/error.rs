@@ -12,6 +12,16 @@ pub enum FilesError {
     /// The object store's URL or settings are invalid.
     #[error("{root} cannot be used: {reason}")]
     Settings { root: Url, reason: String },
+    #[error(
+        "{root} is outside the {setting} of this process ({allowed}): give {setting} the same value for coordinators \
+         and workers"
+    )]
+    Outside {
+        root: Url,
+        setting: &'static str,
+        /// Separated by `:`.
+        allowed: String,
+    },
     #[error("{root} cannot be listed: {reason}")]
     List {
         /// The root, or the subfolder that failed.

@@ -1,16 +1,17 @@
 //! Files under a root URL: datasets, manifests, exports.
 //!
-//! A root is a local folder (`file://`), or a bucket or a prefix of one (`s3://`). Invariants: names cannot
-//! point outside their root; sizes are checked before a file is read; a file is written completely or not at
-//! all.
+//! A root is a local folder (`file://`), or a bucket or a prefix of one (`s3://`). Invariants: names and links cannot
+//! point outside their root, except to dataset roots; a confined process opens no other roots; sizes are checked before
+//! a file is read; a file is written completely or not at all.
 //!
-//! `folder` and `bucket` are the two kinds of root (`bucket_proxy` selects the proxy of object store
-//! requests, `bucket_keys` lets listings have any key), `content` reads a file in chunks, `parts` reads and writes JSON Lines files, and `roots`
-//! restricts the folders that users may read.
+//! `folder` and `bucket` are the two kinds of root (`bucket_proxy` selects the proxy of object store requests,
+//! `bucket_keys` lets listings have any key), `content` reads a file in chunks, `parts` reads and writes JSON Lines
+//! files, `roots` restricts the folders that users may name, and `confinement` those that a process opens.
 
 mod bucket;
 mod bucket_keys;
 mod bucket_proxy;
+pub mod confinement;
 mod content;
 mod error;
 mod folder;
@@ -31,14 +32,11 @@ pub use self::{
 };
 
 pub(crate) use self::folder::Resolved;
-use self::{bucket::Bucket, folder::Folder, name::require_confined};
+use self::{bucket::Bucket, confinement::Purpose, folder::Folder, name::require_confined};
 use crate::digest_map::DigestMap;
 
 /// Interval at which a lock is tried. A thread that waits for it would keep its process from ending.
 const LOCK_INTERVAL: Duration = Duration::from_millis(100);
-
-/// Supported URL schemes.
-pub const SCHEMES: [&str; 2] = ["file", "s3"];
 
 /// The files under one root. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -53,17 +51,29 @@ enum Root {
 }
 
 impl Files {
-    /// Opens a root, which need not exist until it is read or listed. Credentials, region and endpoint of
-    /// buckets come from the AWS variables.
+    /// Opens a dataset, or any root in a process that is not confined. It need not exist until it is read or listed.
+    /// Credentials, region and endpoint of buckets come from the AWS variables.
     ///
     /// # Errors
-    /// When the scheme is neither `file` nor `s3`, or the object store's settings are invalid.
+    /// When the scheme is neither `file` nor `s3`, the process may not use the root, or the object store's settings are
+    /// invalid.
     pub fn open(root: &Url) -> Result<Self, FilesError> {
-        let scheme = || FilesError::Scheme(root.clone());
+        Self::open_for(root, Purpose::Dataset)
+    }
+
+    /// Like [`open`](Self::open), for the artifacts folder and folders in it.
+    pub fn open_artifacts(root: &Url) -> Result<Self, FilesError> {
+        Self::open_for(root, Purpose::Artifacts)
+    }
+
+    fn open_for(root: &Url, purpose: Purpose) -> Result<Self, FilesError> {
         let root = match root.scheme() {
-            "file" => Root::Folder(Folder::new(root.to_file_path().map_err(|()| scheme())?)),
-            "s3" => Root::Bucket(Bucket::open(root)?),
-            _ => return Err(scheme()),
+            "file" => Root::Folder(Folder::new(confinement::place(root, purpose)?)),
+            "s3" => {
+                confinement::require_bucket(root, purpose)?;
+                Root::Bucket(Bucket::open(root)?)
+            }
+            _ => return Err(FilesError::Scheme(root.clone())),
         };
         Ok(Self { root })
     }

@@ -43,7 +43,7 @@ pub async fn write_part<T: Serialize>(folder: &Url, part: u32, lines: &[T]) -> R
         serde_json::to_writer(&mut bytes, line).expect("plain data serializes to JSON");
         bytes.push(b'\n');
     }
-    Files::open(folder)?.write(&part_name(part), Bytes::from(bytes)).await?;
+    Files::open_artifacts(folder)?.write(&part_name(part), Bytes::from(bytes)).await?;
     Ok(())
 }
 
@@ -54,7 +54,7 @@ pub async fn write_part<T: Serialize>(folder: &Url, part: u32, lines: &[T]) -> R
 pub async fn read_part<T: DeserializeOwned>(part: &Url) -> Result<Vec<T>, PartError> {
     let folder = part.join("./").expect("a file's URL has a folder");
     let name = part.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default();
-    let bytes = Files::open(&folder)?.read(name, MAX_PART_BYTES).await?;
+    let bytes = Files::open_artifacts(&folder)?.read(name, MAX_PART_BYTES).await?;
     let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).zip(1..);
     lines
         .map(|(text, line)| {

@@ -7,13 +7,21 @@ use std::path::{Component, Path, PathBuf};
 
 use url::Url;
 
-use super::{SCHEMES, folder::allow_links_to};
+/// Supported URL schemes.
+const SCHEMES: [&str; 2] = ["file", "s3"];
 
 /// The local folders, and buckets or prefixes of buckets, that datasets may be in.
 #[derive(Clone, Debug)]
 pub struct DatasetRoots {
-    folders: Vec<PathBuf>,
+    folders: Vec<RootFolder>,
     buckets: Vec<Url>,
+}
+
+#[derive(Clone, Debug)]
+struct RootFolder {
+    canonical: PathBuf,
+    /// As in the settings, which may have links.
+    given: PathBuf,
 }
 
 /// Why a dataset path or a root is rejected.
@@ -42,6 +50,21 @@ impl DatasetRoots {
     /// # Errors
     /// When a folder does not exist, or a URL is not `s3://BUCKET/PREFIX`.
     pub fn parse(text: &str) -> Result<Self, RootError> {
+        Self::parse_folders(text, |folder| folder.canonicalize())
+    }
+
+    /// Like [`parse`](Self::parse), but folders need not exist yet: a volume may be mounted later.
+    ///
+    /// # Errors
+    /// When a URL is not `s3://BUCKET/PREFIX`, or the current folder, on which relative paths depend, is unknown.
+    pub fn parse_unmounted(text: &str) -> Result<Self, RootError> {
+        Self::parse_folders(text, |folder| folder.canonicalize().or_else(|_| std::path::absolute(folder)))
+    }
+
+    fn parse_folders(
+        text: &str,
+        canonical: impl Fn(&Path) -> std::io::Result<PathBuf>,
+    ) -> Result<Self, RootError> {
         let mut roots = Self { folders: Vec::new(), buckets: Vec::new() };
         for root in split(text) {
             let invalid = |reason: String| RootError::Root { root: root.clone(), reason };
@@ -52,16 +75,45 @@ impl DatasetRoots {
                 }
                 roots.buckets.push(as_folder(url));
             } else {
-                let folder = PathBuf::from(&root).canonicalize();
-                roots.folders.push(folder.map_err(|error| invalid(error.to_string()))?);
+                let failed = |error: std::io::Error| invalid(error.to_string());
+                let canonical = canonical(Path::new(&root)).map_err(failed)?;
+                let given = std::path::absolute(&root).map_err(failed)?;
+                roots.folders.push(RootFolder { canonical, given });
             }
         }
         Ok(roots)
     }
 
-    /// Lets links in datasets of this process lead to these roots. Without this, a link must stay inside its dataset.
-    pub fn allow_links(&self) {
-        allow_links_to(self.folders.clone());
+    /// The root at a `file://` or `s3://` URL.
+    pub(super) fn of(url: &Url) -> Self {
+        let mut roots = Self { folders: Vec::new(), buckets: Vec::new() };
+        match url.to_file_path() {
+            Ok(given) if url.scheme() == "file" => {
+                let canonical = given.canonicalize().unwrap_or_else(|_| given.clone());
+                roots.folders.push(RootFolder { canonical, given });
+            }
+            _ => roots.buckets.push(as_folder(url.clone())),
+        }
+        roots
+    }
+
+    pub(super) fn folders(&self) -> impl Iterator<Item = &Path> {
+        self.folders.iter().map(|root| root.canonical.as_path())
+    }
+
+    /// Returns the root around `path` and the path in it.
+    pub(super) fn find<'a>(&'a self, path: &'a Path) -> Option<(&'a Path, &'a Path)> {
+        self.folders.iter().find_map(|root| {
+            let inside =
+                path.strip_prefix(&root.canonical).or_else(|_| path.strip_prefix(&root.given)).ok()?;
+            Some((root.canonical.as_path(), inside))
+        })
+    }
+
+    pub(super) fn has_bucket(&self, url: &Url) -> bool {
+        let url = as_folder(url.clone());
+        let is_inside = |root: &Url| root.host_str() == url.host_str() && url.path().starts_with(root.path());
+        !has_dots(&url) && self.buckets.iter().any(is_inside)
     }
 
     /// Resolves an absolute path, `file://` URL or `s3://` URL to the URL of an existing folder inside a
@@ -94,7 +146,7 @@ impl DatasetRoots {
                 RootError::Outside { path: text, roots: self.describe() }
             }
         })?;
-        if !self.folders.iter().any(|root| folder.starts_with(root)) {
+        if !self.folders().any(|root| folder.starts_with(root)) {
             return Err(RootError::Outside { path: folder.display().to_string(), roots: self.describe() });
         }
         if !folder.is_dir() {
@@ -106,7 +158,7 @@ impl DatasetRoots {
     /// Whether the nearest existing parent of `path` is inside a root.
     fn is_parent_inside(&self, path: &Path) -> bool {
         let parent = path.ancestors().skip(1).find_map(|parent| parent.canonicalize().ok());
-        parent.is_some_and(|parent| self.folders.iter().any(|root| parent.starts_with(root)))
+        parent.is_some_and(|parent| self.folders().any(|root| parent.starts_with(root)))
     }
 
     /// Like [`resolve`](Self::resolve), but the folder need not exist yet. It is not created here.
@@ -147,16 +199,16 @@ impl DatasetRoots {
         if url.host_str().is_none_or(str::is_empty) || !is_plain {
             return Err(RootError::Invalid { text, reason: "use s3://BUCKET/PREFIX".to_owned() });
         }
-        let is_inside = |root: &Url| root.host_str() == url.host_str() && url.path().starts_with(root.path());
-        if self.buckets.iter().any(is_inside) {
+        if self.has_bucket(&url) {
             Ok(url)
         } else {
             Err(RootError::Outside { path: text, roots: self.describe() })
         }
     }
 
-    fn describe(&self) -> String {
-        let folders = self.folders.iter().map(|root: &PathBuf| Path::display(root).to_string());
+    /// Names the roots, separated by `:`.
+    pub(super) fn describe(&self) -> String {
+        let folders = self.folders().map(|root| root.display().to_string());
         let roots: Vec<String> = folders.chain(self.buckets.iter().map(Url::to_string)).collect();
         roots.join(":")
     }

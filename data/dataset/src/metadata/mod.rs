@@ -3,7 +3,8 @@
 //! A *part* is the rows of one source: a channel, a slice of a list of videos, or an imported table. It is written
 //! whole, to a hidden file that readers of the dataset ignore ([`part_file`]), and each of its rows names it in the
 //! column `part`. [`merge`] then rewrites `metadata.jsonl`: the rows of these parts are replaced, and so is an older row
-//! of the same image. All other rows stay. Merging the same parts again gives the same bytes.
+//! of the same image. All other rows stay; a new row whose video has a row of another image is left out, since a dataset
+//! may not name a video twice. Merging the same parts again gives the same bytes.
 //!
 //! `datasets` and pandas infer the columns from the first rows, so those that show a column's type come first (see
 //! `schema`). Invariants: `metadata.jsonl` is replaced atomically, and by one process at a time if it is in a folder.
@@ -61,6 +62,8 @@ pub struct Merged {
     pub rows: u64,
     /// Rows of other parts, or of no part, whose image has a row in these parts.
     pub replaced: u64,
+    /// Rows of these parts that are left out, since their video has a row of another image.
+    pub left_out: u64,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -100,6 +103,20 @@ pub async fn require_writable(files: &Files) -> Result<(), MergeError> {
         }
     }
     Ok(())
+}
+
+/// Returns the names of the images that crawls wrote, from the rows in `metadata.jsonl`.
+pub async fn crawled_images(files: &Files) -> Result<HashSet<String>, MergeError> {
+    let mut names = HashSet::new();
+    if files.has(METADATA).await? {
+        let mut rows = RowReader::open(files, METADATA).await?;
+        while let Some(row) = rows.next().await? {
+            if row.text_of("part").is_some_and(|part| !part.starts_with(IMPORT)) {
+                names.extend(row.text_of("file_name").map(str::to_owned));
+            }
+        }
+    }
+    Ok(names)
 }
 
 /// Puts the rows of `parts`, which are written already, into `metadata.jsonl`. Rows of a part whose file is missing
@@ -163,12 +180,15 @@ async fn legacy_parts(files: &Files) -> Result<BTreeSet<String>, FilesError> {
 struct Plan {
     /// The source of each image's row. The last source that has the image counts.
     images: DigestMap<u32>,
+    /// The videos of the rows that stay.
+    videos: DigestMap<()>,
     schema: Schema,
 }
 
 impl Plan {
     async fn of(files: &Files, sources: &[Source]) -> Result<Self, MergeError> {
-        let mut plan = Self { images: DigestMap::default(), schema: Schema::default() };
+        let (images, videos) = (DigestMap::default(), DigestMap::default());
+        let mut plan = Self { images, videos, schema: Schema::default() };
         for (index, source) in sources.iter().enumerate().rev() {
             let mut rows = RowReader::open(files, &source.file).await?;
             while let Some(row) = rows.next().await? {
@@ -177,6 +197,7 @@ impl Plan {
                 }
             }
         }
+        plan.videos = plan.videos_that_stay(files, sources).await?;
         let mut schema = Schema::default();
         plan.for_each_row(files, sources, |row, _| {
             if let Some(columns) = &row.columns {
@@ -197,7 +218,7 @@ impl Plan {
         // The rows that show the types of columns come first.
         for first in [true, false] {
             let mut schema = Schema::default();
-            merged.replaced = self
+            (merged.replaced, merged.left_out) = self
                 .for_each_row(files, sources, |row, part| {
                     let shows_type = row.columns.as_ref().is_some_and(|columns| schema.add(columns));
                     if shows_type == first {
@@ -235,16 +256,28 @@ impl Plan {
         }
     }
 
+    async fn videos_that_stay(&self, files: &Files, sources: &[Source]) -> Result<DigestMap<()>, MergeError> {
+        let mut videos = DigestMap::default();
+        self.for_each_row(files, sources, |row, part| {
+            if let (None, Some(video)) = (part, row.text_of("video_id")) {
+                videos.insert(video, ());
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(videos)
+    }
+
     /// Calls `visit` for each row that stays or is new, with the part of a new one. Returns how many rows of other parts
-    /// are replaced.
+    /// are replaced, and how many new ones are left out.
     async fn for_each_row(
         &self,
         files: &Files,
         sources: &[Source],
         mut visit: impl FnMut(&RawRow, Option<&str>) -> Result<(), MergeError>,
-    ) -> Result<u64, MergeError> {
+    ) -> Result<(u64, u64), MergeError> {
         let parts: HashSet<&str> = sources.iter().map(|source| source.part.as_str()).collect();
-        let mut replaced = 0;
+        let (mut replaced, mut left_out) = (0, 0);
         if files.has(METADATA).await? {
             let mut rows = RowReader::open(files, METADATA).await?;
             while let Some(row) = rows.next().await? {
@@ -261,16 +294,18 @@ impl Plan {
         for (index, source) in (0..).zip(sources) {
             let mut rows = RowReader::open(files, &source.file).await?;
             while let Some(row) = rows.next().await? {
-                if row
-                    .text_of("file_name")
-                    .and_then(|name| self.images.get(name))
-                    .is_none_or(|at| at == index)
-                {
+                let at = row.text_of("file_name").and_then(|name| self.images.get(name));
+                if at.is_some_and(|at| at != index) {
+                    continue;
+                }
+                if row.text_of("video_id").is_some_and(|video| self.videos.get(video).is_some()) {
+                    left_out += 1;
+                } else {
                     visit(&row, Some(&source.part))?;
                 }
             }
         }
-        Ok(replaced)
+        Ok((replaced, left_out))
     }
 }
 
@@ -380,13 +415,13 @@ mod tests {
             .unwrap();
         folder.write_part("one", &[("a.jpg", 1), ("b.jpg", 2)]);
         folder.write_part("two", &[("c.jpg", 3)]);
-        assert_eq!(folder.merge(&["one", "two"]).await, Merged { rows: 5, replaced: 0 });
+        assert_eq!(folder.merge(&["one", "two"]).await, Merged { rows: 5, ..Merged::default() });
         let text = fs::read_to_string(folder.path().join(METADATA)).unwrap();
         assert!(
             text.contains("\nno json\n") && text.starts_with("{\"file_name\":\"own.jpg\",\"views\":1}\n"),
             "{text}"
         );
-        assert_eq!(folder.merge(&["one", "two"]).await, Merged { rows: 5, replaced: 0 });
+        assert_eq!(folder.merge(&["one", "two"]).await, Merged { rows: 5, ..Merged::default() });
         assert_eq!(
             fs::read_to_string(folder.path().join(METADATA)).unwrap(),
             text,
@@ -395,10 +430,28 @@ mod tests {
 
         fs::write(folder.path().join(METADATA), text.replace("no json\n", "")).unwrap();
         folder.write_part("one", &[("b.jpg", 7), ("c.jpg", 8)]);
-        assert_eq!(folder.merge(&["one"]).await, Merged { rows: 3, replaced: 1 });
+        assert_eq!(folder.merge(&["one"]).await, Merged { rows: 3, replaced: 1, left_out: 0 });
         assert_eq!(folder.rows(), ["own.jpg=1 null", "b.jpg=7 \"one\"", "c.jpg=8 \"one\""]);
         folder.merge(&["none"]).await;
         assert_eq!(folder.rows().len(), 3, "a part without a file has no effect");
+    }
+
+    #[tokio::test]
+    async fn videos_with_another_image_keep_their_row() {
+        let folder = Folder::new();
+        let row = |file: &str, video: &str| json!({"file_name": file, "video_id": video, "views": 1});
+        folder.write(METADATA, &[row("mine/a.png", "a"), row("thumbnails/b.jpg", "b")]);
+        let crawled =
+            [row("thumbnails/a.jpg", "a"), row("thumbnails/b.jpg", "b"), row("thumbnails/c.jpg", "c")];
+        folder.write(&part_file("UC1"), &crawled);
+        let merged = Merged { rows: 3, replaced: 1, left_out: 1 };
+        for _ in 0..2 {
+            assert_eq!(Merged { replaced: 1, ..folder.merge(&["UC1"]).await }, merged);
+            let want = ["mine/a.png=1 null", "thumbnails/b.jpg=1 \"UC1\"", "thumbnails/c.jpg=1 \"UC1\""];
+            assert_eq!(folder.rows(), want);
+        }
+        let crawled = crawled_images(&folder.files).await.unwrap();
+        assert_eq!(crawled, ["thumbnails/b.jpg", "thumbnails/c.jpg"].map(str::to_owned).into());
     }
 
     #[tokio::test]

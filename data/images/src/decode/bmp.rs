@@ -21,6 +21,12 @@ const RLE8: u32 = 1;
 const RLE4: u32 = 2;
 const MASKS: u32 = 3;
 
+/// Reads width and height.
+pub(super) fn size(bytes: &[u8]) -> Option<(u32, u32)> {
+    let Header { width, height, .. } = read(bytes).ok()?.header;
+    Some((width, height))
+}
+
 /// Whether a file begins like a DIB, with the size of its header.
 pub(super) fn is_dib(bytes: &[u8]) -> bool {
     bytes.first_chunk().is_some_and(|size| HEADERS.contains(&u32::from_le_bytes(*size)))

@@ -23,8 +23,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ItemFailure> {
     if width == 0 || height == 0 {
         return Err(failed(&format!("its first frame is {width}×{height}")));
     }
-    let [canvas_width, canvas_height] =
-        [usize::from(frame.screen[0]).max(left + width), usize::from(frame.screen[1]).max(top + height)];
+    let [canvas_width, canvas_height] = frame.canvas();
     require_size(canvas_width as u64, canvas_height as u64)?;
     let pixels = decompress(frame.data, frame.code_bits, width * height).map_err(|error| failed(&error))?;
 
@@ -52,6 +51,20 @@ struct Frame<'a> {
     is_interlaced: bool,
     code_bits: u8,
     data: &'a [u8],
+}
+
+impl Frame<'_> {
+    /// Width and height of the screen, enlarged to the frame.
+    fn canvas(&self) -> [usize; 2] {
+        let [left, top, width, height] = self.area.map(usize::from);
+        [usize::from(self.screen[0]).max(left + width), usize::from(self.screen[1]).max(top + height)]
+    }
+}
+
+/// Reads width and height of the canvas.
+pub(super) fn canvas(bytes: &[u8]) -> Option<(u32, u32)> {
+    let [width, height] = first_frame(bytes)?.canvas().map(|side| side as u32);
+    Some((width, height))
 }
 
 fn first_frame(bytes: &[u8]) -> Option<Frame<'_>> {

@@ -47,6 +47,48 @@ pub(crate) fn plain(bytes: &[u8]) -> Result<Vec<u8>, String> {
     }
 }
 
+/// What a JPEG's frame header says.
+#[derive(Clone, Copy)]
+pub(super) struct Frame {
+    pub(super) width: u16,
+    pub(super) height: u16,
+    pub(super) components: u8,
+    /// Whether it has, or may have, several scans.
+    pub(super) has_scans: bool,
+}
+
+/// Reads the frame header; `None` if there is none before the first scan.
+pub(super) fn frame(bytes: &[u8]) -> Option<Frame> {
+    let mut input = Input(bytes);
+    input.take(2)?;
+    let mut frame: Option<Frame> = None;
+    loop {
+        match next_marker(&mut input)? {
+            0x01 | 0xd0..=0xd9 | 0xc8 | 0xf0..=0xfd => {}
+            marker => {
+                let mut content = Input(&segment(&mut input)?[2..]);
+                if marker == SCAN {
+                    let scanned = content.byte()?;
+                    let frame = frame?;
+                    return Some(Frame { has_scans: frame.has_scans || scanned < frame.components, ..frame });
+                }
+                if is_frame(marker) {
+                    content.byte()?;
+                    let (height, width) = (content.u16_be()?, content.u16_be()?);
+                    let components = content.byte()?;
+                    // SOF0 and SOF1 are sequential with Huffman codes, SOF9 with arithmetic ones.
+                    let has_scans = !matches!(marker, 0xc0 | 0xc1 | 0xc9);
+                    frame = Some(Frame { width, height, components, has_scans });
+                }
+            }
+        }
+    }
+}
+
+fn is_frame(marker: u8) -> bool {
+    matches!(marker, 0xc0..=0xcf) && !matches!(marker, 0xc4 | 0xc8 | 0xcc)
+}
+
 /// Skips to the next marker, over junk and fill bytes.
 fn next_marker(input: &mut Input) -> Option<u8> {
     loop {
@@ -92,7 +134,7 @@ impl Header {
             }
             0xe0..=0xef | COMMENT => return Ok(()),
             // The frame: precision, height, width, number of components.
-            0xc0..=0xcf if !matches!(marker, 0xc4 | 0xc8 | 0xcc) => {
+            marker if is_frame(marker) => {
                 if let Some(bits) = content.first().filter(|bits| **bits != 8) {
                     return Err(format!("its samples have {bits} bits, and only 8 are supported"));
                 }

@@ -5,9 +5,11 @@
 //! decoded here, since what Pillow accepts, and what it makes of incomplete or unusual files, differs from
 //! that crate. EXIF orientation is ignored, as in torchvision's loader. Invariants: the same bytes give the
 //! same pixels, whatever was decoded before; an image over the size limit is rejected before its pixels are
-//! decoded; broken metadata does not fail an image; no input causes a panic.
+//! decoded; time and memory are bounded by the pixels and the bytes of a file; broken metadata does not fail an
+//! image; no input causes a panic.
 
 mod bmp;
+mod cost;
 mod failure;
 mod gif;
 mod input;
@@ -19,6 +21,7 @@ mod tests;
 mod webp;
 
 use common::job::outcome::{FailureReason, ItemFailure};
+pub use cost::memory_bytes;
 pub use failure::MAX_PIXELS;
 use failure::first_bytes;
 pub use jpeg::jpeg_size;

@@ -29,6 +29,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ItemFailure> {
     Ok(Picture { width: width as u32, height: height as u32, rgb })
 }
 
+/// Reads width and height.
+pub(super) fn size(bytes: &[u8]) -> Option<(u32, u32)> {
+    let Header { width, height, .. } = read(bytes).ok()?.header;
+    Some((width as u32, height as u32))
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Grey,

@@ -55,6 +55,46 @@ fn bad_bytes_fail_with_their_reason() {
     check(&png[..png.len() / 2], FailureReason::Undecodable, "PNG");
 }
 
+/// A grey progressive JPEG whose scans after the first one are some bytes each: runs of empty blocks.
+fn jpeg_of_scans(width: u16, height: u16, scans: usize) -> Vec<u8> {
+    let segment = |marker: u8, content: &[u8]| {
+        let length = (content.len() as u16 + 2).to_be_bytes();
+        [&[0xff, marker], &length[..], content].concat()
+    };
+    // A Huffman table of one code, the bit 0.
+    let table = |class: u8, symbol: u8| segment(0xc4, &[&[class, 1], &[0; 15][..], &[symbol]].concat());
+    let (w, h) = (width.to_be_bytes(), height.to_be_bytes());
+    let blocks = usize::from(width).div_ceil(8) * usize::from(height).div_ceil(8);
+    let mut jpeg = vec![0xff, 0xd8];
+    jpeg.extend(segment(0xdb, &[&[0], &[1; 64][..]].concat()));
+    jpeg.extend(segment(0xc2, &[8, h[0], h[1], w[0], w[1], 1, 1, 0x11, 0]));
+    // The difference 0 for DC, and for AC a run of 2^14 empty blocks and as many as the next 14 bits say.
+    jpeg.extend([table(0, 0), table(0x10, 0xe0)].concat());
+    jpeg.extend(segment(0xda, &[1, 1, 0, 0, 0, 0]));
+    jpeg.resize(jpeg.len() + blocks.div_ceil(8), 0);
+    for _ in 1..scans {
+        jpeg.extend(segment(0xda, &[1, 1, 0, 1, 63, 0]));
+        jpeg.resize(jpeg.len() + (blocks.div_ceil(1 << 14) * 15).div_ceil(8), 0);
+    }
+    jpeg.extend([0xff, 0xd9]);
+    jpeg
+}
+
+#[test]
+fn jpeg_of_too_many_scans_for_its_pixels_is_rejected() {
+    let bomb = jpeg_of_scans(7072, 7064, 490);
+    assert!(bomb.len() < 150_000, "{}", bomb.len());
+    let since = std::time::Instant::now();
+    let failure = decode(&bomb).unwrap_err();
+    println!("rejected after {:?}", since.elapsed());
+    assert_eq!(failure.reason, FailureReason::TooLarge, "{failure}");
+    assert!(failure.detail.contains("7072×7064 and has more than 20 scans"), "{failure}");
+    // As many scans as encoders write, in a picture of any size, and more in a small one.
+    assert_eq!(decode(&jpeg_of_scans(7072, 7064, 12)).unwrap().width, 7072);
+    assert_eq!(decode(&jpeg_of_scans(640, 480, 490)).unwrap().rgb, [128].repeat(640 * 480 * 3));
+    assert!(decode(&jpeg_of_scans(640, 480, 501)).is_err());
+}
+
 #[test]
 fn decompression_bomb_is_rejected_before_it_is_decoded() {
     let mut bytes = jpeg(64, 64);

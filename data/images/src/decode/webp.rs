@@ -43,6 +43,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Picture, ItemFailure> {
     Ok(Picture { width: canvas_width, height: canvas_height, rgb: canvas })
 }
 
+/// Reads width and height of the canvas, and whether the first frame has lossless data, be it of its alpha only.
+pub(super) fn canvas(bytes: &[u8]) -> Option<((u32, u32), bool)> {
+    let File { canvas, frame } = read(bytes).ok()?;
+    Some((canvas, frame.pixels.0 == b"VP8L" || frame.alpha.is_some()))
+}
+
 struct File<'a> {
     canvas: (u32, u32),
     frame: Frame<'a>,
@@ -211,7 +217,12 @@ fn chunk<'a>(chunks: &mut Input<'a>) -> Result<(&'a [u8], &'a [u8]), String> {
 fn to_rgb(image: DynamicImage) -> Vec<u8> {
     match image {
         DynamicImage::ImageRgba8(rgba) => {
-            rgba.pixels().flat_map(|pixel| [pixel[0], pixel[1], pixel[2]]).collect()
+            let mut pixels = rgba.into_raw();
+            for index in 0..pixels.len() / 4 {
+                pixels.copy_within(index * 4..index * 4 + 3, index * 3);
+            }
+            pixels.truncate(pixels.len() / 4 * 3);
+            pixels
         }
         other => other.into_rgb8().into_raw(),
     }

@@ -6,6 +6,7 @@ mod imagefolder;
 mod import;
 mod lists;
 mod obstacles;
+mod others_files;
 mod ranking;
 mod sources;
 

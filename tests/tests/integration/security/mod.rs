@@ -3,6 +3,7 @@
 mod bounds;
 mod encryption;
 mod proxies;
+mod roots;
 mod tokens;
 
 use std::{fs, path::PathBuf, process::Output, time::Duration};

@@ -1,26 +1,33 @@
 //! A root in the local file system.
 //!
-//! Owns the checks that only a file system needs: symbolic links must not point outside the root (or the
-//! dataset roots), and only regular files are read, so that a FIFO or device cannot block a worker.
+//! Owns what only a file system needs: files are opened beneath the folders that links may lead to (`place`, `beneath`),
+//! and only regular files are read, so that a FIFO or device cannot block a worker. With its submodules the only module
+//! that uses `rustix`.
 
-mod links;
+mod beneath;
 mod listing;
+mod place;
+#[cfg(test)]
+mod tests;
 
 use std::{
-    collections::HashMap,
-    fs::{self, File, TryLockError},
+    ffi::OsStr,
+    fs::{File, TryLockError},
     io::{self, Read, Write},
-    os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::{Path, PathBuf},
+    os::fd::OwnedFd,
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use bytes::Bytes;
+use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, renameat, unlinkat};
 
-pub(super) use self::links::allow_links_to;
 pub(crate) use self::listing::Resolved;
+pub(super) use self::place::Place;
 use self::{
-    links::is_allowed,
-    listing::{resolve, walk},
+    beneath::{Missing, is_outside, is_regular_file},
+    listing::{Resolver, walk},
+    place::Anchor,
 };
 use super::{
     content::Content,
@@ -28,47 +35,72 @@ use super::{
     name::{Found, require_confined},
 };
 
+const OUTSIDE: &str = "it points outside the dataset";
+/// Without O_NONBLOCK, opening a FIFO blocks until a writer opens it.
+const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY);
+
+/// Number of temporary files that this process has created.
+static TEMPORARY_FILES: AtomicU64 = AtomicU64::new(0);
+
 #[derive(Clone, Debug)]
 pub(super) struct Folder {
-    root: PathBuf,
+    place: Place,
 }
 
 impl Folder {
-    pub(super) fn new(root: PathBuf) -> Self {
-        Self { root }
+    pub(super) fn new(place: Place) -> Self {
+        Self { place }
+    }
+
+    /// Runs file operations on a thread where they may block.
+    async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Place) -> T + Send + 'static) -> T {
+        let place = self.place.clone();
+        tokio::task::spawn_blocking(move || work(&place)).await.expect("file operations do not panic")
     }
 
     pub(super) async fn read(&self, name: &str, limit: u64) -> Result<Bytes, ReadError> {
-        let (folder, name) = (self.clone(), name.to_owned());
-        let reading = tokio::task::spawn_blocking(move || folder.read_blocking(&name, limit));
-        reading.await.expect("reading does not panic")
+        let name = name.to_owned();
+        self.run(move |place| {
+            let anchor = place.open().map_err(|error| read_error(&name, &error))?;
+            read(&anchor, &name, limit)
+        })
+        .await
     }
 
     pub(super) async fn exists(&self) -> bool {
-        tokio::fs::metadata(&self.root).await.is_ok_and(|metadata| metadata.is_dir())
+        let flags = OFlags::PATH | OFlags::DIRECTORY;
+        self.run(move |place| place.open().and_then(|anchor| anchor.open("", flags)).is_ok()).await
     }
 
     pub(super) async fn read_many(&self, names: Vec<String>, limit: u64) -> Vec<Result<Bytes, ReadError>> {
-        let folder = self.clone();
-        let reading = tokio::task::spawn_blocking(move || {
+        self.run(move |place| {
+            let anchor = place.open();
             let read = |name: &String| {
                 require_confined(name)?;
-                folder.read_blocking(name, limit)
+                read(anchor.as_ref().map_err(|error| read_error(name, error))?, name, limit)
             };
             names.iter().map(read).collect()
-        });
-        reading.await.expect("reading does not panic")
+        })
+        .await
     }
 
     pub(super) async fn content(&self, name: &str, limit: u64) -> Result<Content, ReadError> {
-        let (folder, owned_name) = (self.clone(), name.to_owned());
-        let opening = tokio::task::spawn_blocking(move || folder.open_blocking(&owned_name, limit));
-        let (file, _) = opening.await.expect("opening does not panic")?;
+        let owned_name = name.to_owned();
+        let opening = self.run(move |place| {
+            let anchor = place.open().map_err(|error| read_error(&owned_name, &error))?;
+            open_file(&anchor, &owned_name, limit)
+        });
+        let (file, _) = opening.await?;
         Ok(Content::of_file(name, limit, file.into()))
     }
 
     pub(super) async fn has(&self, name: &str) -> bool {
-        tokio::fs::metadata(self.root.join(name)).await.is_ok_and(|metadata| metadata.is_file())
+        let name = name.to_owned();
+        let is_there = move |place: &Place| {
+            let file = place.open()?.open(&name, OFlags::PATH)?;
+            io::Result::Ok(is_regular_file(&fstat(&file)?))
+        };
+        self.run(move |place| is_there(place).unwrap_or(false)).await
     }
 
     pub(super) async fn walk<S: Send + 'static>(
@@ -77,315 +109,140 @@ impl Folder {
         mut state: S,
         visit: fn(&mut S, Found<'_>),
     ) -> Result<S, FilesError> {
-        let (root, subfolder) = (self.root.clone(), subfolder.map(str::to_owned));
-        let walking = tokio::task::spawn_blocking(move || {
-            walk(&root, subfolder.as_deref(), &mut |found| visit(&mut state, found))?;
+        let subfolder = subfolder.map(str::to_owned);
+        self.run(move |place| {
+            walk(place, subfolder.as_deref(), &mut |found| visit(&mut state, found))?;
             Ok(state)
-        });
-        walking.await.expect("a walk does not panic")
+        })
+        .await
     }
 
     /// Looks files up by the names that rows give them. Hidden files are `None`, as those that do not exist.
     pub(super) async fn resolve(&self, names: Vec<String>) -> Vec<Option<Resolved>> {
-        let root = self.root.clone();
-        let querying = tokio::task::spawn_blocking(move || {
-            let mut folders = HashMap::new();
-            names.iter().map(|name| resolve(&root, name, &mut folders)).collect()
-        });
-        querying.await.expect("looking files up does not panic")
+        self.run(move |place| {
+            let Some(mut resolver) = Resolver::new(place) else {
+                return names.iter().map(|_| None).collect();
+            };
+            names.iter().map(|name| resolver.resolve(name)).collect()
+        })
+        .await
     }
 
     pub(super) async fn remove(&self, name: &str) -> Result<(), ReadError> {
-        let (folder, name) = (self.clone(), name.to_owned());
-        let removing = tokio::task::spawn_blocking(move || {
-            folder.require_inside(&name)?;
-            match fs::remove_file(folder.root.join(&name)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    Err(ReadError::unavailable(&name, &error))
-                }
+        let name = name.to_owned();
+        self.run(move |place| {
+            let removed = place.parent(&name, Missing::Fail).and_then(|(parent, file)| {
+                unlinkat(&parent, file, AtFlags::empty()).map_err(io::Error::from)
+            });
+            match removed {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(write_error(&name, &error)),
                 _ => Ok(()),
             }
-        });
-        removing.await.expect("removing does not panic")
+        })
+        .await
     }
 
     /// Takes the lock file `name` until the result is dropped; `None` if another process has it.
     pub(super) async fn try_lock(&self, name: &str) -> Result<Option<File>, ReadError> {
-        let (folder, name) = (self.clone(), name.to_owned());
-        let locking = tokio::task::spawn_blocking(move || {
-            let failed = |error| ReadError::unavailable(&name, &error);
-            fs::create_dir_all(folder.require_inside(&name)?).map_err(failed)?;
-            let path = folder.root.join(&name);
-            let file = File::options().create(true).append(true).open(path).map_err(failed)?;
+        let name = name.to_owned();
+        self.run(move |place| {
+            let failed = |error: io::Error| write_error(&name, &error);
+            let (parent, file) = place.parent(&name, Missing::Create).map_err(failed)?;
+            let flags = OFlags::CREATE | OFlags::APPEND | OFlags::WRONLY;
+            let file = create(&parent, file, flags).map_err(failed)?;
             match file.try_lock() {
                 Ok(()) => Ok(Some(file)),
                 Err(TryLockError::WouldBlock) => Ok(None),
                 Err(TryLockError::Error(error)) => Err(failed(error)),
             }
-        });
-        locking.await.expect("locking does not panic")
+        })
+        .await
     }
 
     pub(super) async fn write(&self, name: &str, bytes: Bytes) -> Result<(), ReadError> {
-        let (folder, name) = (self.clone(), name.to_owned());
-        let writing = tokio::task::spawn_blocking(move || {
-            folder.write_atomically(&name, |file| file.write_all(&bytes))
-        });
-        writing.await.expect("writing does not panic")
+        let name = name.to_owned();
+        self.run(move |place| write_atomically(place, &name, |file| file.write_all(&bytes))).await
     }
 
     pub(super) async fn write_file(&self, name: &str, from: &Path) -> Result<(), ReadError> {
-        let (folder, from, name) = (self.clone(), from.to_owned(), name.to_owned());
-        let writing = tokio::task::spawn_blocking(move || {
-            folder.write_atomically(&name, |file| io::copy(&mut File::open(from)?, file).map(drop))
-        });
-        writing.await.expect("writing does not panic")
+        let (from, name) = (from.to_owned(), name.to_owned());
+        self.run(move |place| {
+            write_atomically(place, &name, |file| io::copy(&mut File::open(from)?, file).map(drop))
+        })
+        .await
     }
+}
 
-    fn read_blocking(&self, name: &str, limit: u64) -> Result<Bytes, ReadError> {
-        let (file, size) = self.open_blocking(name, limit)?;
-        let mut bytes = Vec::with_capacity(size as usize);
-        file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| read_error(name, &error))?;
-        ReadError::require_size(name, bytes.len() as u64, limit)?;
-        Ok(Bytes::from(bytes))
+fn read(anchor: &Anchor, name: &str, limit: u64) -> Result<Bytes, ReadError> {
+    let (file, size) = open_file(anchor, name, limit)?;
+    let mut bytes = Vec::with_capacity(size as usize);
+    file.take(limit + 1).read_to_end(&mut bytes).map_err(|error| read_error(name, &error))?;
+    ReadError::require_size(name, bytes.len() as u64, limit)?;
+    Ok(Bytes::from(bytes))
+}
+
+/// Opens a regular file and returns it with its size.
+fn open_file(anchor: &Anchor, name: &str, limit: u64) -> Result<(File, u64), ReadError> {
+    let failed = |error: io::Error| read_error(name, &error);
+    let file = anchor.open(name, READ).map_err(failed)?;
+    let file = File::from(file);
+    let metadata = file.metadata().map_err(failed)?;
+    if !metadata.is_file() {
+        return Err(ReadError::refused(name, &"it is not a regular file"));
     }
+    ReadError::require_size(name, metadata.len(), limit)?;
+    Ok((file, metadata.len()))
+}
 
-    /// Opens a regular file inside the root and returns it with its size.
-    fn open_blocking(&self, name: &str, limit: u64) -> Result<(File, u64), ReadError> {
-        let failed = |error| read_error(name, &error);
-        let path = self.root.join(name);
-        let real = path.canonicalize().map_err(failed)?;
-        if real != path {
-            let root = self.root.canonicalize().map_err(failed)?;
-            if !is_allowed(&root, &real) {
-                return Err(ReadError::refused(name, &"it points outside the dataset"));
-            }
+/// Writes to a temporary file, syncs it and renames it to `name`.
+fn write_atomically(
+    place: &Place,
+    name: &str,
+    write: impl FnOnce(&mut File) -> io::Result<()>,
+) -> Result<(), ReadError> {
+    let written = place.parent(name, Missing::Create).and_then(|(parent, file)| {
+        let (temporary, mut temporary_file) = create_temporary(&parent)?;
+        let renamed = write(&mut temporary_file)
+            .and_then(|()| temporary_file.sync_data())
+            .and_then(|()| Ok(renameat(&parent, &temporary, &parent, file)?));
+        if renamed.is_err() {
+            // The first error is the one to report.
+            let _ = unlinkat(&parent, &temporary, AtFlags::empty());
         }
-        // Without O_NONBLOCK, opening a FIFO blocks until a writer opens it.
-        let mut options = File::options();
-        options.read(true).custom_flags(libc::O_NONBLOCK);
-        let file = options.open(&real).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        if !metadata.is_file() {
-            return Err(ReadError::refused(name, &"it is not a regular file"));
-        }
-        ReadError::require_size(name, metadata.len(), limit)?;
-        Ok((file, metadata.len()))
-    }
+        renamed
+    });
+    written.map_err(|error| write_error(name, &error))
+}
 
-    /// Returns the folder of a file that may be written: the existing part of its path must be inside the root. Creates
-    /// the root.
-    fn require_inside(&self, name: &str) -> Result<PathBuf, ReadError> {
-        let failed = |error| ReadError::unavailable(name, &error);
-        fs::create_dir_all(&self.root).map_err(failed)?;
-        let mut folder = self.root.join(name);
-        folder.pop();
-        let parent = folder.ancestors().find_map(|parent| parent.canonicalize().ok());
-        let root = self.root.canonicalize().map_err(failed)?;
-        if !parent.is_some_and(|parent| parent.starts_with(root)) {
-            return Err(ReadError::refused(name, &"it points outside the dataset"));
+/// Creates a file that no other one has the name of. It is hidden, so that no walk finds it.
+fn create_temporary(folder: &OwnedFd) -> io::Result<(String, File)> {
+    loop {
+        let number = TEMPORARY_FILES.fetch_add(1, Ordering::Relaxed);
+        let since_epoch = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let name = format!(".tmp-{}-{}-{number}", std::process::id(), since_epoch.as_nanos());
+        let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR;
+        match create(folder, name.as_ref(), flags) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            created => return created.map(|file| (name, file)),
         }
-        Ok(folder)
     }
+}
 
-    /// Writes to a temporary file, syncs it and renames it to `name`.
-    fn write_atomically(
-        &self,
-        name: &str,
-        write: impl FnOnce(&mut File) -> io::Result<()>,
-    ) -> Result<(), ReadError> {
-        let failed = |error| ReadError::unavailable(name, &error);
-        let path = self.root.join(name);
-        let folder = self.require_inside(name)?;
-        fs::create_dir_all(&folder).map_err(failed)?;
-        let written = (|| {
-            // Temporary files are 0600 by default; 0666 minus the umask is the mode of ordinary new files.
-            let mode = fs::Permissions::from_mode(0o666);
-            let mut file = tempfile::Builder::new().permissions(mode).tempfile_in(&folder)?;
-            write(file.as_file_mut())?;
-            file.as_file().sync_data()?;
-            file.persist(&path)?;
-            Ok(())
-        })();
-        written.map_err(failed)
-    }
+/// Opens a file with the mode of ordinary new files, 0666 minus the umask. A link is an error.
+fn create(folder: &OwnedFd, name: &OsStr, flags: OFlags) -> io::Result<File> {
+    let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    Ok(openat(folder, name, flags, Mode::from_raw_mode(0o666))?.into())
 }
 
 fn read_error(name: &str, error: &io::Error) -> ReadError {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadError::missing(name),
         io::ErrorKind::PermissionDenied => ReadError::refused(name, error),
+        _ if is_outside(error) => ReadError::refused(name, &OUTSIDE),
         _ => ReadError::unavailable(name, error),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::os::unix::{ffi::OsStrExt, fs::symlink};
-
-    use url::Url;
-
-    use super::{listing::MAX_DEPTH, *};
-    use crate::{digest_map::DigestMap, files::Files};
-
-    fn root() -> (tempfile::TempDir, Files) {
-        let folder = tempfile::tempdir().unwrap();
-        let root = folder.path().join("root");
-        fs::create_dir_all(root.join("thumbnails")).unwrap();
-        fs::write(root.join("thumbnails/a.jpg"), b"12345").unwrap();
-        fs::write(folder.path().join("secret"), b"secret").unwrap();
-        let files = Files::open(&Url::from_directory_path(&root).unwrap()).unwrap();
-        (folder, files)
-    }
-
-    #[tokio::test]
-    async fn files_over_the_limit_are_rejected() {
-        let (_folder, files) = root();
-        assert_eq!(files.read("thumbnails/a.jpg", 5).await.unwrap(), "12345");
-        assert!(matches!(
-            files.read("thumbnails/a.jpg", 4).await,
-            Err(ReadError::TooLarge { bytes: 5, limit: 4, .. })
-        ));
-        assert!(matches!(files.read("thumbnails/b.jpg", 4).await, Err(ReadError::Missing { .. })));
-        assert!(matches!(files.read("thumbnails/a.jpg/x", 4).await, Err(ReadError::Missing { .. })));
-        let names = ["thumbnails/b.jpg", "thumbnails/a.jpg", "../secret"].map(str::to_owned);
-        assert!(files.exists().await);
-        let results = files.read_many(names.to_vec(), 5).await;
-        assert!(matches!(results[0], Err(ReadError::Missing { .. })), "{results:?}");
-        assert_eq!(results[1].as_ref().unwrap(), "12345");
-        assert!(matches!(results[2], Err(ReadError::Refused { .. })), "{results:?}");
-    }
-
-    #[tokio::test]
-    async fn paths_outside_the_root_are_refused() {
-        let (folder, files) = root();
-        symlink(folder.path().join("secret"), folder.path().join("root/link")).unwrap();
-        symlink("thumbnails/a.jpg", folder.path().join("root/inner")).unwrap();
-        for name in ["../secret", "/etc/passwd", "", "thumbnails/../../secret", "./x", "link", "a\0b"] {
-            let refused = files.read(name, 100).await;
-            assert!(matches!(refused, Err(ReadError::Refused { .. })), "{name}: {refused:?}");
-        }
-        assert_eq!(files.read("inner", 100).await.unwrap(), "12345");
-    }
-
-    #[tokio::test]
-    async fn only_regular_files_are_read() {
-        let (folder, files) = root();
-        let fifo = folder.path().join("root/fifo");
-        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
-        assert!(matches!(files.read("fifo", 100).await, Err(ReadError::Refused { .. })));
-        assert!(matches!(files.read("thumbnails", 100).await, Err(ReadError::Refused { .. })));
-    }
-
-    #[tokio::test]
-    async fn written_files_are_listed_and_read() {
-        let (folder, files) = root();
-        files.write("parts/0.jsonl", Bytes::from_static(b"{}")).await.unwrap();
-        assert!(files.write("../x", Bytes::new()).await.is_err());
-        files.write("thumbnails/b.jpg", Bytes::new()).await.unwrap();
-        assert_eq!(found(&files, None).await.0, ["parts/0.jsonl", "thumbnails/a.jpg", "thumbnails/b.jpg"]);
-        assert_eq!(found(&files, Some("parts")).await.0, ["parts/0.jsonl"]);
-        assert_eq!(found(&files, Some("nowhere")).await.0, Vec::<String>::new());
-        files.write_file("copy", &folder.path().join("secret")).await.unwrap();
-        assert_eq!(files.read("copy", 100).await.unwrap(), "secret");
-    }
-
-    /// The files of a walk, and what it refuses.
-    async fn found(files: &Files, subfolder: Option<&str>) -> (Vec<String>, Vec<String>) {
-        let add = |(names, refused): &mut (Vec<String>, Vec<String>), found: Found<'_>| match found {
-            Found::File { name, .. } => names.push(name.to_owned()),
-            Found::Refused { name, reason, .. } => refused.push(format!("{name}: {reason}")),
-        };
-        let (mut names, mut refused) = files.walk(subfolder, (Vec::new(), Vec::new()), add).await.unwrap();
-        names.sort();
-        refused.sort();
-        (names, refused)
-    }
-
-    async fn resolved(files: &Files, name: &str) -> Option<Resolved> {
-        files.lookup(DigestMap::default()).resolve(vec![name.to_owned()]).await.remove(0)
-    }
-
-    #[tokio::test]
-    async fn each_file_is_found_once_and_what_is_skipped_files_is_named() {
-        let (folder, files) = root();
-        let root = folder.path().join("root");
-        let deep = |levels: usize| format!("{}x.jpg", "d/".repeat(levels));
-        let names = [".hidden.jpg", ".hidden/a.jpg", &deep(MAX_DEPTH), &deep(MAX_DEPTH + 1), "line\n.jpg"];
-        for name in names {
-            fs::create_dir_all(root.join(name).parent().unwrap()).unwrap();
-            fs::write(root.join(name), b"").unwrap();
-        }
-        fs::write(root.join(std::ffi::OsStr::from_bytes(b"\xf1.jpg")), b"").unwrap();
-        for (link, target) in [
-            ("link.jpg", "thumbnails/a.jpg"),
-            ("link2.jpg", ".hidden.jpg"),
-            ("linked", "thumbnails"),
-            ("hidden", ".hidden"),
-            ("hidden2", ".hidden"),
-            ("around", ".."),
-            ("cycle", "."),
-            ("thumbnails/cycle", ".."),
-            ("dangling", "nowhere"),
-            ("secret", "../secret"),
-        ] {
-            symlink(target, root.join(link)).unwrap();
-        }
-        let (names, refused) = found(&files, None).await;
-        assert_eq!(names, [&deep(MAX_DEPTH), "hidden/a.jpg", "link2.jpg", "thumbnails/a.jpg"]);
-        let deepest = format!("{}d: the folder is more than 8 levels deep", "d/".repeat(MAX_DEPTH));
-        let want = [
-            "\\xf1.jpg: the name is not UTF-8",
-            "around: it is a link to a place outside",
-            &deepest,
-            "dangling: it is a link to a file that does not exist",
-            "line\\x0a.jpg: the name has control characters",
-            "secret: it is a link to a place outside",
-        ];
-        assert_eq!(refused.len(), want.len(), "{refused:?}");
-        for (refused, want) in refused.iter().zip(want) {
-            assert!(refused.starts_with(want), "{refused}: {want}");
-        }
-    }
-
-    #[tokio::test]
-    async fn files_behind_links_are_resolved() {
-        let (folder, files) = root();
-        let root = folder.path().join("root");
-        for (link, target) in [("linked", "thumbnails"), ("link.jpg", "thumbnails/a.jpg"), ("out", "..")] {
-            symlink(target, root.join(link)).unwrap();
-        }
-        let at = |real: Option<&str>| Some(Resolved { bytes: 5, real_name: real.map(str::to_owned) });
-        assert_eq!(resolved(&files, "thumbnails/a.jpg").await, at(None));
-        assert_eq!(resolved(&files, "linked/a.jpg").await, at(Some("thumbnails/a.jpg")));
-        assert_eq!(resolved(&files, "link.jpg").await, at(Some("thumbnails/a.jpg")));
-        for name in ["out/secret", "thumbnails", "none", "none/a.jpg", ".hidden"] {
-            assert_eq!(resolved(&files, name).await, None, "{name}");
-        }
-    }
-
-    #[tokio::test]
-    async fn removed_files_are_gone() {
-        let (_folder, files) = root();
-        files.remove("thumbnails/a.jpg").await.unwrap();
-        files.remove("thumbnails/a.jpg").await.unwrap();
-        assert!(!files.has("thumbnails/a.jpg").await.unwrap());
-        assert!(files.remove("../secret").await.is_err());
-    }
-
-    #[tokio::test]
-    async fn content_is_read_in_chunks_within_its_limit() {
-        let (folder, files) = root();
-        let bytes: Vec<u8> = (0..700_000_u32).map(|index| (index % 251) as u8).collect();
-        fs::write(folder.path().join("root/large"), &bytes).unwrap();
-        let mut content = files.open_content("large", 700_000).await.unwrap();
-        let mut read = Vec::new();
-        while let Some(chunk) = content.next_chunk().await.unwrap() {
-            assert!(!chunk.is_empty() && chunk.len() < bytes.len());
-            read.extend_from_slice(&chunk);
-        }
-        assert_eq!(read, bytes);
-        assert!(matches!(files.open_content("large", 699_999).await, Err(ReadError::TooLarge { .. })));
-        assert!(matches!(files.open_content("../secret", 9).await, Err(ReadError::Refused { .. })));
-    }
+fn write_error(name: &str, error: &io::Error) -> ReadError {
+    if is_outside(error) { ReadError::refused(name, &OUTSIDE) } else { ReadError::unavailable(name, error) }
 }
