@@ -2,7 +2,9 @@
 
 mod bounds;
 mod encryption;
+mod large_data;
 mod proxies;
+mod slow_clients;
 mod tokens;
 
 use std::{fs, path::PathBuf, process::Output, time::Duration};
