@@ -8,13 +8,16 @@ use common::{
 use super::{manifest::layout, spec::PredictSpec};
 use crate::{
     api::{Page, SnoozeView, SubmissionView},
-    server::{context::Context, error::RequestError, lookup},
+    server::{context::Context, error::RequestError, lookup, pages::PageSize},
 };
 
 pub(crate) async fn get(context: &Context, id: SubmissionId) -> Result<SubmissionView, RequestError> {
     let submission = lookup::submission(context, id).await?;
     Ok(view(&submission, context.store.now_ms().await?))
 }
+
+/// Records read at a time: one with many images has megabytes.
+const RECORDS: usize = 8;
 
 /// Lists embed, predict and crawl submissions, newest first.
 pub(crate) async fn list(
@@ -24,14 +27,16 @@ pub(crate) async fn list(
 ) -> Result<Page<SubmissionView>, RequestError> {
     let now_ms = context.store.now_ms().await?;
     let mut before = lookup::cursor(cursor)?;
-    let mut items = Vec::new();
+    let (mut items, mut size) = (Vec::new(), PageSize::default());
     loop {
-        let page = context.store.submissions(before, limit).await?;
+        let page = context.store.submissions(before, limit.min(RECORDS)).await?;
         let Some(last) = page.last() else { return Ok(Page { items, next: None }) };
         before = Some(last.id);
         for submission in page.iter().filter(|submission| submission.kind != SubmissionKind::Train) {
-            items.push(view(submission, now_ms));
-            if items.len() == limit {
+            let view = view(submission, now_ms);
+            size.add(&view);
+            items.push(view);
+            if items.len() == limit || size.is_full() {
                 return Ok(Page { items, next: Some(submission.id.to_string()) });
             }
         }
