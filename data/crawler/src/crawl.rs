@@ -73,7 +73,7 @@ impl Crawl<'_> {
         let dataset =
             args.chunk.dataset.as_ref().ok_or_else(|| permanent("the job has no dataset".to_owned()))?;
         let files = Files::open(dataset).map_err(|error| permanent(error.to_string()))?;
-        let slice = TimeSlice::new(self.web, self.job_timeout);
+        let slice = TimeSlice::new(self.web, &args.plan.bases, self.job_timeout);
 
         let CrawlProgress { listing, thumbnails: mut records } =
             store.crawl_progress::<Draft>(job.submission, job.name).await?;
