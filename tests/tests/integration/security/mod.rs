@@ -1,5 +1,6 @@
 //! Access control, encryption, limits and secrets.
 
+mod authorization;
 mod bounds;
 mod encryption;
 mod large_data;
