@@ -22,10 +22,18 @@ use hyper::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::listener::{self, Bounds};
+use crate::listener::{self, Bounds, Excess};
 
-/// Probes send one small request now and then, so slow clients are disconnected early.
-const BOUNDS: Bounds = Bounds { connections: 32, head: Duration::from_secs(5) };
+/// A probe is one small request on a connection of its own. So that others cannot keep it waiting, it takes the place of
+/// the oldest connection if there are too many.
+const BOUNDS: Bounds = Bounds {
+    connections: 256,
+    per_peer: 64,
+    excess: Excess::ReplacesOldest,
+    head: Duration::from_secs(5),
+    write: Duration::from_secs(5),
+    keep_alive: false,
+};
 
 /// Returns `Ok` or a description of the problem, which becomes the response body.
 pub type Check = Box<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;

@@ -6,6 +6,7 @@ pub mod broker;
 pub mod byte_budget;
 pub mod ca_certificates;
 pub mod config;
+pub mod csv_formula;
 pub mod digest;
 pub mod embedding;
 pub mod health;

@@ -1,14 +1,26 @@
-//! An HTTP/1 listener with limits on connections and request headers.
+//! An HTTP/1 listener with limits on connections, request headers and slow clients.
 //!
 //! Owns accepting connections, the limits and the graceful shutdown. The service handles the requests.
 
-use std::{error::Error, io, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    error::Error,
+    io,
+    net::IpAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use hyper::{
     Request, Response,
     body::{Body, Incoming},
+    header::{CONNECTION, HeaderValue},
     server::conn::http1,
-    service::Service,
+    service::{Service, service_fn},
 };
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
@@ -18,6 +30,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
 };
+use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
 /// Largest request line and headers.
@@ -26,40 +39,85 @@ const MAX_HEAD_BYTES: usize = 64 << 10;
 const ACCEPT_RETRY_WAIT: Duration = Duration::from_millis(200);
 /// How long open requests may take to finish after shutdown began.
 const DRAIN_LIMIT: Duration = Duration::from_secs(5);
+/// Requests after which a connection is closed, so that one with many pipelined requests ends.
+const MAX_REQUESTS: u32 = 1000;
+/// At most one warning of refused connections in this time.
+const WARNING_INTERVAL: Duration = Duration::from_mins(1);
 
 /// Limits of a listener.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// At most this many concurrent connections; more wait to be accepted.
+    /// At most this many concurrent connections.
     pub connections: usize,
-    /// How long a request's headers may take to arrive, so that slow clients do not block connections.
+    /// At most this many of them from one peer.
+    pub per_peer: usize,
+    /// What happens to a connection beyond these limits.
+    pub excess: Excess,
+    /// How long a request's headers may take to arrive after the connection was opened or the last response was sent.
     pub head: Duration,
+    /// How long a client may read nothing of a response before its connection is closed.
+    pub write: Duration,
+    /// Whether a connection may carry several requests.
+    pub keep_alive: bool,
+}
+
+/// What happens to a connection beyond the limits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Excess {
+    /// It is closed if its peer has too many, and otherwise waits: requests in progress matter more.
+    Refused,
+    /// It replaces the oldest connection: requests take milliseconds, so an old connection is stuck.
+    ReplacesOldest,
 }
 
 /// Serves until `stop`, then waits up to 5 s for open requests to finish.
 pub async fn serve<S, B>(listener: TcpListener, service: S, bounds: Bounds, stop: CancellationToken)
 where
-    S: Service<Request<Incoming>, Response = Response<B>> + Clone + Send + 'static,
-    S::Future: Send,
-    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + 'static,
     B: Body<Data: Send, Error: Into<Box<dyn Error + Send + Sync>>> + Send + 'static,
 {
     let mut http = http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(bounds.head).max_buf_size(MAX_HEAD_BYTES);
+    http.timer(TokioTimer::new())
+        .header_read_timeout(bounds.head)
+        .keep_alive(bounds.keep_alive)
+        .max_buf_size(MAX_HEAD_BYTES);
     let slots = Arc::new(Semaphore::new(bounds.connections));
+    let peers = Peers::default();
     let open = GracefulShutdown::new();
+    let mut warned = None::<Instant>;
     loop {
-        let permit = slots.clone().acquire_owned();
-        let accepted = tokio::select! {
-            accepted = async { (permit.await, accept(&listener).await) } => accepted,
+        let (stream, peer) = tokio::select! {
+            accepted = accept(&listener) => accepted,
             () = stop.cancelled() => break,
         };
-        let (Ok(permit), stream) = accepted else { unreachable!("the semaphore is never closed") };
-        let connection = open.watch(http.serve_connection(TokioIo::new(stream), service.clone()));
+        let Some(place) = peers.admit(peer, &bounds) else {
+            if warned.is_none_or(|warned| warned.elapsed() > WARNING_INTERVAL) {
+                warned = Some(Instant::now());
+                tracing::warn!(%peer, limit = bounds.per_peer, "refused a connection: the peer has too many");
+            }
+            continue;
+        };
+        if bounds.excess == Excess::ReplacesOldest && slots.available_permits() == 0 {
+            peers.close_oldest();
+        }
+        let permit = tokio::select! {
+            permit = slots.clone().acquire_owned() => permit.expect("the semaphore is never closed"),
+            () = stop.cancelled() => break,
+        };
+        let mut stream = TimeoutStream::new(stream);
+        stream.set_write_timeout(Some(bounds.write));
+        let connection =
+            open.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), limited(service.clone())));
         tokio::spawn(async move {
-            // A broken connection is the client's problem, not worth a log line.
-            let _ = connection.await;
-            drop(permit);
+            tokio::select! {
+                // A broken connection is the client's problem, not worth a log line.
+                _ = connection => {}
+                () = place.replaced.cancelled() => {}
+            }
+            drop((permit, place));
         });
     }
     drop(listener);
@@ -68,10 +126,32 @@ where
     }
 }
 
-async fn accept(listener: &TcpListener) -> TcpStream {
+/// Closes the connection after [`MAX_REQUESTS`].
+fn limited<S, B>(
+    service: S,
+) -> impl Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
+where
+    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>,
+    B: Body + Send,
+{
+    let requests = AtomicU32::new(0);
+    service_fn(move |request| {
+        let is_last = requests.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_REQUESTS;
+        let response = service.call(request);
+        async move {
+            let mut response = response.await?;
+            if is_last {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok(response)
+        }
+    })
+}
+
+async fn accept(listener: &TcpListener) -> (TcpStream, IpAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok((stream, peer)) => return (stream, peer.ip()),
             Err(error) if is_client_error(&error) => {}
             Err(error) => {
                 tracing::warn!(%error, "failed to accept a connection");
@@ -85,4 +165,128 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 fn is_client_error(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset};
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
+}
+
+/// The open connections by peer.
+#[derive(Clone, Default)]
+struct Peers(Arc<Mutex<OpenConnections>>);
+
+#[derive(Default)]
+struct OpenConnections {
+    /// Oldest first.
+    by_peer: HashMap<IpAddr, Vec<Connection>>,
+    next: u64,
+}
+
+#[derive(Clone)]
+struct Connection {
+    number: u64,
+    /// Cancelled when a newer connection takes its place.
+    replaced: CancellationToken,
+}
+
+/// The place of an open connection; dropping it makes room for another.
+struct Place {
+    peers: Peers,
+    peer: IpAddr,
+    number: u64,
+    replaced: CancellationToken,
+}
+
+impl Peers {
+    /// Makes a place for a connection; `None` if the peer has too many and none is replaced.
+    fn admit(&self, address: IpAddr, bounds: &Bounds) -> Option<Place> {
+        let peer = network_of(address);
+        let mut open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = open.next;
+        open.next += 1;
+        let connections = open.by_peer.entry(peer).or_default();
+        if connections.len() >= bounds.per_peer {
+            match bounds.excess {
+                Excess::Refused => return None,
+                Excess::ReplacesOldest => connections.remove(0).replaced.cancel(),
+            }
+        }
+        let replaced = CancellationToken::new();
+        connections.push(Connection { number, replaced: replaced.clone() });
+        Some(Place { peers: self.clone(), peer, number, replaced })
+    }
+
+    /// Closes the oldest connection of all peers.
+    fn close_oldest(&self) {
+        let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = open.by_peer.values().flatten().min_by_key(|connection| connection.number);
+        if let Some(oldest) = oldest {
+            oldest.replaced.cancel();
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.peers.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(connections) = open.by_peer.get_mut(&self.peer) else { return };
+        connections.retain(|connection| connection.number != self.number);
+        if connections.is_empty() {
+            open.by_peer.remove(&self.peer);
+        }
+    }
+}
+
+/// Returns what counts as one peer: an IPv4 address or, since a host usually has all of its addresses, an IPv6 /64.
+fn network_of(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        address => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bounds(per_peer: usize, excess: Excess) -> Bounds {
+        let limit = Duration::from_secs(1);
+        Bounds { connections: 9, per_peer, excess, head: limit, write: limit, keep_alive: true }
+    }
+
+    #[test]
+    fn a_peer_has_a_limited_number_of_connections() {
+        let (peers, one, other) =
+            (Peers::default(), "10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        let bounds = bounds(2, Excess::Refused);
+        let mut open: Vec<Place> = (0..3).filter_map(|_| peers.admit(one, &bounds)).collect();
+        assert_eq!(open.len(), 2);
+        assert!(peers.admit("::ffff:10.0.0.1".parse().unwrap(), &bounds).is_none());
+        assert!(peers.admit(other, &bounds).is_some());
+        open.pop();
+        assert!(peers.admit(one, &bounds).is_some());
+        drop(open);
+        assert!(peers.0.lock().unwrap().by_peer.is_empty());
+    }
+
+    #[test]
+    fn a_connection_of_a_full_peer_replaces_its_oldest() {
+        let (peers, one, other) =
+            (Peers::default(), "10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap());
+        let bounds = bounds(2, Excess::ReplacesOldest);
+        let foreign = peers.admit(other, &bounds).unwrap();
+        let open: Vec<Place> = (0..3).filter_map(|_| peers.admit(one, &bounds)).collect();
+        let replaced = |places: &[Place]| places.iter().map(|place| place.replaced.is_cancelled()).collect();
+        let of_one: Vec<bool> = replaced(&open);
+        assert_eq!((of_one, foreign.replaced.is_cancelled()), (vec![true, false, false], false));
+        peers.close_oldest();
+        assert!(foreign.replaced.is_cancelled());
+    }
+
+    #[test]
+    fn addresses_of_one_network_are_one_peer() {
+        let network = |text: &str| network_of(text.parse().unwrap());
+        assert_eq!(network("2001:db8:1:2:3::4"), network("2001:db8:1:2:ffff::1"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_ne!(network("10.0.0.1"), network("10.0.0.2"));
+    }
 }

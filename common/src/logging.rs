@@ -64,7 +64,9 @@ fn subscriber<W>(format: LogFormat, filter: EnvFilter, writer: W) -> Box<dyn Sub
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
+    // A failed write would be reported on standard error, which panics if that has no reader either.
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).log_internal_errors(false);
     let human = || format::debug_fn(write_field).delimited(" ");
     match format {
         LogFormat::Coloured => Box::new(builder.with_target(false).fmt_fields(human()).finish()),

@@ -21,11 +21,12 @@ pub fn on_signal() -> Shutdown {
     let mut interrupt = signal(SignalKind::interrupt()).expect("a SIGINT handler can be installed");
     tokio::spawn(async move {
         let first = next(&mut terminate, &mut interrupt).await;
-        tracing::info!("received {first}: shutting down gracefully; send it again to exit immediately");
+        // Before logging, which may block.
         stop.cancel();
+        tracing::info!("received {first}: shutting down gracefully; send it again to exit immediately");
         let second = next(&mut terminate, &mut interrupt).await;
-        tracing::warn!("received {second} during the graceful shutdown: exiting immediately");
         now.cancel();
+        tracing::warn!("received {second} during the graceful shutdown: exiting immediately");
     });
     shutdown
 }

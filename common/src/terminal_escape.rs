@@ -5,11 +5,15 @@
 
 use std::fmt::{self, Write};
 
-/// Whether a character is a C0 or C1 control, a line or paragraph separator, or a bidirectional formatting
-/// character (Unicode Standard Annex 9).
+/// Whether a character is a C0 or C1 control, a line or paragraph separator, or one of the characters with the property
+/// `Bidi_Control` (Unicode Standard Annex 9).
 #[must_use]
 pub fn is_control_or_bidi(character: char) -> bool {
-    character.is_control() || matches!(character, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    let is_bidi = matches!(
+        character,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+    );
+    is_bidi || character.is_control() || matches!(character, '\u{2028}' | '\u{2029}')
 }
 
 /// A writer that replaces control and bidi characters with Rust escapes such as `\u{1b}` and `\n`.
@@ -65,6 +69,7 @@ mod tests {
         check("\x1b[2J\x07\x7f", r"\u{1b}[2J\u{7}\u{7f}");
         check("\u{9b}31m\u{85}", r"\u{9b}31m\u{85}");
         check("a\u{202e}gpj.exe\u{2066}\u{2028}", r"a\u{202e}gpj.exe\u{2066}\u{2028}");
+        check("a\u{200e}b\u{200f}c\u{61c}d", r"a\u{200e}b\u{200f}c\u{61c}d");
         check("\n", r"\n");
     }
 

@@ -159,6 +159,28 @@ def has_settings_that_fit_the_pod(objects):
                 yield f"{name(workload)}: terminationGracePeriodSeconds is {given}: it must be at least {grace}"
 
 
+SIZE_UNITS = {"": 1, "k": 10**3, "m": 10**6, "g": 10**9, "kb": 2**10, "mb": 2**20, "gb": 2**30}
+DEFAULT_MAX_UPLOAD_BYTES = 2**30
+
+
+def redis_memory(text):
+    """`maxmemory` of a redis.conf, in bytes; None if it has no limit."""
+    found = re.search(r"^maxmemory\s+(\d+)([a-z]*)\s*$", text, re.MULTILINE)
+    return int(found[1]) * SIZE_UNITS[found[2]] if found else None
+
+
+def has_room_for_uploads(objects):
+    """Uploads, which users fill, leave Redis at least half of its memory."""
+    configs = of_kind(objects, "ConfigMap")
+    limits = [redis_memory(thing["data"]["redis.conf"]) for thing in configs if "redis.conf" in thing.get("data", {})]
+    for workload in workloads(objects):
+        for container in filter(is_ours, containers(workload)):
+            budget = int(variables(objects, container).get("SUBWATCH_MAX_UPLOAD_BYTES") or DEFAULT_MAX_UPLOAD_BYTES)
+            for limit in filter(None, limits):
+                if budget > limit / 2:
+                    yield f"{name(workload)}: SUBWATCH_MAX_UPLOAD_BYTES is {budget}, over half of Redis's maxmemory {limit}"
+
+
 def has_probes(objects):
     for workload in workloads(objects):
         for container in pod(workload)["containers"]:
@@ -372,7 +394,7 @@ def problems(objects, keys, urls):
         # The other rules rely on valid objects.
         return found
     rules = (
-        is_named_once_and_in_its_namespace, has_settings_that_fit_the_pod, has_probes, has_selectors_that_match,
+        is_named_once_and_in_its_namespace, has_settings_that_fit_the_pod, has_room_for_uploads, has_probes, has_selectors_that_match,
         references_existing_objects, mounts_exactly_the_declared_volumes, is_confined, is_bounded_and_pinned, has_workers_for_every_kind,
         has_memory_for_decoding,
     )

@@ -93,6 +93,8 @@ BROKEN_OBJECTS = [
      "Deployment/worker: terminationGracePeriodSeconds is 30: it must be at least 35"),
     (lambda o: find(o, "ConfigMap/subwatch-settings")["data"].update(SUBWATCH_SHUTDOWN_GRACE_SECONDS="90"),
      "Deployment/worker: terminationGracePeriodSeconds is 45: it must be at least 95"),
+    (lambda o: find(o, "ConfigMap/subwatch-settings")["data"].update(SUBWATCH_MAX_UPLOAD_BYTES="536870913"),
+     "Deployment/coordinator: SUBWATCH_MAX_UPLOAD_BYTES is 536870913, over half of Redis's maxmemory 1073741824"),
     (lambda o: o.remove(find(o, "ConfigMap/redis")),
      "StatefulSet/redis: ConfigMap/redis-.* does not exist"),
     (lambda o: o.remove(find(o, "ServiceAccount/subwatch")),

@@ -1,6 +1,9 @@
 //! `subwatch-worker`: consumes embed, train-epoch, predict and crawl jobs.
 
-use std::sync::LazyLock;
+use std::{
+    io::{Write, stderr},
+    sync::LazyLock,
+};
 
 use clap::Parser;
 use common::{
@@ -64,8 +67,8 @@ fn configure(arguments: &Arguments) -> Result<Settings, ConfigError> {
     Ok(loaded.settings)
 }
 
-#[expect(clippy::print_stderr, reason = "the final error is printed whatever the log filter")]
 fn fail(error: &dyn std::fmt::Display, code: u8) -> ! {
-    eprintln!("subwatch-worker: {}", escaped(&error.to_string()));
+    // Whatever the log filter. If standard error is closed, there is nowhere left to report it.
+    let _ = writeln!(stderr(), "subwatch-worker: {}", escaped(&error.to_string()));
     exit(code)
 }

@@ -21,6 +21,9 @@ pub struct ApiSettings {
     /// File of access tokens that the coordinator accepts, one `NAME SCOPE SHA256` a line; re-read when it
     /// changes. If unset, the API listens on loopback only and accepts every request.
     pub tokens_file: Option<PathBuf>,
+    /// Open connections that the coordinator accepts from one address, or one IPv6 /64, of 1024 in all. Raise it if many
+    /// clients share an address, such as that of a proxy.
+    pub max_connections_per_peer: usize,
     /// Access token that the command line sends.
     #[serde(serialize_with = "secret::hidden")]
     pub token: Option<SecretString>,
@@ -33,6 +36,7 @@ impl Default for ApiSettings {
         Self {
             url: Url::parse("http://127.0.0.1:8470").expect("the literal is a URL"),
             tokens_file: None,
+            max_connections_per_peer: 256,
             token: None,
             token_file: None,
         }
@@ -51,6 +55,9 @@ impl ApiSettings {
         if !self.url.username().is_empty() || self.url.password().is_some() {
             let want = "without user and password: set the access token in SUBWATCH_TOKEN";
             return fail("url", &secret::hide_password(&self.url), want);
+        }
+        if self.max_connections_per_peer == 0 {
+            return fail("max_connections_per_peer", &self.max_connections_per_peer, "at least 1");
         }
         Ok(())
     }

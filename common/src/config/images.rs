@@ -18,8 +18,8 @@ pub struct ImageSettings {
     pub max_image_bytes: u64,
     /// How long an uploaded image is kept, in seconds.
     pub upload_ttl_seconds: u64,
-    /// Total size of the uploaded images in Redis, in bytes. Uploads beyond it are refused until others
-    /// expire.
+    /// Total size of the uploaded images in Redis, in bytes; at most half of Redis's `maxmemory`. Uploads beyond it are
+    /// refused until others expire.
     pub max_upload_bytes: u64,
 }
 
@@ -29,7 +29,7 @@ impl Default for ImageSettings {
             fetch_allow: String::new(),
             max_image_bytes: 32 << 20,
             upload_ttl_seconds: 24 * 3600,
-            max_upload_bytes: 4 << 30,
+            max_upload_bytes: 1 << 30,
         }
     }
 }

@@ -108,14 +108,22 @@ pub struct Crawled {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ItemFailure {
     pub reason: FailureReason,
-    /// The exact problem, with values.
+    /// The exact problem, with values; cut off after [`ItemFailure::MAX_DETAIL_BYTES`].
     pub detail: String,
 }
 
 impl ItemFailure {
+    /// Details quote what users wrote, and are stored once an item.
+    pub const MAX_DETAIL_BYTES: usize = 2048;
+
     #[must_use]
     pub fn new(reason: FailureReason, detail: impl Into<String>) -> Self {
-        Self { reason, detail: detail.into() }
+        let mut detail = detail.into();
+        if detail.len() > Self::MAX_DETAIL_BYTES {
+            detail.truncate(detail.floor_char_boundary(Self::MAX_DETAIL_BYTES));
+            detail.push('…');
+        }
+        Self { reason, detail }
     }
 }
 

@@ -12,6 +12,8 @@ use crate::digest::Digest;
 
 static RESERVE: LazyLock<Script> =
     LazyLock::new(|| Script::new(include_str!("scripts/reserve_upload_bytes.lua")));
+static RELEASE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/release_upload_bytes.lua")));
 
 impl Store {
     /// Stores `bytes` for `ttl` and returns their digest, or `None` if all uploads together would exceed `limit`
@@ -39,6 +41,40 @@ impl Store {
         command.arg(self.keys.image(&digest)).arg(bytes).arg("PX").arg(ttl_ms);
         command.query_async::<()>(&mut self.connection.clone()).await?;
         Ok(Some(digest))
+    }
+
+    /// Returns the total size of the uploaded images in bytes, as far as it is known before expired ones are removed.
+    pub async fn upload_bytes(&self) -> Result<u64, StoreError> {
+        let mut command = redis::cmd("HGET");
+        command.arg(self.keys.upload_sizes()).arg("total");
+        let total: Option<u64> = command.query_async(&mut self.connection.clone()).await?;
+        Ok(total.unwrap_or(0))
+    }
+
+    /// Deletes all uploaded images, and returns their number. Jobs that still need one fail its item as missing.
+    pub async fn drop_images(&self) -> Result<u64, StoreError> {
+        const PAGE: usize = 1000;
+        let mut connection = self.connection.clone();
+        let mut dropped = 0;
+        loop {
+            let mut page = redis::cmd("ZRANGE");
+            page.arg(self.keys.uploads()).arg(0).arg(PAGE - 1);
+            let digests: Vec<String> = page.query_async(&mut connection).await?;
+            if digests.is_empty() {
+                return Ok(dropped);
+            }
+            for digest in &digests {
+                let Ok(digest) = digest.parse::<Digest>() else { continue };
+                redis::cmd("UNLINK").arg(self.keys.image(&digest)).query_async::<()>(&mut connection).await?;
+            }
+            dropped += digests.len() as u64;
+            RELEASE
+                .key(self.keys.uploads())
+                .key(self.keys.upload_sizes())
+                .arg(&digests)
+                .invoke_async::<()>(&mut connection)
+                .await?;
+        }
     }
 
     /// Returns the bytes of an uploaded image; `None` if it expired.

@@ -20,6 +20,14 @@ pub struct ServerInfo {
     pub limit_bytes: u64,
 }
 
+impl ServerInfo {
+    /// Whether the server refuses writes because it has reached `maxmemory`.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.limit_bytes > 0 && self.used_bytes >= self.limit_bytes
+    }
+}
+
 impl Store {
     pub async fn server_info(&self) -> Result<ServerInfo, StoreError> {
         let text: String = redis::cmd("INFO").query_async(&mut self.connection.clone()).await?;

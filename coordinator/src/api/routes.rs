@@ -72,6 +72,7 @@ routes! {
 
     UPLOAD_IMAGE:      Post   "/v1/images",                      SUBMIT;
     FETCH_IMAGE:       Post   "/v1/images/fetch",                SUBMIT;
+    DROP_UPLOADS:      Delete "/v1/images",                      ADMIN;
     SIMILAR:           Get    "/v1/similar",                     READ;
 
     LIST_DEAD_LETTERS:    Get    "/v1/dead-letters",             READ;

@@ -54,7 +54,8 @@ pub struct NeighbourView {
     pub sha256: Digest,
     /// URL of the dataset.
     pub dataset: String,
-    /// Names of the same image in other rows and datasets; those with metadata first, then the newest.
+    /// Names of the same image in other rows and datasets; those with metadata first, then the newest. Absent where the
+    /// response would exceed 1 MiB.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub other_names: Vec<ImageName>,
 }

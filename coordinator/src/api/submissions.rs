@@ -77,6 +77,13 @@ pub struct StoredImage {
     pub bytes: u64,
 }
 
+/// Response of `DELETE /v1/images`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct DroppedUploads {
+    /// Number of images.
+    pub dropped: u64,
+}
+
 /// A submission as `GET /v1/submissions/{id}` shows it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SubmissionView {

@@ -59,6 +59,10 @@ impl WorkerView {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct HostBackoffView {
     pub host: String,
+    /// Which requests wait, if not all to the host: their kind and base URL, `image https://mirror.example/`, of crawls
+    /// that set the base.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
     pub reason: String,
     /// The worker whose request was blocked.
     pub reported_by: String,

@@ -32,6 +32,7 @@ mod status;
 mod table;
 mod token;
 mod train;
+mod uploads;
 mod wait;
 mod workers;
 
@@ -102,6 +103,9 @@ enum Command {
     Spaces(spaces::SpacesCommand),
     /// Wait for a submission or run, and print its result.
     Wait(wait::WaitCommand),
+    /// Delete uploaded images.
+    #[command(subcommand)]
+    Uploads(uploads::UploadsCommand),
     /// Cancel a submission or run.
     Cancel(IdArguments),
     /// Resume a failed or cancelled run from its last checkpoint.
@@ -188,6 +192,7 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
         Command::Runs(arguments) => runs::run(&client, output, arguments).await,
         Command::Jobs(arguments) => jobs::run(&client, output, arguments).await,
         Command::Workers => workers::run(&client, output).await,
+        Command::Uploads(command) => uploads::run(&client, output, command).await,
         Command::Spaces(command) => spaces::run(&client, output, command).await,
         Command::Wait(arguments) => wait::run(&client, output, arguments).await,
         Command::Cancel(arguments) => cancel::run(&client, output, arguments).await,

@@ -9,7 +9,10 @@ use std::{
 };
 
 use clap::ValueEnum;
-use common::terminal_escape::{escaped_json, is_control_or_bidi};
+use common::{
+    csv_formula,
+    terminal_escape::{escaped_json, is_control_or_bidi},
+};
 use serde::Serialize;
 
 use super::exit::CliError;
@@ -77,11 +80,20 @@ pub(super) fn print_values<T: Serialize>(
     }
 }
 
-/// Formats rows, which are structs of plain fields, as CSV (RFC 4180); the header has the names of the fields.
+/// Formats rows, which are structs of plain fields, as CSV (RFC 4180); the header has the names of the fields. Texts that a
+/// spreadsheet would run as a formula are defused (see [`csv_formula`]).
 pub(super) fn csv(rows: &[impl Serialize], header: bool) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new().has_headers(header).from_writer(Vec::new());
     for row in rows {
         writer.serialize(row).expect("a row is plain data");
+    }
+    let written = writer.into_inner().expect("writing to memory cannot fail");
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(written.as_slice());
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    for record in reader.records() {
+        let record = record.expect("the CSV was just written");
+        let cells = record.iter().map(|cell| csv_formula::defused(cell).into_owned());
+        writer.write_record(cells).expect("writing to memory cannot fail");
     }
     writer.into_inner().expect("writing to memory cannot fail")
 }
@@ -190,6 +202,23 @@ mod tests {
         ] {
             assert_eq!(digits(value), expected);
         }
+    }
+
+    #[test]
+    fn csv_has_no_formulas() {
+        #[derive(Serialize)]
+        struct Row<'a> {
+            item: &'a str,
+            value: f64,
+        }
+        let rows = [
+            Row { item: "=cmd|' /C calc'!A0", value: -0.458 },
+            Row { item: "\t@SUM(1)", value: 1.5 },
+            Row { item: "a \"b\", c", value: 0.0 },
+        ];
+        let text = String::from_utf8(csv(&rows, true)).unwrap();
+        assert_eq!(text, "item,value\n'=cmd|' /C calc'!A0,-0.458\n'\t@SUM(1),1.5\n\"a \"\"b\"\", c\",0.0\n");
+        assert_eq!(csv(&[Row { item: "x", value: 1.0 }], false), b"x,1.0\n");
     }
 
     #[test]

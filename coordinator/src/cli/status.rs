@@ -79,7 +79,8 @@ fn hosts_and_quotas(status: &StatusView) -> Vec<String> {
         let (host, reason, until) =
             (plain(&backoff.host), plain(&backoff.reason), time_text(backoff.until_ms));
         let probing = if backoff.probing { ", probing now" } else { "" };
-        format!("{host}: in back-off until {until}{probing}: {reason}")
+        let base = backoff.base.as_deref().map(|base| format!(" ({})", plain(base))).unwrap_or_default();
+        format!("{host}{base}: in back-off until {until}{probing}: {reason}")
     });
     let quotas = status.quotas.iter().map(|quota| {
         let refused = if quota.refused { ", refused by the API" } else { "" };

@@ -20,6 +20,7 @@ const READY_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long an effect of a policy is shown.
 const POLICY_SHOWN: Duration = Duration::from_hours(24);
+const FULL: &str = "Redis has reached maxmemory and refuses writes: raise it, or `subwatch uploads drop`";
 
 pub(crate) async fn doctor(context: &Context) -> Result<DoctorView, RequestError> {
     let mut checks =
@@ -50,10 +51,22 @@ async fn check_redis(context: &Context) -> Result<DoctorCheck, RequestError> {
             "keys are evicted when memory is full ({eviction}): set `maxmemory-policy noeviction`"
         ));
     }
-    let status = if info.replica {
+    if info.replica {
         warnings.push(
             "it is a replica, which refuses writes: let SUBWATCH_REDIS_URL lead to the primary".to_owned(),
         );
+    }
+    if info.is_full() {
+        warnings.push(FULL.to_owned());
+    }
+    let budget = context.settings.images.max_upload_bytes;
+    if info.limit_bytes > 0 && budget > info.limit_bytes / 2 {
+        warnings.push(format!(
+            "uploads may take {budget} bytes, over half of maxmemory ({}): lower SUBWATCH_MAX_UPLOAD_BYTES",
+            info.limit_bytes
+        ));
+    }
+    let status = if info.replica || info.is_full() {
         CheckStatus::Error
     } else if warnings.is_empty() {
         CheckStatus::Ok
@@ -61,7 +74,10 @@ async fn check_redis(context: &Context) -> Result<DoctorCheck, RequestError> {
         CheckStatus::Warning
     };
     let megabytes = info.used_bytes / 1_000_000;
-    let detail = std::iter::once(format!("version {}, {megabytes} MB in use", info.version)).chain(warnings);
+    let uploads = context.store.upload_bytes().await? / 1_000_000;
+    let memory =
+        format!("version {}, {megabytes} MB in use, {uploads} MB of it uploaded images", info.version);
+    let detail = std::iter::once(memory).chain(warnings);
     Ok(DoctorCheck::new("Redis", status, detail.collect::<Vec<_>>().join("; ")))
 }
 
@@ -123,11 +139,12 @@ async fn check_artifacts(context: &Context) -> DoctorCheck {
     }
 }
 
-/// Readiness probe: pings Redis and checks the connection to RabbitMQ.
+/// Readiness probe: checks that Redis accepts writes, and the connection to RabbitMQ.
 pub(crate) async fn ready(context: &Context) -> Result<(), RequestError> {
     let unavailable = |server: &str| RequestError::Unavailable(format!("{server} is unavailable"));
-    match tokio::time::timeout(READY_LIMIT, context.store.ping()).await {
-        Ok(Ok(())) => {}
+    match tokio::time::timeout(READY_LIMIT, context.store.server_info()).await {
+        Ok(Ok(info)) if info.is_full() => return Err(RequestError::Unavailable(FULL.to_owned())),
+        Ok(Ok(_)) => {}
         Ok(Err(_)) | Err(_) => return Err(unavailable("Redis")),
     }
     if context.publisher.is_connected() { Ok(()) } else { Err(unavailable("RabbitMQ")) }

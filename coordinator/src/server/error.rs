@@ -30,6 +30,11 @@ pub(crate) enum RequestError {
 impl From<StoreError> for RequestError {
     fn from(error: StoreError) -> Self {
         tracing::error!(%error, "request failed: Redis is unavailable");
+        if let StoreError::OutOfMemory(_) = error {
+            return Self::Unavailable(
+                "Redis is out of memory: ask an operator to run `subwatch doctor`".to_owned(),
+            );
+        }
         Self::Unavailable("the coordinator cannot reach Redis: try again when it is back; running jobs continue by themselves".to_owned())
     }
 }

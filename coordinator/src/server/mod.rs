@@ -7,7 +7,7 @@
 //! - `dead_letters`: discarded jobs. `uploads`: uploaded images. `similarity` and `spaces`: embeddings.
 //! - `status`, `doctor` and `host_backoffs`: monitoring. `tokens`: access tokens.
 //!
-//! All of them share `context` and reject requests with `error`. Operations that use the store fail with
+//! All of them share `context`, bound their memory with `shared_budget` and `pages`, and reject requests with `error`. Operations that use the store fail with
 //! `RequestError::Unavailable` if Redis is unavailable.
 
 mod context;
@@ -18,8 +18,10 @@ mod host_backoffs;
 mod http;
 mod leadership;
 mod lookup;
+mod pages;
 mod runs;
 pub mod serve;
+mod shared_budget;
 mod similarity;
 mod spaces;
 mod status;

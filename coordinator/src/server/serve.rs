@@ -75,7 +75,7 @@ async fn serve(settings: Settings, stop: CancellationToken) -> anyhow::Result<()
         uploads: Arc::new(Uploads::new(context.store.clone(), images.clone())),
         context: context.clone(),
     };
-    http::serve(listener, state, images.max_image_bytes as usize, access, stop).await;
+    http::serve(listener, state, access, stop).await;
     drain(&context.tracker).await;
     tracing::info!("coordinator stopped");
     Ok(())

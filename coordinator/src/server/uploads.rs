@@ -1,35 +1,40 @@
 //! Stores images that clients upload, or that the coordinator fetches for them.
 //!
-//! Owns the bound on the memory of concurrent uploads. [`crawler::http`] decides which URLs may be fetched.
+//! Owns the memory for the bodies of requests. [`crawler::http`] decides which URLs may be fetched.
 
 use bytes::Bytes;
-use common::{byte_budget::ByteBudget, config::ImageSettings, store::Store};
+use common::{config::ImageSettings, store::Store};
 use crawler::http::{FetchError, ImageFetcher};
-use tokio::sync::OwnedSemaphorePermit;
 
-use super::error::RequestError;
-use crate::api::StoredImage;
+use super::{error::RequestError, shared_budget::SharedBudget};
+use crate::api::{DroppedUploads, StoredImage};
 
-/// Total size of images that are received but not stored yet.
+/// Total size of bodies and fetched images that are received but not stored yet.
 const MEMORY_BYTES: u64 = 256 << 20;
+/// The part of it that the clients with one access token can use.
+const TOKEN_BYTES: u64 = 64 << 20;
 
 pub(crate) struct Uploads {
     store: Store,
     settings: ImageSettings,
     fetcher: ImageFetcher,
-    memory: ByteBudget,
+    memory: SharedBudget,
 }
 
 impl Uploads {
     pub(crate) fn new(store: Store, settings: ImageSettings) -> Self {
         let fetcher = ImageFetcher::new(&settings.fetch_allow, settings.max_image_bytes);
-        Self { store, settings, fetcher, memory: ByteBudget::new(MEMORY_BYTES) }
+        Self { store, settings, fetcher, memory: SharedBudget::new(MEMORY_BYTES, TOKEN_BYTES) }
     }
 
-    /// Waits until an upload of `bytes`, or of the largest size if unknown, fits into `MEMORY_BYTES`.
-    pub(crate) async fn reserve(&self, bytes: Option<u64>) -> OwnedSemaphorePermit {
-        let largest = self.settings.max_image_bytes;
-        self.memory.acquire(bytes.unwrap_or(largest).min(largest)).await
+    /// The memory for the bodies of requests.
+    pub(crate) fn memory(&self) -> &SharedBudget {
+        &self.memory
+    }
+
+    /// Returns the size limit of an image.
+    pub(crate) fn max_bytes(&self) -> usize {
+        self.settings.max_image_bytes as usize
     }
 
     /// Stores an uploaded image, whose size the caller has checked.
@@ -51,12 +56,17 @@ impl Uploads {
         }
     }
 
+    /// Deletes all stored images.
+    pub(crate) async fn drop_all(&self) -> Result<DroppedUploads, RequestError> {
+        Ok(DroppedUploads { dropped: self.store.drop_images().await? })
+    }
+
     /// Fetches an image from a public address and stores it.
     ///
     /// # Errors
     /// `Forbidden` if the URL may not be fetched; `Invalid` if the request fails or the response is too large.
-    pub(crate) async fn fetch(&self, url: &str) -> Result<StoredImage, RequestError> {
-        let _reservation = self.reserve(None).await;
+    pub(crate) async fn fetch(&self, token: Option<&str>, url: &str) -> Result<StoredImage, RequestError> {
+        let _reservation = self.memory.reserve(token, self.settings.max_image_bytes).await;
         let bytes = self.fetcher.fetch(url).await.map_err(|error| match error {
             FetchError::Refused(message) => RequestError::Forbidden(message),
             FetchError::TooLarge(message) | FetchError::Failed(message) => RequestError::Invalid(message),

@@ -78,7 +78,7 @@ impl Crawl<'_> {
             FilesError::Outside { .. } => CrawlError::Retryable(error.to_string()),
             error => permanent(error.to_string()),
         })?;
-        let slice = TimeSlice::new(self.web, self.job_timeout);
+        let slice = TimeSlice::new(self.web, &args.plan.bases, self.job_timeout);
 
         let CrawlProgress { listing, thumbnails: mut records } =
             store.crawl_progress::<Draft>(job.submission, job.name).await?;

@@ -223,7 +223,7 @@ impl ThumbnailDownloader<'_> {
             ThumbnailResponse::Missing => Ok(VariantOutcome::Missing),
             ThumbnailResponse::Blocked(status) => {
                 let reason = format!("the host returned {status} for a thumbnail");
-                Err(self.slice.back_off(&url, &reason).await)
+                Err(self.slice.back_off(HostKind::Image, &url, &reason).await)
             }
             ThumbnailResponse::Failed(why) if self.is_last => {
                 let failure = ItemFailure::new(FailureReason::Undecodable, format!("{url}: {why}"));

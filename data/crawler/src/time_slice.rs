@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use common::store::Snooze;
+use common::{job::crawl::Bases, store::Snooze};
 use serde_json::Value;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
@@ -27,9 +27,10 @@ pub(crate) struct TimeSlice {
 
 impl TimeSlice {
     #[must_use]
-    pub(crate) fn new(web: &Web, job_timeout: Duration) -> Self {
+    pub(crate) fn new(web: &Web, bases: &Bases, job_timeout: Duration) -> Self {
         let ends = Instant::now() + MAX_TIME_SLICE.min(job_timeout / 3);
-        Self { web: web.with_admission_deadline(ends), abort_at: ends + REQUEST_TIMEOUT.min(job_timeout / 3) }
+        let web = web.with_bases(bases).with_admission_deadline(ends);
+        Self { web, abort_at: ends + REQUEST_TIMEOUT.min(job_timeout / 3) }
     }
 
     #[must_use]
@@ -60,8 +61,8 @@ impl TimeSlice {
     }
 
     /// [`Web::back_off`]
-    pub(crate) async fn back_off(&self, url: &Url, reason: &str) -> CrawlError {
-        self.web.back_off(url, reason).await.into()
+    pub(crate) async fn back_off(&self, kind: HostKind, url: &Url, reason: &str) -> CrawlError {
+        self.web.back_off(kind, url, reason).await.into()
     }
 
     /// [`Web::mark_quota_exceeded`]

@@ -6,6 +6,8 @@
 use common::{digest::Digest, job::outcome::ItemFailure};
 use serde::{Deserialize, Serialize};
 
+/// Longest name of an item, and longest ID or name of a video or channel, in bytes. As long as a key of S3.
+pub const MAX_NAME_BYTES: usize = 1024;
 /// Why a run skips an image without a row.
 pub const NO_ROW: &str = "no metadata row";
 

@@ -9,7 +9,10 @@ use common::digest::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{json, manifest::ManifestItem};
+use crate::{
+    json,
+    manifest::{MAX_NAME_BYTES, ManifestItem},
+};
 
 /// A row as a crawl writes it; the order of the fields is the order of the columns.
 #[derive(Clone, PartialEq, Default, Debug, Serialize, Deserialize)]
@@ -145,6 +148,7 @@ pub(crate) fn parse(row: &[u8]) -> Result<ParsedRow, RowError> {
         std::str::from_utf8(row).map_err(|error| unnamed(format!("the row is not valid UTF-8: {error}")))?;
     let row: ItemColumns =
         json::parse(text).map_err(|error| unnamed(format!("the row is not valid: {error}")))?;
+    require_short("file_name", &row.file_name).map_err(unnamed)?;
     let named = |detail: String| RowError { file_name: Some(row.file_name.clone()), detail };
     let item = ManifestItem {
         video_id: text_of("video_id", &row.video_id).map_err(named)?,
@@ -161,9 +165,20 @@ pub(crate) fn parse(row: &[u8]) -> Result<ParsedRow, RowError> {
 fn text_of(column: &str, value: &Value) -> Result<Option<String>, String> {
     match value {
         Value::Null => Ok(None),
-        Value::String(text) => Ok((!text.is_empty()).then(|| text.clone())),
+        Value::String(text) => {
+            require_short(column, text)?;
+            Ok((!text.is_empty()).then(|| text.clone()))
+        }
         Value::Number(number) => Ok(Some(whole(value).map_or_else(|| number.to_string(), |n| n.to_string()))),
         other => Err(format!("{column} must be a text or a number, not {other}")),
+    }
+}
+
+/// Pages of results and messages of jobs repeat these texts.
+fn require_short(column: &str, text: &str) -> Result<(), String> {
+    match text.len() {
+        0..=MAX_NAME_BYTES => Ok(()),
+        bytes => Err(format!("{column} has {bytes} bytes, over the limit of {MAX_NAME_BYTES}")),
     }
 }
 
@@ -257,6 +272,23 @@ mod tests {
         assert_eq!(error(r#""views":"12""#).detail, "views must be a non-negative integer, not \"12\"");
         assert_eq!(error(r#""video_id":[1]"#).detail, "video_id must be a text or a number, not [1]");
         assert_eq!(error(r#""views":-3"#).file_name.as_deref(), Some("a.jpg"));
+    }
+
+    #[test]
+    fn long_names_are_rejected_without_being_quoted() {
+        let long = "x".repeat(MAX_NAME_BYTES + 1);
+        let error = parse(format!("{{\"file_name\":\"{long}\"}}").as_bytes()).unwrap_err();
+        assert_eq!(
+            (error.file_name, &*error.detail),
+            (None, "file_name has 1025 bytes, over the limit of 1024")
+        );
+        for column in ["video_id", "channel_id", "channel"] {
+            let row = format!("{{\"file_name\":\"a.jpg\",\"{column}\":\"{long}\"}}");
+            let error = parse(row.as_bytes()).unwrap_err();
+            assert_eq!(error.detail, format!("{column} has 1025 bytes, over the limit of 1024"));
+            let row = row.replacen('x', "", 1);
+            assert!(parse(row.as_bytes()).is_ok());
+        }
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! Applies and reverts each disturbance: signals and proxy faults here, messages in `disturb_jobs`.
+//! Applies and reverts each disturbance: signals and proxy faults here, messages in `disturb_jobs`, clients in
+//! `disturb_clients`.
 //!
 //! Does not decide when (see `schedule`) or judge the result (see `verdict`). It records which effects on the
 //! system are expected, such as dead letters.
@@ -149,6 +150,8 @@ impl<'a> Scene<'a> {
             Disturbance::MixVersions => self.mix_versions().await,
             Disturbance::PublishGarbage(garbage) => self.publish_garbage(garbage).await,
             Disturbance::Poison => self.poison(&mut random).await,
+            Disturbance::DeafClients(coordinator) => self.deaf_clients(coordinator, duration).await,
+            Disturbance::SlowUploads(coordinator) => self.slow_uploads(coordinator, duration).await,
         }
     }
 

@@ -5,6 +5,7 @@
 //! in flight fails.
 
 pub mod disturb;
+mod disturb_clients;
 mod disturb_jobs;
 pub mod load;
 pub mod runner;

@@ -105,6 +105,10 @@ pub enum Disturbance {
     PublishGarbage(Garbage),
     /// One job kills whichever worker starts it.
     Poison,
+    /// Clients send requests to a coordinator and never read a response.
+    DeafClients(usize),
+    /// Clients upload to a coordinator at one byte a second.
+    SlowUploads(usize),
 }
 
 impl Disturbance {
@@ -139,6 +143,8 @@ impl Disturbance {
             Self::MixVersions => "mix-versions",
             Self::PublishGarbage(_) => "publish-garbage",
             Self::Poison => "poison",
+            Self::DeafClients(_) => "deaf-clients",
+            Self::SlowUploads(_) => "slow-uploads",
         }
     }
 
@@ -173,6 +179,7 @@ impl Disturbance {
             Self::Poison => {
                 vec![Subject::Poison, Subject::Server(Server::Broker), Subject::Server(Server::Store)]
             }
+            Self::DeafClients(_) | Self::SlowUploads(_) => vec![Subject::Clients],
         }
     }
 }
@@ -186,6 +193,8 @@ pub enum Subject {
     Link(Program, Server),
     /// The poisoned job: at most one at a time.
     Poison,
+    /// Foreign clients, of which one address may have a limited number.
+    Clients,
 }
 
 /// A disturbance with its time.
@@ -205,7 +214,7 @@ pub struct Schedule {
 }
 
 /// All kinds of disturbances. A schedule's seed selects the one it features.
-const FEATURES: [fn(&mut ChaCha12Rng) -> Disturbance; 27] = [
+const FEATURES: [fn(&mut ChaCha12Rng) -> Disturbance; 29] = [
     |random| Disturbance::Kill(worker(random)),
     |random| Disturbance::Kill(coordinator(random)),
     |_| Disturbance::RollStoreBack,
@@ -233,6 +242,8 @@ const FEATURES: [fn(&mut ChaCha12Rng) -> Disturbance; 27] = [
     |random| Disturbance::PublishGarbage(garbage(random)),
     |_| Disturbance::RefuseWrites(Refusal::NoReplicas),
     |random| Disturbance::FinishTwice(random.random_range(0..WORKERS)),
+    |random| Disturbance::DeafClients(random.random_range(0..COORDINATORS)),
+    |random| Disturbance::SlowUploads(random.random_range(0..COORDINATORS)),
 ];
 
 impl Schedule {
@@ -291,6 +302,8 @@ fn duration_ms(disturbance: &Disturbance) -> std::ops::RangeInclusive<u64> {
         Disturbance::PauseServer(_) => 500..=5000,
         Disturbance::BrokerAlarm | Disturbance::RefuseWrites(_) => 1000..=5000,
         Disturbance::SlowResponses(..) => 2000..=6000,
+        // Longer than a coordinator waits for such clients.
+        Disturbance::DeafClients(_) | Disturbance::SlowUploads(_) => 4000..=14_000,
         Disturbance::LoseAcks(_) => 500..=2500,
         Disturbance::Restart(_)
         | Disturbance::SkewClock(..)
@@ -383,6 +396,8 @@ impl fmt::Display for Disturbance {
             Self::MixVersions => f.write_str("running jobs as older and newer versions encode them"),
             Self::PublishGarbage(garbage) => write!(f, "garbage in a queue: {garbage:?}"),
             Self::Poison => f.write_str("a job that kills each worker that starts it"),
+            Self::DeafClients(index) => write!(f, "clients of coordinator {index} that never read"),
+            Self::SlowUploads(index) => write!(f, "uploads to coordinator {index} at one byte a second"),
         }
     }
 }
@@ -448,8 +463,9 @@ mod tests {
         let kinds = |seeds: std::ops::Range<u64>| -> HashSet<&str> {
             seeds.flat_map(|seed| Schedule::of(seed).events).map(|event| event.disturbance.kind()).collect()
         };
-        let all = kinds(0..27);
-        assert_eq!(all.len(), 27, "{all:?}");
-        assert_eq!(kinds(1000..1027), all);
+        let count = FEATURES.len();
+        let all = kinds(0..count as u64);
+        assert_eq!(all.len(), count, "{all:?}");
+        assert_eq!(kinds(1000..1000 + count as u64), all);
     }
 }

@@ -247,7 +247,7 @@ impl System {
         }
     }
 
-    fn url(&self, coordinator: usize) -> String {
+    pub(super) fn url(&self, coordinator: usize) -> String {
         format!("http://127.0.0.1:{}", self.first_port + coordinator as u16)
     }
 

@@ -17,9 +17,10 @@ use self::transport::{Transport, keyed};
 use super::exit::CliError;
 use crate::api::{
     DeadLetterFilter, DeadLetterOutcome, DeadLetterParams, DeadLetterSelection, DeadLetterView, DoctorView,
-    DropParams, EmbeddingView, EmbeddingsParams, FetchRequest, HeadView, HostBackoffView, ItemView, JobView,
-    Page, Paging, ResultsParams, RunParams, RunRequest, RunView, SampleView, SimilarParams, SimilarView,
-    SpaceView, StatusView, StoredImage, SubmissionRequest, SubmissionView, TestPredictionView, WorkersView,
+    DropParams, DroppedUploads, EmbeddingView, EmbeddingsParams, FetchRequest, HeadView, HostBackoffView,
+    ItemView, JobView, Page, Paging, ResultsParams, RunParams, RunRequest, RunView, SampleView,
+    SimilarParams, SimilarView, SpaceView, StatusView, StoredImage, SubmissionRequest, SubmissionView,
+    TestPredictionView, WorkersView,
     routes::{self, Route},
 };
 
@@ -207,6 +208,10 @@ impl Client {
 
     pub(super) async fn upload(&self, bytes: Vec<u8>) -> Result<StoredImage, CliError> {
         self.api.send(self.api.request(routes::UPLOAD_IMAGE, &[]).body(bytes)).await
+    }
+
+    pub(super) async fn drop_uploads(&self) -> Result<DroppedUploads, CliError> {
+        self.api.send(self.api.request(routes::DROP_UPLOADS, &[])).await
     }
 
     pub(super) async fn status(&self) -> Result<StatusView, CliError> {

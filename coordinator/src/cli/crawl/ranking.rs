@@ -4,7 +4,7 @@
 
 use clap::{ArgAction, Args};
 use common::config::Settings;
-use crawler::ranking::{RankedChannel, RankingError, Rankings, TOP, UrlTemplate, csv_of};
+use crawler::ranking::{RankedChannel, RankingError, Rankings, TOP, UrlTemplate};
 
 use crate::cli::{
     exit::{CliError, Exit},
@@ -49,7 +49,7 @@ pub(super) async fn run(
     let rankings = Rankings::new(ranking, categories, Some(top), read_pages)?;
     let ranked = read(&rankings, settings).await?;
     match format {
-        Format::Table | Format::Csv => output::print_bytes(&csv_of(&ranked))?,
+        Format::Table | Format::Csv => output::print_csv(&ranked, true)?,
         Format::Json => output::print_json(format, &ranked)?,
         Format::Jsonl => ranked.iter().try_for_each(|channel| output::print_json(format, channel))?,
     }

@@ -181,7 +181,7 @@ async fn lines<T: Serialize + CsvRow>(
     while let Some(items) = pages.next().await? {
         if format == Format::Csv {
             let rows: Vec<T::Row<'_>> = items.iter().map(T::row).collect();
-            sink.write(&output::csv(&rows, count == 0))?;
+            sink.write_csv(&rows, count == 0)?;
         } else if format == Format::Json {
             items.iter().try_for_each(|item| sink.write(array.element(item).as_bytes()))?;
         } else {
@@ -263,7 +263,7 @@ async fn embeddings(
                     sink.write(&row(line)?)?;
                     let name = MatrixRow { item: &line.item, sha256: line.sha256 };
                     match format {
-                        Format::Csv => names.write(&output::csv(&[name], std::mem::take(&mut is_first)))?,
+                        Format::Csv => names.write_csv(&[name], std::mem::take(&mut is_first))?,
                         _ => names.write_line(&name)?,
                     }
                 }

@@ -5,6 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use common::terminal_escape::escaped_json;
 use dataset::files::Files;
 use serde::Serialize;
 use tempfile::NamedTempFile;
@@ -67,11 +68,19 @@ impl Sink {
         }
     }
 
+    /// Writes rows as CSV.
+    pub(super) fn write_csv(&mut self, rows: &[impl Serialize], header: bool) -> Result<(), CliError> {
+        match &mut self.writer {
+            Writer::Stdout => output::print_csv(rows, header),
+            Writer::File(_) => self.write(&output::csv(rows, header)),
+        }
+    }
+
     /// Writes one JSON value and a newline.
     pub(super) fn write_line(&mut self, value: &impl Serialize) -> Result<(), CliError> {
-        let mut line = serde_json::to_vec(value).expect("a view is plain data");
-        line.push(b'\n');
-        self.write(&line)
+        let line = serde_json::to_string(value).expect("a view is plain data");
+        // Standard output may be a terminal; the escapes do not change the value.
+        self.write(format!("{}\n", escaped_json(&line)).as_bytes())
     }
 
     /// Overwrites the start of the file. Not possible for standard output.

@@ -9,7 +9,7 @@ use common::{
 
 use crate::{
     api::{AttemptErrorView, DeadLetterFilter, DeadLetterView, Page},
-    server::{context::Context, error::RequestError, lookup},
+    server::{context::Context, error::RequestError, lookup, pages::PageSize},
 };
 
 /// Checks that a filter can accept a dead letter at all: a misspelt value would silently select none. The submission may
@@ -34,6 +34,9 @@ pub(super) async fn check(
     Ok(DeadLetterFilter { submission, ..filter })
 }
 
+/// Records read at a time: each has the body of its message, up to 256 KiB.
+const RECORDS: usize = 16;
+
 /// Returns a page of the dead letters that `filter` accepts, oldest first.
 pub(crate) async fn list(
     context: &Context,
@@ -43,16 +46,17 @@ pub(crate) async fn list(
 ) -> Result<Page<DeadLetterView>, RequestError> {
     let filter = check(context, filter).await?;
     let mut position = cursor.map(parse_cursor).transpose()?;
-    let mut items = Vec::new();
+    let (mut items, mut size) = (Vec::new(), PageSize::default());
     loop {
-        let (letters, next) = context.store.dead_letter_page(position.as_ref(), limit).await?;
+        let (letters, next) = context.store.dead_letter_page(position.as_ref(), limit.min(RECORDS)).await?;
         for letter in letters {
             let cursor = DeadLetterCursor { recorded_ms: letter.recorded_ms, id: letter.id.clone() };
             let view = view(letter, false);
             if filter.accepts(&view) {
+                size.add(&view);
                 items.push(view);
             }
-            if items.len() == limit {
+            if items.len() == limit || size.is_full() {
                 return Ok(Page { items, next: Some(format_cursor(&cursor)) });
             }
         }

@@ -3,39 +3,62 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{FromRef, FromRequest, FromRequestParts, Path, Query, Request, rejection::JsonRejection},
-    http::{HeaderName, StatusCode, header::LOCATION, request::Parts},
+    extract::{FromRef, FromRequest, FromRequestParts, Path, Query, Request},
+    http::{
+        HeaderMap, HeaderName, StatusCode,
+        header::{CONTENT_TYPE, LOCATION},
+        request::Parts,
+    },
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use common::ids::SubmissionId;
 use serde::de::DeserializeOwned;
 
-use super::{auth::TokenName, problem::Failure, trace_context::traceparent};
+use super::{auth::TokenName, body, problem::Failure, trace_context::traceparent};
 use crate::{
     api::{IDEMPOTENCY_KEY, routes::Route},
     server::{
         context::Context,
         lookup,
         submissions::{Caller, IdempotencyKey},
+        uploads::Uploads,
     },
 };
 
+/// Limit of JSON bodies; enough for [`crate::api::SubmissionRequest::MAX_IMAGES`].
+const MAX_JSON_BYTES: usize = 4 << 20;
+
 pub(super) struct Json<T>(pub(super) T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T>
+where
+    Arc<Uploads>: FromRef<S>,
+{
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        match axum::Json::<T>::from_request(request, state).await {
-            Ok(axum::Json(value)) => Ok(Self(value)),
-            Err(JsonRejection::MissingJsonContentType(_)) => Err(Failure::new(
+        if !is_json(request.headers()) {
+            return Err(Failure::new(
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
                 "the body must be JSON with `content-type: application/json`",
-            )),
+            ));
+        }
+        let uploads = Arc::<Uploads>::from_ref(state);
+        let too_large = format!("the body exceeds the limit of {MAX_JSON_BYTES} bytes");
+        let body = body::read(request, uploads.memory(), MAX_JSON_BYTES, &too_large).await?;
+        match axum::Json::<T>::from_bytes(&body.bytes) {
+            Ok(axum::Json(value)) => Ok(Self(value)),
             Err(rejection) => Err(Failure::new(rejection.status(), rejection.body_text())),
         }
     }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    media_type == "application/json"
+        || (media_type.starts_with("application/") && media_type.ends_with("+json"))
 }
 
 /// The token, idempotency key and trace context of a submit request.

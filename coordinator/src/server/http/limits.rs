@@ -36,6 +36,7 @@ fn leaves_body_unread(status: StatusCode) -> bool {
         status,
         StatusCode::UNAUTHORIZED
             | StatusCode::FORBIDDEN
+            | StatusCode::REQUEST_TIMEOUT
             | StatusCode::PAYLOAD_TOO_LARGE
             | StatusCode::URI_TOO_LONG
             | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE

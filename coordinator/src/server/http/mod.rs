@@ -5,16 +5,18 @@
 //! without internals; every request is limited in bytes and in time.
 //!
 //! A request passes `limits` (path and headers), then `auth` (token; without tokens, `browser_guard`). `extract` parses
-//! its parameters and body, `trace_context` its `traceparent`. Handlers are grouped by path: `submissions`, `runs`,
+//! its parameters and `body` its body, `trace_context` its `traceparent`. `responses` limits the answer. Handlers are grouped by path: `submissions`, `runs`,
 //! `uploads` (`/v1/images`), `similarity`, `dead_letters`, and `system` for the rest. `problem` turns errors into
 //! responses.
 
 mod auth;
+mod body;
 mod browser_guard;
 mod dead_letters;
 mod extract;
 mod limits;
 mod problem;
+mod responses;
 mod runs;
 mod similarity;
 mod submissions;
@@ -26,29 +28,37 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, FromRef},
+    extract::FromRef,
     handler::Handler,
     http::StatusCode,
     middleware,
     routing::{delete, get, post},
 };
-use common::listener::{self, Bounds};
+use common::listener::{self, Bounds, Excess};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower_http::timeout::TimeoutLayer;
 
 pub(crate) use self::auth::Access;
-use self::problem::not_found;
+use self::{problem::not_found, responses::ResponseLimits};
 use crate::{
     api::routes::{self, Method, Route},
     server::{context::Context, similarity::SimilarityIndex, uploads::Uploads},
 };
 
-/// Limit of JSON bodies; enough for [`crate::api::SubmissionRequest::MAX_IMAGES`].
-const MAX_JSON_BYTES: usize = 4 << 20;
-const BOUNDS: Bounds = Bounds { connections: 1024, head: Duration::from_secs(30) };
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(60);
+
+fn bounds(per_peer: usize) -> Bounds {
+    Bounds {
+        connections: 1024,
+        per_peer,
+        excess: Excess::Refused,
+        head: Duration::from_secs(10),
+        write: Duration::from_secs(10),
+        keep_alive: true,
+    }
+}
 
 /// State of the router; each handler extracts the part it needs. Clones share it.
 #[derive(Clone)]
@@ -88,16 +98,16 @@ pub(crate) fn check_bind(address: &SocketAddr, access: &Access) -> anyhow::Resul
     Ok(())
 }
 
-fn router(state: ApiState, max_image_bytes: usize, access: Access) -> Router {
-    routes(max_image_bytes)
+fn router(state: ApiState, access: Access) -> Router {
+    routes()
+        .layer(middleware::from_fn_with_state(ResponseLimits::default(), responses::bound))
         .layer(TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, REQUEST_TIMEOUT))
         .layer(middleware::from_fn_with_state(access, auth::authorize))
         .layer(middleware::from_fn(limits::reject_oversized))
         .with_state(state)
 }
 
-fn routes(max_image_bytes: usize) -> Router<ApiState> {
-    let images = on(routes::UPLOAD_IMAGE, uploads::create).layer(DefaultBodyLimit::max(max_image_bytes));
+fn routes() -> Router<ApiState> {
     Router::new()
         .merge(with_query(routes::LIST_SUBMISSIONS, submissions::list))
         .merge(on(routes::CREATE_SUBMISSION, submissions::create))
@@ -113,6 +123,8 @@ fn routes(max_image_bytes: usize) -> Router<ApiState> {
         .merge(with_query(routes::SPLIT, runs::split))
         .merge(with_query(routes::PREDICTIONS, runs::predictions))
         .merge(on(routes::HEAD, runs::head))
+        .merge(on(routes::UPLOAD_IMAGE, uploads::create))
+        .merge(on(routes::DROP_UPLOADS, uploads::drop_all))
         .merge(on(routes::FETCH_IMAGE, uploads::fetch))
         .merge(with_query(routes::SIMILAR, similarity::search))
         .merge(with_query(routes::LIST_DEAD_LETTERS, dead_letters::list))
@@ -127,8 +139,6 @@ fn routes(max_image_bytes: usize) -> Router<ApiState> {
         .merge(with_query(routes::DROP_SPACE, system::drop_space))
         .merge(on(routes::HEALTHY, system::healthy))
         .merge(on(routes::READY, system::ready))
-        .layer(DefaultBodyLimit::max(MAX_JSON_BYTES))
-        .merge(images)
         .fallback(not_found)
         .method_not_allowed_fallback(problem::method_not_allowed)
 }
@@ -157,15 +167,10 @@ where
 }
 
 /// Serves until `stop`, then waits for requests in flight.
-pub(crate) async fn serve(
-    listener: TcpListener,
-    state: ApiState,
-    max_image_bytes: usize,
-    access: Access,
-    stop: CancellationToken,
-) {
-    let service = TowerToHyperService::new(router(state, max_image_bytes, access));
-    listener::serve(listener, service, BOUNDS, stop).await;
+pub(crate) async fn serve(listener: TcpListener, state: ApiState, access: Access, stop: CancellationToken) {
+    let bounds = bounds(state.context.settings.api.max_connections_per_peer);
+    let service = TowerToHyperService::new(router(state, access));
+    listener::serve(listener, service, bounds, stop).await;
 }
 
 #[cfg(test)]
@@ -175,7 +180,7 @@ mod tests {
     #[test]
     fn routes_do_not_overlap() {
         // Building the router panics if two handlers have the same path and method.
-        drop(routes(1));
+        drop(routes());
     }
 
     #[test]

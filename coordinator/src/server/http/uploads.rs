@@ -3,34 +3,28 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
-    body::{Bytes, HttpBody},
-    extract::{FromRequest, Request, State, rejection::BytesRejection},
+    Extension, Json,
+    extract::{Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header::CONTENT_TYPE},
 };
 
-use super::{extract::Json as JsonRequest, problem::Failure};
+use super::{auth::TokenName, body, extract::Json as JsonRequest, problem::Failure};
 use crate::{
-    api::{FetchRequest, StoredImage},
+    api::{DroppedUploads, FetchRequest, StoredImage},
     server::uploads::Uploads,
 };
+
+const TOO_LARGE: &str = "the image exceeds the coordinator's size limit (SUBWATCH_MAX_IMAGE_BYTES)";
 
 pub(super) async fn create(
     State(uploads): State<Arc<Uploads>>,
     request: Request,
 ) -> Result<(StatusCode, Json<StoredImage>), Failure> {
     require_image(request.headers())?;
-    // Reserved before the body is read, so that concurrent uploads stay within the memory limit.
-    let _reservation = uploads.reserve(request.body().size_hint().upper()).await;
-    let body: Result<Bytes, BytesRejection> = Bytes::from_request(request, &()).await;
-    let bytes = body.map_err(|rejection| match rejection.status() {
-        StatusCode::PAYLOAD_TOO_LARGE => Failure::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "the image exceeds the coordinator's size limit (SUBWATCH_MAX_IMAGE_BYTES)",
-        ),
-        status => Failure::new(status, rejection.body_text()),
-    })?;
-    Ok((StatusCode::CREATED, Json(uploads.put(bytes).await?)))
+    let body = body::read(request, uploads.memory(), uploads.max_bytes(), TOO_LARGE).await?;
+    let stored = uploads.put(body.bytes).await?;
+    drop(body.reservation);
+    Ok((StatusCode::CREATED, Json(stored)))
 }
 
 /// Rejects forms, whose envelope is not part of the image. Other types are not checked, since clients send any.
@@ -45,9 +39,15 @@ fn require_image(headers: &HeaderMap) -> Result<(), Failure> {
     Ok(())
 }
 
+pub(super) async fn drop_all(State(uploads): State<Arc<Uploads>>) -> Result<Json<DroppedUploads>, Failure> {
+    Ok(Json(uploads.drop_all().await?))
+}
+
 pub(super) async fn fetch(
     State(uploads): State<Arc<Uploads>>,
+    token: Option<Extension<TokenName>>,
     JsonRequest(request): JsonRequest<FetchRequest>,
 ) -> Result<(StatusCode, Json<StoredImage>), Failure> {
-    Ok((StatusCode::CREATED, Json(uploads.fetch(&request.url).await?)))
+    let token = token.as_ref().map(|Extension(TokenName(name))| name.as_str());
+    Ok((StatusCode::CREATED, Json(uploads.fetch(token, &request.url).await?)))
 }

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     api::{EpochReport, Grouping, Page, RawReport, RunRequest, RunView, Skipped, SplitCounts, TestReport},
     remaining_time,
-    server::{context::Context, error::RequestError, lookup},
+    server::{context::Context, error::RequestError, lookup, pages::PageSize},
 };
 
 pub(crate) async fn get(context: &Context, id: SubmissionId) -> Result<RunView, RequestError> {
@@ -31,9 +31,14 @@ pub(crate) async fn list(
     let has_next = runs.len() > limit;
     runs.truncate(limit);
     let next = runs.last().filter(|_| has_next).map(|last| last.id.to_string());
-    let mut items = Vec::with_capacity(runs.len());
+    let (mut items, mut size) = (Vec::with_capacity(runs.len()), PageSize::default());
     for submission in &runs {
-        items.push(view(context, submission).await?);
+        if size.is_full() {
+            return Ok(Page { next: items.last().map(|run: &RunView| run.run.to_string()), items });
+        }
+        let view = view(context, submission).await?;
+        size.add(&view);
+        items.push(view);
     }
     Ok(Page { items, next })
 }

@@ -8,7 +8,7 @@ use common::{
 use super::index::{Neighbour, SimilarityIndex};
 use crate::{
     api::{ImageName, NeighbourView, SimilarView},
-    server::{error::RequestError, spaces},
+    server::{error::RequestError, pages::PageSize, spaces},
 };
 
 /// Limit of `count`.
@@ -60,7 +60,16 @@ pub(crate) async fn search(
         ))
     })?;
     let (neighbours, embedded) = index.nearest(store, &space, &embedding, &sha256, count).await?;
-    let neighbours = neighbours.into_iter().filter_map(view).collect();
+    let mut size = PageSize::default();
+    let shown = |neighbour| {
+        let mut neighbour = view(neighbour)?;
+        if size.is_full() {
+            neighbour.other_names.clear();
+        }
+        size.add(&neighbour);
+        Some(neighbour)
+    };
+    let neighbours = neighbours.into_iter().filter_map(shown).collect();
     let known_as = store.catalogue(&[sha256]).await?.pop().and_then(|names| names.into_iter().next());
     // Uploads have embeddings, but are never found; nor is the query itself.
     let named = store.catalogue_len().await?.min(embedded as u64);

@@ -8,6 +8,7 @@ use std::collections::HashSet;
 
 use common::job::crawl::{Bases, CrawlItem, CrawlPlan, CrawlTarget, MAX_VIDEOS, Source};
 use crawler::youtube::ids::{ChannelRef, Reference};
+use dataset::manifest::MAX_NAME_BYTES;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
@@ -139,6 +140,10 @@ fn slice_name(videos: &[String]) -> String {
 fn check_channels(channels: &[CrawlChannel]) -> Result<(), String> {
     let mut seen = HashSet::new();
     for CrawlChannel { channel, category } in channels {
+        if channel.len() > MAX_NAME_BYTES {
+            let bytes = channel.len();
+            return Err(format!("channels: one has {bytes} bytes, over the limit of {MAX_NAME_BYTES}"));
+        }
         let reference: ChannelRef = channel.parse().map_err(|error| format!("channels: {error}"))?;
         if !seen.insert(reference.url()) {
             return Err(format!("channels: '{channel}' is a duplicate"));
@@ -180,6 +185,10 @@ fn read_videos(videos: &[String]) -> Result<Vec<String>, String> {
 
 fn base(name: &str, base: Option<Url>, default: &Url) -> Result<Url, String> {
     let Some(mut base) = base else { return Ok(default.clone()) };
+    if base.as_str().len() > MAX_NAME_BYTES {
+        let bytes = base.as_str().len();
+        return Err(format!("{name} has {bytes} bytes, over the limit of {MAX_NAME_BYTES}"));
+    }
     let is_plain = ["http", "https"].contains(&base.scheme())
         && base.username().is_empty()
         && base.password().is_none()
@@ -246,6 +255,10 @@ mod tests {
         check(CrawlRequest { videos_per_channel: 0, ..request(&["@one"]) }, "between 1 and 500");
         check(CrawlRequest { source: Source::Page, ..request(&["@one"]) }, "read_pages: true");
         check(request(&["https://example.org/@one"]), "not a YouTube link");
+        check(
+            request(&[&format!("https://www.youtube.com/@one?{}", "x".repeat(1024))]),
+            "over the limit of 1024",
+        );
         check(request(&["@one", "https://www.youtube.com/@one"]), "is a duplicate");
         let category = vec![CrawlChannel { channel: "@one".to_owned(), category: Some(" ".to_owned()) }];
         check(CrawlRequest { channels: category, ..request(&[]) }, "category ' '");

@@ -8,10 +8,10 @@ use common::{
 use super::manifest::layout;
 use crate::{
     api::{AttemptErrorView, JobStage, JobView, Page, SnoozeView},
-    server::{context::Context, error::RequestError, lookup},
+    server::{context::Context, error::RequestError, lookup, pages::PageSize},
 };
 
-/// Jobs per page.
+/// Most jobs per page.
 const PAGE: u32 = 1000;
 
 /// Returns a page of a submission's jobs, in order; the cursor is the number of the first job. For a run, returns the
@@ -52,23 +52,33 @@ pub(crate) async fn jobs(
                 .map(|status| now_ms.saturating_sub(status.heartbeat_ms) as f64 / 1e3),
         }
     };
+    let (mut items, mut size) = (Vec::new(), PageSize::default());
     let Some(layout) = layout(&submission) else {
         let mut jobs: Vec<(String, JobStatus)> = statuses.into_iter().collect();
         jobs.sort_by(|a, b| a.0.cmp(&b.0));
-        let items =
-            jobs.into_iter().map(|(name, status)| view(name, None, JobStage::Queued, Some(status))).collect();
-        return Ok(Page { items, next: None });
+        let total = jobs.len();
+        for (name, status) in jobs.into_iter().skip(first as usize).take(PAGE as usize) {
+            if size.is_full() {
+                break;
+            }
+            let job = view(name, None, JobStage::Queued, Some(status));
+            size.add(&job);
+            items.push(job);
+        }
+        let next = first as usize + items.len();
+        return Ok(Page { items, next: (next < total).then(|| next.to_string()) });
     };
     let last = submission.jobs.min(first.saturating_add(PAGE));
-    let items = (first..last)
-        .map(|job| {
-            let default =
-                if job < submission.jobs_published { JobStage::Queued } else { JobStage::Unpublished };
-            let status = statuses.remove(&job.to_string());
-            view(job.to_string(), Some(layout.job_items(job)), default, status)
-        })
-        .collect();
-    Ok(Page { items, next: (last < submission.jobs).then(|| last.to_string()) })
+    let mut next = first;
+    while next < last && !size.is_full() {
+        let default = if next < submission.jobs_published { JobStage::Queued } else { JobStage::Unpublished };
+        let status = statuses.remove(&next.to_string());
+        let job = view(next.to_string(), Some(layout.job_items(next)), default, status);
+        size.add(&job);
+        items.push(job);
+        next += 1;
+    }
+    Ok(Page { items, next: (next < submission.jobs).then(|| next.to_string()) })
 }
 
 impl From<AttemptError> for AttemptErrorView {

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     api::{EmbeddingView, ItemState, ItemView, Page, ResultsParams},
-    server::{context::Context, error::RequestError, lookup, runs, spaces},
+    server::{context::Context, error::RequestError, lookup, pages::PageSize, runs, spaces},
 };
 
 /// Maximum number of manifest parts that one page of results reads, since failed items may be rare.
@@ -35,17 +35,19 @@ pub(crate) async fn results(
     let (limit, total) = (params.limit(), layout.items + layout.rejected);
     let mut next: u64 = lookup::cursor(params.cursor.as_deref())?.unwrap_or(0);
     let mut items = Vec::new();
-    let mut parts = 0;
-    while next < total && items.len() < limit && parts < PARTS {
+    let (mut parts, mut size) = (0, PageSize::default());
+    while next < total && items.len() < limit && parts < PARTS && !size.is_full() {
         let (part, position) = layout.part_of(next);
         let first = next;
         for (item, result) in read_part(context, id, &layout, part).await?.into_iter().skip(position) {
-            if items.len() == limit {
+            if items.len() == limit || size.is_full() {
                 break;
             }
             next += 1;
             if !params.failed || result.as_ref().is_some_and(ItemResult::is_failed) {
-                items.push(item_view(item.item, result, target));
+                let view = item_view(item.item, result, target);
+                size.add(&view);
+                items.push(view);
             }
         }
         if next == first {
@@ -66,8 +68,8 @@ async fn target(context: &Context, submission: &Submission) -> Result<Option<Tar
     }
 }
 
-/// Returns a page of the embeddings of an embed submission, without failed items. The cursor is the number of a
-/// manifest part.
+/// Returns a page of the embeddings of an embed submission, without failed items: at most a manifest part. The cursor
+/// is the number of the first item.
 ///
 /// # Errors
 /// `Conflict` if it is not an embed submission or has not ended; `NotFound` if the space lacks one of the embeddings.
@@ -90,30 +92,43 @@ pub(crate) async fn embeddings(
             _ => format!("{id} is not an embed submission"),
         }));
     };
-    let part: u32 = lookup::cursor(cursor)?.unwrap_or(0);
-    if part >= layout.jobs() {
+    let mut next: u64 = lookup::cursor(cursor)?.unwrap_or(0);
+    if next >= layout.items {
         return Ok(Page { items: Vec::new(), next: None });
     }
     let space = spaces::choose(&context.store, space).await?;
-    let mut embedded = Vec::new();
-    for (item, result) in read_part(context, id, &layout, part).await? {
-        if let Some(ItemResult::Embedded { sha256, .. }) = result {
-            embedded.push((item.item, sha256));
+    let (part, position) = layout.part_of(next);
+    let read = read_part(context, id, &layout, part).await?;
+    let embedded: Vec<Digest> =
+        read.iter().skip(position).filter_map(|(_, result)| digest(result.as_ref())).collect();
+    let mut found = context.store.embeddings(&space, &embedded).await?.into_iter();
+    let (mut items, mut size) = (Vec::with_capacity(embedded.len()), PageSize::default());
+    for (item, result) in read.into_iter().skip(position) {
+        if size.is_full() {
+            return Ok(Page { items, next: Some(next.to_string()) });
         }
-    }
-    let digests: Vec<Digest> = embedded.iter().map(|(_, sha256)| *sha256).collect();
-    let found = context.store.embeddings(&space, &digests).await?;
-    let mut items = Vec::with_capacity(embedded.len());
-    for ((item, sha256), embedding) in embedded.into_iter().zip(found) {
+        next += 1;
+        let Some(sha256) = digest(result.as_ref()) else { continue };
+        let item = item.item;
         let missing = || {
             RequestError::NotFound(format!(
                 "'{item}' has no embedding in the embedding space {space}: embed it again"
             ))
         };
-        let embedding = embedding.ok_or_else(missing)?.to_f32().to_vec();
-        items.push(EmbeddingView { item, sha256, embedding });
+        let embedding = found.next().flatten().ok_or_else(missing)?.to_f32().to_vec();
+        let view = EmbeddingView { item, sha256, embedding };
+        size.add(&view);
+        items.push(view);
     }
-    Ok(Page { items, next: (part + 1 < layout.jobs()).then(|| (part + 1).to_string()) })
+    let next = layout.first_item(part + 1);
+    Ok(Page { items, next: (next < layout.items).then(|| next.to_string()) })
+}
+
+fn digest(result: Option<&ItemResult>) -> Option<Digest> {
+    match result {
+        Some(ItemResult::Embedded { sha256, .. }) => Some(*sha256),
+        _ => None,
+    }
 }
 
 /// Reads a manifest part with the results of its items.

@@ -9,6 +9,7 @@ use common::{
     ids::SubmissionId,
     store::{NewSubmission, State, StoreError, SubmissionKind},
 };
+use dataset::manifest::MAX_NAME_BYTES;
 use serde::Serialize;
 use url::Url;
 
@@ -161,6 +162,12 @@ fn items(
         let images = images.len();
         let detail = format!("{images} images exceed the limit of {limit}: submit a dataset");
         return Err(RequestError::Invalid(detail));
+    }
+    if let Some(image) = images.iter().find(|image| image.item.len() > MAX_NAME_BYTES) {
+        return Err(RequestError::Invalid(format!(
+            "the name of an image has {} bytes, over the limit of {MAX_NAME_BYTES}",
+            image.item.len()
+        )));
     }
     let dataset = dataset.map(|dataset| context.roots.resolve(dataset)).transpose()?;
     Ok((dataset, images.iter().map(NamedImage::from).collect()))

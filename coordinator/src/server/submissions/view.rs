@@ -8,13 +8,16 @@ use common::{
 use super::{manifest::layout, spec::PredictSpec};
 use crate::{
     api::{Page, SnoozeView, SubmissionView},
-    server::{context::Context, error::RequestError, lookup},
+    server::{context::Context, error::RequestError, lookup, pages::PageSize},
 };
 
 pub(crate) async fn get(context: &Context, id: SubmissionId) -> Result<SubmissionView, RequestError> {
     let submission = lookup::submission(context, id).await?;
     Ok(view(&submission, context.store.now_ms().await?))
 }
+
+/// Records read at a time: one with many images has megabytes.
+const RECORDS: usize = 8;
 
 /// Lists embed, predict and crawl submissions, newest first.
 pub(crate) async fn list(
@@ -24,17 +27,19 @@ pub(crate) async fn list(
 ) -> Result<Page<SubmissionView>, RequestError> {
     let now_ms = context.store.now_ms().await?;
     let mut before = lookup::cursor(cursor)?;
-    let mut items: Vec<SubmissionView> = Vec::new();
+    let (mut items, mut size) = (Vec::<SubmissionView>::new(), PageSize::default());
     loop {
-        let page = context.store.submissions(before, limit + 1).await?;
+        let page = context.store.submissions(before, RECORDS.min(limit + 1)).await?;
         let Some(last) = page.last() else { return Ok(Page { items, next: None }) };
         before = Some(last.id);
         for submission in page.iter().filter(|submission| submission.kind != SubmissionKind::Train) {
-            if items.len() == limit {
+            if items.len() == limit || size.is_full() {
                 let next = items.last().map(|last| last.submission.to_string());
                 return Ok(Page { items, next });
             }
-            items.push(view(submission, now_ms));
+            let view = view(submission, now_ms);
+            size.add(&view);
+            items.push(view);
         }
     }
 }

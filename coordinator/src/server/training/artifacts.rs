@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     api::{HeadView, Page, SampleView, TestPredictionView, number_or_null},
-    server::{context::Context, error::RequestError, lookup},
+    server::{context::Context, error::RequestError, lookup, pages::PageSize},
 };
 
 /// Folder of the samples, in manifest order.
@@ -126,15 +126,17 @@ pub(crate) async fn head(context: &Context, run: SubmissionId) -> Result<HeadVie
     })
 }
 
-async fn read<T: DeserializeOwned>(
+/// Reads a page of lines: at most a part. The cursor is the number of the first line.
+async fn read<T: Serialize + DeserializeOwned>(
     context: &Context,
     run: SubmissionId,
     name: &str,
     cursor: Option<&str>,
 ) -> Result<Page<T>, RequestError> {
-    let part: u32 = lookup::cursor(cursor)?.unwrap_or(0);
-    let items: Vec<T> = match parts::read_part(&parts::part_url(&folder(context, run, name), part)).await {
-        Ok(items) => items,
+    let first: usize = lookup::cursor(cursor)?.unwrap_or(0);
+    let part = u32::try_from(first / PART).map_err(|_| lookup::invalid_cursor(&first.to_string()))?;
+    let lines: Vec<T> = match parts::read_part(&parts::part_url(&folder(context, run, name), part)).await {
+        Ok(lines) => lines,
         Err(parts::PartError::Read(dataset::files::ReadError::Missing { .. })) => {
             return Err(RequestError::NotFound(format!("run {run} has no {} yet", title(name))));
         }
@@ -143,8 +145,19 @@ async fn read<T: DeserializeOwned>(
             return Err(RequestError::Unavailable(format!("cannot read the {} of run {run}", title(name))));
         }
     };
-    let next = (items.len() == PART).then(|| (part + 1).to_string());
-    Ok(Page { items, next })
+    let (total, mut size) = (lines.len(), PageSize::default());
+    let (mut items, mut next) = (Vec::new(), first);
+    for line in lines.into_iter().skip(first % PART) {
+        if size.is_full() {
+            return Ok(Page { items, next: Some(next.to_string()) });
+        }
+        size.add(&line);
+        items.push(line);
+        next += 1;
+    }
+    // A shorter part is the last one.
+    let following = (part as usize + 1) * PART;
+    Ok(Page { items, next: (total == PART).then(|| following.to_string()) })
 }
 
 fn title(name: &str) -> &str {

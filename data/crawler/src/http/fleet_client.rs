@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use common::{
     config::{CrawlSettings, ImageSettings},
+    job::crawl::Bases,
     store::Store,
 };
 use reqwest::{
@@ -19,7 +20,7 @@ use url::Url;
 
 use super::{
     decompress::{content_encoding, decompress},
-    host::{HostKind, Hosts, host_name},
+    host::{HostKind, Hosts, host_name, own_host},
     key::{self, ApiKey},
     public_client::{self, GuardedClient, MAX_REDIRECTS},
     rate_limiter::{RateLimiter, RequestSlot},
@@ -36,6 +37,7 @@ pub struct Web {
     inner: Arc<Inner>,
     /// How long requests may wait for a slot; without a deadline, as long as it takes.
     admission_deadline: Option<Instant>,
+    bases: Bases,
 }
 
 struct Inner {
@@ -86,13 +88,20 @@ impl Web {
             worker: worker.to_owned(),
             backoff: crawl.crawl_backoff(),
         };
-        Self { inner: Arc::new(inner), admission_deadline: None }
+        Self { inner: Arc::new(inner), admission_deadline: None, bases: Bases::default() }
     }
 
     /// Returns a client whose requests wait for a slot until `deadline`. A request that has started is not cut off.
     #[must_use]
     pub fn with_admission_deadline(&self, deadline: Instant) -> Self {
-        Self { inner: self.inner.clone(), admission_deadline: Some(deadline) }
+        Self { admission_deadline: Some(deadline), ..self.clone() }
+    }
+
+    /// Returns a client for a crawl below `bases`. What a host does to requests below a base that is not the default
+    /// delays only requests of the same kind below the same base: a user chose it, and may choose any.
+    #[must_use]
+    pub fn with_bases(&self, bases: &Bases) -> Self {
+        Self { bases: bases.clone(), ..self.clone() }
     }
 
     #[must_use]
@@ -121,9 +130,9 @@ impl Web {
 
     /// Starts a back-off from the host of `url` because of a response body (a captcha, a consent page), and returns
     /// the error for the job. Status and headers are handled by [`Self::get`].
-    pub async fn back_off(&self, url: &Url, reason: &str) -> WebError {
+    pub async fn back_off(&self, kind: HostKind, url: &Url, reason: &str) -> WebError {
         let Inner { store, backoff, worker, .. } = &*self.inner;
-        let host = host_name(url);
+        let host = own_host(kind, url, &self.bases).unwrap_or_else(|| host_name(url));
         match store.back_off(&host, reason, *backoff, worker).await {
             Ok(until_ms) => WebError::BackedOff { host, until_ms, reason: reason.to_owned() },
             Err(error) => error.into(),
@@ -173,11 +182,12 @@ impl Web {
         let request = self.request(spec, url)?;
         let mut limits = self.inner.hosts.limits(spec.kind);
         limits.min_interval = limits.min_interval.max(crawl_delay);
+        let admission = self.inner.rate_limiter.admit(url, limits, own_host(spec.kind, url, &self.bases));
         let mut slot = match self.admission_deadline {
-            Some(deadline) => timeout_at(deadline, self.inner.rate_limiter.admit(url, limits))
-                .await
-                .map_err(|_| WebError::TimeSliceEnded)??,
-            None => self.inner.rate_limiter.admit(url, limits).await?,
+            Some(deadline) => {
+                timeout_at(deadline, admission).await.map_err(|_| WebError::TimeSliceEnded)??
+            }
+            None => admission.await?,
         };
         let hop = self.send(spec.kind, request, &mut slot).await;
         // If this fails, dropping the slot tries again.
@@ -227,7 +237,7 @@ impl Web {
         slot: &mut RequestSlot,
     ) -> Result<Hop, WebError> {
         if let Some(throttle) = throttle::detect(kind, &response) {
-            return Err(slot.throttle(url, throttle, self.inner.backoff).await);
+            return Err(slot.throttle(throttle, self.inner.backoff).await);
         }
         let status = response.status();
         if status.is_server_error() || status == StatusCode::REQUEST_TIMEOUT {

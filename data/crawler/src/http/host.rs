@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::{config::CrawlSettings, store::Limits};
+use common::{config::CrawlSettings, job::crawl::Bases, store::Limits};
 use url::Url;
 
 /// Lease of a request slot. Longer than [`crate::http::REQUEST_TIMEOUT`], so a running request keeps its slot.
@@ -68,9 +68,31 @@ pub(super) fn host_name(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
+/// The fleet's name for a URL's host and the base below which a crawl requests it; `None` for the default base, which all
+/// crawls share. The name begins with that of the host and a space.
+pub(super) fn own_host(kind: HostKind, url: &Url, bases: &Bases) -> Option<String> {
+    let defaults = Bases::default();
+    let (kind, base, default) = match kind {
+        HostKind::Web => ("web", &bases.web, &defaults.web),
+        HostKind::Api { .. } => ("api", &bases.api, &defaults.api),
+        HostKind::Image => ("image", &bases.image, &defaults.image),
+    };
+    (base != default).then(|| format!("{} {kind} {base}", host_name(url)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_default_bases_are_shared() {
+        let url = Url::parse("https://i.ytimg.com/vi/x").unwrap();
+        let own = Bases { image: Url::parse("https://i.ytimg.com/own/").unwrap(), ..Bases::default() };
+        assert_eq!(own_host(HostKind::Image, &url, &Bases::default()), None);
+        assert_eq!(own_host(HostKind::Web, &url, &own), None);
+        let name = own_host(HostKind::Image, &url, &own);
+        assert_eq!(name.as_deref(), Some("i.ytimg.com image https://i.ytimg.com/own/"));
+    }
 
     #[test]
     fn host_name_omits_the_default_port() {

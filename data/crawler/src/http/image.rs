@@ -120,6 +120,130 @@ async fn without_bars(bytes: Vec<u8>) -> Vec<u8> {
 mod tests {
     use super::*;
 
+    /// Ways to write addresses that are not public, and URLs that are no addresses on the web.
+    const FORMS: &[&str] = &[
+        // Loopback: decimal, octal, hexadecimal, short, mixed, with other digits and dots.
+        "http://127.0.0.1/",
+        "http://127.0.0.1:6379/",
+        "http://127.0.0.1:80/",
+        "https://127.0.0.1:443/",
+        "http://127.0.0.1./",
+        "http://127.1/",
+        "http://127.0.1/",
+        "http://127.255.255.254/",
+        "http://2130706433/",
+        "http://2130706433./",
+        "http://017700000001/",
+        "http://0177.0.0.1/",
+        "http://0177.0.0.01/",
+        "http://0x7f000001/",
+        "http://0x7F.0.0.1/",
+        "http://0x7f.1/",
+        "http://0x7f.0x0.0x0.0x1/",
+        "http://0177.0x0.1/",
+        "http://%31%32%37.0.0.1/",
+        "http://１２７.０.０.１/",
+        "http://①②⑦.⓪.⓪.①/",
+        "http://127。0。0。1/",
+        "http://127．0．0．1/",
+        "http://127｡0｡0｡1/",
+        "http:127.0.0.1/",
+        "http:\\\\127.0.0.1\\",
+        "http:///127.0.0.1/",
+        " http://127.0.0.1/ ",
+        "ht\ttp://127.0.0.1/",
+        "HTTP://127.0.0.1/",
+        "http://0/",
+        "http://0.0.0.0/",
+        "http://0x0/",
+        // Names of this machine.
+        "http://localhost/",
+        "http://LOCALHOST/",
+        "http://localhost./",
+        "http://localhost:8470/",
+        "http://ｌocalhost/",
+        // IPv6: loopback, mapped, compatible, translated, tunnelled, link-local with zones, local.
+        "http://[::1]/",
+        "http://[0:0:0:0:0:0:0:1]/",
+        "http://[::]/",
+        "http://[::ffff:127.0.0.1]/",
+        "http://[::ffff:7f00:1]/",
+        "http://[0:0:0:0:0:ffff:10.0.0.1]/",
+        "http://[::127.0.0.1]/",
+        "http://[64:ff9b::127.0.0.1]/",
+        "http://[64:ff9b::a9fe:a9fe]/",
+        "http://[64:ff9b:1::7f00:1]/",
+        "http://[2002:7f00:1::]/",
+        "http://[2002:a9fe:a9fe::1]/",
+        "http://[2001:0:7f00:1::]/",
+        "http://[fe80::1]/",
+        "http://[fe80::1%25eth0]/",
+        "http://[fe80::1%eth0]/",
+        "http://[fec0::1]/",
+        "http://[fc00::1]/",
+        "http://[fd00:ec2::254]/",
+        "http://[ff02::1]/",
+        "http://[2001:db8::1]/",
+        "http://[100::1]/",
+        // Metadata services and other private networks.
+        "http://169.254.169.254/latest/meta-data/",
+        "http://2852039166/",
+        "http://0xa9fea9fe/",
+        "http://0251.0376.0251.0376/",
+        "http://169.254.170.2/v2/credentials",
+        "http://168.63.129.16/machine/",
+        "http://[::ffff:168.63.129.16]/",
+        "http://100.100.100.200/latest/",
+        "http://192.0.0.192/opc/v1/",
+        "http://10.0.0.1/",
+        "http://012.0.0.1/",
+        "http://172.16.0.1/",
+        "http://192.168.0.1/",
+        "http://192.88.99.1/",
+        "http://198.18.0.1/",
+        "http://224.0.0.1/",
+        "http://255.255.255.255/",
+        // Credentials, which also hide the host.
+        "http://example.com@127.0.0.1/",
+        "http://example.com:80@127.0.0.1/",
+        "http://127.0.0.1@example.com/",
+        "http://:x@example.com/",
+        "http://example.com%40127.0.0.1/",
+        // Not the web.
+        "file:///etc/passwd",
+        "file://127.0.0.1/etc/passwd",
+        "ftp://example.com/a",
+        "gopher://127.0.0.1:6379/_x",
+        "dict://127.0.0.1:11211/",
+        "unix:/run/x.sock",
+        "data:image/png;base64,AAAA",
+        "jar:http://127.0.0.1!/",
+        "//127.0.0.1/",
+        "127.0.0.1/",
+        "http://",
+        "http://127.0.0.1:99999/",
+        "http://[::1/",
+        "http://exa mple.com/",
+    ];
+
+    #[tokio::test]
+    async fn no_form_of_an_address_reaches_a_private_network() {
+        let fetcher = ImageFetcher::new("", 1000);
+        for form in FORMS {
+            let refused = fetcher.fetch(form).await.unwrap_err();
+            // Some resolvers do not know `localhost.`.
+            let is_unknown = form.ends_with("localhost./") && matches!(refused, FetchError::Failed(_));
+            assert!(matches!(refused, FetchError::Refused(_)) || is_unknown, "{form}: {refused}");
+            // The target of a redirect passes the same check, unless only name resolution tells.
+            if let Ok(target) = Url::parse("http://8.8.8.8/a").unwrap().join(form)
+                && !matches!(target.host(), Some(url::Host::Domain(_)) | None)
+                && target.host_str() != Some("8.8.8.8")
+            {
+                assert!(fetcher.client.check(&target).is_err(), "{form}: {target}");
+            }
+        }
+    }
+
     #[tokio::test]
     async fn non_public_address_is_refused_before_connecting() {
         let fetcher = ImageFetcher::new("", 1000);

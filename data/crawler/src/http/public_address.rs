@@ -10,6 +10,8 @@ pub(super) fn is_public(address: IpAddr) -> bool {
     }
 }
 
+const AZURE_PLATFORM: Ipv4Addr = Ipv4Addr::new(168, 63, 129, 16);
+
 fn is_public_v4(address: Ipv4Addr) -> bool {
     let [a, b, c, _] = address.octets();
     !(address.is_private()
@@ -21,6 +23,8 @@ fn is_public_v4(address: Ipv4Addr) -> bool {
         || a == 0
         || a >= 240
         || (a == 100 && (64..128).contains(&b))
+        // Azure's platform services, such as its metadata server, on an otherwise public address.
+        || address == AZURE_PLATFORM
         || (a == 192 && b == 0 && c == 0)
         || (a == 192 && b == 88 && c == 99)
         || (a == 198 && (18..20).contains(&b)))
@@ -64,6 +68,7 @@ mod tests {
             "172.31.255.255",
             "192.168.1.1",
             "169.254.169.254",
+            "168.63.129.16",
             "100.64.0.1",
             "0.0.0.0",
             "0.1.2.3",

@@ -43,12 +43,30 @@ impl RateLimiter {
         Self { store, worker: worker.to_owned(), locks: HostLocks::default() }
     }
 
-    /// Waits until a request to the host of `url` may start.
+    /// Waits until a request to the host of `url` may start. Delays and back-offs that it causes are recorded for `own`,
+    /// if that is given (see [`super::host::own_host`]), instead of the host. Those of both are respected.
     ///
     /// The order is fair within a process. Across processes, the first to ask the store wins; random jitter
     /// keeps one process from winning every time.
-    pub(super) async fn admit(&self, url: &Url, limits: Limits) -> Result<RequestSlot, WebError> {
-        let host = host_name(url);
+    pub(super) async fn admit(
+        &self,
+        url: &Url,
+        limits: Limits,
+        own: Option<String>,
+    ) -> Result<RequestSlot, WebError> {
+        let own = match own {
+            Some(own) => {
+                let unlimited = Limits { min_interval: Duration::ZERO, concurrency: u32::MAX, ..limits };
+                Some(self.admit_to(own, unlimited).await?)
+            }
+            None => None,
+        };
+        let mut slot = self.admit_to(host_name(url), limits).await?;
+        slot.own = own.map(Box::new);
+        Ok(slot)
+    }
+
+    async fn admit_to(&self, host: String, limits: Limits) -> Result<RequestSlot, WebError> {
         let lock = self.locks.lock_of(&host);
         let _guard = lock.lock().await;
         loop {
@@ -92,18 +110,20 @@ enum SlotAdmission {
 pub(super) struct RequestSlot {
     store: Store,
     lease: Option<Lease>,
+    /// The slot that delays and back-offs are recorded for.
+    own: Option<Box<RequestSlot>>,
     /// Reported to the store when the slot is released.
     verdict: Verdict,
 }
 
 impl RequestSlot {
     fn new(store: Store, lease: Lease) -> Self {
-        Self { store, lease: Some(lease), verdict: Verdict::Failed }
+        Self { store, lease: Some(lease), own: None, verdict: Verdict::Failed }
     }
 
     /// Records that the response headers have arrived, or that the request has failed.
     pub(super) fn response_started(&mut self) {
-        if let Some(lease) = &mut self.lease {
+        for lease in self.lease.iter_mut().chain(self.own.iter_mut().flat_map(|own| &mut own.lease)) {
             lease.response_began();
         }
     }
@@ -111,10 +131,17 @@ impl RequestSlot {
     /// Records that the host serves requests, even if the resource does not exist.
     pub(super) fn mark_ok(&mut self) {
         self.verdict = Verdict::Ok;
+        if let Some(own) = &mut self.own {
+            own.verdict = Verdict::Ok;
+        }
     }
 
     /// Records that the host throttles requests, and returns the error for the job.
-    pub(super) async fn throttle(&mut self, url: &Url, throttle: Throttle, backoff: Duration) -> WebError {
+    pub(super) async fn throttle(&mut self, throttle: Throttle, backoff: Duration) -> WebError {
+        if let Some(own) = &mut self.own {
+            return Box::pin(own.throttle(throttle, backoff)).await;
+        }
+        let host = self.lease.as_ref().map(|lease| lease.host().to_owned()).unwrap_or_default();
         match throttle {
             Throttle::RetryAfter { delay, message: reason } => {
                 self.verdict = Verdict::RetryAfter(delay);
@@ -125,7 +152,7 @@ impl RequestSlot {
                 match released.await {
                     Ok(now_ms) => {
                         let until_ms = now_ms + delay.as_millis() as u64;
-                        WebError::BackedOff { host: host_name(url), until_ms, reason }
+                        WebError::BackedOff { host, until_ms, reason }
                     }
                     Err(error) => error.into(),
                 }
@@ -135,7 +162,7 @@ impl RequestSlot {
                 match self.release().await {
                     Ok(until_ms) => {
                         let until_ms = until_ms.unwrap_or_default();
-                        WebError::BackedOff { host: host_name(url), until_ms, reason }
+                        WebError::BackedOff { host, until_ms, reason }
                     }
                     Err(error) => error.into(),
                 }
@@ -146,6 +173,9 @@ impl RequestSlot {
     /// Releases the slot with its verdict. Returns the end of the host's back-off in ms of Redis's clock, if the
     /// host is in back-off. After an error, dropping the slot tries again.
     pub(super) async fn release(&mut self) -> Result<Option<u64>, StoreError> {
+        if let Some(own) = &mut self.own {
+            Box::pin(own.release()).await?;
+        }
         let Some(lease) = &self.lease else { return Ok(None) };
         let until_ms = self.store.finish_request(lease, &self.verdict).await?;
         self.lease = None;

@@ -16,6 +16,6 @@ mod url_template;
 
 pub use self::{
     error::RankingError,
-    rankings::{RankedChannel, Rankings, TOP, csv_of},
+    rankings::{RankedChannel, Rankings, TOP},
     url_template::UrlTemplate,
 };

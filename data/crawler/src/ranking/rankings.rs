@@ -181,22 +181,19 @@ fn failed(category: &str, url: &Url, message: &str) -> RankingError {
     RankingError::Failed(format!("could not read the ranking of {category} at {url}: {message}"))
 }
 
-/// Returns rankings as a CSV list for `--channels` (see [`named_list`](crate::youtube::named_list)).
-#[must_use]
-#[expect(clippy::missing_panics_doc, reason = "writes to memory do not fail")]
-pub fn csv_of(ranked: &[RankedChannel]) -> Vec<u8> {
-    let mut writer = csv::Writer::from_writer(Vec::new());
-    for one in ranked {
-        writer.serialize(one).expect("writes to memory do not fail");
-    }
-    writer.into_inner().expect("writes to memory do not fail")
-}
-
 #[cfg(test)]
 mod tests {
     use crate::{table::TableFormat, youtube::named_list};
 
     use super::*;
+
+    fn csv_of(ranked: &[RankedChannel]) -> Vec<u8> {
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        for one in ranked {
+            writer.serialize(one).unwrap();
+        }
+        writer.into_inner().unwrap()
+    }
 
     fn rankings(categories: &[&str], read_pages: bool) -> Result<Rankings, String> {
         let template = "https://example.org/top/{category}".parse().unwrap();

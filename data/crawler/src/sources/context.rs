@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::{
     error::CrawlError,
-    http::Response,
+    http::{HostKind, Response},
     recorded_response::{Endpoint, ResponseRecorder},
     time_slice::TimeSlice,
     youtube::faults::{Fault, FaultClass},
@@ -34,7 +34,11 @@ impl SourceContext<'_> {
         match fault.class() {
             FaultClass::Permanent => CrawlError::item(FailureReason::Unavailable, fault.to_string()),
             FaultClass::Transient => CrawlError::retryable(format!("{}: {fault}", response.url)),
-            FaultClass::Blocked => self.slice.back_off(&response.url, &fault.to_string()).await,
+            FaultClass::Blocked => {
+                let is_api = response.url.as_str().starts_with(self.plan.bases.api.as_str());
+                let kind = if is_api { HostKind::Api { units: 0 } } else { HostKind::Web };
+                self.slice.back_off(kind, &response.url, &fault.to_string()).await
+            }
             FaultClass::Drift => self.recorder.record_drift(endpoint, response, fault).await,
         }
     }

@@ -4,6 +4,8 @@
 //! things that pandas accepts are errors, because rows would be lost: a quote that is never closed, and one that
 //! spans lines and is closed in the middle of a cell.
 
+use common::csv_formula;
+
 use super::{
     lines::{LineIndex, line_end},
     row::{Column, Rows, TableError},
@@ -40,6 +42,11 @@ pub(super) fn read(
     let columns = columns(&header.cells);
     let rows = reader.filter(|record| record.problem.is_some() || !is_blank(&record.cells)).map(|record| {
         let Record { start, mut cells, problem } = record;
+        // As this program writes texts that begin like a formula, such as the handle of a channel.
+        for cell in &mut cells {
+            let apostrophe = cell.len() - csv_formula::original(cell).len();
+            cell.drain(..apostrophe);
+        }
         let wanted = columns.len();
         // Spreadsheets add delimiters at the end of a line.
         if cells.len() > wanted && is_blank(&cells[wanted..]) {
@@ -226,6 +233,11 @@ mod tests {
         check("video_id,n\ra,1\r\rb,2\r", &[(2, &["a", "1"]), (4, &["b", "2"])]);
         check("\n \nvideo_id,n\n\"a\r\nx\",1\n,\n\"b\",2", &[(4, &["a\r\nx", "1"]), (7, &["b", "2"])]);
         check("video_id,n\na,1\n#b,2\n", &[(2, &["a", "1"]), (3, &["#b", "2"])]);
+    }
+
+    #[test]
+    fn defused_formulas_are_read_back() {
+        check("a,b\n'@one,'=1\n'x,-0.5\n", &[(2, &["@one", "=1"]), (3, &["'x", "-0.5"])]);
     }
 
     #[test]

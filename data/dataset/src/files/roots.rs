@@ -10,6 +10,9 @@ use url::Url;
 /// Supported URL schemes.
 const SCHEMES: [&str; 2] = ["file", "s3"];
 
+/// Longest path or URL: Linux allows no longer paths.
+const MAX_BYTES: usize = 4096;
+
 /// The local folders, and buckets or prefixes of buckets, that datasets may be in.
 #[derive(Clone, Debug)]
 pub struct DatasetRoots {
@@ -123,6 +126,10 @@ impl DatasetRoots {
     /// See [`RootError`].
     pub fn resolve(&self, text: &str) -> Result<Url, RootError> {
         let invalid = |reason: &str| RootError::Invalid { text: text.to_owned(), reason: reason.to_owned() };
+        if text.len() > MAX_BYTES {
+            let text = text[..text.floor_char_boundary(64)].to_owned();
+            return Err(RootError::Invalid { text, reason: format!("it has more than {MAX_BYTES} bytes") });
+        }
         let path = match Url::parse(text) {
             Ok(url) if url.scheme() == "file" => url
                 .to_file_path()
@@ -147,7 +154,8 @@ impl DatasetRoots {
             }
         })?;
         if !self.folders().any(|root| folder.starts_with(root)) {
-            return Err(RootError::Outside { path: folder.display().to_string(), roots: self.describe() });
+            // As it was given: the error must not reveal where a link leads.
+            return Err(RootError::Outside { path: path.display().to_string(), roots: self.describe() });
         }
         if !folder.is_dir() {
             return Err(invalid("it is not a folder"));
@@ -155,9 +163,11 @@ impl DatasetRoots {
         Url::from_directory_path(&folder).map_err(|()| invalid("the path cannot be written as a URL"))
     }
 
-    /// Whether the nearest existing parent of `path` is inside a root.
+    /// Whether `path` would be inside a root. A link that leads nowhere is outside: whether the place exists that it names
+    /// is nobody's business.
     fn is_parent_inside(&self, path: &Path) -> bool {
-        let parent = path.ancestors().skip(1).find_map(|parent| parent.canonicalize().ok());
+        let existing = path.ancestors().find(|parent| parent.symlink_metadata().is_ok());
+        let parent = existing.and_then(|parent| parent.canonicalize().ok());
         parent.is_some_and(|parent| self.folders().any(|root| parent.starts_with(root)))
     }
 
@@ -171,19 +181,21 @@ impl DatasetRoots {
             Ok(_) => return self.resolve(text),
             Err(_) => PathBuf::from(text),
         };
+        if text.len() > MAX_BYTES {
+            return self.resolve(text);
+        }
         let is_plain =
             path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
         if !path.is_absolute() || !is_plain || path.exists() {
             return self.resolve(text);
         }
-        // Only the existing parent can contain symbolic links; `resolve` follows them.
+        // Only the existing parent can contain symbolic links; `resolve` follows them. A dangling link has none.
         let invalid = |reason: &str| RootError::Invalid { text: text.to_owned(), reason: reason.to_owned() };
+        let outside = || RootError::Outside { path: text.to_owned(), roots: self.describe() };
         let parent = path.ancestors().find(|folder| folder.symlink_metadata().is_ok());
-        let parent = parent
-            .filter(|folder| *folder != path)
-            .ok_or_else(|| invalid("it is a dangling symbolic link"))?;
+        let parent = parent.filter(|folder| *folder != path).ok_or_else(outside)?;
         let base = self.resolve(&parent.display().to_string()).map_err(|error| match error {
-            RootError::Outside { roots, .. } => RootError::Outside { path: text.to_owned(), roots },
+            RootError::Outside { .. } => outside(),
             error => error,
         })?;
         let new = path.strip_prefix(parent).expect("it is an ancestor");

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     digest_map::DigestMap,
     files::{Files, FilesError, Found},
+    manifest::MAX_NAME_BYTES,
 };
 
 #[derive(Default)]
@@ -85,6 +86,12 @@ impl Rest {
     fn add(&mut self, found: Found<'_>) {
         match found {
             Found::File { name, .. } | Found::Refused { name, .. } if self.rows.contain(name) => {}
+            Found::File { name, .. } if is_image(name) && name.len() > MAX_NAME_BYTES => {
+                let start = &name[..name.floor_char_boundary(64)];
+                let detail = format!("its path has {} bytes, over the limit of {MAX_NAME_BYTES}", name.len());
+                let failure = ItemFailure::new(FailureReason::Refused, detail);
+                self.refused.push(RejectedRow { item: format!("{start}…"), failure });
+            }
             Found::File { name, .. } if is_image(name) => self.images.push(name.into()),
             Found::Refused { name, is_folder, reason } if is_folder || is_image(name) => {
                 let failure = ItemFailure::new(FailureReason::Refused, reason);

@@ -115,7 +115,8 @@ async fn crawl_resume_ends_a_backoff_and_its_jobs_continue() {
     let host = format!("localhost:{}", site.port());
     let status = cluster.cli(&["status"]).await;
     let status = String::from_utf8_lossy(&status.stdout).into_owned();
-    assert!(status.contains(&format!("{host}: in back-off until ")), "{status}");
+    assert!(status.contains(&format!("{host} (image http://{host}/")), "{status}");
+    assert!(status.contains("): in back-off until "), "{status}");
 
     let other = cluster.cli(&["crawl", "resume", "other.example"]).await;
     assert_eq!(other.status.code(), Some(5), "{}", String::from_utf8_lossy(&other.stderr));

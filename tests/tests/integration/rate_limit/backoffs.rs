@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use common::store::{Limits, Verdict};
+use common::{
+    job::crawl::Bases,
+    store::{Limits, Verdict},
+};
 use crawler::http::{HostKind, Web, WebError};
 use futures::future::join_all;
 use tests::{cluster::eventually, web_server::Response};
@@ -108,7 +111,7 @@ async fn operator_ends_a_backoff_and_a_long_retry_after() {
     assert!(store.end_backoff(&host(&site)).await.unwrap());
     web.get(HostKind::Image, &url, None).await.unwrap();
     // The parser of a body may back off the host as well.
-    let error = web.back_off(&url, "it shows a captcha").await;
+    let error = web.back_off(HostKind::Web, &url, "it shows a captcha").await;
     assert!(
         matches!(&error, WebError::BackedOff { until_ms, .. } if *until_ms >= now_ms + 3_600_000),
         "{error:?}"
@@ -150,4 +153,38 @@ async fn consent_and_captcha_redirects_back_off_the_host() {
         );
         assert!(store.end_backoff(&host(&site)).await.unwrap());
     }
+}
+
+#[tokio::test]
+async fn a_crawl_with_its_own_base_pauses_no_other() {
+    let (fleet, site) = (Fleet::unlimited(), image_site().await);
+    let store = fleet.store().await;
+    let [own, other] = ["/own/", "/other/"].map(|path| Bases { image: at(&site, path), ..Bases::default() });
+    let [one, second] = [fleet.worker("one").await, fleet.worker("second").await];
+    let get = async |web: &Web, kind, path: &str| web.get(kind, &at(&site, path), None).await;
+    site.set("/own/blocked.jpg", Response::status(429));
+    let error = get(&one.with_bases(&own), HostKind::Image, "/own/blocked.jpg").await.unwrap_err();
+    assert!(matches!(error, WebError::BackedOff { .. }), "{error}");
+    // The whole fleet pauses this kind of request below this base, and nothing else.
+    let error = get(&second.with_bases(&own), HostKind::Image, "/a.jpg").await.unwrap_err();
+    assert!(matches!(error, WebError::BackedOff { .. }), "{error}");
+    get(&second.with_bases(&other), HostKind::Image, "/a.jpg").await.unwrap();
+    get(&second.with_bases(&own), HostKind::Web, "/a.jpg").await.unwrap();
+    get(&second, HostKind::Image, "/a.jpg").await.unwrap();
+    // A pause that the default bases caused holds for all.
+    second.back_off(HostKind::Image, &at(&site, "/a.jpg"), "enough").await;
+    for bases in [&own, &other, &Bases::default()] {
+        let error = get(&one.with_bases(bases), HostKind::Image, "/a.jpg").await.unwrap_err();
+        assert!(matches!(error, WebError::BackedOff { .. }), "{error}");
+    }
+    let paused: Vec<String> =
+        store.backoffs().await.unwrap().into_iter().map(|backoff| backoff.host).collect();
+    let name = host(&site);
+    assert_eq!(paused, [name.clone(), format!("{name} image http://{name}/own/")]);
+    // A successful probe ends a pause of a base, too.
+    assert!(store.end_backoff(&paused[0]).await.unwrap() && store.end_backoff(&paused[1]).await.unwrap());
+    store.back_off(&paused[1], "enough", Duration::from_millis(1), "test").await.unwrap();
+    eventually("the pause is over", async || store.backoffs().await.unwrap()[0].probing).await;
+    get(&one.with_bases(&own), HostKind::Image, "/a.jpg").await.unwrap();
+    assert_eq!(store.backoffs().await.unwrap(), []);
 }

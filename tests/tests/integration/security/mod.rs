@@ -1,9 +1,12 @@
 //! Access control, encryption, limits and secrets.
 
+mod authorization;
 mod bounds;
 mod encryption;
+mod large_data;
 mod proxies;
 mod roots;
+mod slow_clients;
 mod tokens;
 
 use std::{fs, path::PathBuf, process::Output, time::Duration};
