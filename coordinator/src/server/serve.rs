@@ -155,7 +155,7 @@ fn artifacts_folder(settings: &DataSettings) -> anyhow::Result<Url> {
         Ok(folder) if url.scheme() == "file" => std::fs::create_dir_all(&folder)
             .with_context(|| format!("cannot create the artifacts folder {}", folder.display()))?,
         _ => {
-            drop(Files::open_artifacts(&url).with_context(|| format!("invalid SUBWATCH_ARTIFACTS '{url}'"))?)
+            drop(Files::open_artifacts(&url).with_context(|| format!("invalid SUBWATCH_ARTIFACTS '{url}'"))?);
         }
     }
     Ok(url)

@@ -47,11 +47,13 @@ pub struct Pipeline {
 /// Embeddings and failures of the images of one job, which decodes each image once, however many items name it.
 #[derive(Default)]
 struct Computed {
-    images: Mutex<HashMap<Digest, Arc<OnceCell<Result<Embedding, ItemFailure>>>>>,
+    images: Mutex<HashMap<Digest, ComputedImage>>,
 }
 
+type ComputedImage = Arc<OnceCell<Result<Embedding, ItemFailure>>>;
+
 impl Computed {
-    fn cell(&self, sha256: Digest) -> Arc<OnceCell<Result<Embedding, ItemFailure>>> {
+    fn cell(&self, sha256: Digest) -> ComputedImage {
         self.images.lock().expect("no holder of this lock panics").entry(sha256).or_default().clone()
     }
 }

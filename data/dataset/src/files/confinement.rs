@@ -84,7 +84,7 @@ fn outside(root: &Url, allowed: &DatasetRoots, purpose: Purpose) -> FilesError {
         Purpose::Dataset => "SUBWATCH_DATASET_ROOTS",
         Purpose::Artifacts => "SUBWATCH_ARTIFACTS",
     };
-    FilesError::Outside { root: root.clone(), setting, allowed: allowed.describe() }
+    FilesError::Outside { root: root.clone(), setting, allowed: allowed.describe().into() }
 }
 
 #[cfg(test)]

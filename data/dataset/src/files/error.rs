@@ -20,7 +20,7 @@ pub enum FilesError {
         root: Url,
         setting: &'static str,
         /// Separated by `:`.
-        allowed: String,
+        allowed: Box<str>,
     },
     #[error("{root} cannot be listed: {reason}")]
     List {

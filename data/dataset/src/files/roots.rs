@@ -53,7 +53,7 @@ impl DatasetRoots {
     /// # Errors
     /// When a folder does not exist, or a URL is not `s3://BUCKET/PREFIX`.
     pub fn parse(text: &str) -> Result<Self, RootError> {
-        Self::parse_folders(text, |folder| folder.canonicalize())
+        Self::parse_folders(text, Path::canonicalize)
     }
 
     /// Like [`parse`](Self::parse), but folders need not exist yet: a volume may be mounted later.

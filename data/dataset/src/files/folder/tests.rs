@@ -93,7 +93,7 @@ async fn links_within_the_root_are_followed_with_and_without_openat2() {
                 assert!(!files.has(name).await, "{name}");
             }
             // What is outside the root stays unknown: a file that exists there has the same error as one that does not.
-            let [there, absent] = ["etc/passwd", "etc/none"].map(|name| name.to_owned());
+            let [there, absent] = ["etc/passwd", "etc/none"].map(str::to_owned);
             let texts = files.read_many(vec![there, absent], 9).await;
             let texts: Vec<String> = texts
                 .into_iter()
