@@ -13,6 +13,9 @@ use super::{
 
 /// Most values on the stack.
 const MAX_STACK: usize = 1 << 20;
+/// Longest key of a storage, which is a number. Each use of a key is checked, so a long one would cost time again and
+/// again.
+const MAX_KEY_BYTES: usize = 64;
 /// Most dimensions of a tensor.
 const MAX_DIMENSIONS: usize = 16;
 
@@ -113,7 +116,8 @@ impl Machine {
         else {
             return Err(malformed("a storage ID has unexpected elements"));
         };
-        if &**tag != "storage" || key.is_empty() || !key.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        let has_length = (1..=MAX_KEY_BYTES).contains(&key.len());
+        if &**tag != "storage" || !has_length || !key.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Err(malformed("a storage ID has an invalid key"));
         }
         self.stack.push(Value::Storage(Rc::new(Storage { elements: *elements, key: key.clone() })));
@@ -261,15 +265,15 @@ mod tests {
         let text =
             [&b"X\x00\x00\x10\x00"[..], &[b'x'; 1 << 20], b"q\x00", &b"h\x00".repeat(100_000), b"."].concat();
         assert!(matches!(run(&text), Ok((Value::Text(_), _))));
-        // A storage whose key is a megabyte of text, made a hundred thousand times.
-        let key = [
-            &b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX\x00\x00\x10\x00"[..],
-            &[b'x'; 1 << 20],
-            b"tq\x00",
-            &b"h\x00Q".repeat(100_000),
-            b".",
-        ];
-        assert!(matches!(run(&key.concat()), Ok((Value::Storage(_), _))));
+        // A storage made a hundred thousand times, whose key is as long as possible, or longer.
+        let storages = |length: usize| {
+            let start = b"(X\x07\x00\x00\x00storagectorch\nFloatStorage\nX";
+            let key = [&(length as u32).to_le_bytes()[..], &vec![b'x'; length]].concat();
+            run(&[&start[..], &key, b"tq\x00", &b"h\x00Q".repeat(100_000), b"."].concat())
+        };
+        assert!(matches!(storages(MAX_KEY_BYTES), Ok((Value::Storage(_), _))));
+        let error = storages(1 << 20).err().expect("the key is too long");
+        assert!(error.to_string().contains("invalid key"), "{error}");
     }
 
     #[test]
