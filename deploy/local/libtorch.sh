@@ -6,9 +6,10 @@
 #   libtorch.sh DIR cuda     with CUDA, even without a driver: 4 GB
 #
 # The libraries and headers are those of the `torch` wheel. pip downloads it, so pip's configuration applies
-# (PIP_INDEX_URL, PIP_CERT, proxies), as does its check of SHA-256 hashes. A wheel that was built without CUDA, such as
-# 2.11.0+cpu, works too. The folder is replaced atomically, after a check that the libraries load. Complete downloads
-# are reused after an interruption. Needs python3-venv.
+# (PIP_INDEX_URL, PIP_CERT, proxies). Its wheels must be those of PyPI, whose SHA-256 hashes are in `wheels/`; with
+# SUBWATCH_UNVERIFIED_WHEELS=1 they may be others, such as 2.11.0+cpu, which was built without CUDA. The folder is
+# replaced atomically, after a check that the libraries load. Complete downloads are reused after an interruption. Needs
+# python3-venv.
 
 . "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 
@@ -108,7 +109,9 @@ for path in sys.argv[1:]:
 
 download() {
     run_foreground "$partial/venv/bin/python" -m pip download --disable-pip-version-check --only-binary=:all: \
-        --dest "$wheels" "$@" >&2 || fail "pip could not download the wheels of libtorch: see its message above, then run this again"
+        --dest "$wheels" "$@" >&2 ||
+        fail "pip could not download the wheels of libtorch: see its message above, then run this again." \
+            "If the index has other wheels than PyPI and you trust it, set SUBWATCH_UNVERIFIED_WHEELS=1"
 }
 
 install() {
@@ -121,7 +124,11 @@ install() {
     [[ -r $wheels/source && $(<"$wheels/source") == "$source" ]] || rm -rf "$wheels"
     mkdir -p "$wheels"
     printf '%s\n' "$source" >"$wheels/source"
-    download --no-deps "$torch"
+    if [[ -z ${SUBWATCH_UNVERIFIED_WHEELS:-} ]]; then
+        download --no-deps --require-hashes --requirement "$scripts/wheels/libtorch-$device.txt"
+    else
+        download --no-deps "$torch"
+    fi
     packages=$(cuda_packages)
     if [[ -z $packages ]]; then
         [[ $wanted != cuda ]] || fail "the wheel that pip found was built without CUDA: configure pip to use another" \
@@ -129,7 +136,7 @@ install() {
         [[ $device == cpu ]] || say "the wheel that pip found was built without CUDA, so no GPU will be used"
         device=cpu
         kind=cpu-wheel
-    else
+    elif [[ -n ${SUBWATCH_UNVERIFIED_WHEELS:-} ]]; then
         # shellcheck disable=SC2086 # one word per package
         download $packages
     fi

