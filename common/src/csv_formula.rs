@@ -1,8 +1,8 @@
 //! Text that spreadsheets would run as a formula, in CSV.
 //!
 //! A cell that begins with `=`, `+`, `-`, `@`, a tab, a carriage return or a line feed, and is not a number, is written
-//! with an apostrophe before it, as OWASP recommends (CSV Injection). So is one that begins with apostrophes and then such
-//! a text, which makes the way back unambiguous. Numbers, such as `-0.458`, stay as they are.
+//! with an apostrophe before it, as OWASP recommends (CSV Injection). So is one that begins with apostrophes and then
+//! such a text, which makes the way back unambiguous. Numbers, such as `-0.458`, stay as they are.
 
 use std::borrow::Cow;
 

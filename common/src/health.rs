@@ -24,8 +24,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::listener::{self, Bounds, Excess};
 
-/// A probe is one small request on a connection of its own. So that others cannot keep it waiting, it takes the place of
-/// the oldest connection if there are too many.
+/// A probe is one small request on a connection of its own. So that others cannot keep it waiting, it takes the place
+/// of the oldest connection if there are too many.
 const BOUNDS: Bounds = Bounds {
     connections: 256,
     per_peer: 64,

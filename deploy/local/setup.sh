@@ -107,7 +107,8 @@ make_test_venv() {
     local wanted=(--require-hashes --requirement "$locked")
     [[ -z ${SUBWATCH_UNVERIFIED_WHEELS:-} ]] || wanted=("${requirements[@]}")
     run_foreground "$test_venv/bin/python" -m pip install --only-binary=:all: "${wanted[@]}" ||
-        fail "pip could not install ${requirements[*]} into .local/test-venv: see its message above, then run this again"
+        fail "pip could not install ${requirements[*]} into .local/test-venv: see its message above, then run this again." \
+            "If the index has other wheels than PyPI and you trust it, set SUBWATCH_UNVERIFIED_WHEELS=1"
     run_foreground "$test_venv/bin/python" -c 'import torch, torchvision' ||
         fail "torch was installed but cannot be imported"
     printf '%s\n' "$made_from" >"$stamp"

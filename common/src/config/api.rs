@@ -21,8 +21,8 @@ pub struct ApiSettings {
     /// File of access tokens that the coordinator accepts, one `NAME SCOPE SHA256` a line; re-read when it
     /// changes. If unset, the API listens on loopback only and accepts every request.
     pub tokens_file: Option<PathBuf>,
-    /// Open connections that the coordinator accepts from one address, or one IPv6 /64, of 1024 in all. Raise it if many
-    /// clients share an address, such as that of a proxy.
+    /// Open connections that the coordinator accepts from one address, or one IPv6 /64, of 1024 in all. Raise it if
+    /// many clients share an address, such as that of a proxy.
     pub max_connections_per_peer: usize,
     /// Access token that the command line sends.
     #[serde(serialize_with = "secret::hidden")]

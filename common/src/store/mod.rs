@@ -59,7 +59,7 @@ pub use self::{
     runs::{NodeFinish, Parameters, RunDocument},
     server::ServerInfo,
     submissions::{NewSubmission, Opening, State, Submission, SubmissionKind},
-    workers::{RegisteredWorker, WorkerRecord, WorkerState},
+    workers::{RegisteredWorker, WorkerPlaces, WorkerRecord, WorkerState},
 };
 use self::{connection::Connection, keys::Keys};
 use crate::ca_certificates::CaCertificates;

@@ -12,6 +12,13 @@ use crate::{embedding::Space, ids::InstanceId, job::kind::Kind, training::protoc
 /// Time since the last heartbeat after which a worker is removed.
 const REMOVED_AFTER: Duration = Duration::from_secs(24 * 3600);
 
+/// The dataset roots and the artifacts folder of a process, as texts to compare.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WorkerPlaces {
+    pub dataset_roots: String,
+    pub artifacts: String,
+}
+
 /// The contents of a heartbeat. Changes are additive: workers and coordinators of neighbouring versions read each
 /// other's records.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -32,6 +39,9 @@ pub struct WorkerRecord {
     /// Whether its model has random weights, which are only for a first look.
     #[serde(default)]
     pub random_weights: bool,
+    /// Where it may open datasets and the artifacts; `None` if its version does not report it.
+    #[serde(default)]
+    pub places: Option<WorkerPlaces>,
     /// Fingerprints of the gradients it can compute.
     pub fingerprints: Vec<Fingerprint>,
     pub started_ms: u64,

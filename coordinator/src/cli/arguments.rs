@@ -35,8 +35,8 @@ pub(super) struct DeadlineArguments {
 /// The submission or run that a command is about.
 #[derive(Args, Clone)]
 pub(super) struct IdArguments {
-    /// ID of a submission or run, the start of its ID, the name of a run, or `latest`: the one that anybody submitted
-    /// last.
+    /// ID of a submission or run, the start of its ID, the name of a run, or `latest`, the newest of all
+    /// users.
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(super) id: String,
 }

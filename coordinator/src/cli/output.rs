@@ -80,8 +80,8 @@ pub(super) fn print_values<T: Serialize>(
     }
 }
 
-/// Formats rows, which are structs of plain fields, as CSV (RFC 4180); the header has the names of the fields. Texts that a
-/// spreadsheet would run as a formula are defused (see [`csv_formula`]).
+/// Formats rows, which are structs of plain fields, as CSV (RFC 4180); the header has the names of the fields. Texts
+/// that a spreadsheet would run as a formula are defused (see [`csv_formula`]).
 pub(super) fn csv(rows: &[impl Serialize], header: bool) -> Vec<u8> {
     let mut writer = csv::WriterBuilder::new().has_headers(header).from_writer(Vec::new());
     for row in rows {

@@ -7,7 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 use bytes::Bytes;
 use common::{
     job::kind::Kind,
-    store::{PolicyEffect, RegisteredWorker},
+    store::{PolicyEffect, RegisteredWorker, WorkerPlaces},
     topology::Policy,
 };
 use dataset::files::Files;
@@ -20,7 +20,7 @@ const READY_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long an effect of a policy is shown.
 const POLICY_SHOWN: Duration = Duration::from_hours(24);
-const FULL: &str = "Redis has reached maxmemory and refuses writes: raise it, or `subwatch uploads drop`";
+const FULL: &str = "Redis has reached maxmemory and refuses writes: raise it, or run `subwatch uploads drop`";
 
 pub(crate) async fn doctor(context: &Context) -> Result<DoctorView, RequestError> {
     let mut checks =
@@ -28,6 +28,7 @@ pub(crate) async fn doctor(context: &Context) -> Result<DoctorView, RequestError
     checks.extend(check_policies(context).await?);
     let workers = context.store.workers().await?;
     checks.push(check_workers(&workers));
+    checks.extend(check_places(&workers, &context.roots.describe(), context.artifacts.as_str()));
     checks.push(check_spaces(&workers));
     checks.extend(context.tokens.as_ref().map(|tokens| check_tokens(&tokens.list())));
     let (status, detail) = match context.store.dead_letter_count().await? {
@@ -174,6 +175,22 @@ fn check_workers(workers: &[RegisteredWorker]) -> DoctorCheck {
             DoctorCheck::new("workers", CheckStatus::Warning, detail)
         }
     }
+}
+
+/// Checks that live workers may open what this coordinator may: elsewhere, all attempts of their jobs fail.
+fn check_places(workers: &[RegisteredWorker], dataset_roots: &str, artifacts: &str) -> Option<DoctorCheck> {
+    let differing = workers.iter().filter(|worker| worker.is_live()).find_map(|worker| {
+        let WorkerPlaces { dataset_roots: roots, artifacts: folder } = worker.record.places.as_ref()?;
+        let differs = |setting, of_worker: &str, here: &str| {
+            (of_worker != here).then(|| {
+                let name = &worker.record.name;
+                format!("{setting} of worker {name} is {of_worker}, here {here}: give both the same value")
+            })
+        };
+        differs("SUBWATCH_DATASET_ROOTS", roots, dataset_roots)
+            .or_else(|| differs("SUBWATCH_ARTIFACTS", folder, artifacts))
+    });
+    differing.map(|detail| DoctorCheck::new("worker folders", CheckStatus::Error, detail))
 }
 
 /// Checks that live workers share one embedding space; otherwise they cannot share embeddings and heads.

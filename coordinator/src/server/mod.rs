@@ -7,8 +7,8 @@
 //! - `dead_letters`: discarded jobs. `uploads`: uploaded images. `similarity` and `spaces`: embeddings.
 //! - `status`, `doctor` and `host_backoffs`: monitoring. `tokens`: access tokens.
 //!
-//! All of them share `context`, bound their memory with `shared_budget` and `pages`, and reject requests with `error`. Operations that use the store fail with
-//! `RequestError::Unavailable` if Redis is unavailable.
+//! All of them share `context`, bound their memory with `shared_budget` and `pages`, and reject requests with `error`.
+//! Operations that use the store fail with `RequestError::Unavailable` if Redis is unavailable.
 
 mod context;
 mod dead_letters;

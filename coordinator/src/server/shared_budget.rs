@@ -9,6 +9,7 @@ use std::{
 };
 
 use common::byte_budget::ByteBudget;
+use futures::FutureExt;
 use tokio::sync::OwnedSemaphorePermit;
 
 pub(crate) struct SharedBudget {
@@ -39,6 +40,15 @@ impl SharedBudget {
         Reservation { _of_token: of_token, _of_all: self.all.acquire(bytes).await }
     }
 
+    /// Like [`reserve`](Self::reserve), but `None` at once if the token has used up its budget.
+    pub(crate) async fn try_reserve(&self, token: Option<&str>, bytes: u64) -> Option<Reservation> {
+        let of_token = match token.map(|token| self.budget_of(token)) {
+            Some(budget) => Some(budget.acquire(bytes).now_or_never()?),
+            None => None,
+        };
+        Some(Reservation { _of_token: of_token, _of_all: self.all.acquire(bytes).await })
+    }
+
     fn budget_of(&self, token: &str) -> ByteBudget {
         let mut budgets = self.by_token.lock().unwrap_or_else(PoisonError::into_inner);
         budgets.entry(token.to_owned()).or_insert_with(|| ByteBudget::new(self.token_bytes)).clone()
@@ -47,8 +57,6 @@ impl SharedBudget {
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt;
-
     use super::*;
 
     #[test]
@@ -59,6 +67,7 @@ mod tests {
         assert!(reserve(Some("a")).is_none());
         let _second = reserve(Some("b")).unwrap();
         assert!(reserve(Some("c")).is_none(), "the whole budget is taken");
+        assert!(budget.try_reserve(Some("a"), 3 << 20).now_or_never().unwrap().is_none());
         drop(first);
         assert!(reserve(None).is_some());
     }

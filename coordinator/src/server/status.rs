@@ -51,6 +51,7 @@ impl From<RegisteredWorker> for WorkerView {
             threads,
             space,
             random_weights: _,
+            places: _,
             fingerprints,
             started_ms,
             draining,

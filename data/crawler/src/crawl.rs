@@ -1,8 +1,8 @@
 //! Runs one crawl job: lists the videos, claims the channel, downloads the thumbnails, writes the rows.
 //!
-//! Owns the order of effects: the listing is stored first, then the claim of the thumbnails' files, each thumbnail before
-//! its record, and the metadata part last. An interrupted or snoozed crawl resumes from what is stored and repeats no
-//! request.
+//! Owns the order of effects: the listing is stored first, then the claim of the thumbnails' files, each thumbnail
+//! before its record, and the metadata part last. An interrupted or snoozed crawl resumes from what is stored and
+//! repeats no request.
 
 use std::{collections::HashMap, time::Duration};
 

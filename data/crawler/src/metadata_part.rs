@@ -1,10 +1,10 @@
 //! Writes the metadata part of one crawl job: the rows of one channel or one chunk of a list.
 //!
 //! Owns the columns and the name of the part. The name depends on the channel or the list, not on the job, so a
-//! repeated crawl replaces its rows. The coordinator puts them into `metadata.jsonl` (see [`dataset::metadata`]). Before a
-//! crawl writes a thumbnail, it *claims* the file, so that it replaces no file that no crawl of this dataset wrote.
-//! Invariants: a row's file exists in the dataset; unknown values are absent, never zero; the same listing and records
-//! produce the same bytes.
+//! repeated crawl replaces its rows. The coordinator puts them into `metadata.jsonl` (see [`dataset::metadata`]).
+//! Before a crawl writes a thumbnail, it *claims* the file, so that it replaces no file that no crawl of this dataset
+//! wrote. Invariants: a row's file exists in the dataset; unknown values are absent, never zero; the same listing and
+//! records produce the same bytes.
 
 use std::collections::{HashMap, HashSet};
 

@@ -6,8 +6,12 @@
 use std::sync::Arc;
 
 use common::byte_budget::ByteBudget;
+use tokio::task::spawn_blocking;
 
 use crate::{decode::memory_bytes, pool::CpuPool};
+
+/// The header of a file up to this size is read on the caller's thread.
+const MAX_INLINE_BYTES: usize = 1 << 20;
 
 /// The decoder of a process. Clones share threads and memory.
 #[derive(Clone)]
@@ -17,15 +21,15 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Creates a decoder of at most `threads` images at a time, which take at most `memory_bytes` together. An image that
-    /// needs more than that is decoded alone.
+    /// Creates a decoder of at most `threads` images at a time, which take at most `memory_bytes` together. An image
+    /// that needs more than that is decoded alone.
     #[must_use]
     pub fn new(threads: usize, memory_bytes: u64) -> Self {
         Self { threads: Arc::new(CpuPool::new(threads)), memory: ByteBudget::new(memory_bytes) }
     }
 
-    /// Runs `work`, which decodes `file`, when thread and memory are free. Once started, it finishes even if this future
-    /// is dropped.
+    /// Runs `work`, which decodes `file`, when thread and memory are free. Once started, it finishes even if this
+    /// future is dropped.
     ///
     /// # Panics
     /// When `work` panics.
@@ -34,7 +38,20 @@ impl Decoder {
         F: AsRef<[u8]> + Send + 'static,
         T: Send + 'static,
     {
-        let memory = self.memory.acquire(memory_bytes(file.as_ref())).await;
+        let (file, bytes) = match file.as_ref().len() {
+            0..=MAX_INLINE_BYTES => {
+                let bytes = memory_bytes(file.as_ref());
+                (file, bytes)
+            }
+            // Junk before the header of a large file takes long to read.
+            _ => spawn_blocking(move || {
+                let bytes = memory_bytes(file.as_ref());
+                (file, bytes)
+            })
+            .await
+            .expect("reading a header does not panic"),
+        };
+        let memory = self.memory.acquire(bytes).await;
         let work = move || {
             let result = work(file);
             drop(memory);

@@ -193,7 +193,7 @@ pub enum Subject {
     Link(Program, Server),
     /// The poisoned job: at most one at a time.
     Poison,
-    /// Foreign clients, of which one address may have a limited number.
+    /// Clients from outside: one address has a limited number of connections.
     Clients,
 }
 

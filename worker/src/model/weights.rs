@@ -16,7 +16,8 @@ use super::{
     weights_file::{self, ADVICE},
 };
 
-/// torchvision's IMAGENET1K_V1 weights. The digits in the name are too few: a file of the same ones is found in minutes.
+/// torchvision's IMAGENET1K_V1 weights. The name has only 8 digits of the hash, for which another file
+/// can be found in minutes.
 const TORCHVISION: &str = "https://download.pytorch.org/models/resnet34-b627a593.pth\
                            #sha256=b627a593bcbe140c234610266fe4f8ae95ea42fc881d091c9b6052e6b1d0590f";
 

@@ -7,7 +7,7 @@ use common::{
     config::Settings,
     ids::InstanceId,
     job::kind::Kind,
-    store::{Store, StoreConfig, WorkerRecord},
+    store::{Store, StoreConfig, WorkerPlaces, WorkerRecord},
     topology::Route,
     training::protocol::head_fingerprint,
 };
@@ -51,6 +51,7 @@ pub(super) async fn start(
         threads: None,
         space: None,
         random_weights: false,
+        places: None,
         fingerprints: fingerprints.clone(),
         started_ms: 0,
         draining: false,
@@ -70,7 +71,10 @@ pub(super) async fn start(
     }
 
     let roots = DatasetRoots::parse_unmounted(&settings.data.roots()?)?;
-    confine_to(roots, &settings.data.artifacts_url()?);
+    let artifacts = settings.data.artifacts_url()?;
+    let places = WorkerPlaces { dataset_roots: roots.describe(), artifacts: artifacts.to_string() };
+    record.places = Some(places);
+    confine_to(roots, &artifacts);
     let store = Store::connect(&StoreConfig {
         url: settings.store.redis_url.clone(),
         ca_certificates: settings.store.redis_ca_certificates.clone(),

@@ -123,7 +123,7 @@ pub(super) async fn run(
     }
     bar.finish_and_clear();
     let part = part_name(&table);
-    if let Some(files) = &files {
+    if let Some(files) = files.as_ref().filter(|_| imported > 0) {
         write_rows(files, &part, Bytes::from(lines)).await?;
     }
     let exit = if skipped.is_empty() { Exit::Done } else { Exit::FailedItems };

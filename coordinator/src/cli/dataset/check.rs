@@ -31,7 +31,11 @@ pub(in crate::cli) struct CheckArguments {
     /// Dataset: a folder on this machine or an s3:// URL.
     dataset: String,
     /// Target to report labels for.
-    #[arg(long, default_value_t = Target::ViewsPerSubscriber, value_parser = one_of::<Target>(Target::ALL.map(Target::name)))]
+    #[arg(
+        long,
+        default_value_t = Target::ViewsPerSubscriber,
+        value_parser = one_of::<Target>(Target::ALL.map(Target::name))
+    )]
     target: Target,
     /// Check only the rows, without reading images.
     #[arg(long)]

@@ -28,8 +28,8 @@ use crate::api::SubmissionView;
 pub(super) struct PredictArguments {
     /// Run to predict with: its ID, the start of its ID, its name, or `latest` or `best`.
     ///
-    /// `latest` and `best` stand for the newest run of the target whose test MSE, on at least five samples, is below the baseline,
-    /// and for the one of these runs with the lowest ratio of the two.
+    /// `latest` and `best` stand for the newest run of the target whose test MSE, on at least five samples, is below
+    /// the baseline, and for the one of these runs with the lowest ratio of the two.
     #[arg(long, default_value = "latest")]
     run: String,
     /// Target of the run [default: that of the run, views-per-subscriber for `latest` and `best`].

@@ -23,10 +23,18 @@ pub(super) struct TrainArguments {
     /// Dataset folder or s3:// URL, as the coordinator sees it; it needs metadata.
     dataset: String,
     /// Target to predict.
-    #[arg(long, default_value_t = Target::ViewsPerSubscriber, value_parser = one_of::<Target>(Target::ALL.map(Target::name)))]
+    #[arg(
+        long,
+        default_value_t = Target::ViewsPerSubscriber,
+        value_parser = one_of::<Target>(Target::ALL.map(Target::name))
+    )]
     target: Target,
     /// Transform of the target.
-    #[arg(long, default_value_t = Transform::Log1p, value_parser = one_of::<Transform>(Transform::ALL.map(Transform::name)))]
+    #[arg(
+        long,
+        default_value_t = Transform::Log1p,
+        value_parser = one_of::<Transform>(Transform::ALL.map(Transform::name))
+    )]
     transform: Transform,
     /// Number of epochs.
     #[arg(long, default_value_t = 10)]

@@ -1,9 +1,9 @@
 //! Protects an API without tokens from web pages in a local browser.
 //!
-//! A `Host` that is not loopback indicates DNS rebinding, where a page's own host name resolves to loopback. An `Origin`
-//! that is not this server's, or a `Sec-Fetch-Site` other than `same-origin`, indicates a request of another page: also
-//! one of another local port, where anybody's development server may run. With tokens none is needed, since a page has no
-//! token.
+//! A `Host` that is not loopback indicates DNS rebinding, where a page's own host name resolves to loopback. An
+//! `Origin` that is not this server's, or a `Sec-Fetch-Site` other than `same-origin`, indicates a request of another
+//! page: also one of another local port, where another user's program may run. With tokens none is needed, since a page
+//! has no token.
 
 use axum::{
     extract::Request,

@@ -36,14 +36,14 @@ pub(super) async fn get(
 
 pub(super) async fn requeue(
     State(context): State<Arc<Context>>,
-    Json(selection): Json<DeadLetterSelection>,
+    Json(selection, _memory): Json<DeadLetterSelection>,
 ) -> Result<JsonBody<DeadLetterOutcome>, Failure> {
     Ok(JsonBody(dead_letters::process(&context, Action::Requeue, selection).await?))
 }
 
 pub(super) async fn purge(
     State(context): State<Arc<Context>>,
-    Json(selection): Json<DeadLetterSelection>,
+    Json(selection, _memory): Json<DeadLetterSelection>,
 ) -> Result<JsonBody<DeadLetterOutcome>, Failure> {
     Ok(JsonBody(dead_letters::process(&context, Action::Purge, selection).await?))
 }

@@ -21,6 +21,7 @@ use crate::{
     server::{
         context::Context,
         lookup,
+        shared_budget::Reservation,
         submissions::{Caller, IdempotencyKey},
         uploads::Uploads,
     },
@@ -29,7 +30,8 @@ use crate::{
 /// Limit of JSON bodies; enough for [`crate::api::SubmissionRequest::MAX_IMAGES`].
 const MAX_JSON_BYTES: usize = 4 << 20;
 
-pub(super) struct Json<T>(pub(super) T);
+/// A JSON body, with its reserved memory: keep it until the request is handled.
+pub(super) struct Json<T>(pub(super) T, pub(super) Reservation);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T>
 where
@@ -48,7 +50,7 @@ where
         let too_large = format!("the body exceeds the limit of {MAX_JSON_BYTES} bytes");
         let body = body::read(request, uploads.memory(), MAX_JSON_BYTES, &too_large).await?;
         match axum::Json::<T>::from_bytes(&body.bytes) {
-            Ok(axum::Json(value)) => Ok(Self(value)),
+            Ok(axum::Json(value)) => Ok(Self(value, body.reservation)),
             Err(rejection) => Err(Failure::new(rejection.status(), rejection.body_text())),
         }
     }

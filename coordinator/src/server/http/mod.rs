@@ -5,9 +5,9 @@
 //! without internals; every request is limited in bytes and in time.
 //!
 //! A request passes `limits` (path and headers), then `auth` (token; without tokens, `browser_guard`). `extract` parses
-//! its parameters and `body` its body, `trace_context` its `traceparent`. `responses` limits the answer. Handlers are grouped by path: `submissions`, `runs`,
-//! `uploads` (`/v1/images`), `similarity`, `dead_letters`, and `system` for the rest. `problem` turns errors into
-//! responses.
+//! its parameters and `body` its body, `trace_context` its `traceparent`. `responses` limits the answer. Handlers are
+//! grouped by path: `submissions`, `runs`, `uploads` (`/v1/images`), `similarity`, `dead_letters`, and `system` for the
+//! rest. `problem` turns errors into responses.
 
 mod auth;
 mod body;

@@ -1,38 +1,42 @@
 //! Limits on the memory of responses.
 //!
-//! Few GET requests are answered at a time, and the rest waits. A large response waits for its part of the memory that
-//! responses in flight may take, and keeps it until the client has read it. The client has to read at a least rate;
-//! one that does not read at all is disconnected by [`common::listener`].
+//! Few GET requests are answered at a time, fewer still of one token, and the rest wait. A large response takes its
+//! part of the memory that responses in flight may take, and keeps it until the client has read it. A token that has
+//! used up its part is refused at once, so that it does not wait in the place of others. A client has to read at a
+//! least rate; one that does not read at all is disconnected by [`common::listener`].
 
 use std::{
+    collections::HashMap,
     io,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use axum::{
     body::{Body, Bytes, HttpBody, to_bytes},
     extract::{Request, State},
-    http::{Method, StatusCode},
+    http::{HeaderValue, Method, StatusCode, header::RETRY_AFTER},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use futures::stream;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::{auth::TokenName, problem::Failure};
 use crate::server::shared_budget::{Reservation, SharedBudget};
 
 /// GET requests that are answered at a time.
-const TURNS: usize = 16;
-/// Responses up to this size need no reservation: as many as there can be connections are small.
+const PERMITS: usize = 16;
+/// The part of them that the clients with one access token can use.
+const TOKEN_PERMITS: usize = 6;
+/// Responses up to this size need no reservation: all connections together have at most 16 MiB of them.
 const SMALL_BYTES: u64 = 16 << 10;
 /// Total size of larger responses that clients have not read yet.
 const MEMORY_BYTES: u64 = 128 << 20;
 /// The part of it that the clients with one access token can use.
 const TOKEN_BYTES: u64 = 32 << 20;
-/// How long a response waits for memory.
-const WAIT: Duration = Duration::from_secs(15);
+/// How long a response waits for memory that other tokens use.
+const WAIT: Duration = Duration::from_secs(5);
 /// How much of a response is passed to the connection at a time.
 const FRAME_BYTES: usize = 32 << 10;
 /// Least average rate at which a client reads, after [`GRACE`].
@@ -44,14 +48,23 @@ const GRACE: Duration = Duration::from_secs(10);
 pub(super) struct ResponseLimits(Arc<Limits>);
 
 struct Limits {
-    turns: Semaphore,
+    permits: Semaphore,
+    /// By the token's name; there are as many as tokens.
+    token_permits: Mutex<HashMap<String, Arc<Semaphore>>>,
     memory: SharedBudget,
+}
+
+impl Limits {
+    fn permits_of(&self, token: &str) -> Arc<Semaphore> {
+        let mut permits = self.token_permits.lock().unwrap_or_else(PoisonError::into_inner);
+        permits.entry(token.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(TOKEN_PERMITS))).clone()
+    }
 }
 
 impl Default for ResponseLimits {
     fn default() -> Self {
         let memory = SharedBudget::new(MEMORY_BYTES, TOKEN_BYTES);
-        Self(Arc::new(Limits { turns: Semaphore::new(TURNS), memory }))
+        Self(Arc::new(Limits { permits: Semaphore::new(PERMITS), token_permits: Mutex::default(), memory }))
     }
 }
 
@@ -63,20 +76,18 @@ pub(super) async fn bound(
 ) -> Response {
     let waits =
         matches!(*request.method(), Method::GET | Method::HEAD) && request.uri().path().starts_with("/v1/");
-    let turn = match waits {
-        true => Some(limits.turns.acquire().await.expect("the semaphore is never closed")),
-        false => None,
-    };
     let token = request.extensions().get::<TokenName>().map(|TokenName(name)| name.clone());
+    let permits = if waits { Some(acquire(&limits, token.as_deref()).await) } else { None };
     let response = next.run(request).await;
     let Some(size) = response.body().size_hint().exact().filter(|size| *size > SMALL_BYTES) else {
         return response;
     };
-    let reservation = tokio::time::timeout(WAIT, limits.memory.reserve(token.as_deref(), size)).await;
-    drop(turn);
-    let Ok(reservation) = reservation else {
+    let reservation = tokio::time::timeout(WAIT, limits.memory.try_reserve(token.as_deref(), size)).await;
+    drop(permits);
+    let Ok(Some(reservation)) = reservation else {
         let detail = "too many responses are in flight to clients that read slowly: try again later";
-        return Failure::new(StatusCode::SERVICE_UNAVAILABLE, detail).into_response();
+        let retry = [(RETRY_AFTER, HeaderValue::from_static("5"))];
+        return (retry, Failure::new(StatusCode::SERVICE_UNAVAILABLE, detail)).into_response();
     };
     let (parts, body) = response.into_parts();
     match to_bytes(body, usize::MAX).await {
@@ -84,6 +95,18 @@ pub(super) async fn bound(
         Ok(bytes) => Response::from_parts(parts, frames(bytes, reservation)),
         Err(error) => Failure::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
     }
+}
+
+/// Waits for a permit of the token, and then for one of all.
+async fn acquire<'a>(
+    limits: &'a Limits,
+    token: Option<&str>,
+) -> (Option<OwnedSemaphorePermit>, SemaphorePermit<'a>) {
+    let of_token = match token {
+        Some(token) => Some(limits.permits_of(token).acquire_owned().await.expect("it is never closed")),
+        None => None,
+    };
+    (of_token, limits.permits.acquire().await.expect("it is never closed"))
 }
 
 /// Makes a body that ends with an error, which closes the connection, if the client reads too slowly.
@@ -120,6 +143,15 @@ mod tests {
         assert!(budget.reserve(None, 1).now_or_never().is_none());
         assert_eq!(to_bytes(body, usize::MAX).await.unwrap(), bytes);
         assert!(budget.reserve(None, 1 << 20).now_or_never().is_some());
+    }
+
+    #[test]
+    fn one_token_has_a_part_of_the_permits() {
+        let ResponseLimits(limits) = ResponseLimits::default();
+        let take = |token| acquire(&limits, token).now_or_never();
+        let taken: Vec<_> = (0..PERMITS).filter_map(|_| take(Some("a"))).collect();
+        assert_eq!(taken.len(), TOKEN_PERMITS);
+        assert!(take(Some("b")).is_some() && take(None).is_some());
     }
 
     #[test]

@@ -29,7 +29,7 @@ use crate::{
 pub(super) async fn create(
     State(context): State<Arc<Context>>,
     CallerHeaders(caller): CallerHeaders,
-    Json(request): Json<RunRequest>,
+    Json(request, _memory): Json<RunRequest>,
 ) -> Result<impl IntoResponse, Failure> {
     let view = training::submit(&context, request, &caller).await?;
     Ok((StatusCode::ACCEPTED, location(routes::RUN, view.run), JsonBody(view)))

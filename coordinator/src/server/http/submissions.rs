@@ -19,7 +19,7 @@ use crate::{
 pub(super) async fn create(
     State(context): State<Arc<Context>>,
     CallerHeaders(caller): CallerHeaders,
-    Json(request): Json<SubmissionRequest>,
+    Json(request, _memory): Json<SubmissionRequest>,
 ) -> Result<impl IntoResponse, Failure> {
     let view = submissions::submit(&context, request, &caller).await?;
     Ok((StatusCode::ACCEPTED, location(routes::SUBMISSION, view.submission), JsonBody(view)))

@@ -46,8 +46,10 @@ pub(super) async fn drop_all(State(uploads): State<Arc<Uploads>>) -> Result<Json
 pub(super) async fn fetch(
     State(uploads): State<Arc<Uploads>>,
     token: Option<Extension<TokenName>>,
-    JsonRequest(request): JsonRequest<FetchRequest>,
+    JsonRequest(request, memory): JsonRequest<FetchRequest>,
 ) -> Result<(StatusCode, Json<StoredImage>), Failure> {
+    // Requests that keep it would wait for each other when they reserve that of their images.
+    drop(memory);
     let token = token.as_ref().map(|Extension(TokenName(name))| name.as_str());
     Ok((StatusCode::CREATED, Json(uploads.fetch(token, &request.url).await?)))
 }

@@ -1,6 +1,6 @@
-//! Finds a run by ID, or by the names `latest` and `best`.
+//! Finds a run by ID, by its name, or by `latest` and `best`.
 //!
-//! Invariant: the names stand only for sound runs: they have succeeded, and their test MSE is below the baseline, and
+//! Invariant: `latest` and `best` stand only for sound runs: they have succeeded, and their test MSE is below the baseline, and
 //! their test split is large enough for that to mean something.
 
 use std::collections::BTreeSet;
@@ -20,11 +20,11 @@ const MIN_TEST_SAMPLES: u64 = 5;
 /// A run that was requested by ID or name.
 pub(crate) struct ResolvedRun {
     pub(crate) run: SubmissionId,
-    /// Why the name stands for this run; `None` if it was requested by its ID.
+    /// Why the name stands for this run; `None` if it was requested by its ID, or the start of it.
     pub(crate) chosen: Option<String>,
 }
 
-/// Finds a run to predict with. By ID, that may be any run that has ended with a head.
+/// Finds a run to predict with. By ID or its own name, that may be any run that has ended with a head.
 ///
 /// # Errors
 /// `NotFound` if the run does not exist, or the name stands for none; `Invalid` if it has no head or another target.
@@ -54,7 +54,8 @@ pub(crate) async fn for_prediction(
     if let Some(target) = target.filter(|target| *target != trained) {
         return Err(RequestError::Invalid(format!("run {id} predicts {trained}, not {target}")));
     }
-    Ok(ResolvedRun { run: id, chosen: None })
+    let is_name = !id.to_string().starts_with(&name.to_ascii_lowercase());
+    Ok(ResolvedRun { run: id, chosen: is_name.then(|| "the newest run of this name".to_owned()) })
 }
 
 /// Finds the run that `latest` or `best` stands for: the newest sound run, or the one with the lowest test MSE ÷ baseline

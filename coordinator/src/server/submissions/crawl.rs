@@ -1,8 +1,8 @@
 //! Crawl submissions: checks a request, and makes its items.
 //!
 //! The check is a function of the request and of the hosts that the operator allows. Workers check at each connection
-//! that the host's address is public. Invariant: what a crawl reads, and writes to datasets, comes from YouTube, or from
-//! hosts that the operator allows. The Data API key is sent to no others.
+//! that the host's address is public. Invariant: what a crawl reads, and writes to datasets, comes from YouTube, or
+//! from hosts that the operator allows. The Data API key is sent to no others.
 
 use std::collections::HashSet;
 

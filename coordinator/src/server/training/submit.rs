@@ -54,6 +54,9 @@ fn check_labels(name: Option<&str>, tags: &BTreeMap<String, String>) -> Result<(
     if name.is_some_and(|name| !(1..=RunRequest::MAX_NAME).contains(&length(name))) {
         return Err(format!("the name of a run must have 1 to {} characters", RunRequest::MAX_NAME));
     }
+    if let Some(name) = name.filter(|name| ["latest", "best"].contains(name)) {
+        return Err(format!("a run cannot be named '{name}', which stands for another"));
+    }
     if tags.len() > RunRequest::MAX_TAGS {
         return Err(format!("a run has at most {} tags, not {}", RunRequest::MAX_TAGS, tags.len()));
     }
@@ -102,6 +105,7 @@ mod tests {
         check(None, &[], true);
         check(Some(&"é".repeat(100)), &[("k", ""), ("stage", "two words")], true);
         check(Some(""), &[], false);
+        check(Some("best"), &[], false);
         check(Some(&"x".repeat(101)), &[], false);
         check(None, &[("", "v")], false);
         check(None, &[("a=b", "v")], false);

@@ -68,8 +68,8 @@ pub(super) fn host_name(url: &Url) -> String {
     url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
-/// The fleet's name for a URL's host and the base below which a crawl requests it; `None` for the default base, which all
-/// crawls share. The name begins with that of the host and a space.
+/// Returns the name under which a back-off is recorded for a crawl that sets its own base URL: `HOST KIND BASE`. `None`
+/// for a default base, which all crawls share.
 pub(super) fn own_host(kind: HostKind, url: &Url, bases: &Bases) -> Option<String> {
     let defaults = Bases::default();
     let (kind, base, default) = match kind {

@@ -43,8 +43,8 @@ impl RateLimiter {
         Self { store, worker: worker.to_owned(), locks: HostLocks::default() }
     }
 
-    /// Waits until a request to the host of `url` may start. Delays and back-offs that it causes are recorded for `own`,
-    /// if that is given (see [`super::host::own_host`]), instead of the host. Those of both are respected.
+    /// Waits until a request to the host of `url` may start. Delays and back-offs that it causes are recorded for
+    /// `own`, if that is given (see [`super::host::own_host`]), instead of the host. Those of both are respected.
     ///
     /// The order is fair within a process. Across processes, the first to ask the store wins; random jitter
     /// keeps one process from winning every time.

@@ -1,7 +1,7 @@
 //! Which folders and buckets this process may use.
 //!
-//! Coordinators and workers are confined to the dataset roots and the artifacts folder, whatever a job or a record names.
-//! The command line reads what its user can read; only the links in folders are limited.
+//! Coordinators and workers are confined to the dataset roots and the artifacts folder, whatever a job or a record
+//! names. The command line reads what its user can read; only the links in folders are limited.
 
 use std::{
     path::{Component, Path, PathBuf},

@@ -143,7 +143,10 @@ impl Files {
     /// Whether the file `name` exists.
     pub async fn has(&self, name: &str) -> Result<bool, FilesError> {
         match &self.root {
-            Root::Folder(folder) => Ok(folder.has(name).await),
+            Root::Folder(folder) => folder
+                .has(name)
+                .await
+                .map_err(|error| FilesError::List { root: name.to_owned(), reason: error.to_string() }),
             Root::Bucket(bucket) => bucket.has(name).await,
         }
     }

@@ -163,8 +163,8 @@ impl DatasetRoots {
         Url::from_directory_path(&folder).map_err(|()| invalid("the path cannot be written as a URL"))
     }
 
-    /// Whether `path` would be inside a root. A link that leads nowhere is outside: whether the place exists that it names
-    /// is nobody's business.
+    /// Whether `path` would be inside a root. A link that leads nowhere is outside: the answer must not tell whether
+    /// its target exists.
     fn is_parent_inside(&self, path: &Path) -> bool {
         let existing = path.ancestors().find(|parent| parent.symlink_metadata().is_ok());
         let parent = existing.and_then(|parent| parent.canonicalize().ok());
@@ -219,7 +219,8 @@ impl DatasetRoots {
     }
 
     /// Names the roots, separated by `:`.
-    pub(super) fn describe(&self) -> String {
+    #[must_use]
+    pub fn describe(&self) -> String {
         let folders = self.folders().map(|root| root.display().to_string());
         let roots: Vec<String> = folders.chain(self.buckets.iter().map(Url::to_string)).collect();
         roots.join(":")

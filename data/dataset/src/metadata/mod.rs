@@ -2,9 +2,9 @@
 //!
 //! A *part* is the rows of one source: a channel, a slice of a list of videos, or an imported table. It is written
 //! whole, to a hidden file that readers of the dataset ignore ([`part_file`]), and each of its rows names it in the
-//! column `part`. [`merge`] then rewrites `metadata.jsonl`: the rows of these parts are replaced, and so is an older row
-//! of the same image. All other rows stay; a new row whose video has a row of another image is left out, since a dataset
-//! may not name a video twice. Merging the same parts again gives the same bytes.
+//! column `part`. [`merge`] then rewrites `metadata.jsonl`: the rows of these parts are replaced, and so is an older
+//! row of the same image. All other rows stay; a new row whose video has a row of another image is left out, since a
+//! dataset may not name a video twice. Merging the same parts again gives the same bytes.
 //!
 //! `datasets` and pandas infer the columns from the first rows, so those that show a column's type come first (see
 //! `schema`). Invariants: `metadata.jsonl` is replaced atomically, and by one process at a time if it is in a folder.

@@ -6,8 +6,7 @@ use super::{bmp, failure::MAX_PIXELS, gif, jpeg_header, png, webp};
 const RGB: u64 = 3;
 /// Bytes that decoders keep besides the picture, per pixel: palette indices.
 const INDEX: u64 = 1;
-/// The frame in the form of the `image` crate (up to 4 bytes), its planes or transforms in the decoder (up to 6), and the
-/// frame on its canvas.
+/// The decoded frame as RGBA (4 bytes), the decoder's planes or transforms (up to 6), and the canvas.
 const WEBP: u64 = 4 + 6 + RGB;
 /// Bytes of Huffman tables that a byte of lossless WebP may describe.
 const WEBP_TABLES: u64 = 64;

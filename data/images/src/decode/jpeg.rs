@@ -14,8 +14,8 @@ use super::{
 };
 use crate::picture::Picture;
 
-/// Pixels of a JPEG times its scans: each scan visits every pixel, whatever its bytes say. Encoders write up to 12 scans
-/// (libjpeg 10, MozJPEG 12), and 50 megapixels may have 20. A JPEG with more is rejected as a decompression bomb.
+/// Pixels of a JPEG times its scans: each scan visits every pixel, whatever its bytes say. Encoders write up to 12
+/// scans (libjpeg 10, MozJPEG 12), and 50 megapixels may have 20. A JPEG with more is rejected as a decompression bomb.
 const MAX_SCANNED_PIXELS: u64 = 1_000_000_000;
 /// Scans of a small JPEG.
 const MAX_SCANS: u64 = 500;

@@ -84,9 +84,7 @@ fn jpeg_of_scans(width: u16, height: u16, scans: usize) -> Vec<u8> {
 fn jpeg_of_too_many_scans_for_its_pixels_is_rejected() {
     let bomb = jpeg_of_scans(7072, 7064, 490);
     assert!(bomb.len() < 150_000, "{}", bomb.len());
-    let since = std::time::Instant::now();
     let failure = decode(&bomb).unwrap_err();
-    println!("rejected after {:?}", since.elapsed());
     assert_eq!(failure.reason, FailureReason::TooLarge, "{failure}");
     assert!(failure.detail.contains("7072×7064 and has more than 20 scans"), "{failure}");
     // As many scans as encoders write, in a picture of any size, and more in a small one.

@@ -1,7 +1,7 @@
 //! Walks a folder, and returns the sizes of files named in rows.
 //!
-//! Links are followed to files and folders inside the root or the allowed roots (see `beneath`). A link to what the walk
-//! finds anyway, under its own name, adds nothing to it, so that each file is found once and no cycle is entered.
+//! Links are followed to files and folders inside the root or the allowed roots (see `beneath`). A link to what the
+//! walk finds anyway, under its own name, adds nothing to it, so that each file is found once and no cycle is entered.
 //! Invariant: [`Resolver`] knows each file that [`walk`] finds.
 
 use std::{
@@ -116,8 +116,10 @@ impl Walk<'_> {
         let found = match self.place.real(name) {
             Ok(found) => found,
             Err(error) => {
-                let reason = if is_outside(&error) { OUTSIDE } else { DANGLING };
-                (self.visit)(Found::Refused { name, is_folder: false, reason });
+                // What is outside is not looked at: it may be a folder of images.
+                let may_be_folder = is_outside(&error);
+                let reason = if may_be_folder { OUTSIDE } else { DANGLING };
+                (self.visit)(Found::Refused { name, is_folder: may_be_folder, reason });
                 return Ok(());
             }
         };

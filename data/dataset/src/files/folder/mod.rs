@@ -1,8 +1,8 @@
 //! A root in the local file system.
 //!
-//! Owns what only a file system needs: files are opened beneath the folders that links may lead to (`place`, `beneath`),
-//! and only regular files are read, so that a FIFO or device cannot block a worker. With its submodules the only module
-//! that uses `rustix`.
+//! Owns what only a file system needs: files are opened beneath the folders that links may lead to (`place`,
+//! `beneath`), and only regular files are read, so that a FIFO or device cannot block a worker. With its submodules the
+//! only module that uses `rustix`.
 
 mod beneath;
 mod listing;
@@ -20,7 +20,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, renameat, unlinkat};
+use rustix::{
+    fs::{AtFlags, Mode, OFlags, fstat, openat, renameat, unlinkat},
+    io::Errno,
+};
 
 pub(crate) use self::listing::Resolved;
 pub(super) use self::place::Place;
@@ -94,13 +97,19 @@ impl Folder {
         Ok(Content::of_file(name, limit, file.into()))
     }
 
-    pub(super) async fn has(&self, name: &str) -> bool {
+    /// Whether a regular file has this name. A link out of the roots counts as one: something is there.
+    pub(super) async fn has(&self, name: &str) -> io::Result<bool> {
         let name = name.to_owned();
         let is_there = move |place: &Place| {
             let file = place.open()?.open(&name, OFlags::PATH)?;
             io::Result::Ok(is_regular_file(&fstat(&file)?))
         };
-        self.run(move |place| is_there(place).unwrap_or(false)).await
+        let found = self.run(move |place| is_there(place)).await;
+        found.or_else(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(false),
+            _ if is_outside(&error) => Ok(true),
+            _ => Err(error),
+        })
     }
 
     pub(super) async fn walk<S: Send + 'static>(
@@ -238,6 +247,10 @@ fn read_error(name: &str, error: &io::Error) -> ReadError {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadError::missing(name),
         io::ErrorKind::PermissionDenied => ReadError::refused(name, error),
+        // A link to itself, a socket: trying again does not help.
+        _ if matches!(Errno::from_io_error(error), Some(Errno::LOOP | Errno::NXIO | Errno::NAMETOOLONG)) => {
+            ReadError::refused(name, error)
+        }
         _ if is_outside(error) => ReadError::refused(name, &OUTSIDE),
         _ => ReadError::unavailable(name, error),
     }

@@ -51,8 +51,8 @@ impl Place {
         Ok(Anchor { place: self, folder: open(&self.anchor, FOLDER, Mode::empty())? })
     }
 
-    /// Opens the folder in which the file `name` is, for writing, and returns it with the file's own name. Unlike reads,
-    /// writes stay in the root: its links may not lead to another one.
+    /// Opens the folder in which the file `name` is, for writing, and returns it with the file's own name. Unlike
+    /// reads, writes stay in the root: its links may not lead to another one.
     pub(super) fn parent<'n>(&self, name: &'n str, missing: Missing) -> io::Result<(OwnedFd, &'n OsStr)> {
         if missing == Missing::Create {
             fs::create_dir_all(&self.anchor)?;
