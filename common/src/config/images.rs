@@ -11,8 +11,8 @@ use super::error::{ConfigError, fail};
 #[derive(Clone, Debug, Serialize, Deserialize, Documented, DocumentedFields)]
 #[serde(default)]
 pub struct ImageSettings {
-    /// Comma-separated hosts that images may be fetched from although their addresses are private. The base URLs of a
-    /// crawl may name them too; the host of `api_base` then receives the Data API's key.
+    /// Comma-separated hosts with private addresses that images may be fetched from. The base URLs of a crawl may name
+    /// them too, and public hosts in this list; the host of `--api-base` then receives the Data API's key.
     pub fetch_allow: String,
     /// Largest image file, in bytes.
     pub max_image_bytes: u64,
