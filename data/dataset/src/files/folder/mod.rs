@@ -20,10 +20,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use rustix::{
-    fs::{AtFlags, Mode, OFlags, fstat, openat, renameat, unlinkat},
-    io::Errno,
-};
+use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, renameat, unlinkat};
 
 pub(crate) use self::listing::Resolved;
 pub(super) use self::place::Place;
@@ -97,7 +94,7 @@ impl Folder {
         Ok(Content::of_file(name, limit, file.into()))
     }
 
-    /// Whether a regular file has this name. A link out of the roots counts as one: something is there.
+    /// Whether a regular file has this name. What is outside the roots does not exist: writing there is refused.
     pub(super) async fn has(&self, name: &str) -> io::Result<bool> {
         let name = name.to_owned();
         let is_there = move |place: &Place| {
@@ -107,7 +104,7 @@ impl Folder {
         let found = self.run(move |place| is_there(place)).await;
         found.or_else(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Ok(false),
-            _ if is_outside(&error) => Ok(true),
+            _ if is_outside(&error) => Ok(false),
             _ => Err(error),
         })
     }
@@ -247,10 +244,6 @@ fn read_error(name: &str, error: &io::Error) -> ReadError {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => ReadError::missing(name),
         io::ErrorKind::PermissionDenied => ReadError::refused(name, error),
-        // A link to itself, a socket: trying again does not help.
-        _ if matches!(Errno::from_io_error(error), Some(Errno::LOOP | Errno::NXIO | Errno::NAMETOOLONG)) => {
-            ReadError::refused(name, error)
-        }
         _ if is_outside(error) => ReadError::refused(name, &OUTSIDE),
         _ => ReadError::unavailable(name, error),
     }
