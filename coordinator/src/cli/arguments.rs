@@ -1,6 +1,11 @@
 //! Arguments that several commands share.
 
-use clap::{Args, builder::NonEmptyStringValueParser};
+use std::{fmt, str::FromStr};
+
+use clap::{
+    Args,
+    builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser},
+};
 
 /// Whether and how long a command waits for its submission.
 #[derive(Args, Clone, Default)]
@@ -30,9 +35,21 @@ pub(super) struct DeadlineArguments {
 /// The submission or run that a command is about.
 #[derive(Args, Clone)]
 pub(super) struct IdArguments {
-    /// ID of a submission or run, the start of its ID, or `latest`.
+    /// ID of a submission or run, the start of its ID, the name of a run, or `latest`: the one that anybody submitted
+    /// last.
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     pub(super) id: String,
+}
+
+/// Parses one of these names, which the help and the shell's completions list.
+pub(super) fn one_of<T>(names: impl IntoIterator<Item = &'static str>) -> impl TypedValueParser<Value = T>
+where
+    T: FromStr<Err: fmt::Display> + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(names).map(|name| match name.parse() {
+        Ok(value) => value,
+        Err(error) => panic!("{name} is one of the names: {error}"),
+    })
 }
 
 /// Makes a path absolute, since the coordinator may run in another folder. URLs are left unchanged.

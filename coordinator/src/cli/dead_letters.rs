@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use common::job::kind::Kind;
 
 use super::{
+    arguments::one_of,
     client::{Client, Pages},
     exit::{CliError, Exit},
     output::{self, Format, counted, plain, time_text},
@@ -35,14 +36,14 @@ pub(super) enum DeadLetterCommand {
 
 #[derive(Args)]
 pub(super) struct FilterArguments {
-    /// Select jobs of this kind: embed, train-epoch, predict or crawl.
-    #[arg(long)]
+    /// Select jobs of this kind.
+    #[arg(long, value_parser = one_of::<Kind>(Kind::ALL.map(Kind::name)))]
     kind: Option<Kind>,
     /// Select jobs discarded for this reason: attempts, conflict, delivery_limit, expired, failed, maxlen, poison or
     /// rejected.
     #[arg(long)]
     reason: Option<String>,
-    /// Select jobs of this submission or run: its ID, the start of its ID, or `latest`.
+    /// Select jobs of this submission or run: its ID, the start of its ID, the name of a run, or `latest`.
     #[arg(long)]
     submission: Option<String>,
 }

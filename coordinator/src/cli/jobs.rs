@@ -18,7 +18,7 @@ const LISTED: usize = 40;
 
 #[derive(Args)]
 pub(super) struct JobsArguments {
-    /// ID of a submission or run, the start of its ID, or `latest` [default: all that are unfinished].
+    /// ID of a submission or run, the start of its ID, the name of a run, or `latest` [default: all that are unfinished].
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     id: Option<String>,
 }

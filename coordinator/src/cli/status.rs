@@ -16,7 +16,8 @@ use crate::api::{StatusView, SubmissionView};
 
 #[derive(Args)]
 pub(super) struct StatusArguments {
-    /// ID of a submission or run, the start of its ID, `latest`, or the run `best` [default: the whole system].
+    /// ID of a submission or run, the start of its ID, the name of a run, `latest`: the one that anybody
+    /// submitted last, or the run `best` [default: the whole system].
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     id: Option<String>,
 }

@@ -26,6 +26,9 @@ pub(super) struct WaitCommand {
 /// Waits, and then prints and exits as the command that submitted the work would have.
 pub(super) async fn run(client: &Client, format: Format, arguments: WaitCommand) -> Result<Exit, CliError> {
     let WaitCommand { id, timeout } = arguments;
+    if id.id == "best" {
+        return train::finish(format, &client.named_run("best").await?);
+    }
     let submission = client.submission(&id.id).await?;
     let id = submission.submission;
     if submission.kind == SubmissionKind::Train {

@@ -12,8 +12,8 @@ use super::{context::Context, error::RequestError};
 /// Shortest prefix of an ID that may name a submission.
 const MIN_PREFIX: usize = 4;
 
-/// Resolves the name of a submission or run: its ID, the start of its ID if no other starts so, or `latest` for the
-/// newest one that a user submitted.
+/// Resolves the name of a submission or run: its ID, the start of its ID if no other starts so, the name of a run (the
+/// newest of several), or `latest` for the newest one that a user submitted.
 ///
 /// # Errors
 /// `NotFound` if the name has no match or is not a name; `Invalid` if several IDs start with it. A whole ID is not
@@ -26,19 +26,37 @@ pub(crate) async fn id(context: &Context, name: &str) -> Result<SubmissionId, Re
         return latest(context).await;
     }
     let prefix = name.to_ascii_lowercase();
-    if prefix.len() < MIN_PREFIX || !prefix.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-') {
-        return Err(RequestError::NotFound(format!(
-            "'{name}' is not the ID of a submission or run, nor the first {MIN_PREFIX} or more characters of one"
-        )));
-    }
-    match context.store.submissions_starting_with(&prefix, 2).await?.as_slice() {
-        [] => {
-            Err(RequestError::NotFound(format!("no submission or run has an ID that starts with '{name}'")))
-        }
+    let may_be_id =
+        prefix.len() >= MIN_PREFIX && prefix.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+    let found = match may_be_id {
+        true => context.store.submissions_starting_with(&prefix, 2).await?,
+        false => Vec::new(),
+    };
+    match found.as_slice() {
         [id] => Ok(*id),
+        [] => run_named(context, name).await,
         _ => Err(RequestError::Invalid(format!(
             "several submissions or runs have IDs that start with '{name}': give more characters"
         ))),
+    }
+}
+
+/// Finds the newest run of this name.
+async fn run_named(context: &Context, name: &str) -> Result<SubmissionId, RequestError> {
+    const PAGE: usize = 100;
+    let mut before = None;
+    loop {
+        let page = context.store.runs(before, PAGE).await?;
+        if let Some(run) = page.iter().find(|run| run.spec["name"] == name) {
+            return Ok(run.id);
+        }
+        let unknown = || {
+            RequestError::NotFound(format!(
+                "'{name}' is not the ID of a submission or run, the first {MIN_PREFIX} or more characters of one, or \
+                 the name of a run; `subwatch status` and `subwatch runs` list them"
+            ))
+        };
+        before = Some(page.last().ok_or_else(unknown)?.id);
     }
 }
 

@@ -80,7 +80,7 @@ pub struct Row {
 }
 
 /// The columns of [`Row`].
-pub(crate) const COLUMNS: [&str; 22] = [
+pub const COLUMNS: [&str; 22] = [
     "file_name",
     "video_id",
     "title",

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use serde_json::{Value, json};
 use tests::{
     cluster::{Cluster, eventually},
-    python,
+    http, python,
 };
 
 /// Rewrites each row of a dataset's metadata; `None` removes it.
@@ -223,7 +223,7 @@ async fn names_stand_for_sound_runs_of_one_target() {
     // The API is the same; without a target, `latest` may have any.
     let get = async |query: &str| {
         let url = format!("{}/v1/runs/{query}", cluster.url());
-        tests::http().get(url).send().await.unwrap().json::<Value>().await.unwrap()
+        http().get(url).send().await.unwrap().json::<Value>().await.unwrap()
     };
     assert_eq!(get("latest").await["run"], ratio.as_str());
     assert_eq!(get("latest?target=views").await["run"], views.as_str());
@@ -279,7 +279,20 @@ async fn runs_are_named_tagged_listed_and_compared() {
     let (_, csv, _) = run(&cluster, &["runs", "-o", "csv", "--tag", "stage=2"]).await;
     assert!(csv.starts_with("run,name,state,created,dataset,target,") && csv.lines().count() == 2, "{csv}");
     assert!(csv.contains(&format!("{b},narrow,succeeded,")), "{csv}");
-    let shown = run(&cluster, &["status", b]).await.1;
+    let shown = run(&cluster, &["status", "narrow"]).await.1;
+    let picture = format!("{path}/thumbnails/s0-000001.jpg");
+    let predicted = cluster.json(&["predict", &picture, "--run", "narrow", "-o", "json"], &[0]).await;
+    assert_eq!(predicted[0]["run"], b, "{predicted}");
+    let page = async |query: &str| {
+        let url = format!("{}/v1/{query}", cluster.url());
+        let page: Value = http().get(url).send().await.unwrap().json().await.unwrap();
+        (page["items"].as_array().unwrap().len(), page["next"].is_null())
+    };
+    assert_eq!(page("runs?limit=1").await, (1, false));
+    assert_eq!(page(&format!("runs?limit=1&cursor={b}")).await, (1, true));
+    let (submissions, _) = page("submissions?limit=100").await;
+    assert_eq!(page(&format!("submissions?limit={submissions}")).await, (submissions, true));
+    assert_eq!(page(&format!("submissions?limit={}", submissions - 1)).await, (submissions - 1, false));
     for line in
         ["name      narrow", "tags      stage=2", "learning rate 0.01, seed 5", "by channel (10 groups)"]
     {
@@ -302,6 +315,11 @@ async fn runs_are_named_tagged_listed_and_compared() {
     );
 
     for (arguments, message) in [
+        (vec!["train", &path, "--learning-rate", "nan"], "it must be a finite number"),
+        (
+            vec!["train", &path, "--target", "likes"],
+            "[possible values: views-per-subscriber, views, subscribers]",
+        ),
         (vec!["runs", "--limit", "0"], "0 is not in 1.."),
         (vec!["runs", "--tag", "nonsense"], "'nonsense' is not KEY=VALUE"),
         (vec!["train", &path, "--tag", "=x"], "invalid tag ''"),

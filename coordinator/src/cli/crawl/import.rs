@@ -3,7 +3,6 @@
 //! Decides which image file belongs to a row. [`crawler::import`] reads the table.
 
 use std::{
-    collections::BTreeSet,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
@@ -12,10 +11,15 @@ use bytes::Bytes;
 use clap::Args;
 use common::{config::ImageSettings, digest::Digest};
 use crawler::{
-    import::{BadRow, ImportRow, ImportTable, TableColumns, read_table},
+    import::{BadRow, ImportRow, ImportTable, NotCopied, TableColumns, read_table},
     table::{TableFormat, decode},
 };
-use dataset::{files::Files, imagefolder::MAX_ROW_BYTES, metadata, row::Row};
+use dataset::{
+    files::Files,
+    imagefolder::{MAX_ROW_BYTES, other_spellings},
+    metadata,
+    row::Row,
+};
 use images::decode::{self, FILE_EXTENSIONS};
 use indicatif::{ProgressBar, ProgressDrawTarget};
 use serde::Serialize;
@@ -51,7 +55,8 @@ pub(super) struct ImportArguments {
 #[derive(Serialize)]
 struct ImportReport {
     dataset: PathBuf,
-    part: String,
+    /// `None` if no row was imported.
+    part: Option<String>,
     rows: usize,
     imported: usize,
     with_views: usize,
@@ -59,8 +64,8 @@ struct ImportReport {
     skipped: Vec<SkippedRow>,
     /// Lines of further rows of videos that are imported from another row.
     repeated_lines: Vec<u64>,
-    /// Columns that are not copied, since they hold objects.
-    nested_columns: BTreeSet<String>,
+    #[serde(flatten)]
+    not_copied: NotCopied,
 }
 
 #[derive(Serialize)]
@@ -75,7 +80,7 @@ pub(super) async fn run(
     arguments: ImportArguments,
 ) -> Result<Exit, CliError> {
     let ImportArguments { table, images, out } = arguments;
-    let ImportTable { rows, repeated_lines, nested_columns } = read(&table)?;
+    let ImportTable { rows, repeated_lines, not_copied } = read(&table)?;
     if !images.is_dir() {
         return Err(CliError::new(Exit::NotFound, format!("folder {} does not exist", images.display())));
     }
@@ -117,28 +122,28 @@ pub(super) async fn run(
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let Some(files) = files.filter(|_| imported > 0) else {
-        let first =
-            skipped.first().map_or_else(String::new, |row| format!(": line {}: {}", row.line, row.reason));
-        return Err(CliError::failed(plain(&format!("no usable rows in {}{first}", table.display()))));
-    };
     let part = part_name(&table);
-    write_rows(&files, &part, Bytes::from(lines)).await?;
+    if let Some(files) = &files {
+        write_rows(files, &part, Bytes::from(lines)).await?;
+    }
     let exit = if skipped.is_empty() { Exit::Done } else { Exit::FailedItems };
     let report = ImportReport {
         dataset: out,
-        part,
+        part: (imported > 0).then_some(part),
         rows: total + repeated_lines.len(),
         imported,
         with_views,
         with_subscribers,
         skipped,
         repeated_lines,
-        nested_columns,
+        not_copied,
     };
     match format {
         Format::Table | Format::Csv => output::print(&text(&report))?,
         Format::Json | Format::Jsonl => output::print_json(format, &report)?,
+    }
+    if imported == 0 {
+        return Err(CliError::failed(plain(&format!("no usable rows in {}", table.display()))));
     }
     Ok(exit)
 }
@@ -225,8 +230,9 @@ fn find_image(images: &Path, row: &ImportRow) -> Result<PathBuf, String> {
         let found = names.find(|name| dataset::files::is_confined(name) && images.join(name).is_file());
         return found.map(|name| images.join(name)).ok_or_else(|| not_found(&format!("{video}.jpg")));
     };
-    let with_slashes = file.replace('\\', "/");
-    let name = if images.join(file).is_file() { file } else { &with_slashes };
+    let others = other_spellings("", file);
+    let name = others.iter().find(|other| !images.join(file).is_file() && images.join(other).is_file());
+    let name = name.unwrap_or(file);
     let name = name.strip_prefix("./").unwrap_or(name);
     if !dataset::files::is_confined(name) {
         return Err(format!("'{file}' is outside the folder"));
@@ -287,15 +293,23 @@ fn text(report: &ImportReport) -> String {
             "imported    {} of {} rows, {} with views, {} with subscribers",
             report.imported, report.rows, report.with_views, report.with_subscribers
         ),
-        format!("dataset     {}, part {}", report.dataset.display(), report.part),
+        match &report.part {
+            Some(part) => format!("dataset     {}, part {part}", report.dataset.display()),
+            None => "dataset     not written".to_owned(),
+        },
     ];
     if !report.repeated_lines.is_empty() {
         let repeated = counted(report.repeated_lines.len() as u64, "further row");
         lines.push(format!("repeated    {repeated} of these videos: the row with the most views counts"));
     }
-    if !report.nested_columns.is_empty() {
-        let names: Vec<&str> = report.nested_columns.iter().map(String::as_str).collect();
-        lines.push(format!("not copied  columns with objects: {}", plain(&names.join(", "))));
+    let NotCopied { nested_columns, reserved_columns } = &report.not_copied;
+    for (what, columns) in
+        [("with objects", nested_columns), ("that the import writes itself", reserved_columns)]
+    {
+        if !columns.is_empty() {
+            let names: Vec<&str> = columns.iter().map(String::as_str).collect();
+            lines.push(format!("not copied  columns {what}: {}", plain(&names.join(", "))));
+        }
     }
     if !report.skipped.is_empty() {
         lines.push(format!("skipped     {}", counted(report.skipped.len() as u64, "row")));

@@ -21,6 +21,7 @@ use url::Url;
 
 use super::text;
 use crate::cli::{
+    arguments::one_of,
     exit::{CliError, Exit},
     output::{self, Format, plain},
 };
@@ -29,8 +30,8 @@ use crate::cli::{
 pub(in crate::cli) struct CheckArguments {
     /// Dataset: a folder on this machine or an s3:// URL.
     dataset: String,
-    /// Target to report labels for: views-per-subscriber, views or subscribers.
-    #[arg(long, default_value_t = Target::ViewsPerSubscriber)]
+    /// Target to report labels for.
+    #[arg(long, default_value_t = Target::ViewsPerSubscriber, value_parser = one_of::<Target>(Target::ALL.map(Target::name)))]
     target: Target,
     /// Check only the rows, without reading images.
     #[arg(long)]

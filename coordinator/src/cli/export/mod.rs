@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use common::{
     digest::Digest,
     embedding::{DIMENSIONS, Embedding},
+    ids::SubmissionId,
     store::SubmissionKind,
 };
 use safetensors::{Dtype, tensor::TensorView};
@@ -47,7 +48,7 @@ pub(super) enum ExportCommand {
     },
     /// Export the split of a run: one {item, split, sha256, label} per line.
     Split {
-        /// Run ID, `latest` or `best`.
+        /// Run ID or name, `latest` or `best`.
         run: String,
         #[command(flatten)]
         out: OutArguments,
@@ -55,7 +56,7 @@ pub(super) enum ExportCommand {
     /// Export predictions: those of a run on its test split, one {item, prediction, label, target} per line, or those
     /// of a predict submission.
     Predictions {
-        /// Run ID, `latest`, `best`, or ID of a predict submission.
+        /// Run ID or name, `latest`, `best`, or ID of a predict submission.
         id: String,
         #[command(flatten)]
         out: OutArguments,
@@ -65,7 +66,7 @@ pub(super) enum ExportCommand {
     /// `fc.weight · embedding + fc.bias` is the target in transformed units; the standardisation of features and
     /// target is folded into the weights.
     Weights {
-        /// Run ID, `latest` or `best`.
+        /// Run ID or name, `latest` or `best`.
         run: String,
         /// File or s3:// URL to write.
         #[arg(long)]
@@ -86,15 +87,24 @@ pub(super) async fn run(client: &Client, format: Format, command: ExportCommand)
             embeddings(client, &dataset, space.as_deref(), out.out.as_deref(), format).await
         }
         ExportCommand::Split { run, out } => {
-            let run = client.named_run(&run).await?.run;
+            let run = chosen_run(client, &run).await?;
             lines(out.out.as_deref(), format, async |cursor| client.split(run, cursor.as_deref()).await).await
         }
         ExportCommand::Predictions { id, out } => predictions(client, &id, out.out.as_deref(), format).await,
         ExportCommand::Weights { run, out } => {
-            let run = client.named_run(&run).await?.run;
+            let run = chosen_run(client, &run).await?;
             weights(&client.head(run).await?, &out).await
         }
     }
+}
+
+/// Finds the run that a name stands for, and prints which one it is and why.
+async fn chosen_run(client: &Client, name: &str) -> Result<SubmissionId, CliError> {
+    let view = client.named_run(name).await?;
+    if let Some(chosen) = &view.chosen {
+        output::note(&format!("run {}: {}", view.run, plain(chosen)));
+    }
+    Ok(view.run)
 }
 
 /// Checks that the extension of a file names a format that can be written.

@@ -15,7 +15,7 @@ use self::{
     submit::{PredictPart, PredictRequest, Submitter},
 };
 use super::{
-    arguments::{DeadlineArguments, IdempotencyArguments, WaitArguments, dataset_argument},
+    arguments::{DeadlineArguments, IdempotencyArguments, WaitArguments, dataset_argument, one_of},
     client::Client,
     exit::{CliError, Exit},
     follow::{follow, require_no_error},
@@ -26,15 +26,14 @@ use crate::api::SubmissionView;
 
 #[derive(Args)]
 pub(super) struct PredictArguments {
-    /// Run to predict with: its ID, or `latest` or `best`.
+    /// Run to predict with: its ID, the start of its ID, its name, or `latest` or `best`.
     ///
-    /// The names stand for the newest run of the target whose test MSE, on at least five samples, is below the baseline,
+    /// `latest` and `best` stand for the newest run of the target whose test MSE, on at least five samples, is below the baseline,
     /// and for the one of these runs with the lowest ratio of the two.
     #[arg(long, default_value = "latest")]
     run: String,
-    /// Target of the run: views-per-subscriber, views or subscribers [default: that of the run named by its ID, else
-    /// views-per-subscriber].
-    #[arg(long)]
+    /// Target of the run [default: that of the run, views-per-subscriber for `latest` and `best`].
+    #[arg(long, value_parser = one_of::<Target>(Target::ALL.map(Target::name)))]
     target: Option<Target>,
     /// Image files, folders, quoted patterns, `-` for standard input, http(s):// URLs of images, or s3:// URLs of
     /// datasets.

@@ -23,14 +23,15 @@ struct Comparison<'a> {
     notes: Vec<String>,
 }
 
+/// Values are null if they are absent.
 #[derive(Serialize)]
 struct Setting {
     setting: &'static str,
-    a: String,
-    b: String,
+    a: Option<String>,
+    b: Option<String>,
 }
 
-/// Values are null if they are absent or not finite.
+/// Values are null if they are not finite as well.
 #[derive(Serialize)]
 struct Metric {
     metric: &'static str,
@@ -75,25 +76,24 @@ fn finite(value: Option<f64>) -> Option<f64> {
     value.filter(|value| value.is_finite())
 }
 
-fn settings(run: &RunView) -> Vec<(&'static str, String)> {
+fn settings(run: &RunView) -> Vec<(&'static str, Option<String>)> {
     let request = &run.request;
     let split = run.split.map(|split| format!("{}/{}/{}", split.train, split.valid, split.test));
-    let absent = || "–".to_owned();
     vec![
-        ("name", request.name.clone().unwrap_or_else(absent)),
-        ("tags", tags(run)),
-        ("state", run.state.to_string()),
-        ("dataset", request.dataset.clone()),
-        ("target", request.target.to_string()),
-        ("transform", request.transform.to_string()),
-        ("learning rate", request.learning_rate.to_string()),
-        ("epochs", request.epochs.to_string()),
-        ("batch size", request.batch_size.to_string()),
-        ("seed", request.seed.to_string()),
-        ("leaves", request.leaves.to_string()),
-        ("split by", split_by(run)),
-        ("train/valid/test", split.unwrap_or_else(absent)),
-        ("embedding space", run.space.clone().unwrap_or_else(absent)),
+        ("name", request.name.clone()),
+        ("tags", Some(tags(run)).filter(|tags| !tags.is_empty())),
+        ("state", Some(run.state.to_string())),
+        ("dataset", Some(request.dataset.clone())),
+        ("target", Some(request.target.to_string())),
+        ("transform", Some(request.transform.to_string())),
+        ("learning rate", Some(request.learning_rate.to_string())),
+        ("epochs", Some(request.epochs.to_string())),
+        ("batch size", Some(request.batch_size.to_string())),
+        ("seed", Some(request.seed.to_string())),
+        ("leaves", Some(request.leaves.to_string())),
+        ("split by", split_by(run).map(|by| by.to_string())),
+        ("train/valid/test", split),
+        ("embedding space", run.space.clone()),
     ]
 }
 
@@ -140,7 +140,8 @@ fn text(comparison: &Comparison<'_>) -> String {
     let [a, b] = comparison.runs.map(|run| run.run.to_string());
     let mut settings = table(&["setting", "a", "b"]);
     for Setting { setting, a, b } in &comparison.settings {
-        settings.add_row(vec![(*setting).to_owned(), plain(a), plain(b)]);
+        let value = |value: &Option<String>| plain(value.as_deref().unwrap_or("–"));
+        settings.add_row(vec![(*setting).to_owned(), value(a), value(b)]);
     }
     let mut metrics = table(&["metric", "a›", "b›"]);
     for Metric { metric, a, b } in &comparison.metrics {
@@ -166,8 +167,8 @@ fn print_csv(comparison: &Comparison<'_>) -> Result<(), CliError> {
     lines.extend(comparison.settings.iter().map(|of| Line {
         kind: "setting",
         name: of.setting,
-        a: &of.a,
-        b: &of.b,
+        a: of.a.as_deref().unwrap_or_default(),
+        b: of.b.as_deref().unwrap_or_default(),
     }));
     let metrics = comparison.metrics.iter().zip(&values);
     lines.extend(metrics.map(|(of, (a, b))| Line { kind: "metric", name: of.metric, a, b }));

@@ -4,7 +4,10 @@ mod compare;
 
 use clap::{Args, Subcommand, builder::RangedU64ValueParser};
 use common::{ids::SubmissionId, store::State};
-use dataset::target::{Target, Transform};
+use dataset::{
+    split::SplitBy,
+    target::{Target, Transform},
+};
 use serde::Serialize;
 
 use super::{
@@ -36,9 +39,9 @@ pub(super) struct RunsArguments {
 enum RunsCommand {
     /// Compare the settings and the test metrics of two runs.
     Compare {
-        /// Run ID, `latest` or `best`.
+        /// Run ID or name, `latest` or `best`.
         a: String,
-        /// Run ID, `latest` or `best`.
+        /// Run ID or name, `latest` or `best`.
         b: String,
     },
 }
@@ -116,7 +119,7 @@ fn list(runs: &[RunView]) -> Table {
             request.learning_rate.to_string(),
             request.epochs.to_string(),
             request.seed.to_string(),
-            split_by(run),
+            split_by(run).map_or_else(|| "–".to_owned(), |by| by.to_string()),
             plain(&tags(run)),
         ]);
     }
@@ -137,7 +140,7 @@ struct RunRow<'a> {
     epochs: u32,
     batch_size: u32,
     seed: u64,
-    split_by: String,
+    split_by: Option<SplitBy>,
     groups: Option<u64>,
     train: Option<u64>,
     valid: Option<u64>,

@@ -10,7 +10,7 @@ use dataset::{
 };
 
 use super::{
-    arguments::{IdArguments, IdempotencyArguments, WaitArguments, dataset_argument},
+    arguments::{IdArguments, IdempotencyArguments, WaitArguments, dataset_argument, one_of},
     client::Client,
     exit::{CliError, Exit},
     follow::follow,
@@ -22,11 +22,11 @@ use crate::api::{RunRequest, RunView};
 pub(super) struct TrainArguments {
     /// Dataset folder or s3:// URL, as the coordinator sees it; it needs metadata.
     dataset: String,
-    /// Target to predict: views-per-subscriber, views or subscribers.
-    #[arg(long, default_value_t = Target::ViewsPerSubscriber)]
+    /// Target to predict.
+    #[arg(long, default_value_t = Target::ViewsPerSubscriber, value_parser = one_of::<Target>(Target::ALL.map(Target::name)))]
     target: Target,
-    /// Transform of the target: log1p or none.
-    #[arg(long, default_value_t = Transform::Log1p)]
+    /// Transform of the target.
+    #[arg(long, default_value_t = Transform::Log1p, value_parser = one_of::<Transform>(Transform::ALL.map(Transform::name)))]
     transform: Transform,
     /// Number of epochs.
     #[arg(long, default_value_t = 10)]
@@ -35,14 +35,15 @@ pub(super) struct TrainArguments {
     #[arg(long, default_value_t = 50)]
     batch_size: u32,
     /// Learning rate of Adam.
-    #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true, value_parser = parse_finite)]
     learning_rate: f64,
     /// Seed of the split and of the sample order.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Keep all rows of a channel, or of a video, in one part of the 60/20/20 split: channel or video. Rows with the same
-    /// image always stay together [default: channel, or video if there are too few channels].
-    #[arg(long)]
+    /// Keep all rows of a channel, or of a video, in one part of the 60/20/20 split. Rows with the same image always
+    /// stay together; folders such as train/ and test/ do not count [default: channel, or video if there are too few
+    /// channels].
+    #[arg(long, value_parser = one_of::<SplitBy>(["channel", "video"]))]
     split_by: Option<SplitBy>,
     /// Partial gradients per step, summed along a fixed tree; at most this many workers share a step.
     #[arg(long, default_value_t = 16)]
@@ -83,6 +84,12 @@ impl TrainArguments {
             tags: self.tags.iter().cloned().collect(),
         }
     }
+}
+
+/// Parses a number that JSON can carry.
+fn parse_finite(text: &str) -> Result<f64, String> {
+    let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if number.is_finite() { Ok(number) } else { Err("it must be a finite number".to_owned()) }
 }
 
 /// Parses `KEY=VALUE`.

@@ -1,6 +1,7 @@
 //! Report of a training run.
 
 use common::store::State;
+use dataset::split::SplitBy;
 
 use crate::{
     api::{RunView, TestReport},
@@ -65,10 +66,9 @@ pub(in crate::cli) fn tags(view: &RunView) -> String {
     tags.join(", ")
 }
 
-/// What the run's split keeps together: `channel` or `video`; `–` before the dataset is split.
-pub(in crate::cli) fn split_by(view: &RunView) -> String {
-    let by = view.grouping.as_ref().map(|grouping| grouping.split_by).or(view.request.split_by);
-    by.map_or_else(|| "–".to_owned(), |by| by.to_string())
+/// What the run's split keeps together; `None` before the dataset is split, unless the request says so.
+pub(in crate::cli) fn split_by(view: &RunView) -> Option<SplitBy> {
+    view.grouping.as_ref().map(|grouping| grouping.split_by).or(view.request.split_by)
 }
 
 fn samples(view: &RunView) -> Vec<String> {
@@ -79,7 +79,7 @@ fn samples(view: &RunView) -> Vec<String> {
             view.grouping.as_ref().map(|grouping| format!(" ({})", counted(grouping.groups, "group")));
         lines.push(format!(
             "split     {train} train, {valid} valid, {test} test, by {}{}",
-            split_by(view),
+            split_by(view).map_or_else(|| "–".to_owned(), |by| by.to_string()),
             groups.unwrap_or_default()
         ));
     }
@@ -133,7 +133,6 @@ fn metrics(test: &TestReport) -> String {
 #[cfg(test)]
 mod tests {
     use common::digest::Digest;
-    use dataset::split::SplitBy;
 
     use super::*;
     use crate::api::{EpochReport, Grouping, RawReport, RunRequest, Skipped, SplitCounts};

@@ -26,8 +26,11 @@ pub(crate) async fn list(
     cursor: Option<&str>,
     limit: usize,
 ) -> Result<Page<RunView>, RequestError> {
-    let runs = context.store.runs(lookup::cursor(cursor)?, limit).await?;
-    let next = runs.last().filter(|_| runs.len() == limit).map(|last| last.id.to_string());
+    // One more tells whether another page follows.
+    let mut runs = context.store.runs(lookup::cursor(cursor)?, limit + 1).await?;
+    let has_next = runs.len() > limit;
+    runs.truncate(limit);
+    let next = runs.last().filter(|_| has_next).map(|last| last.id.to_string());
     let mut items = Vec::with_capacity(runs.len());
     for submission in &runs {
         items.push(view(context, submission).await?);

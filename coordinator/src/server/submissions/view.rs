@@ -24,16 +24,17 @@ pub(crate) async fn list(
 ) -> Result<Page<SubmissionView>, RequestError> {
     let now_ms = context.store.now_ms().await?;
     let mut before = lookup::cursor(cursor)?;
-    let mut items = Vec::new();
+    let mut items: Vec<SubmissionView> = Vec::new();
     loop {
-        let page = context.store.submissions(before, limit).await?;
+        let page = context.store.submissions(before, limit + 1).await?;
         let Some(last) = page.last() else { return Ok(Page { items, next: None }) };
         before = Some(last.id);
         for submission in page.iter().filter(|submission| submission.kind != SubmissionKind::Train) {
-            items.push(view(submission, now_ms));
             if items.len() == limit {
-                return Ok(Page { items, next: Some(submission.id.to_string()) });
+                let next = items.last().map(|last| last.submission.to_string());
+                return Ok(Page { items, next });
             }
+            items.push(view(submission, now_ms));
         }
     }
 }

@@ -14,9 +14,10 @@ mod repeats;
 mod row;
 mod video;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use self::columns::{CATEGORY, CHANNEL, CHANNEL_ID, SUBSCRIBERS, TITLE, VIEWS};
+pub use self::others::NotCopied;
 pub use self::row::{BadRow, ImportRow, TableColumns};
 use crate::{
     table::{self, ColumnKind, Table, TableFormat, TableRow},
@@ -31,8 +32,7 @@ pub struct ImportTable {
     pub rows: Vec<Result<ImportRow, BadRow>>,
     /// Lines of further rows of a video, of which the one with the most views is in `rows`.
     pub repeated_lines: Vec<u64>,
-    /// Columns that are not copied, since they hold objects.
-    pub nested_columns: BTreeSet<String>,
+    pub not_copied: NotCopied,
 }
 
 /// Parses a table.
@@ -43,21 +43,21 @@ pub fn read_table(text: &str, format: TableFormat) -> Result<ImportTable, String
     let Table { rows, kinds } = table::read(text, format, columns::names_a_video).map_err(|error| {
         format!("{error}; the table needs a column for videos or files: {}", columns::video_names())
     })?;
-    let mut nested_columns = BTreeSet::new();
+    let mut not_copied = NotCopied::default();
     let mut read = |(line, row): (u64, Result<TableRow, String>)| {
-        let row = row.and_then(|row| read_row(line, &row, &kinds, &mut nested_columns));
+        let row = row.and_then(|row| read_row(line, &row, &kinds, &mut not_copied));
         row.map_err(|problem| BadRow { line, problem })
     };
     let rows = rows.into_iter().map(&mut read).collect();
     let (rows, repeated_lines) = repeats::keep_one_row_a_video(rows);
-    Ok(ImportTable { rows, repeated_lines, nested_columns })
+    Ok(ImportTable { rows, repeated_lines, not_copied })
 }
 
 fn read_row(
     line: u64,
     row: &TableRow,
     kinds: &HashMap<String, ColumnKind>,
-    nested: &mut BTreeSet<String>,
+    not_copied: &mut NotCopied,
 ) -> Result<ImportRow, String> {
     let file = video::file(row)?;
     let video_id = video::id(row, file.as_deref())?;
@@ -67,7 +67,7 @@ fn read_row(
         .first(&SUBSCRIBERS)
         .map(|value| count::read("subscribers", value, Count::parse_subscribers))
         .transpose()?;
-    let others = others::others(row, &video_id, kinds, nested);
+    let others = others::others(row, &video_id, kinds, not_copied);
     let known = Row {
         video_id: Some(video_id.clone()),
         title: row.first_text(&TITLE).map(columns::text).transpose()?,

@@ -43,6 +43,17 @@ fn other_columns_keep_their_types_except_derived_ones() {
 }
 
 #[test]
+fn columns_with_another_meaning_in_a_dataset_are_named() {
+    let text = "video_id,views,part,Source,crawled_at,mood\ndQw4w9WgXcQ,1,trailer,me,2020-01-01,calm\n";
+    let table = read_table(text, TableFormat::Csv).unwrap();
+    assert_eq!(table.not_copied.reserved_columns.iter().collect::<Vec<_>>(), ["Source", "part"]);
+    let row = serde_json::to_value(&table.rows[0].as_ref().unwrap().columns).unwrap();
+    let expected = json!({"file_name": "", "video_id": "dQw4w9WgXcQ", "views": 1, "views_approximate": false,
+        "crawled_at": "2020-01-01", "mood": "calm"});
+    assert_eq!(row, expected);
+}
+
+#[test]
 fn downloader_columns_are_recognised() {
     let text = r#"{"id":"BD-LB23rRBE","title":"t","thumbnail":"https://i.ytimg.com/vi/a.webp","filename":"t [BD].webm",
         "webpage_url":"https://www.youtube.com/watch?v=BD-LB23rRBE","url":"https://x.googlevideo.com/videoplayback",
@@ -50,7 +61,7 @@ fn downloader_columns_are_recognised() {
         "upload_date":"20190501","timestamp":1556668800,"categories":["Music"],"tags":["a","b"],"formats":[{"f":1}],
         "extractor":"youtube","like_count":null}"#;
     let table = read_table(text, TableFormat::Json).unwrap();
-    assert_eq!(table.nested_columns.iter().collect::<Vec<_>>(), ["formats"]);
+    assert_eq!(table.not_copied.nested_columns.iter().collect::<Vec<_>>(), ["formats"]);
     let row = table.rows[0].as_ref().unwrap();
     assert_eq!((row.line, row.file.as_deref()), (1, None));
     let expected = json!({

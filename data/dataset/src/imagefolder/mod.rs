@@ -23,6 +23,7 @@ use bytes::Bytes;
 pub use self::{
     entry::{Contents, DatasetError, DuplicateRow, Entry, RejectedRow, SkippedFiles},
     lines::MAX_LINE_BYTES as MAX_ROW_BYTES,
+    names::other_spellings,
 };
 use self::{
     rows::Rows,
@@ -303,6 +304,16 @@ mod tests {
         .await
         .unwrap();
         assert_eq!(names(&dataset), ["t\\b.jpg", "t/b.jpg"], "a file of this name comes first");
+    }
+
+    #[tokio::test]
+    async fn rows_name_files_in_any_normalisation_form() {
+        let (composed, decomposed) = ("Caf\u{e9}.jpg", "u\u{308}.jpg");
+        let rows = "{\"file_name\":\"Cafe\u{301}.jpg\"}\n{\"file_name\":\"\u{fc}.jpg\"}\n{\"file_name\":\"n\u{303}.jpg\"}";
+        let files = [(composed, &b"x"[..]), (decomposed, b"y"), ("metadata.jsonl", rows.as_bytes())];
+        let (_, dataset) = read_dataset(&files).await.unwrap();
+        assert_eq!(names(&dataset), [composed, decomposed]);
+        assert_eq!(dataset.rejected[0].item, "n\u{303}.jpg", "{dataset:?}");
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! The names of metadata files, and the names of images in their rows.
 
+use icu_normalizer::{ComposingNormalizerBorrowed, DecomposingNormalizerBorrowed};
 use images::decode::FILE_EXTENSIONS;
 
 use crate::files::is_confined;
@@ -74,9 +75,21 @@ pub(super) fn in_dataset(base: &str, file_name: &str) -> Option<String> {
     (!segments.is_empty() && is_confined(&name)).then_some(name)
 }
 
-/// Returns the same name with slashes, if it has backslashes, as on Windows.
-pub(super) fn with_slashes(base: &str, file_name: &str) -> Option<String> {
-    if file_name.contains('\\') { in_dataset(base, &file_name.replace('\\', "/")) } else { None }
+/// Returns the names that a row may mean when no file has the name as it is written: with slashes instead of the
+/// backslashes of Windows, and in the Unicode normalisation forms C (most systems) and D (files copied from macOS).
+pub fn other_spellings(base: &str, file_name: &str) -> Vec<String> {
+    let with_slashes = file_name.replace('\\', "/");
+    let composed = ComposingNormalizerBorrowed::new_nfc().normalize(&with_slashes).into_owned();
+    let decomposed = DecomposingNormalizerBorrowed::new_nfd().normalize(&with_slashes).into_owned();
+    let mut names = Vec::new();
+    for spelling in [with_slashes, composed, decomposed] {
+        if let Some(name) =
+            in_dataset(base, &spelling).filter(|name| spelling != file_name && !names.contains(name))
+        {
+            names.push(name);
+        }
+    }
+    names
 }
 
 #[cfg(test)]
@@ -118,8 +131,12 @@ mod tests {
         for name in ["", ".", "..", "/a.jpg", "../a.jpg", "a/../../b.jpg", "a/", "a\nb.jpg", "a/.."] {
             check("train/", name, None);
         }
-        assert_eq!(with_slashes("train/", ".\\x\\a.jpg").as_deref(), Some("train/x/a.jpg"));
-        assert_eq!(with_slashes("", "..\\a.jpg"), None);
-        assert_eq!(with_slashes("", "a.jpg"), None);
+        assert_eq!(other_spellings("train/", ".\\x\\a.jpg"), ["train/x/a.jpg"]);
+        assert!(other_spellings("", "..\\a.jpg").is_empty());
+        assert!(other_spellings("", "a.jpg").is_empty());
+        let (composed, decomposed) = ("Caf\u{e9}.jpg", "Cafe\u{301}.jpg");
+        assert_eq!(other_spellings("", composed), [decomposed]);
+        assert_eq!(other_spellings("", decomposed), [composed]);
+        assert_eq!(other_spellings("", "x\\Caf\u{e9}.jpg"), ["x/Caf\u{e9}.jpg", "x/Cafe\u{301}.jpg"]);
     }
 }

@@ -11,7 +11,7 @@ use common::job::outcome::{FailureReason, ItemFailure};
 use super::{
     entry::{DatasetError, DuplicateRow, Entry, RejectedRow},
     lines::{Line, Lines, MAX_LINE_BYTES, without_bom},
-    names::{Format, MAX_METADATA_BYTES, MetadataFile, in_dataset, with_slashes},
+    names::{Format, MAX_METADATA_BYTES, MetadataFile, in_dataset, other_spellings},
     survey::RowNames,
     table::Table,
 };
@@ -100,7 +100,7 @@ impl Rows {
         for mut row in page {
             let mut file = if row.name.is_some() { found.next().flatten() } else { None };
             if file.is_none() {
-                file = find_with_slashes(&mut row, lookup).await;
+                file = find_otherwise(&mut row, lookup).await;
             }
             let text = mem::take(&mut row.row);
             entries.push_back((self.entry(row, file), text));
@@ -222,10 +222,15 @@ fn row_of(line: Line, is_first: bool) -> Option<Result<Bytes, String>> {
     }
 }
 
-/// Finds a file whose name is written with backslashes, and corrects the row's name.
-async fn find_with_slashes(row: &mut PageRow, lookup: &Lookup) -> Option<Resolved> {
-    let name = with_slashes(&row.base, &row.parsed.as_ref().ok()?.file_name)?;
-    let file = lookup.resolve(vec![name.clone()]).await.pop()??;
+/// Finds a file whose name the row writes with backslashes or in another Unicode normalisation form, and corrects the
+/// row's name.
+async fn find_otherwise(row: &mut PageRow, lookup: &Lookup) -> Option<Resolved> {
+    let names = other_spellings(&row.base, &row.parsed.as_ref().ok()?.file_name);
+    if names.is_empty() {
+        return None;
+    }
+    let files = lookup.resolve(names.clone()).await;
+    let (name, file) = names.into_iter().zip(files).find_map(|(name, file)| Some((name, file?)))?;
     row.name = Some(name);
     Some(file)
 }

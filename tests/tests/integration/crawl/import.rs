@@ -136,7 +136,7 @@ async fn table_and_images_are_imported_and_unusable_rows_are_reported() {
 async fn table_without_usable_rows_changes_nothing() {
     let cluster = Cluster::start(0).await;
     write_images(&cluster.folder().join("pictures"));
-    fs::write(cluster.folder().join("bad.csv"), "video_id,views\nnofile00001,1\n").unwrap();
+    fs::write(cluster.folder().join("bad.csv"), "video_id,views\nnofile00001,1\nnofile00002,1\n").unwrap();
     fs::write(cluster.folder().join("names.csv"), "name,views\nvideo000001,1\n").unwrap();
     fs::write(cluster.folder().join("latin-1.csv"), b"video_id,title\nx,ma\xf1ana\n").unwrap();
     fs::write(cluster.folder().join("picture.csv"), jpeg(1)).unwrap();
@@ -144,6 +144,8 @@ async fn table_without_usable_rows_changes_nothing() {
     let at = |name: &str| cluster.folder().join(name).display().to_string();
     for (table, images, code, want) in [
         ("bad.csv", "pictures", 1, "line 2: image 'nofile00001.jpg' not found in"),
+        ("bad.csv", "pictures", 1, "line 3: image 'nofile00002.jpg' not found in"),
+        ("bad.csv", "pictures", 1, "no usable rows in"),
         ("names.csv", "pictures", 2, "line 1: no known column among name, views"),
         ("absent.csv", "pictures", 5, "absent.csv: No such file"),
         ("bad.csv", "nowhere", 5, "nowhere does not exist"),
@@ -155,9 +157,9 @@ async fn table_without_usable_rows_changes_nothing() {
     ] {
         let arguments = ["crawl", "import", &at(table), "--images", &at(images), "--out", &at("empty")];
         let ended = cluster.cli(&arguments).await;
-        let stderr = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert_eq!(ended.status.code(), Some(code), "{stderr}");
-        assert!(stderr.contains(want), "{stderr}");
+        let printed = String::from_utf8_lossy(&[ended.stdout, ended.stderr].concat()).into_owned();
+        assert_eq!(ended.status.code(), Some(code), "{printed}");
+        assert!(printed.contains(want), "{printed}");
     }
     assert!(!cluster.folder().join("empty").exists(), "a failed import leaves no folder");
     cluster.finish().await;
@@ -193,6 +195,7 @@ async fn image_is_the_named_file_or_the_one_with_the_id_and_no_other() {
         assert!(line == want_line && reason.contains(want), "{line}: {reason}");
     }
     assert_eq!(report["nested_columns"], json!(["formats"]));
+    assert_eq!(report["reserved_columns"], json!([]));
     let rows = rows(&cluster.folder().join("set"));
     let downloaded = &rows["cccccccccc1"];
     assert_eq!(
