@@ -2,7 +2,7 @@
 
 Run it after changing a requirement below, with a Python of the oldest version supported, then commit the files:
 
-    python3 -m venv /tmp/lock && /tmp/lock/bin/python deploy/local/lock_wheels.py
+    python3 -m venv .local/lock && .local/lock/bin/python deploy/local/lock_wheels.py
 
 pip resolves the versions; the hashes are those that PyPI lists for all wheels of each version.
 """

@@ -14,7 +14,7 @@ use common::{
     },
     store::{CrawlProgress, JobRef, Store, ThumbnailRecord},
 };
-use dataset::files::{Files, FilesError, parts};
+use dataset::files::{Files, parts};
 use images::decoder::Decoder;
 
 use crate::{
@@ -73,10 +73,9 @@ impl Crawl<'_> {
         let permanent = CrawlError::Permanent;
         let dataset =
             args.chunk.dataset.as_ref().ok_or_else(|| permanent("the job has no dataset".to_owned()))?;
-        let files = Files::open(dataset).map_err(|error| match error {
-            // Another worker may have other roots.
-            FilesError::Outside { .. } => CrawlError::Retryable(error.to_string()),
-            error => permanent(error.to_string()),
+        let files = Files::open(dataset).map_err(|error| match error.is_retryable() {
+            true => CrawlError::Retryable(error.to_string()),
+            false => permanent(error.to_string()),
         })?;
         let slice = TimeSlice::new(self.web, &args.plan.bases, self.job_timeout);
 

@@ -14,7 +14,7 @@ use serde::{Serialize, de::DeserializeOwned};
 fn check<T: Serialize + DeserializeOwned + Debug>(body: &[u8]) {
     let Ok(value) = serde_json::from_slice::<T>(body) else { return };
     let text = serde_json::to_string(&value).expect("a response is plain data");
-    let again: T = serde_json::from_str(&text).expect("what was written is read");
+    let again: T = serde_json::from_str(&text).expect("a written response can be read");
     assert_eq!(serde_json::to_string(&again).expect("a response is plain data"), text, "{value:?}");
 }
 

@@ -19,10 +19,7 @@ use common::{
     },
     store::{CatalogueEntry, Store},
 };
-use dataset::{
-    files::{Files, FilesError},
-    manifest::ManifestItem,
-};
+use dataset::{files::Files, manifest::ManifestItem};
 use futures::{StreamExt, stream};
 use images::{decoder::Decoder, preprocess};
 use tokio::sync::OnceCell;
@@ -100,10 +97,9 @@ impl Pipeline {
     ) -> Result<Outcome, JobError> {
         let items = self.reader.unresolved_items(submission, chunk, repeated).await?;
         let files = chunk.dataset.as_ref().map(Files::open).transpose();
-        let files = files.map_err(|error| match error {
-            // Another worker may have other roots.
-            FilesError::Outside { .. } => JobError::Retryable(error.to_string()),
-            error => JobError::Permanent(error.to_string()),
+        let files = files.map_err(|error| match error.is_retryable() {
+            true => JobError::Retryable(error.to_string()),
+            false => JobError::Permanent(error.to_string()),
         })?;
         let wanted = items.len();
         let computed = Computed::default();

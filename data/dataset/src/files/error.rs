@@ -45,6 +45,14 @@ pub enum ReadError {
     Unavailable { name: String, reason: String },
 }
 
+impl FilesError {
+    /// Whether another process may succeed: it may have other roots.
+    #[must_use]
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::Outside { .. })
+    }
+}
+
 impl ReadError {
     /// Whether a retry may succeed because the storage failed, not the file.
     #[must_use]

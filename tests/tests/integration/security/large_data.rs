@@ -13,7 +13,7 @@ use tests::{
 
 use super::{send, text};
 
-/// Submits an upload, which is no image, `count` times with names of `bytes` bytes.
+/// Uploads bytes that are not an image and submits them `count` times, under names of `bytes` bytes.
 async fn submit_named(cluster: &Cluster, count: usize, bytes: usize) -> (u16, Value) {
     let stored = send(http().post(format!("{}/v1/images", cluster.url())).body("x")).await.1;
     let image = |n: usize| json!({"item": format!("{n:0>bytes$}"), "sha256": stored["sha256"]});

@@ -144,31 +144,24 @@ async fn programs_without_a_reader_of_their_log_work_and_stop() {
     let vhost = Vhost::create(&servers, &name).await;
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let url = format!("http://127.0.0.1:{port}");
-    let mut coordinator = Command::new(binary("subwatch"))
-        .arg("serve")
-        .current_dir(folder.path())
-        .env("SUBWATCH_URL", &url)
-        .env("SUBWATCH_AMQP_URL", vhost.amqp_url())
-        .env("SUBWATCH_REDIS_URL", &servers.redis_url)
-        .env("SUBWATCH_REDIS_KEY_PREFIX", format!("{name}:"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    drop(coordinator.stderr.take());
-    let mut worker = Command::new(binary("subwatch-worker"))
-        .args(["--kinds", "crawl"])
-        .current_dir(folder.path())
-        .env("SUBWATCH_AMQP_URL", vhost.amqp_url())
-        .env("SUBWATCH_REDIS_URL", &servers.redis_url)
-        .env("SUBWATCH_REDIS_KEY_PREFIX", format!("{name}:"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    drop(worker.stderr.take());
+    let start = |program: &str, arguments: &[&str]| {
+        let mut child = Command::new(binary(program))
+            .args(arguments)
+            .current_dir(folder.path())
+            .env("SUBWATCH_URL", &url)
+            .env("SUBWATCH_AMQP_URL", vhost.amqp_url())
+            .env("SUBWATCH_REDIS_URL", &servers.redis_url)
+            .env("SUBWATCH_REDIS_KEY_PREFIX", format!("{name}:"))
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        drop(child.stderr.take());
+        child
+    };
+    let mut coordinator = start("subwatch", &["serve"]);
+    let mut worker = start("subwatch-worker", &["--kinds", "crawl"]);
     let answers = || async { http().get(format!("{url}/v1/runs")).send().await.is_ok() };
     eventually("the coordinator answers", answers).await;
     let workers = || async {

@@ -82,7 +82,7 @@ struct Step {
     identity: (u64, u64),
 }
 
-/// Finds what is at `path` below `start`, a canonical path.
+/// Finds the file or folder at `path` below `start`, a canonical path.
 ///
 /// # Errors
 /// `CrossesDevices` if links lead out of the area, whatever is there.
