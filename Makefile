@@ -1,7 +1,7 @@
 # Each target runs a script in deploy/local.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-next chaos crawl lint fuzz demo scale up down services
+.PHONY: help setup build test test-next chaos crawl lint fuzz demo scale gpu-pack up down services
 export WORKERS THREADS ITEMS ROWS SCHEDULES SEED RECONNECTS ROLLS
 
 help: ## list the targets
@@ -37,6 +37,9 @@ demo: ## set up and build everything, then crawl a fake site, embed, train a hea
 
 scale: ## embed ITEMS=100000 rows and print time and memory; ROWS=no embeds images without metadata
 	@deploy/local/scale.sh
+
+gpu-pack: ## build a stripped worker and the measuring scripts into .gpu/ for a machine with a GPU
+	@deploy/local/gpu.sh pack
 
 up: ## start servers, a coordinator and one worker; options: WORKERS=2 THREADS=1
 	@deploy/local/system.sh up

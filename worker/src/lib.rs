@@ -4,6 +4,8 @@
 //! the feature, the program is small and supports the other job kinds.
 
 #[cfg(feature = "model")]
+pub mod bench;
+#[cfg(feature = "model")]
 pub mod inference;
 pub mod jobs;
 #[cfg(feature = "model")]

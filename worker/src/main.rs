@@ -30,11 +30,21 @@ struct Arguments {
     #[arg(long, value_delimiter = ',', default_value = KINDS.as_str())]
     kinds: Vec<Kind>,
     /// Device of the model: auto, cpu or cuda:N [env: SUBWATCH_MODEL_DEVICE] [default: auto].
-    #[arg(long)]
+    #[arg(long, global = true)]
     device: Option<String>,
     /// Compute threads of the model [env: SUBWATCH_MODEL_THREADS] [default: one per core].
-    #[arg(long, value_name = "N")]
+    #[arg(long, global = true, value_name = "N")]
     threads: Option<usize>,
+    #[cfg(feature = "model")]
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[cfg(feature = "model")]
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Measure how fast this machine decodes and embeds images; needs no servers.
+    Bench(worker::bench::BenchOptions),
 }
 
 fn main() {
@@ -43,11 +53,22 @@ fn main() {
         Ok(settings) => settings,
         Err(error) => fail(&error, BAD_CONFIG),
     };
-    let runtime = tokio::runtime::Runtime::new().expect("the process can start threads");
-    match worker::run::run_on(&runtime, settings, arguments.kinds) {
+    match run(settings, arguments) {
         Ok(()) => exit(0),
         Err(error) => fail(&format!("{error:#}"), FAILED),
     }
+}
+
+fn run(settings: Settings, arguments: Arguments) -> anyhow::Result<()> {
+    #[cfg(feature = "model")]
+    if let Some(Command::Bench(options)) = &arguments.command {
+        return worker::bench::run(&settings, options);
+    }
+    let runtime = tokio::runtime::Runtime::new().expect("the process can start threads");
+    let result = worker::run::run_on(&runtime, settings, arguments.kinds);
+    // Dropping the runtime would wait for blocking threads, which may hang.
+    std::mem::forget(runtime);
+    result
 }
 
 /// Exits without running the exit handlers of libraries. A thread may still be inside libtorch, whose handlers would

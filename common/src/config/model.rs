@@ -109,6 +109,17 @@ pub enum Precision {
     Bf16,
 }
 
+impl FromStr for Precision {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text.parse()? {
+            PrecisionChoice::Exactly(precision) => Ok(precision),
+            PrecisionChoice::Auto => Err("fp32 or bf16".to_owned()),
+        }
+    }
+}
+
 impl fmt::Display for Precision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

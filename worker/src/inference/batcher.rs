@@ -16,14 +16,12 @@ use common::embedding::{Embedding, Space};
 use images::preprocess::Pixels;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::model::BATCH;
-
 /// How long a batch waits for expected images.
 const LINGER: Duration = Duration::from_millis(20);
 /// Polling interval while a batch waits.
 const POLL_INTERVAL: Duration = Duration::from_micros(500);
-/// Most images waiting for the device.
-const WAITING: usize = 4 * BATCH;
+/// Most images waiting for the device, in batches.
+const WAITING_BATCHES: usize = 4;
 
 /// Why an image has no embedding.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -49,12 +47,14 @@ pub struct Embedder {
     expected: Arc<AtomicUsize>,
     computing: Stopwatch,
     space: Space,
+    batch: usize,
 }
 
 /// The other end of an [`Embedder`]: the batches to compute.
 pub(super) struct Batches {
     requests: mpsc::Receiver<Request>,
     expected: Arc<AtomicUsize>,
+    batch: usize,
 }
 
 /// Images that a caller has announced. Dropping it withdraws those that are left.
@@ -63,13 +63,13 @@ pub struct ExpectedItems {
     left: usize,
 }
 
-/// Makes the handle on a model whose embeddings belong to `space`, and the batches it collects. `computing` runs while
-/// one is computed.
-pub(super) fn connect(space: Space, computing: Stopwatch) -> (Embedder, Batches) {
-    let (sender, requests) = mpsc::channel(WAITING);
+/// Makes the handle on a model whose embeddings belong to `space`, and the batches of at most `batch` images that it
+/// collects. `computing` runs while a batch is computed.
+pub(super) fn connect(space: Space, batch: usize, computing: Stopwatch) -> (Embedder, Batches) {
+    let (sender, requests) = mpsc::channel(WAITING_BATCHES * batch);
     let expected = Arc::new(AtomicUsize::new(0));
-    let embedder = Embedder { requests: sender, expected: expected.clone(), computing, space };
-    (embedder, Batches { requests, expected })
+    let embedder = Embedder { requests: sender, expected: expected.clone(), computing, space, batch };
+    (embedder, Batches { requests, expected, batch })
 }
 
 impl Embedder {
@@ -101,6 +101,12 @@ impl Embedder {
     pub fn space(&self) -> &Space {
         &self.space
     }
+
+    /// Most images in one batch.
+    #[must_use]
+    pub fn batch(&self) -> usize {
+        self.batch
+    }
 }
 
 impl Batches {
@@ -111,19 +117,37 @@ impl Batches {
         while first.answer.is_closed() {
             first = self.requests.blocking_recv()?;
         }
+        Some(self.fill(first, 0))
+    }
+
+    /// Returns the next batch while the device still computes one of `computing` images; `None` if no image waits.
+    pub(super) fn next_beside(&mut self, computing: usize) -> Option<Vec<Request>> {
+        let mut first = self.requests.try_recv().ok()?;
+        while first.answer.is_closed() {
+            first = self.requests.try_recv().ok()?;
+        }
+        Some(self.fill(first, computing))
+    }
+
+    /// Adds waiting images to `first`, and expected ones that arrive within [`LINGER`]. The `computing` images still
+    /// count as expected.
+    fn fill(&mut self, first: Request, computing: usize) -> Vec<Request> {
         let mut batch = vec![first];
         let full_by = Instant::now() + LINGER;
-        while batch.len() < BATCH {
+        while batch.len() < self.batch {
             match self.requests.try_recv() {
                 Ok(request) if request.answer.is_closed() => {}
                 Ok(request) => batch.push(request),
-                Err(_) if self.expected.load(Ordering::Relaxed) > batch.len() && Instant::now() < full_by => {
+                Err(_)
+                    if self.expected.load(Ordering::Relaxed) > batch.len() + computing
+                        && Instant::now() < full_by =>
+                {
                     thread::sleep(POLL_INTERVAL);
                 }
                 Err(_) => break,
             }
         }
-        Some(batch)
+        batch
     }
 }
 

@@ -1,7 +1,8 @@
 //! The thread that owns the model and computes its batches.
 //!
 //! Owns loading and the answers. Does not own which images share a batch (see `batcher`). Invariant: a batch that fails
-//! fails its own images, never the process. A stopwatch shows how long a batch has been computing.
+//! fails its own images, never the process. A stopwatch shows how long a batch has been computing. A GPU computes one
+//! batch while the thread collects and stages the next.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -9,8 +10,11 @@ use std::{
     thread,
 };
 
-use super::batcher::{self, EmbedError, Embedder, Request, Stopwatch};
-use crate::model::{self, Backbone, ModelConfig, ModelError};
+use common::embedding::Embedding;
+use tokio::sync::oneshot;
+
+use super::batcher::{self, Batches, EmbedError, Embedder, Request, Stopwatch};
+use crate::model::{self, Backbone, Features, ModelConfig, ModelError, Staged, TorchError};
 
 /// A loaded model.
 pub struct Model {
@@ -29,15 +33,12 @@ impl Model {
         let own = move || match model::load(&config) {
             Ok(backbone) => {
                 let computing = Stopwatch::new();
-                let (embedder, mut batches) = batcher::connect(backbone.space().clone(), computing.clone());
+                let (embedder, batches) =
+                    batcher::connect(backbone.space().clone(), backbone.batch(), computing.clone());
                 let (device, threads) = (backbone.device(), model::threads());
                 // The receiver is gone if the program ends while the model loads.
                 let _ = ready.send(Ok(Self { embedder, device, threads }));
-                while let Some(batch) = batches.next() {
-                    computing.start();
-                    answer(&backbone, batch);
-                    computing.stop();
-                }
+                compute(&backbone, batches, &computing);
             }
             Err(error) => drop(ready.send(Err(error))),
         };
@@ -64,23 +65,90 @@ impl Model {
     }
 }
 
-fn answer(backbone: &Backbone, batch: Vec<Request>) {
-    let (pixels, answers): (Vec<_>, Vec<_>) =
-        batch.into_iter().map(|request| (request.pixels, request.answer)).unzip();
-    let embeddings = catch_unwind(AssertUnwindSafe(|| backbone.embed(&pixels)));
-    let failure = match embeddings {
-        Ok(Ok(embeddings)) => {
-            for (answer, embedding) in answers.into_iter().zip(embeddings) {
-                // The caller may have given up.
-                let _ = answer.send(Ok(embedding));
-            }
-            return;
+type Answer = oneshot::Sender<Result<Embedding, EmbedError>>;
+
+/// A batch in progress.
+struct Batch<T> {
+    state: Result<T, String>,
+    answers: Vec<Answer>,
+}
+
+impl Batch<Staged> {
+    fn stage(backbone: &Backbone, requests: Vec<Request>) -> Self {
+        let (pixels, answers): (Vec<_>, Vec<_>) =
+            requests.into_iter().map(|request| (request.pixels, request.answer)).unzip();
+        Self { state: guarded(|| backbone.stage(&pixels)), answers }
+    }
+
+    fn launch(self, backbone: &Backbone) -> Batch<Features> {
+        let state = self.state.and_then(|staged| guarded(|| backbone.launch(&staged)));
+        Batch { state, answers: self.answers }
+    }
+}
+
+impl Batch<Features> {
+    /// Waits for the device.
+    fn finish(self) -> Batch<Vec<f32>> {
+        let state = self.state.and_then(|features| guarded(|| features.read()));
+        Batch { state, answers: self.answers }
+    }
+}
+
+/// Computes batches until every [`Embedder`] is dropped.
+fn compute(backbone: &Backbone, mut batches: Batches, computing: &Stopwatch) {
+    let mut running: Option<Batch<Features>> = None;
+    loop {
+        let requests = match &running {
+            Some(running) => batches.next_beside(running.answers.len()),
+            None => match batches.next() {
+                Some(requests) => Some(requests),
+                None => return,
+            },
+        };
+        let staged = requests.map(|requests| Batch::stage(backbone, requests));
+        let finished = running.take().map(Batch::finish);
+        computing.stop();
+        if let Some(staged) = staged {
+            computing.start();
+            running = Some(staged.launch(backbone));
         }
-        Ok(Err(error)) => error.to_string(),
-        Err(_) => "it panicked".to_owned(),
-    };
-    tracing::error!(images = answers.len(), error = %failure, "a batch failed");
-    for answer in answers {
-        let _ = answer.send(Err(EmbedError::Failed(failure.clone())));
+        if let Some(finished) = finished {
+            finished.answer();
+        }
+        // On a CPU, `launch` has computed the batch already, so answer at once.
+        if !backbone.computes_in_background()
+            && let Some(computed) = running.take()
+        {
+            let finished = computed.finish();
+            computing.stop();
+            finished.answer();
+        }
+    }
+}
+
+/// Runs libtorch code and turns errors and panics into messages.
+fn guarded<T>(work: impl FnOnce() -> Result<T, TorchError>) -> Result<T, String> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(_) => Err("it panicked".to_owned()),
+    }
+}
+
+impl Batch<Vec<f32>> {
+    fn answer(self) {
+        match self.state {
+            Ok(features) => {
+                for (answer, embedding) in self.answers.into_iter().zip(model::embeddings(&features)) {
+                    // The caller may have given up.
+                    let _ = answer.send(Ok(embedding));
+                }
+            }
+            Err(failure) => {
+                tracing::error!(images = self.answers.len(), error = %failure, "a batch failed");
+                for answer in self.answers {
+                    let _ = answer.send(Err(EmbedError::Failed(failure.clone())));
+                }
+            }
+        }
     }
 }

@@ -31,14 +31,19 @@ use super::{
 };
 use crate::outcome::{JobError, Outcome};
 
-/// Maximum number of items in progress per job.
-const WINDOW: usize = 64;
+/// Maximum number of items in progress per job, in batches: one is computed while the next is prepared.
+pub(super) const WINDOW_BATCHES: usize = 2;
 
 pub struct Pipeline {
     reader: Reader,
-    decoder: Decoder,
-    embedder: Embedder,
+    computer: Computer,
     store: Store,
+}
+
+/// The stages that compute: decode, run the model.
+pub(super) struct Computer {
+    pub(super) decoder: Decoder,
+    pub(super) embedder: Embedder,
 }
 
 /// Embeddings and failures of the images of one job, which decodes each image once, however many items name it.
@@ -69,19 +74,23 @@ impl Pipeline {
     /// Makes the pipeline of a worker whose image files have at most `max_image_bytes`.
     #[must_use]
     pub fn new(embedder: Embedder, store: Store, decoder: Decoder, max_image_bytes: u64) -> Self {
-        Self { reader: Reader::new(store.clone(), max_image_bytes), decoder, embedder, store }
+        Self {
+            reader: Reader::new(store.clone(), max_image_bytes),
+            computer: Computer { decoder, embedder },
+            store,
+        }
     }
 
     /// The space of its embeddings.
     #[must_use]
     pub fn space(&self) -> &Space {
-        self.embedder.space()
+        self.computer.embedder.space()
     }
 
     /// How long the model has been computing its current batch; `None` while it is free.
     #[must_use]
     pub fn busy(&self) -> Option<Duration> {
-        self.embedder.busy()
+        self.computer.embedder.busy()
     }
 
     /// Embeds the items of a chunk that are unresolved, and turns each embedding into a `result`.
@@ -103,14 +112,15 @@ impl Pipeline {
         })?;
         let wanted = items.len();
         let computed = Computed::default();
-        let mut expected = self.embedder.expect_items(wanted);
+        let window = WINDOW_BATCHES * self.computer.embedder.batch();
+        let mut expected = self.computer.embedder.expect_items(wanted);
         let mut embedded = stream::iter(groups(items))
             .map(|group| self.reader.read(files.as_ref(), group))
-            .buffer_unordered(WINDOW / GROUP_ITEMS)
+            .buffer_unordered(window / GROUP_ITEMS)
             .then(|images| self.look_up(images))
             .flat_map(stream::iter)
             .map(|(image, known)| self.embed_image(&computed, image, known))
-            .buffer_unordered(WINDOW)
+            .buffer_unordered(window)
             .boxed();
         let mut results = Vec::with_capacity(wanted);
         let (mut fresh, mut named, mut later) = (Vec::new(), Vec::new(), None);
@@ -185,7 +195,7 @@ impl Pipeline {
             (Ok(image), None) => {
                 let sha256 = image.sha256;
                 let once = computed.cell(sha256);
-                match once.get_or_try_init(|| self.compute(image)).await.cloned() {
+                match once.get_or_try_init(|| self.computer.compute(image)).await.cloned() {
                     Ok(Ok(embedding)) => Ok(Embedded { sha256, cached: false, embedding }),
                     Ok(Err(failure)) => Err(ItemError::Item(failure)),
                     Err(error) => Err(ItemError::Job(error)),
@@ -194,8 +204,11 @@ impl Pipeline {
         };
         InProgress { index, item, state }
     }
+}
 
-    async fn compute(&self, image: Image) -> Result<Result<Embedding, ItemFailure>, JobError> {
+impl Computer {
+    /// Returns the embedding of an image, or why it has none.
+    pub(super) async fn compute(&self, image: Image) -> Result<Result<Embedding, ItemFailure>, JobError> {
         let Image { bytes, _memory, .. } = image;
         let pixels = self.decoder.run(bytes, |bytes| preprocess::pixels(&bytes)).await;
         let pixels = match pixels {

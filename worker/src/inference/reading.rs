@@ -65,16 +65,21 @@ impl<E: Into<JobError>> From<E> for ItemError {
     }
 }
 
-/// Reads images.
+/// Reads images of datasets and uploads.
 pub(super) struct Reader {
     store: Store,
+    files: FileReader,
+}
+
+/// Reads images of datasets, with a bound on the bytes in memory.
+pub(super) struct FileReader {
     memory: ByteBudget,
     max_image_bytes: u64,
 }
 
 impl Reader {
     pub(super) fn new(store: Store, max_image_bytes: u64) -> Self {
-        Self { store, memory: ByteBudget::new(IMAGE_MEMORY_BYTES), max_image_bytes }
+        Self { store, files: FileReader::new(max_image_bytes) }
     }
 
     /// Returns the items of a chunk that have no result yet. They all have none unless the job is `repeated`.
@@ -111,25 +116,12 @@ impl Reader {
         files: Option<&Files>,
         group: Vec<IndexedItem>,
     ) -> Vec<InProgress<Image>> {
-        let bytes = group.iter().map(|(_, item)| item.bytes).sum();
-        let memory = Arc::new(self.memory.acquire(bytes).await);
-        let read = match files {
-            Some(files) => {
-                let names = group.iter().map(|(_, item)| item.item.clone()).collect();
-                let read = files.read_many(names, self.max_image_bytes).await;
-                let misses = read.iter().any(|read| matches!(read, Err(ReadError::Missing { .. })));
-                let is_missing = misses && !files.exists().await;
-                let unread =
-                    |error: &ReadError| if is_missing { dataset_missing(error) } else { unread(error) };
-                read.into_iter().map(|read| read.map_err(|error| unread(&error))).collect()
-            }
-            None => join_all(group.iter().map(|(_, item)| self.read_upload(item))).await,
-        };
-        let image = |((index, item), read): (IndexedItem, Result<Bytes, ItemError>)| {
-            let state = read.and_then(|bytes| check_image(&item, bytes, &memory));
-            InProgress { index, item, state }
-        };
-        group.into_iter().zip(read).map(image).collect()
+        if let Some(files) = files {
+            return self.files.read(files, group).await;
+        }
+        let memory = self.files.reserve(&group).await;
+        let read = join_all(group.iter().map(|(_, item)| self.read_upload(item))).await;
+        check_images(group, read, &memory)
     }
 
     async fn read_upload(&self, item: &ManifestItem) -> Result<Bytes, ItemError> {
@@ -137,6 +129,29 @@ impl Reader {
         let sha256 = item.sha256.ok_or_else(|| missing("the upload has no digest"))?;
         let bytes = self.store.image(&sha256).await?;
         bytes.map(Bytes::from).ok_or_else(|| missing("the uploaded image has expired"))
+    }
+}
+
+impl FileReader {
+    pub(super) fn new(max_image_bytes: u64) -> Self {
+        Self { memory: ByteBudget::new(IMAGE_MEMORY_BYTES), max_image_bytes }
+    }
+
+    /// Reserves the memory for a group.
+    async fn reserve(&self, group: &[IndexedItem]) -> Arc<OwnedSemaphorePermit> {
+        Arc::new(self.memory.acquire(group.iter().map(|(_, item)| item.bytes).sum()).await)
+    }
+
+    /// Reads and hashes the images of a group.
+    pub(super) async fn read(&self, files: &Files, group: Vec<IndexedItem>) -> Vec<InProgress<Image>> {
+        let memory = self.reserve(&group).await;
+        let names = group.iter().map(|(_, item)| item.item.clone()).collect();
+        let read = files.read_many(names, self.max_image_bytes).await;
+        let misses = read.iter().any(|read| matches!(read, Err(ReadError::Missing { .. })));
+        let is_missing = misses && !files.exists().await;
+        let unread = |error: &ReadError| if is_missing { dataset_missing(error) } else { unread(error) };
+        let read = read.into_iter().map(|read| read.map_err(|error| unread(&error))).collect();
+        check_images(group, read, &memory)
     }
 }
 
@@ -155,6 +170,18 @@ pub(super) fn groups(items: Vec<IndexedItem>) -> Vec<Vec<IndexedItem>> {
         }
     }
     groups
+}
+
+fn check_images(
+    group: Vec<IndexedItem>,
+    read: Vec<Result<Bytes, ItemError>>,
+    memory: &Arc<OwnedSemaphorePermit>,
+) -> Vec<InProgress<Image>> {
+    let image = |((index, item), read): (IndexedItem, Result<Bytes, ItemError>)| {
+        let state = read.and_then(|bytes| check_image(&item, bytes, memory));
+        InProgress { index, item, state }
+    };
+    group.into_iter().zip(read).map(image).collect()
 }
 
 /// Hashes an image and compares it with the manifest.

@@ -1,18 +1,23 @@
 //! ResNet34 for inference: batch normalisation folded into the convolutions, channels last.
 //!
-//! Owns the forward pass from pixels to 512 features, as in torchvision's `resnet.py` without the classifier.
+//! Owns the forward pass from pixels to 512 features, as in torchvision's `resnet.py` without the classifier. A GPU
+//! computes asynchronously, so the steps of the pass are also public: stage, launch, read.
 
+use std::fmt;
+
+use clap::ValueEnum;
 use common::{
     config::Precision,
     digest::Digest,
     embedding::{DIMENSIONS, Embedding, Space},
 };
-use images::preprocess::{self, MEAN, Pixels, SIDE, STD};
-use tch::{Device, Kind, TchError, Tensor};
+use images::preprocess::{self, Pixels};
+use tch::{Cuda, Device, Kind, TchError, Tensor};
 
 use super::{
     architecture::{self, Layer, NORM_EPSILON},
     error::ModelError,
+    input::{Normalisation, Staged, Staging},
     precision,
     state_dict::StateDict,
 };
@@ -20,15 +25,48 @@ use super::{
 /// Version of the arithmetic between pixels and embedding; part of a space's name.
 pub const KERNEL_VERSION: u32 = 1;
 
+/// Most images in one batch on a CPU.
+const CPU_BATCH: usize = 32;
+/// Most images in one batch on a GPU, which needs larger batches to be busy.
+const CUDA_BATCH: usize = 256;
+
 /// The model on its device.
 #[derive(Debug)]
 pub struct Backbone {
+    staging: Staging,
+    normalisation: Normalisation,
     stem: Convolution,
     blocks: Vec<Block>,
     device: Device,
-    kind: Kind,
+    kernels: Kernels,
     space: Space,
     weights: Digest,
+}
+
+/// Images on the device, ready for the network: `[n, 3, 224, 224]`.
+#[derive(Debug)]
+pub struct Input(Tensor);
+
+/// Features on the device, `[n, 512]` f32. A GPU may still be computing them.
+#[derive(Debug)]
+pub struct Features(Tensor);
+
+/// How a convolution and the activation after it are computed on a GPU.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Kernels {
+    /// One kernel each.
+    Separate,
+    /// Bias, residual and activation in the convolution's kernel.
+    Fused,
+}
+
+impl fmt::Display for Kernels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Separate => "separate",
+            Self::Fused => "fused",
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -50,7 +88,7 @@ impl Backbone {
     /// Folds `state` and puts it on `device`.
     ///
     /// # Errors
-    /// When libtorch fails.
+    /// If libtorch fails.
     pub(crate) fn new(state: &StateDict, precision: Precision, device: Device) -> Result<Self, ModelError> {
         let kind = precision::kind(precision);
         let fold = |layer: &Layer| Convolution::fold(state, layer, kind, device);
@@ -61,13 +99,22 @@ impl Backbone {
         }
         let weights = state.digest();
         let space = space(&weights, precision, device);
-        Ok(Self { stem: fold(&architecture::stem())?, blocks, device, kind, space, weights })
+        Ok(Self {
+            staging: Staging::new(device),
+            normalisation: Normalisation::new(device, kind)?,
+            stem: fold(&architecture::stem())?,
+            blocks,
+            device,
+            kernels: Kernels::Separate,
+            space,
+            weights,
+        })
     }
 
     /// Folds `state` for the CPU.
     ///
     /// # Errors
-    /// When libtorch fails.
+    /// If libtorch fails.
     pub fn on_cpu(state: &StateDict, precision: Precision) -> Result<Self, ModelError> {
         Self::new(state, precision, Device::Cpu)
     }
@@ -93,42 +140,104 @@ impl Backbone {
         &self.weights
     }
 
+    /// Sets how convolutions are computed on a GPU.
+    pub fn set_kernels(&mut self, kernels: Kernels) {
+        self.kernels = kernels;
+    }
+
+    /// Most images in one batch on this device.
+    #[must_use]
+    pub fn batch(&self) -> usize {
+        if self.device.is_cuda() { CUDA_BATCH } else { CPU_BATCH }
+    }
+
+    /// Whether [`Backbone::launch`] returns before the device has finished.
+    #[must_use]
+    pub fn computes_in_background(&self) -> bool {
+        self.device.is_cuda()
+    }
+
     /// Computes the features of images: `[n, 512]` f32, on the CPU.
     ///
     /// # Errors
-    /// When libtorch fails.
+    /// If libtorch fails.
     pub fn features(&self, images: &[Pixels]) -> Result<Vec<f32>, TchError> {
-        let pixels: Vec<u8> = images.iter().flat_map(|image| image.0.iter().copied()).collect();
-        tch::no_grad(|| {
-            let features = self.forward(&normalise(&pixels, self.device, self.kind)?)?;
-            Vec::<f32>::try_from(
-                features.f_to_kind(Kind::Float)?.f_to_device(Device::Cpu)?.f_contiguous()?.f_reshape([-1])?,
-            )
-        })
+        self.launch(&self.stage(images)?)?.read()
+    }
+
+    /// Copies images to memory that the device can read. There are two buffers: read the features of a batch before
+    /// you stage the second one after it.
+    ///
+    /// # Errors
+    /// If libtorch fails.
+    pub fn stage(&self, images: &[Pixels]) -> Result<Staged, TchError> {
+        self.staging.gather(images)
+    }
+
+    /// Starts the computation of the features of staged images.
+    ///
+    /// # Errors
+    /// If libtorch fails.
+    pub fn launch(&self, images: &Staged) -> Result<Features, TchError> {
+        self.run(&self.upload(images)?)
+    }
+
+    /// Copies staged images to the device and normalises them.
+    ///
+    /// # Errors
+    /// If libtorch fails.
+    pub fn upload(&self, images: &Staged) -> Result<Input, TchError> {
+        tch::no_grad(|| Ok(Input(self.normalisation.apply(&self.staging.upload(images)?)?)))
+    }
+
+    /// Starts the network.
+    ///
+    /// # Errors
+    /// If libtorch fails.
+    pub fn run(&self, input: &Input) -> Result<Features, TchError> {
+        tch::no_grad(|| self.forward(&input.0).map(Features))
+    }
+
+    /// Waits until the device has finished all work.
+    pub fn synchronise(&self) {
+        if let Device::Cuda(number) = self.device {
+            Cuda::synchronize(number as i64);
+        }
     }
 
     /// Computes the embeddings of images.
     ///
     /// # Errors
-    /// When libtorch fails.
+    /// If libtorch fails.
     pub fn embed(&self, images: &[Pixels]) -> Result<Vec<Embedding>, TchError> {
-        let features = self.features(images)?;
-        Ok(features.chunks_exact(DIMENSIONS).map(Embedding::from_f32).collect())
+        Ok(embeddings(&self.features(images)?))
     }
 
     fn forward(&self, images: &Tensor) -> Result<Tensor, TchError> {
-        let mut x = self.stem.apply(images)?.f_relu_()?;
+        let mut x = self.stem.activated(images, self.kernels)?;
         x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
         for block in &self.blocks {
-            let inner = block.first.apply(&x)?.f_relu_()?;
+            let inner = block.first.activated(&x, self.kernels)?;
             let residual = match &block.shortcut {
                 Some(shortcut) => shortcut.apply(&x)?,
                 None => x,
             };
-            x = block.second.apply(&inner)?.f_add_(&residual)?.f_relu_()?;
+            x = block.second.added_to(&inner, &residual, self.kernels)?;
         }
         // Averaged in f32: 49 bf16 additions would cost more than the convolutions' own rounding.
         x.f_mean_dim([2_i64, 3].as_slice(), false, Kind::Float)
+    }
+}
+
+impl Features {
+    /// Waits for the device and returns the features.
+    ///
+    /// # Errors
+    /// If libtorch fails.
+    pub fn read(self) -> Result<Vec<f32>, TchError> {
+        tch::no_grad(|| {
+            Vec::<f32>::try_from(self.0.f_to_device(Device::Cpu)?.f_contiguous()?.f_reshape([-1])?)
+        })
     }
 }
 
@@ -164,9 +273,46 @@ impl Convolution {
         })
     }
 
+    /// Convolves and adds the bias.
     fn apply(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        x.f_conv2d(&self.weight, Some(&self.bias), [self.stride; 2], [self.padding; 2], [1, 1], 1)
+        let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
+        if x.device().is_cuda() && x.kind() == Kind::Float {
+            // conv2d would round the inputs to TensorFloat-32, with 10 bits of mantissa. The arguments also exclude
+            // algorithms with atomic additions, so that equal images have equal embeddings.
+            let mut y =
+                x.f_cudnn_convolution(&self.weight, padding, stride, [1, 1], 1, false, true, false)?;
+            return y.f_add_(&self.bias.f_reshape([1, -1, 1, 1])?);
+        }
+        x.f_conv2d(&self.weight, Some(&self.bias), stride, padding, [1, 1], 1)
     }
+
+    /// Whether fused kernels are selected and cuDNN has them for `x`.
+    fn is_fused(x: &Tensor, kernels: Kernels) -> bool {
+        kernels == Kernels::Fused && x.device().is_cuda() && x.kind() == Kind::BFloat16
+    }
+
+    fn activated(&self, x: &Tensor, kernels: Kernels) -> Result<Tensor, TchError> {
+        if Self::is_fused(x, kernels) {
+            let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
+            return x.f_cudnn_convolution_relu(&self.weight, Some(&self.bias), stride, padding, [1, 1], 1);
+        }
+        self.apply(x)?.f_relu_()
+    }
+
+    /// Convolves, adds `residual` and applies the activation.
+    fn added_to(&self, x: &Tensor, residual: &Tensor, kernels: Kernels) -> Result<Tensor, TchError> {
+        if Self::is_fused(x, kernels) {
+            let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
+            let (weight, bias) = (&self.weight, Some(&self.bias));
+            return x.f_cudnn_convolution_add_relu(weight, residual, 1.0, bias, stride, padding, [1, 1], 1);
+        }
+        self.apply(x)?.f_add_(residual)?.f_relu_()
+    }
+}
+
+/// Rounds rows of features to embeddings.
+pub(crate) fn embeddings(features: &[f32]) -> Vec<Embedding> {
+    features.chunks_exact(DIMENSIONS).map(Embedding::from_f32).collect()
 }
 
 /// The embedding space: everything that determines an embedding's bits, up to the machine.
@@ -179,21 +325,4 @@ fn space(weights: &Digest, precision: Precision, device: Device) -> Space {
 /// Lays a 4-d tensor out with its channels innermost, keeping its logical shape.
 fn channels_last(tensor: &Tensor) -> Result<Tensor, TchError> {
     tensor.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
-}
-
-/// Turns rows of 8-bit RGB into the network's input: `[n, 3, 224, 224]`, channels last, ImageNet's mean
-/// subtracted and its standard deviation divided by, in f32 before rounding to `kind`.
-pub(super) fn normalise(pixels: &[u8], device: Device, kind: Kind) -> Result<Tensor, TchError> {
-    let side = SIDE as i64;
-    let images = (pixels.len() / (SIDE * SIDE * 3)) as i64;
-    let per_channel =
-        |values: [f32; 3]| Tensor::f_from_slice(&values)?.f_reshape([1, 3, 1, 1])?.f_to_device(device);
-    Tensor::f_from_data_size(pixels, &[images, side, side, 3], Kind::Uint8)?
-        .f_to_device(device)?
-        .f_permute([0, 3, 1, 2])?
-        .f_to_kind(Kind::Float)?
-        .f_div_scalar(255.0)?
-        .f_sub(&per_channel(MEAN)?)?
-        .f_div(&per_channel(STD)?)?
-        .f_to_kind(kind)
 }

@@ -1,5 +1,8 @@
 //! Errors of loading the model.
 
+/// An error of libtorch.
+pub use tch::TchError as TorchError;
+
 /// Why the model cannot be loaded.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {

@@ -1,14 +1,14 @@
 //! Loading of the model from its settings.
 
-use std::{path::PathBuf, str::FromStr, time::Instant};
+use std::{path::PathBuf, str::FromStr, sync::Once, time::Instant};
 
-use common::config::{ConfigError, ModelSettings, PrecisionChoice};
+use common::config::{ConfigError, ModelSettings, Precision, PrecisionChoice};
 use images::preprocess::{Pixels, SIDE};
 
 use super::{backbone::Backbone, device::DeviceChoice, error::ModelError, precision, weights::WeightsSource};
 
-/// Most images in one batch.
-pub const BATCH: usize = 32;
+/// libtorch accepts this setting only once per process.
+static INTEROP_THREADS: Once = Once::new();
 
 /// The parsed model settings.
 #[derive(Clone, Debug)]
@@ -50,7 +50,7 @@ impl ModelConfig {
 /// If the weights cannot be loaded or the device cannot be used.
 pub fn load(config: &ModelConfig) -> Result<Backbone, ModelError> {
     let device = config.device.resolve()?;
-    tch::set_num_interop_threads(1);
+    INTEROP_THREADS.call_once(|| tch::set_num_interop_threads(1));
     if let Some(threads) = config.threads {
         tch::set_num_threads(threads as i32);
     }
@@ -60,10 +60,21 @@ pub fn load(config: &ModelConfig) -> Result<Backbone, ModelError> {
     let backbone = Backbone::new(&weights, precision, device)?;
     // Libraries select kernels at the first batch of a shape; do that before a job has to wait for it.
     let grey = Pixels(vec![128; SIDE * SIDE * 3]);
-    backbone.features(&vec![grey; BATCH])?;
+    backbone.features(&vec![grey; backbone.batch()])?;
     tracing::info!(weights = %config.weights, ?device, %precision, space = %backbone.space(),
         seconds = began.elapsed().as_secs_f64(), "model loaded");
     Ok(backbone)
+}
+
+/// Returns the precisions that the configured device computes in hardware.
+///
+/// # Errors
+/// If the device cannot be used.
+pub fn fast_precisions(config: &ModelConfig) -> Result<Vec<Precision>, ModelError> {
+    let mut precisions =
+        vec![Precision::Fp32, precision::resolve(PrecisionChoice::Auto, config.device.resolve()?)];
+    precisions.dedup();
+    Ok(precisions)
 }
 
 /// Returns the number of compute threads.

@@ -6,7 +6,8 @@
 //!
 //! `load` makes a `backbone` from the settings. Weights: `weights` is their source, implemented by `fetch`, `random` and
 //! `weights_file`; `pth` and `safetensors_file` are the file formats, in which `selection` finds the tensors of
-//! `architecture`, the layers of ResNet34; `foreign_file` names other files; `state_dict` is the result. Device: `device` and `precision`.
+//! `architecture`, the layers of ResNet34; `foreign_file` names other files; `state_dict` is the result. Device: `device`
+//! and `precision`; `input` copies pixels to it.
 
 mod architecture;
 mod backbone;
@@ -14,6 +15,7 @@ mod device;
 mod error;
 mod fetch;
 mod foreign_file;
+mod input;
 mod load;
 mod precision;
 mod pth;
@@ -24,11 +26,13 @@ mod state_dict;
 mod weights;
 mod weights_file;
 
+pub(crate) use self::backbone::embeddings;
 pub use self::{
-    backbone::{Backbone, KERNEL_VERSION},
+    backbone::{Backbone, Features, Input, KERNEL_VERSION, Kernels},
     device::DeviceChoice,
-    error::ModelError,
-    load::{BATCH, ModelConfig, load, threads},
+    error::{ModelError, TorchError},
+    input::Staged,
+    load::{ModelConfig, fast_precisions, load, threads},
     state_dict::{StateDict, Tensor},
     weights::WeightsSource,
 };

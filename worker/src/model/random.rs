@@ -14,8 +14,8 @@ use tch::{Kind, Tensor as Torch};
 
 use super::{
     architecture::{self, Layer, NORM, NORM_EPSILON},
-    backbone,
     error::ModelError,
+    input::{Normalisation, Staging},
     state_dict::{StateDict, Tensor},
     weights_file,
 };
@@ -100,12 +100,14 @@ fn calibrate(mut state: StateDict, seed: u64) -> Result<StateDict, ModelError> {
 }
 
 fn run_calibration(state: &mut StateDict, seed: u64) -> Result<(), ModelError> {
-    let mut pixels = Vec::new();
+    let mut pictures = Vec::new();
     for number in 0..IMAGES {
         let picture = preprocess::resize(&sample::picture(seed, number));
-        pixels.extend(picture.map_err(|error| ModelError::Weights(error.to_string()))?.0);
+        pictures.push(picture.map_err(|error| ModelError::Weights(error.to_string()))?);
     }
-    let images = backbone::normalise(&pixels, tch::Device::Cpu, Kind::Float)?;
+    let staging = Staging::new(tch::Device::Cpu);
+    let bytes = staging.upload(&staging.gather(&pictures)?)?;
+    let images = Normalisation::new(tch::Device::Cpu, Kind::Float)?.apply(&bytes)?;
     let mut x = convolve_and_normalise(state, &architecture::stem(), &images)?.f_relu()?;
     x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
     for block in architecture::blocks() {

@@ -1,0 +1,192 @@
+"""Measures the model in PyTorch, in turns with the worker.
+
+Prepares every variant, prints `ready`, then measures all of them for each line `go` on standard input and answers with
+one line of JSON. A variant that fails is reported with its error, and the others continue, unless it ended the CUDA
+context of the process.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+
+import torch
+
+import network
+
+
+def passes_per_sample(device):
+    return 8 if device == "cuda" else 1
+
+
+def measure(run, x, batch, device, seconds):
+    passes = passes_per_sample(device)
+    times, end = [], time.perf_counter() + seconds
+    while len(times) < 3 or time.perf_counter() < end:
+        start = time.perf_counter()
+        for _ in range(passes):
+            run(x)
+        if device == "cuda":
+            torch.cuda.synchronize()
+        times.append((time.perf_counter() - start) / passes)
+    return batch / statistics.median(times)
+
+
+def graphed(run, x):
+    """Captures `run` on a fixed input as a CUDA graph."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            run(x)
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        run(x)
+    # The graph has the addresses of the weights and the input, but does not keep them alive.
+    return lambda _, alive=(run, x): graph.replay()
+
+
+def compiled(model, mode, freezing=False):
+    import torch._inductor.config as inductor
+
+    # Read by the first call, which compiles the model and follows at once.
+    inductor.freezing = freezing
+    return torch.compile(model, mode=mode, dynamic=False)
+
+
+def variants(weights, device, kind, with_compile):
+    """Name of each variant, its batch sizes (`None`: all), and a function that makes it for an input."""
+    plain = lambda x: network.load(weights, device, kind)
+    folded = lambda fused: network.Folded(network.load(weights, device, torch.float32), kind, fused)
+    yield "eager", None, plain
+    yield "folded", None, lambda x: folded(False)
+    if device == "cuda":
+        yield "folded_graph", None, lambda x: graphed(folded(False), x)
+        yield "fused", None, lambda x: folded(True)
+    if with_compile:
+        yield "compile_reduce_overhead", (256, 1024, 64), lambda x: compiled(plain(x), "reduce-overhead")
+        yield "compile_freezing_reduce_overhead", (256,), lambda x: compiled(plain(x), "reduce-overhead", True)
+        yield "compile_default", (256,), lambda x: compiled(plain(x), "default")
+
+
+def poisoned_run(fused, x):
+    """Whether a fused pass gives the same features if its memory contained NaN before."""
+    clean = fused(x)
+    torch.cuda.synchronize()
+    torch.cuda.empty_cache()
+    poison = [torch.full((1 << 27,), float("nan"), dtype=torch.bfloat16, device="cuda") for _ in range(16)]
+    torch.cuda.synchronize()
+    del poison
+    again = fused(x)
+    return {"finite": bool(again.isfinite().all()), "equal": bool(torch.equal(clean, again))}
+
+
+def profile(run, x):
+    """The kernels with the largest shares of the time."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as record
+
+    run(x)
+    torch.cuda.synchronize()
+    with record(activities=[ProfilerActivity.CUDA, ProfilerActivity.CPU]) as recorded:
+        for _ in range(3):
+            run(x)
+        torch.cuda.synchronize()
+    events = [event for event in recorded.key_averages() if event.device_type.name == "CUDA"]
+    time_us = lambda event: event.self_device_time_total
+    total = sum(map(time_us, events)) or 1
+    longest = sorted(events, key=time_us, reverse=True)[:14]
+    row = lambda e: {"kernel": e.key[:110], "calls": e.count // 3, "ms": time_us(e) / 3e3, "share": time_us(e) / total}
+    return {"total_ms": total / 3e3, "kernels": [row(event) for event in longest]}
+
+
+def copies():
+    """GB/s of copies of 256 images to the device, and within host memory."""
+    size = 256 * 224 * 224 * 3
+    pageable, pinned = torch.ones(size, dtype=torch.uint8), torch.ones(size, dtype=torch.uint8).pin_memory()
+    target, device = torch.empty(size, dtype=torch.uint8), torch.empty(size, dtype=torch.uint8, device="cuda")
+    answer = {}
+    torch.set_num_threads(1)
+    for name, source, into in (("pageable", pageable, device), ("pinned", pinned, device), ("host", pageable, target)):
+        times = []
+        for _ in range(12):
+            start = time.perf_counter()
+            into.copy_(source, non_blocking=True)
+            torch.cuda.synchronize()
+            times.append(time.perf_counter() - start)
+        answer[f"{name}_gb_per_second"] = size / statistics.median(times) / 1e9
+    return answer
+
+
+def attempt(answer, name, work):
+    try:
+        answer[name] = work()
+    except Exception as error:
+        answer[name] = {"error": f"{type(error).__name__}: {str(error)[:400]}"}
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--weights", required=True)
+    parser.add_argument("--device", required=True)
+    parser.add_argument("--batches", required=True)
+    parser.add_argument("--seconds", type=float, required=True)
+    parser.add_argument("--no-compile", action="store_true")
+    parser.add_argument("--benchmark", action="store_true", help="let cuDNN time its algorithms")
+    parser.add_argument("--compile-limit", type=float, default=110)
+    options = parser.parse_args()
+    device, kind = options.device, torch.bfloat16
+    batches = [int(batch) for batch in options.batches.split(",")]
+    began = time.perf_counter()
+    torch.backends.cudnn.benchmark = options.benchmark
+    inputs = {}
+    for batch in batches:
+        x = torch.randn(batch, 3, 224, 224).to(device=device, dtype=kind, memory_format=torch.channels_last)
+        inputs[batch] = x
+    prepared, about, errors, made = {}, {"prepare_seconds": {}}, {}, {}
+    with torch.inference_mode():
+        for name, sizes, make in variants(options.weights, device, kind, not options.no_compile):
+            for batch in batches if sizes is None else [size for size in sizes if size in batches]:
+                start = time.perf_counter()
+                if name.startswith("compile") and start - began > options.compile_limit:
+                    errors[f"{name}/{batch}"] = "skipped: preparing the earlier variants took too long"
+                    continue
+                try:
+                    # One module serves all sizes, but a graph belongs to its input.
+                    if name not in made or name.endswith("_graph"):
+                        made[name] = make(inputs[batch])
+                    run = made[name]
+                    for _ in range(3):
+                        run(inputs[batch])
+                    if device == "cuda":
+                        torch.cuda.synchronize()
+                    prepared[name, batch] = run
+                except Exception as error:
+                    errors[f"{name}/{batch}"] = f"{type(error).__name__}: {str(error)[:400]}"
+                about["prepare_seconds"][f"{name}/{batch}"] = time.perf_counter() - start
+                print(f"peer: {name} {batch} after {time.perf_counter() - began:.0f} s", file=sys.stderr)
+        if device == "cuda":
+            middle = inputs.get(256, inputs[batches[0]])
+            if "fused" in made:
+                attempt(about, "fused_on_poisoned_memory", lambda: poisoned_run(made["fused"], middle))
+            for name in ("folded", "fused", "compile_reduce_overhead"):
+                if name in made:
+                    attempt(about, f"profile_{name}", lambda: profile(made[name], middle))
+            attempt(about, "copies", copies)
+            about["cudnn"] = torch.backends.cudnn.version()
+        print(json.dumps({"ready": True, "errors": errors, **about}), flush=True)
+        for line in sys.stdin:
+            if line.strip() != "go":
+                break
+            rates = {}
+            for (name, batch), run in prepared.items():
+                try:
+                    rates[f"{name}/{batch}"] = measure(run, inputs[batch], batch, device, options.seconds)
+                except Exception as error:
+                    errors[f"{name}/{batch}"] = f"{type(error).__name__}: {str(error)[:400]}"
+            print(json.dumps({"rates": rates, "errors": errors}), flush=True)
+
+
+main()
