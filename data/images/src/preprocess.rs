@@ -17,6 +17,8 @@ use crate::{decode::decode, picture::Picture};
 pub const VERSION: u32 = 2;
 /// Width and height of the model's input.
 pub const SIDE: usize = 224;
+/// Bytes of the model's input.
+pub const BYTES: usize = SIDE * SIDE * 3;
 /// ImageNet's mean of R, G and B, in 0…1.
 pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 /// ImageNet's standard deviation of R, G and B.
@@ -43,17 +45,27 @@ pub fn pixels(bytes: &[u8]) -> Result<Pixels, ItemFailure> {
 /// # Errors
 /// When `rgb` does not have `3 · width · height` bytes.
 pub fn resize(picture: &Picture) -> Result<Pixels, ItemFailure> {
+    let mut pixels = vec![0; BYTES];
+    resize_into(picture, &mut pixels)?;
+    Ok(Pixels(pixels))
+}
+
+/// Resizes a picture to the model's input in `target`, which has [`BYTES`] bytes.
+///
+/// # Errors
+/// When the sizes disagree.
+pub fn resize_into(picture: &Picture, target: &mut [u8]) -> Result<(), ItemFailure> {
     let failed = |error: &dyn std::fmt::Display| {
         ItemFailure::new(FailureReason::Undecodable, format!("the image cannot be resized: {error}"))
     };
     let source = ImageRef::new(picture.width, picture.height, &picture.rgb, PixelType::U8x3);
     let source = source.map_err(|error| failed(&error))?;
-    let mut target = Image::new(SIDE as u32, SIDE as u32, PixelType::U8x3);
+    let target = Image::from_slice_u8(SIDE as u32, SIDE as u32, target, PixelType::U8x3);
+    let mut target = target.map_err(|error| failed(&error))?;
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
     RESIZER
         .with_borrow_mut(|resizer| resizer.resize(&source, &mut target, &options))
-        .map_err(|error| failed(&error))?;
-    Ok(Pixels(target.into_vec()))
+        .map_err(|error| failed(&error))
 }
 
 #[cfg(test)]
