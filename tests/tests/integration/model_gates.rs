@@ -273,7 +273,7 @@ async fn embeddings_are_independent_of_batching_and_threads() {
     assert_eq!(embedder.space(), backbone.space());
     let answers = pixels.into_iter().map(|pixels| {
         let embedder = embedder.clone();
-        tokio::spawn(async move { embedder.embed(pixels).await.unwrap() })
+        tokio::spawn(async move { embedder.embed(&pixels).await.unwrap() })
     });
     for (answer, want) in answers.collect::<Vec<_>>().into_iter().zip(embeddings) {
         assert_eq!(answer.await.unwrap(), want);

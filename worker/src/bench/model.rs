@@ -63,7 +63,9 @@ fn measure_batch(
 ) -> anyhow::Result<ModelRow> {
     let decoded = images.pixels(batch)?;
     let pixels: Vec<Pixels> = decoded.iter().cycle().take(batch).cloned().collect();
-    let input = backbone.upload(&backbone.stage(&pixels)?)?;
+    let mut memory = backbone.memory().allocate(batch)?;
+    memory.fill(&pixels);
+    let input = backbone.normalise(&backbone.upload(&mut memory)?)?;
     let passes = if backbone.computes_in_background() { PASSES } else { 1 };
     let network = || -> Result<(), TorchError> {
         for _ in 0..passes {
@@ -72,20 +74,21 @@ fn measure_batch(
         backbone.synchronise();
         Ok(())
     };
-    let staging = || -> Result<(), TorchError> { backbone.stage(&pixels).map(drop) };
-    let copying = || -> Result<(), TorchError> {
-        drop(backbone.upload(&backbone.stage(&pixels)?)?);
-        backbone.synchronise();
-        Ok(())
-    };
-    let whole = || -> Result<(), TorchError> { backbone.features(&pixels).map(drop) };
     // Libraries select kernels and allocate memory at the first run of a shape.
     network()?;
-    whole()?;
     let network = Samples::take(options.duration(), network)?;
-    let whole = Samples::take(options.duration() / 2, whole)?;
-    let staging = Samples::take(options.duration() / 8, staging)?;
-    let copying = Samples::take(options.duration() / 8, copying)?;
+    let staging = Samples::take(options.duration() / 8, || {
+        memory.fill(&pixels);
+        Ok::<_, TorchError>(())
+    })?;
+    let upload = Samples::take(options.duration() / 8, || backbone.upload(&mut memory).map(drop))?;
+    let uploaded = backbone.upload(&mut memory)?;
+    let normalise = Samples::take(options.duration() / 8, || {
+        backbone.normalise(&uploaded)?;
+        backbone.synchronise();
+        Ok::<_, TorchError>(())
+    })?;
+    let ms = |samples: &Samples| 1000.0 * samples.median().as_secs_f64();
     let rate = |seconds: f64, passes: usize| (batch * passes) as f64 / seconds;
     Ok(ModelRow {
         device: backbone.device(),
@@ -96,9 +99,9 @@ fn measure_batch(
         images_per_second_least: rate(network.largest().as_secs_f64(), passes),
         images_per_second_largest: rate(network.least().as_secs_f64(), passes),
         samples: network.count(),
-        ms_per_batch: 1000.0 * network.median().as_secs_f64() / passes as f64,
-        from_memory_images_per_second: rate(whole.median().as_secs_f64(), 1),
-        staging_ms_per_batch: 1000.0 * staging.median().as_secs_f64(),
-        staging_and_upload_ms_per_batch: 1000.0 * copying.median().as_secs_f64(),
+        ms_per_batch: ms(&network) / passes as f64,
+        staging_ms_per_batch: ms(&staging),
+        upload_ms_per_batch: ms(&upload),
+        normalisation_ms_per_batch: ms(&normalise),
     })
 }

@@ -26,6 +26,9 @@ pub struct BenchOptions {
     /// Measure these parts.
     #[arg(long, value_name = "PARTS", value_delimiter = ',', value_enum, default_values = ["decode", "model", "pipeline"])]
     pub(super) parts: Vec<Part>,
+    /// Leave the network out of the pipelines, to measure the other stages.
+    #[arg(long)]
+    pub(super) without_network: bool,
     /// Print the report in this format.
     #[arg(short, long, value_enum, default_value = "table")]
     pub(super) output: Format,
@@ -69,6 +72,7 @@ impl BenchOptions {
             precisions: vec![Precision::Fp32],
             kernels: Vec::new(),
             parts: vec![Part::Decode, Part::Model, Part::Pipeline],
+            without_network: false,
             output: Format::Json,
             embeddings: None,
             pixels: None,

@@ -17,7 +17,7 @@ use tokio::task::JoinSet;
 use super::{images::BenchImages, options::BenchOptions, report::PipelineRow};
 use crate::{
     inference::{Embedder, FilePipeline, Model},
-    model::ModelConfig,
+    model::{self, ModelConfig},
 };
 
 /// Batches of decoded images in flight.
@@ -36,7 +36,14 @@ pub(super) fn measure(
     options: &BenchOptions,
     images: &BenchImages,
 ) -> anyhow::Result<Vec<PipelineRow>> {
-    let model = Model::start(config.clone())?;
+    let (config, without_network) = (config.clone(), options.without_network);
+    let model = Model::start_with(move || {
+        let mut backbone = model::load(&config)?;
+        if without_network {
+            backbone.leave_network_out();
+        }
+        Ok(backbone)
+    })?;
     let runtime = tokio::runtime::Runtime::new()?;
     let embedder = model.embedder();
     let row = |input: &str, jobs, job_items, images_per_second| PipelineRow {
@@ -53,12 +60,8 @@ pub(super) fn measure(
     let job_items = settings.jobs.chunk_items as usize;
     let threads = settings.model.decode_threads.unwrap_or_else(cores);
     let decoder = Decoder::new(threads, settings.model.decode_memory_bytes);
-    let pipeline = FilePipeline::new(
-        images.dataset()?,
-        embedder.clone(),
-        decoder,
-        settings.images.max_image_bytes,
-    );
+    let pipeline =
+        FilePipeline::new(images.dataset()?, embedder.clone(), decoder, settings.images.max_image_bytes);
     let files = runtime.block_on(rate_of_files(
         Arc::new(pipeline),
         images.items(),
@@ -85,7 +88,7 @@ async fn rate_of_decoded(
     for sender in 0..count {
         let (embedder, pixels, done) = (embedder.clone(), pixels.clone(), done.clone());
         senders.spawn(async move {
-            let images = (sender..).map(|index| embedder.embed(pixels[index % pixels.len()].clone()));
+            let images = (sender..).map(|index| embedder.embed(&pixels[index % pixels.len()]));
             let mut embedded = stream::iter(images).buffer_unordered(in_flight.div_ceil(count));
             while let Some(embedding) = embedded.next().await {
                 embedding?;

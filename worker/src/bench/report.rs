@@ -40,10 +40,12 @@ pub(super) struct ModelRow {
     pub(super) images_per_second_largest: f64,
     pub(super) samples: usize,
     pub(super) ms_per_batch: f64,
-    /// From pixels to features in memory, without overlap of batches.
-    pub(super) from_memory_images_per_second: f64,
+    /// The steps before the network. Copying pixels to memory that the device reads, on one thread; in a pipeline, the
+    /// decoder threads write them there.
     pub(super) staging_ms_per_batch: f64,
-    pub(super) staging_and_upload_ms_per_batch: f64,
+    /// Copying them from there to the device.
+    pub(super) upload_ms_per_batch: f64,
+    pub(super) normalisation_ms_per_batch: f64,
 }
 
 /// Batcher and model, from one kind of input.
@@ -88,14 +90,19 @@ impl fmt::Display for Report {
             writeln!(f, "{:22} {threads:7} {images_per_second:10.1} {core_ms_per_image:13.3}", "")?;
         }
         if !self.model.is_empty() {
-            writeln!(f, "\nmodel                    batch      img/s      ms/batch   img/s from memory")?;
+            writeln!(
+                f,
+                "\nmodel                    batch      img/s      ms/batch   staging    upload   normalisation"
+            )?;
         }
         for row in &self.model {
             let name = format!("{} {} {}", row.device, row.precision, row.kernels);
-            let ModelRow { batch, images_per_second, ms_per_batch, from_memory_images_per_second, .. } = row;
+            let ModelRow { batch, images_per_second, ms_per_batch, .. } = row;
+            let (staging, upload) = (row.staging_ms_per_batch, row.upload_ms_per_batch);
+            let normalisation = row.normalisation_ms_per_batch;
             writeln!(
                 f,
-                "{name:22} {batch:7} {images_per_second:10.1} {ms_per_batch:13.3} {from_memory_images_per_second:19.1}"
+                "{name:22} {batch:7} {images_per_second:10.1} {ms_per_batch:13.3} {staging:9.3} {upload:9.3} {normalisation:15.3}"
             )?;
         }
         if !self.pipeline.is_empty() {

@@ -1,27 +1,38 @@
 //! Collecting images into batches, across items and jobs.
 //!
 //! A batch leaves as soon as the device is free. A tiny batch wastes the device while more images are on their way, so
-//! callers announce how many will come, and a batch waits briefly for them. The queue to the device thread is bounded.
+//! callers announce how many will come, and a batch waits briefly for them. The number of images in progress is bounded:
+//! an image is admitted before it takes memory or a thread of the decoder. Invariants: decoder threads write images
+//! straight into the memory that the device reads, and wait for nothing meanwhile, so admission and decoder cannot
+//! deadlock; an image that fails after it has taken a place leaves the place unused.
 
 use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    mem,
     sync::{
-        Arc,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Arc, Condvar, Mutex, MutexGuard,
+        atomic::{AtomicUsize, Ordering},
     },
-    thread,
+    thread::available_parallelism,
     time::{Duration, Instant},
 };
 
 use common::embedding::{Embedding, Space};
 use images::preprocess::Pixels;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-/// How long a batch waits for expected images.
-const LINGER: Duration = Duration::from_millis(20);
+use super::stopwatch::Stopwatch;
+use crate::model::{Backbone, BatchMemory, MemorySource, Place, TorchError};
+
+/// How long a batch waits for expected images on a CPU.
+const CPU_LINGER: Duration = Duration::from_millis(20);
+/// How long a batch waits for expected images on a GPU, which computes a batch in a few milliseconds.
+const GPU_LINGER: Duration = Duration::from_millis(4);
 /// Polling interval while a batch waits.
 const POLL_INTERVAL: Duration = Duration::from_micros(500);
-/// Most images waiting for the device, in batches.
-const WAITING_BATCHES: usize = 4;
+/// Most batches in progress: one is computed, one is uploaded, one is complete, and one is collected.
+const BATCHES: usize = 4;
 
 /// Why an image has no embedding.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -34,120 +45,331 @@ pub enum EmbedError {
     Failed(String),
 }
 
-/// An image, and the channel for its embedding.
-pub(super) struct Request {
-    pub(super) pixels: Pixels,
-    pub(super) answer: oneshot::Sender<Result<Embedding, EmbedError>>,
-}
-
 /// A handle on the model. Clones share it.
 #[derive(Clone)]
-pub struct Embedder {
-    requests: mpsc::Sender<Request>,
-    expected: Arc<AtomicUsize>,
+pub struct Embedder(Arc<Handle>);
+
+struct Handle {
+    collector: Arc<Collector>,
     computing: Stopwatch,
     space: Space,
-    batch: usize,
 }
 
 /// The other end of an [`Embedder`]: the batches to compute.
 pub(super) struct Batches {
-    requests: mpsc::Receiver<Request>,
-    expected: Arc<AtomicUsize>,
-    batch: usize,
+    collector: Arc<Collector>,
+    linger: Duration,
 }
+
+/// A batch to compute.
+pub(super) struct Batch {
+    pub(super) memory: BatchMemory,
+    pub(super) answers: Vec<Answer>,
+}
+
+/// The channel for the embedding of an image.
+pub(super) struct Answer {
+    /// Index of the image in the batch.
+    pub(super) index: usize,
+    sender: Sender,
+    _permit: OwnedSemaphorePermit,
+}
+
+type Sender = oneshot::Sender<Result<Embedding, EmbedError>>;
+
+/// The right to submit one image.
+pub(super) struct Admission {
+    collector: Arc<Collector>,
+    permit: OwnedSemaphorePermit,
+}
+
+/// An image whose embedding is being computed.
+pub(super) struct Pending(oneshot::Receiver<Result<Embedding, EmbedError>>);
 
 /// Images that a caller has announced. Dropping it withdraws those that are left.
 pub struct ExpectedItems {
-    expected: Arc<AtomicUsize>,
+    collector: Arc<Collector>,
     left: usize,
 }
 
-/// Makes the handle on a model whose embeddings belong to `space`, and the batches of at most `batch` images that it
-/// collects. `computing` runs while a batch is computed.
-pub(super) fn connect(space: Space, batch: usize, computing: Stopwatch) -> (Embedder, Batches) {
-    let (sender, requests) = mpsc::channel(WAITING_BATCHES * batch);
-    let expected = Arc::new(AtomicUsize::new(0));
-    let embedder = Embedder { requests: sender, expected: expected.clone(), computing, space, batch };
-    (embedder, Batches { requests, expected, batch })
+struct Collector {
+    source: MemorySource,
+    batch: usize,
+    permits: Arc<Semaphore>,
+    expected: AtomicUsize,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// Oldest first; images are added to the last.
+    batches: VecDeque<Collecting>,
+    /// Number of the oldest batch, from 0 for the first of the process.
+    oldest: u64,
+    free: Vec<BatchMemory>,
+    /// The device is free.
+    idle: bool,
+    /// Every [`Embedder`] is dropped.
+    ended: bool,
+    /// The [`Batches`] are dropped.
+    gone: bool,
+}
+
+struct Collecting {
+    batch: Batch,
+    /// Places that are being written.
+    writing: usize,
+    /// No more images are added.
+    closed: bool,
+}
+
+/// A place that is being written, in the batch with this number.
+struct Writing<'a> {
+    collector: &'a Collector,
+    number: u64,
+    /// `None` once the image is written.
+    place: Option<Place>,
+}
+
+/// Makes the handle on a model, and the batches that it collects. `computing` runs while a batch is computed.
+pub(super) fn connect(model: &Backbone, computing: Stopwatch) -> (Embedder, Batches) {
+    let collector = Arc::new(Collector::new(model.memory(), model.batch()));
+    let linger = if model.computes_in_background() { GPU_LINGER } else { CPU_LINGER };
+    let handle = Handle { collector: collector.clone(), computing, space: model.space().clone() };
+    (Embedder(Arc::new(handle)), Batches { collector, linger })
 }
 
 impl Embedder {
     /// Computes the embedding of one image, in a batch with others.
     ///
     /// # Errors
-    /// When the batch fails, or the model's thread has ended.
-    pub async fn embed(&self, pixels: Pixels) -> Result<Embedding, EmbedError> {
-        let (answer, answered) = oneshot::channel();
-        self.requests.send(Request { pixels, answer }).await.map_err(|_| EmbedError::Gone)?;
-        answered.await.unwrap_or(Err(EmbedError::Gone))
+    /// If the batch fails, or the model thread has ended.
+    pub async fn embed(&self, pixels: &Pixels) -> Result<Embedding, EmbedError> {
+        let copy = |bytes: &mut [u8]| {
+            bytes.copy_from_slice(&pixels.0);
+            Ok::<_, Infallible>(())
+        };
+        let Ok(pending) = self.admit().await?.submit(copy);
+        pending.embedding().await
+    }
+
+    /// Waits for the right to submit one image.
+    pub(super) async fn admit(&self) -> Result<Admission, EmbedError> {
+        let collector = self.0.collector.clone();
+        let permit = collector.permits.clone().acquire_owned().await.map_err(|_| EmbedError::Gone)?;
+        Ok(Admission { collector, permit })
     }
 
     /// Announces `images`, so that a batch waits for them.
     #[must_use]
     pub fn expect_items(&self, images: usize) -> ExpectedItems {
-        self.expected.fetch_add(images, Ordering::Relaxed);
-        ExpectedItems { expected: self.expected.clone(), left: images }
+        self.0.collector.expected.fetch_add(images, Ordering::Relaxed);
+        ExpectedItems { collector: self.0.collector.clone(), left: images }
     }
 
     /// How long the current batch has been running; `None` while the device is free.
     #[must_use]
     pub fn busy(&self) -> Option<Duration> {
-        self.computing.running()
+        self.0.computing.running()
     }
 
     /// The space of its embeddings.
     #[must_use]
     pub fn space(&self) -> &Space {
-        &self.space
+        &self.0.space
     }
 
     /// Most images in one batch.
     #[must_use]
     pub fn batch(&self) -> usize {
-        self.batch
+        self.0.collector.batch
+    }
+}
+
+impl Admission {
+    /// Lets `write` write the image, 224×224 RGB row by row, where the device reads it. Does not wait for the device.
+    ///
+    /// # Errors
+    /// Those of `write`.
+    pub(super) fn submit<E>(self, write: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Pending, E> {
+        let (sender, answered) = oneshot::channel();
+        match self.collector.take_place() {
+            Ok(Some(mut writing)) => {
+                write(writing.place.as_mut().expect("the image is not written yet").bytes_mut())?;
+                writing.finish(sender, self.permit);
+            }
+            // The sender is dropped, so the caller learns that the model thread has ended.
+            Ok(None) => {}
+            Err(error) => drop(sender.send(Err(EmbedError::Failed(error.to_string())))),
+        }
+        Ok(Pending(answered))
+    }
+}
+
+impl Pending {
+    pub(super) async fn embedding(self) -> Result<Embedding, EmbedError> {
+        self.0.await.unwrap_or(Err(EmbedError::Gone))
+    }
+}
+
+impl Answer {
+    pub(super) fn send(self, embedding: Result<Embedding, EmbedError>) {
+        // The caller may have given up.
+        let _ = self.sender.send(embedding);
+    }
+}
+
+impl Collector {
+    fn new(source: MemorySource, batch: usize) -> Self {
+        // An image has its permit while it is decoded, too.
+        let decoding = available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            source,
+            batch,
+            permits: Arc::new(Semaphore::new(BATCHES * batch + decoding)),
+            expected: AtomicUsize::new(0),
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no holder of this lock panics")
+    }
+
+    /// Takes the next place of the batch that is being collected; `None` if the model thread has ended.
+    fn take_place(&self) -> Result<Option<Writing<'_>>, TorchError> {
+        let mut state = self.lock();
+        if state.gone {
+            return Ok(None);
+        }
+        if state.batches.back().is_none_or(|last| last.closed) {
+            let memory = state.free.pop().map_or_else(|| self.source.allocate(self.batch), Ok)?;
+            let batch = Batch { memory, answers: Vec::with_capacity(self.batch) };
+            state.batches.push_back(Collecting { batch, writing: 0, closed: false });
+        }
+        let number = state.oldest + state.batches.len() as u64 - 1;
+        let last = state.batches.back_mut().expect("a batch was added if there was none");
+        let place = last.batch.memory.take_place();
+        last.writing += 1;
+        last.closed = last.batch.memory.taken() == self.batch;
+        Ok(Some(Writing { collector: self, number, place }))
+    }
+}
+
+impl Writing<'_> {
+    fn finish(mut self, sender: Sender, permit: OwnedSemaphorePermit) {
+        self.end(Some((sender, permit)));
+    }
+
+    fn end(&mut self, answer: Option<(Sender, OwnedSemaphorePermit)>) {
+        let Some(place) = self.place.take() else { return };
+        let index = place.index();
+        let mut state = self.collector.lock();
+        // Under the lock, since the memory may be read as soon as `writing` is 0.
+        drop(place);
+        let (idle, oldest) = (state.idle, state.oldest);
+        // The batch is gone if the model thread has ended.
+        let position = self.number.checked_sub(oldest).map(|position| position as usize);
+        let Some(collecting) = position.and_then(|position| state.batches.get_mut(position)) else { return };
+        collecting.batch.answers.extend(answer.map(|(sender, _permit)| Answer { index, sender, _permit }));
+        collecting.writing -= 1;
+        let complete = collecting.closed && collecting.writing == 0;
+        if self.number == oldest && (idle || complete) {
+            self.collector.changed.notify_one();
+        }
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        self.end(None);
     }
 }
 
 impl Batches {
     /// Waits for the next batch; `None` once every [`Embedder`] is dropped. Blocks.
-    pub(super) fn next(&mut self) -> Option<Vec<Request>> {
-        // Skip images of cancelled jobs.
-        let mut first = self.requests.blocking_recv()?;
-        while first.answer.is_closed() {
-            first = self.requests.blocking_recv()?;
+    pub(super) fn next(&mut self) -> Option<Batch> {
+        loop {
+            let mut state = self.collector.lock();
+            state.idle = true;
+            let nothing = |state: &mut State| state.batches.is_empty() && !state.ended;
+            state = self.collector.changed.wait_while(state, nothing).expect("no holder of this lock panics");
+            state.idle = false;
+            drop(state);
+            match self.next_beside(0) {
+                None if self.collector.lock().ended => return None,
+                None => {}
+                batch => return batch,
+            }
         }
-        Some(self.fill(first, 0))
     }
 
     /// Returns the next batch while the device still computes one of `computing` images; `None` if no image waits.
-    pub(super) fn next_beside(&mut self, computing: usize) -> Option<Vec<Request>> {
-        let mut first = self.requests.try_recv().ok()?;
-        while first.answer.is_closed() {
-            first = self.requests.try_recv().ok()?;
+    pub(super) fn next_beside(&mut self, computing: usize) -> Option<Batch> {
+        loop {
+            let state = self.collector.lock();
+            if state.batches.is_empty() {
+                return None;
+            }
+            let batch = self.take(state, computing);
+            if batch.answers.iter().any(|answer| !answer.sender.is_closed()) {
+                return Some(batch);
+            }
+            // All its images failed, or their jobs were cancelled.
+            self.give_back(batch.memory);
         }
-        Some(self.fill(first, computing))
     }
 
-    /// Adds waiting images to `first`, and expected ones that arrive within [`LINGER`]. The `computing` images still
-    /// count as expected.
-    fn fill(&mut self, first: Request, computing: usize) -> Vec<Request> {
-        let mut batch = vec![first];
-        let full_by = Instant::now() + LINGER;
-        while batch.len() < self.batch {
-            match self.requests.try_recv() {
-                Ok(request) if request.answer.is_closed() => {}
-                Ok(request) => batch.push(request),
-                Err(_)
-                    if self.expected.load(Ordering::Relaxed) > batch.len() + computing
-                        && Instant::now() < full_by =>
-                {
-                    thread::sleep(POLL_INTERVAL);
-                }
-                Err(_) => break,
+    /// Takes the oldest batch once it is full, or no more images are expected or come within `linger`. The `computing`
+    /// images still count as expected.
+    fn take(&self, mut state: MutexGuard<'_, State>, computing: usize) -> Batch {
+        let full_by = Instant::now() + self.linger;
+        let wait = |state, time| {
+            let waited = self.collector.changed.wait_timeout(state, time);
+            waited.expect("no holder of this lock panics").0
+        };
+        loop {
+            let oldest = &state.batches[0];
+            let present = oldest.batch.memory.taken() + computing;
+            let more = self.collector.expected.load(Ordering::Relaxed) > present;
+            if oldest.closed || !more || Instant::now() >= full_by {
+                break;
             }
+            state = wait(state, POLL_INTERVAL);
         }
-        batch
+        state.batches[0].closed = true;
+        while state.batches[0].writing > 0 {
+            state = wait(state, POLL_INTERVAL);
+        }
+        state.oldest += 1;
+        state.batches.pop_front().expect("only this thread removes batches").batch
+    }
+
+    /// Takes back the memory of a computed batch.
+    pub(super) fn give_back(&self, mut memory: BatchMemory) {
+        memory.clear();
+        self.collector.lock().free.push(memory);
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.collector.lock().ended = true;
+        self.collector.changed.notify_one();
+    }
+}
+
+impl Drop for Batches {
+    fn drop(&mut self) {
+        self.collector.permits.close();
+        let mut state = self.collector.lock();
+        state.gone = true;
+        let waiting = mem::take(&mut state.batches);
+        state.oldest += waiting.len() as u64;
+        drop(state);
+        drop(waiting);
     }
 }
 
@@ -156,46 +378,14 @@ impl ExpectedItems {
     pub fn resolve_one(&mut self) {
         if self.left > 0 {
             self.left -= 1;
-            self.expected.fetch_sub(1, Ordering::Relaxed);
+            self.collector.expected.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
 impl Drop for ExpectedItems {
     fn drop(&mut self) {
-        self.expected.fetch_sub(self.left, Ordering::Relaxed);
-    }
-}
-
-/// A stopwatch that one thread starts and stops and others read. Clones share it.
-#[derive(Clone)]
-pub(super) struct Stopwatch {
-    epoch: Instant,
-    /// Milliseconds from `epoch` to the start, plus one; 0 while stopped.
-    started: Arc<AtomicU64>,
-}
-
-impl Stopwatch {
-    pub(super) fn new() -> Self {
-        Self { epoch: Instant::now(), started: Arc::default() }
-    }
-
-    pub(super) fn start(&self) {
-        self.started.store(self.elapsed_ms() + 1, Ordering::Relaxed);
-    }
-
-    pub(super) fn stop(&self) {
-        self.started.store(0, Ordering::Relaxed);
-    }
-
-    /// How long it has been running; `None` while stopped.
-    pub(super) fn running(&self) -> Option<Duration> {
-        let started_ms = self.started.load(Ordering::Relaxed).checked_sub(1)?;
-        Some(Duration::from_millis(self.elapsed_ms().saturating_sub(started_ms)))
-    }
-
-    fn elapsed_ms(&self) -> u64 {
-        self.epoch.elapsed().as_millis() as u64
+        self.collector.expected.fetch_sub(self.left, Ordering::Relaxed);
     }
 }
 
@@ -203,13 +393,68 @@ impl Stopwatch {
 mod tests {
     use super::*;
 
-    #[test]
-    fn stopwatch_runs_between_start_and_stop() {
-        let stopwatch = Stopwatch::new();
-        assert_eq!(stopwatch.running(), None);
-        stopwatch.start();
-        assert!(stopwatch.clone().running().is_some());
-        stopwatch.stop();
-        assert_eq!(stopwatch.running(), None);
+    fn collect(batch: usize) -> (Embedder, Batches) {
+        let collector = Arc::new(Collector::new(MemorySource::on_cpu(), batch));
+        let handle = Handle {
+            collector: collector.clone(),
+            computing: Stopwatch::new(),
+            space: Space("test".to_owned()),
+        };
+        (Embedder(Arc::new(handle)), Batches { collector, linger: CPU_LINGER })
+    }
+
+    /// Submits an image that is written or fails.
+    async fn submit(embedder: &Embedder, written: Result<(), ()>) -> Option<Pending> {
+        embedder.admit().await.unwrap().submit(|_| written).ok()
+    }
+
+    #[tokio::test]
+    async fn failed_image_leaves_the_others_in_their_places() {
+        let (embedder, mut batches) = collect(3);
+        let _first = submit(&embedder, Ok(())).await.unwrap();
+        assert!(submit(&embedder, Err(())).await.is_none());
+        let (_third, fourth) = (submit(&embedder, Ok(())).await.unwrap(), submit(&embedder, Ok(())).await);
+        for (want, taken) in [(vec![0, 2], 3), (vec![0], 1)] {
+            let Batch { memory, answers } = batches.next_beside(0).unwrap();
+            assert_eq!(answers.iter().map(|answer| answer.index).collect::<Vec<_>>(), want);
+            assert_eq!(memory.taken(), taken);
+            batches.give_back(memory);
+        }
+        assert!(batches.next_beside(0).is_none());
+        drop(fourth);
+        drop(submit(&embedder, Ok(())).await);
+        assert!(batches.next_beside(0).is_none(), "the only image of the batch was cancelled");
+        drop(embedder);
+        assert!(batches.next().is_none());
+    }
+
+    #[tokio::test]
+    async fn batch_waits_for_images_that_are_being_written() {
+        let (embedder, mut batches) = collect(4);
+        let admission = embedder.admit().await.unwrap();
+        let (start, started) = std::sync::mpsc::channel();
+        let writing = std::thread::spawn(move || {
+            admission.submit(|bytes| {
+                start.send(()).unwrap();
+                std::thread::sleep(Duration::from_millis(30));
+                bytes.fill(1);
+                Ok::<_, Infallible>(())
+            })
+        });
+        started.recv().unwrap();
+        assert_eq!(batches.next().unwrap().answers.len(), 1);
+        assert!(writing.join().unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn callers_learn_that_the_model_thread_has_ended() {
+        let (embedder, batches) = collect(2);
+        let (pending, admission) =
+            (submit(&embedder, Ok(())).await.unwrap(), embedder.admit().await.unwrap());
+        drop(batches);
+        assert_eq!(pending.embedding().await, Err(EmbedError::Gone));
+        let Ok(late) = admission.submit(|_| Ok::<_, Infallible>(()));
+        assert_eq!(late.embedding().await, Err(EmbedError::Gone));
+        assert_eq!(embedder.admit().await.err(), Some(EmbedError::Gone));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Owns loading and the answers. Does not own which images share a batch (see `batcher`). Invariant: a batch that fails
 //! fails its own images, never the process. A stopwatch shows how long a batch has been computing. A GPU computes one
-//! batch while the thread collects and stages the next.
+//! batch while the thread collects the next and copies it to the GPU.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -10,11 +10,13 @@ use std::{
     thread,
 };
 
-use common::embedding::Embedding;
-use tokio::sync::oneshot;
+use common::embedding::{DIMENSIONS, Embedding};
 
-use super::batcher::{self, Batches, EmbedError, Embedder, Request, Stopwatch};
-use crate::model::{self, Backbone, Features, ModelConfig, ModelError, Staged, TorchError};
+use super::{
+    batcher::{self, Batch, Batches, EmbedError, Embedder},
+    stopwatch::Stopwatch,
+};
+use crate::model::{self, Backbone, BatchMemory, Features, ModelConfig, ModelError, TorchError, Uploaded};
 
 /// A loaded model.
 pub struct Model {
@@ -29,12 +31,18 @@ impl Model {
     /// # Errors
     /// If the weights cannot be loaded or the device cannot be used.
     pub fn start(config: ModelConfig) -> Result<Self, ModelError> {
+        Self::start_with(move || model::load(&config))
+    }
+
+    /// Starts with the model that `load` returns.
+    pub(crate) fn start_with(
+        load: impl FnOnce() -> Result<Backbone, ModelError> + Send + 'static,
+    ) -> Result<Self, ModelError> {
         let (ready, loaded) = mpsc::channel();
-        let own = move || match model::load(&config) {
+        let own = move || match load() {
             Ok(backbone) => {
                 let computing = Stopwatch::new();
-                let (embedder, batches) =
-                    batcher::connect(backbone.space().clone(), backbone.batch(), computing.clone());
+                let (embedder, batches) = batcher::connect(&backbone, computing.clone());
                 let (device, threads) = (backbone.device(), model::threads());
                 // The receiver is gone if the program ends while the model loads.
                 let _ = ready.send(Ok(Self { embedder, device, threads }));
@@ -65,55 +73,51 @@ impl Model {
     }
 }
 
-type Answer = oneshot::Sender<Result<Embedding, EmbedError>>;
-
-/// A batch in progress.
-struct Batch<T> {
+/// A batch on the device.
+struct InProgress<T> {
     state: Result<T, String>,
-    answers: Vec<Answer>,
+    batch: Batch,
 }
 
-impl Batch<Staged> {
-    fn stage(backbone: &Backbone, requests: Vec<Request>) -> Self {
-        let (pixels, answers): (Vec<_>, Vec<_>) =
-            requests.into_iter().map(|request| (request.pixels, request.answer)).unzip();
-        Self { state: guarded(|| backbone.stage(&pixels)), answers }
+impl InProgress<Uploaded> {
+    fn upload(backbone: &Backbone, mut batch: Batch) -> Self {
+        Self { state: guarded(|| backbone.upload(&mut batch.memory)), batch }
     }
 
-    fn launch(self, backbone: &Backbone) -> Batch<Features> {
-        let state = self.state.and_then(|staged| guarded(|| backbone.launch(&staged)));
-        Batch { state, answers: self.answers }
+    fn launch(self, backbone: &Backbone) -> InProgress<Features> {
+        let state = self.state.and_then(|images| guarded(|| backbone.launch(&images)));
+        InProgress { state, batch: self.batch }
     }
 }
 
-impl Batch<Features> {
+impl InProgress<Features> {
     /// Waits for the device.
-    fn finish(self) -> Batch<Vec<f32>> {
+    fn finish(self) -> InProgress<Vec<f32>> {
         let state = self.state.and_then(|features| guarded(|| features.read()));
-        Batch { state, answers: self.answers }
+        InProgress { state, batch: self.batch }
     }
 }
 
 /// Computes batches until every [`Embedder`] is dropped.
 fn compute(backbone: &Backbone, mut batches: Batches, computing: &Stopwatch) {
-    let mut running: Option<Batch<Features>> = None;
+    let mut running: Option<InProgress<Features>> = None;
     loop {
-        let requests = match &running {
-            Some(running) => batches.next_beside(running.answers.len()),
+        let next = match &running {
+            Some(running) => batches.next_beside(running.batch.memory.taken()),
             None => match batches.next() {
-                Some(requests) => Some(requests),
+                Some(batch) => Some(batch),
                 None => return,
             },
         };
-        let staged = requests.map(|requests| Batch::stage(backbone, requests));
-        let finished = running.take().map(Batch::finish);
+        let uploaded = next.map(|batch| InProgress::upload(backbone, batch));
+        let finished = running.take().map(InProgress::finish);
         computing.stop();
-        if let Some(staged) = staged {
+        if let Some(uploaded) = uploaded {
             computing.start();
-            running = Some(staged.launch(backbone));
+            running = Some(uploaded.launch(backbone));
         }
         if let Some(finished) = finished {
-            finished.answer();
+            batches.give_back(finished.answer());
         }
         // On a CPU, `launch` has computed the batch already, so answer at once.
         if !backbone.computes_in_background()
@@ -121,7 +125,7 @@ fn compute(backbone: &Backbone, mut batches: Batches, computing: &Stopwatch) {
         {
             let finished = computed.finish();
             computing.stop();
-            finished.answer();
+            batches.give_back(finished.answer());
         }
     }
 }
@@ -134,21 +138,25 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, TorchError>) -> Result<T, String>
     }
 }
 
-impl Batch<Vec<f32>> {
-    fn answer(self) {
+impl InProgress<Vec<f32>> {
+    /// Answers, and returns the memory of the batch.
+    fn answer(self) -> BatchMemory {
+        let Batch { memory, answers } = self.batch;
         match self.state {
             Ok(features) => {
-                for (answer, embedding) in self.answers.into_iter().zip(model::embeddings(&features)) {
-                    // The caller may have given up.
-                    let _ = answer.send(Ok(embedding));
+                let rows = features.as_chunks::<DIMENSIONS>().0;
+                for answer in answers {
+                    let embedding = Embedding::from_f32(&rows[answer.index]);
+                    answer.send(Ok(embedding));
                 }
             }
             Err(failure) => {
-                tracing::error!(images = self.answers.len(), error = %failure, "a batch failed");
-                for answer in self.answers {
-                    let _ = answer.send(Err(EmbedError::Failed(failure.clone())));
+                tracing::error!(images = answers.len(), error = %failure, "a batch failed");
+                for answer in answers {
+                    answer.send(Err(EmbedError::Failed(failure.clone())));
                 }
             }
         }
+        memory
     }
 }

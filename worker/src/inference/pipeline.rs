@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use common::{
     digest::Digest,
     embedding::{Embedding, Space},
@@ -21,12 +22,12 @@ use common::{
 };
 use dataset::{files::Files, manifest::ManifestItem};
 use futures::{StreamExt, stream};
-use images::{decoder::Decoder, preprocess};
+use images::{decode::decode, decoder::Decoder, preprocess};
 use tokio::sync::OnceCell;
 use url::Url;
 
 use super::{
-    batcher::Embedder,
+    batcher::{EmbedError, Embedder},
     reading::{GROUP_ITEMS, Image, InProgress, ItemError, Reader, groups},
 };
 use crate::outcome::{JobError, Outcome};
@@ -210,13 +211,16 @@ impl Computer {
     /// Returns the embedding of an image, or why it has none.
     pub(super) async fn compute(&self, image: Image) -> Result<Result<Embedding, ItemFailure>, JobError> {
         let Image { bytes, _memory, .. } = image;
-        let pixels = self.decoder.run(bytes, |bytes| preprocess::pixels(&bytes)).await;
-        let pixels = match pixels {
-            Ok(pixels) => pixels,
-            Err(failure) => return Ok(Err(failure)),
+        let retryable = |error: EmbedError| JobError::Retryable(error.to_string());
+        let admission = self.embedder.admit().await.map_err(retryable)?;
+        let decode_and_submit = |bytes: Bytes| {
+            let picture = decode(&bytes)?;
+            admission.submit(|target| preprocess::resize_into(&picture, target))
         };
-        let embedded = self.embedder.embed(pixels).await;
-        embedded.map(Ok).map_err(|error| JobError::Retryable(error.to_string()))
+        match self.decoder.run(bytes, decode_and_submit).await {
+            Ok(pending) => pending.embedding().await.map(Ok).map_err(retryable),
+            Err(failure) => Ok(Err(failure)),
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! ResNet34 for inference: batch normalisation folded into the convolutions, channels last.
 //!
 //! Owns the forward pass from pixels to 512 features, as in torchvision's `resnet.py` without the classifier. A GPU
-//! computes asynchronously, so the steps of the pass are also public: stage, launch, read.
+//! computes asynchronously, so the steps of the pass are also public: upload, launch, read.
 
 use std::fmt;
 
@@ -12,18 +12,20 @@ use common::{
     embedding::{DIMENSIONS, Embedding, Space},
 };
 use images::preprocess::{self, Pixels};
-use tch::{Cuda, Device, Kind, TchError, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::{
     architecture::{self, Layer, NORM_EPSILON},
+    batch_memory::{BatchMemory, MemorySource},
     error::ModelError,
-    input::{Normalisation, Staged, Staging},
+    input::{self, Normalisation, Upload, Uploaded},
     precision,
     state_dict::StateDict,
 };
 
-/// Version of the arithmetic between pixels and embedding; part of a space's name.
-pub const KERNEL_VERSION: u32 = 1;
+/// Versions of the arithmetic between pixels and embedding, on a CPU and on a GPU; part of a space's name.
+const CPU_KERNEL_VERSION: u32 = 1;
+const CUDA_KERNEL_VERSION: u32 = 2;
 
 /// Most images in one batch on a CPU.
 const CPU_BATCH: usize = 32;
@@ -33,12 +35,13 @@ const CUDA_BATCH: usize = 256;
 /// The model on its device.
 #[derive(Debug)]
 pub struct Backbone {
-    staging: Staging,
+    upload: Upload,
     normalisation: Normalisation,
     stem: Convolution,
     blocks: Vec<Block>,
     device: Device,
     kernels: Kernels,
+    has_network: bool,
     space: Space,
     weights: Digest,
 }
@@ -51,7 +54,7 @@ pub struct Input(Tensor);
 #[derive(Debug)]
 pub struct Features(Tensor);
 
-/// How a convolution and the activation after it are computed on a GPU.
+/// How a convolution and the activation after it are computed on a GPU in bf16.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Kernels {
     /// One kernel each.
@@ -100,12 +103,13 @@ impl Backbone {
         let weights = state.digest();
         let space = space(&weights, precision, device);
         Ok(Self {
-            staging: Staging::new(device),
             normalisation: Normalisation::new(device, kind)?,
             stem: fold(&architecture::stem())?,
+            upload: Upload::new(device),
             blocks,
             device,
-            kernels: Kernels::Separate,
+            kernels: Kernels::Fused,
+            has_network: true,
             space,
             weights,
         })
@@ -145,6 +149,11 @@ impl Backbone {
         self.kernels = kernels;
     }
 
+    /// Leaves out normalisation and network, to measure the other stages. All features are 0.
+    pub(crate) fn leave_network_out(&mut self) {
+        self.has_network = false;
+    }
+
     /// Most images in one batch on this device.
     #[must_use]
     pub fn batch(&self) -> usize {
@@ -162,32 +171,44 @@ impl Backbone {
     /// # Errors
     /// If libtorch fails.
     pub fn features(&self, images: &[Pixels]) -> Result<Vec<f32>, TchError> {
-        self.launch(&self.stage(images)?)?.read()
+        let mut memory = self.memory().allocate(images.len())?;
+        memory.fill(images);
+        self.launch(&self.upload(&mut memory)?)?.read()
     }
 
-    /// Copies images to memory that the device can read. There are two buffers: read the features of a batch before
-    /// you stage the second one after it.
+    /// The source of memory for batches that this device reads.
+    #[must_use]
+    pub fn memory(&self) -> MemorySource {
+        MemorySource { device: self.device }
+    }
+
+    /// Copies a batch to the device, which may be computing another one. There are two buffers: read the features of a
+    /// batch before you upload the second one after it, and before you write to its memory again.
     ///
     /// # Errors
     /// If libtorch fails.
-    pub fn stage(&self, images: &[Pixels]) -> Result<Staged, TchError> {
-        self.staging.gather(images)
+    pub fn upload(&self, images: &mut BatchMemory) -> Result<Uploaded, TchError> {
+        tch::no_grad(|| self.upload.put(images))
     }
 
-    /// Starts the computation of the features of staged images.
+    /// Starts the computation of the features of a batch.
     ///
     /// # Errors
     /// If libtorch fails.
-    pub fn launch(&self, images: &Staged) -> Result<Features, TchError> {
-        self.run(&self.upload(images)?)
+    pub fn launch(&self, images: &Uploaded) -> Result<Features, TchError> {
+        if !self.has_network {
+            let shape = [images.0.size()[0], DIMENSIONS as i64];
+            return Tensor::f_zeros(shape, (Kind::Float, self.device)).map(Features);
+        }
+        self.run(&self.normalise(images)?)
     }
 
-    /// Copies staged images to the device and normalises them.
+    /// Starts the normalisation of a batch.
     ///
     /// # Errors
     /// If libtorch fails.
-    pub fn upload(&self, images: &Staged) -> Result<Input, TchError> {
-        tch::no_grad(|| Ok(Input(self.normalisation.apply(&self.staging.upload(images)?)?)))
+    pub fn normalise(&self, images: &Uploaded) -> Result<Input, TchError> {
+        tch::no_grad(|| Ok(Input(self.normalisation.apply(&images.0)?)))
     }
 
     /// Starts the network.
@@ -200,9 +221,7 @@ impl Backbone {
 
     /// Waits until the device has finished all work.
     pub fn synchronise(&self) {
-        if let Device::Cuda(number) = self.device {
-            Cuda::synchronize(number as i64);
-        }
+        input::synchronise(self.device);
     }
 
     /// Computes the embeddings of images.
@@ -210,7 +229,8 @@ impl Backbone {
     /// # Errors
     /// If libtorch fails.
     pub fn embed(&self, images: &[Pixels]) -> Result<Vec<Embedding>, TchError> {
-        Ok(embeddings(&self.features(images)?))
+        let features = self.features(images)?;
+        Ok(features.chunks_exact(DIMENSIONS).map(Embedding::from_f32).collect())
     }
 
     fn forward(&self, images: &Tensor) -> Result<Tensor, TchError> {
@@ -310,16 +330,12 @@ impl Convolution {
     }
 }
 
-/// Rounds rows of features to embeddings.
-pub(crate) fn embeddings(features: &[f32]) -> Vec<Embedding> {
-    features.chunks_exact(DIMENSIONS).map(Embedding::from_f32).collect()
-}
-
 /// The embedding space: everything that determines an embedding's bits, up to the machine.
 fn space(weights: &Digest, precision: Precision, device: Device) -> Space {
-    let class = if device.is_cuda() { "cuda" } else { "cpu" };
+    let (class, kernels) =
+        if device.is_cuda() { ("cuda", CUDA_KERNEL_VERSION) } else { ("cpu", CPU_KERNEL_VERSION) };
     let (weights, preprocessing) = (weights.prefix(12), preprocess::VERSION);
-    Space(format!("resnet34-{weights}-p{preprocessing}-k{KERNEL_VERSION}-{precision}-{class}"))
+    Space(format!("resnet34-{weights}-p{preprocessing}-k{kernels}-{precision}-{class}"))
 }
 
 /// Lays a 4-d tensor out with its channels innermost, keeping its logical shape.

@@ -2,7 +2,6 @@
 //!
 //! Linking `libtorch_cuda` would cost every CPU worker a second and a gigabyte at start, and linkers drop a library
 //! without referenced symbols. So one binary serves both devices, and opens the library here when a GPU is requested.
-//! Besides `_exit` in `main`, this is the only foreign call of the program.
 
 use std::{path::PathBuf, str::FromStr};
 
@@ -10,6 +9,9 @@ use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW};
 use tch::Device;
 
 use super::error::ModelError;
+
+/// The library of the NVIDIA driver.
+pub(super) const DRIVER: &str = "libcuda.so.1";
 
 /// The configured device.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,8 +72,7 @@ impl DeviceChoice {
 /// # Errors
 /// If the driver or the library is missing.
 fn load_cuda() -> Result<usize, String> {
-    open("libcuda.so.1".into())
-        .map_err(|_| "the NVIDIA driver (libcuda.so.1) is not installed".to_owned())?;
+    open(DRIVER.into()).map_err(|_| format!("the NVIDIA driver ({DRIVER}) is not installed"))?;
     let folder = libtorch_folder().ok_or("cannot find the folder of libtorch")?;
     open(folder.join("libtorch_cuda.so"))
         .map_err(|error| format!("cannot load libtorch's CUDA library: {error}"))?;
@@ -79,15 +80,16 @@ fn load_cuda() -> Result<usize, String> {
     usize::try_from(gpus).map_err(|_| "libtorch returned an invalid number of GPUs".to_owned())
 }
 
-fn open(path: PathBuf) -> Result<(), libloading::Error> {
+/// Opens the driver or libtorch's CUDA library.
+pub(super) fn open(path: PathBuf) -> Result<&'static Library, libloading::Error> {
+    // SAFETY: neither of the two libraries expects anything of the program when it is loaded.
     #[expect(
         unsafe_code,
         reason = "opening a library runs its initialisers: these are the driver's and libtorch's own"
     )]
     let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_GLOBAL)? };
-    // Never closed: libtorch keeps pointers into it.
-    std::mem::forget(library);
-    Ok(())
+    // Never closed: libtorch and copy streams keep pointers into it.
+    Ok(Box::leak(Box::new(library)))
 }
 
 /// The folder that libtorch was loaded from.

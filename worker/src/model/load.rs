@@ -5,7 +5,13 @@ use std::{path::PathBuf, str::FromStr, sync::Once, time::Instant};
 use common::config::{ConfigError, ModelSettings, Precision, PrecisionChoice};
 use images::preprocess::{Pixels, SIDE};
 
-use super::{backbone::Backbone, device::DeviceChoice, error::ModelError, precision, weights::WeightsSource};
+use super::{
+    backbone::{Backbone, Kernels},
+    device::DeviceChoice,
+    error::ModelError,
+    precision,
+    weights::WeightsSource,
+};
 
 /// libtorch accepts this setting only once per process.
 static INTEROP_THREADS: Once = Once::new();
@@ -57,10 +63,19 @@ pub fn load(config: &ModelConfig) -> Result<Backbone, ModelError> {
     let precision = precision::resolve(config.precision, device);
     let began = Instant::now();
     let weights = config.weights.load(&config.cache_dir)?;
-    let backbone = Backbone::new(&weights, precision, device)?;
+    let mut backbone = Backbone::new(&weights, precision, device)?;
     // Libraries select kernels at the first batch of a shape; do that before a job has to wait for it.
     let grey = Pixels(vec![128; SIDE * SIDE * 3]);
-    backbone.features(&vec![grey; backbone.batch()])?;
+    let greys = vec![grey; backbone.batch()];
+    if let Err(error) = backbone.features(&greys) {
+        if !backbone.computes_in_background() {
+            return Err(error.into());
+        }
+        // cuDNN has fused kernels for bf16 from compute capability 8.0 on.
+        tracing::warn!(%error, "this GPU has no fused kernels; separate kernels are slower");
+        backbone.set_kernels(Kernels::Separate);
+        backbone.features(&greys)?;
+    }
     tracing::info!(weights = %config.weights, ?device, %precision, space = %backbone.space(),
         seconds = began.elapsed().as_secs_f64(), "model loaded");
     Ok(backbone)

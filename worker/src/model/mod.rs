@@ -7,10 +7,12 @@
 //! `load` makes a `backbone` from the settings. Weights: `weights` is their source, implemented by `fetch`, `random` and
 //! `weights_file`; `pth` and `safetensors_file` are the file formats, in which `selection` finds the tensors of
 //! `architecture`, the layers of ResNet34; `foreign_file` names other files; `state_dict` is the result. Device: `device`
-//! and `precision`; `input` copies pixels to it.
+//! and `precision`; images are gathered in `batch_memory`, and `input` copies them to it, with a `copy_stream` on a GPU.
 
 mod architecture;
 mod backbone;
+mod batch_memory;
+mod copy_stream;
 mod device;
 mod error;
 mod fetch;
@@ -26,12 +28,12 @@ mod state_dict;
 mod weights;
 mod weights_file;
 
-pub(crate) use self::backbone::embeddings;
 pub use self::{
-    backbone::{Backbone, Features, Input, KERNEL_VERSION, Kernels},
+    backbone::{Backbone, Features, Input, Kernels},
+    batch_memory::{BatchMemory, MemorySource, Place},
     device::DeviceChoice,
     error::{ModelError, TorchError},
-    input::Staged,
+    input::Uploaded,
     load::{ModelConfig, fast_precisions, load, threads},
     state_dict::{StateDict, Tensor},
     weights::WeightsSource,
