@@ -15,10 +15,19 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from pathlib import Path
 
+from peer_process import PeerProcess
+
+# Variants of torch.compile with their batch sizes, the most important first; each runs in a process of its own.
+COMPILED = [
+    ("compile_reduce_overhead", "256"),
+    ("compile_reduce_overhead", "1024"),
+    ("compile_default", "256"),
+    ("compile_freezing", "256"),
+    ("compile_max_autotune", "256"),
+]
 SIZES = {"320x180": (320, 180), "480x360": (480, 360), "1280x720": (1280, 720)}
 BEGAN = time.monotonic()
 
@@ -40,7 +49,7 @@ class Run:
         self.work = Path(tempfile.mkdtemp(prefix="subwatch-gpu-"))
         self.cores = len(os.sched_getaffinity(0))
         self.results = {"errors": {}, "seconds": {}}
-        self.peer = None
+        self.peers = []
         self.bytes = {}
         quick = options.quick
         self.count = 12 if quick else 256
@@ -151,37 +160,35 @@ class Run:
         self.pixels = numpy.load(path)
         network.write_weights(self.work / "weights.pth", self.pixels[:64])
 
-    def start_peer(self):
-        command = [sys.executable, str(Path(__file__).with_name("peer.py")), "--weights", str(self.work / "weights.pth")]
-        command += ["--device", self.options.device, "--batches", self.batches, "--seconds", str(self.seconds / 2)]
-        command += ["--no-compile"] if self.options.quick else []
-        log = open(self.out / "peer.log", "w")
-        self.peer = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True)
-        self.peer_lines = []
-        self.peer_said = threading.Semaphore(0)
+    def start_peers(self):
+        """Starts PyTorch's variants, which compile while parts run that measure no time."""
+        arguments = ["--weights", str(self.work / "weights.pth"), "--device", self.options.device]
+        arguments += ["--seconds", str(self.seconds / 2)]
+        gpu = self.options.device != "cpu"
+        variants = "eager,folded,folded_graph,fused" if gpu else "eager,folded"
+        self.peers.append(PeerProcess("python", variants, self.batches, self.out, [*arguments, "--checks"]))
+        requested = self.options.compiled.split(",")
+        for variant, batch in [(variant, batch) for variant, batch in COMPILED if variant in requested]:
+            batch = batch if gpu else self.batches.split(",")[0]
+            self.peers.append(PeerProcess(f"python_{variant}_{batch}", variant, batch, self.out, arguments))
 
-        def listen():
-            for line in self.peer.stdout:
-                self.peer_lines.append(line)
-                self.peer_said.release()
-            self.peer_said.release()
+    def wait_for_peers(self):
+        """Waits until the processes are ready; drops those that fail or are late."""
+        until = time.monotonic() + min(self.options.compile_wait, self.left() - 110)
+        self.results["peer"] = {"errors": {}, "prepare_seconds": {}}
+        for peer in list(self.peers):
+            try:
+                peer.wait(until)
+                self.results["peer"]["errors"] |= peer.about.pop("errors")
+                self.results["peer"]["prepare_seconds"] |= peer.about.pop("prepare_seconds")
+                self.results["peer"] |= {key: value for key, value in peer.about.items() if key != "ready"}
+            except Exception as error:
+                self.drop(peer, error)
 
-        threading.Thread(target=listen, daemon=True).start()
-
-    def peer_answer(self, limit):
-        if not self.peer_said.acquire(timeout=limit) or not self.peer_lines:
-            raise RuntimeError(f"PyTorch's process did not answer within {limit} s: {self.peer_log()}")
-        return json.loads(self.peer_lines.pop(0))
-
-    def peer_log(self):
-        return (self.out / "peer.log").read_text()[-1500:]
-
-    def ask_peer(self):
-        if self.peer.poll() is not None:
-            raise RuntimeError(f"PyTorch's process has ended: {self.peer_log()}")
-        self.peer.stdin.write("go\n")
-        self.peer.stdin.flush()
-        return self.peer_answer(60)
+    def drop(self, peer, error):
+        self.results["errors"][peer.name] = str(error)[-1500:]
+        peer.stop()
+        self.peers.remove(peer)
 
     def check_parity(self):
         import network
@@ -203,8 +210,9 @@ class Run:
             except Exception as error:
                 self.results["errors"][f"parity {name}"] = str(error)[-1500:]
             self.write()
-        again = self.embeddings("again", "--kernels", "separate", precision="bf16")
-        parity["bf16 separate, two processes: equal bits"] = bool((again == found["bf16 separate"]).all())
+        again = self.embeddings("again", precision="bf16")
+        same = found.get("bf16 fused", found.get("bf16 separate"))
+        parity["bf16 as jobs run it, two processes: equal bits"] = bool((again == same).all())
 
     def check_python_parity(self):
         import torch
@@ -219,24 +227,21 @@ class Run:
             self.results["parity"][key] = compare(found, reference)
 
     def measure_model(self):
-        try:
-            about = self.peer_answer(max(10, min(120, self.left() - 100)))
-        except Exception as error:
-            self.results["errors"]["peer"] = str(error)[-1500:]
-            about = {"errors": {}}
-            self.stop_peer()
-        self.results["peer"] = {key: value for key, value in about.items() if key != "ready"}
+        self.wait_for_peers()
         rounds = self.results["rounds"] = []
         for number in range(self.rounds):
-            if number > 0 and self.left() < 90:
+            if number > 0 and self.left() < 85:
                 say(f"only {number} rounds, to leave time for the rest")
                 break
             ours = self.bench_model(self.batches, "bf16")
-            try:
-                theirs = self.ask_peer()
-            except Exception as error:
-                self.results["errors"]["peer"] = str(error)[-1500:]
-                theirs = {"rates": {}, "errors": {}}
+            theirs = {}
+            for peer in list(self.peers):
+                try:
+                    answer = peer.rates()
+                    theirs |= answer["rates"]
+                    self.results["peer"]["errors"] |= answer["errors"]
+                except Exception as error:
+                    self.drop(peer, error)
             rounds.append({"worker": ours, "python": theirs, "card": self.card()})
             self.summarise()
             self.write()
@@ -252,21 +257,23 @@ class Run:
             return self.bench(self.work / "480x360", *arguments, "--kernels", "separate")["model"]
 
     def summarise(self):
-        rates = {}
+        rates, before = {}, {}
         for one in self.results["rounds"]:
             for row in one["worker"]:
-                name = f"worker_{row['precision']}_{row['kernels']}"
-                for key, field in ((name, "images_per_second"), (f"{name}_from_memory", "from_memory_images_per_second")):
-                    rates.setdefault(f"{key}/{row['batch']}", []).append(row[field])
-            for name, rate in one["python"]["rates"].items():
+                name = f"worker_{row['precision']}_{row['kernels']}/{row['batch']}"
+                rates.setdefault(name, []).append(row["images_per_second"])
+                for key in ("staging", "upload", "normalisation"):
+                    before.setdefault(f"{key}/{row['batch']}", []).append(row[f"{key}_ms_per_batch"])
+            for name, rate in one["python"].items():
                 rates.setdefault(f"python_{name}", []).append(rate)
-        self.results["model_images_per_second"] = {name: statistics.median(rate) for name, rate in sorted(rates.items())}
-        self.results["peer"]["errors"] |= self.results["rounds"][-1]["python"]["errors"]
+        medians = lambda of: {name: statistics.median(values) for name, values in sorted(of.items())}
+        self.results["model_images_per_second"] = medians(rates)
+        self.results["before_the_network_ms_per_batch"] = medians(before)
 
-    def stop_peer(self):
-        if self.peer is not None:
-            self.peer.kill()
-            self.peer.wait()
+    def stop_peers(self):
+        for peer in self.peers:
+            peer.stop()
+        self.peers = []
 
     def measure_decoding(self):
         rows = self.results["decode"] = {}
@@ -283,7 +290,7 @@ class Run:
 
     def count_cores(self):
         rates = self.results.get("model_images_per_second", {})
-        ours = {name: rate for name, rate in rates.items() if name.startswith("worker_bf16") and "memory" not in name}
+        ours = {name: rate for name, rate in rates.items() if name.startswith("worker_bf16")}
         fastest = max(ours, key=ours.get)
         cores = {"model": fastest, "model_images_per_second": ours[fastest]}
         for name, row in self.results["decode"].items():
@@ -311,15 +318,22 @@ class Run:
                 self.results["errors"][f"pipeline {size} {name}"] = str(error)[-1500:]
             self.write()
 
-    def measure_with_benchmark(self):
-        """Measures PyTorch with cuDNN's algorithm search."""
-        command = [sys.executable, str(Path(__file__).with_name("peer.py")), "--weights", str(self.work / "weights.pth")]
-        command += ["--device", self.options.device, "--batches", "256,1024", "--seconds", "0.2", "--no-compile", "--benchmark"]
-        done = subprocess.run(command, input="go\n", capture_output=True, text=True, timeout=60)
-        lines = done.stdout.splitlines()
-        if len(lines) < 2:
-            raise RuntimeError(done.stderr[-1000:])
-        self.results["python_with_cudnn_benchmark"] = json.loads(lines[1])["rates"]
+    def compare_with_targets(self):
+        """Computes the ratios for which the project has targets."""
+        rates = self.results.get("model_images_per_second", {})
+        ratios = self.results["ratios"] = {}
+        for batch in sorted({int(name.rsplit("/", 1)[1]) for name in rates}):
+            ours = rates.get(f"worker_bf16_fused/{batch}")
+            compiled = {name: rate for name, rate in rates.items() if name.startswith("python_compile") and name.endswith(f"/{batch}")}
+            if ours and compiled:
+                best = max(compiled, key=compiled.get)
+                ratios[f"model, batch {batch}: worker ÷ {best}"] = ours / compiled[best]
+        model = rates.get("worker_bf16_fused/256")
+        for name, rows in self.results.get("pipeline", {}).items() if model else ():
+            by_input = {row["input"]: row["images_per_second"] for row in rows}
+            decode = self.results["decode"][name.split(",")[0]]["all_cores_images_per_second"]
+            ratios[f"{name}: from pixels ÷ model at 256"] = by_input["pixels"] / model
+            ratios[f"{name}: from files ÷ min(decode, model)"] = by_input["files"] / min(decode, model)
 
 
 def compare(found, reference):
@@ -369,9 +383,13 @@ def markdown(results):
     rates = results.get("model_images_per_second", {})
     batches = sorted({int(name.rsplit("/", 1)[1]) for name in rates})
     lines += ["", "## Model, img/s by batch", "", "| variant | " + " | ".join(map(str, batches)) + " |", "| --- " * (len(batches) + 1) + "|"]
-    for way in sorted({name.rsplit("/", 1)[0] for name in rates}):
-        cells = [f"{rates[f'{way}/{batch}']:.0f}" if f"{way}/{batch}" in rates else "–" for batch in batches]
-        lines.append(f"| {way} | " + " | ".join(cells) + " |")
+    for variant in sorted({name.rsplit("/", 1)[0] for name in rates}):
+        cells = [f"{rates[f'{variant}/{batch}']:.0f}" if f"{variant}/{batch}" in rates else "–" for batch in batches]
+        lines.append(f"| {variant} | " + " | ".join(cells) + " |")
+    before = results.get("before_the_network_ms_per_batch", {})
+    lines += ["", "## Before the network, ms per batch", ""]
+    lines += [f"- {name}: {ms:.3f}" for name, ms in before.items()]
+    lines += ["", "## Ratios", ""] + [f"- {name}: {ratio:.3f}" for name, ratio in results.get("ratios", {}).items()]
     lines += ["", "## Decode and resize", "", "| size | one core, img/s | all cores, img/s | Pillow, one core | cores per GPU |", "| --- " * 5 + "|"]
     for name, row in results.get("decode", {}).items():
         cores = results.get("cores_per_gpu", {}).get(name)
@@ -394,8 +412,12 @@ def main():
     parser.add_argument("--device", default="cuda", help="device to measure: cuda or cpu [default: cuda]")
     parser.add_argument("--quick", action="store_true", help="measure few images for a short time, to try the script")
     parser.add_argument("--batches", help="batch sizes of the model, such as 64,256")
-    parser.add_argument("--limit", type=float, default=270, help="seconds after which no further part starts [default: 270]")
+    parser.add_argument("--limit", type=float, default=240, help="seconds after which no further part starts [default: 240]")
+    parser.add_argument("--compiled", help="variants of torch.compile, such as compile_default [default: all; none with --quick]")
+    parser.add_argument("--compile-wait", type=float, default=60, help="seconds to wait until they are compiled [default: 60]")
     options = parser.parse_args()
+    if options.compiled is None:
+        options.compiled = "" if options.quick else ",".join(variant for variant, _ in COMPILED)
     options.out.mkdir(parents=True, exist_ok=True)
     run = Run(options)
     gpu = options.device != "cpu"
@@ -403,20 +425,19 @@ def main():
         run.part("machine", run.describe_machine, 30)
         run.part("drawing", run.draw, 60)
         run.part("weights", run.make_weights, 60)
-        run.part("peer's start", run.start_peer, 10)
+        run.part("PyTorch's start", run.start_peers, 10)
         run.part("parity", run.check_parity, 110)
         if gpu:
             run.part("parity of PyTorch on the GPU", run.check_python_parity, 40)
         run.part("model", run.measure_model, 200)
-        run.part("peer's end", run.stop_peer, 20)
+        run.part("PyTorch's end", run.stop_peers, 20)
         run.part("decoding", run.measure_decoding, 60)
         run.part("cores per GPU", run.count_cores, 5)
         run.part("pipelines", run.measure_pipelines, 120)
-        if gpu and run.left() > 40:
-            run.part("cuDNN benchmark", run.measure_with_benchmark, 60)
+        run.part("ratios", run.compare_with_targets, 5)
     finally:
         with contextlib.suppress(Exception):
-            run.stop_peer()
+            run.stop_peers()
         run.results["seconds"]["all"] = round(time.monotonic() - BEGAN, 1)
         run.write()
         print((run.out / "results.md").read_text())

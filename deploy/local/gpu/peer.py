@@ -1,8 +1,8 @@
 """Measures the model in PyTorch, in turns with the worker.
 
-Prepares every variant, prints `ready`, then measures all of them for each line `go` on standard input and answers with
-one line of JSON. A variant that fails is reported with its error, and the others continue, unless it ended the CUDA
-context of the process.
+Prepares the requested variants, prints `ready`, then measures each of them for each line `go` on standard input and
+answers with one line of JSON. A variant that fails is reported with its error, and the others continue. A CUDA error ends
+the context of the process and so all later variants, so compiled variants run in processes of their own.
 """
 
 import argparse
@@ -56,19 +56,20 @@ def compiled(model, mode, freezing=False):
     return torch.compile(model, mode=mode, dynamic=False)
 
 
-def variants(weights, device, kind, with_compile):
-    """Name of each variant, its batch sizes (`None`: all), and a function that makes it for an input."""
-    plain = lambda x: network.load(weights, device, kind)
+def variants(weights, device, kind):
+    """Functions that make the variants for an input, by name."""
+    plain = lambda: network.load(weights, device, kind)
     folded = lambda fused: network.Folded(network.load(weights, device, torch.float32), kind, fused)
-    yield "eager", None, plain
-    yield "folded", None, lambda x: folded(False)
-    if device == "cuda":
-        yield "folded_graph", None, lambda x: graphed(folded(False), x)
-        yield "fused", None, lambda x: folded(True)
-    if with_compile:
-        yield "compile_reduce_overhead", (256, 1024, 64), lambda x: compiled(plain(x), "reduce-overhead")
-        yield "compile_freezing_reduce_overhead", (256,), lambda x: compiled(plain(x), "reduce-overhead", True)
-        yield "compile_default", (256,), lambda x: compiled(plain(x), "default")
+    return {
+        "eager": lambda x: plain(),
+        "folded": lambda x: folded(False),
+        "folded_graph": lambda x: graphed(folded(False), x),
+        "fused": lambda x: folded(True),
+        "compile_default": lambda x: compiled(plain(), "default"),
+        "compile_reduce_overhead": lambda x: compiled(plain(), "reduce-overhead"),
+        "compile_freezing": lambda x: compiled(plain(), "reduce-overhead", freezing=True),
+        "compile_max_autotune": lambda x: compiled(plain(), "max-autotune"),
+    }
 
 
 def poisoned_run(fused, x):
@@ -133,30 +134,26 @@ def main():
     parser.add_argument("--device", required=True)
     parser.add_argument("--batches", required=True)
     parser.add_argument("--seconds", type=float, required=True)
-    parser.add_argument("--no-compile", action="store_true")
-    parser.add_argument("--benchmark", action="store_true", help="let cuDNN time its algorithms")
-    parser.add_argument("--compile-limit", type=float, default=110)
+    parser.add_argument("--variants", required=True, help="names, such as eager,fused")
+    parser.add_argument("--checks", action="store_true", help="also profile the variants and measure copies")
     options = parser.parse_args()
     device, kind = options.device, torch.bfloat16
     batches = [int(batch) for batch in options.batches.split(",")]
     began = time.perf_counter()
-    torch.backends.cudnn.benchmark = options.benchmark
     inputs = {}
     for batch in batches:
         x = torch.randn(batch, 3, 224, 224).to(device=device, dtype=kind, memory_format=torch.channels_last)
         inputs[batch] = x
     prepared, about, errors, made = {}, {"prepare_seconds": {}}, {}, {}
     with torch.inference_mode():
-        for name, sizes, make in variants(options.weights, device, kind, not options.no_compile):
-            for batch in batches if sizes is None else [size for size in sizes if size in batches]:
+        makers = variants(options.weights, device, kind)
+        for name in options.variants.split(","):
+            for batch in batches:
                 start = time.perf_counter()
-                if name.startswith("compile") and start - began > options.compile_limit:
-                    errors[f"{name}/{batch}"] = "skipped: preparing the earlier variants took too long"
-                    continue
                 try:
                     # One module serves all sizes, but a graph belongs to its input.
                     if name not in made or name.endswith("_graph"):
-                        made[name] = make(inputs[batch])
+                        made[name] = makers[name](inputs[batch])
                     run = made[name]
                     for _ in range(3):
                         run(inputs[batch])
@@ -167,11 +164,11 @@ def main():
                     errors[f"{name}/{batch}"] = f"{type(error).__name__}: {str(error)[:400]}"
                 about["prepare_seconds"][f"{name}/{batch}"] = time.perf_counter() - start
                 print(f"peer: {name} {batch} after {time.perf_counter() - began:.0f} s", file=sys.stderr)
-        if device == "cuda":
+        if device == "cuda" and options.checks:
             middle = inputs.get(256, inputs[batches[0]])
             if "fused" in made:
                 attempt(about, "fused_on_poisoned_memory", lambda: poisoned_run(made["fused"], middle))
-            for name in ("folded", "fused", "compile_reduce_overhead"):
+            for name in ("folded", "fused"):
                 if name in made:
                     attempt(about, f"profile_{name}", lambda: profile(made[name], middle))
             attempt(about, "copies", copies)
