@@ -389,19 +389,18 @@ impl Drop for ExpectedItems {
     }
 }
 
+/// Makes a handle and batches of at most `batch` images without a model.
+#[cfg(test)]
+pub(super) fn connect_without_model(batch: usize) -> (Embedder, Batches) {
+    let collector = Arc::new(Collector::new(MemorySource::on_cpu(), batch));
+    let (computing, space) = (Stopwatch::new(), Space("test".to_owned()));
+    let handle = Handle { collector: collector.clone(), computing, space };
+    (Embedder(Arc::new(handle)), Batches { collector, linger: CPU_LINGER })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn collect(batch: usize) -> (Embedder, Batches) {
-        let collector = Arc::new(Collector::new(MemorySource::on_cpu(), batch));
-        let handle = Handle {
-            collector: collector.clone(),
-            computing: Stopwatch::new(),
-            space: Space("test".to_owned()),
-        };
-        (Embedder(Arc::new(handle)), Batches { collector, linger: CPU_LINGER })
-    }
 
     /// Submits an image that is written or fails.
     async fn submit(embedder: &Embedder, written: Result<(), ()>) -> Option<Pending> {
@@ -410,7 +409,7 @@ mod tests {
 
     #[tokio::test]
     async fn failed_image_leaves_the_others_in_their_places() {
-        let (embedder, mut batches) = collect(3);
+        let (embedder, mut batches) = connect_without_model(3);
         let _first = submit(&embedder, Ok(())).await.unwrap();
         assert!(submit(&embedder, Err(())).await.is_none());
         let (_third, fourth) = (submit(&embedder, Ok(())).await.unwrap(), submit(&embedder, Ok(())).await);
@@ -429,8 +428,28 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn every_admission_ends() {
+        let (embedder, mut batches) = connect_without_model(2);
+        let free = || embedder.0.collector.permits.available_permits();
+        let all = free();
+        drop(embedder.admit().await.unwrap());
+        assert!(submit(&embedder, Err(())).await.is_none());
+        assert_eq!(free(), all);
+        let _answered = submit(&embedder, Ok(())).await.unwrap();
+        drop(submit(&embedder, Ok(())).await);
+        assert_eq!(free(), all - 2);
+        while let Some(Batch { memory, answers }) = batches.next_beside(0) {
+            for answer in answers {
+                answer.send(Err(EmbedError::Failed("test".to_owned())));
+            }
+            batches.give_back(memory);
+        }
+        assert_eq!(free(), all);
+    }
+
+    #[tokio::test]
     async fn batch_waits_for_images_that_are_being_written() {
-        let (embedder, mut batches) = collect(4);
+        let (embedder, mut batches) = connect_without_model(4);
         let admission = embedder.admit().await.unwrap();
         let (start, started) = std::sync::mpsc::channel();
         let writing = std::thread::spawn(move || {
@@ -448,7 +467,7 @@ mod tests {
 
     #[tokio::test]
     async fn callers_learn_that_the_model_thread_has_ended() {
-        let (embedder, batches) = collect(2);
+        let (embedder, batches) = connect_without_model(2);
         let (pending, admission) =
             (submit(&embedder, Ok(())).await.unwrap(), embedder.admit().await.unwrap());
         drop(batches);

@@ -233,3 +233,48 @@ fn catalogue_entry(dataset: &Url, item: ManifestItem) -> CatalogueEntry {
         channel: item.channel.or(item.channel_id),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use common::{byte_budget::ByteBudget, embedding::DIMENSIONS};
+    use dataset::sample;
+    use images::encode;
+    use tokio::task::JoinSet;
+
+    use super::{super::batcher, *};
+
+    const IMAGES: u32 = 100;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn images_beyond_all_bounds_are_computed() {
+        let (embedder, mut batches) = batcher::connect_without_model(2);
+        let device = std::thread::spawn(move || {
+            while let Some(batch) = batches.next() {
+                for answer in batch.answers {
+                    answer.send(Ok(Embedding::from_f32(&[0.0; DIMENSIONS])));
+                }
+                batches.give_back(batch.memory);
+            }
+        });
+        // Each image needs more memory than there is, so it is decoded alone.
+        let computer = Arc::new(Computer { decoder: Decoder::new(2, 1), embedder });
+        let memory = Arc::new(ByteBudget::new(1).acquire(0).await);
+        let mut computing = JoinSet::new();
+        for number in 0..IMAGES {
+            let mut bytes = encode::jpeg(&sample::picture(1, number), 80).unwrap();
+            let is_broken = number % 3 == 0;
+            if is_broken {
+                bytes.truncate(bytes.len() / 2);
+            }
+            let image = Image { sha256: Digest::of(&bytes), bytes: bytes.into(), _memory: memory.clone() };
+            let computer = computer.clone();
+            computing.spawn(async move { (is_broken, computer.compute(image).await) });
+        }
+        drop(computer);
+        let computed = tokio::time::timeout(Duration::from_secs(60), computing.join_all()).await;
+        for (is_broken, result) in computed.expect("the images do not wait for each other") {
+            assert_eq!(result.unwrap().is_err(), is_broken);
+        }
+        device.join().unwrap();
+    }
+}
