@@ -128,7 +128,10 @@ async fn rate_of_files(
         }
         Ok(())
     };
-    steady_rate(|| pipeline.embedded(), batch, duration, ended).await
+    let rate = steady_rate(|| pipeline.embedded(), batch, duration, ended).await;
+    // A job that outlives the runtime panics, since its file operations are cancelled.
+    running.shutdown().await;
+    rate
 }
 
 /// Images per second, counted by `done` after the first batch, since stages are idle at the start. `ended` is the work,
