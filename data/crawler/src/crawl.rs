@@ -104,7 +104,7 @@ impl Crawl<'_> {
             store,
             job,
             decoder: self.decoder,
-            others: part.claim(&files, &stored, &listing.videos).await?,
+            foreign: part.claim(&files, &stored, &listing.videos).await?,
             stored,
             is_last: self.is_last,
         };

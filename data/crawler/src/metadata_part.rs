@@ -2,11 +2,10 @@
 //!
 //! Owns the columns and the name of the part. The name depends on the channel or the list, not on the job, so a
 //! repeated crawl replaces its rows. The coordinator puts them into `metadata.jsonl` (see [`dataset::metadata`]).
-//! Before a crawl writes a thumbnail, it *claims* the file, so that it replaces no file that no crawl of this dataset
-//! wrote. Invariants: a row's file exists in the dataset; unknown values are absent, never zero; the same listing and
-//! records produce the same bytes.
+//! Invariants: a row's file exists in the dataset; unknown values are absent, never zero; the same listing and records
+//! produce the same bytes.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use common::{
@@ -19,10 +18,9 @@ use common::{
 };
 use dataset::{
     files::{Files, ReadError},
-    metadata::{self, MergeError},
+    metadata::{self, Foreign, MergeError},
     row::Row,
 };
-use futures::{StreamExt, TryStreamExt, stream};
 use jiff::Timestamp;
 
 use crate::{
@@ -33,8 +31,6 @@ use crate::{
 
 /// Largest existing part that is read.
 const MAX_PART_BYTES: u64 = 64 << 20;
-/// Concurrent look-ups of files, which are requests if the dataset is in a bucket.
-const LOOKUPS: usize = 16;
 
 /// Path of a video's thumbnail, relative to the dataset.
 pub(crate) fn file_name(video: &VideoId) -> String {
@@ -103,12 +99,8 @@ impl Part {
         Ok(None)
     }
 
-    fn claims_file(&self) -> String {
-        format!(".subwatch/claims/{}.txt", self.name)
-    }
-
-    /// Claims the thumbnails of `videos`, and returns those that belong to others: there is a file that neither an
-    /// earlier crawl of this part, of which `stored` is left, nor one of another part has written.
+    /// Claims the thumbnails of `videos`, except those `stored` by an earlier crawl of this part. Returns those of
+    /// others, by file name.
     ///
     /// # Errors
     /// When the storage fails, or `metadata.jsonl` cannot be read.
@@ -117,39 +109,10 @@ impl Part {
         files: &Files,
         stored: &HashMap<String, Thumbnail>,
         videos: &[Video],
-    ) -> Result<HashSet<VideoId>, CrawlError> {
-        let claimed = match files.read(&self.claims_file(), MAX_PART_BYTES).await {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
-            Err(error) if error.is_retryable() => return Err(error.into()),
-            Err(_) => String::new(),
-        };
-        let mut claims: HashSet<&str> = claimed.lines().collect();
-        let is_new =
-            |video: &&Video| !stored.contains_key(video.id.as_str()) && !claims.contains(video.id.as_str());
-        let new: Vec<VideoId> = videos.iter().filter(is_new).map(|video| video.id.clone()).collect();
-        let found: Vec<Option<VideoId>> = stream::iter(new.clone())
-            .map(|video| async move {
-                let exists = files.has(&file_name(&video)).await;
-                exists.map(|exists| exists.then_some(video))
-            })
-            .buffered(LOOKUPS)
-            .boxed()
-            .try_collect()
-            .await
-            .map_err(|error| CrawlError::Storage(error.to_string()))?;
-        let mut others: HashSet<VideoId> = found.into_iter().flatten().collect();
-        if !others.is_empty() {
-            let crawled = metadata::crawled_images(files).await.map_err(|error| unreadable(&error))?;
-            others.retain(|video| !crawled.contains(&file_name(video)));
-        }
-        let before = claims.len();
-        claims.extend(new.iter().filter(|video| !others.contains(video)).map(VideoId::as_str));
-        if claims.len() > before {
-            let mut claims: Vec<&str> = claims.into_iter().collect();
-            claims.sort_unstable();
-            files.write(&self.claims_file(), Bytes::from(claims.join("\n"))).await?;
-        }
-        Ok(others)
+    ) -> Result<HashMap<String, Foreign>, CrawlError> {
+        let new = videos.iter().filter(|video| !stored.contains_key(video.id.as_str()));
+        let names = new.map(|video| file_name(&video.id)).collect();
+        metadata::claim(files, &self.name, names).await.map_err(|error| unreadable(&error))
     }
 
     /// Writes the rows and returns the item's result.

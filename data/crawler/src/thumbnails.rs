@@ -5,7 +5,7 @@
 //! `CONCURRENCY` images.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::atomic::{AtomicBool, Ordering},
 };
 
@@ -18,7 +18,7 @@ use common::{
     },
     store::{JobRef, Store, Thumbnail, ThumbnailRecord},
 };
-use dataset::files::Files;
+use dataset::{files::Files, metadata::Foreign};
 use futures::{StreamExt, stream};
 use images::{decode::decode, decoder::Decoder, letterbox};
 use url::Url;
@@ -51,8 +51,8 @@ pub(crate) struct ThumbnailDownloader<'a> {
     pub(crate) decoder: &'a Decoder,
     /// Thumbnails of an earlier crawl, by video ID.
     pub(crate) stored: HashMap<String, Thumbnail>,
-    /// Videos whose file in the dataset is not a crawl's. It is left as it is.
-    pub(crate) others: HashSet<VideoId>,
+    /// Files in the dataset that this crawl may not replace, by name.
+    pub(crate) foreign: HashMap<String, Foreign>,
     /// Whether this is the last attempt, on which a few failed thumbnails are skipped.
     pub(crate) is_last: bool,
 }
@@ -144,12 +144,9 @@ impl ThumbnailDownloader<'_> {
     }
 
     async fn fetch(&self, video: &Video) -> Result<ThumbnailRecord, CrawlError> {
-        if self.others.contains(&video.id) {
-            let detail = format!(
-                "{} is in the dataset already, and no crawl wrote it: remove it, or crawl into another dataset",
-                file_name(&video.id)
-            );
-            return Err(CrawlError::item(FailureReason::Duplicate, detail));
+        let name = file_name(&video.id);
+        if self.foreign.get(&name) == Some(&Foreign::Named) {
+            return Err(CrawlError::Item(foreign_file(&name)));
         }
         if let Some(stored) = self.stored.get(video.id.as_str())
             && let Some(thumbnail) = self.revalidate(video, stored).await?
@@ -177,13 +174,7 @@ impl ThumbnailDownloader<'_> {
         let (Some(etag), Ok(variant)) = (&stored.etag, parse_variant(&stored.variant)) else {
             return Ok(None);
         };
-        let name = file_name(&video.id);
-        let bytes = match self.files.read(&name, stored.bytes).await {
-            Ok(bytes) => bytes,
-            Err(error) if error.is_retryable() => return Err(error.into()),
-            Err(_) => return Ok(None),
-        };
-        if Digest::of(&bytes) != stored.sha256 {
+        if !self.is_stored(&file_name(&video.id), stored).await? {
             return Ok(None);
         }
         let unchanged = Thumbnail { unchanged: true, ..stored.clone() };
@@ -268,9 +259,30 @@ impl ThumbnailDownloader<'_> {
             crop,
             unchanged: false,
         };
-        self.files.write(&file_name(video), Bytes::from(bytes)).await?;
+        let name = file_name(video);
+        if !self.foreign.contains_key(&name) {
+            self.files.write(&name, Bytes::from(bytes)).await?;
+        } else if !self.is_stored(&name, &stored).await? {
+            return Err(CrawlError::Item(foreign_file(&name)));
+        }
         Ok(VariantOutcome::Stored(stored))
     }
+
+    /// Whether the file `name` of the dataset is this thumbnail.
+    async fn is_stored(&self, name: &str, thumbnail: &Thumbnail) -> Result<bool, CrawlError> {
+        match self.files.read(name, thumbnail.bytes).await {
+            Ok(bytes) => Ok(Digest::of(&bytes) == thumbnail.sha256),
+            Err(error) if error.is_retryable() => Err(error.into()),
+            Err(_) => Ok(false),
+        }
+    }
+}
+
+fn foreign_file(name: &str) -> ItemFailure {
+    let detail = format!(
+        "{name} is in the dataset already, and no crawl wrote it: remove it, or crawl into another dataset"
+    );
+    ItemFailure::new(FailureReason::Duplicate, detail)
 }
 
 fn parse_variant(name: &str) -> Result<Variant, serde_json::Error> {

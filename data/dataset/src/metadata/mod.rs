@@ -10,6 +10,7 @@
 //! `schema`). Invariants: `metadata.jsonl` is replaced atomically, and by one process at a time if it is in a folder.
 //! In a bucket, merges of one process wait for each other.
 
+mod claims;
 mod schema;
 
 use std::{
@@ -21,6 +22,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value};
 use tempfile::NamedTempFile;
 
+pub use self::claims::{Foreign, claim};
 use self::schema::Schema;
 use crate::{
     digest_map::DigestMap,
@@ -105,20 +107,6 @@ pub async fn require_writable(files: &Files) -> Result<(), MergeError> {
     Ok(())
 }
 
-/// Returns the names of the images that crawls wrote, from the rows in `metadata.jsonl`.
-pub async fn crawled_images(files: &Files) -> Result<HashSet<String>, MergeError> {
-    let mut names = HashSet::new();
-    if files.has(METADATA).await? {
-        let mut rows = RowReader::open(files, METADATA).await?;
-        while let Some(row) = rows.next().await? {
-            if row.text_of("part").is_some_and(|part| !part.starts_with(IMPORT)) {
-                names.extend(row.text_of("file_name").map(str::to_owned));
-            }
-        }
-    }
-    Ok(names)
-}
-
 /// Puts the rows of `parts`, which are written already, into `metadata.jsonl`. Rows of a part whose file is missing
 /// stay as they are. Also moves the rows of parts that an earlier version wrote to `metadata/`.
 pub async fn merge(files: &Files, parts: &[String]) -> Result<Merged, MergeError> {
@@ -155,6 +143,7 @@ pub async fn merge(files: &Files, parts: &[String]) -> Result<Merged, MergeError
         }
         files.remove(&legacy_file(part)).await?;
     }
+    claims::release(files, parts).await?;
     Ok(merged)
 }
 

@@ -91,8 +91,6 @@ async fn videos_with_another_image_keep_their_row() {
         let want = ["mine/a.png=1 null", "thumbnails/b.jpg=1 \"UC1\"", "thumbnails/c.jpg=1 \"UC1\""];
         assert_eq!(folder.rows(), want);
     }
-    let crawled = crawled_images(&folder.files).await.unwrap();
-    assert_eq!(crawled, ["thumbnails/b.jpg", "thumbnails/c.jpg"].map(str::to_owned).into());
 }
 
 #[tokio::test]
@@ -150,4 +148,35 @@ async fn other_formats_are_not_mixed() {
     fs::write(folder.path().join("metadata.csv"), "file_name\n").unwrap();
     let error = merge(&folder.files, &["p".to_owned()]).await.unwrap_err();
     assert!(error.to_string().starts_with("the dataset has metadata.csv"), "{error}");
+}
+
+#[tokio::test]
+async fn images_are_claimed_unless_another_wrote_them() {
+    let folder = Folder::new();
+    let row = |file: &str, part: Value| json!({"file_name": file, "video_id": file, "part": part});
+    folder.write(METADATA, &[row("crawled.jpg", json!("UC1")), row("imported.jpg", json!("import-x"))]);
+    for name in ["crawled.jpg", "imported.jpg", "old.jpg"] {
+        folder.write(name, &[]);
+    }
+    let names = ["crawled.jpg", "imported.jpg", "new.jpg", "old.jpg"];
+    let claim = async |part: &str| {
+        let claimed = claim(&folder.files, part, names.map(str::to_owned).to_vec()).await.unwrap();
+        let mut foreign: Vec<_> = claimed.into_iter().collect();
+        foreign.sort_unstable_by(|one, other| one.0.cmp(&other.0));
+        foreign
+    };
+    let want =
+        [("imported.jpg".to_owned(), Foreign::Named), ("old.jpg".to_owned(), Foreign::Unknown)].to_vec();
+    assert_eq!(claim("list-1").await, want);
+    folder.write("new.jpg", &[]);
+    assert_eq!(claim("list-1").await, want, "a crawl may replace what it has claimed");
+    assert_eq!(claim("list-2").await, want, "and so may a crawl of other videos");
+    let claims = |part: &str| folder.path().join(format!(".subwatch/claims/{part}.txt"));
+    assert_eq!(fs::read_to_string(claims("list-1")).unwrap(), "crawled.jpg\nnew.jpg");
+
+    folder.write(&part_file("list-1"), &[row("new.jpg", json!("list-1"))]);
+    folder.merge(&["list-1"]).await;
+    assert!(!claims("list-1").exists() && claims("list-2").exists());
+    fs::remove_file(claims("list-2")).unwrap();
+    assert_eq!(claim("list-3").await, want, "the row names the image now");
 }

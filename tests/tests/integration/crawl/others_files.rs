@@ -47,6 +47,33 @@ async fn files_and_rows_that_no_crawl_wrote_stay() {
 }
 
 #[tokio::test]
+async fn thumbnails_without_rows_get_them_unless_they_differ() {
+    let site = FakeSite::start(World { channels: 1, ..World::default() }, Faults::none()).await;
+    let cluster = start(1, &[]).await;
+    let channel: &Channel = &site.channels()[0];
+    let arguments = crawl(&cluster, &site, "set", &[channel], &["--videos-per-channel", "4"]);
+    report(&cluster, &arguments, &[0]).await;
+    let dataset = cluster.folder().join("set");
+    // As an interrupted crawl of a version without claims left it; one file was replaced since.
+    fs::remove_file(dataset.join("metadata.jsonl")).unwrap();
+    fs::remove_dir_all(dataset.join(".subwatch")).unwrap();
+    let videos = expected_videos(channel, Order::Latest, 4);
+    let file = |video: &str| dataset.join(format!("thumbnails/{video}.jpg"));
+    let written = |video: &str| fs::metadata(file(video)).unwrap().modified().unwrap();
+    fs::write(file(&videos[0]), "mine").unwrap();
+    let before: Vec<_> = videos.iter().map(|video| written(video)).collect();
+
+    let crawled = report(&cluster, &arguments, &[0, 3]).await;
+    assert_eq!(crawled["results"][0]["crawled"]["skipped"]["thumbnail duplicate"], json!(1), "{crawled}");
+    let rows = rows(&dataset);
+    assert_eq!(rows.len(), 3);
+    assert!(videos[1..].iter().all(|video| rows.contains_key(video)), "{rows:?}");
+    assert_eq!(videos.iter().map(|video| written(video)).collect::<Vec<_>>(), before);
+    assert_eq!(fs::read(file(&videos[0])).unwrap(), b"mine");
+    cluster.finish().await;
+}
+
+#[tokio::test]
 async fn base_urls_of_other_hosts_are_refused() {
     let site = FakeSite::start(World { channels: 1, ..World::default() }, Faults::none()).await;
     let cluster = start(0, &[("SUBWATCH_FETCH_ALLOW", "127.0.0.1")]).await;
