@@ -1,7 +1,7 @@
 //! Uploaded images, stored by digest until they expire.
 //!
 //! Owns the keys `img:<sha>` and the limit on their total size; the HTTP API limits the size of each image.
-//! Invariant: bytes are reserved before an image is stored, and released only after it has expired.
+//! Invariant: the total counts each image from when it is stored until it has expired or is deleted.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -10,10 +10,8 @@ use redis::Script;
 use super::{Store, StoreError};
 use crate::digest::Digest;
 
-static RESERVE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/reserve_upload_bytes.lua")));
-static RELEASE: LazyLock<Script> =
-    LazyLock::new(|| Script::new(include_str!("scripts/release_upload_bytes.lua")));
+static PUT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/put_image.lua")));
+static DROP: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/drop_images.lua")));
 
 impl Store {
     /// Stores `bytes` for `ttl` and returns their digest, or `None` if all uploads together would exceed `limit`
@@ -25,22 +23,17 @@ impl Store {
         limit: u64,
     ) -> Result<Option<Digest>, StoreError> {
         let (digest, ttl_ms) = (Digest::of(bytes), ttl.as_millis() as u64);
-        let verdict: String = RESERVE
+        let verdict: String = PUT
             .key(self.keys.uploads())
             .key(self.keys.upload_sizes())
+            .key(self.keys.image(&digest))
             .arg(digest.to_string())
-            .arg(bytes.len())
+            .arg(bytes)
             .arg(ttl_ms)
             .arg(limit)
             .invoke_async(&mut self.connection.clone())
             .await?;
-        if verdict == "full" {
-            return Ok(None);
-        }
-        let mut command = redis::cmd("SET");
-        command.arg(self.keys.image(&digest)).arg(bytes).arg("PX").arg(ttl_ms);
-        command.query_async::<()>(&mut self.connection.clone()).await?;
-        Ok(Some(digest))
+        Ok((verdict == "stored").then_some(digest))
     }
 
     /// Returns the total size of the uploaded images in bytes, as far as it is known before expired ones are removed.
@@ -63,17 +56,15 @@ impl Store {
             if digests.is_empty() {
                 return Ok(dropped);
             }
-            for digest in &digests {
-                let Ok(digest) = digest.parse::<Digest>() else { continue };
-                redis::cmd("UNLINK").arg(self.keys.image(&digest)).query_async::<()>(&mut connection).await?;
-            }
             dropped += digests.len() as u64;
-            RELEASE
-                .key(self.keys.uploads())
-                .key(self.keys.upload_sizes())
-                .arg(&digests)
-                .invoke_async::<()>(&mut connection)
-                .await?;
+            let mut call = DROP.key(self.keys.uploads());
+            call.key(self.keys.upload_sizes());
+            for digest in &digests {
+                let digest: Digest =
+                    digest.parse().map_err(|error| StoreError::corrupt(&self.keys.uploads(), &error))?;
+                call.key(self.keys.image(&digest)).arg(digest.to_string());
+            }
+            call.invoke_async::<()>(&mut connection).await?;
         }
     }
 

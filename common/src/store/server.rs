@@ -26,6 +26,12 @@ impl ServerInfo {
     pub fn is_full(&self) -> bool {
         self.limit_bytes > 0 && self.used_bytes >= self.limit_bytes
     }
+
+    /// Whether 90 % of `maxmemory` are used. The rest is for the results of submissions in progress.
+    #[must_use]
+    pub fn is_nearly_full(&self) -> bool {
+        self.limit_bytes > 0 && self.used_bytes >= self.limit_bytes / 10 * 9
+    }
 }
 
 impl Store {

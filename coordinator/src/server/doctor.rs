@@ -21,6 +21,8 @@ const READY_LIMIT: Duration = Duration::from_secs(2);
 /// How long an effect of a policy is shown.
 const POLICY_SHOWN: Duration = Duration::from_hours(24);
 const FULL: &str = "Redis has reached maxmemory and refuses writes: raise it, or run `subwatch uploads drop`";
+const NEARLY_FULL: &str = "over 90 % of maxmemory is used, so submissions are refused: raise it, run `subwatch uploads drop`, or lower \
+     SUBWATCH_RETENTION_SECONDS for new submissions";
 
 pub(crate) async fn doctor(context: &Context) -> Result<DoctorView, RequestError> {
     let mut checks =
@@ -59,6 +61,8 @@ async fn check_redis(context: &Context) -> Result<DoctorCheck, RequestError> {
     }
     if info.is_full() {
         warnings.push(FULL.to_owned());
+    } else if info.is_nearly_full() {
+        warnings.push(NEARLY_FULL.to_owned());
     }
     let budget = context.settings.images.max_upload_bytes;
     if info.limit_bytes > 0 && budget > info.limit_bytes / 2 {

@@ -19,6 +19,8 @@ static CLOSE: LazyLock<Script> =
     LazyLock::new(|| fenced_script(include_str!("../scripts/close_submission.lua")));
 static END_CRAWL: LazyLock<Script> =
     LazyLock::new(|| fenced_script(include_str!("../scripts/end_crawl.lua")));
+static REPLACE_SPEC: LazyLock<Script> =
+    LazyLock::new(|| fenced_script(include_str!("../scripts/replace_spec.lua")));
 static SET_PUBLISHED: LazyLock<Script> =
     LazyLock::new(|| fenced_script(include_str!("../scripts/set_published.lua")));
 
@@ -102,6 +104,13 @@ impl Store {
             command.query_async::<()>(&mut connection).await?;
         }
         Ok(())
+    }
+
+    /// Replaces the stored request, for example by a shorter one once the manifest has its items.
+    pub async fn replace_spec(&self, id: SubmissionId, spec: &serde_json::Value) -> Result<(), StoreError> {
+        let mut call = REPLACE_SPEC.key(self.keys.submission(id));
+        call.arg(self.token()).arg(spec.to_string());
+        self.invoke_fenced(&call).await.map(drop)
     }
 
     /// Opens a run, whose jobs are created step by step. No effect unless it is `preparing`.

@@ -64,7 +64,8 @@ pub(super) async fn repeat_of(
 /// Admits a request and claims its key.
 ///
 /// # Errors
-/// `Conflict` if the key was used for another request; `Busy` if too many submissions are active.
+/// `Conflict` if the key was used for another request; `Busy` if too many submissions are active, or the memory of Redis
+/// is nearly used up.
 pub(super) async fn admit(
     context: &Context,
     request: &impl Serialize,
@@ -91,13 +92,20 @@ pub(super) async fn admit(
 
 async fn require_capacity(context: &Context) -> Result<(), RequestError> {
     let (active, limit) = (context.store.active_submission_count().await?, context.settings.jobs.max_active);
-    if active < limit {
-        return Ok(());
+    if active >= limit {
+        return Err(RequestError::Busy(format!(
+            "the number of unfinished submissions and runs ({active}) has reached the limit of {limit} \
+             (SUBWATCH_MAX_ACTIVE): try again when one has ended"
+        )));
     }
-    Err(RequestError::Busy(format!(
-        "the number of unfinished submissions and runs ({active}) has reached the limit of {limit} \
-         (SUBWATCH_MAX_ACTIVE): try again when one has ended"
-    )))
+    if context.store.server_info().await?.is_nearly_full() {
+        return Err(RequestError::Busy(
+            "over 90 % of the memory of Redis is used, and the rest is for submissions in progress: ask an operator to \
+             run `subwatch doctor`"
+                .to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 fn digest(request: &impl Serialize) -> Digest {

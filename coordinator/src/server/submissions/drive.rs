@@ -10,7 +10,7 @@ use common::{
     store::{State, StoreError, SubmissionKind},
 };
 
-use super::{SubmissionError, crawled_rows, prepare, publish, rescue};
+use super::{SubmissionError, crawled_rows, prepare, publish, rescue, spec::without_lists};
 use crate::server::context::Context;
 
 /// Delay before a submission is tried again when the store was unavailable.
@@ -26,7 +26,8 @@ pub(crate) async fn drive(context: &Context, id: SubmissionId) {
             Err(SubmissionError::Failed(error)) => {
                 tracing::warn!(submission = %id, %error, "submission failed");
                 match context.store.close_submission(id, State::Failed, Some(&error), false).await {
-                    Ok(_) => break,
+                    Ok(true) => continue,
+                    Ok(false) => break,
                     Err(StoreError::Replaced) => return,
                     Err(error) => error.to_string(),
                 }
@@ -51,6 +52,11 @@ async fn advance(context: &Context, id: SubmissionId) -> Result<(), SubmissionEr
     // States can also go backwards, when the store is restored from an older state.
     loop {
         let Some(submission) = context.store.submission(id).await? else { return Ok(()) };
+        if submission.state != State::Preparing
+            && let Some(spec) = without_lists(&submission.spec)
+        {
+            context.store.replace_spec(id, &spec).await?;
+        }
         match submission.state {
             State::Preparing => prepare::prepare(context, &submission).await?,
             State::Running if submission.jobs_published < submission.jobs => {

@@ -1,7 +1,10 @@
 //! Stored requests of embed and predict submissions. `crawl` has that of crawls.
+//!
+//! The lists in a request, up to some megabytes, are stored only until the manifest has them.
 
 use common::{digest::Digest, ids::SubmissionId, store::Submission};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use url::Url;
 
 use super::SubmissionError;
@@ -43,8 +46,63 @@ impl From<&UploadedImage> for NamedImage {
     }
 }
 
+/// Returns a stored request without its lists, of which the number of images is kept for users; `None` if it has none.
+pub(super) fn without_lists(spec: &Value) -> Option<Value> {
+    let mut short = spec.clone();
+    let fields = short.as_object_mut()?;
+    if let Some(images) = fields.remove("images") {
+        let images = images.as_array().map_or(&[][..], Vec::as_slice);
+        fields.insert("image_count".to_owned(), images.len().into());
+        if let [image] = images {
+            fields.insert("image".to_owned(), image["item"].clone());
+        }
+    }
+    fields.remove("channels");
+    fields.remove("videos");
+    (short != *spec).then_some(short)
+}
+
+/// Describes what a submission works on.
+pub(super) fn subject(spec: &Value) -> String {
+    let short = without_lists(spec);
+    let spec = short.as_ref().unwrap_or(spec);
+    let text = |field: &str| spec[field].as_str().map(str::to_owned);
+    let images = || format!("{} images", spec["image_count"].as_u64().unwrap_or(0));
+    text("dataset").or_else(|| text("out")).or_else(|| text("image")).unwrap_or_else(images)
+}
+
 /// Reads the stored request of a submission.
 pub(super) fn read_spec<T: for<'de> Deserialize<'de>>(submission: &Submission) -> Result<T, SubmissionError> {
     serde_json::from_value(submission.spec.clone())
         .map_err(|error| SubmissionError::Failed(format!("cannot read the stored request: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn lists_are_dropped_and_the_subject_stays() {
+        let image = |name: &str| json!({"item": name, "sha256": Digest::of(b"x")});
+        for (spec, short, what) in [
+            (
+                json!({"run": 1, "images": [image("a"), image("b")]}),
+                json!({"run": 1, "image_count": 2}),
+                "2 images",
+            ),
+            (json!({"images": [image("a.jpg")]}), json!({"image_count": 1, "image": "a.jpg"}), "a.jpg"),
+            (
+                json!({"out": "file:///set/", "channels": [{"channel": "@a"}], "videos": ["v"]}),
+                json!({"out": "file:///set/"}),
+                "file:///set/",
+            ),
+        ] {
+            assert_eq!((without_lists(&spec), subject(&spec)), (Some(short.clone()), what.to_owned()));
+            assert_eq!((without_lists(&short), subject(&short)), (None, what.to_owned()));
+        }
+        let dataset = json!({"dataset": "s3://bucket/set/"});
+        assert_eq!((without_lists(&dataset), subject(&dataset)), (None, "s3://bucket/set/".to_owned()));
+    }
 }

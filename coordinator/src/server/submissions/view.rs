@@ -5,7 +5,10 @@ use common::{
     store::{Snooze, State, Submission, SubmissionKind},
 };
 
-use super::{manifest::layout, spec::PredictSpec};
+use super::{
+    manifest::layout,
+    spec::{PredictSpec, subject},
+};
 use crate::{
     api::{Page, SnoozeView, SubmissionView},
     server::{context::Context, error::RequestError, lookup, pages::PageSize},
@@ -74,19 +77,6 @@ pub(crate) fn view(submission: &Submission, now_ms: u64) -> SubmissionView {
         error: submission.error.clone().filter(|_| submission.state == State::Failed),
         run: predict_run(submission).or(submission.parent),
         run_chosen: predict_spec(submission).and_then(|spec| spec.chosen),
-    }
-}
-
-/// Describes what a submission works on.
-fn subject(spec: &serde_json::Value) -> String {
-    let dataset = spec.get("dataset").or_else(|| spec.get("out")).and_then(serde_json::Value::as_str);
-    let images = spec.get("images").and_then(serde_json::Value::as_array);
-    match (dataset, images.map(Vec::as_slice)) {
-        (Some(dataset), _) => dataset.to_owned(),
-        (None, Some([image])) => {
-            image.get("item").and_then(|item| item.as_str()).unwrap_or("1 image").to_owned()
-        }
-        (None, images) => format!("{} images", images.map_or(0, <[_]>::len)),
     }
 }
 

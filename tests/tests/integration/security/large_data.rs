@@ -2,7 +2,10 @@
 
 use std::{io::Write as _, net::TcpStream};
 
-use common::store::{Store, StoreConfig};
+use common::{
+    ids::SubmissionId,
+    store::{Store, StoreConfig},
+};
 use serde_json::{Value, json};
 use tests::{
     chaos::servers::{free_ports, server_command},
@@ -20,6 +23,14 @@ async fn submit_named(cluster: &Cluster, count: usize, bytes: usize) -> (u16, Va
     let images: Vec<Value> = (0..count).map(image).collect();
     let submit = http().post(format!("{}/v1/submissions", cluster.url()));
     send(submit.json(&json!({"kind": "embed", "images": images}))).await
+}
+
+/// Requires that Redis does not keep the images in a submission's request.
+async fn require_short_request(cluster: &Cluster, id: SubmissionId) {
+    let request = async || cluster.store.submission(id).await.unwrap().unwrap().spec.to_string();
+    eventually("the request has no images", async || request().await.len() < 256).await;
+    let view: Value = send(http().get(format!("{}/v1/submissions/{id}", cluster.url()))).await.1;
+    assert_eq!(view["subject"], json!("3000 images"), "{view}");
 }
 
 /// Follows a list to its end. Returns its items, and checks the size of each page.
@@ -53,12 +64,17 @@ async fn names_are_bounded_and_pages_end_by_bytes() {
     let id = submitted["submission"].as_str().unwrap().to_owned();
     let results = format!("/v1/submissions/{id}/results?limit=1000");
     assert_eq!(cluster.wait_for_end(id.parse().unwrap()).await.items, 3000);
+    require_short_request(&cluster, id.parse().unwrap()).await;
+    let (_, cancelled) = submit_named(&cluster, 3000, 1024).await;
+    let cancelled = cancelled["submission"].as_str().unwrap();
+    cluster.json(&["cancel", cancelled, "-o", "json"], &[0]).await;
+    require_short_request(&cluster, cancelled.parse().unwrap()).await;
     let items = all_pages(&cluster, &results, (1 << 20) + (8 << 10)).await;
     assert_eq!(items.len(), 3000);
     let numbers: Vec<usize> =
         items.iter().map(|item| item["item"].as_str().unwrap().parse().unwrap()).collect();
     assert!(numbers.iter().copied().eq(0..3000), "no item is left out or repeated");
-    assert_eq!(all_pages(&cluster, "/v1/submissions", 1 << 20).await.len(), 1);
+    assert_eq!(all_pages(&cluster, "/v1/submissions", 1 << 20).await.len(), 2);
     assert_eq!(all_pages(&cluster, &format!("/v1/submissions/{id}/jobs"), 1 << 20).await.len(), 47);
 
     // A row with a long name is rejected without it.
@@ -126,9 +142,19 @@ async fn a_redis_without_memory_is_reported_and_emptied() {
     for byte in 0..6 {
         assert_eq!(upload(byte).await.0, 201);
     }
-    let mut limit = server_command("redis-cli");
-    limit.args(["-p", &port.to_string(), "config", "set", "maxmemory", "8mb"]);
-    assert!(limit.output().await.unwrap().status.success());
+    let limit = async |bytes: u64| {
+        let mut command = server_command("redis-cli");
+        command.args(["-p", &port.to_string(), "config", "set", "maxmemory", &bytes.to_string()]);
+        assert!(command.output().await.unwrap().status.success());
+    };
+    // Nearly full: the rest is for submissions in progress.
+    limit(cluster.store.server_info().await.unwrap().used_bytes * 21 / 20).await;
+    let (status, problem) = submit_named(&cluster, 1, 8).await;
+    assert_eq!(status, 429, "{problem}");
+    assert!(problem["detail"].as_str().unwrap().contains("90 %"), "{problem}");
+    assert_eq!(ready().await, 200);
+    assert!(text(&cluster.cli(&["doctor"]).await.stdout).contains("submissions are refused"));
+    limit(8 << 20).await;
     let (status, problem) = upload(6).await;
     assert_eq!(status, 503, "{problem}");
     assert!(problem["detail"].as_str().unwrap().contains("out of memory"), "{problem}");
@@ -140,5 +166,8 @@ async fn a_redis_without_memory_is_reported_and_emptied() {
     assert!(dropped["dropped"].as_u64().unwrap() >= 6, "{dropped}");
     eventually("the coordinator is ready", async || ready().await == 200).await;
     assert_eq!(upload(0).await.0, 201);
+    let (status, submitted) = submit_named(&cluster, 1, 8).await;
+    assert_eq!(status, 202, "{submitted}");
+    cluster.json(&["cancel", submitted["submission"].as_str().unwrap(), "-o", "json"], &[0]).await;
     cluster.finish().await;
 }
