@@ -10,7 +10,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -66,7 +66,8 @@ pub struct Bounds {
 pub enum Excess {
     /// It is closed if its peer has too many, and otherwise waits: requests in progress matter more.
     Refused,
-    /// It replaces the oldest connection: requests take milliseconds, so an old connection is stuck.
+    /// It replaces the oldest connection without a complete request or, if all have one, the oldest: requests take
+    /// milliseconds, so an old connection is stuck.
     ReplacesOldest,
 }
 
@@ -109,8 +110,10 @@ where
         };
         let mut stream = TimeoutStream::new(stream);
         stream.set_write_timeout(Some(bounds.write));
-        let connection =
-            open.watch(http.serve_connection(TokioIo::new(Box::pin(stream)), limited(service.clone())));
+        let connection = open.watch(http.serve_connection(
+            TokioIo::new(Box::pin(stream)),
+            limited(service.clone(), place.is_busy.clone()),
+        ));
         tokio::spawn(async move {
             tokio::select! {
                 // A broken connection is the client's problem, not worth a log line.
@@ -126,9 +129,10 @@ where
     }
 }
 
-/// Closes the connection after [`MAX_REQUESTS`].
+/// Closes the connection after [`MAX_REQUESTS`], and marks it as busy while one is handled.
 fn limited<S, B>(
     service: S,
+    is_busy: Arc<AtomicBool>,
 ) -> impl Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible, Future: Send>,
@@ -137,9 +141,12 @@ where
     let requests = AtomicU32::new(0);
     service_fn(move |request| {
         let is_last = requests.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_REQUESTS;
-        let response = service.call(request);
+        is_busy.store(true, Ordering::Relaxed);
+        let (response, is_busy) = (service.call(request), is_busy.clone());
         async move {
-            let mut response = response.await?;
+            let response = response.await;
+            is_busy.store(false, Ordering::Relaxed);
+            let mut response = response?;
             if is_last {
                 response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
             }
@@ -181,6 +188,8 @@ struct OpenConnections {
 #[derive(Clone)]
 struct Connection {
     number: u64,
+    /// Whether a request of it is being handled.
+    is_busy: Arc<AtomicBool>,
     /// Cancelled when a newer connection takes its place.
     replaced: CancellationToken,
 }
@@ -190,7 +199,15 @@ struct Place {
     peers: Peers,
     peer: IpAddr,
     number: u64,
+    is_busy: Arc<AtomicBool>,
     replaced: CancellationToken,
+}
+
+impl Connection {
+    /// The connection with the lowest rank is replaced first.
+    fn rank(&self) -> (bool, u64) {
+        (self.is_busy.load(Ordering::Relaxed), self.number)
+    }
 }
 
 impl Peers {
@@ -204,18 +221,23 @@ impl Peers {
         if connections.len() >= bounds.per_peer {
             match bounds.excess {
                 Excess::Refused => return None,
-                Excess::ReplacesOldest => connections.remove(0).replaced.cancel(),
+                Excess::ReplacesOldest => {
+                    let first =
+                        connections.iter().enumerate().min_by_key(|(_, connection)| connection.rank());
+                    let first = first.map_or(0, |(at, _)| at);
+                    connections.remove(first).replaced.cancel();
+                }
             }
         }
-        let replaced = CancellationToken::new();
-        connections.push(Connection { number, replaced: replaced.clone() });
-        Some(Place { peers: self.clone(), peer, number, replaced })
+        let (is_busy, replaced) = (Arc::<AtomicBool>::default(), CancellationToken::new());
+        connections.push(Connection { number, is_busy: is_busy.clone(), replaced: replaced.clone() });
+        Some(Place { peers: self.clone(), peer, number, is_busy, replaced })
     }
 
-    /// Closes the oldest connection of all peers.
+    /// Closes the oldest connection of all peers, as [`Excess::ReplacesOldest`] says.
     fn close_oldest(&self) {
         let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let oldest = open.by_peer.values().flatten().min_by_key(|connection| connection.number);
+        let oldest = open.by_peer.values().flatten().min_by_key(|connection| connection.rank());
         if let Some(oldest) = oldest {
             oldest.replaced.cancel();
         }
@@ -280,6 +302,21 @@ mod tests {
         assert_eq!((of_one, foreign.replaced.is_cancelled()), (vec![true, false, false], false));
         peers.close_oldest();
         assert!(foreign.replaced.is_cancelled());
+    }
+
+    #[test]
+    fn a_connection_whose_request_is_handled_is_replaced_last() {
+        let (peers, one) = (Peers::default(), "10.0.0.1".parse().unwrap());
+        let bounds = bounds(2, Excess::ReplacesOldest);
+        let probe = peers.admit(one, &bounds).unwrap();
+        probe.is_busy.store(true, Ordering::Relaxed);
+        let others: Vec<Place> = (0..4).filter_map(|_| peers.admit(one, &bounds)).collect();
+        peers.close_oldest();
+        assert!(!probe.replaced.is_cancelled());
+        assert!(others.iter().all(|other| other.replaced.is_cancelled()));
+        drop(others);
+        peers.close_oldest();
+        assert!(probe.replaced.is_cancelled(), "without another, it makes room too");
     }
 
     #[test]

@@ -13,11 +13,10 @@ use axum::{
 use bytes::BytesMut;
 use futures::StreamExt;
 
-use super::{auth::TokenName, problem::Failure};
+use super::{auth::TokenName, limits::MIN_BYTES_PER_SECOND, problem::Failure};
 use crate::server::shared_budget::{Reservation, SharedBudget};
 
-/// Least average rate of a body after [`GRACE`].
-const MIN_BYTES_PER_SECOND: u64 = 32 << 10;
+/// How long a body may take before it has to have arrived at the least rate.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A body, and its reserved memory.

@@ -22,7 +22,7 @@ use axum::{
 use futures::stream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
-use super::{auth::TokenName, problem::Failure};
+use super::{auth::TokenName, limits::MIN_BYTES_PER_SECOND, problem::Failure};
 use crate::server::shared_budget::{Reservation, SharedBudget};
 
 /// GET requests that are answered at a time.
@@ -39,8 +39,7 @@ const TOKEN_BYTES: u64 = 32 << 20;
 const WAIT: Duration = Duration::from_secs(5);
 /// How much of a response is passed to the connection at a time.
 const FRAME_BYTES: usize = 32 << 10;
-/// Least average rate at which a client reads, after [`GRACE`].
-const MIN_BYTES_PER_SECOND: f64 = 32e3;
+/// How long a client may take before it has to have read at the least rate.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// Limits of all responses. Clones share them.
@@ -126,7 +125,7 @@ fn frames(bytes: Bytes, reservation: Reservation) -> Body {
 }
 
 fn is_too_slow(elapsed: Duration, read_bytes: usize) -> bool {
-    elapsed > GRACE + Duration::from_secs_f64(read_bytes as f64 / MIN_BYTES_PER_SECOND)
+    elapsed > GRACE + Duration::from_secs_f64(read_bytes as f64 / MIN_BYTES_PER_SECOND as f64)
 }
 
 #[cfg(test)]
@@ -158,6 +157,6 @@ mod tests {
     fn a_client_has_to_read_at_the_least_rate() {
         assert!(!is_too_slow(Duration::from_secs(10), 0));
         assert!(is_too_slow(Duration::from_secs(11), 0));
-        assert!(!is_too_slow(Duration::from_secs(11), 64_000));
+        assert!(!is_too_slow(Duration::from_secs(11), 8 << 10));
     }
 }
