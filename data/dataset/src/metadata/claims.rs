@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 
-use super::{IMPORT, METADATA, MergeError, RowReader};
+use super::rows::{IMPORT, METADATA, MergeError, RowReader};
 use crate::files::{Files, Found};
 
 const FOLDER: &str = ".subwatch/claims";

@@ -11,36 +11,35 @@
 //! In a bucket, merges of one process wait for each other.
 
 mod claims;
+mod rows;
 mod schema;
 
 use std::{
     collections::{BTreeSet, HashSet},
-    io::{self, BufWriter, Write},
+    io::{BufWriter, Write},
 };
 
-use bytes::Bytes;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tempfile::NamedTempFile;
 
-pub use self::claims::{Foreign, claim};
-use self::schema::Schema;
+pub use self::{
+    claims::{Foreign, claim},
+    rows::MergeError,
+};
+use self::{
+    rows::{IMPORT, MAX_FILE_BYTES, METADATA, RawRow, RowReader},
+    schema::Schema,
+};
 use crate::{
     digest_map::DigestMap,
-    files::{Files, FilesError, Found, ReadError},
-    imagefolder::lines::{Line, Lines, without_bom},
-    json,
+    files::{Files, FilesError, Found},
 };
 
-const METADATA: &str = "metadata.jsonl";
 /// Metadata in formats that are not written, and that `datasets` refuses beside `metadata.jsonl`.
 const OTHER_FORMATS: [&str; 2] = ["metadata.csv", "metadata.parquet"];
 /// Where earlier versions wrote parts.
 const LEGACY_FOLDER: &str = "metadata";
-/// Start of the names of imported tables' parts.
-const IMPORT: &str = "import-";
 const LOCK: &str = ".subwatch/metadata.lock";
-const MAX_FILE_BYTES: u64 = 8 << 30;
-const MAX_LINE_BYTES: usize = 16 << 20;
 
 /// Merges in buckets, which have no locks.
 static MERGING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -66,32 +65,6 @@ pub struct Merged {
     pub replaced: u64,
     /// Rows of these parts that are left out, since their video has a row of another image.
     pub left_out: u64,
-}
-
-#[derive(Debug, thiserror::Error)]
-pub enum MergeError {
-    #[error("the dataset has {0}: convert it to metadata.jsonl, or choose another dataset")]
-    OtherFormat(&'static str),
-    #[error("{name}:{line} is longer than {MAX_LINE_BYTES} bytes")]
-    TooLong { name: String, line: u64 },
-    #[error("a temporary file cannot be written: {0}")]
-    Temporary(#[from] io::Error),
-    #[error(transparent)]
-    Files(#[from] FilesError),
-    #[error(transparent)]
-    Read(#[from] ReadError),
-}
-
-impl MergeError {
-    /// Whether the storage failed, so that a later attempt may succeed.
-    #[must_use]
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Self::OtherFormat(_) | Self::TooLong { .. } => false,
-            Self::Temporary(_) | Self::Files(_) => true,
-            Self::Read(error) => error.is_retryable(),
-        }
-    }
 }
 
 /// Checks that rows can be added to a dataset.
@@ -295,51 +268,6 @@ impl Plan {
             }
         }
         Ok((replaced, left_out))
-    }
-}
-
-struct RawRow {
-    text: Bytes,
-    /// `None` if the line is not a JSON object.
-    columns: Option<Map<String, Value>>,
-}
-
-impl RawRow {
-    fn text_of(&self, column: &str) -> Option<&str> {
-        self.columns.as_ref()?.get(column)?.as_str()
-    }
-}
-
-struct RowReader {
-    name: String,
-    lines: Lines,
-    line: u64,
-}
-
-impl RowReader {
-    async fn open(files: &Files, name: &str) -> Result<Self, ReadError> {
-        let content = files.open_content(name, MAX_FILE_BYTES).await?;
-        Ok(Self { name: name.to_owned(), lines: Lines::with_limit(content, MAX_LINE_BYTES), line: 0 })
-    }
-
-    /// Returns the next line that is not blank.
-    async fn next(&mut self) -> Result<Option<RawRow>, MergeError> {
-        while let Some(line) = self.lines.next().await? {
-            self.line += 1;
-            let text = match line {
-                Line::Text(text) => text,
-                Line::TooLong(_) => {
-                    return Err(MergeError::TooLong { name: self.name.clone(), line: self.line });
-                }
-            };
-            let text = if self.line == 1 { without_bom(text) } else { text };
-            let text = text.slice_ref(text.trim_ascii());
-            if !text.is_empty() {
-                let columns = std::str::from_utf8(&text).ok().and_then(|text| json::parse(text).ok());
-                return Ok(Some(RawRow { text, columns }));
-            }
-        }
-        Ok(None)
     }
 }
 
