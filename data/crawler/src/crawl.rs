@@ -1,7 +1,7 @@
 //! Runs one crawl job: lists the videos, claims the channel, downloads the thumbnails, writes the rows.
 //!
-//! Owns the order of effects: the listing is stored first, then the claim of the thumbnails' files, each thumbnail
-//! before its record, and the metadata part last. An interrupted or snoozed crawl resumes from what is stored and
+//! Owns the order of effects: the listing is stored first, then the names of files that it may not replace, each
+//! thumbnail before its record, and the metadata part last. An interrupted or snoozed crawl resumes from what is stored and
 //! repeats no request.
 
 use std::{collections::HashMap, time::Duration};
@@ -21,7 +21,7 @@ use crate::{
     error::CrawlError,
     http::Web,
     listing::Listing,
-    metadata_part::{Part, PartContents},
+    metadata_part::{Part, PartContents, foreign_thumbnails},
     recorded_response::ResponseRecorder,
     sources::{Draft, SourceContext},
     thumbnails::{ThumbnailDownloader, download_all},
@@ -85,7 +85,7 @@ impl Crawl<'_> {
             Some(draft) => draft,
             None => Draft::begin(&args.plan, item)?,
         };
-        let listing = self.complete_listing(item, &slice, draft).await?;
+        let mut listing = self.complete_listing(item, &slice, draft).await?;
         require_videos(&listing)?;
         if let Some(channel) = &listing.channel {
             self.claim(channel.id.as_str()).await?;
@@ -97,6 +97,11 @@ impl Crawl<'_> {
         };
         let part = Part::new(listing.channel.as_ref(), videos);
         let stored = part.stored_thumbnails(&files).await?;
+        // Once a thumbnail is written, its file would count as foreign.
+        if listing.foreign.is_none() {
+            listing.foreign = Some(foreign_thumbnails(&files, &stored, &listing.videos).await?);
+            store.save_listing(job, &Draft::Complete(listing.clone())).await?;
+        }
         let downloader = ThumbnailDownloader {
             slice: &slice,
             bases: &args.plan.bases,
@@ -104,7 +109,7 @@ impl Crawl<'_> {
             store,
             job,
             decoder: self.decoder,
-            foreign: part.claim(&files, &stored, &listing.videos).await?,
+            foreign: listing.foreign.clone().unwrap_or_default(),
             stored,
             is_last: self.is_last,
         };

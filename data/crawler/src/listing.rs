@@ -1,7 +1,8 @@
 //! The list of videos that a source returns.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use dataset::metadata::Foreign;
 use serde::{Deserialize, Serialize};
 
 use crate::youtube::{
@@ -26,6 +27,10 @@ pub(crate) struct Listing {
     /// Why the listing may be incomplete.
     #[serde(default)]
     pub(crate) truncated_reason: Option<String>,
+    /// The thumbnails that were in the dataset already and that no crawl wrote, by file name; `None` before the crawl
+    /// has looked.
+    #[serde(default)]
+    pub(crate) foreign: Option<HashMap<String, Foreign>>,
 }
 
 impl Listing {

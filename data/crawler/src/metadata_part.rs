@@ -99,22 +99,6 @@ impl Part {
         Ok(None)
     }
 
-    /// Claims the thumbnails of `videos`, except those `stored` by an earlier crawl of this part. Returns those of
-    /// others, by file name.
-    ///
-    /// # Errors
-    /// When the storage fails, or `metadata.jsonl` cannot be read.
-    pub(crate) async fn claim(
-        &self,
-        files: &Files,
-        stored: &HashMap<String, Thumbnail>,
-        videos: &[Video],
-    ) -> Result<HashMap<String, Foreign>, CrawlError> {
-        let new = videos.iter().filter(|video| !stored.contains_key(video.id.as_str()));
-        let names = new.map(|video| file_name(&video.id)).collect();
-        metadata::claim(files, &self.name, names).await.map_err(|error| unreadable(&error))
-    }
-
     /// Writes the rows and returns the item's result.
     pub(crate) async fn write(
         &self,
@@ -149,6 +133,21 @@ impl Part {
         files.write(&metadata::part_file(&self.name), Bytes::from(rows)).await?;
         Ok(crawled)
     }
+}
+
+/// Returns the thumbnails of `videos` that exist and that no crawl wrote, by file name, except those `stored` by an earlier
+/// crawl of their part.
+///
+/// # Errors
+/// When the storage fails, or `metadata.jsonl` cannot be read.
+pub(crate) async fn foreign_thumbnails(
+    files: &Files,
+    stored: &HashMap<String, Thumbnail>,
+    videos: &[Video],
+) -> Result<HashMap<String, Foreign>, CrawlError> {
+    let new = videos.iter().filter(|video| !stored.contains_key(video.id.as_str()));
+    let names = new.map(|video| file_name(&video.id)).collect();
+    metadata::foreign_images(files, names).await.map_err(|error| unreadable(&error))
 }
 
 fn unreadable(error: &MergeError) -> CrawlError {
@@ -219,6 +218,7 @@ mod tests {
             listed_ms: 1_764_000_000_123,
             skipped: [("live".to_owned(), 2)].into(),
             truncated_reason: None,
+            foreign: None,
         }
     }
 

@@ -106,7 +106,7 @@ impl Bucket {
             subfolder.map_or_else(|| self.prefix.clone(), |subfolder| self.prefix.clone().join(subfolder));
         let mut objects = self.client.list(Some(&prefix));
         while let Some(object) = objects.try_next().await.map_err(failed)? {
-            let Some(name) = self.name(&object.location, &prefix) else { continue };
+            let Some(name) = self.name(&object.location) else { continue };
             if let Some(name) = unmarked(&name) {
                 let reason = "the key has an empty, '.' or '..' segment: rename it";
                 visit(&mut state, Found::Refused { name: &name, is_folder: false, reason });
@@ -117,14 +117,12 @@ impl Bucket {
         Ok(state)
     }
 
-    /// Returns a key's name relative to the root, or `None` if it is hidden below the folder `listed`.
-    fn name(&self, key: &Path, listed: &Path) -> Option<String> {
-        if key.prefix_match(listed)?.any(|part| part.as_ref().starts_with('.')) {
-            return None;
-        }
+    /// Returns a key's name relative to the root, or `None` if it is hidden.
+    fn name(&self, key: &Path) -> Option<String> {
         let parts: Vec<String> =
             key.prefix_match(&self.prefix)?.map(|part| part.as_ref().to_owned()).collect();
-        (!parts.is_empty()).then(|| parts.join("/"))
+        let hidden = parts.iter().any(|part| part.starts_with('.'));
+        (!hidden && !parts.is_empty()).then(|| parts.join("/"))
     }
 
     pub(super) async fn remove(&self, name: &str) -> Result<(), ReadError> {

@@ -169,18 +169,24 @@ impl Files {
         }
     }
 
-    /// Waits until no other process holds the lock `name`, and holds it until the result is dropped. Buckets have no
-    /// locks.
-    pub(crate) async fn lock(&self, name: &str) -> Result<Option<std::fs::File>, ReadError> {
-        match &self.root {
-            Root::Folder(folder) => loop {
+    /// Waits until nobody else holds the lock `name`, and holds it until the result is dropped. Buckets have no locks.
+    ///
+    /// # Errors
+    /// When the storage fails, or the lock is held for longer than `limit`.
+    pub(crate) async fn lock(&self, name: &str, limit: Duration) -> Result<Option<std::fs::File>, ReadError> {
+        let Root::Folder(folder) = &self.root else { return Ok(None) };
+        let locked = async {
+            loop {
                 if let Some(lock) = folder.try_lock(name).await? {
                     return Ok(Some(lock));
                 }
                 tokio::time::sleep(LOCK_INTERVAL).await;
-            },
-            Root::Bucket(_) => Ok(None),
-        }
+            }
+        };
+        tokio::time::timeout(limit, locked).await.unwrap_or_else(|_| {
+            let reason = format!("another process has held this lock for {limit:?}");
+            Err(ReadError::Unavailable { name: name.to_owned(), reason })
+        })
     }
 
     /// Copies the local file `from` atomically, without loading it into memory.

@@ -11,7 +11,7 @@ use url::Url;
 const SCHEMES: [&str; 2] = ["file", "s3"];
 
 /// Longest path or URL: Linux allows no longer paths.
-const MAX_BYTES: usize = 4096;
+const MAX_BYTES: usize = 1024;
 
 /// The local folders, and buckets or prefixes of buckets, that datasets may be in.
 #[derive(Clone, Debug)]

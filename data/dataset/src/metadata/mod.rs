@@ -10,20 +10,21 @@
 //! `schema`). Invariants: `metadata.jsonl` is replaced atomically, and by one process at a time if it is in a folder.
 //! In a bucket, merges of one process wait for each other.
 
-mod claims;
+mod foreign;
 mod rows;
 mod schema;
 
 use std::{
     collections::{BTreeSet, HashSet},
     io::{BufWriter, Write},
+    time::Duration,
 };
 
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
 pub use self::{
-    claims::{Foreign, claim},
+    foreign::{Foreign, foreign_images},
     rows::MergeError,
 };
 use self::{
@@ -40,6 +41,8 @@ const OTHER_FORMATS: [&str; 2] = ["metadata.csv", "metadata.parquet"];
 /// Where earlier versions wrote parts.
 const LEGACY_FOLDER: &str = "metadata";
 const LOCK: &str = ".subwatch/metadata.lock";
+/// A merge takes seconds, even of millions of rows.
+const LOCK_LIMIT: Duration = Duration::from_mins(2);
 
 /// Merges in buckets, which have no locks.
 static MERGING: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
@@ -87,8 +90,8 @@ pub async fn merge(files: &Files, parts: &[String]) -> Result<Merged, MergeError
     if parts.is_empty() && legacy_parts(files).await?.is_empty() {
         return Ok(Merged::default());
     }
-    let _merging = MERGING.lock().await;
-    let _lock = files.lock(LOCK).await?;
+    let lock = files.lock(LOCK, LOCK_LIMIT).await?;
+    let _merging = if lock.is_none() { Some(MERGING.lock().await) } else { None };
     let legacy = legacy_parts(files).await?;
     let mut written = Vec::new();
     let mut seen = HashSet::new();
@@ -116,7 +119,6 @@ pub async fn merge(files: &Files, parts: &[String]) -> Result<Merged, MergeError
         }
         files.remove(&legacy_file(part)).await?;
     }
-    claims::release(files, parts).await?;
     Ok(merged)
 }
 

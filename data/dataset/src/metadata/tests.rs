@@ -151,32 +151,37 @@ async fn other_formats_are_not_mixed() {
 }
 
 #[tokio::test]
-async fn images_are_claimed_unless_another_wrote_them() {
+async fn images_without_a_crawled_row_are_foreign() {
     let folder = Folder::new();
     let row = |file: &str, part: Value| json!({"file_name": file, "video_id": file, "part": part});
     folder.write(METADATA, &[row("crawled.jpg", json!("UC1")), row("imported.jpg", json!("import-x"))]);
     for name in ["crawled.jpg", "imported.jpg", "old.jpg"] {
         folder.write(name, &[]);
     }
-    let names = ["crawled.jpg", "imported.jpg", "new.jpg", "old.jpg"];
-    let claim = async |part: &str| {
-        let claimed = claim(&folder.files, part, names.map(str::to_owned).to_vec()).await.unwrap();
-        let mut foreign: Vec<_> = claimed.into_iter().collect();
-        foreign.sort_unstable_by(|one, other| one.0.cmp(&other.0));
-        foreign
-    };
-    let want =
-        [("imported.jpg".to_owned(), Foreign::Named), ("old.jpg".to_owned(), Foreign::Unknown)].to_vec();
-    assert_eq!(claim("list-1").await, want);
-    folder.write("new.jpg", &[]);
-    assert_eq!(claim("list-1").await, want, "a crawl may replace what it has claimed");
-    assert_eq!(claim("list-2").await, want, "and so may a crawl of other videos");
-    let claims = |part: &str| folder.path().join(format!(".subwatch/claims/{part}.txt"));
-    assert_eq!(fs::read_to_string(claims("list-1")).unwrap(), "crawled.jpg\nnew.jpg");
+    let names = ["crawled.jpg", "imported.jpg", "new.jpg", "old.jpg"].map(str::to_owned).to_vec();
+    let foreign = foreign_images(&folder.files, names.clone()).await.unwrap();
+    let want = [("imported.jpg", Foreign::Named), ("old.jpg", Foreign::Unknown)];
+    assert_eq!(foreign, want.map(|(name, foreign)| (name.to_owned(), foreign)).into());
+    fs::remove_file(folder.path().join(METADATA)).unwrap();
+    let foreign = foreign_images(&folder.files, names).await.unwrap();
+    assert_eq!(foreign.len(), 3, "{foreign:?}");
+}
 
-    folder.write(&part_file("list-1"), &[row("new.jpg", json!("list-1"))]);
-    folder.merge(&["list-1"]).await;
-    assert!(!claims("list-1").exists() && claims("list-2").exists());
-    fs::remove_file(claims("list-2")).unwrap();
-    assert_eq!(claim("list-3").await, want, "the row names the image now");
+#[tokio::test]
+async fn a_dataset_whose_lock_is_held_delays_no_other() {
+    let (held, other) = (Folder::new(), Folder::new());
+    for folder in [&held, &other] {
+        folder.write_part("one", &[("a.jpg", 1)]);
+    }
+    let lock = held.files.lock(LOCK, LOCK_LIMIT).await.unwrap();
+    let error = held.files.lock(LOCK, Duration::from_millis(10)).await.unwrap_err();
+    assert!(error.is_retryable() && error.to_string().contains("held this lock"), "{error}");
+    let waiting = tokio::spawn({
+        let files = held.files.clone();
+        async move { merge(&files, &["one".to_owned()]).await }
+    });
+    assert_eq!(other.merge(&["one"]).await.rows, 1);
+    assert!(!waiting.is_finished());
+    drop(lock);
+    assert_eq!(waiting.await.unwrap().unwrap().rows, 1);
 }
