@@ -67,9 +67,10 @@ impl Session {
     pub(super) async fn open(endpoint: &Endpoint, policy: ReconnectPolicy) -> Result<Self, BrokerError> {
         loop {
             let link = endpoint.connect(Purpose::Publish, &[], policy).await?;
-            match link.confirming_channel().await {
+            let opened = endpoint.answered(&link, link.confirming_channel()).await;
+            match opened.and_then(|opened| opened.map_err(|error| endpoint.classify(&error))) {
                 Ok(channel) => return Ok(Self { link, channel }),
-                Err(error) => endpoint.wait_after_refusal(&error, policy).await?,
+                Err(error) => endpoint.wait_after_refusal(error, policy).await?,
             }
         }
     }

@@ -140,16 +140,30 @@ impl Endpoint {
     /// waits before the next attempt.
     pub(super) async fn wait_after_refusal(
         &self,
-        error: &lapin::Error,
+        error: BrokerError,
         policy: ReconnectPolicy,
     ) -> Result<(), BrokerError> {
-        let error = self.classify(error);
         if !error.is_retryable() && policy == ReconnectPolicy::ReturnPermanent {
             return Err(error);
         }
         tracing::warn!("{error}; reconnecting");
         wait_before_reconnecting(Duration::ZERO).await;
         Ok(())
+    }
+
+    /// Waits for `calls` on a connection, until it is lost or does not answer in time: lapin's calls may stay pending.
+    pub(super) async fn answered<T>(
+        &self,
+        link: &Link,
+        calls: impl Future<Output = T>,
+    ) -> Result<T, BrokerError> {
+        tokio::select! {
+            answer = calls => Ok(answer),
+            () = link.lost() => Err(self.unreachable(&link.reason())),
+            () = tokio::time::sleep(self.timeout * 2) => {
+                Err(self.unreachable(&format!("no answer within {:?}", self.timeout * 2)))
+            }
+        }
     }
 
     async fn open(&self, purpose: Purpose, queues: &[Queue]) -> Result<Link, BrokerError> {

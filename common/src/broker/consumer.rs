@@ -162,9 +162,13 @@ struct ConsumerTask {
 /// One connection that consumes every subscription, each on its own channel.
 struct Session {
     link: Link,
-    consumers: Vec<(Channel, ShortString)>,
-    incoming: SelectAll<BoxStream<'static, Incoming>>,
+    consumers: Consumers,
+    incoming: Deliveries,
 }
+
+/// Channels with the tags of their consumers.
+type Consumers = Vec<(Channel, ShortString)>;
+type Deliveries = SelectAll<BoxStream<'static, Incoming>>;
 
 /// Item of a consumer's stream: a delivery with its queue, or why the stream ended.
 type Incoming = Result<(lapin::message::Delivery, Arc<str>), String>;
@@ -205,9 +209,10 @@ impl ConsumerTask {
             self.subscriptions.iter().map(|subscription| subscription.queue.clone()).collect();
         loop {
             let link = self.endpoint.connect(Purpose::Consume, &queues, policy).await?;
-            match Session::consume(link, &self.subscriptions).await {
-                Ok(session) => return Ok(session),
-                Err(error) => self.endpoint.wait_after_refusal(&error, policy).await?,
+            let consumed = self.endpoint.answered(&link, Session::consume(&link, &self.subscriptions)).await;
+            match consumed.and_then(|consumed| consumed.map_err(|error| self.endpoint.classify(&error))) {
+                Ok((consumers, incoming)) => return Ok(Session { link, consumers, incoming }),
+                Err(error) => self.endpoint.wait_after_refusal(error, policy).await?,
             }
         }
     }
@@ -241,7 +246,7 @@ impl ConsumerTask {
 }
 
 impl Session {
-    async fn consume(link: Link, subscriptions: &[Subscription]) -> lapin::Result<Self> {
+    async fn consume(link: &Link, subscriptions: &[Subscription]) -> lapin::Result<(Consumers, Deliveries)> {
         let (mut consumers, mut incoming) = (Vec::new(), SelectAll::new());
         for Subscription { queue, prefetch } in subscriptions {
             let channel = link.channel().await?;
@@ -255,7 +260,7 @@ impl Session {
         if subscriptions.is_empty() {
             incoming.push(stream::pending().boxed());
         }
-        Ok(Self { link, consumers, incoming })
+        Ok((consumers, incoming))
     }
 
     /// Cancels the consumers, releases what was not handed out, waits until the rest is answered, and closes.

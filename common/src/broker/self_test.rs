@@ -52,12 +52,12 @@ pub async fn probe(config: &BrokerConfig) -> Result<Duration, BrokerError> {
         names.delete(&keeping).await?;
         Ok(results)
     };
-    let results: lapin::Result<_> = probing.await;
+    let results: Result<lapin::Result<_>, BrokerError> = endpoint.answered(&link, probing).await;
     let elapsed = started.elapsed();
     link.close().await;
     let unsupported =
         |reason: &str| BrokerError::Unsupported { address: endpoint.address(), reason: reason.to_owned() };
-    match results {
+    match results? {
         Ok((Ok(()), Ok(()))) => Ok(elapsed),
         Ok((Err(reason), _) | (_, Err(reason))) => Err(unsupported(reason)),
         Err(error) if error.is_amqp_soft_error() => Err(unsupported(&error.to_string())),
