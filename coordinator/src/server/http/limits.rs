@@ -1,4 +1,4 @@
-//! Size limits of a request's URI and headers, and the least rate of bodies.
+//! Size limits of a request's URI and headers, and the least rate of bodies and responses.
 //!
 //! The connection has read the request head by then, within its own limit (see [`common::listener`]); these limits
 //! protect the handlers from long values. Bodies are limited where they are read.
@@ -17,8 +17,8 @@ const MAX_URI_BYTES: usize = 8 << 10;
 /// Limit of all header names and values together.
 const MAX_HEADER_BYTES: usize = 16 << 10;
 
-/// Least average rate at which a body has to arrive and a response has to be read. Four uploads at a time need
-/// 0.26 Mbit/s.
+/// Least average rate at which a body has to arrive and a response has to be read. The command line
+/// uploads four images at a time, which so need 0.26 Mbit/s.
 pub(super) const MIN_BYTES_PER_SECOND: u64 = 8 << 10;
 
 pub(super) async fn reject_oversized(request: Request, next: Next) -> Response {
