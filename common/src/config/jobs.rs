@@ -25,7 +25,7 @@ pub struct JobSettings {
     pub crawl_attempts: u32,
     /// Largest number of unfinished submissions and runs. More are refused with status 429.
     pub max_active: u64,
-    /// How long a finished submission is kept, in seconds. Runs are kept forever.
+    /// How long a finished submission is kept, in seconds. Runs with a head are kept forever.
     pub retention_seconds: u64,
     /// Seconds without a heartbeat after which a job is published again, if its queue is empty.
     pub rescue_after_seconds: u64,

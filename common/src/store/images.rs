@@ -10,8 +10,12 @@ use redis::Script;
 use super::{Store, StoreError};
 use crate::digest::Digest;
 
-static PUT: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/put_image.lua")));
+static RESERVE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("scripts/reserve_upload_bytes.lua")));
 static DROP: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/drop_images.lua")));
+
+/// What Redis needs for an image beside its bytes: keys, digests in three places, expiry.
+const IMAGE_OVERHEAD: u64 = 512;
 
 impl Store {
     /// Stores `bytes` for `ttl` and returns their digest, or `None` if all uploads together would exceed `limit`
@@ -23,17 +27,19 @@ impl Store {
         limit: u64,
     ) -> Result<Option<Digest>, StoreError> {
         let (digest, ttl_ms) = (Digest::of(bytes), ttl.as_millis() as u64);
-        let verdict: String = PUT
-            .key(self.keys.uploads())
-            .key(self.keys.upload_sizes())
-            .key(self.keys.image(&digest))
-            .arg(digest.to_string())
-            .arg(bytes)
-            .arg(ttl_ms)
-            .arg(limit)
-            .invoke_async(&mut self.connection.clone())
-            .await?;
-        Ok((verdict == "stored").then_some(digest))
+        let size = bytes.len() as u64 + IMAGE_OVERHEAD;
+        let mut call = RESERVE.key(self.keys.uploads());
+        call.key(self.keys.upload_sizes()).arg(digest.to_string()).arg(size).arg(ttl_ms).arg(limit);
+        let mut connection = self.connection.clone();
+        if call.invoke_async::<String>(&mut connection).await? == "full" {
+            return Ok(None);
+        }
+        let mut command = redis::cmd("SET");
+        command.arg(self.keys.image(&digest)).arg(bytes).arg("PX").arg(ttl_ms);
+        command.query_async::<()>(&mut connection).await?;
+        // Again, in case all images were deleted meanwhile.
+        call.invoke_async::<String>(&mut connection).await?;
+        Ok(Some(digest))
     }
 
     /// Returns the total size of the uploaded images in bytes, as far as it is known before expired ones are removed.

@@ -13,6 +13,7 @@ use crate::{ids::SubmissionId, training::tree::Node};
 
 static FINISH_NODE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/finish_node.lua")));
 static REOPEN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("scripts/reopen_run.lua")));
+static EXPIRE: LazyLock<Script> = LazyLock::new(|| fenced_script(include_str!("scripts/expire_run.lua")));
 static PUT_PARAMETERS: LazyLock<Script> =
     LazyLock::new(|| fenced_script(include_str!("scripts/put_parameters.lua")));
 static PUT_BLOB: LazyLock<Script> = LazyLock::new(|| fenced_script(include_str!("scripts/put_blob.lua")));
@@ -60,6 +61,17 @@ pub enum RunDocument {
 }
 
 impl RunDocument {
+    const ALL: [Self; 8] = [
+        Self::Embed,
+        Self::Samples,
+        Self::Scaling,
+        Self::Plan,
+        Self::Report,
+        Self::Setup,
+        Self::Checkpoint,
+        Self::Head,
+    ];
+
     /// The last part of its key.
     fn name(self) -> &'static str {
         match self {
@@ -215,16 +227,35 @@ impl Store {
         self.invoke_fenced(&call).await.map(drop)
     }
 
+    /// Lets a run expire after its retention, with all its data, unless it is open or reopened until then.
+    ///
+    /// # Errors
+    /// [`StoreError::Replaced`] if another coordinator became the leader.
+    pub async fn expire_run(&self, run: SubmissionId) -> Result<(), StoreError> {
+        let mut call = EXPIRE.key(self.keys.submission(run));
+        for key in self.run_data(run) {
+            call.key(key);
+        }
+        call.arg(self.token());
+        self.invoke_fenced(&call).await.map(drop)
+    }
+
     /// Reopens a failed or cancelled run, to continue from its last checkpoint. Returns `false` if it is in another
     /// state.
     pub async fn reopen_run(&self, run: SubmissionId) -> Result<bool, StoreError> {
-        Ok(REOPEN
-            .key(self.keys.submission(run))
-            .key(self.keys.of_submission(run, "jobs"))
-            .key(self.keys.of_submission(run, "nodes"))
-            .arg(self.keys.notifications())
-            .arg(run.to_string())
-            .invoke_async(&mut self.connection.clone())
-            .await?)
+        let mut call = REOPEN.key(self.keys.submission(run));
+        call.key(self.keys.of_submission(run, "jobs")).key(self.keys.of_submission(run, "nodes"));
+        for key in self.run_data(run) {
+            call.key(key);
+        }
+        call.arg(self.keys.notifications()).arg(run.to_string());
+        Ok(call.invoke_async(&mut self.connection.clone()).await?)
+    }
+
+    /// Returns the keys of a run's data beside its record.
+    fn run_data(&self, run: SubmissionId) -> impl Iterator<Item = String> {
+        let documents = RunDocument::ALL.map(RunDocument::name);
+        let parts = ["parameters", "nodes", "jobs", "results"].into_iter().chain(documents);
+        parts.map(move |part| self.keys.of_submission(run, part))
     }
 }

@@ -18,6 +18,7 @@ mod host_backoffs;
 mod http;
 mod leadership;
 mod lookup;
+mod memory;
 mod pages;
 mod runs;
 pub mod serve;

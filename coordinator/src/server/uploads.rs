@@ -6,7 +6,7 @@ use bytes::Bytes;
 use common::{config::ImageSettings, store::Store};
 use crawler::http::{FetchError, ImageFetcher};
 
-use super::{error::RequestError, shared_budget::SharedBudget};
+use super::{error::RequestError, memory, shared_budget::SharedBudget};
 use crate::api::{DroppedUploads, StoredImage};
 
 /// Total size of bodies and fetched images that are received but not stored yet.
@@ -40,11 +40,13 @@ impl Uploads {
     /// Stores an uploaded image, whose size the caller has checked.
     ///
     /// # Errors
-    /// `Invalid` if it is empty; `Busy` if stored uploads have reached the size limit.
+    /// `Invalid` if it is empty; `Busy` if stored uploads have reached the size limit, or the memory of Redis is nearly
+    /// used up.
     pub(crate) async fn put(&self, bytes: Bytes) -> Result<StoredImage, RequestError> {
         if bytes.is_empty() {
             return Err(RequestError::Invalid("the image is empty (0 bytes)".to_owned()));
         }
+        memory::require_free(&self.store).await?;
         let (ttl, limit) = (self.settings.upload_ttl(), self.settings.max_upload_bytes);
         match self.store.put_image(&bytes, ttl, limit).await? {
             Some(sha256) => Ok(StoredImage { sha256, bytes: bytes.len() as u64 }),

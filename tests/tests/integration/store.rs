@@ -17,7 +17,7 @@ use common::{
     },
     training::tree::Node,
 };
-use tests::environment::Servers;
+use tests::{cluster::eventually, environment::Servers};
 
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 
@@ -27,23 +27,35 @@ async fn store() -> Store {
     Store::connect(&StoreConfig { url, ca_certificates: None, key_prefix }).await.expect("Redis is available")
 }
 
-/// Creates an opened submission of `jobs` jobs with two items each.
-async fn submission(store: &Store, kind: SubmissionKind, jobs: u32) -> SubmissionId {
-    let id = SubmissionId::now();
-    let new = NewSubmission {
-        id,
+fn new_submission(kind: SubmissionKind, retention: Duration) -> NewSubmission {
+    NewSubmission {
+        id: SubmissionId::now(),
         kind,
         spec: serde_json::json!({}),
         parent: None,
-        retention: Duration::from_secs(60),
+        retention,
         deadline: None,
         traceparent: None,
         submitted_by: None,
-    };
+    }
+}
+
+/// Creates an opened submission of `jobs` jobs with two items each.
+async fn submission(store: &Store, kind: SubmissionKind, jobs: u32) -> SubmissionId {
+    let new = new_submission(kind, Duration::from_secs(60));
+    let id = new.id;
     store.create_submission(&new).await.unwrap();
     let opening = Opening { items: u64::from(jobs) * 2, jobs, manifest: serde_json::json!({}), rejected: 0 };
     store.open_submission(id, &opening).await.unwrap();
     id
+}
+
+/// Creates a run that is kept for 3 s after it has ended, and cancels it.
+async fn cancelled_run(store: &Store) -> SubmissionId {
+    let new = new_submission(SubmissionKind::Train, Duration::from_secs(3));
+    store.create_submission(&new).await.unwrap();
+    store.close_submission(new.id, State::Cancelled, None, true).await.unwrap();
+    new.id
 }
 
 /// Returns job `name` of a submission, in generation 0.
@@ -393,7 +405,7 @@ async fn writes_of_a_replaced_leader_are_rejected() {
     assert!(old.take_over(id).await.unwrap());
     old.put_document(id, RunDocument::Checkpoint, &1).await.unwrap();
 
-    tests::cluster::eventually("the lease expires", || async {
+    eventually("the lease expires", || async {
         store.acquire_lease(second, Duration::from_secs(60)).await.unwrap().is_some()
     })
     .await;
@@ -471,4 +483,20 @@ async fn dead_letters_are_read_in_pages_oldest_first() {
     assert!(store.delete_dead_letter(&cursor).await.unwrap());
     assert!(!store.delete_dead_letter(&cursor).await.unwrap());
     assert_eq!(store.dead_letter_count().await.unwrap(), 4);
+}
+
+#[tokio::test]
+async fn runs_expire_unless_they_are_reopened() {
+    let store = store().await;
+    let (gone, reopened) = (cancelled_run(&store).await, cancelled_run(&store).await);
+    for run in [gone, reopened] {
+        store.put_document(run, RunDocument::Report, &7).await.unwrap();
+        store.expire_run(run).await.unwrap();
+    }
+    assert!(store.reopen_run(reopened).await.unwrap());
+    store.expire_run(reopened).await.unwrap();
+    eventually("the run expires", async || store.state(gone).await.unwrap().is_none()).await;
+    assert_eq!(store.document::<u32>(gone, RunDocument::Report).await.unwrap(), None);
+    assert_eq!(store.state(reopened).await.unwrap(), Some(State::Running));
+    assert_eq!(store.document(reopened, RunDocument::Report).await.unwrap(), Some(7));
 }

@@ -65,7 +65,7 @@ async fn images_are_predicted_from_files_stdin_uploads_and_urls() {
 async fn uploads_are_bounded_and_expire() {
     let limits = [
         ("SUBWATCH_MAX_IMAGE_BYTES", "3000".to_owned()),
-        ("SUBWATCH_MAX_UPLOAD_BYTES", "5000".to_owned()),
+        ("SUBWATCH_MAX_UPLOAD_BYTES", "6000".to_owned()),
         ("SUBWATCH_UPLOAD_TTL_SECONDS", "3".to_owned()),
     ];
     let cluster = Cluster::start_with(0, &limits).await;

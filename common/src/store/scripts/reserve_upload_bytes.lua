@@ -1,11 +1,11 @@
--- Stores an uploaded image within the limit of all, of which expired images are no part any more.
+-- Reserves bytes for an uploaded image, and releases those of expired images.
 --
--- KEYS  digests by expiry time, sizes by digest and their `total`, image
--- ARGV  digest, bytes of the image, time to live in ms, limit of the total in bytes
--- Returns stored | full
+-- KEYS  digests by expiry time, sizes by digest and their `total`
+-- ARGV  digest, bytes, time to live in ms, limit of the total in bytes
+-- Returns taken | full
 
-local order, sizes, image = KEYS[1], KEYS[2], KEYS[3]
-local digest, bytes, limit = ARGV[1], #ARGV[2], tonumber(ARGV[4])
+local order, sizes = KEYS[1], KEYS[2]
+local digest, bytes, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[4])
 local now = redis.call('TIME')
 local now_ms = now[1] * 1000 + math.floor(now[2] / 1000)
 
@@ -21,5 +21,4 @@ if redis.call('HEXISTS', sizes, digest) == 0 then
   redis.call('HINCRBY', sizes, 'total', bytes)
 end
 redis.call('ZADD', order, now_ms + ARGV[3], digest)
-redis.call('SET', image, ARGV[2], 'PX', ARGV[3])
-return 'stored'
+return 'taken'

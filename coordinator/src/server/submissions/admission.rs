@@ -6,7 +6,7 @@
 use common::{digest::Digest, ids::SubmissionId, store::Claim};
 use serde::Serialize;
 
-use crate::server::{context::Context, error::RequestError};
+use crate::server::{context::Context, error::RequestError, memory};
 
 const MAX_KEY_BYTES: usize = 255;
 
@@ -98,14 +98,7 @@ async fn require_capacity(context: &Context) -> Result<(), RequestError> {
              (SUBWATCH_MAX_ACTIVE): try again when one has ended"
         )));
     }
-    if context.store.server_info().await?.is_nearly_full() {
-        return Err(RequestError::Busy(
-            "over 90 % of the memory of Redis is used, and the rest is for submissions in progress: ask an operator to \
-             run `subwatch doctor`"
-                .to_owned(),
-        ));
-    }
-    Ok(())
+    memory::require_free(&context.store).await
 }
 
 fn digest(request: &impl Serialize) -> Digest {

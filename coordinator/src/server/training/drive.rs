@@ -89,6 +89,10 @@ async fn clean_up(context: &Context, run: SubmissionId) -> Result<(), StoreError
         Some(State::Succeeded) => context.store.delete_run_state(run).await?,
         // The store was restored from a state before the end: the leader starts the run's task again.
         Some(State::Preparing | State::Running) => return Ok(()),
+        // It can be resumed until then. Otherwise runs that never trained would fill Redis.
+        Some(_) if context.store.blob(run, RunDocument::Head).await?.is_none() => {
+            context.store.expire_run(run).await?;
+        }
         Some(_) | None => {}
     }
     context.store.set_inactive(run).await

@@ -40,7 +40,7 @@ fn check(request: &RunRequest) -> Result<(), RequestError> {
         true => Ok(()),
         false => Err(RequestError::Invalid(format!("{field} is {value}: it must be {range}"))),
     };
-    check((1..=100_000).contains(&epochs), "epochs", &epochs, "between 1 and 100000")?;
+    check((1..=10_000).contains(&epochs), "epochs", &epochs, "between 1 and 10000")?;
     check((1..=1_000_000).contains(&batch_size), "batch_size", &batch_size, "between 1 and 1000000")?;
     check((1..=4096).contains(&leaves), "leaves", &leaves, "between 1 and 4096")?;
     let is_positive = learning_rate.is_finite() && learning_rate > 0.0;
@@ -48,7 +48,10 @@ fn check(request: &RunRequest) -> Result<(), RequestError> {
     check_labels(request.name.as_deref(), &request.tags).map_err(RequestError::Invalid)
 }
 
-/// Checks the sizes of a run's name and tags, which are in every list of runs.
+/// Largest size of a run's name and tags together, in bytes: they are in every list of runs.
+const MAX_LABEL_BYTES: usize = 4096;
+
+/// Checks a run's name and tags.
 fn check_labels(name: Option<&str>, tags: &BTreeMap<String, String>) -> Result<(), String> {
     let length = |text: &str| text.chars().count();
     if name.is_some_and(|name| !(1..=RunRequest::MAX_NAME).contains(&length(name))) {
@@ -59,6 +62,13 @@ fn check_labels(name: Option<&str>, tags: &BTreeMap<String, String>) -> Result<(
     }
     if tags.len() > RunRequest::MAX_TAGS {
         return Err(format!("a run has at most {} tags, not {}", RunRequest::MAX_TAGS, tags.len()));
+    }
+    let labels = || name.into_iter().chain(tags.iter().flat_map(|(key, value)| [key.as_str(), value]));
+    if labels().map(str::len).sum::<usize>() > MAX_LABEL_BYTES {
+        return Err(format!("the name and the tags of a run have at most {MAX_LABEL_BYTES} bytes together"));
+    }
+    if labels().any(|label| label.contains(char::is_control)) {
+        return Err("the name and the tags of a run must not have control characters".to_owned());
     }
     for (key, value) in tags {
         let is_key = (1..=RunRequest::MAX_TAG_KEY).contains(&length(key)) && !key.contains('=');
@@ -111,6 +121,13 @@ mod tests {
         check(None, &[("a=b", "v")], false);
         check(None, &[(&"k".repeat(65), "v")], false);
         check(None, &[("k", &"v".repeat(257))], false);
+        check(Some("bell\u{7}"), &[], false);
+        check(None, &[("k", "two\nlines")], false);
+        let long = "é".repeat(256);
+        let keys: Vec<String> = (0..9).map(|number| number.to_string()).collect();
+        let tags: Vec<(&str, &str)> = keys.iter().map(|key| (key.as_str(), long.as_str())).collect();
+        check(None, &tags[..7], true);
+        check(None, &tags, false);
         let many: Vec<String> = (0..21).map(|number| number.to_string()).collect();
         check(None, &many.iter().map(|key| (key.as_str(), "")).collect::<Vec<_>>(), false);
     }

@@ -153,7 +153,9 @@ async fn a_redis_without_memory_is_reported_and_emptied() {
     assert_eq!(status, 429, "{problem}");
     assert!(problem["detail"].as_str().unwrap().contains("90 %"), "{problem}");
     assert_eq!(ready().await, 200);
-    assert!(text(&cluster.cli(&["doctor"]).await.stdout).contains("submissions are refused"));
+    assert!(text(&cluster.cli(&["doctor"]).await.stdout).contains("submissions and uploads are refused"));
+    let (status, problem) = upload(6).await;
+    assert_eq!(status, 429, "{problem}");
     limit(8 << 20).await;
     let (status, problem) = upload(6).await;
     assert_eq!(status, 503, "{problem}");
