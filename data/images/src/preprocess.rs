@@ -53,9 +53,11 @@ pub fn resize_into(picture: &Picture, target: &mut [u8]) -> Result<(), ItemFailu
             "a picture of {width}×{height} pixels and {bytes} bytes cannot be resized"
         )));
     }
-    let bytes = target.len();
-    let target = target.try_into().map_err(|_| failed(format!("{bytes} bytes are not the model's input")))?;
-    resize::resize(picture, target);
+    if target.len() != BYTES {
+        let bytes = target.len();
+        return Err(failed(format!("{bytes} bytes are not a picture of {SIDE}×{SIDE} pixels")));
+    }
+    resize::resize(picture, SIDE, target);
     Ok(())
 }
 

@@ -8,8 +8,7 @@
 use std::arch::x86_64::*;
 
 use super::{
-    GROUP,
-    rows::Rows,
+    rows::{GROUP, Rows},
     scalar,
     weights::{FRACTION_BITS, HALF, Windows},
 };
@@ -75,7 +74,7 @@ impl Avx2 {
         is_x86_feature_detected!("avx2").then_some(Self(()))
     }
 
-    /// Resamples four rows of RGB pixels, each followed by [`SLACK`](super::horizontal::SLACK) bytes, whose values do not matter.
+    /// Resamples four rows of RGB pixels, each followed by [`SLACK`](super::rows::SLACK) bytes of any value.
     pub(super) fn horizontal(
         self,
         windows: &PairedWindows,
@@ -105,27 +104,28 @@ fn horizontal(windows: &PairedWindows, rows: [&[u8]; GROUP], mut targets: [&mut 
     let length = rows[0].len();
     let rows = rows.map(|row| &row[..length]);
     let count = windows.pairs.len() / windows.firsts.len();
+    let [a, b, c, d] = &mut targets;
     let windows = windows.firsts.as_chunks::<2>().0.iter().zip(windows.pairs.chunks_exact(2 * count));
     for (number, (firsts, pairs)) in windows.enumerate() {
-        let (left, right) = pairs.split_at(count);
-        let [ab, cd] = weighted_pixels(&rows, firsts[0], left);
-        let [ab2, cd2] = weighted_pixels(&rows, firsts[1], right);
-        // In the lower half are rows a and c, in the upper one b and d.
-        let bytes = _mm256_packus_epi16(_mm256_packs_epi32(ab, cd), _mm256_packs_epi32(ab2, cd2));
-        let bytes = without_gaps(bytes);
-        let [ac, bd] = [_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes)];
-        let [a, c] = [_mm_cvtsi128_si64(ac), _mm_extract_epi64::<1>(ac)];
-        let [b, d] = [_mm_cvtsi128_si64(bd), _mm_extract_epi64::<1>(bd)];
-        for (target, pixels) in targets.iter_mut().zip([a, b, c, d]) {
-            write_two(target, 6 * number, pixels.to_le_bytes());
+        let mut words = [_mm256_setzero_si256(); 2];
+        // One call, in a loop, is inlined.
+        for ((words, first), pairs) in words.iter_mut().zip(firsts).zip(pairs.chunks_exact(count)) {
+            *words = weighted_pixels(&rows, *first, pairs);
         }
+        let bytes = without_gaps(_mm256_packus_epi16(words[0], words[1]));
+        let [ac, bd] = [_mm256_castsi256_si128(bytes), _mm256_extracti128_si256::<1>(bytes)];
+        let start = 6 * number;
+        write_two(a, start, _mm_cvtsi128_si64(ac));
+        write_two(b, start, _mm_cvtsi128_si64(bd));
+        write_two(c, start, _mm_extract_epi64::<1>(ac));
+        write_two(d, start, _mm_extract_epi64::<1>(bd));
     }
 }
 
-/// Computes an output pixel of two rows each: R, G, B and a gap in every four numbers.
+/// Computes an output pixel of each row: R, G, B and a gap. In the lower half are rows a and c, in the upper b and d.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn weighted_pixels(rows: &[&[u8]; GROUP], first: usize, pairs: &[Pair]) -> [__m256i; 2] {
+fn weighted_pixels(rows: &[&[u8]; GROUP], first: usize, pairs: &[Pair]) -> __m256i {
     let mut sums = [Sums::new(); 2];
     let mut offset = first * 3;
     let (blocks, last) = pairs.as_chunks::<2>();
@@ -142,12 +142,13 @@ fn weighted_pixels(rows: &[&[u8]; GROUP], first: usize, pairs: &[Pair]) -> [__m2
             sums.add(first_two(two_rows(rows, offset)), *pair);
         }
     }
-    sums.map(|sums| sums.rounded())
+    _mm256_packs_epi32(sums[0].rounded(), sums[1].rounded())
 }
 
 /// Writes two pixels. The two bytes after them are written as well if they are the row's: the next call writes them.
 #[inline]
-fn write_two(target: &mut [u8], start: usize, pixels: [u8; 8]) {
+fn write_two(target: &mut [u8], start: usize, pixels: i64) {
+    let pixels = pixels.to_le_bytes();
     let target = &mut target[start..];
     match target.first_chunk_mut() {
         Some(place) => *place = pixels,
@@ -179,8 +180,9 @@ fn vertical(rows: Rows<'_>, first: usize, weights: &[u32], target: &mut [u8]) {
             sums[2].add(_mm256_unpacklo_epi8(odd, zero), pair);
             sums[3].add(_mm256_unpackhi_epi8(odd, zero), pair);
         }
-        let [a, b, c, d] = sums.map(|sums| sums.rounded());
-        store32(_mm256_packus_epi16(_mm256_packs_epi32(a, b), _mm256_packs_epi32(c, d)), block);
+        let left = _mm256_packs_epi32(sums[0].rounded(), sums[1].rounded());
+        let right = _mm256_packs_epi32(sums[2].rounded(), sums[3].rounded());
+        store32(_mm256_packus_epi16(left, right), block);
     }
     scalar::vertical(rows, first, weights, start, rest);
 }
@@ -217,9 +219,15 @@ impl Sums {
 /// Loads 16 bytes of each row, from `offset` on.
 #[target_feature(enable = "avx2")]
 fn two_rows(rows: &[&[u8]; 2], offset: usize) -> __m256i {
-    let [a, b] =
-        rows.map(|row| load16(row[offset..].first_chunk().expect("a block is in its row and the slack")));
+    let [a, b] = rows;
+    let a = load16(block(a, offset));
+    let b = load16(block(b, offset));
     _mm256_inserti128_si256::<1>(_mm256_castsi128_si256(a), b)
+}
+
+#[inline]
+fn block(row: &[u8], offset: usize) -> &[u8; 16] {
+    row[offset..].first_chunk().expect("a block is in its row and the slack")
 }
 
 /// Moves the channels of the first two pixels side by side, as 16-bit numbers: R R G G B B.

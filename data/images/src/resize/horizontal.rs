@@ -5,14 +5,12 @@ use std::ops::Range;
 #[cfg(target_arch = "x86_64")]
 use super::avx2::{Avx2, PairedWindows};
 use super::{
-    GROUP, Instructions,
-    rows::Rows,
+    instructions::Instructions,
+    rows::{GROUP, Rows, SLACK},
     scalar,
     weights::{Axis, Windows},
 };
 
-/// Bytes that must follow a row: pixels are read in blocks of four, 16 bytes each.
-pub(super) const SLACK: usize = 16;
 /// Widths of pictures whose rows are read in vectors: a row and the slack must end before the row after the next, and a
 /// copy of a row must be small.
 #[cfg(target_arch = "x86_64")]

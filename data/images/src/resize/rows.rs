@@ -1,5 +1,10 @@
 //! Rows of bytes: those of a whole picture, or the last few that a pass has written.
 
+/// Rows that the horizontal pass takes at a time.
+pub(super) const GROUP: usize = 4;
+/// Bytes that must follow a row: pixels are read in blocks of four, 16 bytes each.
+pub(super) const SLACK: usize = 16;
+
 /// Rows of equal length, side by side in memory.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'a> {

@@ -4,6 +4,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+const SIDE: usize = 224;
+
 /// Values without a pattern that a sum could miss.
 fn picture(width: u32, height: u32, seed: u32) -> Picture {
     let value = |index: u32| ((index ^ seed).wrapping_mul(0x9e37_79b1) >> 24) as u8;
@@ -11,9 +13,9 @@ fn picture(width: u32, height: u32, seed: u32) -> Picture {
 }
 
 fn resized(instructions: Instructions, picture: &Picture) -> Vec<u8> {
-    let mut target = Box::new([0; BYTES]);
-    resize_with(instructions, picture, &mut target);
-    target.to_vec()
+    let mut target = vec![0; SIDE * SIDE * 3];
+    resize_with(instructions, picture, SIDE, &mut target);
+    target
 }
 
 fn check(width: u32, height: u32, seed: u32) {
