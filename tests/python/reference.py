@@ -1,8 +1,8 @@
 """Reference results of torchvision and Pillow for the quality gates.
 
-    reference.py resize IMAGE… --out FILE       decoded pixels and Pillow's 224×224 resize
     reference.py features WEIGHTS IMAGE… --out FILE
-    reference.py decode FOLDER --out FILE       decoded pixels of its files by name, or width 0 and Pillow's error
+    reference.py decode FOLDER --out FILE       decoded pixels of its files by name and the SHA-256 of their 224×224
+                                                resize, or width 0 and Pillow's error
     reference.py recompute FOLDER MSE           the test error of a run, recomputed from its exports
     reference.py save-pth SAFETENSORS PTH       weights written with torch.save
     reference.py hostile FOLDER                 weights files that must be rejected
@@ -60,15 +60,8 @@ def features(weights, images, out):
     np.concatenate([correct, *broken]).astype("<f4").tofile(out)
 
 
-def resize(images, out):
-    with open(out, "wb") as file:
-        for path in images:
-            picture = Image.open(path).convert("RGB")
-            small = picture.resize((224, 224), Image.BILINEAR)
-            file.write(struct.pack("<II", *picture.size) + picture.tobytes() + small.tobytes())
-
-
 def decode(folder, out):
+    import hashlib
     import os
     import warnings
     warnings.simplefilter("ignore")
@@ -77,7 +70,9 @@ def decode(folder, out):
         for name in sorted(os.listdir(folder)):
             try:
                 picture = Image.open(f"{folder}/{name}").convert("RGB")
-                file.write(struct.pack("<II", *picture.size) + picture.tobytes())
+                resized = picture.resize((224, 224), Image.BILINEAR).tobytes()
+                digest = hashlib.sha256(resized).digest()
+                file.write(struct.pack("<II", *picture.size) + picture.tobytes() + digest)
             except Exception as error:
                 message = f"{type(error).__name__}: {error}".encode()
                 file.write(struct.pack("<II", 0, len(message)) + message)
@@ -136,8 +131,6 @@ if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
     if command == "features":
         features(arguments[0], arguments[1:-2], arguments[-1])
-    elif command == "resize":
-        resize(arguments[:-2], arguments[-1])
     elif command == "decode":
         decode(arguments[0], arguments[-1])
     elif command == "recompute":

@@ -14,6 +14,7 @@ pub mod perceptual_hash;
 pub mod picture;
 pub mod pool;
 pub mod preprocess;
+mod resize;
 
 #[cfg(test)]
 #[path = "../../../tests/src/real_data.rs"]

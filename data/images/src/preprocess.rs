@@ -1,20 +1,14 @@
 //! Preprocessing: from image bytes to the model's input.
 //!
-//! Decodes, and resizes to 224×224 with the numerics of Pillow's antialiased bilinear filter. Normalisation
-//! with [`MEAN`] and [`STD`] happens on the device. A change that changes any pixel needs a new [`VERSION`].
-
-use std::cell::RefCell;
+//! Decodes and resizes to 224×224 as Pillow does, with its antialiased bilinear filter. Normalisation with [`MEAN`] and
+//! [`STD`] happens on the device. A change that changes any pixel needs a new [`VERSION`].
 
 use common::job::outcome::{FailureReason, ItemFailure};
-use fast_image_resize::{
-    FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer,
-    images::{Image, ImageRef},
-};
 
-use crate::{decode::decode, picture::Picture};
+use crate::{decode::decode, picture::Picture, resize};
 
 /// Version of the preprocessing; part of an embedding space's name.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// Width and height of the model's input.
 pub const SIDE: usize = 224;
 /// Bytes of the model's input.
@@ -28,10 +22,6 @@ pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Pixels(pub Vec<u8>);
 
-thread_local! {
-    static RESIZER: RefCell<Resizer> = RefCell::new(Resizer::new());
-}
-
 /// Decodes and resizes an image.
 ///
 /// # Errors
@@ -43,7 +33,7 @@ pub fn pixels(bytes: &[u8]) -> Result<Pixels, ItemFailure> {
 /// Resizes a picture to the model's input.
 ///
 /// # Errors
-/// When `rgb` does not have `3 · width · height` bytes.
+/// When the picture is empty or `rgb` does not have `3 · width · height` bytes.
 pub fn resize(picture: &Picture) -> Result<Pixels, ItemFailure> {
     let mut pixels = vec![0; BYTES];
     resize_into(picture, &mut pixels)?;
@@ -53,19 +43,22 @@ pub fn resize(picture: &Picture) -> Result<Pixels, ItemFailure> {
 /// Resizes a picture to the model's input in `target`, which has [`BYTES`] bytes.
 ///
 /// # Errors
-/// When the sizes disagree.
+/// When the picture is empty or the sizes disagree.
 pub fn resize_into(picture: &Picture, target: &mut [u8]) -> Result<(), ItemFailure> {
-    let failed = |error: &dyn std::fmt::Display| {
-        ItemFailure::new(FailureReason::Undecodable, format!("the image cannot be resized: {error}"))
-    };
-    let source = ImageRef::new(picture.width, picture.height, &picture.rgb, PixelType::U8x3);
-    let source = source.map_err(|error| failed(&error))?;
-    let target = Image::from_slice_u8(SIDE as u32, SIDE as u32, target, PixelType::U8x3);
-    let mut target = target.map_err(|error| failed(&error))?;
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    RESIZER
-        .with_borrow_mut(|resizer| resizer.resize(&source, &mut target, &options))
-        .map_err(|error| failed(&error))
+    let Picture { width, height, rgb } = picture;
+    let failed = |detail| ItemFailure::new(FailureReason::Undecodable, detail);
+    if rgb.is_empty() || rgb.len() as u64 != 3 * u64::from(*width) * u64::from(*height) {
+        let bytes = rgb.len();
+        return Err(failed(format!(
+            "a picture of {width}×{height} pixels and {bytes} bytes cannot be resized"
+        )));
+    }
+    if target.len() != BYTES {
+        let bytes = target.len();
+        return Err(failed(format!("{bytes} bytes are not a picture of {SIDE}×{SIDE} pixels")));
+    }
+    resize::resize(picture, SIDE, target);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -9,12 +9,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use common::digest::Digest;
 use differences::known_reason;
-use images::decode;
-use tests::{
-    python::{self, reference},
-    real_data::real_data,
-};
+use images::{decode, picture::Picture, preprocess};
+use tests::{python, real_data::real_data};
+
+use crate::pillow::{self, Reference};
 
 /// Largest allowed difference of a channel value: builds of libjpeg-turbo and libwebp may round differently.
 const TOLERANCE: u8 = 1;
@@ -33,34 +33,6 @@ fn files(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Pillow's result for a file.
-enum Reference {
-    Picture { width: u32, height: u32, rgb: Vec<u8> },
-    Failure(String),
-}
-
-fn decode_with_pillow(folder: &Path, count: usize) -> Vec<Reference> {
-    let out = tempfile::NamedTempFile::new().unwrap();
-    let [folder, out] = [folder, out.path()].map(|path| path.display().to_string());
-    reference(&["decode", &folder, "--out", &out]);
-    let bytes = fs::read(&out).unwrap();
-    let mut rest = bytes.as_slice();
-    let mut references = Vec::new();
-    while let Some((size, behind)) = rest.split_first_chunk::<8>() {
-        let [width, height] = [&size[..4], &size[4..]].map(|n| u32::from_le_bytes(n.try_into().unwrap()));
-        let length = if width == 0 { height } else { 3 * width * height } as usize;
-        let (content, behind) = behind.split_at(length);
-        references.push(if width == 0 {
-            Reference::Failure(String::from_utf8_lossy(content).into_owned())
-        } else {
-            Reference::Picture { width, height, rgb: content.to_vec() }
-        });
-        rest = behind;
-    }
-    assert_eq!(references.len(), count);
-    references
-}
-
 /// How decoding of a file compares with Pillow.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Comparison {
@@ -69,6 +41,7 @@ enum Comparison {
     OnlyPillowFails,
     OnlyWeFail,
     OtherPixels,
+    OtherResize,
 }
 
 fn compare(bytes: &[u8], reference: Reference) -> (Comparison, String) {
@@ -79,8 +52,13 @@ fn compare(bytes: &[u8], reference: Reference) -> (Comparison, String) {
         (Ok(_), Reference::Failure(theirs)) => {
             (Comparison::OnlyPillowFails, format!("only Pillow fails: {theirs}"))
         }
+        (_, Reference::Picture { picture, resized })
+            if Digest::of(&preprocess::resize(&picture).unwrap().0) != resized =>
+        {
+            (Comparison::OtherResize, "Pillow's picture is resized to other pixels".to_owned())
+        }
         (Err(ours), Reference::Picture { .. }) => (Comparison::OnlyWeFail, format!("only we fail: {ours}")),
-        (Ok(ours), Reference::Picture { width, height, rgb }) => {
+        (Ok(ours), Reference::Picture { picture: Picture { width, height, rgb }, .. }) => {
             let largest = ours.rgb.iter().zip(&rgb).map(|(a, b)| a.abs_diff(*b)).max().unwrap_or(0);
             let is_same = (ours.width, ours.height) == (width, height) && largest <= TOLERANCE;
             let comparison = if is_same { Comparison::SamePixels } else { Comparison::OtherPixels };
@@ -90,14 +68,14 @@ fn compare(bytes: &[u8], reference: Reference) -> (Comparison, String) {
     }
 }
 
-/// Compares decoding of every file in `folder` with Pillow, prints how many differ and why, and returns the
+/// Compares decoding and resizing of every file in `folder` with Pillow, prints how many differ and why, and returns the
 /// differences without a known reason.
 fn unexplained_differences(folder: &Path) -> Vec<String> {
     let files = files(folder);
     let mut counts: BTreeMap<(String, Comparison), usize> = BTreeMap::new();
     let mut reasons: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut unexplained = Vec::new();
-    for (path, reference) in files.iter().zip(decode_with_pillow(folder, files.len())) {
+    for (path, reference) in files.iter().zip(pillow::decode(folder, files.len())) {
         let (comparison, text) = compare(&fs::read(path).unwrap(), reference);
         let name = path.file_name().unwrap().to_string_lossy();
         let extension = path.extension().unwrap().to_string_lossy().into_owned();
@@ -106,8 +84,10 @@ fn unexplained_differences(folder: &Path) -> Vec<String> {
             continue;
         }
         match known_reason(&name) {
-            Some(reason) => reasons.entry(reason).or_default().push(format!("{name}: {text}")),
-            None => unexplained.push(format!("{name}: {text}")),
+            Some(reason) if comparison != Comparison::OtherResize => {
+                reasons.entry(reason).or_default().push(format!("{name}: {text}"))
+            }
+            _ => unexplained.push(format!("{name}: {text}")),
         }
     }
     tests::print_line(&format!("{} files compared with Pillow: {counts:#?}", files.len()));
