@@ -36,12 +36,13 @@ pub(super) fn measure(
     Ok(rows)
 }
 
-/// Kernels to measure. CPUs and fp32 have only separate kernels.
+/// Kernels to measure. A CPU has one kind, and a GPU in fp32 only separate ones.
 fn kernels(backbone: &Backbone, precision: Precision, requested: &[Kernels]) -> Vec<Kernels> {
-    match (backbone.computes_in_background() && precision == Precision::Bf16, requested) {
-        (false, _) => vec![Kernels::Separate],
-        (true, []) => vec![Kernels::Separate, Kernels::Fused],
-        (true, requested) => requested.to_vec(),
+    match (backbone.computes_in_background(), precision, requested) {
+        (false, ..) => vec![backbone.kernels()],
+        (true, Precision::Fp32, _) => vec![Kernels::Separate],
+        (true, Precision::Bf16, []) => vec![Kernels::Separate, Kernels::Fused],
+        (true, Precision::Bf16, requested) => requested.to_vec(),
     }
 }
 

@@ -3,29 +3,28 @@
 //! Owns the forward pass from pixels to 512 features, as in torchvision's `resnet.py` without the classifier. A GPU
 //! computes asynchronously, so the steps of the pass are also public: upload, launch, read.
 
-use std::fmt;
-
-use clap::ValueEnum;
 use common::{
     config::Precision,
     digest::Digest,
     embedding::{DIMENSIONS, Embedding, Space},
 };
-use images::preprocess::{self, Pixels};
+use images::preprocess::{self, Pixels, SIDE};
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::{
-    architecture::{self, Layer, NORM_EPSILON},
+    architecture::{self, Layer},
     batch_memory::{BatchMemory, MemorySource},
+    convolution::{Convolution, Kernels},
     error::ModelError,
     input::{self, Normalisation, Upload, Uploaded},
     precision,
     state_dict::StateDict,
 };
 
-/// Versions of the arithmetic between pixels and embedding, on a CPU and on a GPU; part of a space's name.
-const CPU_KERNEL_VERSION: u32 = 1;
-const CUDA_KERNEL_VERSION: u32 = 2;
+/// Versions of the arithmetic between pixels and embedding; part of a space's name.
+const CPU_SEPARATE_VERSION: u32 = 1;
+const CPU_FUSED_VERSION: u32 = 2;
+const CUDA_VERSION: u32 = 2;
 
 /// Most images in one batch on a CPU.
 const CPU_BATCH: usize = 32;
@@ -54,37 +53,11 @@ pub struct Input(Tensor);
 #[derive(Debug)]
 pub struct Features(Tensor);
 
-/// How a convolution and the activation after it are computed on a GPU in bf16.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
-pub enum Kernels {
-    /// One kernel each.
-    Separate,
-    /// Bias, residual and activation in the convolution's kernel.
-    Fused,
-}
-
-impl fmt::Display for Kernels {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Separate => "separate",
-            Self::Fused => "fused",
-        })
-    }
-}
-
 #[derive(Debug)]
 struct Block {
     first: Convolution,
     second: Convolution,
     shortcut: Option<Convolution>,
-}
-
-#[derive(Debug)]
-struct Convolution {
-    weight: Tensor,
-    bias: Tensor,
-    stride: i64,
-    padding: i64,
 }
 
 impl Backbone {
@@ -94,6 +67,7 @@ impl Backbone {
     /// If libtorch fails.
     pub(crate) fn new(state: &StateDict, precision: Precision, device: Device) -> Result<Self, ModelError> {
         let kind = precision::kind(precision);
+        let kernels = Kernels::of(device);
         let fold = |layer: &Layer| Convolution::fold(state, layer, kind, device);
         let mut blocks = Vec::new();
         for block in architecture::blocks() {
@@ -101,14 +75,18 @@ impl Backbone {
             blocks.push(Block { first: fold(&block.first)?, second: fold(&block.second)?, shortcut });
         }
         let weights = state.digest();
-        let space = space(&weights, precision, device);
+        let space = space(&weights, precision, device, kernels);
+        let mut stem = fold(&architecture::stem())?;
+        if !device.is_cuda() && kernels == Kernels::Fused {
+            pack(&mut stem, &mut blocks)?;
+        }
         Ok(Self {
             normalisation: Normalisation::new(device, kind)?,
-            stem: fold(&architecture::stem())?,
+            stem,
             upload: Upload::new(device),
             blocks,
             device,
-            kernels: Kernels::Fused,
+            kernels,
             has_network: true,
             space,
             weights,
@@ -144,9 +122,17 @@ impl Backbone {
         &self.weights
     }
 
-    /// Sets how convolutions are computed on a GPU.
+    /// Sets how convolutions are computed on a GPU. On a CPU, the weights are laid out for the fastest way.
     pub fn set_kernels(&mut self, kernels: Kernels) {
-        self.kernels = kernels;
+        if self.device.is_cuda() {
+            self.kernels = kernels;
+        }
+    }
+
+    /// How convolutions are computed.
+    #[must_use]
+    pub fn kernels(&self) -> Kernels {
+        self.kernels
     }
 
     /// Leaves out normalisation and network, to measure the other stages. All features are 0.
@@ -261,84 +247,33 @@ impl Features {
     }
 }
 
-impl Convolution {
-    /// Folds the normalisation after a convolution into it, in f64: `w·s` and `b - mean·s` with
-    /// `s = weight ÷ √(variance + ε)`.
-    fn fold(state: &StateDict, layer: &Layer, kind: Kind, device: Device) -> Result<Self, ModelError> {
-        let norm = |tensor: &str| &state.get(&format!("{}.{tensor}", layer.norm)).values;
-        let (gain, shift) = (norm("weight"), norm("bias"));
-        let (mean, variance) = (norm("running_mean"), norm("running_var"));
-        let scale: Vec<f64> = gain
-            .iter()
-            .zip(variance)
-            .map(|(gain, var)| f64::from(*gain) / (f64::from(*var) + NORM_EPSILON).sqrt())
-            .collect();
-        let convolution = state.get(&format!("{}.weight", layer.conv));
-        let rows = convolution.values.chunks_exact(convolution.values.len() / scale.len());
-        let weight: Vec<f32> = rows
-            .zip(&scale)
-            .flat_map(|(row, scale)| row.iter().map(move |value| (f64::from(*value) * scale) as f32))
-            .collect();
-        let centres = shift.iter().zip(mean.iter().zip(&scale));
-        let bias: Vec<f32> = centres
-            .map(|(shift, (mean, scale))| (f64::from(*shift) - f64::from(*mean) * scale) as f32)
-            .collect();
-        let on_device = |tensor: Tensor| tensor.f_to_kind(kind)?.f_to_device(device);
-        let weight = on_device(Tensor::f_from_slice(&weight)?.f_reshape(&convolution.shape)?)?;
-        Ok(Self {
-            weight: channels_last(&weight)?,
-            bias: on_device(Tensor::f_from_slice(&bias)?)?,
-            stride: layer.stride,
-            padding: layer.padding(),
-        })
-    }
-
-    /// Convolves and adds the bias.
-    fn apply(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-        if x.device().is_cuda() && x.kind() == Kind::Float {
-            // conv2d would round the inputs to TensorFloat-32, with 10 bits of mantissa. The arguments also exclude
-            // algorithms with atomic additions, so that equal images have equal embeddings.
-            let mut y =
-                x.f_cudnn_convolution(&self.weight, padding, stride, [1, 1], 1, false, true, false)?;
-            return y.f_add_(&self.bias.f_reshape([1, -1, 1, 1])?);
+/// Lays the weights out for oneDNN's fused kernels.
+fn pack(stem: &mut Convolution, blocks: &mut [Block]) -> Result<(), TchError> {
+    let images = CPU_BATCH as i64;
+    let mut side = stem.pack(images, SIDE as i64)?;
+    side = pooled(side);
+    for Block { first, second, shortcut } in blocks {
+        if let Some(shortcut) = shortcut {
+            shortcut.pack(images, side)?;
         }
-        x.f_conv2d(&self.weight, Some(&self.bias), stride, padding, [1, 1], 1)
+        side = first.pack(images, side)?;
+        second.pack(images, side)?;
     }
+    Ok(())
+}
 
-    /// Whether fused kernels are selected and cuDNN has them for `x`.
-    fn is_fused(x: &Tensor, kernels: Kernels) -> bool {
-        kernels == Kernels::Fused && x.device().is_cuda() && x.kind() == Kind::BFloat16
-    }
-
-    fn activated(&self, x: &Tensor, kernels: Kernels) -> Result<Tensor, TchError> {
-        if Self::is_fused(x, kernels) {
-            let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-            return x.f_cudnn_convolution_relu(&self.weight, Some(&self.bias), stride, padding, [1, 1], 1);
-        }
-        self.apply(x)?.f_relu_()
-    }
-
-    /// Convolves, adds `residual` and applies the activation.
-    fn added_to(&self, x: &Tensor, residual: &Tensor, kernels: Kernels) -> Result<Tensor, TchError> {
-        if Self::is_fused(x, kernels) {
-            let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-            let (weight, bias) = (&self.weight, Some(&self.bias));
-            return x.f_cudnn_convolution_add_relu(weight, residual, 1.0, bias, stride, padding, [1, 1], 1);
-        }
-        self.apply(x)?.f_add_(residual)?.f_relu_()
-    }
+/// Returns the side of the output of the pooling after the stem.
+fn pooled(side: i64) -> i64 {
+    (side - 1) / 2 + 1
 }
 
 /// The embedding space: everything that determines an embedding's bits, up to the machine.
-fn space(weights: &Digest, precision: Precision, device: Device) -> Space {
-    let (class, kernels) =
-        if device.is_cuda() { ("cuda", CUDA_KERNEL_VERSION) } else { ("cpu", CPU_KERNEL_VERSION) };
+fn space(weights: &Digest, precision: Precision, device: Device, kernels: Kernels) -> Space {
+    let (class, kernels) = match (device.is_cuda(), kernels) {
+        (true, _) => ("cuda", CUDA_VERSION),
+        (false, Kernels::Separate) => ("cpu", CPU_SEPARATE_VERSION),
+        (false, Kernels::Fused) => ("cpu", CPU_FUSED_VERSION),
+    };
     let (weights, preprocessing) = (weights.prefix(12), preprocess::VERSION);
     Space(format!("resnet34-{weights}-p{preprocessing}-k{kernels}-{precision}-{class}"))
-}
-
-/// Lays a 4-d tensor out with its channels innermost, keeping its logical shape.
-fn channels_last(tensor: &Tensor) -> Result<Tensor, TchError> {
-    tensor.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_permute([0, 3, 1, 2])
 }

@@ -6,10 +6,7 @@ use common::config::{ConfigError, ModelSettings, Precision, PrecisionChoice};
 use images::preprocess::{Pixels, SIDE};
 
 use super::{
-    backbone::{Backbone, Kernels},
-    device::DeviceChoice,
-    error::ModelError,
-    precision,
+    backbone::Backbone, convolution::Kernels, device::DeviceChoice, error::ModelError, precision,
     weights::WeightsSource,
 };
 

@@ -4,7 +4,7 @@
 //! `images`, batching in [`crate::inference`]. Invariants: weights have torchvision's names; a change of an embedding's
 //! bits on one machine changes the name of its [space](common::embedding::Space).
 //!
-//! `load` makes a `backbone` from the settings. Weights: `weights` is their source, implemented by `fetch`, `random` and
+//! `load` makes a `backbone` from the settings, of `convolution`s, which `onednn` computes on a CPU. Weights: `weights` is their source, implemented by `fetch`, `random` and
 //! `weights_file`; `pth` and `safetensors_file` are the file formats, in which `selection` finds the tensors of
 //! `architecture`, the layers of ResNet34; `foreign_file` names other files; `state_dict` is the result. Device: `device`
 //! and `precision`; images are gathered in `batch_memory`, and `input` copies them to it, with a `copy_stream` on a GPU.
@@ -12,6 +12,7 @@
 mod architecture;
 mod backbone;
 mod batch_memory;
+mod convolution;
 mod copy_stream;
 mod device;
 mod error;
@@ -19,6 +20,7 @@ mod fetch;
 mod foreign_file;
 mod input;
 mod load;
+mod onednn;
 mod precision;
 mod pth;
 mod random;
@@ -29,8 +31,9 @@ mod weights;
 mod weights_file;
 
 pub use self::{
-    backbone::{Backbone, Features, Input, Kernels},
+    backbone::{Backbone, Features, Input},
     batch_memory::{BatchMemory, MemorySource, Place},
+    convolution::Kernels,
     device::DeviceChoice,
     error::{ModelError, TorchError},
     input::Uploaded,
