@@ -16,7 +16,7 @@ from pathlib import Path
 from harness import Bench, say
 
 # Part, and the module that measures it.
-PARTS = {"model": "part_model", "decode": "part_decode", "embed": "part_embed", "queue": "part_queue", "similarity": "part_similarity"}
+PARTS = {name: f"part_{name}" for name in ("model", "decode", "embed", "queue", "similarity")}
 
 
 def main() -> int:

@@ -26,7 +26,8 @@ class Bench:
         self.runs = options.runs or (1 if self.quick else 5)
         about = machine.describe()
         self.cores = int(about["cores"])
-        self.results = Results(about | {"profile": options.profile}, amx=str(about["isa"]).endswith("amx"))
+        targets = None if self.quick else int(not str(about["isa"]).endswith("amx"))
+        self.results = Results(about | {"profile": options.profile}, targets)
         if options.note:
             self.results.notes["remark"] = options.note
         self.processes = Processes(self.work.parent / "logs")

@@ -15,7 +15,11 @@ from system import System, request
 # Items of a job, jobs in flight, images per batch: for ours and for Celery.
 JOB_ITEMS, PREFETCH, BATCH = 64, 4, 32
 # The name of each Celery worker, with its mode, processes, and threads of each process (None: one per core).
-CELERY = {"Celery eager fp32": ("eager", 1, None), "Celery compile": ("compile", 1, None), "Celery compile, 1 thread a process": ("compile", 2, 1)}
+CELERY: dict[str, tuple[str, int, int | None]] = {
+    "Celery eager fp32": ("eager", 1, None),
+    "Celery compile": ("compile", 1, None),
+    "Celery compile, 1 thread a process": ("compile", 2, 1),
+}
 
 
 def measure(bench: Bench) -> None:

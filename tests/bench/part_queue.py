@@ -15,7 +15,7 @@ PREFETCH = 128
 
 
 def measure(bench: Bench) -> None:
-    count, few, many = (200, 0, 2000) if bench.quick else (10_000, 3000, 100_000)
+    count, few, many = (200, 0, 2000) if bench.quick else (20_000, 3000, 100_000)
     dataset = names(bench, count)
     # The worker that does nothing needs no model, and the coordinator splits the dataset into a job per item.
     settings = {"SUBWATCH_CHUNK_ITEMS": 1, "SUBWATCH_PREFETCH": PREFETCH}
@@ -35,6 +35,7 @@ def measure(bench: Bench) -> None:
         bench.processes.stop("celery-noop")
         system.stop()
     bench.results.ratio("queue_vs_celery", "queue/ours", "queue/Celery")
+    bench.results.ratio("queue_with_the_manifest_vs_celery", "queue/ours, with the manifest", "queue/Celery")
     bench.results.ratio("queue_vs_raw_lapin", "queue/ours", "queue/raw lapin, publish and consume")
     bench.results.notes["queue"] = (
         f"{count:,} jobs of one item, prefetch {PREFETCH}; Celery: {few:,} tasks, prefork 2, results in Redis; lapin: {many:,} "

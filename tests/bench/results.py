@@ -5,7 +5,7 @@ import json
 import statistics
 from pathlib import Path
 
-# What the project aims at. Nothing is asserted: a result shows the target beside the ratio.
+# What the project aims at, with AMX and without. Nothing is asserted: a result shows the target beside the ratio.
 TARGETS = {
     "model_bf16_vs_torch_compile": ("≥ 1.0", "≥ 0.94"),
     "decode_480x360_vs_pillow": ("≥ 1.6", "≥ 1.6"),
@@ -21,10 +21,10 @@ TARGETS = {
 
 
 class Results:
-    """`amx`: whether the targets of machines with AMX apply, else the others."""
+    """`targets`: 0 for those of machines with AMX, 1 for those of others, None for none."""
 
-    def __init__(self, machine: dict, amx: bool):
-        self.machine, self.amx = machine, amx
+    def __init__(self, machine: dict, targets: int | None):
+        self.machine, self.targets = machine, targets
         self.figures: dict[str, dict] = {}
         self.ratios: dict[str, dict] = {}
         self.notes: dict[str, object] = {}
@@ -51,7 +51,7 @@ class Results:
         if not pairs:
             return
         ratios = [b / a if inverse else a / b for a, b in pairs]
-        target = TARGETS[name][0 if self.amx else 1] if name in TARGETS else None
+        target = None if self.targets is None else TARGETS.get(name, (None, None))[self.targets]
         self.ratios[name] = {
             "ours": statistics.median(a for a, _ in pairs),
             "peer": statistics.median(b for _, b in pairs),

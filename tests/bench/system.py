@@ -9,7 +9,7 @@ import urllib.request
 import uuid
 from pathlib import Path
 
-MARK = "SUBWATCH_BENCH_RUN"
+MARK = "BENCH_RUN"
 START_SECONDS = 180
 # Proxies from the environment are not for loopback.
 HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -28,9 +28,9 @@ class Processes:
 
     def start(self, name: str, command: list[object], **settings: object) -> None:
         with open(self.logs / f"{name}.log", "w") as log:
-            self.running[name] = subprocess.Popen(
-                [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment(**settings)
-            )
+            words, environment = [str(word) for word in command], self.environment(**settings)
+            streams = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+            self.running[name] = subprocess.Popen(words, env=environment, **streams)
 
     def call(self, name: str, command: list[object], limit: float = 600, **settings: object) -> dict:
         """Runs a program that prints one line of JSON last, and returns that."""

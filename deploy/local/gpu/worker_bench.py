@@ -14,7 +14,9 @@ class WorkerBench:
         self.program, self.weights, self.cache, self.device = program, weights, cache, device
         self.libraries = libraries or []
 
-    def text(self, folder: Path, *arguments: object, device: str | None = None, precision: str = "auto", **settings: object) -> str:
+    def text(
+        self, folder: Path, *arguments: object, device: str | None = None, precision: str = "auto", **settings: object
+    ) -> str:
         """Returns the standard output. `settings` are settings without their prefix, such as PREFETCH=16."""
         folders = os.pathsep.join(map(str, self.libraries))
         environment = {key: value for key, value in os.environ.items() if not key.startswith("SUBWATCH_")}
