@@ -63,6 +63,8 @@ if [[ -n ${QUICK:-} ]]; then
     "$scripts/setup.sh"
     interpreter=$python
 else
+    [[ -e $("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h ]] ||
+        fail "torch.compile needs Python.h: install it with 'apt-get install python3-dev', or set QUICK=1"
     "$scripts/setup.sh" tests
     make_venv
     interpreter=$venv/bin/python

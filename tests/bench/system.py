@@ -16,7 +16,7 @@ HTTP = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
 class Processes:
-    """Child processes with their log files. What they start carries this run's mark in its environment."""
+    """Child processes with their log files. They and what they start carry this run's mark in their environment."""
 
     def __init__(self, logs: Path):
         self.logs, self.mark = logs, uuid.uuid4().hex
