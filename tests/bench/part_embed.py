@@ -67,7 +67,7 @@ def copies(bench: Bench, images: Path, name: str, count: int) -> Path:
 
 def measure_ours(bench: Bench, system: System, folder: Path, count: int) -> None:
     """Measures the two stages alone, then the whole."""
-    seconds, batch = (0.1, 2) if bench.quick else (1.5, BATCH)
+    seconds, batch = (0.1, 2) if bench.quick else (3.0, BATCH)
     arguments = ["--parts", "decode,model", "--seconds", seconds, "--batches", batch, "--precisions", bench.precision]
     report = bench.worker.report(folder, *arguments)
     decode = max(report["decode"], key=lambda row: row["threads"])["images_per_second"]

@@ -29,10 +29,6 @@ pub async fn run(worker: &Worker, job: &Envelope, repeated: bool) -> Result<Outc
         #[cfg(feature = "model")]
         JobArgs::Predict(args) => predict::run(worker, job, args, repeated).await,
         #[cfg(not(feature = "model"))]
-        #[cfg_attr(
-            feature = "bench-noop",
-            expect(unreachable_patterns, reason = "embed jobs have an arm above")
-        )]
         JobArgs::Embed(_) | JobArgs::Predict(_) => {
             let _ = repeated;
             Err(JobError::Retryable("this worker is built without the model".to_owned()))
