@@ -35,11 +35,16 @@ def main() -> int:
         parser.error(f"unknown part '{unknown[0]}': the parts are {', '.join(PARTS)}")
     if options.runs is not None and options.runs < 1:
         parser.error(f"RUNS is {options.runs}: it must be at least 1")
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     shutil.rmtree(options.work, ignore_errors=True)
     options.work.mkdir(parents=True)
     out = options.out or (options.work.parent if options.quick else Path(__file__).parent) / "results"
     bench = Bench(options)
+
+    def interrupt(*_) -> None:
+        bench.processes.grace = 0.2
+        sys.exit(143)
+
+    signal.signal(signal.SIGTERM, interrupt)
     results, stem = bench.results, None
     try:
         for part in parts:

@@ -6,8 +6,6 @@ The steady rate counts from the end of the first batch: before, the actor starts
 import argparse
 import json
 import logging
-import shutil
-import tempfile
 import time
 from pathlib import Path
 
@@ -39,11 +37,10 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--batch", type=int, required=True)
     parser.add_argument("--threads", type=int, required=True)
+    parser.add_argument("--temporary", required=True)
     options = parser.parse_args()
     paths = sorted(map(str, options.folder.glob("*.jpg")))
     began = time.time()
-    # The names of sockets may have 107 bytes.
-    temporary = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
     # One core more than there are, so that all of them decode while the actor, which also uses all, waits.
     ray.init(
         num_cpus=options.threads + 1,
@@ -51,7 +48,7 @@ def main() -> None:
         log_to_driver=False,
         logging_level=logging.ERROR,
         object_store_memory=1 << 30,
-        _temp_dir=temporary,
+        _temp_dir=options.temporary,
     )
     try:
         ray.data.DataContext.get_current().enable_progress_bars = False
@@ -62,7 +59,6 @@ def main() -> None:
         done = sorted(row["done"] for row in rows.iter_rows())
     finally:
         ray.shutdown()
-        shutil.rmtree(temporary, ignore_errors=True)
     first, last = done[0], done[-1]
     after_the_first = sum(time > first for time in done)
     rates = {"images_per_second": len(done) / (last - began), "steady_images_per_second": after_the_first / (last - first)}

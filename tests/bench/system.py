@@ -20,6 +20,8 @@ class Processes:
 
     def __init__(self, logs: Path):
         self.logs, self.mark = logs, uuid.uuid4().hex
+        # Seconds that a process has for stopping; an interrupted run shortens it.
+        self.grace = 10.0
         self.running: dict[str, subprocess.Popen] = {}
         logs.mkdir(parents=True, exist_ok=True)
 
@@ -64,7 +66,7 @@ class Processes:
             process.terminate()
         for process in processes:
             try:
-                process.wait(10)
+                process.wait(self.grace)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
