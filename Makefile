@@ -1,8 +1,8 @@
 # Each target runs a script in deploy/local.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build test test-next chaos crawl lint fuzz demo scale gpu-pack up down services
-export WORKERS THREADS ITEMS ROWS SCHEDULES SEED RECONNECTS ROLLS
+.PHONY: help setup build test test-next chaos crawl lint fuzz demo scale bench gpu-pack up down services
+export WORKERS THREADS ITEMS ROWS SCHEDULES SEED RECONNECTS ROLLS QUICK PARTS RUNS PROFILE OUT NOTE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ demo: ## set up and build everything, then crawl a fake site, embed, train a hea
 
 scale: ## embed ITEMS=100000 rows and print time and memory; ROWS=no embeds images without metadata
 	@deploy/local/scale.sh
+
+bench: ## measure beside Celery, Ray Data, PyTorch, …; options: PARTS=model,decode,embed,queue,similarity RUNS=5 QUICK=1
+	@deploy/local/bench.sh
 
 gpu-pack: ## build a stripped worker and the measuring scripts into .gpu/ for a machine with a GPU
 	@deploy/local/gpu.sh pack

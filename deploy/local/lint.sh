@@ -46,6 +46,7 @@ step cargo fmt --all --check
 step "$python" "$scripts/modules.py"
 step cargo clippy --release --workspace --all-targets -- -D warnings
 step cargo clippy --release -p worker --all-targets --no-default-features -- -D warnings
+step cargo clippy --release -p worker --all-targets --features bench-noop -- -D warnings
 # The fuzz targets are a workspace of their own, which none of the above builds. They use the versions that are shipped,
 # and functions that exist only with cargo-fuzz's `--cfg fuzzing`.
 cp Cargo.lock tests/fuzz/Cargo.lock

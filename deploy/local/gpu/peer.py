@@ -56,6 +56,18 @@ def compiled(model, mode, freezing=False):
     return torch.compile(model, mode=mode, dynamic=False)
 
 
+def openvino(model, x):
+    """Compiles the model with OpenVINO, which runs it with as many threads as PyTorch."""
+    import openvino as ov
+
+    precision = "bf16" if x.dtype == torch.bfloat16 else "f32"
+    converted = ov.convert_model(model.float(), example_input=x.float(), input=list(x.shape))
+    settings = {"INFERENCE_PRECISION_HINT": precision, "INFERENCE_NUM_THREADS": torch.get_num_threads()}
+    request = ov.Core().compile_model(converted, "CPU", settings | {"NUM_STREAMS": 1}).create_infer_request()
+    images = x.float().contiguous().numpy()
+    return lambda _: request.infer([images], share_inputs=True, share_outputs=True)
+
+
 def variants(weights, device, kind):
     """Functions that make the variants for an input, by name."""
     plain = lambda: network.load(weights, device, kind)
@@ -69,6 +81,7 @@ def variants(weights, device, kind):
         "compile_reduce_overhead": lambda x: compiled(plain(), "reduce-overhead"),
         "compile_freezing": lambda x: compiled(plain(), "reduce-overhead", freezing=True),
         "compile_max_autotune": lambda x: compiled(plain(), "max-autotune"),
+        "openvino": lambda x: openvino(plain(), x),
     }
 
 
@@ -135,9 +148,10 @@ def main():
     parser.add_argument("--batches", required=True)
     parser.add_argument("--seconds", type=float, required=True)
     parser.add_argument("--variants", required=True, help="names, such as eager,fused")
+    parser.add_argument("--precision", default="bf16", choices=("bf16", "fp32"))
     parser.add_argument("--checks", action="store_true", help="also profile the variants and measure copies")
     options = parser.parse_args()
-    device, kind = options.device, torch.bfloat16
+    device, kind = options.device, {"bf16": torch.bfloat16, "fp32": torch.float32}[options.precision]
     batches = [int(batch) for batch in options.batches.split(",")]
     began = time.perf_counter()
     inputs = {}
@@ -151,8 +165,8 @@ def main():
             for batch in batches:
                 start = time.perf_counter()
                 try:
-                    # One module serves all sizes, but a graph belongs to its input.
-                    if name not in made or name.endswith("_graph"):
+                    # One module serves all sizes, but a graph and OpenVINO belong to their input.
+                    if name not in made or name.endswith(("_graph", "openvino")):
                         made[name] = makers[name](inputs[batch])
                     run = made[name]
                     for _ in range(3):
@@ -186,4 +200,5 @@ def main():
             print(json.dumps({"rates": rates, "errors": errors}), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import shutil
 import subprocess
 import sys
 import threading
@@ -17,7 +18,8 @@ class PeerProcess:
         self.log = folder / f"{name}.log"
         command = [sys.executable, str(Path(__file__).with_name("peer.py")), "--variants", variants, "--batches", batches, *arguments]
         # Several processes compile at the same time, each into a cache of its own.
-        environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": f"/tmp/inductor-{os.getpid()}-{name}", "TORCHINDUCTOR_COMPILE_THREADS": "4"}
+        self.cache = f"/tmp/inductor-{os.getpid()}-{name}"
+        environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": self.cache, "TORCHINDUCTOR_COMPILE_THREADS": "4"}
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(self.log, "w"), text=True, env=environment
         )
@@ -55,3 +57,4 @@ class PeerProcess:
     def stop(self):
         self.process.kill()
         self.process.wait()
+        shutil.rmtree(self.cache, ignore_errors=True)

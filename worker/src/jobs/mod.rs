@@ -1,8 +1,10 @@
 //! The job kinds of a worker, one file each. Deliveries, marks and retries are in [`crate::queue`].
 
 mod crawl;
-#[cfg(feature = "model")]
+#[cfg(all(feature = "model", not(feature = "bench-noop")))]
 mod embed;
+#[cfg(feature = "bench-noop")]
+mod noop;
 #[cfg(feature = "model")]
 mod predict;
 mod train_epoch;
@@ -20,7 +22,9 @@ use crate::{
 /// If the job as a whole fails. The failure of an item is part of the outcome, not an error.
 pub async fn run(worker: &Worker, job: &Envelope, repeated: bool) -> Result<Outcome, JobError> {
     match &job.args {
-        #[cfg(feature = "model")]
+        #[cfg(feature = "bench-noop")]
+        JobArgs::Embed(args) => Ok(noop::run(args)),
+        #[cfg(all(feature = "model", not(feature = "bench-noop")))]
         JobArgs::Embed(args) => embed::run(worker, job, args, repeated).await,
         #[cfg(feature = "model")]
         JobArgs::Predict(args) => predict::run(worker, job, args, repeated).await,

@@ -123,7 +123,7 @@ async fn load_model(
 ) -> anyhow::Result<Option<Model>> {
     use anyhow::Context as _;
 
-    if !kinds.iter().any(|kind| kind.needs_model()) {
+    if cfg!(feature = "bench-noop") || !kinds.iter().any(|kind| kind.needs_model()) {
         return Ok(None);
     }
     let config = ModelConfig::from_settings(settings)?;
