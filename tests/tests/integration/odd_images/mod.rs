@@ -85,7 +85,7 @@ fn unexplained_differences(folder: &Path) -> Vec<String> {
         }
         match known_reason(&name) {
             Some(reason) if comparison != Comparison::OtherResize => {
-                reasons.entry(reason).or_default().push(format!("{name}: {text}"))
+                reasons.entry(reason).or_default().push(format!("{name}: {text}"));
             }
             _ => unexplained.push(format!("{name}: {text}")),
         }

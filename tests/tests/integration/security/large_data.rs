@@ -20,7 +20,10 @@ use super::{send, text};
 async fn submit_named(cluster: &Cluster, count: usize, bytes: usize) -> (u16, Value) {
     let stored = send(http().post(format!("{}/v1/images", cluster.url())).body("x")).await.1;
     let image = |n: usize| json!({"item": format!("{n:0>bytes$}"), "sha256": stored["sha256"]});
-    let images: Vec<Value> = (0..count).map(image).collect();
+    submit(cluster, &(0..count).map(image).collect::<Vec<Value>>()).await
+}
+
+async fn submit(cluster: &Cluster, images: &[Value]) -> (u16, Value) {
     let submit = http().post(format!("{}/v1/submissions", cluster.url()));
     send(submit.json(&json!({"kind": "embed", "images": images}))).await
 }
@@ -149,7 +152,7 @@ async fn a_redis_without_memory_is_reported_and_emptied() {
     };
     // Nearly full: the rest is for submissions in progress.
     limit(cluster.store.server_info().await.unwrap().used_bytes * 21 / 20).await;
-    let (status, problem) = submit_named(&cluster, 1, 8).await;
+    let (status, problem) = submit(&cluster, &[json!({"item": "a", "sha256": "0".repeat(64)})]).await;
     assert_eq!(status, 429, "{problem}");
     assert!(problem["detail"].as_str().unwrap().contains("90 %"), "{problem}");
     assert_eq!(ready().await, 200);
