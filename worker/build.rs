@@ -1,17 +1,21 @@
 //! Compiles the calls of oneDNN's operators, and lets the program find libtorch where it was built against it.
 
+#[cfg(feature = "model")]
 use std::{
     env,
     path::{Path, PathBuf},
 };
 
-#[expect(clippy::disallowed_methods, reason = "cargo tells build scripts by the environment")]
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     println!("cargo:rerun-if-env-changed=LIBTORCH");
-    if env::var_os("CARGO_FEATURE_MODEL").is_none() {
-        return;
-    }
+    #[cfg(feature = "model")]
+    use_libtorch();
+}
+
+#[cfg(feature = "model")]
+#[expect(clippy::disallowed_methods, reason = "cargo tells build scripts by the environment")]
+fn use_libtorch() {
     let hint = "run `make setup`, or set LIBTORCH to the folder of libtorch";
     let libtorch = env::var_os("LIBTORCH").unwrap_or_else(|| panic!("LIBTORCH is not set: {hint}"));
     let libtorch = PathBuf::from(libtorch);
@@ -24,6 +28,7 @@ fn main() {
     }
 }
 
+#[cfg(feature = "model")]
 fn compile(libtorch: &Path) {
     println!("cargo:rerun-if-changed=src/model/onednn.cpp");
     let include = libtorch.join("include");
