@@ -58,7 +58,7 @@ pub use self::{
     robots::RobotsFile,
     runs::{NodeFinish, Parameters, RunDocument},
     server::ServerInfo,
-    submissions::{NewSubmission, Opening, State, Submission, SubmissionKind},
+    submissions::{Deletion, NewSubmission, Opening, State, Submission, SubmissionKind},
     workers::{RegisteredWorker, WorkerPlaces, WorkerRecord, WorkerState},
 };
 use self::{connection::Connection, keys::Keys};

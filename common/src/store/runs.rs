@@ -252,8 +252,8 @@ impl Store {
         Ok(call.invoke_async(&mut self.connection.clone()).await?)
     }
 
-    /// Returns the keys of a run's data beside its record.
-    fn run_data(&self, run: SubmissionId) -> impl Iterator<Item = String> {
+    /// Returns the keys of the data of a run, or of another submission, beside its record.
+    pub(super) fn run_data(&self, run: SubmissionId) -> impl Iterator<Item = String> {
         let documents = RunDocument::ALL.map(RunDocument::name);
         let parts = ["parameters", "nodes", "jobs", "results"].into_iter().chain(documents);
         parts.map(move |part| self.keys.of_submission(run, part))

@@ -34,8 +34,8 @@ pub use self::{
     },
     similarity::{ImageName, NeighbourView, SimilarParams, SimilarView},
     submissions::{
-        DroppedUploads, EmbeddingView, EmbeddingsParams, FetchRequest, ItemState, ItemView, ResultsParams,
-        StoredImage, SubmissionRequest, SubmissionView, UploadedImage,
+        DeleteParams, DeletedSubmissions, DroppedUploads, EmbeddingView, EmbeddingsParams, FetchRequest,
+        ItemState, ItemView, ResultsParams, StoredImage, SubmissionRequest, SubmissionView, UploadedImage,
     },
     system::{
         CheckStatus, DoctorCheck, DoctorView, DropParams, HostBackoffView, QueueView, QuotaView, SpaceView,

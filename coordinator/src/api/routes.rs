@@ -61,6 +61,8 @@ routes! {
     EMBEDDINGS:        Get    "/v1/submissions/{id}/embeddings", READ;
     JOBS:              Get    "/v1/submissions/{id}/jobs",       READ;
     CANCEL:            Post   "/v1/submissions/{id}/cancel",     SUBMIT;
+    DELETE_SUBMISSION: Delete "/v1/submissions/{id}",            ADMIN;
+    DELETE_ALL_OF:     Delete "/v1/submissions",                 ADMIN;
 
     LIST_RUNS:         Get    "/v1/runs",                        READ;
     CREATE_RUN:        Post   "/v1/runs",                        SUBMIT;

@@ -84,6 +84,39 @@ pub struct DroppedUploads {
     pub dropped: u64,
 }
 
+/// Query of `DELETE /v1/submissions`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeleteParams {
+    /// Name of an access token.
+    pub submitted_by: String,
+    /// `next` of the previous response; absent for the first request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cursor: Option<String>,
+}
+
+/// Response of `DELETE /v1/submissions` and `DELETE /v1/submissions/{id}`.
+#[derive(Clone, PartialEq, Eq, Default, Debug, Serialize, Deserialize)]
+pub struct DeletedSubmissions {
+    /// Number of submissions and runs.
+    pub deleted: u64,
+    /// Number of those that were not deleted, since they have not ended.
+    pub unfinished: u64,
+    /// Send it as `cursor` to go on; absent after the last page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+impl DeletedSubmissions {
+    /// Adds the response to the next request.
+    pub fn add(&mut self, more: Self) {
+        let Self { deleted, unfinished, next } = more;
+        self.deleted += deleted;
+        self.unfinished += unfinished;
+        self.next = next;
+    }
+}
+
 /// A submission as `GET /v1/submissions/{id}` shows it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct SubmissionView {

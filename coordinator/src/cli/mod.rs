@@ -13,6 +13,7 @@ mod config;
 mod crawl;
 mod dataset;
 mod dead_letters;
+mod delete;
 mod doctor;
 mod embed;
 mod exit;
@@ -108,6 +109,8 @@ enum Command {
     Uploads(uploads::UploadsCommand),
     /// Cancel a submission or run.
     Cancel(IdArguments),
+    /// Delete ended submissions and runs, to free memory in Redis.
+    Delete(delete::DeleteArguments),
     /// Resume a failed or cancelled run from its last checkpoint.
     Resume(train::ResumeArguments),
     /// List, requeue or purge dead letters: jobs that were discarded.
@@ -196,6 +199,7 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
         Command::Spaces(command) => spaces::run(&client, output, command).await,
         Command::Wait(arguments) => wait::run(&client, output, arguments).await,
         Command::Cancel(arguments) => cancel::run(&client, output, arguments).await,
+        Command::Delete(arguments) => delete::run(&client, output, arguments).await,
         Command::Resume(arguments) => train::resume(&client, output, arguments).await,
         Command::DeadLetters(command) => dead_letters::run(&client, output, command).await,
         Command::Export(command) => export::run(&client, output, command).await,

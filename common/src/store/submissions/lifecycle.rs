@@ -21,6 +21,8 @@ static END_CRAWL: LazyLock<Script> =
     LazyLock::new(|| fenced_script(include_str!("../scripts/end_crawl.lua")));
 static REPLACE_SPEC: LazyLock<Script> =
     LazyLock::new(|| fenced_script(include_str!("../scripts/replace_spec.lua")));
+static DELETE: LazyLock<Script> =
+    LazyLock::new(|| Script::new(include_str!("../scripts/delete_submission.lua")));
 static SET_PUBLISHED: LazyLock<Script> =
     LazyLock::new(|| fenced_script(include_str!("../scripts/set_published.lua")));
 
@@ -52,6 +54,15 @@ pub struct Opening {
     pub manifest: serde_json::Value,
     /// Items that have already failed (see [`Store::reject_items`]).
     pub rejected: u64,
+}
+
+/// The result of [`Store::delete_submission`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Deletion {
+    Deleted,
+    /// It has not ended.
+    Open,
+    Missing,
 }
 
 impl Store {
@@ -156,5 +167,24 @@ impl Store {
             .arg(self.keys.notifications())
             .arg(id.to_string());
         Ok(self.invoke_fenced(&call).await? == "closed")
+    }
+
+    /// Deletes an ended submission or run with its data. Progress of crawl jobs expires by itself.
+    pub async fn delete_submission(&self, id: SubmissionId) -> Result<Deletion, StoreError> {
+        let mut connection = self.connection.clone();
+        let mut call = DELETE.key(self.keys.submission(id));
+        call.key(self.keys.of_submission(id, "channels"));
+        for key in self.run_data(id) {
+            call.key(key);
+        }
+        let deletion = match call.invoke_async::<String>(&mut connection).await?.as_str() {
+            "open" => return Ok(Deletion::Open),
+            "missing" => Deletion::Missing,
+            _ => Deletion::Deleted,
+        };
+        for index in [self.keys.submissions(), self.keys.runs()] {
+            redis::cmd("ZREM").arg(index).arg(id.to_string()).query_async::<()>(&mut connection).await?;
+        }
+        Ok(deletion)
     }
 }

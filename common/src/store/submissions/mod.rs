@@ -9,6 +9,6 @@ mod record;
 mod results;
 
 pub use self::{
-    lifecycle::{NewSubmission, Opening},
+    lifecycle::{Deletion, NewSubmission, Opening},
     record::{State, Submission, SubmissionKind},
 };

@@ -16,11 +16,11 @@ pub(super) use self::pages::Pages;
 use self::transport::{Transport, keyed};
 use super::exit::CliError;
 use crate::api::{
-    DeadLetterFilter, DeadLetterOutcome, DeadLetterParams, DeadLetterSelection, DeadLetterView, DoctorView,
-    DropParams, DroppedUploads, EmbeddingView, EmbeddingsParams, FetchRequest, HeadView, HostBackoffView,
-    ItemView, JobView, Page, Paging, ResultsParams, RunParams, RunRequest, RunView, SampleView,
-    SimilarParams, SimilarView, SpaceView, StatusView, StoredImage, SubmissionRequest, SubmissionView,
-    TestPredictionView, WorkersView,
+    DeadLetterFilter, DeadLetterOutcome, DeadLetterParams, DeadLetterSelection, DeadLetterView, DeleteParams,
+    DeletedSubmissions, DoctorView, DropParams, DroppedUploads, EmbeddingView, EmbeddingsParams,
+    FetchRequest, HeadView, HostBackoffView, ItemView, JobView, Page, Paging, ResultsParams, RunParams,
+    RunRequest, RunView, SampleView, SimilarParams, SimilarView, SpaceView, StatusView, StoredImage,
+    SubmissionRequest, SubmissionView, TestPredictionView, WorkersView,
     routes::{self, Route},
 };
 
@@ -82,6 +82,20 @@ impl Client {
 
     pub(super) async fn cancel(&self, id: impl Display) -> Result<SubmissionView, CliError> {
         self.api.send(self.api.request(routes::CANCEL, &[&id.to_string()])).await
+    }
+
+    pub(super) async fn delete(&self, id: impl Display) -> Result<DeletedSubmissions, CliError> {
+        self.api.send(self.api.request(routes::DELETE_SUBMISSION, &[&id.to_string()])).await
+    }
+
+    /// Deletes the ended submissions and runs of a token on a page of all.
+    pub(super) async fn delete_all_of(
+        &self,
+        token: &str,
+        cursor: Option<String>,
+    ) -> Result<DeletedSubmissions, CliError> {
+        let params = DeleteParams { submitted_by: token.to_owned(), cursor };
+        self.api.send(self.api.request(routes::DELETE_ALL_OF, &[]).query(&params)).await
     }
 
     /// Creates a run, or returns the first one that was created with the idempotency key `key`.

@@ -116,6 +116,8 @@ fn routes() -> Router<ApiState> {
         .merge(with_query(routes::EMBEDDINGS, submissions::embeddings))
         .merge(with_query(routes::JOBS, submissions::jobs))
         .merge(on(routes::CANCEL, submissions::cancel))
+        .merge(on(routes::DELETE_SUBMISSION, submissions::delete))
+        .merge(with_query(routes::DELETE_ALL_OF, submissions::delete_all_of))
         .merge(with_query(routes::LIST_RUNS, runs::list))
         .merge(on(routes::CREATE_RUN, runs::create))
         .merge(with_query(routes::RUN, runs::get))

@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{
     api::{
-        EmbeddingView, EmbeddingsParams, ItemView, JobView, Page, PageParams, Paging, ResultsParams,
-        SubmissionRequest, SubmissionView, routes,
+        DeleteParams, DeletedSubmissions, EmbeddingView, EmbeddingsParams, ItemView, JobView, Page,
+        PageParams, Paging, ResultsParams, SubmissionRequest, SubmissionView, routes,
     },
     server::{context::Context, submissions},
 };
@@ -68,4 +68,19 @@ pub(super) async fn cancel(
     Id(id): Id,
 ) -> Result<JsonBody<SubmissionView>, Failure> {
     Ok(JsonBody(submissions::cancel(&context, id).await?))
+}
+
+pub(super) async fn delete(
+    State(context): State<Arc<Context>>,
+    Id(id): Id,
+) -> Result<JsonBody<DeletedSubmissions>, Failure> {
+    Ok(JsonBody(submissions::delete(&context, id).await?))
+}
+
+pub(super) async fn delete_all_of(
+    State(context): State<Arc<Context>>,
+    Params(params): Params<DeleteParams>,
+) -> Result<JsonBody<DeletedSubmissions>, Failure> {
+    let DeleteParams { submitted_by, cursor } = params;
+    Ok(JsonBody(submissions::delete_all_of(&context, &submitted_by, cursor.as_deref()).await?))
 }

@@ -21,6 +21,8 @@ const NEEDS: &[(Listed, &str, Need)] = &[
     (Listed::Get, "/v1/submissions/{id}/embeddings", Some(Scope::Read)),
     (Listed::Get, "/v1/submissions/{id}/jobs", Some(Scope::Read)),
     (Listed::Post, "/v1/submissions/{id}/cancel", Some(Scope::Submit)),
+    (Listed::Delete, "/v1/submissions/{id}", Some(Scope::Admin)),
+    (Listed::Delete, "/v1/submissions", Some(Scope::Admin)),
     (Listed::Get, "/v1/runs", Some(Scope::Read)),
     (Listed::Post, "/v1/runs", Some(Scope::Submit)),
     (Listed::Get, "/v1/runs/{id}", Some(Scope::Read)),

@@ -2,6 +2,7 @@
 
 mod authorization;
 mod bounds;
+mod deletion;
 mod encryption;
 mod large_data;
 mod proxies;
