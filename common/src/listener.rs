@@ -66,7 +66,7 @@ pub struct Bounds {
 pub enum Excess {
     /// It is closed if its peer has too many, and otherwise waits: requests in progress matter more.
     Refused,
-    /// It replaces the oldest connection that has not sent a complete request, or else the oldest: requests take
+    /// It replaces the oldest connection whose request is not being handled, or else the oldest: requests take
     /// milliseconds, so an old connection is stuck.
     ReplacesOldest,
 }
@@ -102,7 +102,7 @@ where
             continue;
         };
         if bounds.excess == Excess::ReplacesOldest && slots.available_permits() == 0 {
-            peers.close_oldest(place.number);
+            peers.replace_one(place.number);
         }
         let permit = tokio::select! {
             permit = slots.clone().acquire_owned() => permit.expect("the semaphore is never closed"),
@@ -235,7 +235,7 @@ impl Peers {
     }
 
     /// Closes a connection of any peer for connection number `newest`, as [`Excess::ReplacesOldest`] says.
-    fn close_oldest(&self, newest: u64) {
+    fn replace_one(&self, newest: u64) {
         let open = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let open = open.by_peer.values().flatten();
         let open = open.filter(|other| other.number != newest && !other.replaced.is_cancelled());
@@ -302,7 +302,7 @@ mod tests {
         let replaced = |places: &[Place]| places.iter().map(|place| place.replaced.is_cancelled()).collect();
         let of_one: Vec<bool> = replaced(&open);
         assert_eq!((of_one, foreign.replaced.is_cancelled()), (vec![true, false, false], false));
-        peers.close_oldest(open[2].number);
+        peers.replace_one(open[2].number);
         assert!(foreign.replaced.is_cancelled());
     }
 
@@ -316,7 +316,7 @@ mod tests {
         assert!(!probe.replaced.is_cancelled());
         assert!(others[..3].iter().all(|other| other.replaced.is_cancelled()));
         // Only the newest, which has sent nothing yet, and the probe are left.
-        peers.close_oldest(others[3].number);
+        peers.replace_one(others[3].number);
         assert_eq!((probe.replaced.is_cancelled(), others[3].replaced.is_cancelled()), (true, false));
     }
 

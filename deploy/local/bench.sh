@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Measures this project beside what one would use instead, in one run: ours and the peers alternate, and figures are
+# Measures this project beside what you would use instead, in one run: ours and the peers alternate, and figures are
 # medians. Writes tests/bench/results/<date>-<isa>.json, .md and .png. Nothing depends on the figures: a run fails only
 # if something cannot be measured. Starts private servers and stops everything at the end.
 #

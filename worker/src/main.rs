@@ -48,6 +48,9 @@ enum Command {
 }
 
 fn main() {
+    if cfg!(feature = "bench-noop") {
+        fail(&"this build does nothing with embed jobs: build it without the feature bench-noop", FAILED);
+    }
     let arguments = Arguments::parse();
     let settings = match configure(&arguments) {
         Ok(settings) => settings,

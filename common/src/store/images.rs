@@ -1,7 +1,7 @@
 //! Uploaded images, stored by digest until they expire.
 //!
 //! Owns the keys `img:<sha>` and the limit on their total size; the HTTP API limits the size of each image.
-//! Invariant: the total counts each image from when it is stored until it has expired or is deleted.
+//! Invariant: the total counts each image from before it is stored until it has expired or is deleted.
 
 use std::{sync::LazyLock, time::Duration};
 
@@ -42,7 +42,7 @@ impl Store {
         Ok(Some(digest))
     }
 
-    /// Returns the total size of the uploaded images in bytes, as far as it is known before expired ones are removed.
+    /// Returns what the uploaded images take in bytes, with [`IMAGE_OVERHEAD`] for each, as far as it is known before expired ones are removed.
     pub async fn upload_bytes(&self) -> Result<u64, StoreError> {
         let mut command = redis::cmd("HGET");
         command.arg(self.keys.upload_sizes()).arg("total");

@@ -227,7 +227,7 @@ impl Store {
         self.invoke_fenced(&call).await.map(drop)
     }
 
-    /// Lets a run expire after its retention, with all its data, unless it is open or reopened until then.
+    /// Lets a run expire after its retention, with all its data, unless it is open or reopened in the meantime.
     ///
     /// # Errors
     /// [`StoreError::Replaced`] if another coordinator became the leader.
@@ -238,6 +238,15 @@ impl Store {
         }
         call.arg(self.token());
         self.invoke_fenced(&call).await.map(drop)
+    }
+
+    /// Ends the expiry of a run and its data.
+    pub async fn keep_run(&self, run: SubmissionId) -> Result<(), StoreError> {
+        let mut pipe = redis::pipe();
+        for key in std::iter::once(self.keys.submission(run)).chain(self.run_data(run)) {
+            pipe.cmd("PERSIST").arg(key).ignore();
+        }
+        Ok(pipe.query_async(&mut self.connection.clone()).await?)
     }
 
     /// Reopens a failed or cancelled run, to continue from its last checkpoint. Returns `false` if it is in another

@@ -30,15 +30,14 @@ impl ServerInfo {
     /// Whether 90 % of `maxmemory` are used. The rest is for the results of submissions in progress.
     #[must_use]
     pub fn is_nearly_full(&self) -> bool {
-        self.limit_bytes > 0 && self.used_bytes >= self.limit_bytes / 10 * 9
+        is_nearly_full(self.used_bytes, self.limit_bytes)
     }
 }
 
 impl Store {
     pub async fn server_info(&self) -> Result<ServerInfo, StoreError> {
         let text: String = redis::cmd("INFO").query_async(&mut self.connection.clone()).await?;
-        let fields: HashMap<&str, &str> =
-            text.lines().filter_map(|line| line.trim().split_once(':')).collect();
+        let fields = fields(&text);
         let field = |name: &str| fields.get(name).copied().unwrap_or_default();
         Ok(ServerInfo {
             version: field("redis_version").to_owned(),
@@ -49,4 +48,20 @@ impl Store {
             limit_bytes: field("maxmemory").parse().unwrap_or(0),
         })
     }
+
+    /// Whether 90 % of the server's `maxmemory` are used; cheaper than [`Store::server_info`].
+    pub async fn is_memory_nearly_full(&self) -> Result<bool, StoreError> {
+        let text: String = redis::cmd("INFO").arg("memory").query_async(&mut self.connection.clone()).await?;
+        let fields = fields(&text);
+        let bytes = |name: &str| fields.get(name).and_then(|text| text.parse().ok()).unwrap_or(0);
+        Ok(is_nearly_full(bytes("used_memory"), bytes("maxmemory")))
+    }
+}
+
+fn fields(info: &str) -> HashMap<&str, &str> {
+    info.lines().filter_map(|line| line.trim().split_once(':')).collect()
+}
+
+fn is_nearly_full(used_bytes: u64, limit_bytes: u64) -> bool {
+    limit_bytes > 0 && used_bytes >= limit_bytes / 10 * 9
 }

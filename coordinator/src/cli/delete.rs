@@ -26,19 +26,27 @@ pub(super) async fn run(
     arguments: DeleteArguments,
 ) -> Result<Exit, CliError> {
     let mut all = DeletedSubmissions::default();
+    // After an error, the user learns what has been deleted before it.
+    let result = delete(client, &arguments, &mut all).await;
+    output::print_value(format, &all, text)?;
+    result.map(|()| Exit::Done)
+}
+
+async fn delete(
+    client: &Client,
+    arguments: &DeleteArguments,
+    all: &mut DeletedSubmissions,
+) -> Result<(), CliError> {
     for id in &arguments.ids {
         all.add(client.delete(id).await?);
     }
-    if let Some(token) = &arguments.submitted_by {
-        loop {
-            all.add(client.delete_all_of(token, all.next.clone()).await?);
-            if all.next.is_none() {
-                break;
-            }
+    let Some(token) = &arguments.submitted_by else { return Ok(()) };
+    loop {
+        all.add(client.delete_all_of(token, all.next.clone()).await?);
+        if all.next.is_none() {
+            return Ok(());
         }
     }
-    output::print_value(format, &all, text)?;
-    Ok(Exit::Done)
 }
 
 fn text(all: &DeletedSubmissions) -> String {

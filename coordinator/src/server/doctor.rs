@@ -20,8 +20,10 @@ const READY_LIMIT: Duration = Duration::from_secs(2);
 
 /// How long an effect of a policy is shown.
 const POLICY_SHOWN: Duration = Duration::from_hours(24);
-const FULL: &str = "Redis has reached maxmemory and refuses writes: raise it, or run `subwatch uploads drop`";
-const NEARLY_FULL: &str = "over 90 % of maxmemory is used, so submissions and uploads are refused: raise it, or run `subwatch uploads drop`";
+const FULL: &str = "Redis has reached maxmemory and refuses writes: raise it, or free memory with `subwatch uploads drop` \
+     and `subwatch delete`";
+const NEARLY_FULL: &str = "90 % of maxmemory is used, so submissions and uploads are refused: raise it, or free memory with \
+     `subwatch uploads drop` and `subwatch delete`";
 
 pub(crate) async fn doctor(context: &Context) -> Result<DoctorView, RequestError> {
     let mut checks =

@@ -4,14 +4,14 @@ use common::store::Store;
 
 use super::error::RequestError;
 
-/// Refuses work while over 90 % of `maxmemory` is used: the rest is for the results of accepted work.
+/// Refuses work while 90 % of `maxmemory` is used: the rest is for the results of accepted work.
 ///
 /// # Errors
 /// `Busy` if too little is free.
 pub(crate) async fn require_free(store: &Store) -> Result<(), RequestError> {
-    if store.server_info().await?.is_nearly_full() {
+    if store.is_memory_nearly_full().await? {
         return Err(RequestError::Busy(
-            "over 90 % of the memory of Redis is used, and the rest is for submissions in progress: ask an operator to \
+            "90 % of the memory of Redis is used, and the rest is for submissions in progress: ask an operator to \
              run `subwatch doctor`"
                 .to_owned(),
         ));

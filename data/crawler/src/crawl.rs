@@ -1,8 +1,8 @@
 //! Runs one crawl job: lists the videos, claims the channel, downloads the thumbnails, writes the rows.
 //!
 //! Owns the order of effects: the listing is stored first, then the names of files that it may not replace, each
-//! thumbnail before its record, and the metadata part last. An interrupted or snoozed crawl resumes from what is stored and
-//! repeats no request.
+//! thumbnail before its record, and the metadata part last. An interrupted or snoozed crawl resumes from what is stored
+//! and repeats no request.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -100,7 +100,9 @@ impl Crawl<'_> {
         // Once a thumbnail is written, its file would count as foreign.
         if listing.foreign.is_none() {
             listing.foreign = Some(foreign_thumbnails(&files, &stored, &listing.videos).await?);
-            store.save_listing(job, &Draft::Complete(listing.clone())).await?;
+            if !store.save_listing(job, &Draft::Complete(listing.clone())).await? {
+                return Err(CrawlError::retryable("the job has ended on another worker"));
+            }
         }
         let downloader = ThumbnailDownloader {
             slice: &slice,

@@ -135,8 +135,8 @@ impl Part {
     }
 }
 
-/// Returns the thumbnails of `videos` that exist and that no crawl wrote, by file name, except those `stored` by an earlier
-/// crawl of their part.
+/// Returns the thumbnails of `videos` that exist and that no crawl wrote, by file name, except those `stored` by an
+/// earlier crawl of their part.
 ///
 /// # Errors
 /// When the storage fails, or `metadata.jsonl` cannot be read.

@@ -280,7 +280,7 @@ impl ThumbnailDownloader<'_> {
 
 fn foreign_file(name: &str) -> ItemFailure {
     let detail = format!(
-        "{name} is in the dataset already, and no crawl wrote it: remove it, or crawl into another dataset"
+        "{name} is in the dataset already, and no row of a crawl names it: remove it, or crawl into another dataset"
     );
     ItemFailure::new(FailureReason::Duplicate, detail)
 }

@@ -220,13 +220,16 @@ fn unsupported_weights_files_are_refused_with_the_reason() {
 async fn embeddings_are_independent_of_batching_and_threads() {
     let fixture = Fixture::new();
     let pixels: Vec<Pixels> = fixture.pixels().into_iter().take(12).collect();
-    let backbone = Backbone::on_cpu(&fixture.state, Precision::Bf16).unwrap();
-    let whole = backbone.features(&pixels).unwrap();
-    for size in [1, 5] {
-        let parts: Vec<f32> =
-            pixels.chunks(size).flat_map(|batch| backbone.features(batch).unwrap()).collect();
-        assert_eq!(parts, whole, "in batches of {size}");
+    for precision in [Precision::Fp32, Precision::Bf16] {
+        let backbone = Backbone::on_cpu(&fixture.state, precision).unwrap();
+        let whole = backbone.features(&pixels).unwrap();
+        for size in [1, 5] {
+            let parts: Vec<f32> =
+                pixels.chunks(size).flat_map(|batch| backbone.features(batch).unwrap()).collect();
+            assert_eq!(parts, whole, "{precision} in batches of {size}");
+        }
     }
+    let backbone = Backbone::on_cpu(&fixture.state, Precision::Bf16).unwrap();
     let embeddings = backbone.embed(&pixels).unwrap();
     let config = ModelConfig {
         weights: WeightsSource::Random(0),

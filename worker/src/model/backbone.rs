@@ -36,8 +36,7 @@ const CUDA_BATCH: usize = 256;
 pub struct Backbone {
     upload: Upload,
     normalisation: Normalisation,
-    stem: Convolution,
-    blocks: Vec<Block>,
+    layers: Layers,
     device: Device,
     kernels: Kernels,
     has_network: bool,
@@ -54,6 +53,12 @@ pub struct Input(Tensor);
 pub struct Features(Tensor);
 
 #[derive(Debug)]
+struct Layers {
+    stem: Convolution,
+    blocks: Vec<Block>,
+}
+
+#[derive(Debug)]
 struct Block {
     first: Convolution,
     second: Convolution,
@@ -67,24 +72,22 @@ impl Backbone {
     /// If libtorch fails.
     pub(crate) fn new(state: &StateDict, precision: Precision, device: Device) -> Result<Self, ModelError> {
         let kind = precision::kind(precision);
-        let kernels = Kernels::of(device);
-        let fold = |layer: &Layer| Convolution::fold(state, layer, kind, device);
-        let mut blocks = Vec::new();
-        for block in architecture::blocks() {
-            let shortcut = block.shortcut.as_ref().map(fold).transpose()?;
-            blocks.push(Block { first: fold(&block.first)?, second: fold(&block.second)?, shortcut });
+        let mut kernels = Kernels::of(device);
+        let mut layers = Layers::fold(state, kind, device)?;
+        if !device.is_cuda() && kernels == Kernels::Fused {
+            // oneDNN computes bf16 on some processors only.
+            if let Err(error) = layers.pack() {
+                tracing::warn!(%error, "this CPU has no fused kernels; separate kernels are slower");
+                kernels = Kernels::Separate;
+                layers = Layers::fold(state, kind, device)?;
+            }
         }
         let weights = state.digest();
         let space = space(&weights, precision, device, kernels);
-        let mut stem = fold(&architecture::stem())?;
-        if !device.is_cuda() && kernels == Kernels::Fused {
-            pack(&mut stem, &mut blocks)?;
-        }
         Ok(Self {
             normalisation: Normalisation::new(device, kind)?,
-            stem,
             upload: Upload::new(device),
-            blocks,
+            layers,
             device,
             kernels,
             has_network: true,
@@ -220,9 +223,9 @@ impl Backbone {
     }
 
     fn forward(&self, images: &Tensor) -> Result<Tensor, TchError> {
-        let mut x = self.stem.activated(images, self.kernels)?;
+        let mut x = self.layers.stem.activated(images, self.kernels)?;
         x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
-        for block in &self.blocks {
+        for block in &self.layers.blocks {
             let inner = block.first.activated(&x, self.kernels)?;
             let residual = match &block.shortcut {
                 Some(shortcut) => shortcut.apply(&x)?,
@@ -247,19 +250,30 @@ impl Features {
     }
 }
 
-/// Lays the weights out for oneDNN's fused kernels.
-fn pack(stem: &mut Convolution, blocks: &mut [Block]) -> Result<(), TchError> {
-    let images = CPU_BATCH as i64;
-    let mut side = stem.pack(images, SIDE as i64)?;
-    side = pooled(side);
-    for Block { first, second, shortcut } in blocks {
-        if let Some(shortcut) = shortcut {
-            shortcut.pack(images, side)?;
+impl Layers {
+    fn fold(state: &StateDict, kind: Kind, device: Device) -> Result<Self, ModelError> {
+        let fold = |layer: &Layer| Convolution::fold(state, layer, kind, device);
+        let mut blocks = Vec::new();
+        for block in architecture::blocks() {
+            let shortcut = block.shortcut.as_ref().map(fold).transpose()?;
+            blocks.push(Block { first: fold(&block.first)?, second: fold(&block.second)?, shortcut });
         }
-        side = first.pack(images, side)?;
-        second.pack(images, side)?;
+        Ok(Self { stem: fold(&architecture::stem())?, blocks })
     }
-    Ok(())
+
+    /// Lays the weights out for oneDNN's fused kernels.
+    fn pack(&mut self) -> Result<(), TchError> {
+        let images = CPU_BATCH as i64;
+        let mut side = pooled(self.stem.pack(images, SIDE as i64)?);
+        for Block { first, second, shortcut } in &mut self.blocks {
+            if let Some(shortcut) = shortcut {
+                shortcut.pack(images, side)?;
+            }
+            side = first.pack(images, side)?;
+            second.pack(images, side)?;
+        }
+        Ok(())
+    }
 }
 
 /// Returns the side of the output of the pooling after the stem.

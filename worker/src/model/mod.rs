@@ -4,10 +4,11 @@
 //! `images`, batching in [`crate::inference`]. Invariants: weights have torchvision's names; a change of an embedding's
 //! bits on one machine changes the name of its [space](common::embedding::Space).
 //!
-//! `load` makes a `backbone` from the settings, of `convolution`s, which `onednn` computes on a CPU. Weights: `weights` is their source, implemented by `fetch`, `random` and
-//! `weights_file`; `pth` and `safetensors_file` are the file formats, in which `selection` finds the tensors of
-//! `architecture`, the layers of ResNet34; `foreign_file` names other files; `state_dict` is the result. Device: `device`
-//! and `precision`; images are gathered in `batch_memory`, and `input` copies them to it, with a `copy_stream` on a GPU.
+//! `load` makes a `backbone` from the settings, of `convolution`s, which `onednn` computes on a CPU. Weights: `weights`
+//! is their source, implemented by `fetch`, `random` and `weights_file`; `pth` and `safetensors_file` are the file
+//! formats, in which `selection` finds the tensors of `architecture`, the layers of ResNet34; `foreign_file` names other
+//! files; `state_dict` is the result. Device: `device` and `precision`; images are gathered in `batch_memory`, and `input`
+//! copies them to it, with a `copy_stream` on a GPU.
 
 mod architecture;
 mod backbone;

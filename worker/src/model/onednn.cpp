@@ -42,10 +42,10 @@ Sizes both(int64_t value) { return {value, value}; }
 
 extern "C" {
 
-const char* subwatch_error() { return last_error.c_str(); }
+const char* subwatch_error() noexcept { return last_error.c_str(); }
 
 // Whether this libtorch has the operators.
-bool subwatch_has_fused_convolutions() {
+bool subwatch_has_fused_convolutions() noexcept {
   auto& dispatcher = c10::Dispatcher::singleton();
   return dispatcher.findSchema({"mkldnn::_convolution_pointwise", ""}).has_value() &&
          dispatcher.findSchema({"mkldnn::_convolution_pointwise_", "binary"}).has_value() &&

@@ -60,7 +60,7 @@ pub struct Opening {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Deletion {
     Deleted,
-    /// It has not ended.
+    /// It has not ended, or the leader has not finished with it.
     Open,
     Missing,
 }
@@ -169,9 +169,17 @@ impl Store {
         Ok(self.invoke_fenced(&call).await? == "closed")
     }
 
-    /// Deletes an ended submission or run with its data. Progress of crawl jobs expires by itself.
+    /// Deletes an ended submission or run with its data, unless the leader is still occupied with its end.
     pub async fn delete_submission(&self, id: SubmissionId) -> Result<Deletion, StoreError> {
         let mut connection = self.connection.clone();
+        let mut member = redis::cmd("SISMEMBER");
+        member.arg(self.keys.active()).arg(id.to_string());
+        if member.query_async(&mut connection).await? && self.state(id).await?.is_some() {
+            return Ok(Deletion::Open);
+        }
+        let mut count = redis::cmd("HGET");
+        count.arg(self.keys.submission(id)).arg("jobs");
+        let jobs: Option<u32> = count.query_async(&mut connection).await?;
         let mut call = DELETE.key(self.keys.submission(id));
         call.key(self.keys.of_submission(id, "channels"));
         for key in self.run_data(id) {
@@ -184,6 +192,10 @@ impl Store {
         };
         for index in [self.keys.submissions(), self.keys.runs()] {
             redis::cmd("ZREM").arg(index).arg(id.to_string()).query_async::<()>(&mut connection).await?;
+        }
+        for job in 0..jobs.unwrap_or(0) {
+            let progress = self.keys.crawled(id, &job.to_string());
+            redis::cmd("UNLINK").arg(progress).query_async::<()>(&mut connection).await?;
         }
         Ok(deletion)
     }

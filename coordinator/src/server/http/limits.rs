@@ -18,7 +18,7 @@ const MAX_URI_BYTES: usize = 8 << 10;
 const MAX_HEADER_BYTES: usize = 16 << 10;
 
 /// Least average rate at which a body has to arrive and a response has to be read. The command line
-/// uploads four images at a time, which so need 0.26 Mbit/s.
+/// uploads four images at a time, which therefore need 0.26 Mbit/s.
 pub(super) const MIN_BYTES_PER_SECOND: u64 = 8 << 10;
 
 pub(super) async fn reject_oversized(request: Request, next: Next) -> Response {

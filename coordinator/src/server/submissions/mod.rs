@@ -13,9 +13,8 @@
 //! 5. `rescue` waits for the end: it republishes lost jobs and discards expired ones. Meanwhile workers resolve the
 //!    items. The script that resolves the last item also closes the submission; a crawl is closed by `crawled_rows`, once
 //!    its rows are in the dataset.
-//! 6. `view`, `results` and `jobs` show it at any time; `submit::cancel` closes it early, and `delete`
-//!    deletes it after its end. A discarded job becomes a
-//!    dead letter ([`crate::server::dead_letters`]), which fails its items.
+//! 6. `view`, `results` and `jobs` show it at any time; `submit::cancel` closes it early, and `delete` deletes it after its
+//!    end. A discarded job becomes a dead letter ([`crate::server::dead_letters`]), which fails its items.
 //!
 //! Training runs share the record and the admission. A run creates an embed submission and drives it.
 

@@ -57,7 +57,9 @@ pub(crate) async fn drive(context: &Context, run: SubmissionId) {
         }
     }
     if let Err(error) = keep_best_epoch(context, run).await {
+        // The run stays active, so the leader tries again.
         tracing::warn!(%run, %error, "cannot keep the best epoch of the ended run");
+        return;
     }
     if let Err(error) = clean_up(context, run).await {
         tracing::warn!(%run, %error, "cannot delete the working data of the ended run");
@@ -89,7 +91,7 @@ async fn clean_up(context: &Context, run: SubmissionId) -> Result<(), StoreError
         Some(State::Succeeded) => context.store.delete_run_state(run).await?,
         // The store was restored from a state before the end: the leader starts the run's task again.
         Some(State::Preparing | State::Running) => return Ok(()),
-        // It can be resumed until then. Otherwise runs that never trained would fill Redis.
+        // It can be resumed until it expires. If it stayed, runs that never trained would fill Redis.
         Some(_) if context.store.blob(run, RunDocument::Head).await?.is_none() => {
             context.store.expire_run(run).await?;
         }
@@ -106,6 +108,8 @@ async fn drive_once(context: &Context, run: SubmissionId) -> Result<(), RunError
     if submission.state.is_terminal() {
         return Err(RunError::Closed);
     }
+    // A coordinator of an earlier version may have reopened it, which does not end its expiry.
+    context.store.keep_run(run).await?;
     let spec = runs::read_spec(&submission).map_err(RunError::Failed)?;
     context.store.open_run(run).await?;
     advance(context, &submission, &spec).await

@@ -169,7 +169,7 @@ impl Files {
         }
     }
 
-    /// Waits until nobody else holds the lock `name`, and holds it until the result is dropped. Buckets have no locks.
+    /// Waits until no other process holds the lock `name`, and holds it until the result is dropped. Buckets have no locks.
     ///
     /// # Errors
     /// When the storage fails, or the lock is held for longer than `limit`.

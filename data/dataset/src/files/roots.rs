@@ -10,7 +10,7 @@ use url::Url;
 /// Supported URL schemes.
 const SCHEMES: [&str; 2] = ["file", "s3"];
 
-/// Longest path or URL: Linux allows no longer paths.
+/// Longest path or URL, as for names of items: requests are stored with it.
 const MAX_BYTES: usize = 1024;
 
 /// The local folders, and buckets or prefixes of buckets, that datasets may be in.

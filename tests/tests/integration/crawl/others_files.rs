@@ -54,7 +54,7 @@ async fn thumbnails_without_rows_get_them_unless_they_differ() {
     let arguments = crawl(&cluster, &site, "set", &[channel], &["--videos-per-channel", "4"]);
     report(&cluster, &arguments, &[0]).await;
     let dataset = cluster.folder().join("set");
-    // As an interrupted crawl of a version without claims left it; one file was replaced since.
+    // As an interrupted crawl leaves it; one file was replaced since.
     fs::remove_file(dataset.join("metadata.jsonl")).unwrap();
     fs::remove_dir_all(dataset.join(".subwatch")).unwrap();
     let videos = expected_videos(channel, Order::Latest, 4);
