@@ -1,5 +1,4 @@
-//! The store's scripts on a real Redis: effects are applied once, and crashes are attributed to the right
-//! job.
+//! The store's scripts on a real Redis: effects are applied once, and crashes are attributed to the right job.
 
 use std::time::Duration;
 
@@ -496,6 +495,6 @@ async fn runs_expire_unless_they_are_reopened() {
     store.expire_run(reopened).await.unwrap();
     eventually("the run expires", async || store.state(gone).await.unwrap().is_none()).await;
     let report = async |run| store.document::<u32>(run, RunDocument::Report).await.unwrap();
-    assert_eq!((report(gone).await, report(reopened).await), (None, Some(7)));
-    assert_eq!(store.state(reopened).await.unwrap(), Some(State::Running));
+    let state = store.state(reopened).await.unwrap();
+    assert_eq!((report(gone).await, report(reopened).await, state), (None, Some(7), Some(State::Running)));
 }
