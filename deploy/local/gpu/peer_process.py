@@ -6,6 +6,7 @@ import queue
 import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -18,7 +19,7 @@ class PeerProcess:
         self.log = folder / f"{name}.log"
         command = [sys.executable, str(Path(__file__).with_name("peer.py")), "--variants", variants, "--batches", batches, *arguments]
         # Several processes compile at the same time, each into a cache of its own.
-        self.cache = f"/tmp/inductor-{os.getpid()}-{name}"
+        self.cache = f"{tempfile.gettempdir()}/inductor-{os.getpid()}-{name}"
         environment = os.environ | {"TORCHINDUCTOR_CACHE_DIR": self.cache, "TORCHINDUCTOR_COMPILE_THREADS": "4"}
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=open(self.log, "w"), text=True, env=environment

@@ -20,7 +20,7 @@ pub struct BenchOptions {
     /// Measure these precisions: fp32, bf16 [default: fp32, and bf16 if the device is fast at it].
     #[arg(long, value_name = "PRECISIONS", value_delimiter = ',')]
     pub(super) precisions: Vec<Precision>,
-    /// Measure these convolution kernels of a GPU [default: both; the pipeline always uses separate].
+    /// Measure these convolution kernels of a GPU [default: both; the pipeline uses the fastest].
     #[arg(long, value_name = "KERNELS", value_delimiter = ',', value_enum)]
     pub(super) kernels: Vec<Kernels>,
     /// Measure these parts.

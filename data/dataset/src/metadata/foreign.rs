@@ -11,7 +11,7 @@ use crate::files::Files;
 /// Concurrent look-ups of files, which are requests if the dataset is in a bucket.
 const LOOKUPS: usize = 16;
 
-/// What is known of an image that exists and that no row of a crawl names.
+/// Why a crawl may not replace an image that exists.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Foreign {
