@@ -42,7 +42,8 @@ impl Store {
         Ok(Some(digest))
     }
 
-    /// Returns what the uploaded images take in bytes, with [`IMAGE_OVERHEAD`] for each, as far as it is known before expired ones are removed.
+    /// Returns the memory that the uploaded images take, in bytes, 512 of them beside each image; expired images
+    /// count until the next upload.
     pub async fn upload_bytes(&self) -> Result<u64, StoreError> {
         let mut command = redis::cmd("HGET");
         command.arg(self.keys.upload_sizes()).arg("total");
