@@ -52,11 +52,46 @@ impl Embedding {
     }
 }
 
-/// An embedding space: names the backbone weights hash, preprocessing version, kernel version, precision and
-/// device class that computed an embedding. Embeddings of different spaces are never compared.
+/// An embedding space: names the weights, the preprocessing, the kernels and the precision of the embeddings in it, and
+/// whether a CPU or a GPU computed them. Embeddings of different spaces are never compared.
+///
+/// Devices of several classes compute the embeddings of a space, which may therefore differ in the last bits. The space
+/// `SPACE@CLASS` has those of one [`DeviceClass`] alone.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Space(pub String);
+
+impl Space {
+    /// Returns the space of the embeddings that devices of `class` compute.
+    #[must_use]
+    pub fn of_class(&self, class: &DeviceClass) -> Self {
+        Self(format!("{}@{class}", self.of_all_classes()))
+    }
+
+    /// Returns the space without its device class.
+    #[must_use]
+    pub fn of_all_classes(&self) -> Self {
+        Self(self.0.split('@').next().unwrap_or_default().to_owned())
+    }
+
+    /// Whether it has the embeddings of one device class alone.
+    #[must_use]
+    pub fn is_of_class(&self) -> bool {
+        self.0.contains('@')
+    }
+}
+
+/// Devices that compute the same bits: the instruction set of a CPU, such as `avx512-bf16`, or the model of a GPU, such as
+/// `nvidia-h100-80gb-hbm3`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DeviceClass(pub String);
+
+impl fmt::Display for DeviceClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 impl fmt::Display for Space {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,5 +110,15 @@ mod tests {
         assert_eq!(Embedding::from_bytes(&embedding.to_bytes()), Some(embedding.clone()));
         assert_eq!(embedding.to_f32()[7], 1.0);
         assert_eq!(Embedding::from_bytes(&[0; 3]), None);
+    }
+
+    #[test]
+    fn a_device_class_is_part_of_a_spaces_name() {
+        let (space, class) = (Space("resnet34-k2".to_owned()), DeviceClass("avx2".to_owned()));
+        let of_class = space.of_class(&class);
+        assert_eq!(of_class.0, "resnet34-k2@avx2");
+        assert_eq!(of_class.of_class(&DeviceClass("neon".to_owned())).0, "resnet34-k2@neon");
+        assert_eq!(of_class.of_all_classes(), space);
+        assert!(of_class.is_of_class() && !space.is_of_class());
     }
 }

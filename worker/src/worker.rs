@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::{broker::Publisher, ids::InstanceId, store::Store};
+use common::{broker::Publisher, embedding::DeviceClass, ids::InstanceId, store::Store};
 use crawler::http::Web;
 use images::{decoder::Decoder, pool::CpuPool};
 
@@ -15,6 +15,8 @@ pub struct Worker {
     pub instance: InstanceId,
     /// `HOST:PID`, for display.
     pub name: String,
+    /// The class of its model's device; `None` without a model.
+    pub device_class: Option<DeviceClass>,
     pub store: Store,
     /// Publishes retry copies and dead letters.
     pub publisher: Publisher,

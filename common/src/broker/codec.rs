@@ -82,6 +82,7 @@ pub(super) mod tests {
 
     use super::{super::message::JOB_HEADERS, *};
     use crate::{
+        embedding::Space,
         ids::{JobId, SubmissionId},
         job::{
             args::{Chunk, EmbedArgs, JobArgs, MAX_CHUNK_ITEMS, PredictArgs, TrainEpochArgs},
@@ -96,8 +97,11 @@ pub(super) mod tests {
             let dataset = (!uploaded).then(|| "s3://bucket/dataset/".parse().unwrap());
             let chunk = Chunk { part, dataset, index, first_item: u64::from(index) * 64, items };
             match kind {
-                0 => JobArgs::Embed(EmbedArgs { chunk }),
-                1 => JobArgs::Predict(PredictArgs { chunk, run: SubmissionId::now() }),
+                0 => JobArgs::Embed(EmbedArgs { chunk, space: None }),
+                1 => {
+                    let space = Some(Space("resnet34@avx2".to_owned()));
+                    JobArgs::Predict(PredictArgs { chunk, run: SubmissionId::now(), space })
+                }
                 _ => JobArgs::TrainEpoch(TrainEpochArgs {
                     phase: Phase::Valid,
                     epoch: index,

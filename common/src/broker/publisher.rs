@@ -9,7 +9,11 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use lapin::{Connection, options::QueueDeclareOptions, types::FieldTable};
+use lapin::{
+    Connection,
+    options::{QueueDeclareOptions, QueueDeleteOptions},
+    types::FieldTable,
+};
 use tokio::{
     sync::{Semaphore, mpsc, oneshot},
     time::timeout,
@@ -69,6 +73,31 @@ impl Publisher {
             app_id: config.name.as_str().into(),
             timeout: config.publish_timeout,
         })
+    }
+
+    /// Declares the queue of a route that not every process declares. Returns whether it exists now.
+    pub async fn declare_queue_of(&self, route: &Route) -> bool {
+        self.declare(&route.queue()).await
+    }
+
+    /// Deletes the queue of a route with its jobs, unless it has consumers. Returns whether it is gone.
+    pub async fn delete_queue_of(&self, route: &Route) -> bool {
+        let Some(connection) = self.connection() else { return false };
+        let queue = route.queue_name();
+        let request = async {
+            let channel = connection.create_channel().await?;
+            let options = QueueDeclareOptions::durable().passive();
+            let declared =
+                channel.queue_declare(queue.as_str().into(), options, FieldTable::default()).await?;
+            // RabbitMQ has no `if-unused` for quorum queues.
+            let is_used = declared.consumer_count() > 0;
+            if !is_used {
+                channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await?;
+            }
+            channel.close(200, "OK".into()).await?;
+            Ok::<_, lapin::Error>(!is_used)
+        };
+        matches!(timeout(REPLY_TIMEOUT, request).await, Ok(Ok(true)))
     }
 
     /// Publishes a job and waits for the broker's confirm.

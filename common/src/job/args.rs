@@ -9,6 +9,7 @@ use url::Url;
 
 use super::{crawl::CrawlPlan, kind::Kind};
 use crate::{
+    embedding::Space,
     ids::SubmissionId,
     training::{protocol::Phase, tree::Node},
 };
@@ -41,7 +42,7 @@ impl JobArgs {
     #[must_use]
     pub fn name(&self) -> String {
         match self {
-            Self::Embed(EmbedArgs { chunk })
+            Self::Embed(EmbedArgs { chunk, .. })
             | Self::Predict(PredictArgs { chunk, .. })
             | Self::Crawl(CrawlArgs { chunk, .. }) => chunk.index.to_string(),
             Self::TrainEpoch(args) => format!("{}/{}", args.version, args.node),
@@ -74,7 +75,7 @@ impl JobArgs {
     #[must_use]
     pub fn chunk(&self) -> Option<&Chunk> {
         match self {
-            Self::Embed(EmbedArgs { chunk })
+            Self::Embed(EmbedArgs { chunk, .. })
             | Self::Predict(PredictArgs { chunk, .. })
             | Self::Crawl(CrawlArgs { chunk, .. }) => Some(chunk),
             Self::TrainEpoch(_) => None,
@@ -111,6 +112,9 @@ pub struct Chunk {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct EmbedArgs {
     pub chunk: Chunk,
+    /// The space to embed into. Absent in jobs of earlier versions: the worker's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub space: Option<Space>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -118,6 +122,9 @@ pub struct PredictArgs {
     pub chunk: Chunk,
     /// The run whose head predicts.
     pub run: SubmissionId,
+    /// The space of the embeddings. Absent in jobs of earlier versions: the worker's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub space: Option<Space>,
 }
 
 /// Arguments of a crawl job. Its chunk has one item; its dataset is where the rows are written.
@@ -163,7 +170,7 @@ mod tests {
     fn fields_out_of_range_are_rejected() {
         let check = |part: &str, first_item: u64, items: u32, want: Result<(), &str>| {
             let chunk = Chunk { part: Url::parse(part).unwrap(), dataset: None, index: 0, first_item, items };
-            let checked = JobArgs::Embed(EmbedArgs { chunk }).check();
+            let checked = JobArgs::Embed(EmbedArgs { chunk, space: None }).check();
             assert_eq!(checked.is_ok(), want.is_ok(), "{checked:?}");
             if let (Err(error), Err(want)) = (checked, want) {
                 assert!(error.contains(want), "{error}");

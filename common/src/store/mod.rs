@@ -48,7 +48,7 @@ pub use self::{
     idempotency::Claim,
     jobs::{
         AttemptError, DroppedJob, Finish, Heartbeat, Holder, Isolation, JobEnd, JobRef, JobState, JobStatus,
-        Requeue, Snooze, Start,
+        Requeue, Results, Snooze, Start,
     },
     keys::{BUCKETS, bucket_of},
     notifier::{Notifier, Waiter},

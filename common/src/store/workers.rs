@@ -7,7 +7,12 @@ use std::{collections::HashMap, fmt, time::Duration};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Store, StoreError};
-use crate::{embedding::Space, ids::InstanceId, job::kind::Kind, training::protocol::Fingerprint};
+use crate::{
+    embedding::{DeviceClass, Space},
+    ids::InstanceId,
+    job::kind::Kind,
+    training::protocol::Fingerprint,
+};
 
 /// Time since the last heartbeat after which a worker is removed.
 const REMOVED_AFTER: Duration = Duration::from_secs(24 * 3600);
@@ -32,10 +37,17 @@ pub struct WorkerRecord {
     pub kinds: Vec<Kind>,
     /// Device of its model, `cpu` or `cuda:0`; `None` without a model.
     pub device: Option<String>,
+    /// Class of that device; `None` without a model, or if its version does not report it.
+    #[serde(default)]
+    pub device_class: Option<DeviceClass>,
     /// Compute threads of its model; `None` without a model.
     pub threads: Option<usize>,
     /// Space of its embeddings; `None` without a model.
     pub space: Option<Space>,
+    /// The spaces whose queues it consumes: that one, and that of its device class. Empty if its version has one queue for
+    /// all spaces.
+    #[serde(default)]
+    pub spaces: Vec<Space>,
     /// Whether its model has random weights, which are only for a first look.
     #[serde(default)]
     pub random_weights: bool,
@@ -68,6 +80,12 @@ impl WorkerRecord {
     #[must_use]
     pub fn consumes(&self, kind: Kind) -> bool {
         self.kinds.contains(&kind)
+    }
+
+    /// Whether it consumes jobs of `kind` in `space`.
+    #[must_use]
+    pub fn serves(&self, kind: Kind, space: &Space) -> bool {
+        self.consumes(kind) && self.spaces.contains(space)
     }
 }
 
@@ -180,6 +198,7 @@ mod tests {
     fn older_and_newer_workers_are_read() {
         let older: WorkerRecord = serde_json::from_str(OLDER).unwrap();
         assert_eq!((older.draining, older.jobs_in_flight, older.jobs_finished), (false, None, None));
+        assert_eq!((older.device_class, older.spaces), (None, Vec::new()));
         let newer = OLDER.replacen('{', r#"{"draining": true, "jobs_in_flight": 3, "mood": "content", "#, 1);
         let newer = newer.replace(r#"["embed"]"#, r#"["embed", "dance"]"#);
         let newer: WorkerRecord = serde_json::from_str(&newer).unwrap();

@@ -13,8 +13,8 @@ mod delay_tier;
 mod policy;
 mod route;
 
-use self::declaration::arguments;
 pub(crate) use self::declaration::{MAX_QUEUE_BYTES, delay_arguments};
+use self::{declaration::arguments, route::queue_of_key};
 pub use self::{
     declaration::{
         Argument, Binding, DEAD_LETTER_EXCHANGE, DEAD_LETTER_ROUTING_KEY, Exchange, ExchangeKind,
@@ -39,25 +39,28 @@ pub fn exchanges() -> Vec<Exchange> {
     exchanges
 }
 
-/// Returns the queues that every process declares. The queue of a fingerprint is declared only by its workers, so
-/// that publishing to a run without workers fails instead of queueing silently.
+/// Returns the queues that every process declares. Those of an embedding space are declared by its workers and before jobs
+/// are published; the queue of a fingerprint only by its workers, so that publishing to a run without workers fails
+/// instead of queueing silently.
 #[must_use]
 pub fn queues() -> Vec<Queue> {
     let mut queues = vec![dead_letter_queue()];
-    queues.extend(Route::all(&[]).iter().map(Route::queue));
+    queues.extend(Route::all(&[], &[]).iter().map(Route::queue));
     queues.extend(DelayTier::ALL.map(DelayTier::queue));
     queues
 }
 
-/// Returns the queue, of those that every process declares, that a message with this key is in after its publish to this
-/// exchange.
+/// Returns the queue that a message with this key is in after its publish to this exchange, unless it is one that only
+/// workers declare.
 #[must_use]
 pub fn queue_of(exchange: &str, routing_key: &str) -> Option<Queue> {
+    if exchange == JOB_EXCHANGE {
+        let is_declared = routing_key.ends_with(".v1") && !routing_key.starts_with("train.");
+        return is_declared.then(|| queue_of_key(routing_key));
+    }
     queues().into_iter().find(|queue| {
-        // A fanout exchange ignores the key.
-        let is_fanout = exchange != JOB_EXCHANGE;
-        let mut bindings = queue.bindings.iter();
-        bindings.any(|to| to.exchange == exchange && (is_fanout || to.routing_key == routing_key))
+        // The others are fanout exchanges, which ignore the key.
+        queue.bindings.iter().any(|to| to.exchange == exchange)
     })
 }
 
@@ -97,9 +100,11 @@ mod tests {
             assert_eq!(queue_of(exchange, routing_key).map(|queue| queue.name).as_deref(), want);
         };
         check(JOB_EXCHANGE, "embed.v1", Some("subwatch.embed.v1"));
+        check(JOB_EXCHANGE, "predict.space.v1", Some("subwatch.predict.space.v1"));
         check("subwatch.delay.5s", "train.f.v1", Some("subwatch.delay.5s"));
         check(DEAD_LETTER_EXCHANGE, DEAD_LETTER_ROUTING_KEY, Some("subwatch.dead.v1"));
         check(JOB_EXCHANGE, "train.f.v1", None);
+        check(JOB_EXCHANGE, "unknown", None);
     }
 
     #[test]

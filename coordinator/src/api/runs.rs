@@ -29,6 +29,13 @@ pub struct RunRequest {
     /// can be split 60/20/20, else a video. Rows with the same image are always in one split.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub split_by: Option<SplitBy>,
+    /// Embedding space. Default: that of most live workers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub space: Option<String>,
+    /// Whether only devices of one class compute embeddings: the class of most live workers of the space. They are in a
+    /// space of their own, `SPACE@CLASS`.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub uniform_hardware: bool,
     /// Leaves of the tree that gradients are summed over; fixes the order of floating-point sums.
     pub leaves: u32,
     /// 1 to 100 characters; need not be unique.
@@ -60,6 +67,8 @@ impl Default for RunRequest {
             learning_rate: 1e-3,
             seed: 0,
             split_by: None,
+            space: None,
+            uniform_hardware: false,
             leaves: 16,
             name: None,
             tags: BTreeMap::new(),
@@ -111,6 +120,10 @@ pub struct RunView {
     pub weights_sha256: Option<Digest>,
     /// Embedding space of the samples.
     pub space: Option<String>,
+    /// SHA-256 of the samples' embeddings, of which the head is a function: of each in the order of the samples, the image's
+    /// SHA-256, then 512 little-endian f16. Absent before the dataset is split.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features_sha256: Option<Digest>,
     /// Whether the embeddings are those of random weights.
     #[serde(default)]
     pub random_weights: bool,

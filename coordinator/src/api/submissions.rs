@@ -1,9 +1,10 @@
 //! Submissions: what they ask for, the images uploaded for them, and the results and embeddings of their items.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use common::{
     digest::Digest,
+    embedding::{DeviceClass, Space},
     ids::SubmissionId,
     job::outcome::Crawled,
     store::{State, SubmissionKind},
@@ -24,6 +25,13 @@ pub enum SubmissionRequest {
         /// Images that were uploaded with `POST /v1/images`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         images: Vec<UploadedImage>,
+        /// The embedding space. Default: that of most live workers.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        space: Option<String>,
+        /// Whether only devices of one class compute: the class of most live workers of the space. The embeddings are in a
+        /// space of their own, `SPACE@CLASS`.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        uniform_hardware: bool,
         /// Seconds after which unfinished jobs are discarded as expired. Default: no limit.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deadline_seconds: Option<u64>,
@@ -43,6 +51,9 @@ pub enum SubmissionRequest {
         /// Images that were uploaded with `POST /v1/images`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         images: Vec<UploadedImage>,
+        /// Whether only devices of one class compute: the class of most live workers of the run's space.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        uniform_hardware: bool,
         /// Seconds after which unfinished jobs are discarded as expired. Default: no limit.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deadline_seconds: Option<u64>,
@@ -138,6 +149,15 @@ pub struct SubmissionView {
     pub failed: u64,
     /// Succeeded items whose embedding was in the cache.
     pub cached: u64,
+    /// The others of those, by the class of the device that computed them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub computed_on: BTreeMap<DeviceClass, u64>,
+    /// The embedding space of its jobs; absent for crawls, and until it is decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub space: Option<Space>,
+    /// What an unfinished submission waits for, if no live worker can run its jobs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
     /// From creation to the end, or to now.
     pub elapsed_seconds: f64,
     /// Succeeded and failed items per second.
@@ -180,6 +200,9 @@ impl SubmissionView {
             succeeded: 0,
             failed: 0,
             cached: 0,
+            computed_on: BTreeMap::new(),
+            space: None,
+            waiting: None,
             elapsed_seconds: 1.0,
             items_per_second: 0.0,
             thumbnails: None,

@@ -1,6 +1,11 @@
 //! Workers, queues, back-offs, quotas, embedding spaces and health checks.
 
-use common::{embedding::Space, ids::InstanceId, store::WorkerState, training::protocol::Fingerprint};
+use common::{
+    embedding::{DeviceClass, Space},
+    ids::InstanceId,
+    store::WorkerState,
+    training::protocol::Fingerprint,
+};
 use serde::{Deserialize, Serialize};
 
 use super::SubmissionView;
@@ -23,6 +28,10 @@ pub struct WorkerView {
     pub kinds: Vec<String>,
     /// Device of the model: `cpu`, `cuda:0`; absent without a model.
     pub device: Option<String>,
+    /// Class of that device, such as `avx512-bf16` or `nvidia-h100-80gb-hbm3`: kernels may differ in the last bits between
+    /// classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device_class: Option<DeviceClass>,
     /// Compute threads of the model.
     pub threads: Option<usize>,
     /// Embedding space of the model; absent without a model.
@@ -107,6 +116,9 @@ pub struct StatusView {
     pub host_backoffs: Vec<HostBackoffView>,
     #[serde(default)]
     pub quotas: Vec<QuotaView>,
+    /// The oldest unfinished submissions whose jobs no live worker can run, at most 20.
+    #[serde(default)]
+    pub waiting: Vec<SubmissionView>,
     /// The newest submissions and runs.
     pub submissions: Vec<SubmissionView>,
 }

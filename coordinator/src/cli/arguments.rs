@@ -32,6 +32,23 @@ pub(super) struct DeadlineArguments {
     pub(super) deadline: Option<u64>,
 }
 
+/// Where embeddings are computed.
+#[derive(Args, Clone)]
+pub(super) struct SpaceArguments {
+    /// Embedding space, of those that `subwatch spaces list` lists [default: that of most live workers].
+    #[arg(long)]
+    pub(super) space: Option<String>,
+    #[command(flatten)]
+    pub(super) hardware: HardwareArguments,
+}
+
+#[derive(Args, Clone)]
+pub(super) struct HardwareArguments {
+    /// Compute on devices of one class alone, that of most live workers; others may differ in the last bits.
+    #[arg(long)]
+    pub(super) uniform_hardware: bool,
+}
+
 /// The submission or run that a command is about.
 #[derive(Args, Clone)]
 pub(super) struct IdArguments {

@@ -158,6 +158,11 @@ pub(super) fn require_no_error(view: &SubmissionView) -> Result<(), CliError> {
 
 /// Describes the progress of a submission on one line.
 pub(super) fn progress_text(view: &SubmissionView) -> String {
+    let waiting = view.waiting.as_ref().map(|reason| format!("; waiting: {}", plain(reason)));
+    done_text(view) + &waiting.unwrap_or_default()
+}
+
+fn done_text(view: &SubmissionView) -> String {
     let (done, items) = (view.succeeded + view.failed, view.items);
     match (view.kind, view.state) {
         (SubmissionKind::Crawl, State::Preparing) => "preparing the crawl".to_owned(),

@@ -48,9 +48,12 @@ pub(super) async fn run(
     arguments: SimilarArguments,
 ) -> Result<Exit, CliError> {
     let SimilarArguments { image, k, space } = arguments;
-    let (sha256, video_id) = match source(&image)? {
-        Some(source) => (Some(embed(client, &source).await?), None),
-        None => (None, Some(image.clone())),
+    let (sha256, video_id, space) = match source(&image)? {
+        Some(source) => {
+            let (sha256, embedded_in) = embed(client, &source, space.clone()).await?;
+            (Some(sha256), None, space.or(embedded_in))
+        }
+        None => (None, Some(image.clone()), space),
     };
     let view = client.similar(&SimilarParams { sha256, video_id, space, k: Some(k) }).await?;
     let report = SimilarReport {
@@ -85,8 +88,12 @@ fn source(argument: &str) -> Result<Option<ImageSource>, CliError> {
     }
 }
 
-/// Embeds one image. A submission of single images is processed before datasets.
-async fn embed(client: &Client, source: &ImageSource) -> Result<Digest, CliError> {
+/// Embeds one image, and returns its digest and the space. A submission of single images is processed before datasets.
+async fn embed(
+    client: &Client,
+    source: &ImageSource,
+    space: Option<String>,
+) -> Result<(Digest, Option<String>), CliError> {
     let failed = |(item, reason): (String, String)| {
         let is_missing = reason.starts_with(&format!("{}:", FailureReason::Missing));
         let exit = if is_missing { Exit::NotFound } else { Exit::Failed };
@@ -94,14 +101,20 @@ async fn embed(client: &Client, source: &ImageSource) -> Result<Digest, CliError
     };
     let image = upload(client, source).await?.map_err(failed)?;
     let (item, sha256) = (image.item.clone(), image.sha256);
-    let request = SubmissionRequest::Embed { dataset: None, images: vec![image], deadline_seconds: None };
+    let request = SubmissionRequest::Embed {
+        dataset: None,
+        images: vec![image],
+        space,
+        uniform_hardware: false,
+        deadline_seconds: None,
+    };
     let view = client.submit(&request, None).await?;
     let view: SubmissionView = wait(client, view.submission, None).await?;
     require_no_error(&view)?;
     let results = client.results(view.submission, None, false).await?;
     match results.items.into_iter().find_map(|item| item.error) {
         Some(reason) => Err(failed((item, reason))),
-        None => Ok(sha256),
+        None => Ok((sha256, view.space.map(|space| space.to_string()))),
     }
 }
 

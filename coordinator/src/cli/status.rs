@@ -62,9 +62,15 @@ fn text(status: &StatusView) -> String {
     for view in &status.submissions {
         submissions.add_row(submission_row(view));
     }
+    let waiting: String = status
+        .waiting
+        .iter()
+        .filter_map(|view| Some((view.submission, view.waiting.as_ref()?)))
+        .map(|(id, reason)| format!("\nsubmission {id} waits: {}", plain(reason)))
+        .collect();
     let hosts: String = hosts_and_quotas(status).iter().map(|line| format!("\n{line}")).collect();
     format!(
-        "coordinator {}, {}{hosts}\n\n{}\n\n{}\n\n{}",
+        "coordinator {}, {}{waiting}{hosts}\n\n{}\n\n{}\n\n{}",
         plain(&status.version),
         counted(status.dead_letters, "dead letter"),
         workers_text(&status.workers),

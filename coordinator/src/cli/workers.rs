@@ -63,7 +63,7 @@ pub(super) fn workers_text(workers: &[WorkerView]) -> String {
             plain(&worker.state.to_string()),
             plain(&worker.version),
             kinds.join(" "),
-            plain(worker.device.as_deref().unwrap_or("none")),
+            device_text(worker),
             count(worker.jobs_in_flight),
             count(worker.jobs_finished),
             time_text(worker.started_ms),
@@ -75,6 +75,14 @@ pub(super) fn workers_text(workers: &[WorkerView]) -> String {
         text.push_str(&format!("\n{lost} lost more than an hour ago: see `subwatch workers -o json`"));
     }
     text
+}
+
+fn device_text(worker: &WorkerView) -> String {
+    let device = plain(worker.device.as_deref().unwrap_or("none"));
+    match &worker.device_class {
+        Some(class) => format!("{device} {}", plain(&class.0)),
+        None => device,
+    }
 }
 
 /// Returns whether a lost worker is old news.

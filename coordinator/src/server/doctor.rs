@@ -198,7 +198,7 @@ fn check_places(workers: &[RegisteredWorker], dataset_roots: &str, artifacts: &s
     differing.map(|detail| DoctorCheck::new("worker folders", CheckStatus::Error, detail))
 }
 
-/// Checks that live workers share one embedding space; otherwise they cannot share embeddings and heads.
+/// Checks that live workers have a model. Those of several embedding spaces do not share embeddings and heads.
 fn check_spaces(workers: &[RegisteredWorker]) -> DoctorCheck {
     let live = workers.iter().filter(|worker| worker.is_live());
     let spaces: BTreeSet<&str> =
@@ -209,7 +209,8 @@ fn check_spaces(workers: &[RegisteredWorker]) -> DoctorCheck {
         1 => DoctorCheck::new("embedding space", CheckStatus::Ok, names),
         _ => {
             let detail = format!(
-                "live workers differ in weights, precision or device and do not share embeddings: {names}"
+                "live workers differ in weights, precision or kind of device and do not share embeddings; a submission \
+                 uses one space, `--space` chooses it: {names}"
             );
             DoctorCheck::new("embedding space", CheckStatus::Warning, detail)
         }

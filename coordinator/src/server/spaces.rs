@@ -5,29 +5,99 @@
 use std::collections::BTreeMap;
 
 use common::{
-    embedding::Space,
-    store::{RegisteredWorker, Store, StoreError},
+    embedding::{DeviceClass, Space},
+    job::kind::Kind,
+    store::{RegisteredWorker, Store, StoreError, WorkerRecord},
+    topology::Route,
 };
 
-use super::error::RequestError;
+use super::{context::Context, error::RequestError};
 use crate::api::SpaceView;
+
+/// The live workers.
+pub(crate) struct Fleet(Vec<WorkerRecord>);
+
+impl Fleet {
+    pub(crate) async fn read(store: &Store) -> Result<Self, StoreError> {
+        Ok(Self::of(&store.workers().await?))
+    }
+
+    pub(crate) fn of(workers: &[RegisteredWorker]) -> Self {
+        Self(workers.iter().filter(|worker| worker.is_live()).map(|worker| worker.record.clone()).collect())
+    }
+
+    /// Whether a live worker runs jobs of `kind` in `space`.
+    pub(crate) fn serves(&self, kind: Kind, space: &Space) -> bool {
+        self.0.iter().any(|worker| worker.serves(kind, space))
+    }
+
+    /// Returns the space of the most live workers that run jobs of `kind`.
+    pub(crate) fn usual_space(&self, kind: Kind) -> Option<Space> {
+        let serving = self.0.iter().filter_map(|worker| Some((worker, worker.space.clone()?)));
+        most_frequent(serving.filter(|(worker, space)| worker.serves(kind, space)).map(|(_, space)| space))
+    }
+
+    /// Returns the device class of the most live workers that run jobs of `kind` in `space`.
+    fn usual_class(&self, kind: Kind, space: &Space) -> Option<DeviceClass> {
+        let serving = self.0.iter().filter(|worker| worker.serves(kind, space));
+        most_frequent(serving.filter_map(|worker| worker.device_class.clone()))
+    }
+}
+
+/// Returns the most frequent value; of several, the last in order.
+fn most_frequent<T: Ord>(values: impl Iterator<Item = T>) -> Option<T> {
+    let mut counts = BTreeMap::<T, usize>::new();
+    for value in values {
+        *counts.entry(value).or_default() += 1;
+    }
+    counts.into_iter().max_by_key(|(_, count)| *count).map(|(value, _)| value)
+}
+
+/// Returns the space in which the jobs of a submission are to run: that which was requested, or else that of most live
+/// workers; with `uniform_hardware`, for the device class of most of its live workers. `None` as long as it takes a live
+/// worker to decide.
+pub(crate) async fn fix(
+    store: &Store,
+    kind: Kind,
+    requested: Option<&Space>,
+    uniform_hardware: bool,
+) -> Result<Option<Space>, StoreError> {
+    let fleet = Fleet::read(store).await?;
+    let space = requested.cloned().or_else(|| fleet.usual_space(kind));
+    Ok(match space {
+        Some(space) if uniform_hardware && !space.is_of_class() => {
+            fleet.usual_class(kind, &space).map(|class| space.of_class(&class))
+        }
+        space => space,
+    })
+}
+
+/// Checks that a space that a user named exists.
+///
+/// # Errors
+/// `NotFound` if no worker has registered it.
+pub(crate) async fn check(store: &Store, name: Option<&str>) -> Result<Option<Space>, RequestError> {
+    let Some(name) = name else { return Ok(None) };
+    let space = Space(name.to_owned());
+    let known = store.spaces().await?;
+    if known.contains_key(name) || known.contains_key(&space.of_all_classes().0) {
+        Ok(Some(space))
+    } else {
+        Err(unknown(name))
+    }
+}
 
 /// Returns the space of the most live workers; `None` if no live worker has a model.
 pub(crate) async fn in_use(store: &Store) -> Result<Option<Space>, StoreError> {
-    let mut counts = BTreeMap::<Space, usize>::new();
-    for worker in store.workers().await?.into_iter().filter(RegisteredWorker::is_live) {
-        if let Some(space) = worker.record.space {
-            *counts.entry(space).or_default() += 1;
-        }
-    }
-    Ok(counts.into_iter().max_by_key(|(_, workers)| *workers).map(|(space, _)| space))
+    Ok(most_frequent(Fleet::read(store).await?.0.into_iter().filter_map(|worker| worker.space)))
 }
 
 /// Returns whether a known worker computes the embeddings of `space` with random weights.
 pub(crate) async fn has_random_weights(store: &Store, space: &Space) -> Result<bool, StoreError> {
     let workers = store.workers().await?;
+    let space = space.of_all_classes();
     let is_random = |worker: &RegisteredWorker| {
-        worker.record.random_weights && worker.record.space.as_ref() == Some(space)
+        worker.record.random_weights && worker.record.space.as_ref() == Some(&space)
     };
     Ok(workers.iter().any(is_random))
 }
@@ -76,7 +146,12 @@ pub(crate) async fn list(store: &Store) -> Result<Vec<SpaceView>, RequestError> 
 ///
 /// # Errors
 /// `NotFound` if the space does not exist; `Conflict` if live workers use it and `force` is false.
-pub(crate) async fn drop_space(store: &Store, name: &str, force: bool) -> Result<SpaceView, RequestError> {
+pub(crate) async fn drop_space(
+    context: &Context,
+    name: &str,
+    force: bool,
+) -> Result<SpaceView, RequestError> {
+    let store = &context.store;
     let dropped = list(store).await?.into_iter().find(|space| space.space == name);
     let dropped = dropped.ok_or_else(|| unknown(name))?;
     if dropped.workers > 0 && !force {
@@ -88,12 +163,18 @@ pub(crate) async fn drop_space(store: &Store, name: &str, force: bool) -> Result
             "{workers} the embedding space {name}: stop its workers first, or use --force"
         )));
     }
-    store.drop_space(&Space(name.to_owned())).await?;
+    let space = Space(name.to_owned());
+    store.drop_space(&space).await?;
+    // A submission whose jobs are in one of its queues publishes them again.
+    for route in Route::of_space(Some(&space)) {
+        context.publisher.delete_queue_of(&route).await;
+    }
     Ok(dropped)
 }
 
 fn embeds_into(worker: &RegisteredWorker, space: &Space) -> bool {
-    !worker.is_lost() && worker.record.space.as_ref() == Some(space)
+    let record = &worker.record;
+    !worker.is_lost() && (record.space.as_ref() == Some(space) || record.spaces.contains(space))
 }
 
 fn unknown(name: &str) -> RequestError {

@@ -1,12 +1,15 @@
 //! System status: workers, queues, back-offs, quotas and the newest submissions.
 
+use std::collections::BTreeSet;
+
 use common::{
+    embedding::Space,
     store::{QuotaUse, RegisteredWorker, WorkerRecord},
     topology::Route,
     training::protocol::head_fingerprint,
 };
 
-use super::{context::Context, error::RequestError, host_backoffs, submissions};
+use super::{context::Context, error::RequestError, host_backoffs, spaces::Fleet, submissions};
 use crate::api::{QueueView, QuotaView, StatusView, WorkerView, WorkersView};
 
 /// Number of submissions that the status shows.
@@ -19,8 +22,15 @@ pub(crate) async fn workers(context: &Context) -> Result<WorkersView, RequestErr
 
 pub(crate) async fn status(context: &Context) -> Result<StatusView, RequestError> {
     let store = &context.store;
+    let workers = store.workers().await?;
+    let fleet = Fleet::of(&workers);
+    let waiting = submissions::waiting(context, &fleet).await?;
+    let mut spaces: BTreeSet<Space> =
+        workers.iter().filter_map(|worker| worker.record.space.clone()).collect();
+    spaces.extend(waiting.iter().filter_map(|view| view.space.clone()));
+    let spaces: Vec<Space> = spaces.into_iter().collect();
     let mut queues = Vec::new();
-    for route in Route::all(&[head_fingerprint()]) {
+    for route in Route::all(&[head_fingerprint()], &spaces) {
         let queue = route.queue_name();
         let ready = context.publisher.queue_depth(&queue).await;
         queues.push(QueueView { queue, ready });
@@ -29,13 +39,14 @@ pub(crate) async fn status(context: &Context) -> Result<StatusView, RequestError
     let newest = store.submissions(None, SUBMISSIONS).await?;
     Ok(StatusView {
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        workers: workers(context).await?.workers,
+        workers: workers.iter().cloned().map(WorkerView::from).collect(),
         queues,
         broker_connected: context.publisher.is_connected(),
         dead_letters: store.dead_letter_count().await?,
         host_backoffs: host_backoffs::list(store).await?,
         quotas: store.quota_usage().await?.into_iter().map(QuotaView::from).collect(),
-        submissions: newest.iter().map(|submission| submissions::view(submission, now_ms)).collect(),
+        waiting,
+        submissions: newest.iter().map(|submission| submissions::view(submission, now_ms, &fleet)).collect(),
     })
 }
 
@@ -48,8 +59,10 @@ impl From<RegisteredWorker> for WorkerView {
             version,
             kinds,
             device,
+            device_class,
             threads,
             space,
+            spaces: _,
             random_weights: _,
             places: _,
             fingerprints,
@@ -65,6 +78,7 @@ impl From<RegisteredWorker> for WorkerView {
             version,
             kinds: kinds.into_iter().map(|kind| kind.name().to_owned()).collect(),
             device,
+            device_class,
             threads,
             space,
             fingerprints,

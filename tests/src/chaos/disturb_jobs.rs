@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use common::{
     broker::{BrokerConfig, Publisher},
     digest::Digest,
+    embedding::Space,
     ids::{JobId, SubmissionId},
     job::{
         args::{Chunk, EmbedArgs, JobArgs, PredictArgs},
@@ -162,7 +163,7 @@ impl Scene<'_> {
             Garbage::NoHeaders => Digest::of(body.as_bytes()).prefix(32),
             _ => id.clone(),
         };
-        let key = Route::Embed.routing_key();
+        let key = Route::Embed(None).routing_key();
         if self.system.vhost.try_publish(topology::JOB_EXCHANGE, &key, properties, &body).await == Ok(true) {
             self.explained().garbage.push(name);
         }
@@ -262,11 +263,14 @@ fn copy_of(submission: &Submission, job: u32) -> Option<(Envelope, Route)> {
         first_item,
         items: u32::try_from(items.checked_sub(first_item)?.min(part_items)).ok()?,
     };
+    let space = manifest["space"].as_str().map(|space| Space(space.to_owned()));
     let (args, route) = match submission.kind {
-        SubmissionKind::Embed => (JobArgs::Embed(EmbedArgs { chunk }), Route::Embed),
+        SubmissionKind::Embed => {
+            (JobArgs::Embed(EmbedArgs { chunk, space: space.clone() }), Route::Embed(space))
+        }
         SubmissionKind::Predict => {
             let run = submission.spec["run"].as_str()?.parse().ok()?;
-            (JobArgs::Predict(PredictArgs { chunk, run }), Route::Predict)
+            (JobArgs::Predict(PredictArgs { chunk, run, space: space.clone() }), Route::Predict(space))
         }
         SubmissionKind::Train | SubmissionKind::Crawl => return None,
     };

@@ -48,7 +48,8 @@ async fn forced_reconnects_leak_nothing_and_keep_prefetch() {
         tests::print_line(&format!("{program}: {} MiB before, {} MiB after", before >> 20, after >> 20));
         assert!(*after < before + GROWTH_BYTES, "{program} grew over {reset} reconnects");
     }
-    let mut want: BTreeMap<String, Vec<u64>> = Route::for_kinds(&Kind::ALL, &[head_fingerprint()])
+    let spaces = system.store.workers().await.unwrap()[0].record.spaces.clone();
+    let mut want: BTreeMap<String, Vec<u64>> = Route::for_kinds(&Kind::ALL, &[head_fingerprint()], &spaces)
         .iter()
         .map(|route| (route.queue_name(), vec![PREFETCH; WORKERS]))
         .collect();

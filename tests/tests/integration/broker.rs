@@ -85,7 +85,7 @@ fn envelope(index: u32) -> Envelope {
         generation: 0,
         deadline_ms: Some(1_800_000_000_123),
         traceparent: Some("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".to_owned()),
-        args: JobArgs::Embed(EmbedArgs { chunk }),
+        args: JobArgs::Embed(EmbedArgs { chunk, space: None }),
     }
 }
 
@@ -104,9 +104,9 @@ async fn assert_quiet(consumer: &mut Consumer) {
 #[tokio::test]
 async fn published_job_arrives_unchanged() {
     let fixture = Fixture::new().await;
-    let (mut consumer, _cancel) = fixture.consume(&Route::Embed, 4).await;
+    let (mut consumer, _cancel) = fixture.consume(&Route::Embed(None), 4).await;
     let job = envelope(7);
-    fixture.publisher.publish(&job, &Route::Embed).await.unwrap();
+    fixture.publisher.publish(&job, &Route::Embed(None)).await.unwrap();
     let delivery = next(&mut consumer).await;
     assert_eq!(delivery.job.as_ref(), Ok(&job));
     assert_eq!((&*delivery.queue, delivery.routing_key.as_str()), ("subwatch.embed.v1", "embed.v1"));
@@ -133,8 +133,8 @@ async fn broker_passes_the_probe() {
 #[tokio::test]
 async fn delayed_retry_returns_to_its_own_route() {
     let fixture = Fixture::new().await;
-    let (mut consumer, _cancel) = fixture.consume(&Route::Interactive, 1).await;
-    fixture.publisher.publish(&envelope(0), &Route::Interactive).await.unwrap();
+    let (mut consumer, _cancel) = fixture.consume(&Route::Interactive(None), 1).await;
+    fixture.publisher.publish(&envelope(0), &Route::Interactive(None)).await.unwrap();
     for attempt in 1..=2 {
         let delivery = next(&mut consumer).await;
         let mut job = delivery.job.clone().unwrap();
@@ -155,10 +155,10 @@ async fn delayed_retry_returns_to_its_own_route() {
 #[tokio::test]
 async fn dead_letter_carries_its_reason() {
     let fixture = Fixture::new().await;
-    let (mut consumer, _cancel) = fixture.consume(&Route::Embed, 1).await;
+    let (mut consumer, _cancel) = fixture.consume(&Route::Embed(None), 1).await;
     let (mut dead, _cancel_dead) = fixture.consume_queue(topology::dead_letter_queue(), 4).await;
     let job = envelope(3);
-    fixture.publisher.publish(&job, &Route::Embed).await.unwrap();
+    fixture.publisher.publish(&job, &Route::Embed(None)).await.unwrap();
     let delivery = next(&mut consumer).await;
     let info = DeadLetterInfo {
         reason: DiscardReason::Attempts,
@@ -178,7 +178,7 @@ async fn dead_letter_carries_its_reason() {
 #[tokio::test]
 async fn invalid_message_is_delivered_as_an_error_and_can_be_dead_lettered() {
     let fixture = Fixture::new().await;
-    let (mut consumer, _cancel) = fixture.consume(&Route::Embed, 8).await;
+    let (mut consumer, _cancel) = fixture.consume(&Route::Embed(None), 8).await;
     let (mut dead, _cancel_dead) = fixture.consume_queue(topology::dead_letter_queue(), 8).await;
     let good_headers = json!({"subwatch-attempt": 1, "subwatch-max-attempts": 5, "subwatch-generation": 0});
     let ids = ("0198a1b2-0000-7000-8000-000000000001", "0198a1b2-0000-7000-8000-000000000002");
@@ -223,10 +223,10 @@ async fn invalid_message_is_delivered_as_an_error_and_can_be_dead_lettered() {
 #[tokio::test]
 async fn message_over_the_delivery_limit_names_its_queue() {
     let fixture = Fixture::new().await;
-    let (mut consumer, _cancel) = fixture.consume(&Route::Predict, 1).await;
+    let (mut consumer, _cancel) = fixture.consume(&Route::Predict(None), 1).await;
     let (mut dead, _cancel_dead) = fixture.consume_queue(topology::dead_letter_queue(), 1).await;
     let job = envelope(0);
-    fixture.publisher.publish(&job, &Route::Predict).await.unwrap();
+    fixture.publisher.publish(&job, &Route::Predict(None)).await.unwrap();
     for count in 0..=50 {
         let delivery = next(&mut consumer).await;
         assert_eq!(delivery.delivery_count, count);
@@ -248,7 +248,7 @@ async fn forced_connection_closes_lose_no_job_and_keep_the_prefetch() {
     const CLOSES: usize = 4;
     const PREFETCH: usize = 8;
     let fixture = Fixture::new().await;
-    let (mut consumer, cancel) = fixture.consume(&Route::Embed, PREFETCH as u16).await;
+    let (mut consumer, cancel) = fixture.consume(&Route::Embed(None), PREFETCH as u16).await;
     let (closed, published) = (AtomicUsize::new(0), Mutex::new(BTreeSet::new()));
     let publishing = async {
         for index in 0.. {
@@ -257,7 +257,7 @@ async fn forced_connection_closes_lose_no_job_and_keep_the_prefetch() {
             }
             let job = envelope(index);
             // Repeat publishes that a close interrupted, as the coordinator does.
-            while let Err(error) = fixture.publisher.publish(&job, &Route::Embed).await {
+            while let Err(error) = fixture.publisher.publish(&job, &Route::Embed(None)).await {
                 assert!(error.is_retryable(), "{error}");
             }
             published.lock().unwrap().insert(job.job);
@@ -292,7 +292,7 @@ async fn forced_connection_closes_lose_no_job_and_keep_the_prefetch() {
                 }
                 let done =
                     closed.load(Relaxed) >= CLOSES && published.lock().unwrap().is_subset(&acknowledged);
-                if done && fixture.depth(&Route::Embed).await == Some(0) {
+                if done && fixture.depth(&Route::Embed(None)).await == Some(0) {
                     return;
                 }
             }
@@ -330,7 +330,7 @@ async fn only_unroutable_messages_are_refused() {
     let publishing = (0..600).map(|index| {
         let (publisher, unbound) = (fixture.publisher.clone(), unbound.clone());
         tokio::spawn(async move {
-            let route = if index % 3 == 0 { &unbound } else { &Route::Embed };
+            let route = if index % 3 == 0 { &unbound } else { &Route::Embed(None) };
             (index, publisher.publish(&envelope(index), route).await)
         })
     });
@@ -341,7 +341,7 @@ async fn only_unroutable_messages_are_refused() {
             if index % 3 == 0 { Err(PublishError::Unroutable { exchange, routing_key }) } else { Ok(()) };
         assert_eq!(result, want, "job {index}");
     }
-    assert_eq!(fixture.depth(&Route::Embed).await, Some(400));
+    assert_eq!(fixture.depth(&Route::Embed(None)).await, Some(400));
     assert_eq!(fixture.depth(&unbound).await, None);
     fixture.finish().await;
 }
@@ -351,7 +351,7 @@ async fn full_queue_refuses_until_it_has_room() {
     let fixture = Fixture::new().await;
     fixture.vhost.limit_queues("^subwatch.embed", 1000).await;
     eventually("the queue is full", || async {
-        match fixture.publisher.publish(&envelope(0), &Route::Embed).await {
+        match fixture.publisher.publish(&envelope(0), &Route::Embed(None)).await {
             Ok(()) => false,
             Err(error) => {
                 assert!(matches!(error, PublishError::Full { .. }) && error.is_retryable(), "{error}");
@@ -360,15 +360,19 @@ async fn full_queue_refuses_until_it_has_room() {
         }
     })
     .await;
-    fixture.publisher.publish(&envelope(0), &Route::Predict).await.expect("another queue accepts publishes");
-    let (mut consumer, _cancel) = fixture.consume(&Route::Embed, 100).await;
+    fixture
+        .publisher
+        .publish(&envelope(0), &Route::Predict(None))
+        .await
+        .expect("another queue accepts publishes");
+    let (mut consumer, _cancel) = fixture.consume(&Route::Embed(None), 100).await;
     let draining = async {
         loop {
             next(&mut consumer).await.ack().await.unwrap();
         }
     };
     let room = eventually("there is room again", || async {
-        fixture.publisher.publish(&envelope(0), &Route::Embed).await.is_ok()
+        fixture.publisher.publish(&envelope(0), &Route::Embed(None)).await.is_ok()
     });
     tokio::select! {
         () = draining => unreachable!("draining never ends"),
@@ -414,9 +418,9 @@ async fn publisher_waits_for_an_unavailable_broker() {
 #[tokio::test]
 async fn cancelled_consumer_releases_buffered_deliveries_and_keeps_those_in_flight() {
     let fixture = Fixture::new().await;
-    let (mut consumer, cancel) = fixture.consume(&Route::Embed, 10).await;
+    let (mut consumer, cancel) = fixture.consume(&Route::Embed(None), 10).await;
     for index in 0..20 {
-        fixture.publisher.publish(&envelope(index), &Route::Embed).await.unwrap();
+        fixture.publisher.publish(&envelope(index), &Route::Embed(None)).await.unwrap();
     }
     let (acknowledged, released, dropped) =
         (next(&mut consumer).await, next(&mut consumer).await, next(&mut consumer).await);
@@ -424,7 +428,7 @@ async fn cancelled_consumer_releases_buffered_deliveries_and_keeps_those_in_flig
     assert!(consumer.next().await.is_none());
     let closed = tokio::spawn(consumer.closed());
     eventually("buffered deliveries are released", || async {
-        fixture.depth(&Route::Embed).await == Some(17)
+        fixture.depth(&Route::Embed(None)).await == Some(17)
     })
     .await;
     assert!(!closed.is_finished(), "the consumer closed with deliveries in flight");
@@ -432,16 +436,18 @@ async fn cancelled_consumer_releases_buffered_deliveries_and_keeps_those_in_flig
     released.release().await.expect("a delivery in flight can be released after cancellation");
     drop(dropped);
     timeout(TIMEOUT, closed).await.expect("the consumer closes").unwrap();
-    eventually("the other two are released", || async { fixture.depth(&Route::Embed).await == Some(19) })
-        .await;
+    eventually("the other two are released", || async {
+        fixture.depth(&Route::Embed(None)).await == Some(19)
+    })
+    .await;
     fixture.finish().await;
 }
 
 #[tokio::test]
 async fn ack_over_a_lost_connection_is_an_error() {
     let fixture = Fixture::new().await;
-    let (mut consumer, _cancel) = fixture.consume(&Route::Embed, 1).await;
-    fixture.publisher.publish(&envelope(0), &Route::Embed).await.unwrap();
+    let (mut consumer, _cancel) = fixture.consume(&Route::Embed(None), 1).await;
+    fixture.publisher.publish(&envelope(0), &Route::Embed(None)).await.unwrap();
     let delivery = next(&mut consumer).await;
     eventually("the connections are listed and closed", || async {
         fixture.vhost.close_all_connections().await;

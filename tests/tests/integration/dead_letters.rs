@@ -119,9 +119,9 @@ async fn job_out_of_attempts_is_dead_lettered_and_can_be_requeued() {
         generation: 0,
         deadline_ms: None,
         traceparent: None,
-        args: JobArgs::Embed(EmbedArgs { chunk }),
+        args: JobArgs::Embed(EmbedArgs { chunk, space: None }),
     };
-    publisher.publish(&stale, &Route::Embed).await.unwrap();
+    publisher.publish(&stale, &Route::Embed(None)).await.unwrap();
     cluster.finish().await;
 }
 

@@ -38,15 +38,15 @@ async fn redelivered_job_is_applied_once() {
         generation: 0,
         deadline_ms: None,
         traceparent: None,
-        args: JobArgs::Embed(EmbedArgs { chunk }),
+        args: JobArgs::Embed(EmbedArgs { chunk, space: None }),
     };
     for _ in 0..10 {
-        publisher.publish(&duplicate, &Route::Embed).await.unwrap();
+        publisher.publish(&duplicate, &Route::Embed(None)).await.unwrap();
     }
     let ended = cluster.wait_for_end(id).await;
     assert_eq!((ended.succeeded, ended.failed, ended.jobs_finished), (128, 0, 2), "{ended:?}");
     // A duplicate after the submission has ended.
-    publisher.publish(&duplicate, &Route::Embed).await.unwrap();
+    publisher.publish(&duplicate, &Route::Embed(None)).await.unwrap();
     let before = cluster.submission(id).await;
     eventually("the late duplicate is consumed", || async {
         cluster.vhost.queue_counts().await.values().all(|count| *count == 0)

@@ -29,6 +29,7 @@ mod redis_failover;
 mod resizing;
 mod runs;
 mod security;
+mod spaces;
 mod store;
 mod trace_context;
 mod uploads;

@@ -40,7 +40,7 @@ async fn traceparent_survives_retry_and_requeue() {
     let broker = BrokerConfig::new(cluster.vhost.amqp_url().into(), "test");
     let publisher = Publisher::connect(&broker).await.unwrap();
     let cancel = CancellationToken::new();
-    let subscription = Subscription { queue: Route::Embed.queue(), prefetch: 1 };
+    let subscription = Subscription { queue: Route::Embed(None).queue(), prefetch: 1 };
     let mut consumer = Consumer::connect(&broker, vec![subscription], cancel.clone()).await.unwrap();
 
     let id =

@@ -18,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::embedding::{Embedding, Space};
+use common::embedding::{DeviceClass, Embedding, Space};
 use images::preprocess::Pixels;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -53,6 +53,7 @@ struct Handle {
     collector: Arc<Collector>,
     computing: Stopwatch,
     space: Space,
+    device_class: DeviceClass,
 }
 
 /// The other end of an [`Embedder`]: the batches to compute.
@@ -136,7 +137,8 @@ struct Writing<'a> {
 pub(super) fn connect(model: &Backbone, computing: Stopwatch) -> (Embedder, Batches) {
     let collector = Arc::new(Collector::new(model.memory(), model.batch()));
     let linger = if model.computes_in_background() { GPU_LINGER } else { CPU_LINGER };
-    let handle = Handle { collector: collector.clone(), computing, space: model.space().clone() };
+    let (space, device_class) = (model.space().clone(), model.device_class().clone());
+    let handle = Handle { collector: collector.clone(), computing, space, device_class };
     (Embedder(Arc::new(handle)), Batches { collector, linger })
 }
 
@@ -178,6 +180,12 @@ impl Embedder {
     #[must_use]
     pub fn space(&self) -> &Space {
         &self.0.space
+    }
+
+    /// The class of the device.
+    #[must_use]
+    pub fn device_class(&self) -> &DeviceClass {
+        &self.0.device_class
     }
 
     /// Most images in one batch.
@@ -394,7 +402,8 @@ impl Drop for ExpectedItems {
 pub(super) fn connect_without_model(batch: usize) -> (Embedder, Batches) {
     let collector = Arc::new(Collector::new(MemorySource::on_cpu(), batch));
     let (computing, space) = (Stopwatch::new(), Space("test".to_owned()));
-    let handle = Handle { collector: collector.clone(), computing, space };
+    let device_class = DeviceClass("test".to_owned());
+    let handle = Handle { collector: collector.clone(), computing, space, device_class };
     (Embedder(Arc::new(handle)), Batches { collector, linger: CPU_LINGER })
 }
 

@@ -39,6 +39,8 @@ pub struct Pipeline {
     reader: Reader,
     computer: Computer,
     store: Store,
+    /// The space of the model, and that of the model and its device class.
+    spaces: [Space; 2],
 }
 
 /// The stages that compute: decode, run the model.
@@ -75,17 +77,34 @@ impl Pipeline {
     /// Makes the pipeline of a worker whose image files have at most `max_image_bytes`.
     #[must_use]
     pub fn new(embedder: Embedder, store: Store, decoder: Decoder, max_image_bytes: u64) -> Self {
+        let space = embedder.space();
         Self {
             reader: Reader::new(store.clone(), max_image_bytes),
+            spaces: [space.clone(), space.of_class(embedder.device_class())],
             computer: Computer { decoder, embedder },
             store,
         }
     }
 
-    /// The space of its embeddings.
+    /// The spaces that it can compute embeddings of.
     #[must_use]
-    pub fn space(&self) -> &Space {
-        self.computer.embedder.space()
+    pub fn spaces(&self) -> &[Space; 2] {
+        &self.spaces
+    }
+
+    /// Returns the space to embed into for a job that names `wanted`. Jobs of earlier versions name none.
+    ///
+    /// # Errors
+    /// `JobError::Retryable` if another worker has to compute it.
+    pub fn space(&self, wanted: Option<&Space>) -> Result<&Space, JobError> {
+        let [own, _] = &self.spaces;
+        let Some(wanted) = wanted else { return Ok(own) };
+        self.spaces.iter().find(|space| *space == wanted).ok_or_else(|| {
+            JobError::Retryable(format!(
+                "the job is for embedding space {wanted}, but this worker computes {own}: start a worker with the same \
+                 weights, precision and kind of device"
+            ))
+        })
     }
 
     /// How long the model has been computing its current batch; `None` while it is free.
@@ -94,7 +113,7 @@ impl Pipeline {
         self.computer.embedder.busy()
     }
 
-    /// Embeds the items of a chunk that are unresolved, and turns each embedding into a `result`.
+    /// Embeds the items of a chunk that are unresolved into one of its spaces, and turns each embedding into a `result`.
     ///
     /// # Errors
     /// When the manifest cannot be read, the model fails, or the store does not serve.
@@ -102,6 +121,7 @@ impl Pipeline {
         &self,
         submission: SubmissionId,
         chunk: &Chunk,
+        space: &Space,
         repeated: bool,
         result: impl Fn(&Embedded) -> ItemResult,
     ) -> Result<Outcome, JobError> {
@@ -118,7 +138,7 @@ impl Pipeline {
         let mut embedded = stream::iter(groups(items))
             .map(|group| self.reader.read(files.as_ref(), group))
             .buffer_unordered(window / GROUP_ITEMS)
-            .then(|images| self.look_up(images))
+            .then(|images| self.look_up(space, images))
             .flat_map(stream::iter)
             .map(|(image, known)| self.embed_image(&computed, image, known))
             .buffer_unordered(window)
@@ -149,7 +169,7 @@ impl Pipeline {
         }
         drop(embedded);
         // Store the new embeddings even if the job has to be retried.
-        self.store.put_embeddings(self.space(), &fresh).await?;
+        self.store.put_embeddings(space, &fresh).await?;
         self.store.put_catalogue(&named).await?;
         let Some(error) = later else { return Ok(Outcome::Items(results)) };
         let left = wanted - results.len();
@@ -160,11 +180,12 @@ impl Pipeline {
     /// Finds the embeddings that the store has, in one round trip.
     async fn look_up(
         &self,
+        space: &Space,
         mut images: Vec<InProgress<Image>>,
     ) -> Vec<(InProgress<Image>, Option<Embedding>)> {
         let digests: Vec<Digest> =
             images.iter().filter_map(|image| image.state.as_ref().ok()).map(|image| image.sha256).collect();
-        match self.store.embeddings(self.space(), &digests).await {
+        match self.store.embeddings(space, &digests).await {
             Ok(found) => {
                 let mut found = found.into_iter();
                 let with_embedding = |image: InProgress<Image>| {

@@ -17,5 +17,7 @@ pub(super) async fn run(
 ) -> Result<Outcome, JobError> {
     let result =
         |embedded: &Embedded| ItemResult::Embedded { sha256: embedded.sha256, cached: embedded.cached };
-    worker.pipeline()?.embed(job.submission, &args.chunk, repeated, result).await
+    let pipeline = worker.pipeline()?;
+    let space = pipeline.space(args.space.as_ref())?;
+    pipeline.embed(job.submission, &args.chunk, space, repeated, result).await
 }

@@ -31,8 +31,9 @@ pub(super) async fn run(
     let head: Option<Head> = worker.store.document(args.run, RunDocument::Head).await?;
     let head = head.ok_or_else(|| JobError::Permanent(format!("run {} has no head", args.run)))?;
     let pipeline = worker.pipeline()?;
-    let space = pipeline.space();
-    if head.space != *space {
+    let space = pipeline.space(args.space.as_ref())?;
+    // A run trained on embeddings of all device classes may predict from those of one.
+    if head.space != *space && head.space != space.of_all_classes() {
         return Err(JobError::Retryable(format!(
             "run {} was trained in embedding space {}, but this worker computes {space}: start a worker with the \
              same weights and precision",
@@ -44,7 +45,7 @@ pub(super) async fn run(
         .parse()
         .map_err(|error| JobError::Permanent(format!("the head of run {} is invalid: {error}", args.run)))?;
     pipeline
-        .embed(job.submission, &args.chunk, repeated, |embedded| predict(&head, transform, embedded))
+        .embed(job.submission, &args.chunk, space, repeated, |embedded| predict(&head, transform, embedded))
         .await
 }
 

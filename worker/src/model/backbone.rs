@@ -6,7 +6,7 @@
 use common::{
     config::Precision,
     digest::Digest,
-    embedding::{DIMENSIONS, Embedding, Space},
+    embedding::{DIMENSIONS, DeviceClass, Embedding, Space},
 };
 use images::preprocess::{self, Pixels, SIDE};
 use tch::{Device, Kind, TchError, Tensor};
@@ -15,6 +15,7 @@ use super::{
     architecture::{self, Layer},
     batch_memory::{BatchMemory, MemorySource},
     convolution::{Convolution, Kernels},
+    device_class::class_of,
     error::ModelError,
     input::{self, Normalisation, Upload, Uploaded},
     precision,
@@ -41,6 +42,7 @@ pub struct Backbone {
     kernels: Kernels,
     has_network: bool,
     space: Space,
+    device_class: DeviceClass,
     weights: Digest,
 }
 
@@ -92,6 +94,7 @@ impl Backbone {
             kernels,
             has_network: true,
             space,
+            device_class: class_of(device),
             weights,
         })
     }
@@ -117,6 +120,12 @@ impl Backbone {
     #[must_use]
     pub fn space(&self) -> &Space {
         &self.space
+    }
+
+    /// The class of its device.
+    #[must_use]
+    pub fn device_class(&self) -> &DeviceClass {
+        &self.device_class
     }
 
     /// SHA-256 of its weights.

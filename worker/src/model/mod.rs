@@ -7,7 +7,7 @@
 //! `load` makes a `backbone` from the settings, of `convolution`s, which `onednn` computes on a CPU. Weights: `weights`
 //! is their source, implemented by `fetch`, `random` and `weights_file`; `pth` and `safetensors_file` are the file
 //! formats, in which `selection` finds the tensors of `architecture`, the layers of ResNet34; `foreign_file` names other
-//! files; `state_dict` is the result. Device: `device` and `precision`; images are gathered in `batch_memory`, and `input`
+//! files; `state_dict` is the result. Device: `device`, its `device_class` and `precision`; images are gathered in `batch_memory`, and `input`
 //! copies them to it, with a `copy_stream` on a GPU.
 
 mod architecture;
@@ -16,6 +16,7 @@ mod batch_memory;
 mod convolution;
 mod copy_stream;
 mod device;
+mod device_class;
 mod error;
 mod fetch;
 mod foreign_file;

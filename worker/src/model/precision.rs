@@ -3,6 +3,8 @@
 use common::config::{Precision, PrecisionChoice};
 use tch::{Device, Kind};
 
+use super::device_class::cpu_flags;
+
 pub(super) fn resolve(choice: PrecisionChoice, device: Device) -> Precision {
     match choice {
         PrecisionChoice::Exactly(precision) => precision,
@@ -21,9 +23,5 @@ pub(super) fn kind(precision: Precision) -> Kind {
 
 /// Whether the CPU multiplies bfloat16 in hardware; if not, bf16 is slower than fp32.
 fn cpu_has_bf16() -> bool {
-    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let flags = cpu.lines().find(|line| line.starts_with("flags") || line.starts_with("Features"));
-    flags.is_some_and(|flags| {
-        flags.split_whitespace().any(|flag| ["avx512_bf16", "amx_bf16", "bf16"].contains(&flag))
-    })
+    cpu_flags().split_whitespace().any(|flag| ["avx512_bf16", "amx_bf16", "bf16"].contains(&flag))
 }

@@ -4,7 +4,9 @@ use std::{fmt, time::Duration};
 
 use common::{
     job::{envelope::Envelope, outcome::ItemResult},
-    store::{Finish, Heartbeat, Holder, Isolation, JobEnd, JobRef, NodeFinish, Snooze, Start, StoreError},
+    store::{
+        Finish, Heartbeat, Holder, Isolation, JobEnd, JobRef, NodeFinish, Results, Snooze, Start, StoreError,
+    },
     training::tree::Node,
 };
 
@@ -41,7 +43,8 @@ impl<'a> JobRecord<'a> {
 
     /// Applies the results and records that the job is done.
     pub(super) async fn finish(&self, results: &[(u64, ItemResult)]) -> Result<Finish, StoreError> {
-        retry_while_unavailable(|| self.worker.store.finish_job(self.key(), JobEnd::Done, results)).await
+        let (store, results) = (&self.worker.store, self.computed(results));
+        retry_while_unavailable(|| store.finish_job(self.key(), JobEnd::Done, results)).await
     }
 
     /// Applies the result of one node of a training pass.
@@ -62,7 +65,7 @@ impl<'a> JobRecord<'a> {
         delay: Duration,
         results: &[(u64, ItemResult)],
     ) -> Result<Finish, StoreError> {
-        let store = &self.worker.store;
+        let (store, results) = (&self.worker.store, self.computed(results));
         retry_while_unavailable(|| {
             store.record_failed_attempt(self.key(), self.holder(), error, delay, results)
         })
@@ -81,6 +84,12 @@ impl<'a> JobRecord<'a> {
     /// Records that the job is no longer started. Does not retry.
     pub(super) async fn release(&self) -> Result<(), StoreError> {
         self.worker.store.release_job(self.key(), self.worker.instance).await
+    }
+
+    /// Results of this worker, with the class of the device that computed them.
+    fn computed<'b>(&'b self, items: &'b [(u64, ItemResult)]) -> Results<'b> {
+        let class = self.worker.device_class.as_ref();
+        Results { items, device_class: class.filter(|_| self.job.kind().needs_model()) }
     }
 
     fn key(&self) -> JobRef<'_> {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use common::{
     broker::{BrokerConfig, Consumer, Publisher, Subscription},
     config::Settings,
+    embedding::Space,
     ids::InstanceId,
     job::kind::Kind,
     store::{Store, StoreConfig, WorkerPlaces, WorkerRecord},
@@ -48,8 +49,10 @@ pub(super) async fn start(
         version: env!("CARGO_PKG_VERSION").to_owned(),
         kinds: kinds.to_vec(),
         device: None,
+        device_class: None,
         threads: None,
         space: None,
+        spaces: Vec::new(),
         random_weights: false,
         places: None,
         fingerprints: fingerprints.clone(),
@@ -65,9 +68,17 @@ pub(super) async fn start(
     if let Some(model) = &model {
         record.device = Some(model.device());
         record.threads = Some(model.threads());
-        record.space = Some(model.embedder().space().clone());
+        let embedder = model.embedder();
+        let (space, class) = (embedder.space().clone(), embedder.device_class().clone());
+        record.spaces = vec![space.clone(), space.of_class(&class)];
+        (record.space, record.device_class) = (Some(space), Some(class));
         let weights = settings.model.model_weights.as_deref();
         record.random_weights = weights.is_some_and(|weights| weights.starts_with("random:"));
+    }
+
+    if cfg!(feature = "bench-noop") {
+        record.spaces = vec![Space("noop".to_owned())];
+        record.space = record.spaces.first().cloned();
     }
 
     let roots = DatasetRoots::parse_unmounted(&settings.data.roots()?)?;
@@ -89,7 +100,7 @@ pub(super) async fn start(
     let broker = BrokerConfig::new(settings.broker.amqp_url.clone(), "worker")
         .with_ca_certificates(settings.broker.amqp_ca_certificates.clone());
     let publisher = Publisher::connect(&broker).await?;
-    let subscriptions = Route::for_kinds(kinds, &fingerprints)
+    let subscriptions = Route::for_kinds(kinds, &fingerprints, &record.spaces)
         .into_iter()
         .map(|route| Subscription { queue: route.queue(), prefetch: settings.worker.prefetch })
         .collect();
@@ -102,6 +113,7 @@ pub(super) async fn start(
         instance,
         web: Web::new(&settings.crawl, &settings.images, store.clone(), &name),
         name,
+        device_class: record.device_class.clone(),
         publisher,
         runs: Runs::default(),
         trainer: CpuPool::new(cores),

@@ -11,6 +11,7 @@ use super::{
     start::Holder,
 };
 use crate::{
+    embedding::DeviceClass,
     job::outcome::ItemResult,
     store::{Store, StoreError},
 };
@@ -34,6 +35,21 @@ pub enum JobEnd {
     Discarded,
 }
 
+/// Results of items of a job.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Results<'a> {
+    /// By submission-wide index.
+    pub items: &'a [(u64, ItemResult)],
+    /// The class of the device that computed those that were not in the cache.
+    pub device_class: Option<&'a DeviceClass>,
+}
+
+impl<'a, T: AsRef<[(u64, ItemResult)]> + ?Sized> From<&'a T> for Results<'a> {
+    fn from(items: &'a T) -> Self {
+        Self { items: items.as_ref(), device_class: None }
+    }
+}
+
 impl Store {
     /// Ends a failed attempt: stores `results` and the error, and makes the job `retryable`. The next attempt follows
     /// after `delay`. After an error, either everything was applied or nothing; repeating it is safe.
@@ -43,7 +59,7 @@ impl Store {
         holder: Holder<'_>,
         error: &str,
         delay: Duration,
-        results: &[(u64, ItemResult)],
+        results: impl Into<Results<'_>>,
     ) -> Result<Finish, StoreError> {
         let mut call = RECORD_FAILED_ATTEMPT.prepare_invoke();
         call.key(self.keys.submission(job.submission))
@@ -57,18 +73,17 @@ impl Store {
             .arg(self.keys.notifications())
             .arg(job.submission.to_string())
             .arg(delay.as_millis() as u64);
-        push_results(&mut call, results);
+        push_results(&mut call, results.into());
         self.invoke_finish(&call).await
     }
 
-    /// Ends a job: applies item results (by submission-wide index), counters and the job's state together, and closes
-    /// the submission, other than a crawl, after its last job. After an error, either everything was applied or nothing; repeating it is
-    /// safe.
+    /// Ends a job: applies item results, counters and the job's state together, and closes the submission, other than a
+    /// crawl, after its last job. After an error, either everything was applied or nothing; repeating it is safe.
     pub async fn finish_job(
         &self,
         job: JobRef<'_>,
         end: JobEnd,
-        results: &[(u64, ItemResult)],
+        results: impl Into<Results<'_>>,
     ) -> Result<Finish, StoreError> {
         let mut call = FINISH.prepare_invoke();
         call.key(self.keys.submission(job.submission))
@@ -83,7 +98,7 @@ impl Store {
             })
             .arg(self.keys.notifications())
             .arg(job.submission.to_string());
-        push_results(&mut call, results);
+        push_results(&mut call, results.into());
         self.invoke_finish(&call).await
     }
 
@@ -97,8 +112,9 @@ impl Store {
 }
 
 /// Appends the arguments that `apply_results` in `job.lua` reads.
-fn push_results(call: &mut ScriptInvocation<'_>, results: &[(u64, ItemResult)]) {
-    for (index, result) in results {
+fn push_results(call: &mut ScriptInvocation<'_>, results: Results<'_>) {
+    call.arg(results.device_class.map_or("", |class| &class.0));
+    for (index, result) in results.items {
         let class = match result {
             failed if failed.is_failed() => "failed",
             cached if cached.is_cached() => "cached",

@@ -14,7 +14,7 @@ mod status;
 pub(super) use self::script::{ignored_reason, job_script, optional};
 pub use self::{
     dropped::DroppedJob,
-    finish::{Finish, JobEnd},
+    finish::{Finish, JobEnd, Results},
     requeue::Requeue,
     script::JobRef,
     snooze::Snooze,

@@ -2,7 +2,7 @@
 --
 -- KEYS  submission, results, jobs, progress of a crawl job
 -- ARGV  job name, generation, final state (done|discarded), notification channel, submission id,
---       then for each item: index, class (succeeded|cached|failed), result JSON
+--       device class or '', then for each item: index, class (succeeded|cached|failed), result JSON
 -- Returns applied | finished | stale | orphaned | closed
 --
 -- Results, counters and the job's state change together. An item that already has a result, from an earlier attempt,

@@ -53,11 +53,11 @@ local function retract_crash(job, instance)
   return true
 end
 
--- Stores and counts the results from ARGV[first] on (index, class, JSON), except for items that already have one.
--- Returns the submission's number of failed items.
+-- Stores and counts the results after ARGV[first] (index, class, JSON), except for items that already have one. ARGV[first] is
+-- the class of the device that computed them, or ''. Returns the submission's number of failed items.
 local function apply_results(submission, results, first)
   local succeeded, cached, failed = 0, 0, 0
-  for at = first, #ARGV, 3 do
+  for at = first + 1, #ARGV, 3 do
     if redis.call('HSETNX', results, ARGV[at], ARGV[at + 2]) == 1 then
       if ARGV[at + 1] == 'failed' then
         failed = failed + 1
@@ -69,5 +69,8 @@ local function apply_results(submission, results, first)
   end
   redis.call('HINCRBY', submission, 'succeeded', succeeded)
   redis.call('HINCRBY', submission, 'cached', cached)
+  if ARGV[first] ~= '' and succeeded > cached then
+    redis.call('HINCRBY', submission, 'computed_on:' .. ARGV[first], succeeded - cached)
+  end
   return redis.call('HINCRBY', submission, 'failed', failed)
 end

@@ -2,7 +2,7 @@
 --
 -- KEYS  submission, results, jobs
 -- ARGV  job name, generation, instance id, worker, error, notification channel, submission id, ms until the next
---       attempt,
+--       attempt, device class or '',
 --       then for each resolved item: index, class (succeeded|cached|failed), result JSON
 -- Returns applied | finished | stale | orphaned | closed
 --

@@ -1,10 +1,15 @@
 //! The record of a submission: the request and its progress.
 
-use std::{collections::HashMap, fmt, str::FromStr};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    str::FromStr,
+};
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    embedding::DeviceClass,
     ids::SubmissionId,
     store::{Snooze, Store, StoreError},
 };
@@ -79,6 +84,8 @@ pub struct Submission {
     pub succeeded: u64,
     /// Succeeded items that did not need the model.
     pub cached: u64,
+    /// The others of those, by the device class that computed them.
+    pub computed_on: BTreeMap<DeviceClass, u64>,
     pub failed: u64,
     pub jobs: u32,
     pub jobs_published: u32,
@@ -152,6 +159,7 @@ fn read_record(
         items: number(fields, "items").unwrap_or(0),
         succeeded: number(fields, "succeeded").unwrap_or(0),
         cached: number(fields, "cached").unwrap_or(0),
+        computed_on: computed_on(fields),
         failed: number(fields, "failed").unwrap_or(0),
         jobs: number(fields, "jobs").unwrap_or(0),
         jobs_published: number(fields, "jobs_published").unwrap_or(0),
@@ -164,6 +172,14 @@ fn read_record(
         manifest: fields.get("manifest").and_then(|json| serde_json::from_str(json).ok()),
         error: fields.get("error").cloned(),
     })
+}
+
+/// Reads the fields `computed_on:CLASS`.
+fn computed_on(fields: &HashMap<String, String>) -> BTreeMap<DeviceClass, u64> {
+    let count = |(field, count): (&String, &String)| {
+        Some((DeviceClass(field.strip_prefix("computed_on:")?.to_owned()), count.parse().ok()?))
+    };
+    fields.iter().filter_map(count).collect()
 }
 
 /// The serde name of a unit variant.

@@ -5,7 +5,7 @@ pub(super) mod report;
 use clap::Args;
 
 use super::{
-    arguments::{DeadlineArguments, IdempotencyArguments, WaitArguments, dataset_argument},
+    arguments::{DeadlineArguments, IdempotencyArguments, SpaceArguments, WaitArguments, dataset_argument},
     client::Client,
     exit::{CliError, Exit},
     follow::{follow, require_no_error},
@@ -17,6 +17,8 @@ use crate::api::{SubmissionRequest, SubmissionView};
 pub(super) struct EmbedArguments {
     /// Dataset folder or s3:// URL, as the coordinator sees it.
     dataset: String,
+    #[command(flatten)]
+    space: SpaceArguments,
     #[command(flatten)]
     idempotency: IdempotencyArguments,
     #[command(flatten)]
@@ -33,6 +35,8 @@ pub(super) async fn run(
     let request = SubmissionRequest::Embed {
         dataset: Some(dataset_argument(&arguments.dataset)),
         images: Vec::new(),
+        space: arguments.space.space,
+        uniform_hardware: arguments.space.hardware.uniform_hardware,
         deadline_seconds: arguments.deadline.deadline,
     };
     let view = client.submit(&request, arguments.idempotency.idempotency_key.as_deref()).await?;

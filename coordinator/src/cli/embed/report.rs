@@ -94,6 +94,16 @@ fn table(view: &SubmissionView, failures: &[ReportedFailure]) -> String {
         ),
         format!("time        {:.1} s, {} images/s", view.elapsed_seconds, digits(computed_per_second(view))),
     ];
+    if let Some(space) = &view.space {
+        let on: Vec<String> = view
+            .computed_on
+            .iter()
+            .map(|(class, images)| format!("{images} on {}", plain(&class.0)))
+            .collect();
+        let on = if on.is_empty() { String::new() } else { format!(": computed {}", on.join(", ")) };
+        lines.push(format!("space       {}{on}", plain(&space.0)));
+    }
+    lines.extend(view.waiting.as_ref().map(|reason| format!("waiting     {}", plain(reason))));
     lines.extend(view.error.as_ref().map(|error| format!("error       {}", plain(error))));
     if let Some(images) = view.without_row {
         lines.push(format!("no row      {}, {verb} as well; a run skips them", counted(images, "image")));
@@ -117,7 +127,10 @@ fn table(view: &SubmissionView, failures: &[ReportedFailure]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use common::store::State;
+    use common::{
+        embedding::{DeviceClass, Space},
+        store::State,
+    };
 
     use super::*;
 
@@ -133,6 +146,8 @@ mod tests {
             succeeded: 3198,
             failed: 2,
             cached: 64,
+            computed_on: [(DeviceClass("avx2".to_owned()), 3134)].into(),
+            space: Some(Space("resnet34".to_owned())),
             elapsed_seconds: 40.0,
             items_per_second: 80.0,
             without_row: Some(3),
@@ -162,6 +177,10 @@ mod tests {
           "succeeded": 3198,
           "failed": 2,
           "cached": 64,
+          "computed_on": {
+            "avx2": 3134
+          },
+          "space": "resnet34",
           "elapsed_seconds": 40.0,
           "items_per_second": 80.0,
           "without_row": 3,
@@ -197,6 +216,7 @@ mod tests {
         input       file:///data/set/, submitted 2025-11-25T07:00:00Z
         images      3198 of 3200: 3134 embedded, 64 from the cache
         time        40.0 s, 78.35 images/s
+        space       resnet34: computed 3134 on avx2
         no row      3 images, embedded as well; a run skips them
         skipped     2 tiff
         failed      2

@@ -238,6 +238,8 @@ async fn embeddings(
     let request = SubmissionRequest::Embed {
         dataset: Some(dataset_argument(dataset)),
         images: Vec::new(),
+        space: space.map(str::to_owned),
+        uniform_hardware: false,
         deadline_seconds: None,
     };
     let submitted = client.submit(&request, None).await?.submission;

@@ -15,7 +15,9 @@ use self::{
     submit::{PredictPart, PredictRequest, Submitter},
 };
 use super::{
-    arguments::{DeadlineArguments, IdempotencyArguments, WaitArguments, dataset_argument, one_of},
+    arguments::{
+        DeadlineArguments, HardwareArguments, IdempotencyArguments, WaitArguments, dataset_argument, one_of,
+    },
     client::Client,
     exit::{CliError, Exit},
     follow::{follow, require_no_error},
@@ -40,6 +42,8 @@ pub(super) struct PredictArguments {
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
     #[command(flatten)]
+    hardware: HardwareArguments,
+    #[command(flatten)]
     idempotency: IdempotencyArguments,
     #[command(flatten)]
     deadline: DeadlineArguments,
@@ -60,6 +64,7 @@ pub(super) async fn run(
         PredictRequest {
             run: &arguments.run,
             target: arguments.target,
+            uniform_hardware: arguments.hardware.uniform_hardware,
             deadline_seconds: arguments.deadline.deadline,
             idempotency_key: arguments.idempotency.idempotency_key.as_deref(),
         },

@@ -30,6 +30,7 @@ pub(super) struct PredictPart {
 pub(super) struct PredictRequest<'a> {
     pub(super) run: &'a str,
     pub(super) target: Option<Target>,
+    pub(super) uniform_hardware: bool,
     pub(super) deadline_seconds: Option<u64>,
     pub(super) idempotency_key: Option<&'a str>,
 }
@@ -80,6 +81,7 @@ impl<'a> Submitter<'a> {
             target: self.request.target,
             dataset,
             images,
+            uniform_hardware: self.request.uniform_hardware,
             deadline_seconds: self.request.deadline_seconds,
         };
         // Each submission of a command needs its own key.

@@ -10,7 +10,7 @@ use dataset::{
 };
 
 use super::{
-    arguments::{IdArguments, IdempotencyArguments, WaitArguments, dataset_argument, one_of},
+    arguments::{IdArguments, IdempotencyArguments, SpaceArguments, WaitArguments, dataset_argument, one_of},
     client::Client,
     exit::{CliError, Exit},
     follow::follow,
@@ -63,6 +63,8 @@ pub(super) struct TrainArguments {
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = parse_tag)]
     tags: Vec<(String, String)>,
     #[command(flatten)]
+    space: SpaceArguments,
+    #[command(flatten)]
     idempotency: IdempotencyArguments,
     #[command(flatten)]
     wait: WaitArguments,
@@ -87,6 +89,8 @@ impl TrainArguments {
             learning_rate: self.learning_rate,
             seed: self.seed,
             split_by: self.split_by,
+            space: self.space.space.clone(),
+            uniform_hardware: self.space.hardware.uniform_hardware,
             leaves: self.leaves,
             name: self.name.clone(),
             tags: self.tags.iter().cloned().collect(),

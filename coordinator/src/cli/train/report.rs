@@ -33,6 +33,11 @@ fn text(view: &RunView) -> String {
         (None, _) => parts.push(format!("progress  {}", plain(&view.progress))),
     }
     parts.extend(view.notes.iter().map(|note| format!("note      {}", plain(note))));
+    if let Some(features) = view.features_sha256 {
+        let space =
+            view.space.as_deref().map_or_else(String::new, |space| format!(" in space {}", plain(space)));
+        parts.push(format!("features  sha256 {features}{space}"));
+    }
     if let Some(weights) = view.weights_sha256 {
         parts.push(format!("weights   sha256 {weights}"));
     }
@@ -176,6 +181,7 @@ mod tests {
             chosen: None,
             weights_sha256: Some(Digest([0xab; 32])),
             space: Some("space".to_owned()),
+            features_sha256: Some(Digest([0xcd; 32])),
             random_weights: true,
             elapsed_seconds: 2.5,
             error: None,
@@ -252,6 +258,7 @@ mod tests {
           ],
           "weights_sha256": "abababababababababababababababababababababababababababababababab",
           "space": "space",
+          "features_sha256": "cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd",
           "random_weights": true,
           "elapsed_seconds": 2.5
         }
@@ -284,6 +291,7 @@ mod tests {
         ──────────────────────────────────────────────────────────────
         MAE 0.2500 transformed, 12.50 raw · R² 0.7500 · Spearman 0.8750
         note      the embeddings are those of random weights
+        features  sha256 cdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcdcd in space space
         weights   sha256 abababababababababababababababababababababababababababababababab
         time      2.5 s
         ");

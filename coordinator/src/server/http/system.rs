@@ -38,7 +38,7 @@ pub(super) async fn drop_space(
     Path(name): Path<String>,
     Params(params): Params<DropParams>,
 ) -> Result<Json<SpaceView>, Failure> {
-    let dropped = spaces::drop_space(&context.store, &name, params.force).await?;
+    let dropped = spaces::drop_space(&context, &name, params.force).await?;
     index.clear().await;
     Ok(Json(dropped))
 }

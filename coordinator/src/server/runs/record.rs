@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use common::digest::Digest;
+use common::{digest::Digest, embedding::Space};
 use dataset::{
     split::SplitBy,
     target::{Target, Transform},
@@ -23,12 +23,19 @@ pub(crate) struct RunSpec {
     pub(crate) name: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) tags: BTreeMap<String, String>,
+    /// The embedding space; `None` as long as it takes a live worker to decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) space: Option<Space>,
+    /// Whether devices of one class are to compute all embeddings.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) uniform_hardware: bool,
 }
 
 impl RunSpec {
-    pub(crate) fn new(dataset: Url, request: RunRequest) -> Self {
+    pub(crate) fn new(dataset: Url, space: Option<Space>, request: RunRequest) -> Self {
         let (name, tags) = (request.name.clone(), request.tags.clone());
-        Self { dataset, settings: request.into(), name, tags }
+        let uniform_hardware = request.uniform_hardware;
+        Self { dataset, settings: request.into(), name, tags, space, uniform_hardware }
     }
 }
 
@@ -67,6 +74,8 @@ impl From<RunRequest> for TrainingSettings {
             seed,
             split_by,
             leaves,
+            space: _,
+            uniform_hardware: _,
             name: _,
             tags: _,
         } = request;
@@ -92,6 +101,7 @@ pub(crate) struct RunReport {
     pub(crate) test: Option<TestRecord>,
     pub(crate) weights_sha256: Option<Digest>,
     pub(crate) space: Option<String>,
+    pub(crate) features_sha256: Option<Digest>,
     /// Whether the embeddings are those of random weights.
     pub(crate) random_weights: bool,
 }
@@ -188,7 +198,7 @@ mod tests {
     fn records_keep_their_json() {
         let request = RunRequest { dataset: "/data/set".to_owned(), ..RunRequest::default() };
         let dataset = Url::parse("file:///data/set/").unwrap();
-        let spec = RunSpec::new(dataset.clone(), request.clone());
+        let spec = RunSpec::new(dataset.clone(), None, request.clone());
         let json = serde_json::to_value(&spec).unwrap();
         assert_eq!(json["request"], serde_json::to_value(&request).unwrap());
         assert_eq!(serde_json::from_value::<RunSpec>(json).unwrap(), spec);
@@ -197,7 +207,7 @@ mod tests {
             tags: [("a".to_owned(), "b".to_owned())].into(),
             ..request
         };
-        let spec = RunSpec::new(dataset, named);
+        let spec = RunSpec::new(dataset, None, named);
         let json = serde_json::to_value(&spec).unwrap();
         assert_eq!(
             (&json["name"], &json["tags"]["a"], &json["request"]["name"]),

@@ -59,6 +59,7 @@ async fn view(context: &Context, submission: &Submission) -> Result<RunView, Req
         test,
         weights_sha256,
         space,
+        features_sha256,
         random_weights,
     } = report;
     let remaining_seconds = remaining_seconds.filter(|_| !submission.state.is_terminal());
@@ -85,6 +86,7 @@ async fn view(context: &Context, submission: &Submission) -> Result<RunView, Req
         chosen: None,
         weights_sha256,
         space,
+        features_sha256,
         random_weights,
         elapsed_seconds: end.saturating_sub(submission.created_ms) as f64 / 1e3,
         error: submission.error.clone(),
@@ -98,7 +100,7 @@ fn remaining_text(seconds: f64) -> String {
 
 impl From<RunSpec> for RunRequest {
     fn from(spec: RunSpec) -> Self {
-        let RunSpec { dataset: _, settings, name, tags } = spec;
+        let RunSpec { dataset: _, settings, name, tags, space, uniform_hardware } = spec;
         let TrainingSettings {
             dataset,
             target,
@@ -119,6 +121,8 @@ impl From<RunSpec> for RunRequest {
             learning_rate,
             seed,
             split_by,
+            space: space.map(|space| space.to_string()),
+            uniform_hardware,
             leaves,
             name,
             tags,

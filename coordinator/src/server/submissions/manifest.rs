@@ -5,7 +5,7 @@
 //! `rejected`, since they are written before the number of jobs is known. While a manifest is written, memory is
 //! bounded by one incomplete part of each kind and [`WRITES`] parts in flight.
 
-use common::store::Submission;
+use common::{embedding::Space, store::Submission};
 use dataset::{
     files::parts::{self, PartError},
     imagefolder::SkippedFiles,
@@ -38,6 +38,9 @@ pub(crate) struct Layout {
     /// Files of the dataset that are neither images nor metadata.
     #[serde(default, skip_serializing_if = "SkippedFiles::is_empty")]
     pub(crate) skipped_files: SkippedFiles,
+    /// The space in which its jobs run; `None` for a crawl, or if an earlier version made the manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) space: Option<Space>,
 }
 
 impl Layout {
@@ -215,6 +218,7 @@ mod tests {
             labelled: true,
             without_row: 0,
             skipped_files: SkippedFiles::default(),
+            space: None,
         };
         assert_eq!((layout.jobs(), layout.parts()), (jobs, parts));
         let first: Vec<u64> = (0..parts).map(|part| layout.first_item(part)).collect();
@@ -243,6 +247,7 @@ mod tests {
             labelled: true,
             without_row: 0,
             skipped_files: SkippedFiles::default(),
+            space: None,
         };
         let parts: Vec<String> = (0..4).map(|part| layout.part(part).to_string()).collect();
         let expected = ["00000", "00001", "rejected/00000", "rejected/00001"];

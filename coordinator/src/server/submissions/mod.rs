@@ -45,7 +45,7 @@ pub(crate) use self::{
     results::{embeddings, results},
     spec::EmbedSpec,
     submit::{Checked, SubmitOptions, cancel, create, submit, submit_checked},
-    view::{get, list, view},
+    view::{get, list, view, waiting},
 };
 
 /// Why driving a submission stops.

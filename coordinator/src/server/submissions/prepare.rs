@@ -4,9 +4,15 @@
 //! [`dataset::imagefolder`] for what is remembered of each), so an error late in the dataset fails the submission after
 //! parts were written.
 
+use std::time::Duration;
+
 use common::{
+    embedding::Space,
     ids::SubmissionId,
-    job::outcome::{FailureReason, ItemFailure, ItemResult},
+    job::{
+        kind::Kind,
+        outcome::{FailureReason, ItemFailure, ItemResult},
+    },
     store::{Opening, State, Submission, SubmissionKind},
 };
 use dataset::{
@@ -26,22 +32,24 @@ use super::{
     manifest::{Layout, ManifestWriter, rejected_folder},
     spec::{EmbedSpec, NamedImage, PredictSpec, read_spec},
 };
-use crate::server::context::Context;
+use crate::server::{context::Context, spaces};
 
+/// Interval at which a submission looks for a live worker.
+const WORKER_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// Items between two checks for cancellation.
 const CHECK_EVERY: u64 = 16_384;
 
 /// Writes the manifest and opens the submission. A submission without a valid item ends here.
 pub(super) async fn prepare(context: &Context, submission: &Submission) -> Result<(), SubmissionError> {
-    let (dataset, images) = match submission.kind {
+    let (dataset, images, wanted) = match submission.kind {
         SubmissionKind::Crawl => return prepare_crawl(context, submission).await,
         SubmissionKind::Embed => {
-            let EmbedSpec { dataset, images, .. } = read_spec(submission)?;
-            (dataset, images)
+            let EmbedSpec { dataset, images, space, uniform_hardware, .. } = read_spec(submission)?;
+            (dataset, images, WantedSpace { kind: Kind::Embed, space, uniform_hardware })
         }
         SubmissionKind::Predict => {
-            let PredictSpec { dataset, images, .. } = read_spec(submission)?;
-            (dataset, images)
+            let PredictSpec { dataset, images, space, uniform_hardware, .. } = read_spec(submission)?;
+            (dataset, images, WantedSpace { kind: Kind::Predict, space, uniform_hardware })
         }
         SubmissionKind::Train => {
             return Err(SubmissionError::Failed("a training run is not a submission of items".to_owned()));
@@ -62,8 +70,9 @@ pub(super) async fn prepare(context: &Context, submission: &Submission) -> Resul
     };
     let (items, rejected) = manifest.finish().await.map_err(|error| unwritten(&error))?;
     let ReadDataset { labelled, without_row, skipped_files } = read;
+    let space = if items == 0 { wanted.space } else { decide_space(context, submission, &wanted).await? };
     let layout =
-        Layout { dataset, folder, items, rejected, part_items, labelled, without_row, skipped_files };
+        Layout { dataset, folder, items, rejected, part_items, labelled, without_row, skipped_files, space };
     open(context, submission.id, &layout).await
 }
 
@@ -90,8 +99,43 @@ async fn prepare_crawl(context: &Context, submission: &Submission) -> Result<(),
         labelled: true,
         without_row: 0,
         skipped_files: SkippedFiles::default(),
+        space: None,
     };
     open(context, submission.id, &layout).await
+}
+
+/// What a submission asks for.
+struct WantedSpace {
+    kind: Kind,
+    space: Option<Space>,
+    uniform_hardware: bool,
+}
+
+/// Returns the space in which the submission's jobs are to run. Waits for a live worker if it takes one to decide; `None` if
+/// the submission was closed meanwhile.
+async fn decide_space(
+    context: &Context,
+    submission: &Submission,
+    wanted: &WantedSpace,
+) -> Result<Option<Space>, SubmissionError> {
+    let WantedSpace { kind, space, uniform_hardware } = wanted;
+    loop {
+        let space = spaces::fix(&context.store, *kind, space.as_ref(), *uniform_hardware).await?;
+        if space.is_some() || context.store.state(submission.id).await? != Some(State::Preparing) {
+            return Ok(space);
+        }
+        if let Some(deadline_ms) = submission.deadline_ms
+            && context.store.now_ms().await? > deadline_ms
+        {
+            return Err(SubmissionError::Failed(format!(
+                "the deadline has passed, and no live worker runs {kind} jobs"
+            )));
+        }
+        tokio::select! {
+            () = context.stop.cancelled() => return Err(SubmissionError::Stopping),
+            () = tokio::time::sleep(WORKER_POLL_INTERVAL) => {}
+        }
+    }
 }
 
 /// A summary of a dataset that was read.

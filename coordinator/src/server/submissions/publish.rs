@@ -40,6 +40,8 @@ const INTERACTIVE_ITEMS: u64 = 16;
 /// Publishes the jobs that are not published yet.
 pub(super) async fn publish(context: &Context, submission: &Submission) -> Result<(), SubmissionError> {
     let jobs = Jobs::of(context, submission)?;
+    // No worker may have declared the queue of its space yet. If it fails, publishing tries again.
+    context.publisher.declare_queue_of(&jobs.route).await;
     let mut first = submission.jobs_published;
     while first < submission.jobs {
         let end = (first + CURSOR_EVERY).min(submission.jobs);
@@ -81,6 +83,7 @@ impl<'a> Jobs<'a> {
         let (kind, route, template) = match submission.kind {
             SubmissionKind::Predict => {
                 let route = if is_small { Route::Interactive } else { Route::Predict };
+                let route = route(layout.space.clone());
                 (Kind::Predict, route, JobTemplate::Predict(read_spec(submission)?))
             }
             SubmissionKind::Crawl => {
@@ -92,6 +95,7 @@ impl<'a> Jobs<'a> {
             SubmissionKind::Embed => {
                 let is_uploaded = layout.dataset.is_none();
                 let route = if is_uploaded && is_small { Route::Interactive } else { Route::Embed };
+                let route = route(layout.space.clone());
                 (Kind::Embed, route, JobTemplate::Embed)
             }
         };
@@ -172,9 +176,10 @@ impl<'a> Jobs<'a> {
             first_item: self.layout.first_item(job),
             items: self.layout.job_items(job),
         };
+        let space = self.layout.space.clone();
         let args = match &self.template {
-            JobTemplate::Embed => JobArgs::Embed(EmbedArgs { chunk }),
-            JobTemplate::Predict(spec) => JobArgs::Predict(PredictArgs { chunk, run: spec.run }),
+            JobTemplate::Embed => JobArgs::Embed(EmbedArgs { chunk, space }),
+            JobTemplate::Predict(spec) => JobArgs::Predict(PredictArgs { chunk, run: spec.run, space }),
             JobTemplate::Crawl(plan) => JobArgs::Crawl(CrawlArgs { chunk, plan: Box::new(plan.clone()) }),
         };
         Envelope {

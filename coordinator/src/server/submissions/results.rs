@@ -96,7 +96,10 @@ pub(crate) async fn embeddings(
     if next >= layout.items {
         return Ok(Page { items: Vec::new(), next: None });
     }
-    let space = spaces::choose(&context.store, space).await?;
+    let space = match (space, &layout.space) {
+        (None, Some(space)) => space.clone(),
+        (space, _) => spaces::choose(&context.store, space).await?,
+    };
     let (part, position) = layout.part_of(next);
     let read = read_part(context, id, &layout, part).await?;
     let embedded: Vec<Digest> =

@@ -2,7 +2,7 @@
 //!
 //! The lists in a request, up to some megabytes, are stored only until the manifest has them.
 
-use common::{digest::Digest, ids::SubmissionId, store::Submission};
+use common::{digest::Digest, embedding::Space, ids::SubmissionId, store::Submission};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
@@ -19,6 +19,12 @@ pub(crate) struct EmbedSpec {
     /// Whether images without a row are skipped: a run has no label for them.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) rows_only: bool,
+    /// The space to embed into; `None` as long as it takes a live worker to decide.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) space: Option<Space>,
+    /// Whether devices of one class are to compute everything.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) uniform_hardware: bool,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -31,6 +37,12 @@ pub(crate) struct PredictSpec {
     pub(crate) dataset: Option<Url>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) images: Vec<NamedImage>,
+    /// The space of the run, or that of one of its device classes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) space: Option<Space>,
+    /// Whether devices of one class are to compute everything.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) uniform_hardware: bool,
 }
 
 /// An uploaded image with the submitter's name for it.

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use common::{
     ids::SubmissionId,
-    store::{NewSubmission, State, StoreError, SubmissionKind},
+    job::kind::Kind,
+    store::{NewSubmission, RunDocument, State, StoreError, SubmissionKind},
+    training::protocol::Head,
 };
 use dataset::manifest::MAX_NAME_BYTES;
 use serde::Serialize;
@@ -26,6 +28,7 @@ use crate::{
         error::RequestError,
         lookup,
         runs::{self, ResolvedRun},
+        spaces,
     },
 };
 
@@ -127,15 +130,26 @@ pub(crate) async fn create(
 
 async fn check(context: &Context, request: &SubmissionRequest) -> Result<Checked, RequestError> {
     match request {
-        SubmissionRequest::Embed { dataset, images, deadline_seconds } => {
+        SubmissionRequest::Embed { dataset, images, space, uniform_hardware, deadline_seconds } => {
             let (dataset, images) = items(context, dataset.as_deref(), images)?;
-            let spec = EmbedSpec { dataset, images, rows_only: false };
+            let requested = spaces::check(&context.store, space.as_deref()).await?;
+            let uniform_hardware = *uniform_hardware;
+            let space =
+                spaces::fix(&context.store, Kind::Embed, requested.as_ref(), uniform_hardware).await?;
+            let space = space.or(requested);
+            let spec = EmbedSpec { dataset, images, rows_only: false, space, uniform_hardware };
             Checked::new(SubmissionKind::Embed, &spec, *deadline_seconds)
         }
-        SubmissionRequest::Predict { run, target, dataset, images, deadline_seconds } => {
+        SubmissionRequest::Predict { run, target, dataset, images, uniform_hardware, deadline_seconds } => {
             let (dataset, images) = items(context, dataset.as_deref(), images)?;
             let ResolvedRun { run, chosen } = runs::for_prediction(context, run, *target).await?;
-            let spec = PredictSpec { run, chosen, dataset, images };
+            let head: Option<Head> = context.store.document(run, RunDocument::Head).await?;
+            let requested = head.map(|head| head.space);
+            let uniform_hardware = *uniform_hardware;
+            let space =
+                spaces::fix(&context.store, Kind::Predict, requested.as_ref(), uniform_hardware).await?;
+            let space = space.or(requested);
+            let spec = PredictSpec { run, chosen, dataset, images, space, uniform_hardware };
             Checked::new(SubmissionKind::Predict, &spec, *deadline_seconds)
         }
         SubmissionRequest::Crawl(request) => {

@@ -1,22 +1,25 @@
 //! Shows submissions: one, or a page.
 
 use common::{
+    embedding::Space,
     ids::SubmissionId,
+    job::kind::Kind,
     store::{Snooze, State, Submission, SubmissionKind},
 };
 
 use super::{
-    manifest::layout,
+    manifest::{Layout, layout},
     spec::{PredictSpec, subject},
 };
 use crate::{
     api::{Page, SnoozeView, SubmissionView},
-    server::{context::Context, error::RequestError, lookup, pages::PageSize},
+    server::{context::Context, error::RequestError, lookup, pages::PageSize, spaces::Fleet},
 };
 
 pub(crate) async fn get(context: &Context, id: SubmissionId) -> Result<SubmissionView, RequestError> {
     let submission = lookup::submission(context, id).await?;
-    Ok(view(&submission, context.store.now_ms().await?))
+    let fleet = Fleet::read(&context.store).await?;
+    Ok(view(&submission, context.store.now_ms().await?, &fleet))
 }
 
 /// Records read at a time: one with many images has megabytes.
@@ -29,6 +32,7 @@ pub(crate) async fn list(
     limit: usize,
 ) -> Result<Page<SubmissionView>, RequestError> {
     let now_ms = context.store.now_ms().await?;
+    let fleet = Fleet::read(&context.store).await?;
     let mut before = lookup::cursor(cursor)?;
     let (mut items, mut size) = (Vec::<SubmissionView>::new(), PageSize::default());
     loop {
@@ -40,18 +44,36 @@ pub(crate) async fn list(
                 let next = items.last().map(|last| last.submission.to_string());
                 return Ok(Page { items, next });
             }
-            let view = view(submission, now_ms);
+            let view = view(submission, now_ms, &fleet);
             size.add(&view);
             items.push(view);
         }
     }
 }
 
-pub(crate) fn view(submission: &Submission, now_ms: u64) -> SubmissionView {
+/// Most submissions that the status shows as waiting.
+const MAX_WAITING: usize = 20;
+
+/// Returns the oldest unfinished submissions whose jobs no live worker can run.
+pub(crate) async fn waiting(context: &Context, fleet: &Fleet) -> Result<Vec<SubmissionView>, RequestError> {
+    let now_ms = context.store.now_ms().await?;
+    let mut waiting = Vec::new();
+    for id in context.store.active_submissions().await? {
+        if waiting.len() == MAX_WAITING {
+            break;
+        }
+        let view = context.store.submission(id).await?.map(|submission| view(&submission, now_ms, fleet));
+        waiting.extend(view.filter(|view| view.waiting.is_some()));
+    }
+    Ok(waiting)
+}
+
+pub(crate) fn view(submission: &Submission, now_ms: u64, fleet: &Fleet) -> SubmissionView {
     let end = submission.finished_ms.unwrap_or(now_ms);
     let elapsed_seconds = end.saturating_sub(submission.created_ms) as f64 / 1e3;
     let layout = layout(submission);
     let without_row = layout.as_ref().filter(|layout| layout.labelled).map_or(0, |layout| layout.without_row);
+    let space = space(submission, layout.as_ref());
     let resolved = (submission.succeeded + submission.failed) as f64;
     SubmissionView {
         submission: submission.id,
@@ -64,6 +86,9 @@ pub(crate) fn view(submission: &Submission, now_ms: u64) -> SubmissionView {
         succeeded: submission.succeeded,
         failed: submission.failed,
         cached: submission.cached,
+        computed_on: submission.computed_on.clone(),
+        waiting: reason_to_wait(submission, space.as_ref(), fleet),
+        space,
         thumbnails: (submission.kind == SubmissionKind::Crawl).then_some(submission.thumbnails),
         snoozed: submission
             .snoozed
@@ -77,6 +102,34 @@ pub(crate) fn view(submission: &Submission, now_ms: u64) -> SubmissionView {
         error: submission.error.clone().filter(|_| submission.state == State::Failed),
         run: predict_run(submission).or(submission.parent),
         run_chosen: predict_spec(submission).and_then(|spec| spec.chosen),
+    }
+}
+
+/// Returns the space of the submission's jobs; `None` for a crawl or run, and until it is decided.
+pub(crate) fn space(submission: &Submission, layout: Option<&Layout>) -> Option<Space> {
+    let of_request = || serde_json::from_value(submission.spec.get("space")?.clone()).ok();
+    layout.and_then(|layout| layout.space.clone()).or_else(of_request)
+}
+
+/// Says what an unfinished submission waits for, if no live worker can run its jobs.
+fn reason_to_wait(submission: &Submission, space: Option<&Space>, fleet: &Fleet) -> Option<String> {
+    let kind = match submission.kind {
+        SubmissionKind::Embed => Kind::Embed,
+        SubmissionKind::Predict => Kind::Predict,
+        SubmissionKind::Train | SubmissionKind::Crawl => return None,
+    };
+    if submission.state.is_terminal() {
+        return None;
+    }
+    match space {
+        Some(space) if !fleet.serves(kind, space) => Some(format!(
+            "no live worker runs {kind} jobs in embedding space {space}: start one with the same weights, precision and \
+             kind of device"
+        )),
+        None if submission.manifest.is_none() && fleet.usual_space(kind).is_none() => {
+            Some(format!("no live worker runs {kind} jobs: start one with `make up` or `subwatch-worker`"))
+        }
+        _ => None,
     }
 }
 

@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use common::{
-    digest::Digest,
+    digest::{Digest, Hasher},
     embedding::{Embedding, Space},
     ids::SubmissionId,
     job::outcome::ItemResult,
@@ -49,7 +49,10 @@ pub(super) async fn prepare(
     let mut reasons = Vec::new();
     let items = labelled_items(context, &embed, spec, &mut reasons).await?;
     report.skipped = count_reasons(reasons);
-    let space = space(context, run, report).await?;
+    let space = match submissions::layout(&embed).and_then(|layout| layout.space) {
+        Some(space) => space,
+        None => space_in_use(context, run, report).await?,
+    };
     report.space = Some(space.to_string());
     report.random_weights = spaces::has_random_weights(&context.store, &space).await?;
     let prepared = prepare_run(&items, space.clone(), &spec.settings);
@@ -63,16 +66,17 @@ pub(super) async fn prepare(
 
     let train: Vec<Digest> = samples[..plan.train as usize].iter().map(|sample| sample.sha256).collect();
     let rest: Vec<Digest> = samples[plan.train as usize..].iter().map(|sample| sample.sha256).collect();
-    let mut sum = ScalingSum::new();
+    let (mut sum, mut features) = (ScalingSum::new(), Hasher::default());
     for page in train.chunks(PAGE) {
-        for embedding in embeddings(context, &space, page).await? {
-            sum.add(&embedding);
-        }
+        let found = embeddings(context, &space, page).await?;
+        add_features(&mut features, page, &found);
+        found.iter().for_each(|embedding| sum.add(embedding));
     }
     // Fails now rather than in a worker if embeddings of the other splits are missing.
     for page in rest.chunks(PAGE) {
-        embeddings(context, &space, page).await?;
+        add_features(&mut features, page, &embeddings(context, &space, page).await?);
     }
+    report.features_sha256 = Some(features.finish());
     let store = &context.store;
     store.put_blob(run, RunDocument::Samples, &encode_samples(&samples)).await?;
     store.put_blob(run, RunDocument::Scaling, &sum.finish().to_bytes()).await?;
@@ -80,6 +84,13 @@ pub(super) async fn prepare(
     store.put_document(run, RunDocument::Report, report).await?;
     store.put_document(run, RunDocument::Setup, &setup).await?;
     Ok(setup)
+}
+
+fn add_features(features: &mut Hasher, digests: &[Digest], embeddings: &[Embedding]) {
+    for (digest, embedding) in digests.iter().zip(embeddings) {
+        features.update(&digest.0);
+        features.update(&embedding.to_bytes());
+    }
 }
 
 /// Appendix to an error: the skipped items by reason.
@@ -112,8 +123,13 @@ async fn embed(
     let id = match known {
         Some(id) => id,
         None => {
-            let embed_spec =
-                EmbedSpec { dataset: Some(spec.dataset.clone()), images: Vec::new(), rows_only: true };
+            let embed_spec = EmbedSpec {
+                dataset: Some(spec.dataset.clone()),
+                images: Vec::new(),
+                rows_only: true,
+                space: spec.space.clone(),
+                uniform_hardware: spec.uniform_hardware,
+            };
             let id = SubmissionId::now();
             context.store.put_document(run.id, RunDocument::Embed, &id).await?;
             let traceparent = run.traceparent.clone();
@@ -183,8 +199,13 @@ async fn wait_for_end(
     }
 }
 
-/// Returns the run's embedding space. Waits for a live worker with a model, since all workers may be restarting.
-async fn space(context: &Context, run: SubmissionId, report: &mut RunReport) -> Result<Space, RunError> {
+/// Returns the space of a run whose embed submission an earlier version made. Waits for a live worker with a model, since
+/// all workers may be restarting.
+async fn space_in_use(
+    context: &Context,
+    run: SubmissionId,
+    report: &mut RunReport,
+) -> Result<Space, RunError> {
     loop {
         if let Some(space) = spaces::in_use(&context.store).await? {
             return Ok(space);
@@ -246,8 +267,7 @@ async fn embeddings(
     let missing = found.iter().filter(|embedding| embedding.is_none()).count();
     if missing > 0 {
         return Err(RunError::Failed(format!(
-            "{missing} of {} images have no embedding in the space {space}: are workers with different \
-             weights, precision or devices running?",
+            "{missing} of {} images have no embedding in the space {space}: was it dropped meanwhile?",
             digests.len()
         )));
     }

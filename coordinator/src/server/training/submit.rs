@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use common::{ids::SubmissionId, store::SubmissionKind};
+use common::{ids::SubmissionId, job::kind::Kind, store::SubmissionKind};
 
 use crate::{
     api::{RunRequest, RunView},
@@ -13,6 +13,7 @@ use crate::{
         error::RequestError,
         lookup,
         runs::{self, RunSpec},
+        spaces,
         submissions::{self, Caller, Checked},
     },
 };
@@ -26,7 +27,10 @@ pub(crate) async fn submit(
     let check = async {
         check(&request)?;
         let dataset = context.roots.resolve(&request.dataset)?;
-        let spec = RunSpec::new(dataset, request.clone());
+        let requested = spaces::check(&context.store, request.space.as_deref()).await?;
+        let fixed =
+            spaces::fix(&context.store, Kind::Embed, requested.as_ref(), request.uniform_hardware).await?;
+        let spec = RunSpec::new(dataset, fixed.or(requested), request.clone());
         Checked::new(SubmissionKind::Train, &spec, None)
     };
     let id = submissions::submit_checked(context, &request, caller, check).await?;

@@ -87,9 +87,9 @@ async fn job_with_another_folder_or_part_is_discarded_unread() {
             generation: 0,
             deadline_ms: None,
             traceparent: None,
-            args: JobArgs::Embed(EmbedArgs { chunk }),
+            args: JobArgs::Embed(EmbedArgs { chunk, space: None }),
         };
-        publisher.publish(&forged, &Route::Embed).await.unwrap();
+        publisher.publish(&forged, &Route::Embed(None)).await.unwrap();
         let worker = cluster.add_worker();
         let ended = cluster.wait_for_end(id).await;
         assert_eq!((ended.state, ended.failed), (State::CompletedWithErrors, 1), "{ended:?}");
