@@ -38,7 +38,7 @@ demo: ## set up and build everything, then crawl a fake site, embed, train a hea
 scale: ## embed ITEMS=100000 rows and print time and memory; ROWS=no embeds images without metadata
 	@deploy/local/scale.sh
 
-bench: ## measure beside Celery, Ray Data, PyTorch, …; options: PARTS=model,decode,embed,queue,similarity RUNS=5 QUICK=1
+bench: ## measure beside Celery, Ray Data, PyTorch, …; options: PARTS=model,decode,embed,interactive,queue,similarity RUNS=5 QUICK=1
 	@deploy/local/bench.sh
 
 gpu-pack: ## build a stripped worker and the measuring scripts into .gpu/ for a machine with a GPU

@@ -4,7 +4,7 @@
 # if something cannot be measured. Starts private servers and stops everything at the end.
 #
 #   bench.sh                            all parts: 25 minutes on two cores, and 6 GB in .local for the peers
-#   PARTS=model,queue RUNS=3 bench.sh   parts: model, decode, embed, queue, similarity; default: all, RUNS=5
+#   PARTS=model,queue RUNS=3 bench.sh   parts: model, decode, embed, interactive, queue, similarity; default: all, RUNS=5
 #   QUICK=1 bench.sh                    ours alone, with small counts, into .local/bench/results: tries the harness
 #
 #   PROFILE=dev       profile to build with (default: release)

@@ -10,9 +10,11 @@ use std::{
 };
 
 use common::{
+    embedding::Space,
     ids::{InstanceId, SubmissionId},
     job::outcome::ItemResult,
     store::{JobState, State, Store, StoreConfig, Submission, SubmissionKind},
+    topology::Route,
 };
 use serde_json::Value;
 use tokio::{io::AsyncWriteExt, process::Command, sync::SemaphorePermit};
@@ -113,6 +115,20 @@ impl Cluster {
         }
         cluster.wait_for_workers(workers).await;
         cluster
+    }
+
+    /// Like [`Cluster::start`] without workers, after a worker has started and stopped: submissions use its space.
+    pub async fn start_with_known_space(settings: &[(&str, String)]) -> Self {
+        let mut cluster = Self::start_with(1, settings).await;
+        let mut worker = cluster.workers.pop().expect("one worker was started");
+        assert!(worker.terminate().await.success());
+        cluster
+    }
+
+    /// Returns the queue of the space of the worker that started last.
+    pub async fn queue(&self, route: fn(Option<Space>) -> Route) -> String {
+        let space = self.store.last_space().await.expect("Redis is available");
+        route(space).queue_name()
     }
 
     /// Starts a worker without waiting for it (see [`Cluster::wait_for_workers`]) and returns its index.

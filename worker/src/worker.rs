@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use common::{broker::Publisher, embedding::DeviceClass, ids::InstanceId, store::Store};
+use common::{broker::Publisher, embedding::DeviceClass, ids::InstanceId, stage::Stage, store::Store};
 use crawler::http::Web;
 use images::{decoder::Decoder, pool::CpuPool};
 
@@ -43,6 +43,15 @@ impl Worker {
         self.pipeline
             .as_ref()
             .ok_or_else(|| JobError::Retryable("this worker runs without the model".to_owned()))
+    }
+
+    /// The stages that images pass, by name; none without a model.
+    #[must_use]
+    pub fn stages(&self) -> Vec<(&'static str, Stage)> {
+        #[cfg(feature = "model")]
+        return self.pipeline.as_ref().map_or_else(Vec::new, |pipeline| pipeline.stages().into());
+        #[cfg(not(feature = "model"))]
+        Vec::new()
     }
 
     /// How long the current batch has been running; `None` while the model is idle or not loaded.

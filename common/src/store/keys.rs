@@ -70,6 +70,10 @@ impl Keys {
         format!("{}video:{{{}}}", self.prefix, Digest::of(video.as_bytes()).prefix(3))
     }
 
+    pub(super) fn last_space(&self) -> String {
+        format!("{}last_space", self.prefix)
+    }
+
     pub(super) fn spaces(&self) -> String {
         format!("{}spaces", self.prefix)
     }

@@ -59,7 +59,7 @@ pub use self::{
     runs::{NodeFinish, Parameters, RunDocument},
     server::ServerInfo,
     submissions::{Deletion, NewSubmission, Opening, State, Submission, SubmissionKind},
-    workers::{RegisteredWorker, WorkerPlaces, WorkerRecord, WorkerState},
+    workers::{RegisteredWorker, StageRecord, WorkerPlaces, WorkerRecord, WorkerState},
 };
 use self::{connection::Connection, keys::Keys};
 use crate::ca_certificates::CaCertificates;

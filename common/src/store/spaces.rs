@@ -13,6 +13,21 @@ impl Store {
         Ok(command.query_async(&mut self.connection.clone()).await?)
     }
 
+    /// Records that a worker of `space` has started.
+    pub async fn set_last_space(&self, space: &Space) -> Result<(), StoreError> {
+        let mut command = redis::cmd("SET");
+        command.arg(self.keys.last_space()).arg(&space.0);
+        Ok(command.query_async(&mut self.connection.clone()).await?)
+    }
+
+    /// Returns the space of the worker that started last; `None` if none with a model ever has.
+    pub async fn last_space(&self) -> Result<Option<Space>, StoreError> {
+        let mut command = redis::cmd("GET");
+        command.arg(self.keys.last_space());
+        let name: Option<String> = command.query_async(&mut self.connection.clone()).await?;
+        Ok(name.map(Space))
+    }
+
     /// Returns the registered spaces and their descriptions.
     pub async fn spaces(&self) -> Result<HashMap<String, String>, StoreError> {
         Ok(redis::cmd("HGETALL").arg(self.keys.spaces()).query_async(&mut self.connection.clone()).await?)

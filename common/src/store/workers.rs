@@ -24,9 +24,20 @@ pub struct WorkerPlaces {
     pub artifacts: String,
 }
 
+/// A stage of a worker's pipeline, over the last interval of heartbeats.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StageRecord {
+    /// `fetch`, `decode`, `model` or `store`.
+    pub stage: String,
+    /// Images that wait for it or are in it.
+    pub depth: u64,
+    /// Share of its capacity that was busy, from 0 to 1.
+    pub busy: f64,
+}
+
 /// The contents of a heartbeat. Changes are additive: workers and coordinators of neighbouring versions read each
 /// other's records.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct WorkerRecord {
     pub instance: InstanceId,
     /// Display name: host and process ID.
@@ -66,6 +77,9 @@ pub struct WorkerRecord {
     /// Jobs whose outcome it applied; `None` if its version does not report it.
     #[serde(default)]
     pub jobs_finished: Option<u64>,
+    /// The stages that images pass; empty without a model, or if its version does not report them.
+    #[serde(default)]
+    pub stages: Vec<StageRecord>,
     /// Time of the last heartbeat.
     #[serde(default)]
     pub seen_ms: u64,
@@ -94,7 +108,7 @@ fn known_kinds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Kind>, 
     Ok(names.iter().filter_map(|name| name.parse().ok()).collect())
 }
 
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct RegisteredWorker {
     #[serde(flatten)]
     pub record: WorkerRecord,

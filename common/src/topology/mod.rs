@@ -22,7 +22,7 @@ pub use self::{
     },
     delay_tier::DelayTier,
     policy::Policy,
-    route::Route,
+    route::{Route, priority},
 };
 
 /// The delivery limit of the dead-letter queue, practically unlimited: beyond it RabbitMQ would drop messages.

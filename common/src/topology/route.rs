@@ -3,8 +3,11 @@
 use super::declaration::{
     Binding, DEAD_LETTER_EXCHANGE, DELIVERY_LIMIT, JOB_EXCHANGE, MAX_QUEUE_BYTES, Queue, arguments,
 };
-use crate::{digest::Digest, embedding::Space, job::kind::Kind, training::protocol::Fingerprint};
+use crate::{
+    digest::Digest, embedding::Space, job::kind::Kind, priority::Priority, training::protocol::Fingerprint,
+};
 
+const INTERACTIVE: &str = "predict.interactive";
 /// Longest word of a routing key; RabbitMQ allows 255 bytes for the name of a queue.
 const MAX_WORD: usize = 128;
 
@@ -50,7 +53,7 @@ impl Route {
         match self {
             Self::Embed(space) => key_of("embed", space.as_ref()),
             Self::Predict(space) => key_of("predict", space.as_ref()),
-            Self::Interactive(space) => key_of("predict.interactive", space.as_ref()),
+            Self::Interactive(space) => key_of(INTERACTIVE, space.as_ref()),
             Self::Crawl => "crawl.v1".to_owned(),
             Self::Train(fingerprint) => format!("train.{}.v1", routing_key_word(&fingerprint.0)),
         }
@@ -92,6 +95,12 @@ pub(super) fn queue_of_key(routing_key: &str) -> Queue {
         arguments: arguments(MAX_QUEUE_BYTES, DELIVERY_LIMIT, Some(DEAD_LETTER_EXCHANGE)),
         bindings: vec![Binding { exchange: JOB_EXCHANGE.to_owned(), routing_key: routing_key.to_owned() }],
     }
+}
+
+/// Returns the priority of jobs with a routing key.
+#[must_use]
+pub fn priority(routing_key: &str) -> Priority {
+    if routing_key.starts_with(&format!("{INTERACTIVE}.")) { Priority::Interactive } else { Priority::Bulk }
 }
 
 fn with_none(spaces: &[Space]) -> impl Iterator<Item = Option<Space>> {
@@ -138,6 +147,19 @@ mod tests {
         check(Route::Interactive(space()), "predict.interactive.resnet34-0f-p3-k2-bf16-cpu@avx512-bf16.v1");
         check(Route::Crawl, "crawl.v1");
         check(Route::Train(Fingerprint("avx512-bf16".to_owned())), "train.avx512-bf16.v1");
+    }
+
+    #[test]
+    fn interactive_jobs_have_priority() {
+        let space = Space("interactive".to_owned());
+        for space in [None, Some(space)] {
+            let check = |route: fn(Option<Space>) -> Route, want| {
+                assert_eq!(priority(&route(space.clone()).routing_key()), want);
+            };
+            check(Route::Interactive, Priority::Interactive);
+            check(Route::Predict, Priority::Bulk);
+            check(Route::Embed, Priority::Bulk);
+        }
     }
 
     #[test]

@@ -39,7 +39,7 @@ pub use self::{
     },
     system::{
         CheckStatus, DoctorCheck, DoctorView, DropParams, HostBackoffView, QueueView, QuotaView, SpaceView,
-        StatusView, WorkerView, WorkersView,
+        StageView, StatusView, WorkerView, WorkersView,
     },
 };
 

@@ -25,7 +25,7 @@ pub enum SubmissionRequest {
         /// Images that were uploaded with `POST /v1/images`.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         images: Vec<UploadedImage>,
-        /// The embedding space. Default: that of most live workers.
+        /// The embedding space. Default: that of most live workers, or of the worker that started last.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         space: Option<String>,
         /// Whether only devices of one class compute: the class of most live workers of the space. The embeddings are in a

@@ -17,8 +17,19 @@ pub struct WorkersView {
     pub workers: Vec<WorkerView>,
 }
 
+/// A stage of a worker's pipeline, over the last 5 seconds.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StageView {
+    /// `fetch`, `decode`, `model` or `store`.
+    pub stage: String,
+    /// Images that wait for it or are in it.
+    pub depth: u64,
+    /// Share of its capacity that was busy, from 0 to 1: decoder threads, or the time in which the others did something.
+    pub busy: f64,
+}
+
 /// A worker, as its last heartbeat described it.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct WorkerView {
     pub instance: InstanceId,
     /// Host name and process ID.
@@ -49,6 +60,9 @@ pub struct WorkerView {
     /// Jobs whose results took effect; absent if the worker does not report it.
     #[serde(default)]
     pub jobs_finished: Option<u64>,
+    /// The stages that images pass, in their order; empty without a model.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<StageView>,
     /// Time of the last heartbeat, in Unix milliseconds.
     #[serde(default)]
     pub last_heartbeat_ms: u64,

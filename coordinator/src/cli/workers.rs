@@ -47,9 +47,10 @@ pub(super) fn workers_text(workers: &[WorkerView]) -> String {
         "device",
         "in flight›",
         "finished›",
+        "busy",
         "started",
     ])
-    .optional(&["version", "instance", "started", "kinds", "device"]);
+    .optional(&["version", "instance", "started", "kinds", "device", "busy"]);
     let count = |jobs: Option<u64>| jobs.map_or_else(|| "–".to_owned(), |jobs| jobs.to_string());
     for worker in workers {
         let kinds: Vec<&str> = Kind::ALL
@@ -66,6 +67,7 @@ pub(super) fn workers_text(workers: &[WorkerView]) -> String {
             device_text(worker),
             count(worker.jobs_in_flight),
             count(worker.jobs_finished),
+            busy_text(worker),
             time_text(worker.started_ms),
         ]);
     }
@@ -75,6 +77,14 @@ pub(super) fn workers_text(workers: &[WorkerView]) -> String {
         text.push_str(&format!("\n{lost} lost more than an hour ago: see `subwatch workers -o json`"));
     }
     text
+}
+
+/// How busy the stages of its pipeline are, such as `fetch 2 %, decode 40 %, model 99 %, store 1 %`.
+fn busy_text(worker: &WorkerView) -> String {
+    let stages = worker.stages.iter();
+    let stages = stages.map(|stage| format!("{} {:.0} %", plain(&stage.stage), stage.busy * 100.0));
+    let text = stages.collect::<Vec<_>>().join(", ");
+    if text.is_empty() { "–".to_owned() } else { text }
 }
 
 fn device_text(worker: &WorkerView) -> String {

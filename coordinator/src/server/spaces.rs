@@ -54,8 +54,8 @@ fn most_frequent<T: Ord>(values: impl Iterator<Item = T>) -> Option<T> {
 }
 
 /// Returns the space in which the jobs of a submission are to run: that which was requested, or else that of most live
-/// workers; with `uniform_hardware`, for the device class of most of its live workers. `None` as long as it takes a live
-/// worker to decide.
+/// workers, or else that of the worker that started last; with `uniform_hardware`, for the device class of most of its live
+/// workers. `None` as long as it takes a live worker to decide.
 pub(crate) async fn fix(
     store: &Store,
     kind: Kind,
@@ -63,7 +63,10 @@ pub(crate) async fn fix(
     uniform_hardware: bool,
 ) -> Result<Option<Space>, StoreError> {
     let fleet = Fleet::read(store).await?;
-    let space = requested.cloned().or_else(|| fleet.usual_space(kind));
+    let space = match requested.cloned().or_else(|| fleet.usual_space(kind)) {
+        Some(space) => Some(space),
+        None => store.last_space().await?,
+    };
     Ok(match space {
         Some(space) if uniform_hardware && !space.is_of_class() => {
             fleet.usual_class(kind, &space).map(|class| space.of_class(&class))

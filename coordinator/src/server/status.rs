@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use common::{
     embedding::Space,
-    store::{QuotaUse, RegisteredWorker, WorkerRecord},
+    store::{QuotaUse, RegisteredWorker, StageRecord, WorkerRecord},
     topology::Route,
     training::protocol::head_fingerprint,
 };
 
 use super::{context::Context, error::RequestError, host_backoffs, spaces::Fleet, submissions};
-use crate::api::{QueueView, QuotaView, StatusView, WorkerView, WorkersView};
+use crate::api::{QueueView, QuotaView, StageView, StatusView, WorkerView, WorkersView};
 
 /// Number of submissions that the status shows.
 const SUBMISSIONS: usize = 10;
@@ -70,6 +70,7 @@ impl From<RegisteredWorker> for WorkerView {
             draining,
             jobs_in_flight,
             jobs_finished,
+            stages,
             seen_ms,
         } = record;
         Self {
@@ -86,9 +87,16 @@ impl From<RegisteredWorker> for WorkerView {
             draining,
             jobs_in_flight,
             jobs_finished,
+            stages: stages.into_iter().map(StageView::from).collect(),
             last_heartbeat_ms: seen_ms,
             state,
         }
+    }
+}
+
+impl From<StageRecord> for StageView {
+    fn from(StageRecord { stage, depth, busy }: StageRecord) -> Self {
+        Self { stage, depth, busy }
     }
 }
 

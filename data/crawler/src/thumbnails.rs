@@ -16,6 +16,7 @@ use common::{
         crawl::Bases,
         outcome::{FailureReason, ItemFailure},
     },
+    priority::Priority,
     store::{JobRef, Store, Thumbnail, ThumbnailRecord},
 };
 use dataset::{files::Files, metadata::Foreign};
@@ -234,7 +235,7 @@ impl ThumbnailDownloader<'_> {
     ) -> Result<VariantOutcome, CrawlError> {
         let Response { bytes, etag, .. } = response;
         // Decode the whole image in either case, to reject a corrupt or oversized one.
-        let cropped = self.decoder.run(bytes, move |bytes| {
+        let cropped = self.decoder.run(Priority::Bulk, bytes, move |bytes| {
             let cropped = if variant.may_have_bars() {
                 letterbox::crop_bars(&bytes)
             } else {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use common::byte_budget::ByteBudget;
+use common::{byte_budget::PriorityBudget, priority::Priority, stage::Stage};
 use tokio::task::spawn_blocking;
 
 use crate::{decode::memory_bytes, pool::CpuPool};
@@ -17,7 +17,8 @@ const MAX_INLINE_BYTES: usize = 1 << 20;
 #[derive(Clone)]
 pub struct Decoder {
     threads: Arc<CpuPool>,
-    memory: ByteBudget,
+    memory: PriorityBudget,
+    stage: Stage,
 }
 
 impl Decoder {
@@ -25,7 +26,17 @@ impl Decoder {
     /// that needs more than that is decoded alone.
     #[must_use]
     pub fn new(threads: usize, memory_bytes: u64) -> Self {
-        Self { threads: Arc::new(CpuPool::new(threads)), memory: ByteBudget::new(memory_bytes) }
+        Self {
+            threads: Arc::new(CpuPool::new(threads)),
+            memory: PriorityBudget::new(memory_bytes),
+            stage: Stage::new(threads),
+        }
+    }
+
+    /// How many images are waiting or decoded, and how busy the threads are.
+    #[must_use]
+    pub fn stage(&self) -> &Stage {
+        &self.stage
     }
 
     /// Runs `work`, which decodes `file`, when thread and memory are free. Once started, it finishes even if this
@@ -33,11 +44,17 @@ impl Decoder {
     ///
     /// # Panics
     /// When `work` panics.
-    pub async fn run<F, T>(&self, file: F, work: impl FnOnce(F) -> T + Send + 'static) -> T
+    pub async fn run<F, T>(
+        &self,
+        priority: Priority,
+        file: F,
+        work: impl FnOnce(F) -> T + Send + 'static,
+    ) -> T
     where
         F: AsRef<[u8]> + Send + 'static,
         T: Send + 'static,
     {
+        let _in_stage = self.stage.enter(1);
         let (file, bytes) = match file.as_ref().len() {
             0..=MAX_INLINE_BYTES => {
                 let bytes = memory_bytes(file.as_ref());
@@ -51,13 +68,15 @@ impl Decoder {
             .await
             .expect("reading a header does not panic"),
         };
-        let memory = self.memory.acquire(bytes).await;
+        let memory = self.memory.acquire(bytes, priority).await;
+        let stage = self.stage.clone();
         let work = move || {
+            let working = stage.work();
             let result = work(file);
-            drop(memory);
+            drop((memory, working));
             result
         };
-        self.threads.run(work).await
+        self.threads.run(priority, work).await
     }
 }
 
@@ -100,7 +119,7 @@ mod tests {
                 in_use.fetch_sub(bytes, Ordering::SeqCst);
                 total
             };
-            runs.spawn(async move { decoder.run(file, work).await });
+            runs.spawn(async move { decoder.run(Priority::Bulk, file, work).await });
         }
         let totals = runs.join_all().await;
         assert!(totals.iter().all(|total| *total <= BUDGET), "{totals:?}");

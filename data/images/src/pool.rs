@@ -1,6 +1,6 @@
 //! Threads for CPU-bound work: image decoding and gradient computation.
 //!
-//! Work is started in the order in which it came; work whose caller has gone away before it starts is dropped. These are
+//! Work is started in the order in which it came, interactive work first; work whose caller has gone away before it starts is dropped. These are
 //! not tokio's blocking threads, so that each keeps its buffers in its core's cache, and takes the next piece of work
 //! without a round trip to the caller.
 
@@ -11,6 +11,7 @@ use std::{
     thread,
 };
 
+use common::priority::Priority;
 use tokio::sync::oneshot;
 
 type Work = Box<dyn FnOnce() + Send>;
@@ -28,7 +29,8 @@ struct Queue {
 
 #[derive(Default)]
 struct State {
-    waiting: VecDeque<Work>,
+    /// By priority.
+    waiting: [VecDeque<Work>; 2],
     ended: bool,
 }
 
@@ -57,14 +59,19 @@ impl CpuPool {
     ///
     /// # Panics
     /// When `work` panics.
-    pub async fn run<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+    pub async fn run<T: Send + 'static>(
+        &self,
+        priority: Priority,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
         let (answer, answered) = oneshot::channel();
-        self.queue.add(Box::new(move || {
+        let work = move || {
             if !answer.is_closed() {
                 // The caller may have gone away in the meantime.
                 let _ = answer.send(catch_unwind(AssertUnwindSafe(work)));
             }
-        }));
+        };
+        self.queue.add(priority, Box::new(work));
         match answered.await.expect("the threads live as long as the pool") {
             Ok(result) => result,
             Err(panic) => resume_unwind(panic),
@@ -80,17 +87,18 @@ impl Drop for CpuPool {
 }
 
 impl Queue {
-    fn add(&self, work: Work) {
-        self.state.lock().expect("no holder of this lock panics").waiting.push_back(work);
+    fn add(&self, priority: Priority, work: Work) {
+        let mut state = self.state.lock().expect("no holder of this lock panics");
+        state.waiting[priority as usize].push_back(work);
         self.changed.notify_one();
     }
 
     /// Waits for the next piece of work; `None` once the pool is dropped.
     fn next(&self) -> Option<Work> {
         let state = self.state.lock().expect("no holder of this lock panics");
-        let idle = |state: &mut State| state.waiting.is_empty() && !state.ended;
+        let idle = |state: &mut State| state.waiting.iter().all(VecDeque::is_empty) && !state.ended;
         let mut state = self.changed.wait_while(state, idle).expect("no holder of this lock panics");
-        state.waiting.pop_front()
+        state.waiting.iter_mut().find_map(VecDeque::pop_front)
     }
 }
 
@@ -108,9 +116,10 @@ mod tests {
     #[test]
     fn panics_reach_the_caller_and_spare_the_thread() {
         let pool = CpuPool::new(1);
-        let panicked = catch_unwind(AssertUnwindSafe(|| wait_for(pool.run(|| panic!("torn")))));
+        let panicked =
+            catch_unwind(AssertUnwindSafe(|| wait_for(pool.run(Priority::Bulk, || panic!("torn")))));
         assert_eq!(panicked.unwrap_err().downcast_ref(), Some(&"torn"));
-        assert_eq!(wait_for(pool.run(|| 7)), 7);
+        assert_eq!(wait_for(pool.run(Priority::Bulk, || 7)), 7);
     }
 
     #[test]
@@ -122,16 +131,39 @@ mod tests {
         };
         let (open, gate) = std::sync::mpsc::channel::<()>();
         wait_for(async {
-            let mut held = Box::pin(pool.run(move || gate.recv()));
-            let mut dropped = Box::pin(pool.run(count()));
+            let mut held = Box::pin(pool.run(Priority::Bulk, move || gate.recv()));
+            let mut dropped = Box::pin(pool.run(Priority::Bulk, count()));
             // Polled once each: queued, not finished.
             assert!(is_pending(&mut held).await && is_pending(&mut dropped).await);
             drop(dropped);
             open.send(()).unwrap();
             held.await.unwrap();
-            pool.run(count()).await;
+            pool.run(Priority::Bulk, count()).await;
         });
         assert_eq!(begun.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn interactive_work_overtakes_bulk_work() {
+        let (pool, order) = (CpuPool::new(1), Arc::<Mutex<Vec<u32>>>::default());
+        let (open, gate) = std::sync::mpsc::channel::<()>();
+        wait_for(async {
+            let mut held = Box::pin(pool.run(Priority::Bulk, move || gate.recv()));
+            assert!(is_pending(&mut held).await);
+            let run = |priority, number| {
+                let order = order.clone();
+                Box::pin(pool.run(priority, move || order.lock().unwrap().push(number)))
+            };
+            let mut runs = [run(Priority::Bulk, 1), run(Priority::Bulk, 2), run(Priority::Interactive, 3)];
+            for run in &mut runs {
+                assert!(is_pending(run).await);
+            }
+            open.send(()).unwrap();
+            for run in runs {
+                run.await;
+            }
+        });
+        assert_eq!(*order.lock().unwrap(), [3, 1, 2]);
     }
 
     async fn is_pending<T>(future: &mut (impl Future<Output = T> + Unpin)) -> bool {

@@ -96,7 +96,7 @@ async fn job_out_of_attempts_is_dead_lettered_and_can_be_requeued() {
     assert!(letter["error"].as_str().unwrap().contains("attempt 1 of 1: 1 of 64 items"), "{letter}");
     assert_eq!(letter["attempt_errors"].as_array().map(Vec::len), Some(1), "{letter}");
     assert!(letter["payload"].as_str().unwrap().contains("\"first_item\":0"), "{letter}");
-    assert_eq!(letter["queue"], json!("subwatch.embed.v1"));
+    assert_eq!(letter["queue"], json!(cluster.queue(Route::Embed).await));
 
     unreadable.restore();
     let outcome = dead_letters(&cluster, &["requeue", &letter_id]).await;
@@ -127,7 +127,7 @@ async fn job_out_of_attempts_is_dead_lettered_and_can_be_requeued() {
 
 #[tokio::test]
 async fn jobs_past_their_deadline_expire_with_or_without_a_worker() {
-    let mut cluster = Cluster::start(0).await;
+    let mut cluster = Cluster::start_with_known_space(&[]).await;
     let dataset = cluster.sample(100).await.display().to_string();
     let unmet = cluster.detach(&["embed", &dataset, "--deadline", "1"]).await;
     let ended = cluster.wait_for_end(unmet).await;

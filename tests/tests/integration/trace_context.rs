@@ -35,12 +35,13 @@ async fn next(consumer: &mut Consumer) -> Delivery {
 
 #[tokio::test]
 async fn traceparent_survives_retry_and_requeue() {
-    let mut cluster = Cluster::start(0).await;
+    let mut cluster = Cluster::start_with_known_space(&[]).await;
     let dataset = cluster.sample(20).await.display().to_string();
     let broker = BrokerConfig::new(cluster.vhost.amqp_url().into(), "test");
     let publisher = Publisher::connect(&broker).await.unwrap();
     let cancel = CancellationToken::new();
-    let subscription = Subscription { queue: Route::Embed(None).queue(), prefetch: 1 };
+    let space = cluster.store.last_space().await.unwrap();
+    let subscription = Subscription { queue: Route::Embed(space).queue(), prefetch: 1 };
     let mut consumer = Consumer::connect(&broker, vec![subscription], cancel.clone()).await.unwrap();
 
     let id =

@@ -9,7 +9,7 @@ use std::{
 };
 
 use ::images::{decoder::Decoder, preprocess::Pixels};
-use common::config::Settings;
+use common::{config::Settings, priority::Priority};
 use dataset::manifest::ManifestItem;
 use futures::{StreamExt, stream};
 use tokio::task::JoinSet;
@@ -83,7 +83,7 @@ async fn rate_of_decoded(
 ) -> anyhow::Result<f64> {
     let (pixels, done) = (Arc::new(pixels), Arc::new(AtomicUsize::new(0)));
     let (count, in_flight) = (cores().min(MAX_SENDERS), BATCHES * embedder.batch());
-    let _expected = embedder.expect_items(in_flight);
+    let _expected = embedder.expect_items(in_flight, Priority::Bulk);
     let mut senders = JoinSet::new();
     for sender in 0..count {
         let (embedder, pixels, done) = (embedder.clone(), pixels.clone(), done.clone());

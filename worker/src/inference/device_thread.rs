@@ -10,7 +10,10 @@ use std::{
     thread,
 };
 
-use common::embedding::{DIMENSIONS, Embedding};
+use common::{
+    embedding::{DIMENSIONS, Embedding},
+    stage::Working,
+};
 
 use super::{
     batcher::{self, Batch, Batches, EmbedError, Embedder},
@@ -101,6 +104,7 @@ impl InProgress<Features> {
 /// Computes batches until every [`Embedder`] is dropped.
 fn compute(backbone: &Backbone, mut batches: Batches, computing: &Stopwatch) {
     let mut running: Option<InProgress<Features>> = None;
+    let mut working: Option<Working> = None;
     loop {
         let next = match &running {
             Some(running) => batches.next_beside(running.batch.memory.taken()),
@@ -112,8 +116,10 @@ fn compute(backbone: &Backbone, mut batches: Batches, computing: &Stopwatch) {
         let uploaded = next.map(|batch| InProgress::upload(backbone, batch));
         let finished = running.take().map(InProgress::finish);
         computing.stop();
+        drop(working.take());
         if let Some(uploaded) = uploaded {
             computing.start();
+            working = Some(batches.work());
             running = Some(uploaded.launch(backbone));
         }
         if let Some(finished) = finished {
@@ -125,6 +131,7 @@ fn compute(backbone: &Backbone, mut batches: Batches, computing: &Stopwatch) {
         {
             let finished = computed.finish();
             computing.stop();
+            drop(working.take());
             batches.give_back(finished.answer());
         }
     }

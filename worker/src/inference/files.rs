@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use common::embedding::Embedding;
+use common::{embedding::Embedding, priority::Priority};
 use dataset::{files::Files, manifest::ManifestItem};
 use futures::{StreamExt, stream};
 use images::decoder::Decoder;
@@ -49,14 +49,14 @@ impl FilePipeline {
     /// If an item cannot be embedded; the error names the item.
     pub async fn embed(&self, items: Vec<ManifestItem>) -> Result<Vec<Embedding>, String> {
         let window = WINDOW_BATCHES * self.batch();
-        let mut expected = self.computer.embedder.expect_items(items.len());
+        let mut expected = self.computer.embedder.expect_items(items.len(), Priority::Bulk);
         let mut embedded = stream::iter(groups((0..).zip(items).collect()))
-            .map(|group| self.reader.read(&self.files, group))
+            .map(|group| self.reader.read(&self.files, group, Priority::Bulk))
             .buffer_unordered(window / GROUP_ITEMS)
             .flat_map(stream::iter)
             .map(|InProgress { index, item, state }| async move {
                 let state = match state {
-                    Ok(image) => self.computer.compute(image).await.map_err(ItemError::Job),
+                    Ok(image) => self.computer.compute(image, Priority::Bulk).await.map_err(ItemError::Job),
                     Err(error) => Err(error),
                 };
                 InProgress { index, item, state }

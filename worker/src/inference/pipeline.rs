@@ -18,6 +18,8 @@ use common::{
         args::Chunk,
         outcome::{ItemFailure, ItemResult},
     },
+    priority::Priority,
+    stage::Stage,
     store::{CatalogueEntry, Store},
 };
 use dataset::{files::Files, manifest::ManifestItem};
@@ -30,7 +32,10 @@ use super::{
     batcher::{EmbedError, Embedder},
     reading::{GROUP_ITEMS, Image, InProgress, ItemError, Reader, groups},
 };
-use crate::outcome::{JobError, Outcome};
+use crate::{
+    jobs::Attempt,
+    outcome::{JobError, Outcome},
+};
 
 /// Maximum number of items in progress per job, in batches: one is computed while the next is prepared.
 pub(super) const WINDOW_BATCHES: usize = 2;
@@ -39,6 +44,7 @@ pub struct Pipeline {
     reader: Reader,
     computer: Computer,
     store: Store,
+    storing: Stage,
     /// The space of the model, and that of the model and its device class.
     spaces: [Space; 2],
 }
@@ -83,7 +89,19 @@ impl Pipeline {
             spaces: [space.clone(), space.of_class(embedder.device_class())],
             computer: Computer { decoder, embedder },
             store,
+            storing: Stage::new(1),
         }
+    }
+
+    /// The stages that an image passes, by name.
+    #[must_use]
+    pub fn stages(&self) -> [(&'static str, Stage); 4] {
+        [
+            ("fetch", self.reader.stage().clone()),
+            ("decode", self.computer.decoder.stage().clone()),
+            ("model", self.computer.embedder.stage().clone()),
+            ("store", self.storing.clone()),
+        ]
     }
 
     /// The spaces that it can compute embeddings of.
@@ -122,9 +140,10 @@ impl Pipeline {
         submission: SubmissionId,
         chunk: &Chunk,
         space: &Space,
-        repeated: bool,
+        attempt: Attempt,
         result: impl Fn(&Embedded) -> ItemResult,
     ) -> Result<Outcome, JobError> {
+        let Attempt { repeated, priority } = attempt;
         let items = self.reader.unresolved_items(submission, chunk, repeated).await?;
         let files = chunk.dataset.as_ref().map(Files::open).transpose();
         let files = files.map_err(|error| match error.is_retryable() {
@@ -134,13 +153,13 @@ impl Pipeline {
         let wanted = items.len();
         let computed = Computed::default();
         let window = WINDOW_BATCHES * self.computer.embedder.batch();
-        let mut expected = self.computer.embedder.expect_items(wanted);
+        let mut expected = self.computer.embedder.expect_items(wanted, priority);
         let mut embedded = stream::iter(groups(items))
-            .map(|group| self.reader.read(files.as_ref(), group))
+            .map(|group| self.reader.read(files.as_ref(), group, priority))
             .buffer_unordered(window / GROUP_ITEMS)
             .then(|images| self.look_up(space, images))
             .flat_map(stream::iter)
-            .map(|(image, known)| self.embed_image(&computed, image, known))
+            .map(|(image, known)| self.embed_image(&computed, image, known, priority))
             .buffer_unordered(window)
             .boxed();
         let mut results = Vec::with_capacity(wanted);
@@ -169,8 +188,9 @@ impl Pipeline {
         }
         drop(embedded);
         // Store the new embeddings even if the job has to be retried.
-        self.store.put_embeddings(space, &fresh).await?;
-        self.store.put_catalogue(&named).await?;
+        let _in_stage = self.storing.enter(results.len());
+        let _working = self.storing.work();
+        tokio::try_join!(self.store.put_embeddings(space, &fresh), self.store.put_catalogue(&named))?;
         let Some(error) = later else { return Ok(Outcome::Items(results)) };
         let left = wanted - results.len();
         let error = format!("{left} of {wanted} items unresolved: {error}");
@@ -209,6 +229,7 @@ impl Pipeline {
         computed: &Computed,
         image: InProgress<Image>,
         known: Option<Embedding>,
+        priority: Priority,
     ) -> InProgress<Embedded> {
         let InProgress { index, item, state } = image;
         let state = match (state, known) {
@@ -217,7 +238,7 @@ impl Pipeline {
             (Ok(image), None) => {
                 let sha256 = image.sha256;
                 let once = computed.cell(sha256);
-                match once.get_or_try_init(|| self.computer.compute(image)).await.cloned() {
+                match once.get_or_try_init(|| self.computer.compute(image, priority)).await.cloned() {
                     Ok(Ok(embedding)) => Ok(Embedded { sha256, cached: false, embedding }),
                     Ok(Err(failure)) => Err(ItemError::Item(failure)),
                     Err(error) => Err(ItemError::Job(error)),
@@ -230,15 +251,19 @@ impl Pipeline {
 
 impl Computer {
     /// Returns the embedding of an image, or why it has none.
-    pub(super) async fn compute(&self, image: Image) -> Result<Result<Embedding, ItemFailure>, JobError> {
+    pub(super) async fn compute(
+        &self,
+        image: Image,
+        priority: Priority,
+    ) -> Result<Result<Embedding, ItemFailure>, JobError> {
         let Image { bytes, _memory, .. } = image;
         let retryable = |error: EmbedError| JobError::Retryable(error.to_string());
-        let admission = self.embedder.admit().await.map_err(retryable)?;
+        let admission = self.embedder.admit(priority).await.map_err(retryable)?;
         let decode_and_submit = |bytes: Bytes| {
             let picture = decode(&bytes)?;
             admission.submit(|target| preprocess::resize_into(&picture, target))
         };
-        match self.decoder.run(bytes, decode_and_submit).await {
+        match self.decoder.run(priority, bytes, decode_and_submit).await {
             Ok(pending) => pending.embedding().await.map(Ok).map_err(retryable),
             Err(failure) => Ok(Err(failure)),
         }
@@ -289,7 +314,7 @@ mod tests {
             }
             let image = Image { sha256: Digest::of(&bytes), bytes: bytes.into(), _memory: memory.clone() };
             let computer = computer.clone();
-            computing.spawn(async move { (is_broken, computer.compute(image).await) });
+            computing.spawn(async move { (is_broken, computer.compute(image, Priority::Bulk).await) });
         }
         drop(computer);
         let computed = tokio::time::timeout(Duration::from_secs(60), computing.join_all()).await;

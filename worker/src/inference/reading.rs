@@ -7,13 +7,15 @@ use std::{fmt, sync::Arc};
 
 use bytes::Bytes;
 use common::{
-    byte_budget::ByteBudget,
+    byte_budget::PriorityBudget,
     digest::Digest,
     ids::SubmissionId,
     job::{
         args::Chunk,
         outcome::{FailureReason, ItemFailure},
     },
+    priority::Priority,
+    stage::Stage,
     store::Store,
 };
 use dataset::{
@@ -73,8 +75,9 @@ pub(super) struct Reader {
 
 /// Reads images of datasets, with a bound on the bytes in memory.
 pub(super) struct FileReader {
-    memory: ByteBudget,
+    memory: PriorityBudget,
     max_image_bytes: u64,
+    stage: Stage,
 }
 
 impl Reader {
@@ -115,13 +118,21 @@ impl Reader {
         &self,
         files: Option<&Files>,
         group: Vec<IndexedItem>,
+        priority: Priority,
     ) -> Vec<InProgress<Image>> {
         if let Some(files) = files {
-            return self.files.read(files, group).await;
+            return self.files.read(files, group, priority).await;
         }
-        let memory = self.files.reserve(&group).await;
+        let _in_stage = self.files.stage.enter(group.len());
+        let memory = self.files.reserve(&group, priority).await;
+        let _working = self.files.stage.work();
         let read = join_all(group.iter().map(|(_, item)| self.read_upload(item))).await;
         check_images(group, read, &memory)
+    }
+
+    /// How many images wait to be read, or are read, and for how much of the time any is.
+    pub(super) fn stage(&self) -> &Stage {
+        &self.files.stage
     }
 
     async fn read_upload(&self, item: &ManifestItem) -> Result<Bytes, ItemError> {
@@ -134,17 +145,25 @@ impl Reader {
 
 impl FileReader {
     pub(super) fn new(max_image_bytes: u64) -> Self {
-        Self { memory: ByteBudget::new(IMAGE_MEMORY_BYTES), max_image_bytes }
+        Self { memory: PriorityBudget::new(IMAGE_MEMORY_BYTES), max_image_bytes, stage: Stage::new(1) }
     }
 
     /// Reserves the memory for a group.
-    async fn reserve(&self, group: &[IndexedItem]) -> Arc<OwnedSemaphorePermit> {
-        Arc::new(self.memory.acquire(group.iter().map(|(_, item)| item.bytes).sum()).await)
+    async fn reserve(&self, group: &[IndexedItem], priority: Priority) -> Arc<OwnedSemaphorePermit> {
+        let bytes = group.iter().map(|(_, item)| item.bytes).sum();
+        Arc::new(self.memory.acquire(bytes, priority).await)
     }
 
     /// Reads and hashes the images of a group.
-    pub(super) async fn read(&self, files: &Files, group: Vec<IndexedItem>) -> Vec<InProgress<Image>> {
-        let memory = self.reserve(&group).await;
+    pub(super) async fn read(
+        &self,
+        files: &Files,
+        group: Vec<IndexedItem>,
+        priority: Priority,
+    ) -> Vec<InProgress<Image>> {
+        let _in_stage = self.stage.enter(group.len());
+        let memory = self.reserve(&group, priority).await;
+        let _working = self.stage.work();
         let names = group.iter().map(|(_, item)| item.item.clone()).collect();
         let read = files.read_many(names, self.max_image_bytes).await;
         let misses = read.iter().any(|read| matches!(read, Err(ReadError::Missing { .. })));

@@ -2,6 +2,7 @@
 
 use common::job::{args::EmbedArgs, envelope::Envelope, outcome::ItemResult};
 
+use super::Attempt;
 use crate::{
     inference::Embedded,
     outcome::{JobError, Outcome},
@@ -13,11 +14,11 @@ pub(super) async fn run(
     worker: &Worker,
     job: &Envelope,
     args: &EmbedArgs,
-    repeated: bool,
+    attempt: Attempt,
 ) -> Result<Outcome, JobError> {
     let result =
         |embedded: &Embedded| ItemResult::Embedded { sha256: embedded.sha256, cached: embedded.cached };
     let pipeline = worker.pipeline()?;
     let space = pipeline.space(args.space.as_ref())?;
-    pipeline.embed(job.submission, &args.chunk, space, repeated, result).await
+    pipeline.embed(job.submission, &args.chunk, space, attempt, result).await
 }

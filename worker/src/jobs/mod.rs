@@ -9,28 +9,39 @@ mod noop;
 mod predict;
 mod train_epoch;
 
-use common::job::{args::JobArgs, envelope::Envelope};
+use common::{
+    job::{args::JobArgs, envelope::Envelope},
+    priority::Priority,
+};
 
 use crate::{
     outcome::{JobError, Outcome},
     worker::Worker,
 };
 
-/// Runs a job. `repeated`: an earlier attempt or delivery may have resolved some of its items.
+/// How a job is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Attempt {
+    /// Whether an earlier attempt or delivery may have resolved some of its items.
+    pub repeated: bool,
+    pub priority: Priority,
+}
+
+/// Runs a job.
 ///
 /// # Errors
 /// If the job as a whole fails. The failure of an item is part of the outcome, not an error.
-pub async fn run(worker: &Worker, job: &Envelope, repeated: bool) -> Result<Outcome, JobError> {
+pub async fn run(worker: &Worker, job: &Envelope, attempt: Attempt) -> Result<Outcome, JobError> {
     match &job.args {
         #[cfg(feature = "bench-noop")]
         JobArgs::Embed(args) => Ok(noop::run(args)),
         #[cfg(all(feature = "model", not(feature = "bench-noop")))]
-        JobArgs::Embed(args) => embed::run(worker, job, args, repeated).await,
+        JobArgs::Embed(args) => embed::run(worker, job, args, attempt).await,
         #[cfg(feature = "model")]
-        JobArgs::Predict(args) => predict::run(worker, job, args, repeated).await,
+        JobArgs::Predict(args) => predict::run(worker, job, args, attempt).await,
         #[cfg(not(feature = "model"))]
         JobArgs::Embed(_) | JobArgs::Predict(_) => {
-            let _ = repeated;
+            let _ = attempt;
             Err(JobError::Retryable("this worker is built without the model".to_owned()))
         }
         JobArgs::Crawl(args) => crawl::run(worker, job, args).await,

@@ -11,6 +11,7 @@ use common::{
 };
 use dataset::target::Transform;
 
+use super::Attempt;
 use crate::{
     inference::Embedded,
     outcome::{JobError, Outcome},
@@ -26,7 +27,7 @@ pub(super) async fn run(
     worker: &Worker,
     job: &Envelope,
     args: &PredictArgs,
-    repeated: bool,
+    attempt: Attempt,
 ) -> Result<Outcome, JobError> {
     let head: Option<Head> = worker.store.document(args.run, RunDocument::Head).await?;
     let head = head.ok_or_else(|| JobError::Permanent(format!("run {} has no head", args.run)))?;
@@ -45,7 +46,7 @@ pub(super) async fn run(
         .parse()
         .map_err(|error| JobError::Permanent(format!("the head of run {} is invalid: {error}", args.run)))?;
     pipeline
-        .embed(job.submission, &args.chunk, space, repeated, |embedded| predict(&head, transform, embedded))
+        .embed(job.submission, &args.chunk, space, attempt, |embedded| predict(&head, transform, embedded))
         .await
 }
 

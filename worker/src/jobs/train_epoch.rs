@@ -3,6 +3,7 @@
 use common::{
     ids::SubmissionId,
     job::args::TrainEpochArgs,
+    priority::Priority,
     training::protocol::{HEAD_PARAMETERS, decode_f32},
 };
 
@@ -33,7 +34,7 @@ pub(super) async fn run(
         .ok_or_else(|| JobError::Permanent(format!("the parameters of run {run} are malformed")))?;
     let TrainEpochArgs { version, step, node, .. } = *args;
     let args = args.clone();
-    let result = worker.trainer.run(move || node::compute(&args, &data, &parameters)).await;
+    let result = worker.trainer.run(Priority::Bulk, move || node::compute(&args, &data, &parameters)).await;
     let bytes = result
         .ok_or_else(|| JobError::Permanent(format!("run {run} has no step {step} or no leaves {node}")))?;
     Ok(Outcome::Node { version, node, bytes })

@@ -18,7 +18,7 @@ use futures::FutureExt;
 
 use super::job_record::{JobRecord, STORE_RETRY_DELAY};
 use crate::{
-    jobs,
+    jobs::{self, Attempt},
     outcome::{JobError, Outcome},
     worker::Worker,
 };
@@ -26,12 +26,11 @@ use crate::{
 /// Interval of a job's heartbeats.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(2);
 
-/// Runs a job. `repeated`: an earlier attempt or delivery may have resolved some of its items. Dropping the future
-/// cancels the job, except for work on other threads.
-pub(super) async fn run(worker: &Worker, job: &Envelope, repeated: bool) -> Outcome {
+/// Runs a job. Dropping the future cancels the job, except for work on other threads.
+pub(super) async fn run(worker: &Worker, job: &Envelope, attempt: Attempt) -> Outcome {
     loop {
         let ended = tokio::select! {
-            ended = AssertUnwindSafe(jobs::run(worker, job, repeated)).catch_unwind() => ended,
+            ended = AssertUnwindSafe(jobs::run(worker, job, attempt)).catch_unwind() => ended,
             outcome = send_heartbeats(JobRecord::new(worker, job)) => return outcome,
             () = tokio::time::sleep(worker.job_timeout) => return Outcome::TimedOut,
         };

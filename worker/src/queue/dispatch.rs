@@ -9,6 +9,7 @@ use common::{
     broker::{Consumer, Delivery},
     job::{discard::DiscardReason, envelope::Envelope, outcome::EXPIRED},
     store::{Isolation, Start, StoreError},
+    topology,
 };
 use futures::future::Either;
 use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -17,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     attempt, counts::JobCounts, disposition::Disposition, fatal_signal::FatalSignal, job_record::JobRecord,
 };
-use crate::{outcome::Outcome, worker::Worker};
+use crate::{jobs::Attempt, outcome::Outcome, worker::Worker};
 
 /// Handles deliveries concurrently.
 pub struct Dispatcher {
@@ -74,17 +75,18 @@ impl Dispatcher {
         let (outcome, isolation) = match &delivery.job {
             Err(error) => (Outcome::discard(DiscardReason::Rejected, error.to_string()), None),
             Ok(job) => tokio::select! {
-                ended = self.attempt(job, delivery.redelivered) => ended,
+                ended = self.attempt(job, &delivery) => ended,
                 () = self.give_up.cancelled() => (Outcome::Release, None),
             },
         };
         self.disposition.process(delivery, outcome, isolation).await;
     }
 
-    async fn attempt(&self, job: &Envelope, redelivered: bool) -> (Outcome, Option<IsolationGuard<'_>>) {
-        match self.start(job, redelivered).await {
+    async fn attempt(&self, job: &Envelope, delivery: &Delivery) -> (Outcome, Option<IsolationGuard<'_>>) {
+        match self.start(job, delivery.redelivered).await {
             Ok(StartedJob { repeated, isolation }) => {
-                (attempt::run(&self.worker, job, repeated).await, Some(isolation))
+                let attempt = Attempt { repeated, priority: topology::priority(&delivery.routing_key) };
+                (attempt::run(&self.worker, job, attempt).await, Some(isolation))
             }
             Err(outcome) => (outcome, None),
         }

@@ -1,10 +1,11 @@
 //! The worker's record in Redis: identity, heartbeat and job counts.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::{
     job::kind::Kind,
-    store::{Store, StoreError, WorkerRecord},
+    stage::Stage,
+    store::{StageRecord, Store, StoreError, WorkerRecord},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -20,8 +21,10 @@ pub async fn run(
     record: WorkerRecord,
     counts: JobCounts,
     draining: CancellationToken,
+    stages: Vec<(&'static str, Stage)>,
     stop: CancellationToken,
 ) {
+    let mut meters: Vec<StageMeter> = stages.into_iter().map(StageMeter::new).collect();
     loop {
         let finished = Kind::ALL.map(|kind| counts.finished(kind)).iter().sum();
         let is_draining = draining.is_cancelled();
@@ -29,6 +32,7 @@ pub async fn run(
             draining: is_draining,
             jobs_in_flight: Some(counts.in_flight() as u64),
             jobs_finished: Some(finished),
+            stages: meters.iter_mut().map(StageMeter::read).collect(),
             ..record.clone()
         };
         let beat = async {
@@ -48,6 +52,27 @@ pub async fn run(
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "cannot deregister; the worker will be listed as lost"),
         Err(_) => tracing::warn!("cannot deregister in time; the worker will be listed as lost"),
+    }
+}
+
+/// Measures a stage between heartbeats.
+struct StageMeter {
+    name: &'static str,
+    stage: Stage,
+    busy: Duration,
+    read: Instant,
+}
+
+impl StageMeter {
+    fn new((name, stage): (&'static str, Stage)) -> Self {
+        Self { name, busy: stage.busy(), stage, read: Instant::now() }
+    }
+
+    fn read(&mut self) -> StageRecord {
+        let (busy, now) = (self.stage.busy(), Instant::now());
+        let share = (busy - self.busy).as_secs_f64() / (now - self.read).as_secs_f64().max(1e-9);
+        (self.busy, self.read) = (busy, now);
+        StageRecord { stage: self.name.to_owned(), depth: self.stage.depth(), busy: share.min(1.0) }
     }
 }
 

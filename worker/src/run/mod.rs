@@ -64,6 +64,7 @@ async fn run(settings: Settings, kinds: Vec<Kind>) -> anyhow::Result<()> {
         record,
         counts.clone(),
         consuming.clone(),
+        worker.stages(),
         deregister.clone(),
     ));
     tracing::info!(worker = %worker.name, instance = %worker.instance, kinds = ?kinds, "worker is consuming jobs");

@@ -60,6 +60,7 @@ pub(super) async fn start(
         draining: false,
         jobs_in_flight: None,
         jobs_finished: None,
+        stages: Vec::new(),
         seen_ms: 0,
     };
     #[cfg(feature = "model")]
@@ -95,6 +96,7 @@ pub(super) async fn start(
     record.started_ms = store.now_ms().await?;
     if let Some(space) = &record.space {
         store.register_space(space, &format!("{name}, version {}", record.version)).await?;
+        store.set_last_space(space).await?;
     }
 
     let broker = BrokerConfig::new(settings.broker.amqp_url.clone(), "worker")

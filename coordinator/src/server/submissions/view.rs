@@ -126,7 +126,7 @@ fn reason_to_wait(submission: &Submission, space: Option<&Space>, fleet: &Fleet)
             "no live worker runs {kind} jobs in embedding space {space}: start one with the same weights, precision and \
              kind of device"
         )),
-        None if submission.manifest.is_none() && fleet.usual_space(kind).is_none() => {
+        None if fleet.usual_space(kind).is_none() => {
             Some(format!("no live worker runs {kind} jobs: start one with `make up` or `subwatch-worker`"))
         }
         _ => None,

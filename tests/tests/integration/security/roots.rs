@@ -22,7 +22,7 @@ const SECRET: &[u8] = b"root:x:0:0:root:/root:/bin/bash\n";
 
 #[tokio::test]
 async fn dataset_that_became_a_link_is_not_read() {
-    let mut cluster = Cluster::start(0).await;
+    let mut cluster = Cluster::start_with_known_space(&[]).await;
     let outside = tempfile::tempdir().unwrap();
     let dataset = cluster.folder().join("set");
     for folder in [dataset.as_path(), outside.path()] {
@@ -46,7 +46,7 @@ async fn dataset_that_became_a_link_is_not_read() {
 
 #[tokio::test]
 async fn job_with_another_folder_or_part_is_discarded_unread() {
-    let mut cluster = Cluster::start(0).await;
+    let mut cluster = Cluster::start_with_known_space(&[]).await;
     let outside = tempfile::tempdir().unwrap();
     fs::write(outside.path().join("a.jpg"), SECRET).unwrap();
     fs::write(outside.path().join("00000.jsonl"), SECRET).unwrap();
@@ -62,7 +62,7 @@ async fn job_with_another_folder_or_part_is_discarded_unread() {
         let published = || async { cluster.submission(id).await.jobs_published == 1 };
         eventually("the job is published", published).await;
         // Only the forged job is left.
-        cluster.vhost.delete_queue("subwatch.embed.v1").await;
+        cluster.vhost.delete_queue(&cluster.queue(Route::Embed).await).await;
         let part = cluster.folder().join(format!("artifacts/manifests/{id}/00000.jsonl"));
         let chunk = Chunk {
             part: if forges_part {

@@ -1,8 +1,9 @@
 //! Collecting images into batches, across items and jobs.
 //!
 //! A batch leaves as soon as the device is free. A tiny batch wastes the device while more images are on their way, so
-//! callers announce how many will come, and a batch waits briefly for them. The number of images in progress is bounded:
-//! an image is admitted before it takes memory or a thread of the decoder. Invariants: decoder threads write images
+//! callers announce how many will come, and a batch waits briefly for them. Interactive images have batches of their own,
+//! which overtake those of bulk images that the device has not begun. The number of images in progress is bounded: an image
+//! is admitted before it takes memory or a thread of the decoder. Invariants: decoder threads write images
 //! straight into the memory that the device reads, and wait for nothing meanwhile, so admission and decoder cannot
 //! deadlock; an image that fails after it has taken a place leaves the place unused.
 
@@ -18,7 +19,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::embedding::{DeviceClass, Embedding, Space};
+use common::{
+    embedding::{DeviceClass, Embedding, Space},
+    priority::Priority,
+    stage::{InStage, Stage, Working},
+};
 use images::preprocess::Pixels;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
@@ -33,6 +38,8 @@ const GPU_LINGER: Duration = Duration::from_millis(4);
 const POLL_INTERVAL: Duration = Duration::from_micros(500);
 /// Most batches in progress: one is computed, one is uploaded, one is complete, and one is collected.
 const BATCHES: usize = 4;
+/// Most interactive batches that leave one after the other while bulk images wait.
+const MAX_OVERTAKING: u32 = 8;
 
 /// Why an image has no embedding.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -60,6 +67,8 @@ struct Handle {
 pub(super) struct Batches {
     collector: Arc<Collector>,
     linger: Duration,
+    /// Interactive batches since the last bulk batch.
+    overtaking: u32,
 }
 
 /// A batch to compute.
@@ -73,7 +82,7 @@ pub(super) struct Answer {
     /// Index of the image in the batch.
     pub(super) index: usize,
     sender: Sender,
-    _permit: OwnedSemaphorePermit,
+    _admitted: Admitted,
 }
 
 type Sender = oneshot::Sender<Result<Embedding, EmbedError>>;
@@ -81,7 +90,14 @@ type Sender = oneshot::Sender<Result<Embedding, EmbedError>>;
 /// The right to submit one image.
 pub(super) struct Admission {
     collector: Arc<Collector>,
-    permit: OwnedSemaphorePermit,
+    priority: Priority,
+    admitted: Admitted,
+}
+
+/// An image in progress.
+struct Admitted {
+    _permit: OwnedSemaphorePermit,
+    _in_stage: InStage,
 }
 
 /// An image whose embedding is being computed.
@@ -90,24 +106,24 @@ pub(super) struct Pending(oneshot::Receiver<Result<Embedding, EmbedError>>);
 /// Images that a caller has announced. Dropping it withdraws those that are left.
 pub struct ExpectedItems {
     collector: Arc<Collector>,
+    priority: Priority,
     left: usize,
 }
 
 struct Collector {
     source: MemorySource,
     batch: usize,
-    permits: Arc<Semaphore>,
-    expected: AtomicUsize,
+    /// By priority, as all that follow.
+    permits: [Arc<Semaphore>; 2],
+    expected: [AtomicUsize; 2],
     state: Mutex<State>,
     changed: Condvar,
+    stage: Stage,
 }
 
 #[derive(Default)]
 struct State {
-    /// Oldest first; images are added to the last.
-    batches: VecDeque<Collecting>,
-    /// Number of the oldest batch, from 0 for the first of the process.
-    oldest: u64,
+    lanes: [Lane; 2],
     free: Vec<BatchMemory>,
     /// The device is free.
     idle: bool,
@@ -115,6 +131,15 @@ struct State {
     ended: bool,
     /// The [`Batches`] are dropped.
     gone: bool,
+}
+
+/// The batches of one priority.
+#[derive(Default)]
+struct Lane {
+    /// Oldest first; images are added to the last.
+    batches: VecDeque<Collecting>,
+    /// Number of the oldest batch, from 0 for the first of the process.
+    oldest: u64,
 }
 
 struct Collecting {
@@ -128,6 +153,7 @@ struct Collecting {
 /// A place that is being written, in the batch with this number.
 struct Writing<'a> {
     collector: &'a Collector,
+    priority: Priority,
     number: u64,
     /// `None` once the image is written.
     place: Option<Place>,
@@ -139,7 +165,7 @@ pub(super) fn connect(model: &Backbone, computing: Stopwatch) -> (Embedder, Batc
     let linger = if model.computes_in_background() { GPU_LINGER } else { CPU_LINGER };
     let (space, device_class) = (model.space().clone(), model.device_class().clone());
     let handle = Handle { collector: collector.clone(), computing, space, device_class };
-    (Embedder(Arc::new(handle)), Batches { collector, linger })
+    (Embedder(Arc::new(handle)), Batches { collector, linger, overtaking: 0 })
 }
 
 impl Embedder {
@@ -152,22 +178,31 @@ impl Embedder {
             bytes.copy_from_slice(&pixels.0);
             Ok::<_, Infallible>(())
         };
-        let Ok(pending) = self.admit().await?.submit(copy);
+        let Ok(pending) = self.admit(Priority::Bulk).await?.submit(copy);
         pending.embedding().await
     }
 
     /// Waits for the right to submit one image.
-    pub(super) async fn admit(&self) -> Result<Admission, EmbedError> {
+    pub(super) async fn admit(&self, priority: Priority) -> Result<Admission, EmbedError> {
         let collector = self.0.collector.clone();
-        let permit = collector.permits.clone().acquire_owned().await.map_err(|_| EmbedError::Gone)?;
-        Ok(Admission { collector, permit })
+        let in_stage = collector.stage.enter(1);
+        let permits = collector.permits[priority as usize].clone();
+        let permit = permits.acquire_owned().await.map_err(|_| EmbedError::Gone)?;
+        let admitted = Admitted { _permit: permit, _in_stage: in_stage };
+        Ok(Admission { collector, priority, admitted })
+    }
+
+    /// How many images are on their way to an embedding, and how busy the device is.
+    #[must_use]
+    pub fn stage(&self) -> &Stage {
+        &self.0.collector.stage
     }
 
     /// Announces `images`, so that a batch waits for them.
     #[must_use]
-    pub fn expect_items(&self, images: usize) -> ExpectedItems {
-        self.0.collector.expected.fetch_add(images, Ordering::Relaxed);
-        ExpectedItems { collector: self.0.collector.clone(), left: images }
+    pub fn expect_items(&self, images: usize, priority: Priority) -> ExpectedItems {
+        self.0.collector.expected[priority as usize].fetch_add(images, Ordering::Relaxed);
+        ExpectedItems { collector: self.0.collector.clone(), priority, left: images }
     }
 
     /// How long the current batch has been running; `None` while the device is free.
@@ -202,10 +237,10 @@ impl Admission {
     /// Those of `write`.
     pub(super) fn submit<E>(self, write: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<Pending, E> {
         let (sender, answered) = oneshot::channel();
-        match self.collector.take_place() {
+        match self.collector.take_place(self.priority) {
             Ok(Some(mut writing)) => {
                 write(writing.place.as_mut().expect("the image is not written yet").bytes_mut())?;
-                writing.finish(sender, self.permit);
+                writing.finish(sender, self.admitted);
             }
             // The sender is dropped, so the caller learns that the model thread has ended.
             Ok(None) => {}
@@ -235,10 +270,11 @@ impl Collector {
         Self {
             source,
             batch,
-            permits: Arc::new(Semaphore::new(BATCHES * batch + decoding)),
-            expected: AtomicUsize::new(0),
+            permits: [batch, BATCHES * batch].map(|images| Arc::new(Semaphore::new(images + decoding))),
+            expected: Default::default(),
             state: Mutex::default(),
             changed: Condvar::new(),
+            stage: Stage::new(1),
         }
     }
 
@@ -247,44 +283,51 @@ impl Collector {
     }
 
     /// Takes the next place of the batch that is being collected; `None` if the model thread has ended.
-    fn take_place(&self) -> Result<Option<Writing<'_>>, TorchError> {
+    fn take_place(&self, priority: Priority) -> Result<Option<Writing<'_>>, TorchError> {
         let mut state = self.lock();
-        if state.gone {
+        let State { lanes, free, gone, .. } = &mut *state;
+        if *gone {
             return Ok(None);
         }
-        if state.batches.back().is_none_or(|last| last.closed) {
-            let memory = state.free.pop().map_or_else(|| self.source.allocate(self.batch), Ok)?;
+        let Lane { batches, oldest } = &mut lanes[priority as usize];
+        if batches.back().is_none_or(|last| last.closed) {
+            let memory = free.pop().map_or_else(|| self.source.allocate(self.batch), Ok)?;
             let batch = Batch { memory, answers: Vec::with_capacity(self.batch) };
-            state.batches.push_back(Collecting { batch, writing: 0, closed: false });
+            batches.push_back(Collecting { batch, writing: 0, closed: false });
         }
-        let number = state.oldest + state.batches.len() as u64 - 1;
-        let last = state.batches.back_mut().expect("a batch was added if there was none");
+        let number = *oldest + batches.len() as u64 - 1;
+        let last = batches.back_mut().expect("a batch was added if there was none");
         let place = last.batch.memory.take_place();
         last.writing += 1;
         last.closed = last.batch.memory.taken() == self.batch;
-        Ok(Some(Writing { collector: self, number, place }))
+        Ok(Some(Writing { collector: self, priority, number, place }))
     }
 }
 
 impl Writing<'_> {
-    fn finish(mut self, sender: Sender, permit: OwnedSemaphorePermit) {
-        self.end(Some((sender, permit)));
+    fn finish(mut self, sender: Sender, admitted: Admitted) {
+        self.end(Some((sender, admitted)));
     }
 
-    fn end(&mut self, answer: Option<(Sender, OwnedSemaphorePermit)>) {
+    fn end(&mut self, answer: Option<(Sender, Admitted)>) {
         let Some(place) = self.place.take() else { return };
         let index = place.index();
         let mut state = self.collector.lock();
         // Under the lock, since the memory may be read as soon as `writing` is 0.
         drop(place);
-        let (idle, oldest) = (state.idle, state.oldest);
+        let State { lanes, idle, .. } = &mut *state;
+        let Lane { batches, oldest } = &mut lanes[self.priority as usize];
         // The batch is gone if the model thread has ended.
-        let position = self.number.checked_sub(oldest).map(|position| position as usize);
-        let Some(collecting) = position.and_then(|position| state.batches.get_mut(position)) else { return };
-        collecting.batch.answers.extend(answer.map(|(sender, _permit)| Answer { index, sender, _permit }));
+        let position = self.number.checked_sub(*oldest).map(|position| position as usize);
+        let Some(collecting) = position.and_then(|position| batches.get_mut(position)) else { return };
+        collecting.batch.answers.extend(answer.map(|(sender, _admitted)| Answer {
+            index,
+            sender,
+            _admitted,
+        }));
         collecting.writing -= 1;
         let complete = collecting.closed && collecting.writing == 0;
-        if self.number == oldest && (idle || complete) {
+        if self.number == *oldest && (*idle || complete) {
             self.collector.changed.notify_one();
         }
     }
@@ -302,7 +345,7 @@ impl Batches {
         loop {
             let mut state = self.collector.lock();
             state.idle = true;
-            let nothing = |state: &mut State| state.batches.is_empty() && !state.ended;
+            let nothing = |state: &mut State| state.is_empty() && !state.ended;
             state = self.collector.changed.wait_while(state, nothing).expect("no holder of this lock panics");
             state.idle = false;
             drop(state);
@@ -318,10 +361,8 @@ impl Batches {
     pub(super) fn next_beside(&mut self, computing: usize) -> Option<Batch> {
         loop {
             let state = self.collector.lock();
-            if state.batches.is_empty() {
-                return None;
-            }
-            let batch = self.take(state, computing);
+            let priority = choose(&state, &mut self.overtaking)?;
+            let Some(batch) = self.take(state, priority, computing) else { continue };
             if batch.answers.iter().any(|answer| !answer.sender.is_closed()) {
                 return Some(batch);
             }
@@ -330,29 +371,42 @@ impl Batches {
         }
     }
 
-    /// Takes the oldest batch once it is full, or no more images are expected or come within `linger`. The `computing`
-    /// images still count as expected.
-    fn take(&self, mut state: MutexGuard<'_, State>, computing: usize) -> Batch {
+    /// Takes the oldest batch of a priority once it is full, or no more images are expected or come within `linger`. The
+    /// `computing` images still count as expected. `None` if an interactive image comes before that.
+    fn take(&self, mut state: MutexGuard<'_, State>, priority: Priority, computing: usize) -> Option<Batch> {
         let full_by = Instant::now() + self.linger;
+        let lane = priority as usize;
         let wait = |state, time| {
             let waited = self.collector.changed.wait_timeout(state, time);
             waited.expect("no holder of this lock panics").0
         };
         loop {
-            let oldest = &state.batches[0];
+            let oldest = &state.lanes[lane].batches[0];
             let present = oldest.batch.memory.taken() + computing;
-            let more = self.collector.expected.load(Ordering::Relaxed) > present;
+            let more = self.collector.expected[lane].load(Ordering::Relaxed) > present;
             if oldest.closed || !more || Instant::now() >= full_by {
                 break;
             }
+            if priority == Priority::Bulk
+                && !state.lanes[Priority::Interactive as usize].batches.is_empty()
+                && self.overtaking < MAX_OVERTAKING
+            {
+                return None;
+            }
             state = wait(state, POLL_INTERVAL);
         }
-        state.batches[0].closed = true;
-        while state.batches[0].writing > 0 {
+        state.lanes[lane].batches[0].closed = true;
+        while state.lanes[lane].batches[0].writing > 0 {
             state = wait(state, POLL_INTERVAL);
         }
-        state.oldest += 1;
-        state.batches.pop_front().expect("only this thread removes batches").batch
+        let lane = &mut state.lanes[lane];
+        lane.oldest += 1;
+        Some(lane.batches.pop_front().expect("only this thread removes batches").batch)
+    }
+
+    /// Counts a batch as being computed, until the guard is dropped.
+    pub(super) fn work(&self) -> Working {
+        self.collector.stage.work()
     }
 
     /// Takes back the memory of a computed batch.
@@ -369,15 +423,36 @@ impl Drop for Handle {
     }
 }
 
+/// Chooses the priority of the next batch; `None` if no image waits. `overtaking` counts the interactive batches since the last
+/// bulk batch.
+fn choose(state: &State, overtaking: &mut u32) -> Option<Priority> {
+    let waits = |priority: Priority| !state.lanes[priority as usize].batches.is_empty();
+    let (interactive, bulk) = (waits(Priority::Interactive), waits(Priority::Bulk));
+    if interactive && !(bulk && *overtaking >= MAX_OVERTAKING) {
+        *overtaking = if bulk { *overtaking + 1 } else { 0 };
+        return Some(Priority::Interactive);
+    }
+    *overtaking = 0;
+    bulk.then_some(Priority::Bulk)
+}
+
 impl Drop for Batches {
     fn drop(&mut self) {
-        self.collector.permits.close();
+        self.collector.permits.iter().for_each(|permits| permits.close());
         let mut state = self.collector.lock();
         state.gone = true;
-        let waiting = mem::take(&mut state.batches);
-        state.oldest += waiting.len() as u64;
+        let waiting = state.lanes.each_mut().map(|lane| {
+            lane.oldest += lane.batches.len() as u64;
+            mem::take(&mut lane.batches)
+        });
         drop(state);
         drop(waiting);
+    }
+}
+
+impl State {
+    fn is_empty(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.batches.is_empty())
     }
 }
 
@@ -386,14 +461,14 @@ impl ExpectedItems {
     pub fn resolve_one(&mut self) {
         if self.left > 0 {
             self.left -= 1;
-            self.collector.expected.fetch_sub(1, Ordering::Relaxed);
+            self.collector.expected[self.priority as usize].fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
 
 impl Drop for ExpectedItems {
     fn drop(&mut self) {
-        self.collector.expected.fetch_sub(self.left, Ordering::Relaxed);
+        self.collector.expected[self.priority as usize].fetch_sub(self.left, Ordering::Relaxed);
     }
 }
 
@@ -404,85 +479,8 @@ pub(super) fn connect_without_model(batch: usize) -> (Embedder, Batches) {
     let (computing, space) = (Stopwatch::new(), Space("test".to_owned()));
     let device_class = DeviceClass("test".to_owned());
     let handle = Handle { collector: collector.clone(), computing, space, device_class };
-    (Embedder(Arc::new(handle)), Batches { collector, linger: CPU_LINGER })
+    (Embedder(Arc::new(handle)), Batches { collector, linger: CPU_LINGER, overtaking: 0 })
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Submits an image that is written or fails.
-    async fn submit(embedder: &Embedder, written: Result<(), ()>) -> Option<Pending> {
-        embedder.admit().await.unwrap().submit(|_| written).ok()
-    }
-
-    #[tokio::test]
-    async fn failed_image_leaves_the_others_in_their_places() {
-        let (embedder, mut batches) = connect_without_model(3);
-        let _first = submit(&embedder, Ok(())).await.unwrap();
-        assert!(submit(&embedder, Err(())).await.is_none());
-        let (_third, fourth) = (submit(&embedder, Ok(())).await.unwrap(), submit(&embedder, Ok(())).await);
-        for (want, taken) in [(vec![0, 2], 3), (vec![0], 1)] {
-            let Batch { memory, answers } = batches.next_beside(0).unwrap();
-            assert_eq!(answers.iter().map(|answer| answer.index).collect::<Vec<_>>(), want);
-            assert_eq!(memory.taken(), taken);
-            batches.give_back(memory);
-        }
-        assert!(batches.next_beside(0).is_none());
-        drop(fourth);
-        drop(submit(&embedder, Ok(())).await);
-        assert!(batches.next_beside(0).is_none(), "the only image of the batch was cancelled");
-        drop(embedder);
-        assert!(batches.next().is_none());
-    }
-
-    #[tokio::test]
-    async fn every_admission_ends() {
-        let (embedder, mut batches) = connect_without_model(2);
-        let free = || embedder.0.collector.permits.available_permits();
-        let all = free();
-        drop(embedder.admit().await.unwrap());
-        assert!(submit(&embedder, Err(())).await.is_none());
-        assert_eq!(free(), all);
-        let _answered = submit(&embedder, Ok(())).await.unwrap();
-        drop(submit(&embedder, Ok(())).await);
-        assert_eq!(free(), all - 2);
-        while let Some(Batch { memory, answers }) = batches.next_beside(0) {
-            for answer in answers {
-                answer.send(Err(EmbedError::Failed("test".to_owned())));
-            }
-            batches.give_back(memory);
-        }
-        assert_eq!(free(), all);
-    }
-
-    #[tokio::test]
-    async fn batch_waits_for_images_that_are_being_written() {
-        let (embedder, mut batches) = connect_without_model(4);
-        let admission = embedder.admit().await.unwrap();
-        let (start, started) = std::sync::mpsc::channel();
-        let writing = std::thread::spawn(move || {
-            admission.submit(|bytes| {
-                start.send(()).unwrap();
-                std::thread::sleep(Duration::from_millis(30));
-                bytes.fill(1);
-                Ok::<_, Infallible>(())
-            })
-        });
-        started.recv().unwrap();
-        assert_eq!(batches.next().unwrap().answers.len(), 1);
-        assert!(writing.join().unwrap().is_ok());
-    }
-
-    #[tokio::test]
-    async fn callers_learn_that_the_model_thread_has_ended() {
-        let (embedder, batches) = connect_without_model(2);
-        let (pending, admission) =
-            (submit(&embedder, Ok(())).await.unwrap(), embedder.admit().await.unwrap());
-        drop(batches);
-        assert_eq!(pending.embedding().await, Err(EmbedError::Gone));
-        let Ok(late) = admission.submit(|_| Ok::<_, Infallible>(()));
-        assert_eq!(late.embedding().await, Err(EmbedError::Gone));
-        assert_eq!(embedder.admit().await.err(), Some(EmbedError::Gone));
-    }
-}
+mod tests;
