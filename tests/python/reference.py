@@ -1,6 +1,8 @@
 """Reference results of torchvision and Pillow for the quality gates.
 
     reference.py features WEIGHTS IMAGE… --out FILE
+    reference.py correct WEIGHTS FOLDER --out FILE
+                                                features of its files by name, of the correct pipeline alone
     reference.py decode FOLDER --out FILE       decoded pixels of its files by name and the SHA-256 of their 224×224
                                                 resize, or width 0 and Pillow's error
     reference.py recompute FOLDER MSE           the test error of a run, recomputed from its exports
@@ -43,12 +45,25 @@ def tensor(path, resample=Image.BILINEAR, mean=MEAN, std=STD, bgr=False):
     return torch.from_numpy((pixels - np.float32(mean)) / np.float32(std)).permute(2, 0, 1)
 
 
-def features(weights, images, out):
+def load_model(weights):
     model = torchvision.models.resnet34(weights=None)
     missing, unexpected = model.load_state_dict(load_safetensors(weights), strict=False)
     assert not unexpected and all(n.startswith("fc.") or n.endswith("num_batches_tracked") for n in missing), missing
     model.fc = torch.nn.Identity()
-    model.eval()
+    return model.eval()
+
+
+def correct(weights, folder, out):
+    import os
+    model, names = load_model(weights), sorted(os.listdir(folder))
+    with torch.inference_mode(), open(out, "wb") as file:
+        for first in range(0, len(names), 32):
+            batch = torch.stack([tensor(f"{folder}/{name}") for name in names[first : first + 32]])
+            file.write(model(batch).numpy().astype("<f4").tobytes())
+
+
+def features(weights, images, out):
+    model = load_model(weights)
 
     def run(**how):
         with torch.inference_mode():
@@ -131,6 +146,8 @@ if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
     if command == "features":
         features(arguments[0], arguments[1:-2], arguments[-1])
+    elif command == "correct":
+        correct(arguments[0], arguments[1], arguments[-1])
     elif command == "decode":
         decode(arguments[0], arguments[-1])
     elif command == "recompute":

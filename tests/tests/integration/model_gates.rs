@@ -58,9 +58,7 @@ impl Fixture {
         arguments.extend(images.iter().map(String::as_str));
         arguments.extend(["--out", &out]);
         reference(&arguments);
-        let bytes = fs::read(&out).unwrap();
-        let values: Vec<f32> =
-            bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect();
+        let values = floats(&fs::read(&out).unwrap());
         values.chunks_exact(self.images.len() * DIMENSIONS).map(<[f32]>::to_vec).collect()
     }
 }
@@ -113,13 +111,22 @@ fn cosine(a: &[f64], b: &[f64]) -> f64 {
     dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.as_chunks::<4>().0.iter().map(|value| f32::from_le_bytes(*value)).collect()
+}
+
+/// Returns the standard deviation of all values.
+fn deviation(values: &[f32]) -> f64 {
+    let count = values.len() as f64;
+    let mean = values.iter().map(|value| f64::from(*value)).sum::<f64>() / count;
+    let variance = values.iter().map(|value| (f64::from(*value) - mean).powi(2)).sum::<f64>() / count;
+    variance.sqrt()
+}
+
 /// Returns the largest difference, in standard deviations of all values of the reference.
 fn largest_error_in_deviations(features: &[f32], reference: &[f32]) -> f64 {
-    let count = reference.len() as f64;
-    let mean = reference.iter().map(|value| f64::from(*value)).sum::<f64>() / count;
-    let variance = reference.iter().map(|value| (f64::from(*value) - mean).powi(2)).sum::<f64>() / count;
     let error = features.iter().zip(reference).map(|(a, b)| f64::from((a - b).abs())).fold(0.0, f64::max);
-    error / variance.sqrt()
+    error / deviation(reference)
 }
 
 #[test]
@@ -163,6 +170,31 @@ fn fp32_arithmetic_matches_torchvision() {
     let error = largest_error_in_deviations(&ours, &reference);
     tests::print_line(&format!("largest error {error:.2e} of the features' deviation"));
     assert!(error <= MAX_FP32_ERROR, "largest error {error:.2e} of the features' deviation");
+}
+
+#[test]
+#[ignore = "it computes 3,200 thumbnails twice, which takes minutes"]
+fn fp32_features_of_every_real_thumbnail_match_torchvision() {
+    let Some(real) = real_data("fp32_features_of_every_real_thumbnail_match_torchvision") else { return };
+    let (mut fixture, folder) = (Fixture::new(), real.join("fitness-3200/thumbnails"));
+    fixture.images = files(&folder, usize::MAX);
+    let out = fixture.path("correct");
+    let folder = folder.display().to_string();
+    reference(&["correct", &fixture.path("weights.safetensors"), &folder, "--out", &out]);
+    let theirs = floats(&fs::read(&out).unwrap());
+    let ours = fixture.features(Precision::Fp32);
+    assert_eq!((ours.len(), theirs.len()), (fixture.images.len() * DIMENSIONS, ours.len()));
+    let deviation = deviation(&theirs);
+    let error = |(a, b): (&f32, &f32)| f64::from((a - b).abs()) / deviation;
+    let errors = ours.chunks_exact(DIMENSIONS).zip(theirs.chunks_exact(DIMENSIONS));
+    let errors = errors.map(|(ours, theirs)| ours.iter().zip(theirs).map(error).fold(0.0, f64::max));
+    let (worst, error) = errors.enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+    tests::print_line(&format!(
+        "{} thumbnails: largest error {error:.2e} of the features' deviation, of {}",
+        fixture.images.len(),
+        fixture.images[worst].display()
+    ));
+    assert!(error <= MAX_FP32_ERROR);
 }
 
 #[test]
