@@ -6,7 +6,10 @@
 
 use std::time::{Duration, Instant};
 
-use common::{job::outcome::ItemResult, store::Submission};
+use common::{
+    job::outcome::ItemResult,
+    store::{Submission, SubmissionKind},
+};
 use dataset::{
     files::Files,
     metadata::{MergeError, merge},
@@ -42,11 +45,16 @@ impl Schedule {
         context: &Context,
         submission: &Submission,
     ) -> Result<(), SubmissionError> {
-        if self.last.elapsed() < INTERVAL || submission.succeeded == self.succeeded {
+        if !self.is_due(submission.kind, submission.succeeded, self.last.elapsed()) {
             return Ok(());
         }
         (self.last, self.succeeded) = (Instant::now(), submission.succeeded);
         keep(context, submission).await
+    }
+
+    /// Only crawls have rows; the request of another submission names no dataset to write to.
+    fn is_due(&self, kind: SubmissionKind, succeeded: u64, elapsed: Duration) -> bool {
+        kind == SubmissionKind::Crawl && elapsed >= INTERVAL && succeeded != self.succeeded
     }
 }
 
@@ -118,4 +126,19 @@ async fn write(
 fn part_name(part: &str) -> String {
     let part = part.strip_prefix("metadata/").unwrap_or(part);
     part.strip_suffix(".jsonl").unwrap_or(part).to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_crawls_with_new_items_are_written() {
+        let schedule = Schedule { succeeded: 3, ..Schedule::default() };
+        assert!(schedule.is_due(SubmissionKind::Crawl, 4, INTERVAL));
+        assert!(!schedule.is_due(SubmissionKind::Crawl, 3, INTERVAL));
+        assert!(!schedule.is_due(SubmissionKind::Crawl, 4, INTERVAL / 2));
+        assert!(!schedule.is_due(SubmissionKind::Embed, 4, INTERVAL));
+        assert!(!schedule.is_due(SubmissionKind::Predict, 4, INTERVAL));
+    }
 }
