@@ -12,6 +12,7 @@ pub mod fault_proxy;
 pub mod process;
 pub mod python;
 pub mod real_data;
+pub mod s3;
 pub mod web_server;
 
 pub use fake_site;

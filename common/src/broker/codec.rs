@@ -100,7 +100,7 @@ pub(super) mod tests {
                 0 => JobArgs::Embed(EmbedArgs { chunk, space: None }),
                 1 => {
                     let space = Some(Space("resnet34@avx2".to_owned()));
-                    JobArgs::Predict(PredictArgs { chunk, run: SubmissionId::now(), space })
+                    JobArgs::Predict(PredictArgs { chunk, run: SubmissionId::now(), space, output: None })
                 }
                 _ => JobArgs::TrainEpoch(TrainEpochArgs {
                     phase: Phase::Valid,

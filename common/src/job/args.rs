@@ -7,7 +7,11 @@
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::{crawl::CrawlPlan, kind::Kind};
+use super::{
+    crawl::CrawlPlan,
+    kind::Kind,
+    output::{MAX_COLUMNS, Output},
+};
 use crate::{
     embedding::Space,
     ids::SubmissionId,
@@ -64,7 +68,16 @@ impl JobArgs {
         if chunk.first_item.checked_add(u64::from(chunk.items)).is_none() {
             return Err(format!("chunk.first_item is {}, which is too large", chunk.first_item));
         }
-        let mut urls = [Some(&chunk.part), chunk.dataset.as_ref()].into_iter().flatten();
+        let output = match self {
+            Self::Predict(PredictArgs { output, .. }) => output.as_ref(),
+            _ => None,
+        };
+        if let Some(columns) = output.map(|output| output.columns.len()).filter(|count| *count > MAX_COLUMNS)
+        {
+            return Err(format!("output.columns has {columns} columns, over the limit of {MAX_COLUMNS}"));
+        }
+        let folder = output.map(|output| &output.folder);
+        let mut urls = [Some(&chunk.part), chunk.dataset.as_ref(), folder].into_iter().flatten();
         match urls.find(|url| url.cannot_be_a_base()) {
             Some(url) => Err(format!("'{url}' is not an object store URL")),
             None => Ok(()),
@@ -125,6 +138,9 @@ pub struct PredictArgs {
     /// The space of the embeddings. Absent in jobs of earlier versions: the worker's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub space: Option<Space>,
+    /// Where the job writes a shard of the predictions; absent if they are only stored as results.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<Box<Output>>,
 }
 
 /// Arguments of a crawl job. Its chunk has one item; its dataset is where the rows are written.

@@ -4,8 +4,8 @@
 //! milliseconds.
 //!
 //! Query, body and response of a route are in the file of its area: `submissions` (with images and items), `crawl`,
-//! `jobs`, `runs`, `dead_letters`, `similarity`, and `system` (workers, status, spaces, doctor). `paging` is shared by
-//! all lists; `access` has the scopes of tokens.
+//! `jobs`, `runs`, `dead_letters`, `similarity`, and `system` (workers, status, spaces, doctor). `paging` is shared by all
+//! lists; `access` has the scopes of tokens.
 
 mod access;
 mod crawl;
@@ -35,7 +35,8 @@ pub use self::{
     similarity::{ImageName, NeighbourView, SimilarParams, SimilarView},
     submissions::{
         DeleteParams, DeletedSubmissions, DroppedUploads, EmbeddingView, EmbeddingsParams, FetchRequest,
-        ItemState, ItemView, ResultsParams, StoredImage, SubmissionRequest, SubmissionView, UploadedImage,
+        ItemState, ItemView, OutputRequest, OutputView, ResultsParams, StoredImage, SubmissionRequest,
+        SubmissionView, UploadedImage,
     },
     system::{
         CheckStatus, DoctorCheck, DoctorView, DropParams, HostBackoffView, QueueView, QuotaView, SpaceView,

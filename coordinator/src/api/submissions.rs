@@ -6,7 +6,7 @@ use common::{
     digest::Digest,
     embedding::{DeviceClass, Space},
     ids::SubmissionId,
-    job::outcome::Crawled,
+    job::{outcome::Crawled, output::ShardFormat},
     store::{State, SubmissionKind},
 };
 use dataset::{imagefolder::SkippedFiles, target::Target};
@@ -54,6 +54,9 @@ pub enum SubmissionRequest {
         /// Whether only devices of one class compute: the class of most live workers of the run's space.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         uniform_hardware: bool,
+        /// Where the workers write the predictions of a dataset. Default: they are only stored as results.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        output: Option<OutputRequest>,
         /// Seconds after which unfinished jobs are discarded as expired. Default: no limit.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         deadline_seconds: Option<u64>,
@@ -69,6 +72,36 @@ impl SubmissionRequest {
 
 fn latest() -> String {
     "latest".to_owned()
+}
+
+/// Where a batch prediction is written.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputRequest {
+    /// Absolute path or URI of an empty or new folder under one of the server's dataset roots or its artifacts folder.
+    pub folder: String,
+    /// Default: `parquet`.
+    #[serde(default)]
+    pub format: ShardFormat,
+    /// Columns of the dataset's metadata that are carried along.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<String>,
+    /// Rows per shard, and so items per job, from 1 to 1024. Default: 1024.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shard_rows: Option<u32>,
+}
+
+/// Where a batch prediction is written, as a submission shows it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct OutputView {
+    /// URL of the folder.
+    pub folder: String,
+    pub format: ShardFormat,
+    /// Number of shards.
+    pub shards: u32,
+    /// URL of the manifest; absent until it is written, which is last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest: Option<String>,
 }
 
 /// An uploaded image with the caller's name for it.
@@ -183,6 +216,9 @@ pub struct SubmissionView {
     /// Why a predict submission uses that run, if it was requested as `latest` or `best`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub run_chosen: Option<String>,
+    /// Where a predict submission writes its predictions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<OutputView>,
 }
 
 #[cfg(test)]
@@ -212,6 +248,7 @@ impl SubmissionView {
             error: None,
             run: None,
             run_chosen: None,
+            output: None,
         }
     }
 }

@@ -12,6 +12,7 @@ pub mod manifest;
 pub mod metadata;
 pub mod row;
 pub mod sample;
+pub mod shards;
 pub mod split;
 pub mod target;
 

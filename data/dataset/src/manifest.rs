@@ -5,6 +5,7 @@
 
 use common::{digest::Digest, job::outcome::ItemFailure};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// Longest name of an item, and longest ID or name of a video or channel, in bytes. As long as a key of S3.
 pub const MAX_NAME_BYTES: usize = 1024;
@@ -34,6 +35,9 @@ pub struct ManifestItem {
     /// Whether the image is in a dataset and no row names it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub without_row: bool,
+    /// Values of the columns that a prediction carries along, in their order; empty if it has none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<Value>,
 }
 
 impl ManifestItem {
@@ -50,6 +54,7 @@ impl ManifestItem {
             views: None,
             subscribers: None,
             without_row: false,
+            values: Vec::new(),
         }
     }
 

@@ -270,7 +270,9 @@ fn copy_of(submission: &Submission, job: u32) -> Option<(Envelope, Route)> {
         }
         SubmissionKind::Predict => {
             let run = submission.spec["run"].as_str()?.parse().ok()?;
-            (JobArgs::Predict(PredictArgs { chunk, run, space: space.clone() }), Route::Predict(space))
+            let output = serde_json::from_value(manifest["output"].clone()).ok();
+            let args = PredictArgs { chunk, run, space: space.clone(), output };
+            (JobArgs::Predict(args), Route::Predict(space))
         }
         SubmissionKind::Train | SubmissionKind::Crawl => return None,
     };

@@ -4,6 +4,7 @@
 
 mod admission;
 mod bad_input;
+mod batch_predictions;
 mod broker;
 mod broker_policies;
 mod commands;

@@ -1,74 +1,14 @@
 //! Datasets, manifests and exports in an object store: moto, a local S3 server.
 
-use std::{path::Path, process::Stdio};
-
 use tests::{
-    cluster::{Cluster, eventually},
+    cluster::Cluster,
     fake_site::{FakeSite, Faults, Host, KEY, World},
-    process::Process,
-    python::project,
+    s3::S3,
 };
-use tokio::process::Command;
-
-const CREDENTIALS: [(&str, &str); 4] = [
-    ("AWS_ACCESS_KEY_ID", "test"),
-    ("AWS_SECRET_ACCESS_KEY", "test"),
-    ("AWS_REGION", "us-east-1"),
-    ("AWS_DEFAULT_REGION", "us-east-1"),
-];
-
-/// A running S3 server with one bucket.
-struct S3 {
-    endpoint: String,
-    client: reqwest::Client,
-    _process: Process,
-}
-
-impl S3 {
-    async fn start(log: &Path) -> Self {
-        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let mut command = Command::new(project().join(".local/test-venv/bin/moto_server"));
-        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).stdin(Stdio::null());
-        let process = Process::start(command, log.to_path_buf());
-        let s3 =
-            Self { endpoint: format!("http://127.0.0.1:{port}"), client: tests::http(), _process: process };
-        eventually("the S3 server is available", || async {
-            s3.client.get(&s3.endpoint).send().await.is_ok()
-        })
-        .await;
-        s3.put("", Vec::new()).await;
-        s3
-    }
-
-    async fn put(&self, key: &str, bytes: Vec<u8>) {
-        let url = format!("{}/bucket/{key}", self.endpoint);
-        let answer = self.client.put(url).body(bytes).send().await.unwrap();
-        assert!(answer.status().is_success(), "{key}: {}", answer.status());
-    }
-
-    /// Reads an object with boto3.
-    async fn get(&self, key: &str) -> Vec<u8> {
-        const SCRIPT: &str = "import boto3, sys; \
-            body = boto3.client('s3', endpoint_url=sys.argv[1]).get_object(Bucket='bucket', Key=sys.argv[2])['Body']; \
-            sys.stdout.buffer.write(body.read())";
-        let mut command = Command::new(project().join(".local/test-venv/bin/python"));
-        command.args(["-c", SCRIPT, &self.endpoint, key]).envs(CREDENTIALS);
-        let output = command.output().await.unwrap();
-        assert!(output.status.success(), "{key}: {}", String::from_utf8_lossy(&output.stderr));
-        output.stdout
-    }
-}
 
 /// Starts a cluster with its datasets and artifacts in the bucket.
 async fn start_cluster(s3: &S3, more: &[(&str, &str)]) -> Cluster {
-    let locations = [
-        ("AWS_ENDPOINT_URL", s3.endpoint.as_str()),
-        ("SUBWATCH_ARTIFACTS", "s3://bucket/artifacts"),
-        ("SUBWATCH_DATASET_ROOTS", "s3://bucket/sets"),
-    ];
-    let settings = [&locations[..], &CREDENTIALS, more].concat();
-    let settings: Vec<_> = settings.into_iter().map(|(key, value)| (key, value.to_owned())).collect();
-    Cluster::start_with(1, &settings).await
+    Cluster::start_with(1, &s3.settings(more)).await
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ fn new_submission(kind: SubmissionKind, retention: Duration) -> NewSubmission {
 async fn submission(store: &Store, kind: SubmissionKind, jobs: u32) -> SubmissionId {
     let new = new_submission(kind, Duration::from_secs(60));
     store.create_submission(&new).await.unwrap();
-    let opening = Opening { items: u64::from(jobs) * 2, jobs, manifest: serde_json::json!({}), rejected: 0 };
+    let opening = Opening { items: u64::from(jobs) * 2, jobs, ..Opening::default() };
     store.open_submission(new.id, &opening).await.unwrap();
     new.id
 }

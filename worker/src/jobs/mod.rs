@@ -1,4 +1,5 @@
-//! The job kinds of a worker, one file each. Deliveries, marks and retries are in [`crate::queue`].
+//! The job kinds of a worker, one file each, and `shard`, the file that a predict job writes. Deliveries, marks and
+//! retries are in [`crate::queue`].
 
 mod crawl;
 #[cfg(all(feature = "model", not(feature = "bench-noop")))]
@@ -7,6 +8,8 @@ mod embed;
 mod noop;
 #[cfg(feature = "model")]
 mod predict;
+#[cfg(feature = "model")]
+mod shard;
 mod train_epoch;
 
 use common::{

@@ -11,7 +11,7 @@ use common::{
 };
 use dataset::target::Transform;
 
-use super::Attempt;
+use super::{Attempt, shard};
 use crate::{
     inference::Embedded,
     outcome::{JobError, Outcome},
@@ -45,9 +45,15 @@ pub(super) async fn run(
         .transform
         .parse()
         .map_err(|error| JobError::Permanent(format!("the head of run {} is invalid: {error}", args.run)))?;
-    pipeline
+    let outcome = pipeline
         .embed(job.submission, &args.chunk, space, attempt, |embedded| predict(&head, transform, embedded))
-        .await
+        .await?;
+    match (outcome, &args.output) {
+        (Outcome::Items(results), Some(output)) => {
+            shard::write(worker, job, &args.chunk, output, &results).await
+        }
+        (outcome, _) => Ok(outcome),
+    }
 }
 
 fn predict(head: &Head, transform: Transform, embedded: &Embedded) -> ItemResult {

@@ -18,6 +18,8 @@ use crate::{
 
 static RECORD_FAILED_ATTEMPT: LazyLock<Script> =
     LazyLock::new(|| job_script(include_str!("../scripts/record_failed_attempt.lua")));
+static ADD_RESULTS: LazyLock<Script> =
+    LazyLock::new(|| job_script(include_str!("../scripts/add_results.lua")));
 static FINISH: LazyLock<Script> = LazyLock::new(|| job_script(include_str!("../scripts/finish_job.lua")));
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -77,8 +79,28 @@ impl Store {
         self.invoke_finish(&call).await
     }
 
-    /// Ends a job: applies item results, counters and the job's state together, and closes the submission, other than a
-    /// crawl, after its last job. After an error, either everything was applied or nothing; repeating it is safe.
+    /// Stores results of an unfinished job; an item that has one keeps it. Then every worker that runs the job reads the
+    /// same results. Repeating it is safe.
+    pub async fn add_results(
+        &self,
+        job: JobRef<'_>,
+        results: impl Into<Results<'_>>,
+    ) -> Result<Finish, StoreError> {
+        let mut call = ADD_RESULTS.prepare_invoke();
+        call.key(self.keys.submission(job.submission))
+            .key(self.keys.of_submission(job.submission, "results"))
+            .key(self.keys.of_submission(job.submission, "jobs"))
+            .arg(job.name)
+            .arg(job.generation)
+            .arg(self.keys.notifications())
+            .arg(job.submission.to_string());
+        push_results(&mut call, results.into());
+        self.invoke_finish(&call).await
+    }
+
+    /// Ends a job: applies item results, counters and the job's state together, and closes
+    /// the submission after its last job, unless [`Store::end_submission`] does. After an error, either everything was
+    /// applied or nothing; repeating it is safe.
     pub async fn finish_job(
         &self,
         job: JobRef<'_>,

@@ -6,9 +6,9 @@
 -- Returns applied | finished | stale | orphaned | closed
 --
 -- Results, counters and the job's state change together. An item that already has a result, from an earlier attempt,
--- keeps it and is not counted again. The last job closes the submission and starts its retention; a crawl stays open
--- until the leader has written its rows (end_crawl.lua). The progress of a crawl is deleted only when the job is done:
--- a discarded job may be requeued.
+-- keeps it and is not counted again. The last job closes the submission and starts its retention. A crawl stays open
+-- until the leader has written its rows, and a prediction with an output until it has written the manifest
+-- (end_submission.lua). The progress of a crawl is deleted only when the job is done: a discarded job may be requeued.
 
 local submission, results, jobs = KEYS[1], KEYS[2], KEYS[3]
 local name, generation, end_state = ARGV[1], tonumber(ARGV[2]), ARGV[3]
@@ -24,7 +24,8 @@ write_job(jobs, name, job)
 if end_state == 'done' then redis.call('UNLINK', KEYS[4]) end
 local finished = redis.call('HINCRBY', submission, 'jobs_finished', 1)
 
-if finished == tonumber(redis.call('HGET', submission, 'jobs')) and redis.call('HGET', submission, 'kind') ~= 'crawl' then
+local leader_ends = redis.call('HGET', submission, 'kind') == 'crawl' or redis.call('HEXISTS', submission, 'output') == 1
+if finished == tonumber(redis.call('HGET', submission, 'jobs')) and not leader_ends then
   local verdict = failed > 0 and 'completed_with_errors' or 'succeeded'
   redis.call('HSET', submission, 'state', verdict, 'finished_ms', now_ms())
   local retention = redis.call('HGET', submission, 'retention_ms')

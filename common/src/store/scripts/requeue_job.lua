@@ -5,7 +5,8 @@
 -- Returns {verdict, generation, restored items}; the verdict is requeued | not-discarded | orphaned | closed
 --
 -- Only failures that mean "never resolved" are removed; a bad item stays failed. A submission that had finished is open
--- again, and does not expire while it is open.
+-- again, and does not expire while it is open. A prediction with an output stays as it is once all jobs are finished:
+-- its shards may be in the manifest already.
 
 local submission, results, jobs = KEYS[1], KEYS[2], KEYS[3]
 local name, first, items = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
@@ -13,6 +14,10 @@ local name, first, items = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local state = redis.call('HGET', submission, 'state')
 if not state then return {'orphaned', 0, 0} end
 if state ~= 'running' and state ~= 'succeeded' and state ~= 'completed_with_errors' then return {'closed', 0, 0} end
+local field = function(of) return tonumber(redis.call('HGET', submission, of) or 0) end
+if redis.call('HEXISTS', submission, 'output') == 1 and field('jobs_finished') >= field('jobs') then
+  return {'closed', 0, 0}
+end
 
 local job = read_job(jobs, name)
 local generation = job.generation or 0

@@ -17,8 +17,7 @@ static OPEN: LazyLock<Script> =
 static OPEN_RUN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("../scripts/open_run.lua")));
 static CLOSE: LazyLock<Script> =
     LazyLock::new(|| fenced_script(include_str!("../scripts/close_submission.lua")));
-static END_CRAWL: LazyLock<Script> =
-    LazyLock::new(|| fenced_script(include_str!("../scripts/end_crawl.lua")));
+static END: LazyLock<Script> = LazyLock::new(|| fenced_script(include_str!("../scripts/end_submission.lua")));
 static REPLACE_SPEC: LazyLock<Script> =
     LazyLock::new(|| fenced_script(include_str!("../scripts/replace_spec.lua")));
 static DELETE: LazyLock<Script> =
@@ -45,7 +44,7 @@ pub struct NewSubmission {
 }
 
 /// The result of preparing a submission.
-#[derive(Clone, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct Opening {
     /// Number of items, including rejected ones.
     pub items: u64,
@@ -54,6 +53,8 @@ pub struct Opening {
     pub manifest: serde_json::Value,
     /// Items that have already failed (see [`Store::reject_items`]).
     pub rejected: u64,
+    /// Whether its jobs write files, so that the leader ends it ([`Store::end_submission`]).
+    pub has_output: bool,
 }
 
 /// The result of [`Store::delete_submission`].
@@ -106,7 +107,8 @@ impl Store {
             .arg(opening.items)
             .arg(opening.jobs)
             .arg(opening.rejected)
-            .arg(opening.manifest.to_string());
+            .arg(opening.manifest.to_string())
+            .arg(u8::from(opening.has_output));
         let opened = self.invoke_fenced(&call).await? == "opened";
         if !opened && self.state(id).await? == Some(State::Cancelled) {
             // Its retention began before these results existed, so they would never expire.
@@ -137,10 +139,10 @@ impl Store {
         self.invoke_fenced(&call).await.map(drop)
     }
 
-    /// Closes a crawl whose rows are written, unless a job is unfinished again. Workers close other submissions with
-    /// their last job.
-    pub async fn end_crawl(&self, id: SubmissionId) -> Result<(), StoreError> {
-        let mut call = END_CRAWL.key(self.keys.submission(id));
+    /// Closes a submission that [awaits the leader](super::Submission::awaits_leader), unless a job is unfinished again.
+    /// Workers close other submissions with their last job.
+    pub async fn end_submission(&self, id: SubmissionId) -> Result<(), StoreError> {
+        let mut call = END.key(self.keys.submission(id));
         call.key(self.keys.of_submission(id, "results"))
             .key(self.keys.of_submission(id, "jobs"))
             .arg(self.token())

@@ -95,17 +95,19 @@ pub struct Submission {
     pub thumbnails: u64,
     /// The most recent snooze of one of its jobs.
     pub snoozed: Option<Snooze>,
+    /// Whether its jobs write files, so that the leader ends it.
+    pub has_output: bool,
     /// The layout of its items, for the coordinator; `None` while preparing.
     pub manifest: Option<serde_json::Value>,
     pub error: Option<String>,
 }
 
 impl Submission {
-    /// Whether all jobs of a crawl are finished, and only its rows have to be written.
+    /// Whether all jobs are finished, and the leader has to write the rows of a crawl or the manifest of an output.
     #[must_use]
-    pub fn awaits_rows(&self) -> bool {
+    pub fn awaits_leader(&self) -> bool {
         let are_published = self.jobs_published == self.jobs;
-        self.kind == SubmissionKind::Crawl
+        (self.kind == SubmissionKind::Crawl || self.has_output)
             && self.state == State::Running
             && are_published
             && self.jobs_finished >= self.jobs
@@ -169,6 +171,7 @@ fn read_record(
             until_ms,
             reason: fields.get("snoozed_reason").cloned().unwrap_or_default(),
         }),
+        has_output: fields.contains_key("output"),
         manifest: fields.get("manifest").and_then(|json| serde_json::from_str(json).ok()),
         error: fields.get("error").cloned(),
     })

@@ -11,6 +11,7 @@ use crate::{
         follow::origin,
         json_array::JsonArrayField,
         output::{self, Format, counted, digits, plain},
+        predict::files,
     },
 };
 
@@ -105,6 +106,7 @@ fn table(view: &SubmissionView, failures: &[ReportedFailure]) -> String {
     }
     lines.extend(view.waiting.as_ref().map(|reason| format!("waiting     {}", plain(reason))));
     lines.extend(view.error.as_ref().map(|error| format!("error       {}", plain(error))));
+    lines.extend(view.output.as_ref().map(files::line));
     if let Some(images) = view.without_row {
         lines.push(format!("no row      {}, {verb} as well; a run skips them", counted(images, "image")));
     }

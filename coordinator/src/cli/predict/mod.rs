@@ -1,7 +1,9 @@
 //! `subwatch predict`.
 //!
-//! Submits all arguments, waits for all submissions, then prints all items, the highest prediction first.
+//! Submits all arguments, waits for all submissions, then prints all items, the highest prediction first. With `--out`,
+//! the workers write the items to shards, and the command prints where they are.
 
+pub(super) mod files;
 pub(super) mod line;
 mod print;
 mod submit;
@@ -11,6 +13,7 @@ use common::store::State;
 use dataset::target::Target;
 
 use self::{
+    files::OutputArguments,
     print::Printer,
     submit::{PredictPart, PredictRequest, Submitter},
 };
@@ -26,7 +29,16 @@ use super::{
 };
 use crate::api::SubmissionView;
 
+/// Shown after the arguments.
+const BATCH: &str = "\
+Batch prediction: with --out, the workers write the predictions of a dataset to files, one per
+job, with the columns item, prediction, error and those of --columns. The coordinator lists the
+files in _manifest.json once all are complete.
+
+  subwatch predict s3://lake/thumbnails --run best --out s3://lake/predictions/ --columns views";
+
 #[derive(Args)]
+#[command(after_help = BATCH)]
 pub(super) struct PredictArguments {
     /// Run to predict with: its ID, the start of its ID, its name, or `latest` or `best`.
     ///
@@ -44,6 +56,8 @@ pub(super) struct PredictArguments {
     #[command(flatten)]
     hardware: HardwareArguments,
     #[command(flatten)]
+    output: OutputArguments,
+    #[command(flatten)]
     idempotency: IdempotencyArguments,
     #[command(flatten)]
     deadline: DeadlineArguments,
@@ -57,6 +71,8 @@ pub(super) async fn run(
     arguments: PredictArguments,
 ) -> Result<Exit, CliError> {
     let images = argument::parse_arguments(&arguments.paths)?;
+    let output = arguments.output.request(&images, format)?;
+    let has_output = output.is_some();
     // With several arguments, item names are prefixed with the name of their folder or dataset.
     let several = images.len() > 1;
     let mut submitter = Submitter::new(
@@ -67,6 +83,7 @@ pub(super) async fn run(
             uniform_hardware: arguments.hardware.uniform_hardware,
             deadline_seconds: arguments.deadline.deadline,
             idempotency_key: arguments.idempotency.idempotency_key.as_deref(),
+            output,
         },
     );
     let mut sources = Vec::new();
@@ -87,7 +104,9 @@ pub(super) async fn run(
         match (submitter.dataset(dataset, prefix.clone()).await, folder) {
             (Ok(()), _) => {}
             // The images of a folder that the coordinator cannot read are uploaded.
-            (Err(error), Some(folder)) if [Exit::NotAllowed, Exit::NotFound].contains(&error.exit) => {
+            (Err(error), Some(folder))
+                if !has_output && [Exit::NotAllowed, Exit::NotFound].contains(&error.exit) =>
+            {
                 let target = arguments.target.unwrap_or(Target::ViewsPerSubscriber);
                 client.run_of_target(&arguments.run, target).await?;
                 output::note(&format!("uploading the images of {name}, which the coordinator cannot read"));
@@ -113,6 +132,9 @@ pub(super) async fn run(
     if detach && parts.iter().all(|part| part.unsent.is_empty()) {
         return Ok(Exit::Done);
     }
+    if has_output && let Some(view) = parts.pop().and_then(|part| part.submission) {
+        return files::print(format, &view);
+    }
     let mut printer = Printer::new(format);
     for part in parts {
         print::part(client, part, &mut printer).await?;
@@ -123,6 +145,9 @@ pub(super) async fn run(
 /// Prints the predictions of an ended submission, and returns the exit code of its outcome.
 pub(super) async fn finish(client: &Client, format: Format, view: SubmissionView) -> Result<Exit, CliError> {
     require_success(&view)?;
+    if view.output.is_some() {
+        return files::print(format, &view);
+    }
     let mut printer = Printer::new(format);
     let part = PredictPart { submission: Some(view), prefix: String::new(), unsent: Vec::new() };
     print::part(client, part, &mut printer).await?;

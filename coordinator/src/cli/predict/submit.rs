@@ -4,7 +4,7 @@ use dataset::target::Target;
 
 use super::line::PredictionLine;
 use crate::{
-    api::{SubmissionRequest, SubmissionView, UploadedImage},
+    api::{OutputRequest, SubmissionRequest, SubmissionView, UploadedImage},
     cli::{
         client::Client,
         exit::CliError,
@@ -33,6 +33,7 @@ pub(super) struct PredictRequest<'a> {
     pub(super) uniform_hardware: bool,
     pub(super) deadline_seconds: Option<u64>,
     pub(super) idempotency_key: Option<&'a str>,
+    pub(super) output: Option<OutputRequest>,
 }
 
 pub(super) struct Submitter<'a> {
@@ -82,6 +83,7 @@ impl<'a> Submitter<'a> {
             dataset,
             images,
             uniform_hardware: self.request.uniform_hardware,
+            output: self.request.output.clone(),
             deadline_seconds: self.request.deadline_seconds,
         };
         // Each submission of a command needs its own key.

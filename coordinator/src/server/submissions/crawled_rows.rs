@@ -77,7 +77,7 @@ pub(super) async fn finish(context: &Context, submission: &Submission) -> Result
             () = tokio::time::sleep(RETRY_DELAY) => {}
         }
     }
-    Ok(context.store.end_crawl(submission.id).await?)
+    Ok(context.store.end_submission(submission.id).await?)
 }
 
 /// Writes the rows that a crawl has so far. An error is only logged: the crawl has ended, or it writes them again.

@@ -10,7 +10,7 @@ use common::{
     store::{State, StoreError, SubmissionKind},
 };
 
-use super::{SubmissionError, crawled_rows, prepare, publish, rescue, spec::without_lists};
+use super::{SubmissionError, crawled_rows, output, prepare, publish, rescue, spec::without_lists};
 use crate::server::context::Context;
 
 /// Delay before a submission is tried again when the store was unavailable.
@@ -62,10 +62,17 @@ async fn advance(context: &Context, id: SubmissionId) -> Result<(), SubmissionEr
             State::Running if submission.jobs_published < submission.jobs => {
                 publish::publish(context, &submission).await?;
             }
-            State::Running if submission.awaits_rows() => crawled_rows::finish(context, &submission).await?,
+            State::Running if submission.awaits_leader() => match submission.kind {
+                SubmissionKind::Crawl => crawled_rows::finish(context, &submission).await?,
+                _ => output::finish(context, &submission).await?,
+            },
             State::Running => rescue::watch(context, id).await?,
             State::Cancelled | State::Failed if submission.kind == SubmissionKind::Crawl => {
                 crawled_rows::keep(context, &submission).await?;
+                return Ok(());
+            }
+            _ if submission.has_output => {
+                output::settle(context, &submission).await?;
                 return Ok(());
             }
             _ => return Ok(()),

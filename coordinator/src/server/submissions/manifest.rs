@@ -5,7 +5,7 @@
 //! `rejected`, since they are written before the number of jobs is known. While a manifest is written, memory is
 //! bounded by one incomplete part of each kind and [`WRITES`] parts in flight.
 
-use common::{embedding::Space, store::Submission};
+use common::{embedding::Space, job::output::Output, store::Submission};
 use dataset::{
     files::parts::{self, PartError},
     imagefolder::SkippedFiles,
@@ -41,6 +41,9 @@ pub(crate) struct Layout {
     /// The space in which its jobs run; `None` for a crawl, or if an earlier version made the manifest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) space: Option<Space>,
+    /// Where the jobs of a predict submission write shards.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) output: Option<Output>,
 }
 
 impl Layout {
@@ -78,6 +81,12 @@ impl Layout {
     /// Returns the number of a job's items.
     pub(crate) fn job_items(&self, job: u32) -> u32 {
         (self.items - self.first_item(job)).min(u64::from(self.part_items)) as u32
+    }
+
+    /// Returns the number of a part's items, with a job or rejected.
+    pub(crate) fn part_rows(&self, part: u32) -> u64 {
+        let end = if part < self.jobs() { self.items } else { self.items + self.rejected };
+        (end - self.first_item(part)).min(u64::from(self.part_items))
     }
 
     /// Returns the URL of a part.
@@ -219,11 +228,13 @@ mod tests {
             without_row: 0,
             skipped_files: SkippedFiles::default(),
             space: None,
+            output: None,
         };
         assert_eq!((layout.jobs(), layout.parts()), (jobs, parts));
         let first: Vec<u64> = (0..parts).map(|part| layout.first_item(part)).collect();
         assert_eq!(first, first_items);
         assert_eq!((0..jobs).map(|job| u64::from(layout.job_items(job))).sum::<u64>(), items);
+        assert_eq!((0..parts).map(|part| layout.part_rows(part)).sum::<u64>(), items + rejected);
     }
 
     #[test]
@@ -248,6 +259,7 @@ mod tests {
             without_row: 0,
             skipped_files: SkippedFiles::default(),
             space: None,
+            output: None,
         };
         let parts: Vec<String> = (0..4).map(|part| layout.part(part).to_string()).collect();
         let expected = ["00000", "00001", "rejected/00000", "rejected/00001"];

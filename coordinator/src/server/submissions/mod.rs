@@ -12,7 +12,7 @@
 //! 4. `publish` publishes a job for each part of the manifest.
 //! 5. `rescue` waits for the end: it republishes lost jobs and discards expired ones. Meanwhile workers resolve the
 //!    items. The script that resolves the last item also closes the submission; a crawl is closed by `crawled_rows`, once
-//!    its rows are in the dataset.
+//!    its rows are in the dataset, and a prediction with an output by `output`, once its manifest is written.
 //! 6. `view`, `results` and `jobs` show it at any time; `submit::cancel` closes it early, and `delete` deletes it after its
 //!    end. A discarded job becomes a dead letter ([`crate::server::dead_letters`]), which fails its items.
 //!
@@ -25,6 +25,7 @@ mod delete;
 mod drive;
 mod jobs;
 mod manifest;
+mod output;
 mod prepare;
 mod publish;
 mod rescue;

@@ -12,6 +12,7 @@ use common::{
     job::{
         kind::Kind,
         outcome::{FailureReason, ItemFailure, ItemResult},
+        output::Output,
     },
     store::{Opening, State, Submission, SubmissionKind},
 };
@@ -23,6 +24,7 @@ use dataset::{
     imagefolder::{Dataset, Entry, SkippedFiles},
     manifest::{ManifestItem, RejectedItem},
     metadata::{self, MergeError},
+    shards::Columns,
 };
 use url::Url;
 
@@ -30,7 +32,8 @@ use super::{
     SubmissionError,
     crawl::CrawlSpec,
     manifest::{Layout, ManifestWriter, rejected_folder},
-    spec::{EmbedSpec, NamedImage, PredictSpec, read_spec},
+    output,
+    spec::{EmbedSpec, NamedImage, OutputSpec, PredictSpec, read_spec},
 };
 use crate::server::{context::Context, spaces};
 
@@ -41,6 +44,7 @@ const CHECK_EVERY: u64 = 16_384;
 
 /// Writes the manifest and opens the submission. A submission without a valid item ends here.
 pub(super) async fn prepare(context: &Context, submission: &Submission) -> Result<(), SubmissionError> {
+    let mut requested = None;
     let (dataset, images, wanted) = match submission.kind {
         SubmissionKind::Crawl => return prepare_crawl(context, submission).await,
         SubmissionKind::Embed => {
@@ -48,7 +52,8 @@ pub(super) async fn prepare(context: &Context, submission: &Submission) -> Resul
             (dataset, images, WantedSpace { kind: Kind::Embed, space, uniform_hardware })
         }
         SubmissionKind::Predict => {
-            let PredictSpec { dataset, images, space, uniform_hardware, .. } = read_spec(submission)?;
+            let PredictSpec { dataset, images, space, uniform_hardware, output, .. } = read_spec(submission)?;
+            requested = output;
             (dataset, images, WantedSpace { kind: Kind::Predict, space, uniform_hardware })
         }
         SubmissionKind::Train => {
@@ -56,23 +61,46 @@ pub(super) async fn prepare(context: &Context, submission: &Submission) -> Resul
         }
     };
     let folder = manifest_folder(context, submission.id)?;
-    let part_items = context.settings.jobs.chunk_items;
+    if let Some(output) = &requested {
+        output::claim(submission, output).await?;
+    }
+    let mut columns = requested.as_ref().map(OutputSpec::columns).transpose()?;
+    let part_items = requested.as_ref().map_or(context.settings.jobs.chunk_items, |output| output.shard_rows);
     let mut manifest = ManifestWriter::new(folder.clone(), rejected_folder(&folder), part_items);
     let read = match &dataset {
-        Some(dataset) => match write_dataset(context, submission, dataset, &mut manifest).await? {
-            Some(read) => read,
-            None => return Ok(()),
-        },
+        Some(dataset) => {
+            match write_dataset(context, submission, dataset, columns.as_mut(), &mut manifest).await? {
+                Some(read) => read,
+                None => return Ok(()),
+            }
+        }
         None => {
             write_uploads(context, images, &mut manifest).await?;
             ReadDataset::default()
         }
     };
     let (items, rejected) = manifest.finish().await.map_err(|error| unwritten(&error))?;
+    let output = match (requested, columns) {
+        (Some(OutputSpec { folder, format, .. }), Some(columns)) => {
+            let columns = columns.finish().map_err(SubmissionError::Failed)?;
+            Some(Output { folder, format, columns })
+        }
+        _ => None,
+    };
     let ReadDataset { labelled, without_row, skipped_files } = read;
     let space = if items == 0 { wanted.space } else { decide_space(context, submission, &wanted).await? };
-    let layout =
-        Layout { dataset, folder, items, rejected, part_items, labelled, without_row, skipped_files, space };
+    let layout = Layout {
+        dataset,
+        folder,
+        items,
+        rejected,
+        part_items,
+        labelled,
+        without_row,
+        skipped_files,
+        space,
+        output,
+    };
     open(context, submission.id, &layout).await
 }
 
@@ -100,6 +128,7 @@ async fn prepare_crawl(context: &Context, submission: &Submission) -> Result<(),
         without_row: 0,
         skipped_files: SkippedFiles::default(),
         space: None,
+        output: None,
     };
     open(context, submission.id, &layout).await
 }
@@ -152,6 +181,7 @@ async fn write_dataset(
     context: &Context,
     submission: &Submission,
     url: &Url,
+    mut columns: Option<&mut Columns>,
     manifest: &mut ManifestWriter<ManifestItem>,
 ) -> Result<Option<ReadDataset>, SubmissionError> {
     let id = submission.id;
@@ -163,16 +193,26 @@ async fn write_dataset(
         && dataset.is_labelled();
     let (mut read, mut without_row) = (0_u64, 0);
     while let Some(entry) = dataset.next().await.map_err(|error| failed(&error))? {
-        let written = match entry {
-            Entry::Item(item) => {
+        let values = columns.as_mut().map_or(Ok(Vec::new()), |columns| columns.read(dataset.row()));
+        let written = match (entry, values) {
+            (Entry::Item(item), Ok(values)) => {
                 without_row += u64::from(item.without_row);
+                let item = ManifestItem { values, ..item };
                 if item.without_row && is_skipping { Ok(()) } else { manifest.add(item).await }
             }
-            Entry::Rejected(rejected) => {
-                let item = ManifestItem::named(&rejected.item);
+            (Entry::Item(item), Err(detail)) => {
+                let failure = ItemFailure::new(FailureReason::InvalidRow, detail);
+                manifest.reject(RejectedItem { item, failure }).await
+            }
+            // Its values are null if they are what is wrong with it.
+            (Entry::Rejected(rejected), values) => {
+                let item = ManifestItem {
+                    values: values.unwrap_or_default(),
+                    ..ManifestItem::named(&rejected.item)
+                };
                 manifest.reject(RejectedItem { item, failure: rejected.failure }).await
             }
-            Entry::Duplicate(duplicate) => {
+            (Entry::Duplicate(duplicate), _) => {
                 return Err(SubmissionError::Failed(format!(
                     "{duplicate}; `subwatch dataset check` lists all of them"
                 )));
@@ -227,9 +267,10 @@ async fn open(context: &Context, id: SubmissionId, layout: &Layout) -> Result<()
         jobs: layout.jobs(),
         manifest: serde_json::to_value(layout).expect("a layout is plain data"),
         rejected: layout.rejected,
+        has_output: layout.output.is_some(),
     };
     context.store.open_submission(id, &opening).await?;
-    if opening.jobs == 0 {
+    if opening.jobs == 0 && !opening.has_output {
         context.store.close_submission(id, State::CompletedWithErrors, None, false).await?;
     }
     Ok(())

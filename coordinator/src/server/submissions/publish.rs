@@ -179,7 +179,10 @@ impl<'a> Jobs<'a> {
         let space = self.layout.space.clone();
         let args = match &self.template {
             JobTemplate::Embed => JobArgs::Embed(EmbedArgs { chunk, space }),
-            JobTemplate::Predict(spec) => JobArgs::Predict(PredictArgs { chunk, run: spec.run, space }),
+            JobTemplate::Predict(spec) => {
+                let output = self.layout.output.clone().map(Box::new);
+                JobArgs::Predict(PredictArgs { chunk, run: spec.run, space, output })
+            }
             JobTemplate::Crawl(plan) => JobArgs::Crawl(CrawlArgs { chunk, plan: Box::new(plan.clone()) }),
         };
         Envelope {

@@ -23,8 +23,8 @@ const EXPIRY_GRACE: Duration = Duration::from_secs(3);
 /// While the queue has jobs, a job is lost only after this multiple of `rescue_after_seconds`: it may be in the queue.
 const QUEUED_FACTOR: u32 = 20;
 
-/// Waits for the end of a submission, or of the last job of a crawl, and rescues lost jobs. Also returns if its state has gone backwards because
-/// the store was restored from an older state.
+/// Waits for the end of a submission, or of the last job of one that the leader ends, and rescues lost jobs. Also returns
+/// if its state has gone backwards because the store was restored from an older state.
 pub(super) async fn watch(context: &Context, id: SubmissionId) -> Result<(), SubmissionError> {
     let waiter = context.notifier.waiter(id);
     let after = context.settings.jobs.rescue_after();
@@ -43,7 +43,7 @@ pub(super) async fn watch(context: &Context, id: SubmissionId) -> Result<(), Sub
             tracing::warn!(submission = %id, "store restored from an older state; continuing from there");
             return Ok(());
         }
-        if submission.awaits_rows() {
+        if submission.awaits_leader() {
             return Ok(());
         }
         rows.write_if_due(context, &submission).await?;

@@ -2,7 +2,9 @@
 //!
 //! The lists in a request, up to some megabytes, are stored only until the manifest has them.
 
-use common::{digest::Digest, embedding::Space, ids::SubmissionId, store::Submission};
+use common::{
+    digest::Digest, embedding::Space, ids::SubmissionId, job::output::ShardFormat, store::Submission,
+};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use url::Url;
@@ -43,6 +45,21 @@ pub(crate) struct PredictSpec {
     /// Whether devices of one class are to compute everything.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) uniform_hardware: bool,
+    /// Where the predictions are written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) output: Option<OutputSpec>,
+}
+
+/// The requested output of a predict submission; the columns get their types when the dataset is read.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub(crate) struct OutputSpec {
+    pub(crate) folder: Url,
+    #[serde(default)]
+    pub(crate) format: ShardFormat,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) columns: Vec<String>,
+    /// Items per job.
+    pub(crate) shard_rows: u32,
 }
 
 /// An uploaded image with the submitter's name for it.

@@ -18,6 +18,7 @@ use url::Url;
 use super::{
     admission::{self, Admission, Caller},
     crawl::CrawlSpec,
+    output,
     spec::{EmbedSpec, NamedImage, PredictSpec},
     view,
 };
@@ -140,7 +141,15 @@ async fn check(context: &Context, request: &SubmissionRequest) -> Result<Checked
             let spec = EmbedSpec { dataset, images, rows_only: false, space, uniform_hardware };
             Checked::new(SubmissionKind::Embed, &spec, *deadline_seconds)
         }
-        SubmissionRequest::Predict { run, target, dataset, images, uniform_hardware, deadline_seconds } => {
+        SubmissionRequest::Predict {
+            run,
+            target,
+            dataset,
+            images,
+            uniform_hardware,
+            output,
+            deadline_seconds,
+        } => {
             let (dataset, images) = items(context, dataset.as_deref(), images)?;
             let ResolvedRun { run, chosen } = runs::for_prediction(context, run, *target).await?;
             let head: Option<Head> = context.store.document(run, RunDocument::Head).await?;
@@ -149,7 +158,15 @@ async fn check(context: &Context, request: &SubmissionRequest) -> Result<Checked
             let space =
                 spaces::fix(&context.store, Kind::Predict, requested.as_ref(), uniform_hardware).await?;
             let space = space.or(requested);
-            let spec = PredictSpec { run, chosen, dataset, images, space, uniform_hardware };
+            let output = match output {
+                Some(output) if dataset.is_some() => Some(output::check(context, output).await?),
+                Some(_) => {
+                    let detail = "an output needs a dataset: uploaded images have results only";
+                    return Err(RequestError::Invalid(detail.to_owned()));
+                }
+                None => None,
+            };
+            let spec = PredictSpec { run, chosen, dataset, images, space, uniform_hardware, output };
             Checked::new(SubmissionKind::Predict, &spec, *deadline_seconds)
         }
         SubmissionRequest::Crawl(request) => {

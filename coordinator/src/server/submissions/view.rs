@@ -9,6 +9,7 @@ use common::{
 
 use super::{
     manifest::{Layout, layout},
+    output,
     spec::{PredictSpec, subject},
 };
 use crate::{
@@ -98,6 +99,7 @@ pub(crate) fn view(submission: &Submission, now_ms: u64, fleet: &Fleet) -> Submi
         elapsed_seconds,
         items_per_second: if elapsed_seconds > 0.0 { resolved / elapsed_seconds } else { 0.0 },
         without_row: (without_row > 0).then_some(without_row),
+        output: layout.as_ref().and_then(|layout| output::view(submission, layout)),
         skipped_files: layout.map(|layout| layout.skipped_files).unwrap_or_default(),
         error: submission.error.clone().filter(|_| submission.state == State::Failed),
         run: predict_run(submission).or(submission.parent),

@@ -117,6 +117,18 @@ impl Bucket {
         Ok(state)
     }
 
+    pub(super) async fn some_names(&self, limit: usize) -> Result<Vec<String>, FilesError> {
+        let failed = |error| FilesError::List { root: self.root.to_string(), reason: first_line(&error) };
+        let mut objects = self.client.list(Some(&self.prefix));
+        let mut names = Vec::new();
+        while names.len() < limit
+            && let Some(object) = objects.try_next().await.map_err(failed)?
+        {
+            names.extend(self.name(&object.location).map(|name| unmarked(&name).unwrap_or(name)));
+        }
+        Ok(names)
+    }
+
     /// Returns a key's name relative to the root, or `None` if it is hidden.
     fn name(&self, key: &Path) -> Option<String> {
         let parts: Vec<String> =

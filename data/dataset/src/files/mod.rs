@@ -66,6 +66,21 @@ impl Files {
         Self::open_for(root, Purpose::Artifacts)
     }
 
+    /// Opens a folder for output: in a dataset root or in the artifacts folder. No link is followed on the way to its
+    /// files.
+    ///
+    /// # Errors
+    /// As for [`open`](Self::open).
+    pub fn open_output(root: &Url) -> Result<Self, FilesError> {
+        let opened = Self::open_for(root, Purpose::Dataset);
+        let opened = opened.or_else(|error| Self::open_for(root, Purpose::Artifacts).map_err(|_| error))?;
+        let root = match opened.root {
+            Root::Folder(folder) => Root::Folder(folder.without_links()),
+            bucket @ Root::Bucket(_) => bucket,
+        };
+        Ok(Self { root })
+    }
+
     fn open_for(root: &Url, purpose: Purpose) -> Result<Self, FilesError> {
         let root = match root.scheme() {
             "file" => Root::Folder(Folder::new(confinement::place(root, purpose)?)),
@@ -129,6 +144,27 @@ impl Files {
             Root::Folder(folder) => folder.walk(subfolder, state, visit).await,
             Root::Bucket(bucket) => bucket.walk(subfolder, state, visit).await,
         }
+    }
+
+    /// Returns the names of at most `limit` files in the root, without hidden ones; none if it does not exist.
+    ///
+    /// # Errors
+    /// When the root cannot be listed.
+    pub async fn some_names(&self, limit: usize) -> Result<Vec<String>, FilesError> {
+        let folder = match &self.root {
+            Root::Folder(folder) => folder,
+            Root::Bucket(bucket) => return bucket.some_names(limit).await,
+        };
+        if !folder.exists().await {
+            return Ok(Vec::new());
+        }
+        let visit = |(names, limit): &mut (Vec<String>, usize), found: Found<'_>| {
+            let (Found::File { name, .. } | Found::Refused { name, .. }) = found;
+            if names.len() < *limit {
+                names.push(name.to_owned());
+            }
+        };
+        folder.walk(None, (Vec::new(), limit), visit).await.map(|(names, _)| names)
     }
 
     /// Prepares a lookup of files, of which `known` has the sizes that a [`walk`](Self::walk) found.
@@ -228,6 +264,34 @@ impl Lookup {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn output_is_written_through_no_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("new/out");
+        let files = Files::open_output(&Url::from_directory_path(&root).unwrap()).unwrap();
+        assert_eq!(files.some_names(9).await.unwrap(), Vec::<String>::new());
+        files.write("part", Bytes::from_static(b"1")).await.unwrap();
+        files.write("a/b/part", Bytes::from_static(b"2")).await.unwrap();
+        files.write(".hidden", Bytes::new()).await.unwrap();
+        let mut names = files.some_names(9).await.unwrap();
+        names.sort();
+        assert_eq!(names, ["a/b/part", "part"]);
+        assert_eq!(files.some_names(1).await.unwrap().len(), 1);
+
+        let elsewhere = folder.path().join("elsewhere");
+        std::fs::create_dir(&elsewhere).unwrap();
+        std::os::unix::fs::symlink(root.join("a"), root.join("inside")).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, root.join("link")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.join("file"), root.join("file")).unwrap();
+        for name in ["inside/x", "link/x", "part/x"] {
+            let error = files.write(name, Bytes::new()).await.unwrap_err();
+            assert!(!error.is_retryable(), "{name}: {error}");
+        }
+        files.write("file", Bytes::from_static(b"3")).await.unwrap();
+        assert!(root.join("file").symlink_metadata().unwrap().is_file(), "the link itself is replaced");
+        assert_eq!(std::fs::read_dir(&elsewhere).unwrap().count(), 0);
+    }
 
     #[test]
     fn unsupported_scheme_is_an_error() {

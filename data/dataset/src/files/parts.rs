@@ -11,7 +11,8 @@ use super::{
     error::{FilesError, ReadError},
 };
 
-const MAX_PART_BYTES: u64 = 16 << 20;
+/// Enough for 1,024 items, whose names, IDs and carried values have at most 24 KiB of JSON each.
+const MAX_PART_BYTES: u64 = 32 << 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum PartError {
@@ -50,7 +51,7 @@ pub async fn write_part<T: Serialize>(folder: &Url, part: u32, lines: &[T]) -> R
 /// Reads one part.
 ///
 /// # Errors
-/// When it is missing or over 16 MiB, or a line is not a valid `T`.
+/// When it is missing or over 32 MiB, or a line is not a valid `T`.
 pub async fn read_part<T: DeserializeOwned>(part: &Url) -> Result<Vec<T>, PartError> {
     let folder = part.join("./").expect("a file's URL has a folder");
     let name = part.path_segments().and_then(|mut segments| segments.next_back()).unwrap_or_default();

@@ -88,7 +88,8 @@ impl DatasetRoots {
     }
 
     /// The root at a `file://` or `s3://` URL.
-    pub(super) fn of(url: &Url) -> Self {
+    #[must_use]
+    pub fn of(url: &Url) -> Self {
         let mut roots = Self { folders: Vec::new(), buckets: Vec::new() };
         match url.to_file_path() {
             Ok(given) if url.scheme() == "file" => {

@@ -128,7 +128,7 @@ async fn rows_are_written_although_the_coordinator_dies_before() {
     let store = cluster.store.clone();
     eventually("the jobs are finished", || async {
         let crawl = store.submission(id).await.unwrap().unwrap();
-        crawl.awaits_rows()
+        crawl.awaits_leader()
     })
     .await;
     assert!(!cluster.folder().join("disturbed/metadata.jsonl").exists());

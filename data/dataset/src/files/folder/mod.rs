@@ -52,6 +52,11 @@ impl Folder {
         Self { place }
     }
 
+    /// The same folder, in which no links are followed to write files.
+    pub(super) fn without_links(self) -> Self {
+        Self { place: self.place.without_links() }
+    }
+
     /// Runs file operations on a thread where they may block.
     async fn run<T: Send + 'static>(&self, work: impl FnOnce(&Place) -> T + Send + 'static) -> T {
         let place = self.place.clone();

@@ -4,12 +4,12 @@ use std::{
     ffi::OsStr,
     fs, io,
     os::fd::OwnedFd,
-    path::{Path, PathBuf},
+    path::{Component, Path, PathBuf},
     sync::Arc,
 };
 
 use rustix::{
-    fs::{Mode, OFlags, ResolveFlags, open, openat2},
+    fs::{Mode, OFlags, ResolveFlags, mkdirat, open, openat, openat2},
     io::Errno,
 };
 
@@ -29,6 +29,8 @@ pub(in crate::files) struct Place {
     pub(in crate::files) others: Arc<[PathBuf]>,
     /// Whether the kernel resolves paths first.
     pub(super) uses_openat2: bool,
+    /// Whether links on the way to a file that is written are followed.
+    follows_links: bool,
 }
 
 /// An open anchor.
@@ -39,7 +41,11 @@ pub(super) struct Anchor<'a> {
 
 impl Place {
     pub(in crate::files) fn new(anchor: PathBuf, inside: PathBuf, others: Arc<[PathBuf]>) -> Self {
-        Self { anchor, inside, others, uses_openat2: true }
+        Self { anchor, inside, others, uses_openat2: true, follows_links: true }
+    }
+
+    pub(in crate::files) fn without_links(self) -> Self {
+        Self { follows_links: false, ..self }
     }
 
     /// The path of the root, for messages.
@@ -58,6 +64,10 @@ impl Place {
             fs::create_dir_all(&self.anchor)?;
         }
         let anchor = self.open()?;
+        if !self.follows_links {
+            let (parent, name) = name.rsplit_once('/').unwrap_or(("", name));
+            return Ok((self.descend(anchor.folder, parent, missing)?, OsStr::new(name)));
+        }
         let root = match anchor.open("", FOLDER) {
             Err(error) if missing == Missing::Create && error.kind() == io::ErrorKind::NotFound => {
                 self.locate(&self.inside, &self.reading_area(), missing)?.file
@@ -81,6 +91,28 @@ impl Place {
             Err(error) => return Err(error.into()),
         };
         Ok((folder, OsStr::new(name)))
+    }
+
+    /// Opens the folder `name` in the root one component after the other. A link on the way is outside.
+    fn descend(&self, anchor: OwnedFd, name: &str, missing: Missing) -> io::Result<OwnedFd> {
+        let mut folder = anchor;
+        for component in self.inside.join(name).components() {
+            let Component::Normal(component) = component else { return Err(Errno::XDEV.into()) };
+            let flags = FOLDER | OFlags::NOFOLLOW;
+            let mut opened = openat(&folder, component, flags, Mode::empty());
+            if opened.as_ref().is_err_and(|error| *error == Errno::NOENT) && missing == Missing::Create {
+                match mkdirat(&folder, component, Mode::from_raw_mode(0o777)) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(error) => return Err(error.into()),
+                }
+                opened = openat(&folder, component, flags, Mode::empty());
+            }
+            folder = match opened {
+                Err(Errno::NOTDIR | Errno::LOOP) => return Err(Errno::XDEV.into()),
+                opened => opened?,
+            };
+        }
+        Ok(folder)
     }
 
     fn reading_area(&self) -> Area {

@@ -1,10 +1,10 @@
--- Closes a crawl whose jobs are finished and whose rows are written.
+-- Closes a submission that the leader ends: a crawl whose rows are written, or a prediction whose shards are complete.
 --
 -- KEYS  submission, results, jobs
 -- ARGV  fencing token, notification channel, submission id
 -- Returns closed | not-finished | fenced
 --
--- A job may have been requeued while the rows were written; then the crawl stays open.
+-- A job of a crawl may have been requeued while the rows were written; then the crawl stays open.
 
 local submission = KEYS[1]
 if fenced(submission, ARGV[1]) then return 'fenced' end
