@@ -45,6 +45,7 @@ pub use self::{
     catalogue::CatalogueEntry,
     crawl::{CrawlProgress, Thumbnail, ThumbnailRecord},
     dead_letters::{DeadLetter, DeadLetterCursor},
+    embeddings::AddedCounts,
     idempotency::Claim,
     jobs::{
         AttemptError, DroppedJob, Finish, Heartbeat, Holder, Isolation, JobEnd, JobRef, JobState, JobStatus,

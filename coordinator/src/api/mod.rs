@@ -4,8 +4,8 @@
 //! milliseconds.
 //!
 //! Query, body and response of a route are in the file of its area: `submissions` (with images and items), `crawl`,
-//! `jobs`, `runs`, `dead_letters`, `similarity`, and `system` (workers, status, spaces, doctor). `paging` is shared by all
-//! lists; `access` has the scopes of tokens.
+//! `jobs`, `runs`, `dead_letters`, `similarity`, `spaces` (their embeddings), and `system` (workers, status, lists of
+//! spaces, doctor). `paging` is shared by all lists; `access` has the scopes of tokens.
 
 mod access;
 mod crawl;
@@ -15,6 +15,7 @@ mod paging;
 pub mod routes;
 mod runs;
 mod similarity;
+mod spaces;
 mod submissions;
 mod system;
 
@@ -33,6 +34,7 @@ pub use self::{
         SplitCounts, TestPredictionView, TestReport,
     },
     similarity::{ImageName, NeighbourView, SimilarParams, SimilarView},
+    spaces::{AddEmbeddings, AddedEmbeddings, RawEmbedding},
     submissions::{
         DeleteParams, DeletedSubmissions, DroppedUploads, EmbeddingView, EmbeddingsParams, FetchRequest,
         ItemState, ItemView, OutputRequest, OutputView, ResultsParams, StoredImage, SubmissionRequest,

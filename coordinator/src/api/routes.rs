@@ -88,6 +88,8 @@ routes! {
     END_HOST_BACKOFF:  Post   "/v1/hosts/{host}/resume",         ADMIN;
     LIST_SPACES:       Get    "/v1/spaces",                      READ;
     DROP_SPACE:        Delete "/v1/spaces/{name}",               ADMIN;
+    SPACE_EMBEDDINGS:  Get    "/v1/spaces/{name}/embeddings",    READ;
+    ADD_EMBEDDINGS:    Post   "/v1/spaces/{name}/embeddings",    ADMIN;
 
     HEALTHY:           Get    "/healthz",                        OPEN;
     READY:             Get    "/readyz",                         OPEN;

@@ -6,6 +6,9 @@ use clap::{
     Args,
     builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser},
 };
+use url::Url;
+
+use super::exit::{CliError, Exit};
 
 /// Whether and how long a command waits for its submission.
 #[derive(Args, Clone, Default)]
@@ -67,6 +70,23 @@ where
         Ok(value) => value,
         Err(error) => panic!("{name} is one of the names: {error}"),
     })
+}
+
+/// Returns the URL of a folder of this machine, or of one in an object store.
+pub(super) fn folder_url(text: &str) -> Result<Url, CliError> {
+    let usage = |problem: &dyn fmt::Display| {
+        CliError::new(Exit::Usage, format!("'{text}' is not a folder: {problem}"))
+    };
+    if !text.contains("://") {
+        let path = std::path::absolute(text).map_err(|error| usage(&error))?;
+        return Url::from_directory_path(path).map_err(|()| usage(&"the path cannot be written as a URL"));
+    }
+    let mut url = Url::parse(text).map_err(|error| usage(&error))?;
+    if !url.path().ends_with('/') {
+        let path = format!("{}/", url.path());
+        url.set_path(&path);
+    }
+    Ok(url)
 }
 
 /// Makes a path absolute, since the coordinator may run in another folder. URLs are left unchanged.

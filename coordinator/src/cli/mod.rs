@@ -20,6 +20,7 @@ mod exit;
 mod export;
 mod follow;
 mod images;
+mod import;
 mod jobs;
 mod json_array;
 mod manual;
@@ -116,9 +117,12 @@ enum Command {
     /// List, requeue or purge dead letters: jobs that were discarded.
     #[command(subcommand)]
     DeadLetters(dead_letters::DeadLetterCommand),
-    /// Export embeddings, splits, predictions or weights.
+    /// Export embeddings, splits, predictions, weights or a space.
     #[command(subcommand)]
     Export(export::ExportCommand),
+    /// Import a space that was exported.
+    #[command(subcommand)]
+    Import(import::ImportCommand),
     /// Show the status of the system, a submission or a run.
     Status(status::StatusArguments),
     /// Generate a sample dataset, or check a dataset.
@@ -203,6 +207,7 @@ async fn execute(arguments: Arguments) -> Result<Exit, CliError> {
         Command::Resume(arguments) => train::resume(&client, output, arguments).await,
         Command::DeadLetters(command) => dead_letters::run(&client, output, command).await,
         Command::Export(command) => export::run(&client, output, command).await,
+        Command::Import(command) => import::run(&client, output, command).await,
         Command::Dataset(command) => dataset::run(&settings.images, output, command).await,
         Command::Doctor => doctor::run(&client, output, &loaded).await,
         Command::Token(command) => token::run(output, &command),

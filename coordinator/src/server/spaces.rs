@@ -1,18 +1,23 @@
-//! Embedding spaces: lists them, chooses the default one, and drops one.
+//! Embedding spaces: lists them, chooses the default one, drops one, and copies one out and in.
 //!
 //! The similarity index of a space is in `similarity`.
 
 use std::collections::BTreeMap;
 
 use common::{
+    digest::Digest,
     embedding::{DeviceClass, Space},
     job::kind::Kind,
-    store::{RegisteredWorker, Store, StoreError, WorkerRecord},
+    store::{AddedCounts, RegisteredWorker, Store, StoreError, WorkerRecord, bucket_of},
     topology::Route,
 };
+use dataset::shards::embeddings::check_space;
 
-use super::{context::Context, error::RequestError};
-use crate::api::SpaceView;
+use super::{context::Context, error::RequestError, lookup, memory};
+use crate::api::{AddEmbeddings, AddedEmbeddings, Page, RawEmbedding, SpaceView};
+
+/// Who registered a space that no worker has registered.
+const IMPORT: &str = "import";
 
 /// The live workers.
 pub(crate) struct Fleet(Vec<WorkerRecord>);
@@ -173,6 +178,61 @@ pub(crate) async fn drop_space(
         context.publisher.delete_queue_of(&route).await;
     }
     Ok(dropped)
+}
+
+/// Returns a page of a space's embeddings, in the order of their digests. The cursor is the last digest of the page
+/// before.
+pub(crate) async fn embeddings(
+    store: &Store,
+    name: &str,
+    cursor: Option<&str>,
+) -> Result<Page<RawEmbedding>, RequestError> {
+    if !store.spaces().await?.contains_key(name) {
+        return Err(unknown(name));
+    }
+    let space = Space(name.to_owned());
+    let after: Option<Digest> = lookup::cursor(cursor)?;
+    let mut digests = Vec::new();
+    let sizes = store.bucket_sizes(&space).await?;
+    let first = after.as_ref().map_or(0, bucket_of);
+    for bucket in (first..sizes.len()).filter(|bucket| sizes[*bucket] > 0) {
+        let mut found = store.bucket_digests(&space, bucket).await?;
+        found.retain(|digest| after.is_none_or(|after| *digest > after));
+        found.sort_unstable();
+        digests.append(&mut found);
+        if digests.len() > AddEmbeddings::MAX {
+            break;
+        }
+    }
+    let next = (digests.len() > AddEmbeddings::MAX).then(|| digests[AddEmbeddings::MAX - 1].to_string());
+    digests.truncate(AddEmbeddings::MAX);
+    let found = store.embeddings(&space, &digests).await?;
+    let found = digests.into_iter().zip(found);
+    let items = found.filter_map(|(sha256, embedding)| Some(RawEmbedding { sha256, embedding: embedding? }));
+    Ok(Page { items: items.collect(), next })
+}
+
+/// Adds embeddings to a space, which is registered if it does not exist. Those that the space has stay.
+///
+/// # Errors
+/// `Invalid` if there are too many, or the name cannot be that of a space; `Busy` if Redis is nearly full.
+pub(crate) async fn add_embeddings(
+    store: &Store,
+    name: &str,
+    request: AddEmbeddings,
+) -> Result<AddedEmbeddings, RequestError> {
+    let space = Space(name.to_owned());
+    check_space(&space).map_err(RequestError::Invalid)?;
+    if request.embeddings.len() > AddEmbeddings::MAX {
+        let count = request.embeddings.len();
+        let detail = format!("{count} embeddings exceed the limit of {} per request", AddEmbeddings::MAX);
+        return Err(RequestError::Invalid(detail));
+    }
+    memory::require_free(store).await?;
+    store.register_space(&space, IMPORT).await?;
+    let embeddings: Vec<_> = request.embeddings.into_iter().map(|raw| (raw.sha256, raw.embedding)).collect();
+    let AddedCounts { added, present, different } = store.add_embeddings(&space, &embeddings).await?;
+    Ok(AddedEmbeddings { added, present, different })
 }
 
 fn embeds_into(worker: &RegisteredWorker, space: &Space) -> bool {

@@ -30,6 +30,7 @@ mod redis_failover;
 mod resizing;
 mod runs;
 mod security;
+mod space_copies;
 mod spaces;
 mod store;
 mod trace_context;

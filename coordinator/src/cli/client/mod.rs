@@ -16,11 +16,12 @@ pub(super) use self::pages::Pages;
 use self::transport::{Transport, keyed};
 use super::exit::CliError;
 use crate::api::{
-    DeadLetterFilter, DeadLetterOutcome, DeadLetterParams, DeadLetterSelection, DeadLetterView, DeleteParams,
-    DeletedSubmissions, DoctorView, DropParams, DroppedUploads, EmbeddingView, EmbeddingsParams,
-    FetchRequest, HeadView, HostBackoffView, ItemView, JobView, Page, Paging, ResultsParams, RunParams,
-    RunRequest, RunView, SampleView, SimilarParams, SimilarView, SpaceView, StatusView, StoredImage,
-    SubmissionRequest, SubmissionView, TestPredictionView, WorkersView,
+    AddEmbeddings, AddedEmbeddings, DeadLetterFilter, DeadLetterOutcome, DeadLetterParams,
+    DeadLetterSelection, DeadLetterView, DeleteParams, DeletedSubmissions, DoctorView, DropParams,
+    DroppedUploads, EmbeddingView, EmbeddingsParams, FetchRequest, HeadView, HostBackoffView, ItemView,
+    JobView, Page, PageParams, Paging, RawEmbedding, ResultsParams, RunParams, RunRequest, RunView,
+    SampleView, SimilarParams, SimilarView, SpaceView, StatusView, StoredImage, SubmissionRequest,
+    SubmissionView, TestPredictionView, WorkersView,
     routes::{self, Route},
 };
 
@@ -208,6 +209,24 @@ impl Client {
     pub(super) async fn drop_space(&self, space: &str, force: bool) -> Result<SpaceView, CliError> {
         let request = self.api.request(routes::DROP_SPACE, &[space]);
         self.api.send(request.query(&DropParams { force })).await
+    }
+
+    pub(super) async fn space_embeddings(
+        &self,
+        space: &str,
+        cursor: Option<&str>,
+    ) -> Result<Page<RawEmbedding>, CliError> {
+        let request = self.api.request(routes::SPACE_EMBEDDINGS, &[space]);
+        self.api.send(request.query(&PageParams::at(cursor))).await
+    }
+
+    pub(super) async fn add_embeddings(
+        &self,
+        space: &str,
+        embeddings: Vec<RawEmbedding>,
+    ) -> Result<AddedEmbeddings, CliError> {
+        let request = self.api.request(routes::ADD_EMBEDDINGS, &[space]);
+        self.api.send(request.json(&AddEmbeddings { embeddings })).await
     }
 
     pub(super) async fn doctor(&self) -> Result<DoctorView, CliError> {

@@ -1,9 +1,10 @@
-//! `subwatch export`: embeddings, splits, predictions and weights for other programs.
+//! `subwatch export`: embeddings, splits, predictions, weights and spaces for other programs.
 //!
 //! Owns the formats: JSON Lines, JSON, NumPy's `.npy`, safetensors. The name of the file chooses the format; a name that
 //! promises another is refused. Files appear complete or not at all; standard output is written page by page.
 
 mod sink;
+mod space;
 
 use std::{collections::HashMap, fmt::Display};
 
@@ -17,7 +18,7 @@ use common::{
 use safetensors::{Dtype, tensor::TensorView};
 use serde::Serialize;
 
-use self::sink::Sink;
+use self::sink::{Sink, note_written};
 use super::{
     arguments::dataset_argument,
     client::{Client, Pages},
@@ -72,6 +73,20 @@ pub(super) enum ExportCommand {
         #[arg(long)]
         out: String,
     },
+    /// Export all embeddings of a space as Parquet files, which `subwatch import space` reads.
+    ///
+    /// A row has the SHA-256 of an image, as 32 bytes, and its embedding, a list of 512 numbers in
+    /// single precision. `_manifest.json` lists the files, and is written last.
+    ///
+    ///   subwatch export space SPACE --out s3://lake/spaces/SPACE/
+    #[command(verbatim_doc_comment)]
+    Space {
+        /// Name of the space, as `subwatch spaces list` shows it.
+        space: String,
+        /// New or empty folder or s3:// URL to write to.
+        #[arg(long, value_name = "URL")]
+        out: String,
+    },
 }
 
 #[derive(Args)]
@@ -95,6 +110,7 @@ pub(super) async fn run(client: &Client, format: Format, command: ExportCommand)
             let run = chosen_run(client, &run).await?;
             weights(&client.head(run).await?, &out).await
         }
+        ExportCommand::Space { space, out } => space::export(client, &space, &out).await,
     }
 }
 
@@ -195,12 +211,6 @@ async fn lines<T: Serialize + CsvRow>(
     sink.finish().await?;
     note_written(count, "entries", out);
     Ok(Exit::Done)
-}
-
-fn note_written(count: usize, unit: &str, out: Option<&str>) {
-    if let Some(out) = out.filter(|out| *out != "-") {
-        output::note(&format!("wrote {count} {unit} to {}", plain(out)));
-    }
 }
 
 async fn predictions(client: &Client, id: &str, out: Option<&str>, format: Format) -> Result<Exit, CliError> {

@@ -13,7 +13,7 @@ use url::Url;
 
 use crate::cli::{
     exit::{CliError, Exit},
-    output,
+    output::{self, plain},
 };
 
 /// A destination. Files and objects appear when [`Sink::finish`] succeeds.
@@ -106,6 +106,13 @@ impl Sink {
                 written.map_err(|error| CliError::failed(format!("{folder}: {error}")))
             }
         }
+    }
+}
+
+/// Says how many entries were written, unless they went to standard output.
+pub(super) fn note_written(count: usize, unit: &str, out: Option<&str>) {
+    if let Some(out) = out.filter(|out| *out != "-") {
+        output::note(&format!("wrote {count} {unit} to {}", plain(out)));
     }
 }
 

@@ -139,6 +139,8 @@ fn routes() -> Router<ApiState> {
         .merge(on(routes::END_HOST_BACKOFF, system::end_backoff))
         .merge(on(routes::LIST_SPACES, system::spaces))
         .merge(with_query(routes::DROP_SPACE, system::drop_space))
+        .merge(with_query(routes::SPACE_EMBEDDINGS, system::space_embeddings))
+        .merge(on(routes::ADD_EMBEDDINGS, system::add_embeddings))
         .merge(on(routes::HEALTHY, system::healthy))
         .merge(on(routes::READY, system::ready))
         .fallback(not_found)

@@ -7,9 +7,15 @@ use axum::{
     extract::{Path, State},
 };
 
-use super::{extract::Params, problem::Failure};
+use super::{
+    extract::{Json as JsonRequest, Params},
+    problem::Failure,
+};
 use crate::{
-    api::{DoctorView, DropParams, HostBackoffView, SpaceView, StatusView, WorkersView},
+    api::{
+        AddEmbeddings, AddedEmbeddings, DoctorView, DropParams, HostBackoffView, Page, PageParams,
+        RawEmbedding, SpaceView, StatusView, WorkersView,
+    },
     server::{context::Context, doctor, host_backoffs, similarity::SimilarityIndex, spaces, status},
 };
 
@@ -41,6 +47,22 @@ pub(super) async fn drop_space(
     let dropped = spaces::drop_space(&context, &name, params.force).await?;
     index.clear().await;
     Ok(Json(dropped))
+}
+
+pub(super) async fn space_embeddings(
+    State(context): State<Arc<Context>>,
+    Path(name): Path<String>,
+    Params(params): Params<PageParams>,
+) -> Result<Json<Page<RawEmbedding>>, Failure> {
+    Ok(Json(spaces::embeddings(&context.store, &name, params.cursor.as_deref()).await?))
+}
+
+pub(super) async fn add_embeddings(
+    State(context): State<Arc<Context>>,
+    Path(name): Path<String>,
+    JsonRequest(request, _memory): JsonRequest<AddEmbeddings>,
+) -> Result<Json<AddedEmbeddings>, Failure> {
+    Ok(Json(spaces::add_embeddings(&context.store, &name, request).await?))
 }
 
 pub(super) async fn doctor(State(context): State<Arc<Context>>) -> Result<Json<DoctorView>, Failure> {

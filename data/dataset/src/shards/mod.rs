@@ -1,10 +1,12 @@
-//! Shards: the files of many rows that a batch prediction consists of.
+//! Shards: the files of many rows that a batch prediction or the export of a space consists of.
 //!
 //! `columns` selects the columns of a dataset's rows that predictions carry along, and finds their types; `predictions`
-//! makes the shards of a batch prediction, and `table` encodes columns as Parquet or JSON Lines. Invariant: the bytes of a shard are a function of its rows, so that a job that runs twice
+//! makes the shards of a batch prediction, and `embeddings` writes and reads those of a space. `table` encodes columns as
+//! Parquet or JSON Lines. Invariant: the bytes of a shard are a function of its rows, so that a job that runs twice
 //! writes the same file.
 
 mod columns;
+pub mod embeddings;
 pub mod predictions;
 mod table;
 

@@ -44,6 +44,8 @@ const NEEDS: &[(Listed, &str, Need)] = &[
     (Listed::Post, "/v1/hosts/{host}/resume", Some(Scope::Admin)),
     (Listed::Get, "/v1/spaces", Some(Scope::Read)),
     (Listed::Delete, "/v1/spaces/{name}", Some(Scope::Admin)),
+    (Listed::Get, "/v1/spaces/{name}/embeddings", Some(Scope::Read)),
+    (Listed::Post, "/v1/spaces/{name}/embeddings", Some(Scope::Admin)),
     (Listed::Get, "/healthz", None),
     (Listed::Get, "/readyz", None),
 ];
