@@ -3,6 +3,7 @@
 //! Only this crate depends on libtorch, and only in its module `model`, behind the default feature `model`. Without
 //! the feature, the program is small and supports the other job kinds.
 
+pub mod attempt;
 #[cfg(feature = "model")]
 pub mod bench;
 #[cfg(feature = "model")]

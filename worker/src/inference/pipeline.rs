@@ -33,7 +33,7 @@ use super::{
     reading::{GROUP_ITEMS, Image, InProgress, ItemError, Reader, groups},
 };
 use crate::{
-    jobs::Attempt,
+    attempt::Attempt,
     outcome::{JobError, Outcome},
 };
 

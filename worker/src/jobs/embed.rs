@@ -2,8 +2,8 @@
 
 use common::job::{args::EmbedArgs, envelope::Envelope, outcome::ItemResult};
 
-use super::Attempt;
 use crate::{
+    attempt::Attempt,
     inference::Embedded,
     outcome::{JobError, Outcome},
     worker::Worker,

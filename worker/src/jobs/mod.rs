@@ -12,23 +12,13 @@ mod predict;
 mod shard;
 mod train_epoch;
 
-use common::{
-    job::{args::JobArgs, envelope::Envelope},
-    priority::Priority,
-};
+use common::job::{args::JobArgs, envelope::Envelope};
 
 use crate::{
+    attempt::Attempt,
     outcome::{JobError, Outcome},
     worker::Worker,
 };
-
-/// How a job is run.
-#[derive(Clone, Copy, Debug)]
-pub struct Attempt {
-    /// Whether an earlier attempt or delivery may have resolved some of its items.
-    pub repeated: bool,
-    pub priority: Priority,
-}
 
 /// Runs a job.
 ///

@@ -11,8 +11,9 @@ use common::{
 };
 use dataset::target::Transform;
 
-use super::{Attempt, shard};
+use super::shard;
 use crate::{
+    attempt::Attempt,
     inference::Embedded,
     outcome::{JobError, Outcome},
     worker::Worker,

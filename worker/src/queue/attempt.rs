@@ -18,7 +18,8 @@ use futures::FutureExt;
 
 use super::job_record::{JobRecord, STORE_RETRY_DELAY};
 use crate::{
-    jobs::{self, Attempt},
+    attempt::Attempt,
+    jobs,
     outcome::{JobError, Outcome},
     worker::Worker,
 };

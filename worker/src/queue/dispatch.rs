@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     attempt, counts::JobCounts, disposition::Disposition, fatal_signal::FatalSignal, job_record::JobRecord,
 };
-use crate::{jobs::Attempt, outcome::Outcome, worker::Worker};
+use crate::{attempt::Attempt, outcome::Outcome, worker::Worker};
 
 /// Handles deliveries concurrently.
 pub struct Dispatcher {
