@@ -32,6 +32,7 @@ const RECONNECT_DELAY: Duration = Duration::from_secs(1);
 const LOG_EVERY: Duration = Duration::from_secs(5);
 
 const ACCESS_REFUSED: u16 = 403;
+const NOT_FOUND: u16 = 404;
 const PRECONDITION_FAILED: u16 = 406;
 const NOT_ALLOWED: u16 = 530;
 
@@ -247,6 +248,11 @@ pub(super) async fn wait_before_reconnecting(connected_for: Duration) {
     if connected_for < STABLE_AFTER {
         tokio::time::sleep(RECONNECT_DELAY.mul_f64(rand::random_range(0.5..1.0))).await;
     }
+}
+
+/// Whether the broker answered that a queue or exchange does not exist.
+pub(super) fn is_not_found(error: &lapin::Error) -> bool {
+    protocol_error(error).is_some_and(|(code, _)| code == NOT_FOUND)
 }
 
 /// The broker's reply code and text, if it closed the channel or connection.

@@ -39,7 +39,7 @@ pub use self::{
     dead_letter::DeadLetterInfo,
     delivery::{Delivery, DeliveryLost, Receipt},
     message::Message,
-    publisher::Publisher,
+    publisher::{Publisher, QueueLoad},
     self_test::probe,
 };
 

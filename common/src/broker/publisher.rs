@@ -23,7 +23,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::{
     BrokerConfig, BrokerError, PublishError,
     confirms::{CurrentConnection, Publication, PublisherTask, Session},
-    connection::{Endpoint, ReconnectPolicy, declare_queue},
+    connection::{Endpoint, ReconnectPolicy, declare_queue, is_not_found},
     dead_letter::DeadLetterInfo,
     message::Message,
 };
@@ -36,6 +36,14 @@ use crate::{
 
 /// Time limit of a queue-depth request.
 const REPLY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The work in a queue.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct QueueLoad {
+    /// Messages that are ready for delivery.
+    pub ready: u32,
+    pub consumers: u32,
+}
 
 /// A handle for publishing. Clones share one connection, which is replaced when it is lost and closed when the last
 /// clone is dropped.
@@ -139,6 +147,20 @@ impl Publisher {
 
     /// Number of ready messages in a queue; `None` if the queue does not exist or the broker does not answer.
     pub async fn queue_depth(&self, queue: &str) -> Option<u32> {
+        Some(self.declared_load(queue).await?.ok()?.ready)
+    }
+
+    /// Load of a queue, which is zero if the queue does not exist: publishing to it declares it. `None` if the broker does
+    /// not answer.
+    pub async fn queue_load(&self, queue: &str) -> Option<QueueLoad> {
+        match self.declared_load(queue).await? {
+            Ok(load) => Some(load),
+            Err(error) if is_not_found(&error) => Some(QueueLoad::default()),
+            Err(_) => None,
+        }
+    }
+
+    async fn declared_load(&self, queue: &str) -> Option<lapin::Result<QueueLoad>> {
         let connection = self.connection()?;
         let request = async {
             // On a separate channel: a passive declaration of a missing queue closes its channel.
@@ -146,9 +168,9 @@ impl Publisher {
             let options = QueueDeclareOptions::durable().passive();
             let declared = channel.queue_declare(queue.into(), options, FieldTable::default()).await?;
             channel.close(200, "OK".into()).await?;
-            Ok::<_, lapin::Error>(declared.message_count())
+            Ok(QueueLoad { ready: declared.message_count(), consumers: declared.consumer_count() })
         };
-        timeout(REPLY_TIMEOUT, request).await.ok()?.ok()
+        timeout(REPLY_TIMEOUT, request).await.ok()
     }
 
     #[must_use]

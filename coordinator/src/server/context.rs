@@ -1,6 +1,6 @@
 //! The connections and settings that requests and background tasks share.
 //!
-//! `serve` makes the context once. It has no mutable state.
+//! `serve` makes the context once. It has no mutable state of its own.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use dataset::files::roots::DatasetRoots;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use url::Url;
 
-use super::tokens::TokenFile;
+use super::{feeding::Feeder, tokens::TokenFile};
 
 /// The coordinator's connections, settings and background tasks. Clones share them.
 #[derive(Clone)]
@@ -24,6 +24,8 @@ pub(crate) struct Context {
     pub(crate) store: Store,
     pub(crate) publisher: Publisher,
     pub(crate) notifier: Notifier,
+    /// Divides the queues among the submissions, while this coordinator is the leader.
+    pub(crate) feeder: Feeder,
     /// The access tokens; `None` if the API needs none.
     pub(crate) tokens: Option<Arc<TokenFile>>,
     /// Folders that datasets may be read from and written to.

@@ -51,6 +51,7 @@ async fn run_as_leader(context: &Context, token: u64, requested: Instant) {
     tracing::info!(term = token, "this coordinator is the leader now");
     let mut lease = Lease { token, renewed: requested };
     let mut tasks = LeaderTasks::new(context.leading(token, context.stop.child_token()));
+    tasks.start_feeder();
     let new_submissions = context.notifier.new_submissions();
     let loss = loop {
         match tasks.start_active().await {
@@ -110,7 +111,7 @@ impl Lease {
     }
 }
 
-/// The tasks that run under one lease, one per active submission or run.
+/// The tasks that run under one lease: one per active submission or run, and the feeder.
 struct LeaderTasks {
     context: Context,
     tasks: JoinSet<()>,
@@ -120,6 +121,12 @@ struct LeaderTasks {
 impl LeaderTasks {
     fn new(context: Context) -> Self {
         Self { context, tasks: JoinSet::new(), task_ids: HashMap::new() }
+    }
+
+    /// Starts to divide the queues among the submissions.
+    fn start_feeder(&mut self) {
+        let context = self.context.clone();
+        self.tasks.spawn(async move { context.feeder.run(&context.publisher, &context.stop).await });
     }
 
     /// Starts a task for each active submission or run that has none yet.

@@ -3,7 +3,8 @@
 //! `serve` is the composition root and `http` the transport. The operations below it:
 //!
 //! - `submissions` and `training` take work from request to result. `runs` holds the records of training runs;
-//!   `lookup` finds the record that a request names; `leadership` elects the coordinator that drives the work.
+//!   `lookup` finds the record that a request names; `leadership` elects the coordinator that drives the work, and
+//!   `feeding` divides the queues among submissions.
 //! - `dead_letters`: discarded jobs. `uploads`: uploaded images. `similarity` and `spaces`: embeddings.
 //! - `status`, `doctor` and `host_backoffs`: monitoring. `tokens`: access tokens.
 //!
@@ -14,6 +15,7 @@ mod context;
 mod dead_letters;
 mod doctor;
 mod error;
+mod feeding;
 mod host_backoffs;
 mod http;
 mod leadership;

@@ -22,6 +22,7 @@ use url::Url;
 use super::{
     context::Context,
     dead_letters, doctor,
+    feeding::Feeder,
     http::{self, Access, ApiState},
     leadership::run_leadership,
     similarity::SimilarityIndex,
@@ -123,6 +124,7 @@ async fn start(
         store,
         publisher,
         notifier: Notifier::default(),
+        feeder: Feeder::default(),
         tokens,
         roots: Arc::new(roots),
         artifacts,

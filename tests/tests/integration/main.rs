@@ -13,6 +13,7 @@ mod dead_letters;
 mod deaths;
 mod determinism;
 mod duplicates;
+mod fairness;
 mod http_api;
 mod leadership;
 mod lifecycle;

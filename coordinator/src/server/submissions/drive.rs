@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use common::{
     ids::SubmissionId,
-    store::{State, StoreError, SubmissionKind},
+    store::{State, StoreError, Submission, SubmissionKind},
 };
+use tokio::sync::watch;
 
 use super::{SubmissionError, crawled_rows, output, prepare, publish, rescue, spec::without_lists};
 use crate::server::context::Context;
@@ -44,6 +45,15 @@ pub(crate) async fn drive(context: &Context, id: SubmissionId) {
     }
 }
 
+/// Publishes the jobs in turns with other submissions, and watches them meanwhile and until the end.
+async fn publish_and_watch(context: &Context, submission: &Submission) -> Result<(), SubmissionError> {
+    let (cursor, published) = watch::channel(submission.jobs_published);
+    tokio::select! {
+        watched = rescue::watch(context, submission.id, published) => watched,
+        Err(error) = publish::publish(context, submission, &cursor) => Err(error),
+    }
+}
+
 /// Performs the step of the submission's state until it has ended.
 async fn advance(context: &Context, id: SubmissionId) -> Result<(), SubmissionError> {
     if !context.store.take_over(id).await? {
@@ -59,14 +69,11 @@ async fn advance(context: &Context, id: SubmissionId) -> Result<(), SubmissionEr
         }
         match submission.state {
             State::Preparing => prepare::prepare(context, &submission).await?,
-            State::Running if submission.jobs_published < submission.jobs => {
-                publish::publish(context, &submission).await?;
-            }
             State::Running if submission.awaits_leader() => match submission.kind {
                 SubmissionKind::Crawl => crawled_rows::finish(context, &submission).await?,
                 _ => output::finish(context, &submission).await?,
             },
-            State::Running => rescue::watch(context, id).await?,
+            State::Running => publish_and_watch(context, &submission).await?,
             State::Cancelled | State::Failed if submission.kind == SubmissionKind::Crawl => {
                 crawled_rows::keep(context, &submission).await?;
                 return Ok(());

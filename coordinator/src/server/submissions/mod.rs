@@ -9,7 +9,8 @@
 //! 2. `drive` is the leader's task for the submission: it reads the record and performs the step of its state, until
 //!    the end.
 //! 3. `prepare` writes the `manifest` and sets the state to `running`.
-//! 4. `publish` publishes a job for each part of the manifest.
+//! 4. `publish` publishes a job for each part of the manifest, in turns with other submissions
+//!    ([`crate::server::feeding`]).
 //! 5. `rescue` waits for the end: it republishes lost jobs and discards expired ones. Meanwhile workers resolve the
 //!    items. The script that resolves the last item also closes the submission; a crawl is closed by `crawled_rows`, once
 //!    its rows are in the dataset, and a prediction with an output by `output`, once its manifest is written.

@@ -1,7 +1,7 @@
 //! Publishes a submission's jobs.
 //!
 //! Owns the publishing cursor: the broker has confirmed the first `jobs_published` jobs. After a restart the others are
-//! published again, with the same IDs.
+//! published again, with the same IDs. When a job is published is up to [`crate::server::feeding`].
 
 use std::{ops::Range, time::Duration};
 
@@ -18,6 +18,7 @@ use common::{
     topology::{DelayTier, Route},
 };
 use futures::{StreamExt, stream};
+use tokio::sync::watch;
 
 use super::{
     SubmissionError,
@@ -37,24 +38,40 @@ const MAX_RETRY_DELAY: Duration = Duration::from_secs(10);
 /// Maximum size of a submission that goes to the interactive queue, ahead of large ones, because a user waits for it.
 const INTERACTIVE_ITEMS: u64 = 16;
 
-/// Publishes the jobs that are not published yet.
-pub(super) async fn publish(context: &Context, submission: &Submission) -> Result<(), SubmissionError> {
+/// Publishes the jobs that are not published yet, in turns with other submissions, and moves `cursor`.
+pub(super) async fn publish(
+    context: &Context,
+    submission: &Submission,
+    cursor: &watch::Sender<u32>,
+) -> Result<(), SubmissionError> {
+    let (mut first, last) = (submission.jobs_published, submission.jobs);
+    if first >= last {
+        return Ok(());
+    }
     let jobs = Jobs::of(context, submission)?;
     // No worker may have declared the queue of its space yet. If it fails, publishing tries again.
     context.publisher.declare_queue_of(&jobs.route).await;
-    let mut first = submission.jobs_published;
-    while first < submission.jobs {
-        let end = (first + CURSOR_EVERY).min(submission.jobs);
-        let mut published =
-            stream::iter(first..end).map(|job| jobs.publish(context, job, 0)).buffer_unordered(WINDOW);
-        while let Some(result) = published.next().await {
-            result?;
+    let is_fed = !matches!(jobs.route, Route::Interactive(_));
+    let mut turn = is_fed.then(|| context.feeder.join(&jobs.route, last - first, jobs.cost()));
+    while first < last {
+        let granted = match &mut turn {
+            Some(turn) => first + turn.next().await,
+            None => last,
+        };
+        while first < granted {
+            let end = (first + CURSOR_EVERY).min(granted);
+            let mut published =
+                stream::iter(first..end).map(|job| jobs.publish(context, job, 0)).buffer_unordered(WINDOW);
+            while let Some(result) = published.next().await {
+                result?;
+                if let Some(turn) = &turn {
+                    turn.confirmed();
+                }
+            }
+            context.store.set_published(submission.id, end).await?;
+            cursor.send_replace(end);
+            first = end;
         }
-        context.store.set_published(submission.id, end).await?;
-        if context.store.state(submission.id).await?.is_none_or(common::store::State::is_terminal) {
-            return Ok(());
-        }
-        first = end;
     }
     Ok(())
 }
@@ -107,6 +124,14 @@ impl<'a> Jobs<'a> {
     pub(crate) fn items(&self, job: u32) -> Range<u64> {
         let first = self.layout.first_item(job);
         first..first + u64::from(self.layout.job_items(job))
+    }
+
+    /// Returns how many items a job counts for in its turns. A crawl job has one item, a channel with many videos.
+    fn cost(&self) -> u32 {
+        match &self.template {
+            JobTemplate::Embed | JobTemplate::Predict(_) => self.layout.part_items,
+            JobTemplate::Crawl(plan) => plan.videos_per_channel,
+        }
     }
 
     pub(super) fn route(&self) -> &Route {

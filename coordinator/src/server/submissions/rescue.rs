@@ -1,4 +1,4 @@
-//! Watches a published submission until its end: rescues lost jobs and discards expired ones.
+//! Watches an open submission until its end: rescues lost jobs and discards expired ones.
 //!
 //! Owns the decision that a job is lost: unfinished and without a heartbeat for a while. The rescuer repairs a lost
 //! publish, an emptied broker, and a store restored from an older state. A job published twice has no extra effect,
@@ -13,6 +13,8 @@ use common::{
     store::{JobState, JobStatus, State, Submission},
 };
 
+use tokio::sync::watch;
+
 use super::{SubmissionError, crawled_rows, publish::Jobs};
 use crate::server::context::Context;
 
@@ -23,23 +25,30 @@ const EXPIRY_GRACE: Duration = Duration::from_secs(3);
 /// While the queue has jobs, a job is lost only after this multiple of `rescue_after_seconds`: it may be in the queue.
 const QUEUED_FACTOR: u32 = 20;
 
-/// Waits for the end of a submission, or of the last job of one that the leader ends, and rescues lost jobs. Also returns
-/// if its state has gone backwards because the store was restored from an older state.
-pub(super) async fn watch(context: &Context, id: SubmissionId) -> Result<(), SubmissionError> {
+/// Waits for the end of a submission, or of the last job of one that the leader ends, and rescues lost jobs. Its jobs may be
+/// published meanwhile; `published` is their number. Also returns if the state has gone backwards because the store was
+/// restored from an older state.
+pub(super) async fn watch(
+    context: &Context,
+    id: SubmissionId,
+    mut published: watch::Receiver<u32>,
+) -> Result<(), SubmissionError> {
     let waiter = context.notifier.waiter(id);
     let after = context.settings.jobs.rescue_after();
     let mut last_rescue = Instant::now();
-    let mut progress = (0, Instant::now());
+    let mut last_copies: Option<Instant> = None;
+    let mut progress = ((0, 0), Instant::now());
     let mut last_expiry: Option<Instant> = None;
     let mut rows = crawled_rows::Schedule::default();
     loop {
+        let published_before = *published.borrow();
         let Some(submission) = context.store.submission(id).await? else { return Ok(()) };
         if submission.state.is_terminal() {
             let (state, succeeded, failed) = (submission.state, submission.succeeded, submission.failed);
             tracing::info!(submission = %id, %state, succeeded, failed, "submission ended");
             return Ok(());
         }
-        if submission.state != State::Running || submission.jobs_published < submission.jobs {
+        if submission.state != State::Running || submission.jobs_published < published_before {
             tracing::warn!(submission = %id, "store restored from an older state; continuing from there");
             return Ok(());
         }
@@ -47,8 +56,9 @@ pub(super) async fn watch(context: &Context, id: SubmissionId) -> Result<(), Sub
             return Ok(());
         }
         rows.write_if_due(context, &submission).await?;
-        if submission.jobs_finished != progress.0 {
-            progress = (submission.jobs_finished, Instant::now());
+        let (jobs, done) = (submission.jobs, (submission.jobs_published, submission.jobs_finished));
+        if done != progress.0 {
+            progress = (done, Instant::now());
         }
         if let Some(deadline_ms) = submission.deadline_ms
             && last_expiry.is_none_or(|at| at.elapsed() >= after)
@@ -58,38 +68,56 @@ pub(super) async fn watch(context: &Context, id: SubmissionId) -> Result<(), Sub
             last_expiry = Some(Instant::now());
         }
         if last_rescue.elapsed() >= after && progress.1.elapsed() >= after {
-            rescue(context, &submission, after).await?;
+            rescue(context, &submission, after, &mut last_copies).await?;
             last_rescue = Instant::now();
         }
+        let all_published = async {
+            // An error means that no more are published.
+            let _ = published.wait_for(|published| *published >= jobs).await;
+        };
         tokio::select! {
             () = context.stop.cancelled() => return Err(SubmissionError::Stopping),
             // The delay coalesces notifications that arrive in quick succession.
             () = waiter.wait(POLL_INTERVAL) => tokio::time::sleep(POLL_INTERVAL / 20).await,
+            // A crawl whose jobs have finished ends when all of them are known to be published.
+            () = all_published, if done.0 < jobs => {}
         }
     }
 }
 
-async fn rescue(context: &Context, submission: &Submission, after: Duration) -> Result<(), SubmissionError> {
+/// Publishes the lost jobs of a submission again. `last_copies` is when this was last done to a queue that had jobs.
+async fn rescue(
+    context: &Context,
+    submission: &Submission,
+    after: Duration,
+    last_copies: &mut Option<Instant>,
+) -> Result<(), SubmissionError> {
     let jobs = Jobs::of(context, submission)?;
     let statuses = context.store.job_statuses(submission.id).await?;
     let now_ms = context.store.now_ms().await?;
     let last_heartbeat_ms = statuses.values().map(|status| status.heartbeat_ms).max().unwrap_or(0);
-    let queued = context.publisher.queue_depth(&jobs.route().queue_name()).await;
-    // A queue that does not exist was deleted with its jobs; publishing declares it again.
-    let Some(queued) = queued.or_else(|| context.publisher.is_connected().then_some(0)) else {
+    let Some(load) = context.publisher.queue_load(&jobs.route().queue_name()).await else {
         // The broker is unavailable, so publishing would fail too.
         return Ok(());
     };
+    let has_copies = last_copies.is_some_and(|at| at.elapsed() < after * QUEUED_FACTOR);
+    if load.ready > 0 && (load.consumers == 0 || has_copies) {
+        // The jobs may be in the queue, and further copies would fill it.
+        return Ok(());
+    }
     let mut lost = Vec::new();
     for job in 0..submission.jobs_published {
         let status = statuses.get(&job.to_string());
         let times = Times { created_ms: submission.created_ms, last_heartbeat_ms, now_ms };
-        if is_lost(status, times, queued, after) {
+        if is_lost(status, times, load.ready, after) {
             lost.push((job, status.map_or(0, |status| status.generation)));
         }
     }
     if !lost.is_empty() {
         tracing::warn!(submission = %submission.id, jobs = lost.len(), "publishing lost jobs again");
+    }
+    if !lost.is_empty() && load.ready > 0 {
+        *last_copies = Some(Instant::now());
     }
     for (job, generation) in lost {
         jobs.publish(context, job, generation).await?;
