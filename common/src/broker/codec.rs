@@ -95,7 +95,7 @@ pub(super) mod tests {
         (any::<u32>(), 1..=MAX_CHUNK_ITEMS, any::<bool>(), 0..3).prop_map(|(index, items, uploaded, kind)| {
             let part = "file:///manifests/a%20b/0.jsonl".parse().unwrap();
             let dataset = (!uploaded).then(|| "s3://bucket/dataset/".parse().unwrap());
-            let chunk = Chunk { part, dataset, index, first_item: u64::from(index) * 64, items };
+            let chunk = Chunk { part, range: None, dataset, index, first_item: u64::from(index) * 64, items };
             match kind {
                 0 => JobArgs::Embed(EmbedArgs { chunk, space: None }),
                 1 => {

@@ -20,6 +20,9 @@ use crate::{
 
 /// Most items in one job.
 pub const MAX_CHUNK_ITEMS: u32 = 1024;
+/// Most bytes that a job's items take in the manifest: enough for 1,024, whose names, IDs and carried values have at most
+/// 24 KiB of JSON each.
+pub const MAX_CHUNK_BYTES: u64 = 32 << 20;
 
 /// The arguments of one job, by kind. Serialised without a tag: the envelope's `type` names the kind.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -68,6 +71,13 @@ impl JobArgs {
         if chunk.first_item.checked_add(u64::from(chunk.items)).is_none() {
             return Err(format!("chunk.first_item is {}, which is too large", chunk.first_item));
         }
+        if let Some(ByteRange { offset, bytes }) = chunk.range
+            && (bytes > MAX_CHUNK_BYTES || offset.checked_add(bytes).is_none())
+        {
+            return Err(format!(
+                "chunk.range is {bytes} bytes at {offset}, over the limit of {MAX_CHUNK_BYTES} bytes"
+            ));
+        }
         let output = match self {
             Self::Predict(PredictArgs { output, .. }) => output.as_ref(),
             _ => None,
@@ -105,11 +115,14 @@ impl JobArgs {
     }
 }
 
-/// Consecutive items of a submission: one part of its manifest.
+/// Consecutive items of a submission.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Chunk {
-    /// URL of the manifest part, in the object store.
+    /// URL of the file of the manifest that has the items, in the object store.
     pub part: Url,
+    /// Where in that file they are; they are the whole file if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub range: Option<ByteRange>,
     /// The folder that item names are relative to; absent for uploaded images, which are read from Redis by
     /// digest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -118,8 +131,14 @@ pub struct Chunk {
     pub index: u32,
     /// Submission-wide index of the first item.
     pub first_item: u64,
-    /// Number of items in the part.
     pub items: u32,
+}
+
+/// A part of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ByteRange {
+    pub offset: u64,
+    pub bytes: u64,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -185,7 +204,8 @@ mod tests {
     #[test]
     fn fields_out_of_range_are_rejected() {
         let check = |part: &str, first_item: u64, items: u32, want: Result<(), &str>| {
-            let chunk = Chunk { part: Url::parse(part).unwrap(), dataset: None, index: 0, first_item, items };
+            let part = Url::parse(part).unwrap();
+            let chunk = Chunk { part, range: None, dataset: None, index: 0, first_item, items };
             let checked = JobArgs::Embed(EmbedArgs { chunk, space: None }).check();
             assert_eq!(checked.is_ok(), want.is_ok(), "{checked:?}");
             if let (Err(error), Err(want)) = (checked, want) {
@@ -198,5 +218,14 @@ mod tests {
         check("file:///m/0", 0, u32::MAX, Err("between 1 and 1024"));
         check("file:///m/0", u64::MAX, 1, Err("is too large"));
         check("mailto:x", 0, 1, Err("'mailto:x' is not"));
+        let in_range = |offset, bytes| {
+            let part = Url::parse("file:///m/0").unwrap();
+            let range = Some(ByteRange { offset, bytes });
+            let chunk = Chunk { part, range, dataset: None, index: 0, first_item: 0, items: 1 };
+            JobArgs::Embed(EmbedArgs { chunk, space: None }).check()
+        };
+        assert_eq!(in_range(1 << 40, MAX_CHUNK_BYTES), Ok(()));
+        assert!(in_range(0, MAX_CHUNK_BYTES + 1).unwrap_err().contains("chunk.range is"));
+        assert!(in_range(u64::MAX, 1).is_err());
     }
 }

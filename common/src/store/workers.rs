@@ -65,6 +65,9 @@ pub struct WorkerRecord {
     /// Where it may open datasets and the artifacts; `None` if its version does not report it.
     #[serde(default)]
     pub places: Option<WorkerPlaces>,
+    /// Whether it reads the items of a job from a part of a file; earlier versions read the whole file.
+    #[serde(default)]
+    pub reads_ranges: bool,
     /// Fingerprints of the gradients it can compute.
     pub fingerprints: Vec<Fingerprint>,
     pub started_ms: u64,

@@ -65,6 +65,7 @@ impl From<RegisteredWorker> for WorkerView {
             spaces: _,
             random_weights: _,
             places: _,
+            reads_ranges: _,
             fingerprints,
             started_ms,
             draining,

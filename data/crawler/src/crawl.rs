@@ -48,7 +48,7 @@ impl Crawl<'_> {
     /// See [`CrawlError`]. The deadline of a [`CrawlError::Snooze`] is in ms of Redis's clock.
     pub async fn run(&self) -> Result<Crawled, CrawlError> {
         let part = &self.args.chunk.part;
-        let items: Vec<CrawlItem> = parts::read_part(part).await.map_err(|error| {
+        let items: Vec<CrawlItem> = parts::read_chunk(&self.args.chunk).await.map_err(|error| {
             CrawlError::Retryable(format!("could not read manifest part {part}: {error}"))
         })?;
         let [item] = items.as_slice() else {

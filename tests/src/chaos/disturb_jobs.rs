@@ -14,6 +14,7 @@ use common::{
     store::{JobState, Submission, SubmissionKind},
     topology::{self, Route},
 };
+use dataset::files::parts;
 use rand::RngExt;
 use rand_chacha::ChaCha12Rng;
 use serde_json::{Value, json};
@@ -46,7 +47,7 @@ impl Scene<'_> {
     pub(super) async fn duplicate(&self, random: &mut ChaCha12Rng) {
         let mut copies: Vec<(Envelope, Route)> = Vec::new();
         for submission in self.system.running().await.unwrap_or_default() {
-            copies.extend((0..submission.jobs_published).filter_map(|job| copy_of(&submission, job)));
+            copies.extend(copies_of(&submission, usize::MAX).await);
         }
         copies.extend(copies.clone());
         shuffle(&mut copies, random);
@@ -73,7 +74,7 @@ impl Scene<'_> {
         };
         let config = BrokerConfig::new(self.system.vhost.amqp_url().into(), "chaos");
         if let (Some((copy, route)), Ok(Ok(publisher))) =
-            (copy_of(&submission, job), timeout(PUBLISH_TIMEOUT, Publisher::connect(&config)).await)
+            (copy_of(&submission, job).await, timeout(PUBLISH_TIMEOUT, Publisher::connect(&config)).await)
         {
             // The paused worker's prefetch takes some of them.
             for _ in 0..COPIES {
@@ -123,8 +124,7 @@ impl Scene<'_> {
     /// Publishes duplicates of jobs as an older and a newer version of the program would encode them.
     pub(super) async fn mix_versions(&self) {
         for submission in self.system.running().await.unwrap_or_default() {
-            let jobs = (0..submission.jobs_published).filter_map(|job| copy_of(&submission, job));
-            for (index, (job, route)) in jobs.take(4).enumerate() {
+            for (index, (job, route)) in copies_of(&submission, 4).await.into_iter().enumerate() {
                 let mut body: Value = serde_json::to_value(&job.args).expect("arguments are plain data");
                 let mut headers = job_headers();
                 if index % 2 == 0 {
@@ -250,14 +250,30 @@ fn job_headers() -> Value {
     json!({"subwatch-attempt": 1, "subwatch-max-attempts": 5, "subwatch-generation": 0})
 }
 
+/// Returns copies of the first jobs of a submission.
+async fn copies_of(submission: &Submission, count: usize) -> Vec<(Envelope, Route)> {
+    let mut copies = Vec::new();
+    for job in (0..submission.jobs_published).take(count) {
+        copies.extend(copy_of(submission, job).await);
+    }
+    copies
+}
+
 /// Returns the envelope of a submission's job as its coordinator published it, with its route.
-fn copy_of(submission: &Submission, job: u32) -> Option<(Envelope, Route)> {
+async fn copy_of(submission: &Submission, job: u32) -> Option<(Envelope, Route)> {
     let manifest = submission.manifest.as_ref()?;
     let (items, part_items) = (manifest["items"].as_u64()?, manifest["part_items"].as_u64()?);
     let first_item = u64::from(job) * part_items;
     let folder = manifest["folder"].as_str()?.parse().ok()?;
+    let (mut file, mut chunk) = (0, job);
+    for parts in manifest["item_files"].as_array()? {
+        let Some(rest) = chunk.checked_sub(u32::try_from(parts.as_u64()?).ok()?) else { break };
+        (file, chunk) = (file + 1, rest);
+    }
+    let index = parts::read_index(&folder, file).await.ok()?;
     let chunk = Chunk {
-        part: dataset::files::parts::part_url(&folder, job),
+        part: parts::part_url(&folder, file),
+        range: Some(parts::range_of(&index, chunk as usize)?),
         dataset: manifest["dataset"].as_str().and_then(|url| url.parse().ok()),
         index: job,
         first_item,

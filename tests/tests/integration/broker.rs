@@ -75,7 +75,7 @@ impl Fixture {
 
 fn envelope(index: u32) -> Envelope {
     let part = "file:///manifests/0.jsonl".parse().expect("the literal is a URL");
-    let chunk = Chunk { part, dataset: None, index, first_item: 0, items: 64 };
+    let chunk = Chunk { part, range: None, dataset: None, index, first_item: 0, items: 64 };
     let submission = SubmissionId::now();
     Envelope {
         job: JobId::derive(submission, Kind::Embed, &index.to_string()),

@@ -109,8 +109,14 @@ async fn job_out_of_attempts_is_dead_lettered_and_can_be_requeued() {
     let broker = BrokerConfig::new(cluster.vhost.amqp_url().into(), "test");
     let publisher = Publisher::connect(&broker).await.unwrap();
     let part = cluster.folder().join(format!("artifacts/manifests/{id}/00000.jsonl"));
-    let chunk =
-        Chunk { part: Url::from_file_path(part).unwrap(), dataset: None, index: 0, first_item: 0, items: 64 };
+    let chunk = Chunk {
+        part: Url::from_file_path(part).unwrap(),
+        range: None,
+        dataset: None,
+        index: 0,
+        first_item: 0,
+        items: 64,
+    };
     let stale = Envelope {
         job: JobId::derive(id, Kind::Embed, "0"),
         submission: id,

@@ -10,6 +10,7 @@ use common::{
     },
     topology::Route,
 };
+use dataset::files::parts;
 use tests::cluster::{Cluster, eventually};
 use url::Url;
 
@@ -19,12 +20,15 @@ async fn redelivered_job_is_applied_once() {
     let dataset = cluster.sample(128).await;
     let id = cluster.detach(&["embed", &dataset.display().to_string()]).await;
     let part = cluster.folder().join(format!("artifacts/manifests/{id}/00000.jsonl"));
-    eventually("the manifest is written", || async { part.exists() }).await;
+    eventually("the submission is open", || async { cluster.submission(id).await.jobs == 2 }).await;
+    let index =
+        parts::read_index(&Url::from_directory_path(part.parent().unwrap()).unwrap(), 0).await.unwrap();
 
     let broker = BrokerConfig::new(cluster.vhost.amqp_url().into(), "test");
     let publisher = Publisher::connect(&broker).await.unwrap();
     let chunk = Chunk {
         part: Url::from_file_path(&part).unwrap(),
+        range: parts::range_of(&index, 0),
         dataset: Some(Url::from_directory_path(&dataset).unwrap()),
         index: 0,
         first_item: 0,

@@ -95,8 +95,7 @@ impl Reader {
         let unreadable = |error: &dyn fmt::Display| {
             JobError::Retryable(format!("cannot read the manifest part {}: {error}", chunk.part))
         };
-        let items: Vec<ManifestItem> =
-            parts::read_part(&chunk.part).await.map_err(|error| unreadable(&error))?;
+        let items: Vec<ManifestItem> = parts::read_chunk(chunk).await.map_err(|error| unreadable(&error))?;
         if items.len() != chunk.items as usize {
             return Err(JobError::Permanent(format!(
                 "the manifest part {} has {} items, but the job has {}",

@@ -40,7 +40,7 @@ pub(super) async fn write(
         return Ok(Outcome::Ignored(reason));
     }
     let results = store.results(job.submission, chunk.first_item, u64::from(chunk.items)).await?;
-    let items: Vec<ManifestItem> = parts::read_part(&chunk.part).await.map_err(|error| {
+    let items: Vec<ManifestItem> = parts::read_chunk(chunk).await.map_err(|error| {
         JobError::Retryable(format!("cannot read the manifest part {}: {error}", chunk.part))
     })?;
     let rows: Option<Vec<PredictionRow>> = items

@@ -55,6 +55,7 @@ pub(super) async fn start(
         spaces: Vec::new(),
         random_weights: false,
         places: None,
+        reads_ranges: true,
         fingerprints: fingerprints.clone(),
         started_ms: 0,
         draining: false,

@@ -1,22 +1,24 @@
-//! A submission's manifest: the files that list its items, and the streaming writer.
+//! A submission's manifest: which files list its items, and where.
 //!
-//! Owns the arithmetic between items, manifest parts and jobs. Part `k` has the items of job `k`. The parts after the
-//! last job have the items that were rejected during preparation; their files are numbered from 0 in the subfolder
-//! `rejected`, since they are written before the number of jobs is known. While a manifest is written, memory is
-//! bounded by one incomplete part of each kind and [`WRITES`] parts in flight.
+//! Owns the arithmetic between items, parts and jobs. Part `k` has the items of job `k`. The parts after the last job
+//! have the items that were rejected during preparation; they are in files of their own, in the subfolder `rejected`,
+//! since they are written before the number of jobs is known. A file has many parts, and an index beside it tells where
+//! they are. In manifests of earlier versions, and of submissions that workers of such a version may receive, each part is
+//! a file. `manifest_writer` writes them.
 
-use common::{embedding::Space, job::output::Output, store::Submission};
+use std::{collections::VecDeque, sync::Arc};
+
+use common::{embedding::Space, job::{args::ByteRange, output::Output}, store::Submission};
 use dataset::{
     files::parts::{self, PartError},
     imagefolder::SkippedFiles,
-    manifest::RejectedItem,
 };
-use serde::{Deserialize, Serialize};
-use tokio::task::JoinSet;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tokio::sync::Mutex;
 use url::Url;
 
-/// Maximum number of concurrent writes.
-const WRITES: usize = 16;
+/// Indexes that are kept.
+const INDEXES: usize = 2;
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Layout {
@@ -30,6 +32,11 @@ pub(crate) struct Layout {
     pub(crate) rejected: u64,
     /// Items per part.
     pub(crate) part_items: u32,
+    /// Number of parts in each file of items with a job, and of rejected items; empty if each part is a file.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) item_files: Vec<u32>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rejected_files: Vec<u32>,
     /// Whether the dataset has metadata.
     pub(crate) labelled: bool,
     /// Number of images that no row of the dataset names.
@@ -89,12 +96,19 @@ impl Layout {
         (end - self.first_item(part)).min(u64::from(self.part_items))
     }
 
-    /// Returns the URL of a part.
-    pub(crate) fn part(&self, part: u32) -> Url {
-        match part.checked_sub(self.jobs()) {
-            None => parts::part_url(&self.folder, part),
-            Some(rejected) => parts::part_url(&rejected_folder(&self.folder), rejected),
+    /// Returns the folder of a part, its file there, and which part of that file it is; `None` if it is the whole file.
+    fn place(&self, part: u32) -> (Url, u32, Option<usize>) {
+        let (folder, files, mut part) = match part.checked_sub(self.jobs()) {
+            None => (self.folder.clone(), &self.item_files, part),
+            Some(rejected) => (rejected_folder(&self.folder), &self.rejected_files, rejected),
+        };
+        for (file, parts) in (0..).zip(files) {
+            match part.checked_sub(*parts) {
+                None => return (folder, file, Some(part as usize)),
+                Some(rest) => part = rest,
+            }
         }
+        (folder, part, None)
     }
 }
 
@@ -108,113 +122,56 @@ pub(crate) fn layout(submission: &Submission) -> Option<Layout> {
     serde_json::from_value(submission.manifest.clone()?).ok()
 }
 
-pub(super) struct ManifestWriter<T> {
-    items: PartWriter<T>,
-    rejected: PartWriter<RejectedItem>,
-    writes: JoinSet<Result<(), PartError>>,
+/// The parts of a manifest. Keeps the indexes of the files that were read last.
+pub(crate) struct Parts {
+    layout: Layout,
+    indexes: Mutex<VecDeque<(Url, Arc<[u32]>)>>,
 }
 
-/// Writes items to the consecutive parts of one folder.
-struct PartWriter<T> {
-    folder: Url,
-    part_items: usize,
-    /// Items of the incomplete part.
-    pending: Vec<T>,
-    parts: u32,
-    items: u64,
-}
+impl Parts {
+    pub(crate) fn new(layout: Layout) -> Self {
+        Self { layout, indexes: Mutex::default() }
+    }
 
-impl<T: Serialize + Send + Sync + 'static> ManifestWriter<T> {
-    /// Makes a writer of parts with `part_items` items, to the folders `items` and `rejected`.
-    pub(super) fn new(items: Url, rejected: Url, part_items: u32) -> Self {
-        let part_items = part_items as usize;
-        Self {
-            items: PartWriter::new(items, part_items),
-            rejected: PartWriter::new(rejected, part_items),
-            writes: JoinSet::new(),
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Returns the file of a part, and its range there; `None` if it is the whole file.
+    pub(crate) async fn find(&self, part: u32) -> Result<(Url, Option<ByteRange>), PartError> {
+        let (folder, file, position) = self.layout.place(part);
+        let url = parts::part_url(&folder, file);
+        let Some(chunk) = position else { return Ok((url, None)) };
+        let index = {
+            // Locked meanwhile: many jobs of a file are published at a time.
+            let mut indexes = self.indexes.lock().await;
+            let known = indexes.iter().find(|(known, _)| *known == url).map(|(_, index)| index.clone());
+            match known {
+                Some(index) => index,
+                None => {
+                    let index: Arc<[u32]> = parts::read_index(&folder, file).await?.into();
+                    indexes.truncate(INDEXES - 1);
+                    indexes.push_front((url.clone(), index.clone()));
+                    index
+                }
+            }
+        };
+        match parts::range_of(&index, chunk) {
+            Some(range) => Ok((url, Some(range))),
+            None => Err(PartError::NoChunk { part: url, chunk }),
         }
     }
 
-    /// Adds an item with a job.
-    pub(super) async fn add(&mut self, item: T) -> Result<(), PartError> {
-        self.items.add(item, &mut self.writes).await
-    }
-
-    /// Adds an item that was rejected.
-    pub(super) async fn reject(&mut self, item: RejectedItem) -> Result<(), PartError> {
-        self.rejected.add(item, &mut self.writes).await
-    }
-
-    /// Writes the incomplete parts. Returns the number of items with a job and of rejected items.
-    pub(super) async fn finish(mut self) -> Result<(u64, u64), PartError> {
-        self.items.write(&mut self.writes).await?;
-        self.rejected.write(&mut self.writes).await?;
-        while let Some(written) = self.writes.join_next().await {
-            written.expect("writing a part does not panic")?;
-        }
-        Ok((self.items.items, self.rejected.items))
-    }
-}
-
-impl<T: Serialize + Send + Sync + 'static> PartWriter<T> {
-    fn new(folder: Url, part_items: usize) -> Self {
-        Self { folder, part_items, pending: Vec::new(), parts: 0, items: 0 }
-    }
-
-    async fn add(&mut self, item: T, writes: &mut JoinSet<Result<(), PartError>>) -> Result<(), PartError> {
-        self.pending.push(item);
-        self.items += 1;
-        if self.pending.len() < self.part_items { Ok(()) } else { self.write(writes).await }
-    }
-
-    /// Starts writing the pending part, after waiting until fewer than [`WRITES`] are in flight.
-    async fn write(&mut self, writes: &mut JoinSet<Result<(), PartError>>) -> Result<(), PartError> {
-        if self.pending.is_empty() {
-            return Ok(());
-        }
-        while writes.len() >= WRITES
-            && let Some(written) = writes.join_next().await
-        {
-            written.expect("writing a part does not panic")?;
-        }
-        let (folder, part, items) = (self.folder.clone(), self.parts, std::mem::take(&mut self.pending));
-        self.parts += 1;
-        writes.spawn(async move { parts::write_part(&folder, part, &items).await });
-        Ok(())
+    /// Reads the items of a part.
+    pub(crate) async fn read<T: DeserializeOwned>(&self, part: u32) -> Result<Vec<T>, PartError> {
+        let (file, range) = self.find(part).await?;
+        parts::read_range(&file, range).await
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use common::job::outcome::{FailureReason, ItemFailure};
-    use dataset::manifest::ManifestItem;
-
     use super::*;
-
-    #[tokio::test]
-    async fn items_and_rejected_items_go_to_separate_parts() {
-        let folder = tempfile::tempdir().unwrap();
-        let items = Url::from_directory_path(folder.path()).unwrap();
-        let rejected = items.join("rejected/").unwrap();
-        let mut manifest = ManifestWriter::new(items.clone(), rejected.clone(), 4);
-        let failure = ItemFailure::new(FailureReason::Missing, "gone");
-        for number in 0..103 {
-            let item = ManifestItem::named(&number.to_string());
-            match number % 10 {
-                0 => manifest.reject(RejectedItem { item, failure: failure.clone() }).await.unwrap(),
-                _ => manifest.add(item).await.unwrap(),
-            }
-        }
-        assert_eq!(manifest.finish().await.unwrap(), (92, 11));
-        let read = async |folder: &Url, part| -> Vec<String> {
-            let items: Vec<ManifestItem> = parts::read_part(&parts::part_url(folder, part)).await.unwrap();
-            items.into_iter().map(|item| item.item).collect()
-        };
-        assert_eq!(read(&items, 22).await, ["98", "99", "101", "102"]);
-        assert_eq!(read(&rejected, 2).await, ["80", "90", "100"], "a rejected item parses as an item");
-        let failed: Vec<RejectedItem> = parts::read_part(&parts::part_url(&rejected, 0)).await.unwrap();
-        assert_eq!((failed.len(), &failed[3].failure), (4, &failure));
-    }
 
     fn check(items: u64, rejected: u64, jobs: u32, parts: u32, first_items: &[u64]) {
         let folder = Url::parse("file:///manifests/").unwrap();
@@ -224,6 +181,8 @@ mod tests {
             items,
             rejected,
             part_items: 64,
+            item_files: Vec::new(),
+            rejected_files: Vec::new(),
             labelled: true,
             without_row: 0,
             skipped_files: SkippedFiles::default(),
@@ -255,14 +214,33 @@ mod tests {
             items: 70,
             rejected: 65,
             part_items: 64,
+            item_files: Vec::new(),
+            rejected_files: Vec::new(),
             labelled: true,
             without_row: 0,
             skipped_files: SkippedFiles::default(),
             space: None,
             output: None,
         };
-        let parts: Vec<String> = (0..4).map(|part| layout.part(part).to_string()).collect();
-        let expected = ["00000", "00001", "rejected/00000", "rejected/00001"];
-        assert_eq!(parts, expected.map(|part| format!("s3://bucket/manifests/id/{part}.jsonl")));
+        let check = |layout: &Layout, want: [(&str, u32, Option<usize>); 4]| {
+            let want =
+                want.map(|(folder, file, position)| (layout.folder.join(folder).unwrap(), file, position));
+            assert_eq!([0, 1, 2, 3].map(|part| layout.place(part)), want);
+        };
+        check(&layout, [("", 0, None), ("", 1, None), ("rejected/", 0, None), ("rejected/", 1, None)]);
+        let together = Layout { item_files: vec![2], rejected_files: vec![1, 1], ..layout };
+        check(
+            &together,
+            [("", 0, Some(0)), ("", 0, Some(1)), ("rejected/", 0, Some(0)), ("rejected/", 1, Some(0))],
+        );
+    }
+
+    #[test]
+    fn layouts_of_earlier_versions_are_read() {
+        let stored = r#"{"dataset":null,"folder":"file:///m/","items":70,"rejected":0,"part_items":64,"labelled":true}"#;
+        let layout: Layout = serde_json::from_str(stored).unwrap();
+        assert_eq!(layout.place(1), (layout.folder.clone(), 1, None));
+        let again: serde_json::Value = serde_json::to_value(&layout).unwrap();
+        assert!(again.get("item_files").is_none(), "an earlier version reads what it wrote: {again}");
     }
 }

@@ -8,7 +8,7 @@
 //!    ([`crate::server::leadership`]).
 //! 2. `drive` is the leader's task for the submission: it reads the record and performs the step of its state, until
 //!    the end.
-//! 3. `prepare` writes the `manifest` and sets the state to `running`.
+//! 3. `prepare` writes the `manifest` with `manifest_writer` and sets the state to `running`.
 //! 4. `publish` publishes a job for each part of the manifest, in turns with other submissions
 //!    ([`crate::server::feeding`]).
 //! 5. `rescue` waits for the end: it republishes lost jobs and discards expired ones. Meanwhile workers resolve the
@@ -26,6 +26,7 @@ mod delete;
 mod drive;
 mod jobs;
 mod manifest;
+mod manifest_writer;
 mod output;
 mod prepare;
 mod publish;
@@ -42,7 +43,7 @@ pub(crate) use self::{
     delete::{delete, delete_all_of},
     drive::drive,
     jobs::jobs,
-    manifest::layout,
+    manifest::{Parts, layout},
     publish::Jobs,
     results::{embeddings, results},
     spec::EmbedSpec,

@@ -37,7 +37,7 @@ use url::Url;
 
 use super::{
     SubmissionError,
-    manifest::{Layout, layout},
+    manifest::{Layout, Parts, layout},
     spec::{OutputSpec, PredictSpec, read_spec},
 };
 use crate::{
@@ -248,8 +248,9 @@ async fn write(context: &Context, submission: &Submission) -> Result<(), WriteEr
         let detail = format!("the output folder {folder} no longer belongs to it: it has no file {claim}");
         return Err(SubmissionError::Failed(detail).into());
     }
+    let manifest = Parts::new(layout.clone());
     let shards: Vec<Shard> = stream::iter(0..layout.parts())
-        .map(|part| shard(context, submission, &layout, output, &files, part))
+        .map(|part| shard(context, submission, &manifest, output, &files, part))
         .buffered(READS)
         .try_collect()
         .await?;
@@ -282,7 +283,7 @@ async fn write(context: &Context, submission: &Submission) -> Result<(), WriteEr
 async fn shard(
     context: &Context,
     submission: &Submission,
-    layout: &Layout,
+    manifest: &Parts,
     output: &Output,
     files: &Files,
     part: u32,
@@ -290,17 +291,17 @@ async fn shard(
     if context.stop.is_cancelled() {
         return Err(SubmissionError::Stopping.into());
     }
+    let layout = manifest.layout();
     let (name, rows) = (shard_name(part, output.format), layout.part_rows(part));
     match digest(files, &name).await {
         Ok((bytes, sha256)) => return Ok(Shard { name, rows, bytes, sha256 }),
         Err(ReadError::Missing { .. }) => {}
         Err(error) => return Err(WriteError::of(&error)),
     }
-    let items: Vec<ManifestItem> =
-        parts::read_part(&layout.part(part)).await.map_err(|error| match &error {
-            PartError::Read(read) => WriteError::of(read),
-            error => WriteError::Submission(SubmissionError::Failed(error.to_string())),
-        })?;
+    let items: Vec<ManifestItem> = manifest.read(part).await.map_err(|error| match &error {
+        PartError::Read(read) => WriteError::of(read),
+        error => WriteError::Submission(SubmissionError::Failed(error.to_string())),
+    })?;
     let results = context.store.results(submission.id, layout.first_item(part), rows).await?;
     let lost = ItemResult::Failed(ItemFailure::new(FailureReason::Discarded, "the item has no result"));
     let rows_of_part = items

@@ -17,10 +17,7 @@ use common::{
     store::{Opening, State, Submission, SubmissionKind},
 };
 use dataset::{
-    files::{
-        Files,
-        parts::{self, PartError},
-    },
+    files::{Files, parts::PartError},
     imagefolder::{Dataset, Entry, SkippedFiles},
     manifest::{ManifestItem, RejectedItem},
     metadata::{self, MergeError},
@@ -31,7 +28,8 @@ use url::Url;
 use super::{
     SubmissionError,
     crawl::CrawlSpec,
-    manifest::{Layout, ManifestWriter, rejected_folder},
+    manifest::{Layout, Parts},
+    manifest_writer::{ManifestWriter, Packing, Written},
     output,
     spec::{EmbedSpec, NamedImage, OutputSpec, PredictSpec, read_spec},
 };
@@ -66,7 +64,7 @@ pub(super) async fn prepare(context: &Context, submission: &Submission) -> Resul
     }
     let mut columns = requested.as_ref().map(OutputSpec::columns).transpose()?;
     let part_items = requested.as_ref().map_or(context.settings.jobs.chunk_items, |output| output.shard_rows);
-    let mut manifest = ManifestWriter::new(folder.clone(), rejected_folder(&folder), part_items);
+    let mut manifest = ManifestWriter::new(folder.clone(), part_items, packing(context).await?);
     let read = match &dataset {
         Some(dataset) => {
             match write_dataset(context, submission, dataset, columns.as_mut(), &mut manifest).await? {
@@ -79,7 +77,7 @@ pub(super) async fn prepare(context: &Context, submission: &Submission) -> Resul
             ReadDataset::default()
         }
     };
-    let (items, rejected) = manifest.finish().await.map_err(|error| unwritten(&error))?;
+    let written = manifest.finish().await.map_err(|error| unwritten(&error))?;
     let output = match (requested, columns) {
         (Some(OutputSpec { folder, format, .. }), Some(columns)) => {
             let columns = columns.finish().map_err(SubmissionError::Failed)?;
@@ -87,21 +85,10 @@ pub(super) async fn prepare(context: &Context, submission: &Submission) -> Resul
         }
         _ => None,
     };
-    let ReadDataset { labelled, without_row, skipped_files } = read;
-    let space = if items == 0 { wanted.space } else { decide_space(context, submission, &wanted).await? };
-    let layout = Layout {
-        dataset,
-        folder,
-        items,
-        rejected,
-        part_items,
-        labelled,
-        without_row,
-        skipped_files,
-        space,
-        output,
-    };
-    open(context, submission.id, &layout).await
+    let space =
+        if written.items == 0 { wanted.space } else { decide_space(context, submission, &wanted).await? };
+    let layout = Layout { space, output, ..layout(dataset, folder, part_items, written, read) };
+    open(context, submission.id, layout).await
 }
 
 /// Writes the manifest of a crawl. A job has one item: a channel, or a slice of the video list.
@@ -112,25 +99,40 @@ async fn prepare_crawl(context: &Context, submission: &Submission) -> Result<(),
         return Err(SubmissionError::Failed(error.to_string()));
     }
     let folder = manifest_folder(context, submission.id)?;
-    let mut manifest = ManifestWriter::new(folder.clone(), rejected_folder(&folder), CrawlSpec::PART_ITEMS);
-    for item in spec.items() {
-        manifest.add(item).await.map_err(|error| unwritten(&error))?;
-    }
-    let (items, rejected) = manifest.finish().await.map_err(|error| unwritten(&error))?;
     let part_items = CrawlSpec::PART_ITEMS;
-    let layout = Layout {
-        dataset: Some(spec.out),
+    let mut manifest = ManifestWriter::new(folder.clone(), part_items, packing(context).await?);
+    for item in spec.items() {
+        manifest.add(&item).await.map_err(|error| unwritten(&error))?;
+    }
+    let written = manifest.finish().await.map_err(|error| unwritten(&error))?;
+    let read = ReadDataset { labelled: true, ..ReadDataset::default() };
+    open(context, submission.id, layout(Some(spec.out), folder, part_items, written, read)).await
+}
+
+/// Returns how many parts a file of the manifest may have. A worker of an earlier version reads a file as one part.
+async fn packing(context: &Context) -> Result<Packing, SubmissionError> {
+    let workers = context.store.workers().await?;
+    let mut live = workers.iter().filter(|worker| worker.is_live());
+    Ok(if live.all(|worker| worker.record.reads_ranges) { Packing::Many } else { Packing::One })
+}
+
+fn layout(dataset: Option<Url>, folder: Url, part_items: u32, written: Written, read: ReadDataset) -> Layout {
+    let Written { items, rejected, item_files, rejected_files } = written;
+    let ReadDataset { labelled, without_row, skipped_files } = read;
+    Layout {
+        dataset,
         folder,
         items,
         rejected,
         part_items,
-        labelled: true,
-        without_row: 0,
-        skipped_files: SkippedFiles::default(),
+        item_files,
+        rejected_files,
+        labelled,
+        without_row,
+        skipped_files,
         space: None,
         output: None,
-    };
-    open(context, submission.id, &layout).await
+    }
 }
 
 /// What a submission asks for.
@@ -182,7 +184,7 @@ async fn write_dataset(
     submission: &Submission,
     url: &Url,
     mut columns: Option<&mut Columns>,
-    manifest: &mut ManifestWriter<ManifestItem>,
+    manifest: &mut ManifestWriter,
 ) -> Result<Option<ReadDataset>, SubmissionError> {
     let id = submission.id;
     let failed = |error: &dyn std::fmt::Display| SubmissionError::Failed(error.to_string());
@@ -198,11 +200,11 @@ async fn write_dataset(
             (Entry::Item(item), Ok(values)) => {
                 without_row += u64::from(item.without_row);
                 let item = ManifestItem { values, ..item };
-                if item.without_row && is_skipping { Ok(()) } else { manifest.add(item).await }
+                if item.without_row && is_skipping { Ok(()) } else { manifest.add(&item).await }
             }
             (Entry::Item(item), Err(detail)) => {
                 let failure = ItemFailure::new(FailureReason::InvalidRow, detail);
-                manifest.reject(RejectedItem { item, failure }).await
+                manifest.reject(&RejectedItem { item, failure }).await
             }
             // Its values are null if they are what is wrong with it.
             (Entry::Rejected(rejected), values) => {
@@ -210,7 +212,7 @@ async fn write_dataset(
                     values: values.unwrap_or_default(),
                     ..ManifestItem::named(&rejected.item)
                 };
-                manifest.reject(RejectedItem { item, failure: rejected.failure }).await
+                manifest.reject(&RejectedItem { item, failure: rejected.failure }).await
             }
             (Entry::Duplicate(duplicate), _) => {
                 return Err(SubmissionError::Failed(format!(
@@ -236,16 +238,16 @@ async fn write_dataset(
 async fn write_uploads(
     context: &Context,
     images: Vec<NamedImage>,
-    manifest: &mut ManifestWriter<ManifestItem>,
+    manifest: &mut ManifestWriter,
 ) -> Result<(), SubmissionError> {
     for image in images {
         let written = match context.store.image_bytes(&image.sha256).await? {
             0 => {
                 let detail = format!("image {} was not uploaded or has expired", image.sha256);
                 let failure = ItemFailure::new(FailureReason::Missing, detail);
-                manifest.reject(RejectedItem { item: ManifestItem::named(&image.item), failure }).await
+                manifest.reject(&RejectedItem { item: ManifestItem::named(&image.item), failure }).await
             }
-            bytes => manifest.add(ManifestItem::uploaded(&image.item, bytes, image.sha256)).await,
+            bytes => manifest.add(&ManifestItem::uploaded(&image.item, bytes, image.sha256)).await,
         };
         written.map_err(|error| unwritten(&error))?;
     }
@@ -253,11 +255,13 @@ async fn write_uploads(
 }
 
 /// Records the failures of rejected items, then opens the submission.
-async fn open(context: &Context, id: SubmissionId, layout: &Layout) -> Result<(), SubmissionError> {
+async fn open(context: &Context, id: SubmissionId, layout: Layout) -> Result<(), SubmissionError> {
     let unreadable =
         |error: PartError| SubmissionError::Failed(format!("cannot read back the manifest: {error}"));
+    let parts = Parts::new(layout);
+    let layout = parts.layout();
     for part in layout.jobs()..layout.parts() {
-        let rejected: Vec<RejectedItem> = parts::read_part(&layout.part(part)).await.map_err(unreadable)?;
+        let rejected: Vec<RejectedItem> = parts.read(part).await.map_err(unreadable)?;
         let failures = rejected.into_iter().map(|rejected| ItemResult::Failed(rejected.failure));
         let failures: Vec<(u64, ItemResult)> = (layout.first_item(part)..).zip(failures).collect();
         context.store.reject_items(id, &failures).await?;

@@ -17,13 +17,14 @@ use common::{
     store::{Submission, SubmissionKind},
     topology::{DelayTier, Route},
 };
+use dataset::files::parts::PartError;
 use futures::{StreamExt, stream};
 use tokio::sync::watch;
 
 use super::{
     SubmissionError,
     crawl::CrawlSpec,
-    manifest::{Layout, layout},
+    manifest::{Parts, layout},
     spec::{PredictSpec, read_spec},
 };
 use crate::server::context::Context;
@@ -79,10 +80,28 @@ pub(super) async fn publish(
 /// The jobs of a submission: makes and publishes any of them.
 pub(crate) struct Jobs<'a> {
     submission: &'a Submission,
-    layout: Layout,
+    parts: Parts,
     route: Route,
     template: JobTemplate,
     max_attempts: u32,
+}
+
+/// Why a job was not published.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Unpublished {
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error("cannot read the submission's manifest: {0}")]
+    Manifest(#[from] PartError),
+}
+
+impl Unpublished {
+    fn is_retryable(&self) -> bool {
+        match self {
+            Self::Publish(error) => error.is_retryable(),
+            Self::Manifest(error) => error.is_retryable(),
+        }
+    }
 }
 
 /// The arguments that all jobs of a submission share.
@@ -117,19 +136,20 @@ impl<'a> Jobs<'a> {
             }
         };
         let max_attempts = context.settings.jobs.max_attempts(kind);
-        Ok(Self { submission, layout, route, template, max_attempts })
+        Ok(Self { submission, parts: Parts::new(layout), route, template, max_attempts })
     }
 
     /// Returns the submission-wide indices of a job's items.
     pub(crate) fn items(&self, job: u32) -> Range<u64> {
-        let first = self.layout.first_item(job);
-        first..first + u64::from(self.layout.job_items(job))
+        let layout = self.parts.layout();
+        let first = layout.first_item(job);
+        first..first + u64::from(layout.job_items(job))
     }
 
     /// Returns how many items a job counts for in its turns. A crawl job has one item, a channel with many videos.
     fn cost(&self) -> u32 {
         match &self.template {
-            JobTemplate::Embed | JobTemplate::Predict(_) => self.layout.part_items,
+            JobTemplate::Embed | JobTemplate::Predict(_) => self.parts.layout().part_items,
             JobTemplate::Crawl(plan) => plan.videos_per_channel,
         }
     }
@@ -145,10 +165,15 @@ impl<'a> Jobs<'a> {
         job: u32,
         generation: u32,
     ) -> Result<(), SubmissionError> {
-        let envelope = self.envelope(job, generation);
         let mut delay = RETRY_DELAY;
         loop {
-            let error = match context.publisher.publish(&envelope, &self.route).await {
+            let published = match self.envelope(job, generation).await {
+                Ok(envelope) => {
+                    context.publisher.publish(&envelope, &self.route).await.map_err(Unpublished::from)
+                }
+                Err(error) => Err(error.into()),
+            };
+            let error = match published {
                 Ok(()) => return Ok(()),
                 Err(error) if !error.is_retryable() => {
                     return Err(SubmissionError::Failed(error.to_string()));
@@ -172,10 +197,10 @@ impl<'a> Jobs<'a> {
         job: u32,
         envelope: &Envelope,
         tier: DelayTier,
-    ) -> Result<(), PublishError> {
+    ) -> Result<(), Unpublished> {
         let Envelope { attempt, generation, .. } = *envelope;
-        let envelope = Envelope { attempt, ..self.envelope(job, generation) };
-        context.publisher.delay(&envelope, tier, &self.route.routing_key()).await
+        let envelope = Envelope { attempt, ..self.envelope(job, generation).await? };
+        Ok(context.publisher.delay(&envelope, tier, &self.route.routing_key()).await?)
     }
 
     /// Publishes an unfinished job to the dead-letter queue. Returns whether the broker confirmed it.
@@ -186,22 +211,28 @@ impl<'a> Jobs<'a> {
         generation: u32,
         info: &DeadLetterInfo,
     ) -> bool {
-        let discarded = context.publisher.discard(&self.envelope(job, generation), info).await;
+        let discarded = match self.envelope(job, generation).await {
+            Ok(envelope) => context.publisher.discard(&envelope, info).await.map_err(Unpublished::from),
+            Err(error) => Err(error.into()),
+        };
         if let Err(error) = &discarded {
             tracing::warn!(submission = %self.submission.id, job, %error, "dead letter not published");
         }
         discarded.is_ok()
     }
 
-    fn envelope(&self, job: u32, generation: u32) -> Envelope {
+    async fn envelope(&self, job: u32, generation: u32) -> Result<Envelope, PartError> {
+        let layout = self.parts.layout();
+        let (part, range) = self.parts.find(job).await?;
         let chunk = Chunk {
-            part: self.layout.part(job),
-            dataset: self.layout.dataset.clone(),
+            part,
+            range,
+            dataset: layout.dataset.clone(),
             index: job,
-            first_item: self.layout.first_item(job),
-            items: self.layout.job_items(job),
+            first_item: layout.first_item(job),
+            items: layout.job_items(job),
         };
-        let space = self.layout.space.clone();
+        let space = layout.space.clone();
         let args = match &self.template {
             JobTemplate::Embed => JobArgs::Embed(EmbedArgs { chunk, space }),
             JobTemplate::Predict(spec) => {
@@ -210,7 +241,7 @@ impl<'a> Jobs<'a> {
             }
             JobTemplate::Crawl(plan) => JobArgs::Crawl(CrawlArgs { chunk, plan: Box::new(plan.clone()) }),
         };
-        Envelope {
+        Ok(Envelope {
             job: JobId::derive(self.submission.id, args.kind(), &args.name()),
             submission: self.submission.id,
             attempt: 1,
@@ -220,6 +251,6 @@ impl<'a> Jobs<'a> {
             deadline_ms: self.submission.deadline_ms.filter(|_| generation == 0),
             traceparent: self.submission.traceparent.clone(),
             args,
-        }
+        })
     }
 }

@@ -8,10 +8,10 @@ use common::{
     job::outcome::ItemResult,
     store::{Submission, SubmissionKind},
 };
-use dataset::{files::parts, manifest::ManifestItem, target::Target};
+use dataset::{manifest::ManifestItem, target::Target};
 
 use super::{
-    manifest::{Layout, layout},
+    manifest::{Parts, layout},
     view,
 };
 use crate::{
@@ -33,13 +33,14 @@ pub(crate) async fn results(
     let Some(layout) = layout(&submission) else { return Ok(Page { items: Vec::new(), next: None }) };
     let target = target(context, &submission).await?;
     let (limit, total) = (params.limit(), layout.items + layout.rejected);
+    let manifest = Parts::new(layout);
     let mut next: u64 = lookup::cursor(params.cursor.as_deref())?.unwrap_or(0);
     let mut items = Vec::new();
     let (mut parts, mut size) = (0, PageSize::default());
     while next < total && items.len() < limit && parts < PARTS && !size.is_full() {
-        let (part, position) = layout.part_of(next);
+        let (part, position) = manifest.layout().part_of(next);
         let first = next;
-        for (item, result) in read_part(context, id, &layout, part).await?.into_iter().skip(position) {
+        for (item, result) in read_part(context, id, &manifest, part).await?.into_iter().skip(position) {
             if items.len() == limit || size.is_full() {
                 break;
             }
@@ -101,7 +102,8 @@ pub(crate) async fn embeddings(
         (space, _) => spaces::choose(&context.store, space).await?,
     };
     let (part, position) = layout.part_of(next);
-    let read = read_part(context, id, &layout, part).await?;
+    let manifest = Parts::new(layout);
+    let read = read_part(context, id, &manifest, part).await?;
     let embedded: Vec<Digest> =
         read.iter().skip(position).filter_map(|(_, result)| digest(result.as_ref())).collect();
     let mut found = context.store.embeddings(&space, &embedded).await?.into_iter();
@@ -123,6 +125,7 @@ pub(crate) async fn embeddings(
         size.add(&view);
         items.push(view);
     }
+    let layout = manifest.layout();
     let next = layout.first_item(part + 1);
     Ok(Page { items, next: (next < layout.items).then(|| next.to_string()) })
 }
@@ -138,14 +141,14 @@ fn digest(result: Option<&ItemResult>) -> Option<Digest> {
 async fn read_part(
     context: &Context,
     id: SubmissionId,
-    layout: &Layout,
+    parts: &Parts,
     part: u32,
 ) -> Result<Vec<(ManifestItem, Option<ItemResult>)>, RequestError> {
-    let manifest: Vec<ManifestItem> = parts::read_part(&layout.part(part)).await.map_err(|error| {
+    let manifest: Vec<ManifestItem> = parts.read(part).await.map_err(|error| {
         tracing::error!(submission = %id, part, %error, "cannot read a manifest part");
         RequestError::Unavailable(format!("cannot read the manifest of submission {id}"))
     })?;
-    let results = context.store.results(id, layout.first_item(part), manifest.len() as u64).await?;
+    let results = context.store.results(id, parts.layout().first_item(part), manifest.len() as u64).await?;
     Ok(manifest.into_iter().zip(results).collect())
 }
 

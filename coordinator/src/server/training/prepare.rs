@@ -12,10 +12,7 @@ use common::{
     store::{RunDocument, State, Submission, SubmissionKind},
     training::protocol::encode_samples,
 };
-use dataset::{
-    files::parts,
-    manifest::{ManifestItem, NO_ROW},
-};
+use dataset::manifest::{ManifestItem, NO_ROW};
 
 use super::{
     artifacts,
@@ -238,9 +235,11 @@ async fn labelled_items(
     }
     reasons.extend(std::iter::repeat_n(NO_ROW.to_owned(), layout.without_row as usize));
     let mut items = Vec::new();
+    let parts = submissions::Parts::new(layout);
+    let layout = parts.layout();
     for part in 0..layout.parts() {
         let manifest: Vec<ManifestItem> =
-            parts::read_part(&layout.part(part)).await.map_err(|e| RunError::Failed(e.to_string()))?;
+            parts.read(part).await.map_err(|error| RunError::Failed(error.to_string()))?;
         let results = context.store.results(embed.id, layout.first_item(part), manifest.len() as u64).await?;
         for (item, result) in manifest.into_iter().zip(results) {
             match result {

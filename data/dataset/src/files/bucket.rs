@@ -11,6 +11,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use common::job::args::ByteRange;
 use futures::{Stream, TryStreamExt};
 use object_store::{
     Error, GetResult, ObjectStore, ObjectStoreExt, WriteMultipart,
@@ -71,6 +72,12 @@ impl Bucket {
             bytes.extend_from_slice(&chunk);
         }
         Ok(bytes.freeze())
+    }
+
+    /// Reads `range` of an object, or less if the object is shorter.
+    pub(super) async fn read_range(&self, name: &str, range: ByteRange) -> Result<Bytes, ReadError> {
+        let bytes = range.offset..range.offset.saturating_add(range.bytes);
+        self.client.get_range(&self.key(name)?, bytes).await.map_err(|error| read_error(name, &error))
     }
 
     pub(super) async fn content(&self, name: &str, limit: u64) -> Result<Content, ReadError> {

@@ -22,6 +22,7 @@ pub mod roots;
 use std::{path::Path, time::Duration};
 
 use bytes::Bytes;
+use common::job::args::ByteRange;
 use futures::future::join_all;
 use url::Url;
 
@@ -100,6 +101,23 @@ impl Files {
             Root::Folder(folder) => folder.read(name, limit).await,
             Root::Bucket(bucket) => bucket.read(name, limit).await,
         }
+    }
+
+    /// Reads `range` of a file.
+    ///
+    /// # Errors
+    /// Also when the file is shorter.
+    pub async fn read_range(&self, name: &str, range: ByteRange) -> Result<Bytes, ReadError> {
+        require_confined(name)?;
+        let bytes = match &self.root {
+            Root::Folder(folder) => folder.read_range(name, range).await?,
+            Root::Bucket(bucket) => bucket.read_range(name, range).await?,
+        };
+        if bytes.len() as u64 != range.bytes {
+            let reason = format!("it has no {} bytes at {}", range.bytes, range.offset);
+            return Err(ReadError::refused(name, &reason));
+        }
+        Ok(bytes)
     }
 
     /// Whether the root exists. If it does not, its files are not necessarily missing: a volume may not be

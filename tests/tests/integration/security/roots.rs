@@ -70,6 +70,7 @@ async fn job_with_another_folder_or_part_is_discarded_unread() {
             } else {
                 Url::from_file_path(&part).unwrap()
             },
+            range: None,
             dataset: Some(if forges_part {
                 Url::from_directory_path(&dataset).unwrap()
             } else {

@@ -14,12 +14,13 @@ use std::{
     ffi::OsStr,
     fs::{File, TryLockError},
     io::{self, Read, Write},
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::fs::FileExt},
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use bytes::Bytes;
+use common::job::args::ByteRange;
 use rustix::fs::{AtFlags, Mode, OFlags, fstat, openat, renameat, unlinkat};
 
 pub(crate) use self::listing::Resolved;
@@ -68,6 +69,19 @@ impl Folder {
         self.run(move |place| {
             let anchor = place.open().map_err(|error| read_error(&name, &error))?;
             read(&anchor, &name, limit)
+        })
+        .await
+    }
+
+    /// Reads `range` of a file, or less if the file is shorter.
+    pub(super) async fn read_range(&self, name: &str, range: ByteRange) -> Result<Bytes, ReadError> {
+        let name = name.to_owned();
+        self.run(move |place| {
+            let failed = |error: io::Error| read_error(&name, &error);
+            let (file, size) = open_file(&place.open().map_err(failed)?, &name, u64::MAX)?;
+            let mut bytes = vec![0; range.bytes.min(size.saturating_sub(range.offset)) as usize];
+            file.read_exact_at(&mut bytes, range.offset).map_err(failed)?;
+            Ok(Bytes::from(bytes))
         })
         .await
     }
