@@ -20,7 +20,7 @@ use super::{
 };
 
 /// Two looks at a queue that are closer together do not tell its rate.
-const MIN_ELAPSED: Duration = Duration::from_millis(20);
+const MIN_ELAPSED: Duration = Duration::from_millis(5);
 
 /// Feeds queues. Clones share the state.
 #[derive(Clone, Default)]

@@ -22,7 +22,7 @@ impl Window {
     /// The largest number of ready jobs.
     pub(super) const MAX_JOBS: u32 = 4096;
     /// A queue has at most the work of this time.
-    const LENGTH: Duration = Duration::from_millis(500);
+    const LENGTH: Duration = Duration::from_millis(250);
     /// Items that a queue has at least, since a rate is not known at first.
     const MIN_ITEMS: u32 = 256;
     /// Time in which a measurement loses most of its weight.
@@ -52,8 +52,12 @@ impl Window {
         (self.ready, self.added) = (load.ready, 0);
 
         // A worker that takes its first jobs empties the queue without being fast, so the target grows in steps, and only
-        // while the queue is nearly empty.
-        let most = if load.ready <= self.target / 4 { self.target.saturating_mul(2) } else { self.target };
+        // while the queue is nearly empty. It shrinks while the queue has more than it needs until the next look.
+        let most = match self.target {
+            target if load.ready <= target / 4 => target.saturating_mul(2),
+            target if load.ready > target / 4 * 3 => target - target.div_ceil(32),
+            target => target,
+        };
         let wanted = (self.rate * Self::LENGTH.as_secs_f64()) as u32;
         self.target = wanted.min(most).clamp(least(load, job_items), Self::MAX_JOBS);
     }
@@ -61,8 +65,14 @@ impl Window {
     /// Returns the time until the queue should be measured again.
     pub(super) fn next_look(&self, job_items: u32) -> Duration {
         let load = QueueLoad { ready: self.ready, consumers: 0 };
-        let is_slow = self.ready > 0 && self.target <= 2 * least(load, job_items);
-        if is_slow { Self::LENGTH / 4 } else { Self::LENGTH / 10 }
+        if self.ready == 0 {
+            // Workers may wait for more.
+            Self::LENGTH / 25
+        } else if self.target <= 2 * least(load, job_items) {
+            Self::LENGTH / 2
+        } else {
+            Self::LENGTH / 16
+        }
     }
 }
 
@@ -76,7 +86,7 @@ fn least(load: QueueLoad, job_items: u32) -> u32 {
 mod tests {
     use super::*;
 
-    const LOOK: Duration = Duration::from_millis(50);
+    const LOOK: Duration = Duration::from_millis(16);
 
     /// Simulates a queue that is always filled to its target. Workers take `prefetch` jobs at once and `rate` jobs per
     /// second. Returns the targets.
@@ -98,8 +108,8 @@ mod tests {
     #[test]
     fn a_fast_queue_has_enough_work_after_a_few_looks() {
         let targets = targets(2000.0, 8, 2, 64);
-        // More than it drains between two looks, and at most the work of half a second.
-        assert!(targets[7..].iter().all(|target| (200..=1000).contains(target)), "{targets:?}");
+        // It drains 32 jobs between two looks.
+        assert!(targets[5..].iter().all(|target| (40..=160).contains(target)), "{targets:?}");
     }
 
     #[test]
