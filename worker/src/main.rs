@@ -67,6 +67,8 @@ fn run(settings: Settings, arguments: Arguments) -> anyhow::Result<()> {
     if let Some(Command::Bench(options)) = &arguments.command {
         return worker::bench::run(&settings, options);
     }
+    #[cfg(feature = "model")]
+    worker::model::limit_arenas();
     let runtime = tokio::runtime::Runtime::new().expect("the process can start threads");
     let result = worker::run::run_on(&runtime, settings, arguments.kinds);
     // Dropping the runtime would wait for blocking threads, which may hang.

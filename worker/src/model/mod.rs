@@ -8,8 +8,9 @@
 //! is their source, implemented by `fetch`, `random` and `weights_file`; `pth` and `safetensors_file` are the file
 //! formats, in which `selection` finds the tensors of `architecture`, the layers of ResNet34; `foreign_file` names other
 //! files; `state_dict` is the result. Device: `device`, its `device_class` and `precision`; images are gathered in `batch_memory`, and `input`
-//! copies them to it, with a `copy_stream` on a GPU.
+//! copies them to it, with a `copy_stream` on a GPU. `allocator` bounds the memory that they leave behind.
 
+mod allocator;
 mod architecture;
 mod backbone;
 mod batch_memory;
@@ -33,6 +34,7 @@ mod weights;
 mod weights_file;
 
 pub use self::{
+    allocator::limit_arenas,
     backbone::{Backbone, Features, Input},
     batch_memory::{BatchMemory, MemorySource, Place},
     convolution::Kernels,
