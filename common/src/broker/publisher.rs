@@ -150,8 +150,8 @@ impl Publisher {
         Some(self.declared_load(queue).await?.ok()?.ready)
     }
 
-    /// Load of a queue, which is zero if the queue does not exist: publishing to it declares it. `None` if the broker does
-    /// not answer.
+    /// Load of a queue, which is zero if the queue does not exist: publishing to it declares it. `None` if the broker
+    /// does not answer.
     pub async fn queue_load(&self, queue: &str) -> Option<QueueLoad> {
         match self.declared_load(queue).await? {
             Ok(load) => Some(load),

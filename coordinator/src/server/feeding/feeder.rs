@@ -81,8 +81,9 @@ impl Feeder {
         loop {
             let names: Vec<String> = self.shared.lock().keys().cloned().collect();
             let look = async |name: String| {
+                let added = self.shared.lock().get(&name)?.window.added();
                 let load = publisher.queue_load(&name).await;
-                self.shared.lock().get_mut(&name).map(|queue| queue.feed(load, Instant::now()))
+                self.shared.lock().get_mut(&name).map(|queue| queue.feed(load, added, Instant::now()))
             };
             let waits = tokio::select! {
                 () = stop.cancelled() => return,
@@ -120,16 +121,17 @@ impl Queue {
         }
     }
 
-    /// Grants turns up to the queue's target. Returns the time until the next look.
-    fn feed(&mut self, load: Option<QueueLoad>, now: Instant) -> Duration {
+    /// Grants turns up to the queue's target. `added` jobs were added before its load was requested. Returns the time until
+    /// the next look.
+    fn feed(&mut self, load: Option<QueueLoad>, added: u32, now: Instant) -> Duration {
         let job_items = self.scheduler.job_items();
         let Some(load) = load else { return self.window.next_look(job_items) };
+        let unconfirmed: u32 = self.tasks.values().map(|task| task.unconfirmed).sum();
         let elapsed = now.saturating_duration_since(self.measured);
         if self.window.target() == 0 || elapsed >= MIN_ELAPSED {
-            self.window.measure(load, elapsed, job_items);
+            self.window.measure(load, added, unconfirmed, elapsed, job_items);
             self.measured = now;
         }
-        let unconfirmed: u32 = self.tasks.values().map(|task| task.unconfirmed).sum();
         let room = self.window.target().saturating_sub(load.ready).saturating_sub(unconfirmed);
         for (id, jobs) in self.scheduler.grant(room) {
             if let Some(task) = self.tasks.get_mut(&id)
@@ -188,7 +190,8 @@ mod tests {
     fn look(feeder: &Feeder, ready: u32) {
         let mut queues = feeder.shared.lock();
         let queue = queues.get_mut(&Route::Embed(None).queue_name()).unwrap();
-        queue.feed(Some(QueueLoad { ready, consumers: 9 }), Instant::now());
+        let added = queue.window.added();
+        queue.feed(Some(QueueLoad { ready, consumers: 9 }), added, Instant::now());
     }
 
     #[test]

@@ -38,24 +38,41 @@ impl Window {
         self.target
     }
 
-    /// Measures the queue, `elapsed` after the last time. Its jobs have up to `job_items` items.
-    pub(super) fn measure(&mut self, load: QueueLoad, elapsed: Duration, job_items: u32) {
-        let drained = self.ready.saturating_add(self.added).saturating_sub(load.ready);
+    /// Returns the jobs that were added since the queue was last measured.
+    pub(super) fn added(&self) -> u32 {
+        self.added
+    }
+
+    /// Measures the queue, `elapsed` after the last time. `added` jobs were in it when its load was requested, and
+    /// `coming` ones are being added. Its jobs have up to `job_items` items.
+    pub(super) fn measure(
+        &mut self,
+        load: QueueLoad,
+        added: u32,
+        coming: u32,
+        elapsed: Duration,
+        job_items: u32,
+    ) {
+        let expected = self.ready.saturating_add(added);
+        let drained = expected.saturating_sub(load.ready);
+        // Of the jobs that were added meanwhile, some are in the load already.
+        self.added = self.added.saturating_sub(added).saturating_sub(load.ready.saturating_sub(expected));
         let seconds = elapsed.as_secs_f64().max(1e-3);
         let measured = f64::from(drained) / seconds;
         let weight = 1.0 - (-seconds / Self::MEMORY.as_secs_f64()).exp();
         self.rate += weight * (measured - self.rate);
-        if load.ready == 0 {
+        let present = load.ready.saturating_add(coming);
+        if present == 0 {
             // Workers may have waited for more.
             self.rate = self.rate.max(measured);
         }
-        (self.ready, self.added) = (load.ready, 0);
+        self.ready = load.ready;
 
-        // A worker that takes its first jobs empties the queue without being fast, so the target grows in steps, and only
-        // while the queue is nearly empty. It shrinks while the queue has more than it needs until the next look.
+        // A worker that takes its first jobs empties the queue without being fast, so the target grows in steps, and
+        // only while the queue is nearly empty. It shrinks while the queue has more than it needs until the next look.
         let most = match self.target {
-            target if load.ready <= target / 4 => target.saturating_mul(2),
-            target if load.ready > target / 4 * 3 => target - target.div_ceil(32),
+            target if present <= target / 4 => target.saturating_mul(2),
+            target if present > target / 4 * 3 => target - target.div_ceil(32),
             target => target,
         };
         let wanted = (self.rate * Self::LENGTH.as_secs_f64()) as u32;
@@ -93,7 +110,7 @@ mod tests {
     fn targets(rate: f64, prefetch: u32, consumers: u32, job_items: u32) -> Vec<u32> {
         let (mut window, mut ready, mut due) = (Window::default(), 0_u32, f64::from(prefetch));
         let look = |_| {
-            window.measure(QueueLoad { ready, consumers }, LOOK, job_items);
+            window.measure(QueueLoad { ready, consumers }, window.added(), 0, LOOK, job_items);
             let room = window.target().saturating_sub(ready);
             window.add(room);
             due += rate * LOOK.as_secs_f64();
@@ -132,10 +149,25 @@ mod tests {
     }
 
     #[test]
+    fn jobs_that_are_being_added_are_not_taken_for_drained_ones() {
+        let mut window = Window::default();
+        let mut look = |ready, added, before, coming| {
+            window.add(added);
+            window.measure(QueueLoad { ready, consumers: 0 }, before, coming, LOOK, 1);
+            window.target()
+        };
+        assert_eq!(look(0, 0, 0, 0), 256);
+        // The load has 50 jobs, of which 20 were confirmed when it was requested and 120 when it arrived.
+        assert_eq!(look(50, 120, 20, 136), 256);
+        assert_eq!(look(256, 136, 206, 0), 256);
+        assert_eq!((look(256, 0, 0, 0), window.rate), (256, 0.0));
+    }
+
+    #[test]
     fn a_queue_that_loses_its_jobs_is_filled_again() {
         let mut window = Window::default();
         let check = |ready| {
-            window.measure(QueueLoad { ready, consumers: 0 }, LOOK, 64);
+            window.measure(QueueLoad { ready, consumers: 0 }, window.added(), 0, LOOK, 64);
             window.target()
         };
         let targets = [0, 4, 4, 0, 4, 0].map(check);

@@ -3,8 +3,8 @@
 //! Owns the arithmetic between items, parts and jobs. Part `k` has the items of job `k`. The parts after the last job
 //! have the items that were rejected during preparation; they are in files of their own, in the subfolder `rejected`,
 //! since they are written before the number of jobs is known. A file has many parts, and an index beside it tells where
-//! they are. In manifests of earlier versions, and of submissions that workers of such a version may receive, each part is
-//! a file. `manifest_writer` writes them.
+//! they are. In manifests of earlier versions, and of submissions that workers of such a version may receive, each part
+//! is a file. `manifest_writer` writes them.
 
 use std::{collections::VecDeque, sync::Arc};
 

@@ -1,7 +1,7 @@
 //! Writes a submission's manifest as a stream of items.
 //!
-//! Many jobs share a file, since a file costs more to write than a job has to say. While a manifest is written, memory is
-//! bounded by one incomplete file of each kind and [`WRITES`] files in flight.
+//! Many jobs share a file, since writing a file costs more than the items of one job. While a manifest is written,
+//! memory is bounded by one incomplete file of each kind and [`WRITES`] files in flight.
 
 use dataset::{
     files::parts::{self, PartError},
