@@ -15,6 +15,7 @@ use common::{
     store::State,
     topology::Route,
 };
+use dataset::files::parts;
 use serde_json::{Value, json};
 use tests::{
     cluster::{Cluster, eventually},
@@ -49,8 +50,12 @@ async fn publish_duplicates(cluster: &Cluster, id: SubmissionId, index: u32) {
     let layout = submission.manifest.unwrap();
     let url = |value: &Value| Url::parse(value.as_str().unwrap()).unwrap();
     let items = layout["part_items"].as_u64().unwrap() as u32;
+    // The manifest is small, so it has one file.
+    let folder = url(&layout["folder"]);
+    let chunks = parts::read_index(&folder, 0).await.unwrap();
     let chunk = Chunk {
-        part: url(&layout["folder"]).join(&format!("{index:05}.jsonl")).unwrap(),
+        part: parts::part_url(&folder, 0),
+        range: parts::range_of(&chunks, index as usize),
         dataset: Some(url(&layout["dataset"])),
         index,
         first_item: u64::from(index * items),

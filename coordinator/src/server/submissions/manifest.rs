@@ -8,7 +8,11 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use common::{embedding::Space, job::{args::ByteRange, output::Output}, store::Submission};
+use common::{
+    embedding::Space,
+    job::{args::ByteRange, output::Output},
+    store::Submission,
+};
 use dataset::{
     files::parts::{self, PartError},
     imagefolder::SkippedFiles,

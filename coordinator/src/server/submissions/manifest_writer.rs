@@ -198,6 +198,7 @@ mod tests {
             without_row: 0,
             skipped_files: SkippedFiles::default(),
             space: None,
+            output: None,
         });
         let mut names = Vec::new();
         for part in 0..parts.layout().parts() {

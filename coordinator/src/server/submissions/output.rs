@@ -18,11 +18,7 @@ use common::{
     training::protocol::Head,
 };
 use dataset::{
-    files::{
-        Files, ReadError,
-        parts::{self, PartError},
-        roots::DatasetRoots,
-    },
+    files::{Files, ReadError, parts::PartError, roots::DatasetRoots},
     manifest::ManifestItem,
     shards::{
         Columns, MANIFEST_NAME, Shard,
@@ -248,9 +244,9 @@ async fn write(context: &Context, submission: &Submission) -> Result<(), WriteEr
         let detail = format!("the output folder {folder} no longer belongs to it: it has no file {claim}");
         return Err(SubmissionError::Failed(detail).into());
     }
-    let manifest = Parts::new(layout.clone());
+    let parts = Parts::new(layout.clone());
     let shards: Vec<Shard> = stream::iter(0..layout.parts())
-        .map(|part| shard(context, submission, &manifest, output, &files, part))
+        .map(|part| shard(context, submission, &parts, output, &files, part))
         .buffered(READS)
         .try_collect()
         .await?;
@@ -283,7 +279,7 @@ async fn write(context: &Context, submission: &Submission) -> Result<(), WriteEr
 async fn shard(
     context: &Context,
     submission: &Submission,
-    manifest: &Parts,
+    parts: &Parts,
     output: &Output,
     files: &Files,
     part: u32,
@@ -291,14 +287,14 @@ async fn shard(
     if context.stop.is_cancelled() {
         return Err(SubmissionError::Stopping.into());
     }
-    let layout = manifest.layout();
+    let layout = parts.layout();
     let (name, rows) = (shard_name(part, output.format), layout.part_rows(part));
     match digest(files, &name).await {
         Ok((bytes, sha256)) => return Ok(Shard { name, rows, bytes, sha256 }),
         Err(ReadError::Missing { .. }) => {}
         Err(error) => return Err(WriteError::of(&error)),
     }
-    let items: Vec<ManifestItem> = manifest.read(part).await.map_err(|error| match &error {
+    let items: Vec<ManifestItem> = parts.read(part).await.map_err(|error| match &error {
         PartError::Read(read) => WriteError::of(read),
         error => WriteError::Submission(SubmissionError::Failed(error.to_string())),
     })?;

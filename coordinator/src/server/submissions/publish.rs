@@ -236,7 +236,7 @@ impl<'a> Jobs<'a> {
         let args = match &self.template {
             JobTemplate::Embed => JobArgs::Embed(EmbedArgs { chunk, space }),
             JobTemplate::Predict(spec) => {
-                let output = self.layout.output.clone().map(Box::new);
+                let output = self.parts.layout().output.clone().map(Box::new);
                 JobArgs::Predict(PredictArgs { chunk, run: spec.run, space, output })
             }
             JobTemplate::Crawl(plan) => JobArgs::Crawl(CrawlArgs { chunk, plan: Box::new(plan.clone()) }),
