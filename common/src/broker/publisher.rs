@@ -10,7 +10,7 @@ use std::{
 };
 
 use lapin::{
-    Connection,
+    Channel, Connection,
     options::{QueueDeclareOptions, QueueDeleteOptions},
     types::FieldTable,
 };
@@ -53,6 +53,8 @@ pub struct Publisher {
     window: Arc<Semaphore>,
     current: CurrentConnection,
     policies: Arc<Mutex<BTreeSet<(Policy, String)>>>,
+    /// The channel on which loads are requested.
+    loads: Arc<tokio::sync::Mutex<Option<Channel>>>,
     app_id: Arc<str>,
     timeout: Duration,
     /// Stops the task behind this handle when the last clone is dropped.
@@ -78,6 +80,7 @@ impl Publisher {
             window: Arc::new(Semaphore::new(config.publish_window.max(1))),
             current,
             policies: Arc::default(),
+            loads: Arc::default(),
             app_id: config.name.as_str().into(),
             timeout: config.publish_timeout,
         })
@@ -163,11 +166,16 @@ impl Publisher {
     async fn declared_load(&self, queue: &str) -> Option<lapin::Result<QueueLoad>> {
         let connection = self.connection()?;
         let request = async {
-            // On a separate channel: a passive declaration of a missing queue closes its channel.
-            let channel = connection.create_channel().await?;
+            // On a channel of its own, since a passive declaration of a missing queue closes its channel. It is kept: a new
+            // one costs more than the request.
+            let mut kept = self.loads.lock().await;
+            let channel = match kept.take().filter(|channel| channel.status().connected()) {
+                Some(channel) => channel,
+                None => connection.create_channel().await?,
+            };
             let options = QueueDeclareOptions::durable().passive();
             let declared = channel.queue_declare(queue.into(), options, FieldTable::default()).await?;
-            channel.close(200, "OK".into()).await?;
+            *kept = Some(channel);
             Ok(QueueLoad { ready: declared.message_count(), consumers: declared.consumer_count() })
         };
         timeout(REPLY_TIMEOUT, request).await.ok()

@@ -11,8 +11,8 @@ use std::{
 
 use common::{
     broker::{
-        BrokerConfig, BrokerError, Consumer, DeadLetterInfo, Delivery, PublishError, Publisher, Subscription,
-        probe,
+        BrokerConfig, BrokerError, Consumer, DeadLetterInfo, Delivery, PublishError, Publisher, QueueLoad,
+        Subscription, probe,
     },
     ids::{JobId, SubmissionId},
     job::{
@@ -114,6 +114,24 @@ async fn published_job_arrives_unchanged() {
     delivery.ack().await.unwrap();
     assert!(delivery.ack().await.is_err(), "a delivery can be acknowledged only once");
     assert_quiet(&mut consumer).await;
+    fixture.finish().await;
+}
+
+#[tokio::test]
+async fn load_of_a_queue_is_known_if_it_is_missing_and_after_a_reconnect() {
+    let fixture = Fixture::new().await;
+    let (route, publisher) = (Route::Embed(None), &fixture.publisher);
+    publisher.publish(&envelope(0), &route).await.unwrap();
+    let load = async |queue: String| publisher.queue_load(&queue).await;
+    let ready = |ready| Some(QueueLoad { ready, consumers: 0 });
+    for _ in 0..2 {
+        assert_eq!(load("subwatch.missing".to_owned()).await, ready(0));
+        assert_eq!(load(route.queue_name()).await, ready(1));
+    }
+    assert_eq!(fixture.depth(&Route::Train(Fingerprint("missing".to_owned()))).await, None);
+    eventually("the connection is closed", || async { fixture.vhost.close_all_connections().await > 0 })
+        .await;
+    eventually("the load is known again", || async { load(route.queue_name()).await == ready(1) }).await;
     fixture.finish().await;
 }
 

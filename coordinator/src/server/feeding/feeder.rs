@@ -30,7 +30,7 @@ pub(crate) struct Feeder {
 
 #[derive(Default)]
 struct Shared {
-    /// The queues that submissions wait for, by name.
+    /// The queues that submissions wait for, by name. Those that they have waited for stay, with their rates.
     queues: Mutex<HashMap<String, Queue>>,
     joined: Notify,
 }
@@ -38,8 +38,9 @@ struct Shared {
 struct Queue {
     scheduler: Scheduler,
     window: Window,
-    /// When the queue was last measured.
+    /// When the queue was last measured, and whether it was while submissions wait for it.
     measured: Instant,
+    is_measured: bool,
     tasks: HashMap<TurnId, Task>,
     last_id: TurnId,
 }
@@ -79,7 +80,7 @@ impl Feeder {
     /// Feeds the queues until `stop`. While RabbitMQ is unavailable, no turns are granted.
     pub(crate) async fn run(&self, publisher: &Publisher, stop: &CancellationToken) {
         loop {
-            let names: Vec<String> = self.shared.lock().keys().cloned().collect();
+            let names = self.shared.waited_for();
             let look = async |name: String| {
                 let added = self.shared.lock().get(&name)?.window.added();
                 let load = publisher.queue_load(&name).await;
@@ -105,6 +106,11 @@ impl Feeder {
 }
 
 impl Shared {
+    fn waited_for(&self) -> Vec<String> {
+        let queues = self.lock();
+        queues.iter().filter(|(_, queue)| !queue.tasks.is_empty()).map(|(name, _)| name.clone()).collect()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Queue>> {
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -116,6 +122,7 @@ impl Queue {
             scheduler: Scheduler::default(),
             window: Window::default(),
             measured: Instant::now(),
+            is_measured: false,
             tasks: HashMap::new(),
             last_id: 0,
         }
@@ -128,7 +135,10 @@ impl Queue {
         let Some(load) = load else { return self.window.next_look(job_items) };
         let unconfirmed: u32 = self.tasks.values().map(|task| task.unconfirmed).sum();
         let elapsed = now.saturating_duration_since(self.measured);
-        if self.window.target() == 0 || elapsed >= MIN_ELAPSED {
+        if !self.is_measured {
+            self.window.resume(load, added, job_items);
+            (self.measured, self.is_measured) = (now, true);
+        } else if elapsed >= MIN_ELAPSED {
             self.window.measure(load, added, unconfirmed, elapsed, job_items);
             self.measured = now;
         }
@@ -172,7 +182,7 @@ impl Drop for Turn {
             queue.scheduler.leave(self.id);
             queue.tasks.remove(&self.id);
             if queue.tasks.is_empty() {
-                queues.remove(&self.queue);
+                queue.is_measured = false;
             }
         }
     }
@@ -218,7 +228,10 @@ mod tests {
         look(&feeder, 3);
         assert_eq!(granted(&mut second), 7);
         drop(second);
-        assert!(feeder.shared.lock().is_empty());
+        assert!(feeder.shared.waited_for().is_empty());
+        let mut third = feeder.join(&Route::Embed(None), 1000, 64);
+        look(&feeder, 3);
+        assert_eq!(granted(&mut third), 7, "what was granted to the others does not count");
     }
 
     #[tokio::test]

@@ -33,7 +33,7 @@ impl Window {
         self.added = self.added.saturating_add(jobs);
     }
 
-    /// The number of jobs that the queue should have; 0 until it is measured.
+    /// The number of jobs that the queue should have; 0 at first.
     pub(super) fn target(&self) -> u32 {
         self.target
     }
@@ -41,6 +41,13 @@ impl Window {
     /// Returns the jobs that were added since the queue was last measured.
     pub(super) fn added(&self) -> u32 {
         self.added
+    }
+
+    /// Begins to measure the queue again, with the rate that it had.
+    pub(super) fn resume(&mut self, load: QueueLoad, added: u32, job_items: u32) {
+        self.added = self.added.saturating_sub(added);
+        self.ready = load.ready;
+        self.target = self.target.clamp(least(load, job_items), Self::MAX_JOBS);
     }
 
     /// Measures the queue, `elapsed` after the last time. `added` jobs were in it when its load was requested, and
