@@ -143,9 +143,18 @@ async fn weights_are_replaced_while_submissions_of_both_spaces_are_in_progress()
     let of_new: Value = cluster.json(&train, &[0]).await;
     assert_eq!(of_new["space"], json!(new.0));
 
+    let waiting_run = cluster.detach(&["train", &path, "--epochs", "1", "--space", &old.0]).await;
+    let why = format!("waiting: no live worker runs embed jobs in embedding space {}", old.0);
+    eventually("the run names what it waits for", async || {
+        let run = cluster.json(&["status", &waiting_run.to_string(), "-o", "json"], &[0]).await;
+        run["progress"].as_str().unwrap().contains(&why)
+    })
+    .await;
+
     // A worker with the old weights comes back.
     cluster.add_worker();
     cluster.wait_for_workers(2).await;
+    assert_eq!(ended(&cluster, waiting_run).await["space"], json!(old.0));
     let predicted = ended(&cluster, predict).await;
     assert_eq!((&predicted["space"], &predicted["cached"]), (&json!(old.0), &json!(IMAGES)));
     assert_eq!(waiting(&cluster, predict).await, None);

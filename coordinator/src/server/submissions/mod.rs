@@ -48,7 +48,7 @@ pub(crate) use self::{
     results::{embeddings, results},
     spec::EmbedSpec,
     submit::{Checked, SubmitOptions, cancel, create, submit, submit_checked},
-    view::{get, list, view, waiting},
+    view::{get, list, reason_to_wait, view, waiting},
 };
 
 /// Why driving a submission stops.

@@ -88,7 +88,7 @@ pub(crate) fn view(submission: &Submission, now_ms: u64, fleet: &Fleet) -> Submi
         failed: submission.failed,
         cached: submission.cached,
         computed_on: submission.computed_on.clone(),
-        waiting: reason_to_wait(submission, space.as_ref(), fleet),
+        waiting: reason_to_wait(submission, fleet),
         space,
         thumbnails: (submission.kind == SubmissionKind::Crawl).then_some(submission.thumbnails),
         snoozed: submission
@@ -114,7 +114,7 @@ pub(crate) fn space(submission: &Submission, layout: Option<&Layout>) -> Option<
 }
 
 /// Says what an unfinished submission waits for, if no live worker can run its jobs.
-fn reason_to_wait(submission: &Submission, space: Option<&Space>, fleet: &Fleet) -> Option<String> {
+pub(crate) fn reason_to_wait(submission: &Submission, fleet: &Fleet) -> Option<String> {
     let kind = match submission.kind {
         SubmissionKind::Embed => Kind::Embed,
         SubmissionKind::Predict => Kind::Predict,
@@ -123,8 +123,8 @@ fn reason_to_wait(submission: &Submission, space: Option<&Space>, fleet: &Fleet)
     if submission.state.is_terminal() {
         return None;
     }
-    match space {
-        Some(space) if !fleet.serves(kind, space) => Some(format!(
+    match space(submission, layout(submission).as_ref()) {
+        Some(space) if !fleet.serves(kind, &space) => Some(format!(
             "no live worker runs {kind} jobs in embedding space {space}: start one with the same weights, precision and \
              kind of device"
         )),

@@ -22,7 +22,7 @@ use super::{
 use crate::server::{
     context::Context,
     runs::{RunReport, RunSpec, SkippedRecord, SplitRecord},
-    spaces,
+    spaces::{self, Fleet},
     submissions::{self, EmbedSpec, SubmitOptions},
 };
 
@@ -173,6 +173,10 @@ async fn wait_for_end(
                 format!("embedding {done} of {} images", embed.items)
             }
         };
+        let fleet = Fleet::read(&context.store).await?;
+        if let Some(reason) = submissions::reason_to_wait(&embed, &fleet) {
+            report.progress.push_str(&format!("; waiting: {reason}"));
+        }
         match embed.state {
             State::Preparing | State::Running => {
                 context.store.put_document(run, RunDocument::Report, report).await?;
