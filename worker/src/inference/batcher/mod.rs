@@ -67,7 +67,7 @@ struct Handle {
 pub(super) struct Batches {
     collector: Arc<Collector>,
     linger: Duration,
-    /// Interactive batches since the last bulk batch.
+    /// Interactive batches since the last bulk batch that left while bulk images waited.
     overtaking: u32,
 }
 
@@ -217,6 +217,12 @@ impl Embedder {
         &self.0.space
     }
 
+    /// The spaces whose embeddings it computes: that of its model, and that of its model and device class.
+    #[must_use]
+    pub fn spaces(&self) -> [Space; 2] {
+        [self.0.space.clone(), self.0.space.of_class(&self.0.device_class)]
+    }
+
     /// The class of the device.
     #[must_use]
     pub fn device_class(&self) -> &DeviceClass {
@@ -361,14 +367,29 @@ impl Batches {
     pub(super) fn next_beside(&mut self, computing: usize) -> Option<Batch> {
         loop {
             let state = self.collector.lock();
-            let priority = choose(&state, &mut self.overtaking)?;
+            let priority = self.choose(&state)?;
+            let bulk_waits = !state.lanes[Priority::Bulk as usize].batches.is_empty();
             let Some(batch) = self.take(state, priority, computing) else { continue };
+            self.overtaking = match priority {
+                Priority::Interactive if bulk_waits => self.overtaking + 1,
+                _ => 0,
+            };
             if batch.answers.iter().any(|answer| !answer.sender.is_closed()) {
                 return Some(batch);
             }
             // All its images failed, or their jobs were cancelled.
             self.give_back(batch.memory);
         }
+    }
+
+    /// Chooses the priority of the next batch; `None` if no image waits.
+    fn choose(&self, state: &State) -> Option<Priority> {
+        let waits = |priority: Priority| !state.lanes[priority as usize].batches.is_empty();
+        let (interactive, bulk) = (waits(Priority::Interactive), waits(Priority::Bulk));
+        if interactive && !(bulk && self.overtaking >= MAX_OVERTAKING) {
+            return Some(Priority::Interactive);
+        }
+        bulk.then_some(Priority::Bulk)
     }
 
     /// Takes the oldest batch of a priority once it is full, or no more images are expected or come within `linger`. The
@@ -421,19 +442,6 @@ impl Drop for Handle {
         self.collector.lock().ended = true;
         self.collector.changed.notify_one();
     }
-}
-
-/// Chooses the priority of the next batch; `None` if no image waits. `overtaking` counts the interactive batches since the last
-/// bulk batch.
-fn choose(state: &State, overtaking: &mut u32) -> Option<Priority> {
-    let waits = |priority: Priority| !state.lanes[priority as usize].batches.is_empty();
-    let (interactive, bulk) = (waits(Priority::Interactive), waits(Priority::Bulk));
-    if interactive && !(bulk && *overtaking >= MAX_OVERTAKING) {
-        *overtaking = if bulk { *overtaking + 1 } else { 0 };
-        return Some(Priority::Interactive);
-    }
-    *overtaking = 0;
-    bulk.then_some(Priority::Bulk)
 }
 
 impl Drop for Batches {

@@ -109,3 +109,22 @@ async fn interactive_images_are_admitted_beside_any_number_of_bulk_images() {
     assert!(embedder.admit(Priority::Interactive).now_or_never().is_some());
     assert_eq!(embedder.stage().depth(), bulk.len() as u64);
 }
+
+#[tokio::test]
+async fn a_bulk_batch_that_waits_for_more_images_has_its_turn() {
+    let (embedder, mut batches) = connect_without_model(3);
+    let _more = embedder.expect_items(9, Priority::Bulk);
+    let _bulk = submit(&embedder, Ok(())).await;
+    let mut waiting = Vec::new();
+    let mut bulk_left = Vec::new();
+    for _ in 0..=MAX_OVERTAKING {
+        let admission = embedder.admit(Priority::Interactive).await.unwrap();
+        waiting.push(admission.submit(|_| Ok::<_, ()>(())).ok());
+        let Batch { memory, .. } = batches.next_beside(0).unwrap();
+        batches.give_back(memory);
+        bulk_left.push(embedder.0.collector.lock().lanes[Priority::Bulk as usize].batches.len());
+    }
+    let mut want = vec![1; MAX_OVERTAKING as usize];
+    want.push(0);
+    assert_eq!(bulk_left, want);
+}
