@@ -91,24 +91,21 @@ impl Publisher {
         self.declare(&route.queue()).await
     }
 
-    /// Deletes the queue of a route with its jobs, unless it has consumers. Returns whether it is gone.
-    pub async fn delete_queue_of(&self, route: &Route) -> bool {
-        let Some(connection) = self.connection() else { return false };
-        let queue = route.queue_name();
-        let request = async {
+    /// Deletes the queue of a route with its jobs, unless it has consumers.
+    pub async fn delete_queue_of(&self, route: &Route) {
+        let (queue, Some(connection)) = (route.queue_name(), self.connection()) else { return };
+        // RabbitMQ has no `if-unused` for quorum queues.
+        if !matches!(self.declared_load(&queue).await, Some(Ok(QueueLoad { consumers: 0, .. }))) {
+            return;
+        }
+        let deletion = async {
             let channel = connection.create_channel().await?;
-            let options = QueueDeclareOptions::durable().passive();
-            let declared =
-                channel.queue_declare(queue.as_str().into(), options, FieldTable::default()).await?;
-            // RabbitMQ has no `if-unused` for quorum queues.
-            let is_used = declared.consumer_count() > 0;
-            if !is_used {
-                channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await?;
-            }
-            channel.close(200, "OK".into()).await?;
-            Ok::<_, lapin::Error>(!is_used)
+            channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await?;
+            channel.close(200, "OK".into()).await
         };
-        matches!(timeout(REPLY_TIMEOUT, request).await, Ok(Ok(true)))
+        if !matches!(timeout(REPLY_TIMEOUT, deletion).await, Ok(Ok(()))) {
+            tracing::warn!(queue, "cannot delete the queue");
+        }
     }
 
     /// Publishes a job and waits for the broker's confirm.

@@ -61,7 +61,7 @@ fn most_frequent<T: Ord>(values: impl Iterator<Item = T>) -> Option<T> {
 /// Returns the space in which the jobs of a submission are to run: that which was requested, or else that of most live
 /// workers, or else that of the worker that started last; with `uniform_hardware`, for the device class of most of its live
 /// workers. `None` as long as it takes a live worker to decide.
-pub(crate) async fn fix(
+pub(crate) async fn decide(
     store: &Store,
     kind: Kind,
     requested: Option<&Space>,
@@ -78,6 +78,16 @@ pub(crate) async fn fix(
         }
         space => space,
     })
+}
+
+/// As [`decide`], but returns the requested space as long as it takes a live worker to decide.
+pub(crate) async fn decide_if_possible(
+    store: &Store,
+    kind: Kind,
+    requested: Option<Space>,
+    uniform_hardware: bool,
+) -> Result<Option<Space>, StoreError> {
+    Ok(decide(store, kind, requested.as_ref(), uniform_hardware).await?.or(requested))
 }
 
 /// Checks that a space that a user named exists.

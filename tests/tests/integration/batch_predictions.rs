@@ -253,7 +253,7 @@ async fn foreign_and_outside_folders_are_refused() {
     refuse(&cluster.folder().join("artifacts/runs/mine"), 4, "which the coordinator writes itself").await;
     assert_eq!(std::fs::read_dir(outside.path()).unwrap().count(), 0);
 
-    // A hidden file is no reason; another submission's files are.
+    // Hidden files are ignored; files of another submission are not.
     let out = cluster.folder().join("artifacts/predictions/1");
     std::fs::create_dir_all(&out).unwrap();
     std::fs::write(out.join(".DS_Store"), b"").unwrap();
@@ -337,7 +337,7 @@ async fn discarded_jobs_are_rows_with_errors() {
     for row in found["rows"].as_array().unwrap() {
         assert!(row["error"].as_str().unwrap().starts_with("expired: "), "{row}");
     }
-    // What is in the manifest does not change any more.
+    // A written manifest is final.
     let requeued = cluster.json(&["dead-letters", "requeue", "--all", "-o", "json"], &[0, 3]).await;
     assert_eq!(cluster.submission(ended.id).await.state, State::CompletedWithErrors, "{requeued}");
     // It takes the jobs, which are finished, out of their queue.

@@ -45,7 +45,7 @@ pub struct Pipeline {
     computer: Computer,
     store: Store,
     storing: Stage,
-    /// The space of the model, and that of the model and its device class.
+    /// See [`Embedder::spaces`].
     spaces: [Space; 2],
 }
 
@@ -83,10 +83,9 @@ impl Pipeline {
     /// Makes the pipeline of a worker whose image files have at most `max_image_bytes`.
     #[must_use]
     pub fn new(embedder: Embedder, store: Store, decoder: Decoder, max_image_bytes: u64) -> Self {
-        let space = embedder.space();
         Self {
             reader: Reader::new(store.clone(), max_image_bytes),
-            spaces: [space.clone(), space.of_class(embedder.device_class())],
+            spaces: embedder.spaces(),
             computer: Computer { decoder, embedder },
             store,
             storing: Stage::new(1),
@@ -102,12 +101,6 @@ impl Pipeline {
             ("model", self.computer.embedder.stage().clone()),
             ("store", self.storing.clone()),
         ]
-    }
-
-    /// The spaces that it can compute embeddings of.
-    #[must_use]
-    pub fn spaces(&self) -> &[Space; 2] {
-        &self.spaces
     }
 
     /// Returns the space to embed into for a job that names `wanted`. Jobs of earlier versions name none.

@@ -71,9 +71,9 @@ pub(super) async fn start(
         record.device = Some(model.device());
         record.threads = Some(model.threads());
         let embedder = model.embedder();
-        let (space, class) = (embedder.space().clone(), embedder.device_class().clone());
-        record.spaces = vec![space.clone(), space.of_class(&class)];
-        (record.space, record.device_class) = (Some(space), Some(class));
+        record.space = Some(embedder.space().clone());
+        record.spaces = embedder.spaces().into();
+        record.device_class = Some(embedder.device_class().clone());
         let weights = settings.model.model_weights.as_deref();
         record.random_weights = weights.is_some_and(|weights| weights.starts_with("random:"));
     }

@@ -189,7 +189,7 @@ pub(super) async fn settle(context: &Context, submission: &Submission) -> Result
     Ok(())
 }
 
-/// Writes what is missing of the output, the manifest last. Tries again while the storage fails.
+/// Writes the missing shards, then the manifest. Retries while the storage fails.
 async fn complete(context: &Context, submission: &Submission) -> Result<(), SubmissionError> {
     for attempt in 1.. {
         let error = match write(context, submission).await {

@@ -151,7 +151,7 @@ async fn decide_space(
 ) -> Result<Option<Space>, SubmissionError> {
     let WantedSpace { kind, space, uniform_hardware } = wanted;
     loop {
-        let space = spaces::fix(&context.store, *kind, space.as_ref(), *uniform_hardware).await?;
+        let space = spaces::decide(&context.store, *kind, space.as_ref(), *uniform_hardware).await?;
         if space.is_some() || context.store.state(submission.id).await? != Some(State::Preparing) {
             return Ok(space);
         }
@@ -206,7 +206,7 @@ async fn write_dataset(
                 let failure = ItemFailure::new(FailureReason::InvalidRow, detail);
                 manifest.reject(&RejectedItem { item, failure }).await
             }
-            // Its values are null if they are what is wrong with it.
+            // Values that could not be read are null.
             (Entry::Rejected(rejected), values) => {
                 let item = ManifestItem {
                     values: values.unwrap_or_default(),

@@ -136,8 +136,7 @@ async fn check(context: &Context, request: &SubmissionRequest) -> Result<Checked
             let requested = spaces::check(&context.store, space.as_deref()).await?;
             let uniform_hardware = *uniform_hardware;
             let space =
-                spaces::fix(&context.store, Kind::Embed, requested.as_ref(), uniform_hardware).await?;
-            let space = space.or(requested);
+                spaces::decide_if_possible(&context.store, Kind::Embed, requested, uniform_hardware).await?;
             let spec = EmbedSpec { dataset, images, rows_only: false, space, uniform_hardware };
             Checked::new(SubmissionKind::Embed, &spec, *deadline_seconds)
         }
@@ -156,8 +155,8 @@ async fn check(context: &Context, request: &SubmissionRequest) -> Result<Checked
             let requested = head.map(|head| head.space);
             let uniform_hardware = *uniform_hardware;
             let space =
-                spaces::fix(&context.store, Kind::Predict, requested.as_ref(), uniform_hardware).await?;
-            let space = space.or(requested);
+                spaces::decide_if_possible(&context.store, Kind::Predict, requested, uniform_hardware)
+                    .await?;
             let output = match output {
                 Some(output) if dataset.is_some() => Some(output::check(context, output).await?),
                 Some(_) => {

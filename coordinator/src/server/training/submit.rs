@@ -28,9 +28,10 @@ pub(crate) async fn submit(
         check(&request)?;
         let dataset = context.roots.resolve(&request.dataset)?;
         let requested = spaces::check(&context.store, request.space.as_deref()).await?;
-        let fixed =
-            spaces::fix(&context.store, Kind::Embed, requested.as_ref(), request.uniform_hardware).await?;
-        let spec = RunSpec::new(dataset, fixed.or(requested), request.clone());
+        let uniform_hardware = request.uniform_hardware;
+        let space =
+            spaces::decide_if_possible(&context.store, Kind::Embed, requested, uniform_hardware).await?;
+        let spec = RunSpec::new(dataset, space, request.clone());
         Checked::new(SubmissionKind::Train, &spec, None)
     };
     let id = submissions::submit_checked(context, &request, caller, check).await?;

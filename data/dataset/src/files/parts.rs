@@ -113,7 +113,8 @@ pub async fn read_part<T: DeserializeOwned>(part: &Url) -> Result<Vec<T>, PartEr
 /// Reads the lines of a part, or those in a range.
 ///
 /// # Errors
-/// When the part is missing, or what is read is over 32 MiB, or a line is not a valid `T`. Lines count from the range.
+/// When the part is missing, or what is read is over 32 MiB, or a line is not a valid `T`. Line numbers count from the start of the
+/// range.
 pub async fn read_range<T: DeserializeOwned>(
     part: &Url,
     range: Option<ByteRange>,

@@ -99,7 +99,8 @@ pub fn encode(output: &Output, rows: Vec<PredictionRow>) -> Result<Bytes, String
     }
 }
 
-/// Converts the values of a column to its type. Values that are no texts become the JSON that the dataset has.
+/// Converts the values of a column to its type. In a text column, other values become their
+/// JSON.
 fn carried_values<'a>(kind: ColumnType, values: impl Iterator<Item = Option<&'a Value>>) -> Values {
     let values = values.map(|value| value.filter(|value| !value.is_null()));
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
@@ -127,7 +128,7 @@ pub struct Manifest {
     pub version: u32,
     pub submission: SubmissionId,
     pub run: SubmissionId,
-    /// What is predicted, in raw units.
+    /// The predicted value, in raw units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// The embedding space of its jobs.
