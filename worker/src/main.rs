@@ -64,11 +64,11 @@ fn main() {
 
 fn run(settings: Settings, arguments: Arguments) -> anyhow::Result<()> {
     #[cfg(feature = "model")]
+    worker::model::tune_allocator();
+    #[cfg(feature = "model")]
     if let Some(Command::Bench(options)) = &arguments.command {
         return worker::bench::run(&settings, options);
     }
-    #[cfg(feature = "model")]
-    worker::model::limit_arenas();
     let runtime = tokio::runtime::Runtime::new().expect("the process can start threads");
     let result = worker::run::run_on(&runtime, settings, arguments.kinds);
     // Dropping the runtime would wait for blocking threads, which may hang.

@@ -1,7 +1,7 @@
 //! Preprocessing: from image bytes to the model's input.
 //!
-//! Decodes and resizes to 224×224 as Pillow does, with its antialiased bilinear filter. Normalisation with [`MEAN`] and
-//! [`STD`] happens on the device. A change that changes any pixel needs a new [`VERSION`].
+//! Decodes and resizes to 224×224 as Pillow does, with its antialiased bilinear filter. The worker normalises with
+//! [`MEAN`] and [`STD`]. A change that changes any pixel needs a new [`VERSION`].
 
 use common::job::outcome::{FailureReason, ItemFailure};
 

@@ -3,6 +3,8 @@
 //! Owns the forward pass from pixels to 512 features, as in torchvision's `resnet.py` without the classifier. A GPU
 //! computes asynchronously, so the steps of the pass are also public: upload, launch, read.
 
+use std::ops::RangeInclusive;
+
 use common::{
     config::Precision,
     digest::Digest,
@@ -17,7 +19,8 @@ use super::{
     convolution::{Convolution, Kernels},
     device_class::class_of,
     error::ModelError,
-    input::{self, Normalisation, Upload, Uploaded},
+    input::{self, Upload, Uploaded},
+    normalisation::OnGpu,
     precision,
     state_dict::StateDict,
 };
@@ -27,8 +30,12 @@ const CPU_SEPARATE_VERSION: u32 = 1;
 const CPU_FUSED_VERSION: u32 = 2;
 const CUDA_VERSION: u32 = 2;
 
-/// Most images in one batch on a CPU.
-const CPU_BATCH: usize = 32;
+/// Images of a batch on a CPU for each of its threads, within limits. More make no difference to the speed, but interactive
+/// images wait longer.
+const CPU_BATCH_PER_THREAD: usize = 8;
+const CPU_BATCH: RangeInclusive<usize> = 16..=64;
+/// The batch size that the weights are laid out for, whatever the batch size is: the layout may change the features' bits.
+const PACKED_FOR: i64 = 32;
 /// Most images in one batch on a GPU, which needs larger batches to be busy.
 const CUDA_BATCH: usize = 256;
 
@@ -36,7 +43,9 @@ const CUDA_BATCH: usize = 256;
 #[derive(Debug)]
 pub struct Backbone {
     upload: Upload,
-    normalisation: Normalisation,
+    memory: MemorySource,
+    /// `None` on a CPU, whose images are normalised when they are written.
+    normalisation: Option<OnGpu>,
     layers: Layers,
     device: Device,
     kernels: Kernels,
@@ -46,7 +55,7 @@ pub struct Backbone {
     weights: Digest,
 }
 
-/// Images on the device, ready for the network: `[n, 3, 224, 224]`.
+/// Images on the device, ready for the network: `[n, 3, 224, 224]`, channels last.
 #[derive(Debug)]
 pub struct Input(Tensor);
 
@@ -86,8 +95,12 @@ impl Backbone {
         }
         let weights = state.digest();
         let space = space(&weights, precision, device, kernels);
+        let normalisation = device.is_cuda().then(|| OnGpu::new(device, kind)).transpose()?;
+        let memory =
+            if device.is_cuda() { MemorySource::for_gpu(device) } else { MemorySource::on_cpu(kind) };
         Ok(Self {
-            normalisation: Normalisation::new(device, kind)?,
+            memory,
+            normalisation,
             upload: Upload::new(device),
             layers,
             device,
@@ -155,7 +168,11 @@ impl Backbone {
     /// Most images in one batch on this device.
     #[must_use]
     pub fn batch(&self) -> usize {
-        if self.device.is_cuda() { CUDA_BATCH } else { CPU_BATCH }
+        if self.device.is_cuda() {
+            return CUDA_BATCH;
+        }
+        let threads = tch::get_num_threads().max(1) as usize;
+        (CPU_BATCH_PER_THREAD * threads).clamp(*CPU_BATCH.start(), *CPU_BATCH.end())
     }
 
     /// Whether [`Backbone::launch`] returns before the device has finished.
@@ -177,7 +194,7 @@ impl Backbone {
     /// The source of memory for batches that this device reads.
     #[must_use]
     pub fn memory(&self) -> MemorySource {
-        MemorySource { device: self.device }
+        self.memory.clone()
     }
 
     /// Copies a batch to the device, which may be computing another one. There are two buffers: read the features of a
@@ -201,12 +218,18 @@ impl Backbone {
         self.run(&self.normalise(images)?)
     }
 
-    /// Starts the normalisation of a batch.
+    /// Starts the normalisation of a batch, unless it was normalised when it was written.
     ///
     /// # Errors
     /// If libtorch fails.
     pub fn normalise(&self, images: &Uploaded) -> Result<Input, TchError> {
-        tch::no_grad(|| Ok(Input(self.normalisation.apply(&images.0)?)))
+        tch::no_grad(|| {
+            let images = match &self.normalisation {
+                Some(normalisation) => normalisation.apply(&images.0)?,
+                None => images.0.shallow_clone(),
+            };
+            Ok(Input(images.f_permute([0, 3, 1, 2])?))
+        })
     }
 
     /// Starts the network.
@@ -272,14 +295,13 @@ impl Layers {
 
     /// Lays the weights out for oneDNN's fused kernels.
     fn pack(&mut self) -> Result<(), TchError> {
-        let images = CPU_BATCH as i64;
-        let mut side = pooled(self.stem.pack(images, SIDE as i64)?);
+        let mut side = pooled(self.stem.pack(PACKED_FOR, SIDE as i64)?);
         for Block { first, second, shortcut } in &mut self.blocks {
             if let Some(shortcut) = shortcut {
-                shortcut.pack(images, side)?;
+                shortcut.pack(PACKED_FOR, side)?;
             }
-            side = first.pack(images, side)?;
-            second.pack(images, side)?;
+            side = first.pack(PACKED_FOR, side)?;
+            second.pack(PACKED_FOR, side)?;
         }
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! Memory in which several threads gather the images of one batch.
 //!
-//! Decoder threads write images straight into the memory that the device reads. Invariants: each place is taken at most
-//! once before the memory is cleared; the memory is read or cleared only while all taken places are dropped.
+//! Decoder threads write images straight into the memory that the device reads: as bytes for a GPU, which normalises them,
+//! and as normalised numbers for a CPU. Invariants: each place is taken at most once before the memory is cleared; the
+//! memory is read or cleared only while all taken places are dropped.
 
 use std::{
+    convert::Infallible,
     slice,
     sync::{
         Arc, Mutex,
@@ -14,13 +16,17 @@ use std::{
 use images::preprocess::{BYTES, Pixels, SIDE};
 use tch::{Device, Kind, TchError, Tensor};
 
+use super::normalisation::Table;
+
 /// Width and height of an image, as libtorch counts.
 const SIDE_LENGTH: i64 = SIDE as i64;
 
 /// Allocates memory that one device reads.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct MemorySource {
-    pub(super) device: Device,
+    device: Device,
+    /// Normalises images while they are written.
+    table: Option<Arc<Table>>,
 }
 
 /// Memory for the images of one batch.
@@ -40,16 +46,27 @@ pub struct Place {
 
 #[derive(Debug)]
 struct Shared {
-    /// `[places, 224, 224, 3]` bytes. The lock only makes the tensor shareable; it is never taken.
+    /// `[places, 224, 224, 3]`. The lock only makes the tensor shareable; it is never taken.
     images: Mutex<Tensor>,
     /// The first byte of `images`.
     start: AtomicPtr<u8>,
+    table: Option<Arc<Table>>,
 }
 
 impl MemorySource {
+    /// Memory of a CPU, for numbers of `kind`.
+    pub(super) fn on_cpu(kind: Kind) -> Self {
+        Self { device: Device::Cpu, table: Some(Arc::new(Table::new(kind))) }
+    }
+
+    /// Memory from which bytes are copied to a GPU.
+    pub(super) fn for_gpu(device: Device) -> Self {
+        Self { device, table: None }
+    }
+
     #[cfg(test)]
-    pub(crate) fn on_cpu() -> Self {
-        Self { device: Device::Cpu }
+    pub(crate) fn for_tests() -> Self {
+        Self::on_cpu(Kind::Float)
     }
 
     /// Allocates memory for `images` images, page-locked for a GPU, so that copies are fast; ordinary memory if the
@@ -57,9 +74,10 @@ impl MemorySource {
     ///
     /// # Errors
     /// If there is too little memory.
-    pub fn allocate(self, images: usize) -> Result<BatchMemory, TchError> {
+    pub fn allocate(&self, images: usize) -> Result<BatchMemory, TchError> {
         let shape = [images as i64, SIDE_LENGTH, SIDE_LENGTH, 3];
-        let mut memory = Tensor::f_zeros(shape, (Kind::Uint8, Device::Cpu))?;
+        let kind = self.table.as_ref().map_or(Kind::Uint8, |table| table.kind());
+        let mut memory = Tensor::f_zeros(shape, (kind, Device::Cpu))?;
         if self.device.is_cuda() {
             match memory.f_internal_pin_memory(self.device) {
                 Ok(locked) => memory = locked,
@@ -70,7 +88,7 @@ impl MemorySource {
         }
         let start = AtomicPtr::new(memory.data_ptr().cast());
         Ok(BatchMemory {
-            shared: Arc::new(Shared { images: Mutex::new(memory), start }),
+            shared: Arc::new(Shared { images: Mutex::new(memory), start, table: self.table.clone() }),
             taken: 0,
             places: images,
         })
@@ -110,11 +128,15 @@ impl BatchMemory {
         self.clear();
         for image in images {
             let mut place = self.take_place().expect("there are as many places as images");
-            place.bytes_mut().copy_from_slice(&image.0);
+            let copy = |bytes: &mut [u8]| {
+                bytes.copy_from_slice(&image.0);
+                Ok::<_, Infallible>(())
+            };
+            let Ok(()) = place.write(copy);
         }
     }
 
-    /// The images in the places that were taken, `[taken, 224, 224, 3]` bytes in the same memory.
+    /// The images in the places that were taken, `[taken, 224, 224, 3]` in the same memory.
     ///
     /// # Panics
     /// If a place is in use.
@@ -135,14 +157,27 @@ impl Place {
         self.index
     }
 
-    /// The bytes of its image: 224×224 RGB, row by row.
+    /// Lets `write` write its image: 224×224 RGB, row by row.
+    ///
+    /// # Errors
+    /// Those of `write`.
+    pub fn write<E>(&mut self, write: impl FnOnce(&mut [u8]) -> Result<(), E>) -> Result<(), E> {
+        let shared = self.shared.clone();
+        let Some(table) = &shared.table else { return write(self.bytes_mut(BYTES)) };
+        let mut pixels = vec![0; BYTES];
+        write(&mut pixels)?;
+        table.normalise(&pixels, self.bytes_mut(BYTES * table.kind().elt_size_in_bytes()));
+        Ok(())
+    }
+
+    /// The memory of its image, which has `size` bytes.
     #[expect(unsafe_code, reason = "libtorch returns its memory only as a pointer")]
-    pub fn bytes_mut(&mut self) -> &mut [u8] {
+    fn bytes_mut(&mut self, size: usize) -> &mut [u8] {
         let start = self.shared.start.load(Ordering::Relaxed);
         // SAFETY: `index` is less than the number of images in `images`, which `shared` keeps alive, and each image has
-        // `BYTES` contiguous bytes. No other place has this index, since `clear` panics while a place exists. libtorch
+        // `size` contiguous bytes. No other place has this index, since `clear` panics while a place exists. libtorch
         // is given the memory by `images`, which panics likewise, and has read it before the memory is cleared.
-        unsafe { slice::from_raw_parts_mut(start.add(self.index * BYTES), BYTES) }
+        unsafe { slice::from_raw_parts_mut(start.add(self.index * size), size) }
     }
 }
 
@@ -152,11 +187,16 @@ mod tests {
 
     #[test]
     fn images_are_in_the_order_of_their_places() {
-        let mut memory = MemorySource { device: Device::Cpu }.allocate(3).unwrap();
+        let mut memory = MemorySource::for_gpu(Device::Cpu).allocate(3).unwrap();
         let mut places = [memory.take_place().unwrap(), memory.take_place().unwrap()];
         std::thread::scope(|scope| {
             for (value, place) in (7..).zip(&mut places) {
-                scope.spawn(move || place.bytes_mut().fill(value));
+                scope.spawn(move || {
+                    place.write(|bytes| {
+                        bytes.fill(value);
+                        Ok::<_, Infallible>(())
+                    })
+                });
             }
         });
         drop(places);
@@ -171,7 +211,7 @@ mod tests {
     #[test]
     #[should_panic(expected = "no place is in use")]
     fn memory_that_is_being_written_is_not_read() {
-        let mut memory = MemorySource { device: Device::Cpu }.allocate(1).unwrap();
+        let mut memory = MemorySource::for_tests().allocate(1).unwrap();
         let _place = memory.take_place();
         let _ = memory.images();
     }

@@ -73,6 +73,8 @@ pub fn load(config: &ModelConfig) -> Result<Backbone, ModelError> {
         backbone.set_kernels(Kernels::Separate);
         backbone.features(&greys)?;
     }
+    // An interactive image often comes alone.
+    backbone.features(&greys[..1])?;
     tracing::info!(weights = %config.weights, ?device, %precision, space = %backbone.space(),
         seconds = began.elapsed().as_secs_f64(), "model loaded");
     Ok(backbone)

@@ -23,6 +23,7 @@ mod fetch;
 mod foreign_file;
 mod input;
 mod load;
+mod normalisation;
 mod onednn;
 mod precision;
 mod pth;
@@ -34,7 +35,7 @@ mod weights;
 mod weights_file;
 
 pub use self::{
-    allocator::limit_arenas,
+    allocator::tune_allocator,
     backbone::{Backbone, Features, Input},
     batch_memory::{BatchMemory, MemorySource, Place},
     convolution::Kernels,

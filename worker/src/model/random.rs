@@ -16,7 +16,6 @@ use super::{
     architecture::{self, Layer, NORM, NORM_EPSILON},
     batch_memory::MemorySource,
     error::ModelError,
-    input::Normalisation,
     state_dict::{StateDict, Tensor},
     weights_file,
 };
@@ -106,9 +105,9 @@ fn run_calibration(state: &mut StateDict, seed: u64) -> Result<(), ModelError> {
         let picture = preprocess::resize(&sample::picture(seed, number));
         pictures.push(picture.map_err(|error| ModelError::Weights(error.to_string()))?);
     }
-    let mut memory = MemorySource { device: tch::Device::Cpu }.allocate(pictures.len())?;
+    let mut memory = MemorySource::on_cpu(Kind::Float).allocate(pictures.len())?;
     memory.fill(&pictures);
-    let images = Normalisation::new(tch::Device::Cpu, Kind::Float)?.apply(&memory.images()?)?;
+    let images = memory.images()?.f_permute([0, 3, 1, 2])?;
     let mut x = convolve_and_normalise(state, &architecture::stem(), &images)?.f_relu()?;
     x = x.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
     for block in architecture::blocks() {

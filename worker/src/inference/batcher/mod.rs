@@ -237,7 +237,7 @@ impl Embedder {
 }
 
 impl Admission {
-    /// Lets `write` write the image, 224×224 RGB row by row, where the device reads it. Does not wait for the device.
+    /// Lets `write` write the image: 224×224 RGB, row by row. Does not wait for the device.
     ///
     /// # Errors
     /// Those of `write`.
@@ -245,7 +245,7 @@ impl Admission {
         let (sender, answered) = oneshot::channel();
         match self.collector.take_place(self.priority) {
             Ok(Some(mut writing)) => {
-                write(writing.place.as_mut().expect("the image is not written yet").bytes_mut())?;
+                writing.place.as_mut().expect("the image is not written yet").write(write)?;
                 writing.finish(sender, self.admitted);
             }
             // The sender is dropped, so the caller learns that the model thread has ended.
@@ -483,7 +483,7 @@ impl Drop for ExpectedItems {
 /// Makes a handle and batches of at most `batch` images without a model.
 #[cfg(test)]
 pub(super) fn connect_without_model(batch: usize) -> (Embedder, Batches) {
-    let collector = Arc::new(Collector::new(MemorySource::on_cpu(), batch));
+    let collector = Arc::new(Collector::new(MemorySource::for_tests(), batch));
     let (computing, space) = (Stopwatch::new(), Space("test".to_owned()));
     let device_class = DeviceClass("test".to_owned());
     let handle = Handle { collector: collector.clone(), computing, space, device_class };
