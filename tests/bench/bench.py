@@ -16,7 +16,7 @@ from pathlib import Path
 from harness import Bench, say
 
 # Part, and the module that measures it.
-PARTS = {name: f"part_{name}" for name in ("model", "decode", "embed", "interactive", "queue", "similarity")}
+PARTS = {name: f"part_{name}" for name in ("model", "decode", "embed", "interactive", "queue", "predictions", "similarity")}
 
 
 def main() -> int:

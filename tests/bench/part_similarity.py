@@ -2,17 +2,15 @@
 
 import hashlib
 import json
-import os
 import random
 import statistics
 import struct
-import subprocess
 import time
 from collections.abc import Iterator
 
 import scale
 from harness import Bench, say
-from system import System, request
+from system import System, embedding, redis_load, request
 
 DIMENSIONS, K, QUERIES = 512, 10, 7
 SPACE = "bench-space"
@@ -65,29 +63,17 @@ def array(count: int):
 
 
 def store(vectors) -> None:
-    """Stores embeddings and names as workers do (common/src/store/{embeddings,catalogue}.rs)."""
+    """Stores embeddings and names as workers do (common/src/store/catalogue.rs)."""
 
-    def commands() -> Iterator[bytes]:
-        yield encode(b"HSET", b"subwatch:spaces", SPACE.encode(), b"bench")
+    def commands() -> Iterator[tuple[bytes, ...]]:
+        yield b"HSET", b"subwatch:spaces", SPACE.encode(), b"bench"
         for number, vector in enumerate(vectors):
             key = digest(number)
-            bucket = key.hex()[:3]
-            value = vector if isinstance(vector, bytes) else vector.tobytes()
+            yield embedding(SPACE, key, vector if isinstance(vector, bytes) else vector.tobytes())
             names = json.dumps([{"item": f"{number}.jpg", "dataset": "file:///bench/"}]).encode()
-            yield encode(b"HSET", f"subwatch:emb:{SPACE}:{{{bucket}}}".encode(), key, value)
-            yield encode(b"HSET", f"subwatch:image:{{{bucket}}}".encode(), key, names)
+            yield b"HSET", f"subwatch:image:{{{key.hex()[:3]}}}".encode(), key, names
 
-    pipe = ["redis-cli", "-u", os.environ["SUBWATCH_REDIS_URL"], "--pipe"]
-    loader = subprocess.Popen(pipe, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    for command in commands():
-        loader.stdin.write(command)
-    output = loader.communicate()[0].decode()
-    if loader.returncode != 0 or "errors: 0" not in output:
-        raise RuntimeError(f"redis-cli could not store the embeddings: {output[-300:]}")
-
-
-def encode(*words: bytes) -> bytes:
-    return b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words)
+    redis_load(commands())
 
 
 def search(number: int) -> tuple[float, list[str]]:

@@ -7,6 +7,7 @@ import subprocess
 import time
 import urllib.request
 import uuid
+from collections.abc import Iterable
 from pathlib import Path
 
 MARK = "BENCH_RUN"
@@ -106,9 +107,14 @@ class System:
         }
         processes.start("coordinator", [programs / "subwatch", "serve"], **settings)
         processes.wait("coordinator", lambda: self.answers("/readyz"))
+        self.worker, self.settings, self.workers = programs / worker if worker else None, settings, []
         if worker:
-            processes.start("worker", [programs / worker], **settings)
-            processes.wait("worker", lambda: len(request("/v1/workers")["workers"]) == 1)
+            self.start_worker("worker")
+
+    def start_worker(self, name: str) -> None:
+        self.workers.append(name)
+        self.processes.start(name, [self.worker], **self.settings)
+        self.processes.wait(name, lambda: len(request("/v1/workers")["workers"]) == len(self.workers))
 
     @staticmethod
     def answers(path: str) -> bool:
@@ -132,7 +138,23 @@ class System:
         return view | {"jobs_seconds": view["elapsed_seconds"] - prepared}
 
     def stop(self) -> None:
-        self.processes.stop("worker", "coordinator")
+        self.processes.stop(*self.workers, "coordinator")
+
+
+def redis_load(commands: Iterable[tuple[bytes, ...]]) -> None:
+    """Runs many commands in a pipeline. Their replies are not read, but an error is reported."""
+    pipe = ["redis-cli", "-u", os.environ["SUBWATCH_REDIS_URL"], "--pipe"]
+    loader = subprocess.Popen(pipe, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    for words in commands:
+        loader.stdin.write(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(word), word) for word in words))
+    output = loader.communicate()[0].decode()
+    if loader.returncode != 0 or "errors: 0" not in output:
+        raise RuntimeError(f"redis-cli could not run the commands: {output[-300:]}")
+
+
+def embedding(space: str, digest: bytes, vector: bytes) -> tuple[bytes, ...]:
+    """The command that stores an embedding as workers do (common/src/store/embeddings.rs)."""
+    return b"HSET", f"subwatch:emb:{space}:{{{digest.hex()[:3]}}}".encode(), digest, vector
 
 
 def redis_cli(*words: str, stdin=None) -> str:
