@@ -54,6 +54,15 @@ impl Worker {
         Vec::new()
     }
 
+    /// Why the model can compute no more; `None` while it can, or without a model.
+    #[must_use]
+    pub fn model_failure(&self) -> Option<String> {
+        #[cfg(feature = "model")]
+        return self.pipeline.as_ref()?.failure();
+        #[cfg(not(feature = "model"))]
+        None
+    }
+
     /// How long the current batch has been running; `None` while the model is idle or not loaded.
     #[must_use]
     pub fn model_busy(&self) -> Option<Duration> {

@@ -89,7 +89,8 @@ impl Publisher {
     /// Declares the queue of a route that not every process declares. Returns whether it exists now.
     pub async fn declare_queue_of(&self, route: &Route) -> bool {
         // Asking costs one round trip, declaring three.
-        matches!(self.declared_load(&route.queue_name()).await, Some(Ok(_))) || self.declare(&route.queue()).await
+        matches!(self.declared_load(&route.queue_name()).await, Some(Ok(_)))
+            || self.declare(&route.queue()).await
     }
 
     /// Deletes the queue of a route with its jobs, unless it has consumers.

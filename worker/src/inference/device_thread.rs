@@ -1,10 +1,12 @@
 //! The thread that owns the model and computes its batches.
 //!
 //! Owns loading and the answers. Does not own which images share a batch (see `batcher`). Invariant: a batch that fails
-//! fails its own images, never the process. A stopwatch shows how long a batch has been computing. A GPU computes one
+//! fails its own images, unless no later batch can succeed; images that do not fit into the device's memory together are
+//! computed in smaller batches. A stopwatch shows how long a batch has been computing. A GPU computes one
 //! batch while the thread collects the next and copies it to the GPU.
 
 use std::{
+    ops::{ControlFlow, Range},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::mpsc,
     thread,
@@ -19,7 +21,16 @@ use super::{
     batcher::{self, Batch, Batches, EmbedError, Embedder},
     stopwatch::Stopwatch,
 };
-use crate::model::{self, Backbone, BatchMemory, Features, ModelConfig, ModelError, TorchError, Uploaded};
+use crate::model::{self, Backbone, Features, ModelConfig, ModelError, TorchError, Uploaded};
+
+/// Why a batch has no features.
+enum Fault {
+    /// The device has too little memory for it.
+    OutOfMemory,
+    /// The process can no longer use the GPU.
+    DeviceLost,
+    Other,
+}
 
 /// A loaded model.
 pub struct Model {
@@ -101,7 +112,7 @@ impl InProgress<Features> {
     }
 }
 
-/// Computes batches until every [`Embedder`] is dropped.
+/// Computes batches until every [`Embedder`] is dropped or the device is lost.
 fn compute(backbone: &Backbone, mut batches: Batches, computing: &Stopwatch) {
     let mut running: Option<InProgress<Features>> = None;
     let mut working: Option<Working> = None;
@@ -122,8 +133,10 @@ fn compute(backbone: &Backbone, mut batches: Batches, computing: &Stopwatch) {
             working = Some(batches.work());
             running = Some(uploaded.launch(backbone));
         }
-        if let Some(finished) = finished {
-            batches.give_back(finished.answer());
+        if let Some(finished) = finished
+            && finished.answer(backbone, &batches).is_break()
+        {
+            return;
         }
         // On a CPU, `launch` has computed the batch already, so answer at once.
         if !backbone.computes_in_background()
@@ -132,7 +145,9 @@ fn compute(backbone: &Backbone, mut batches: Batches, computing: &Stopwatch) {
             let finished = computed.finish();
             computing.stop();
             drop(working.take());
-            batches.give_back(finished.answer());
+            if finished.answer(backbone, &batches).is_break() {
+                return;
+            }
         }
     }
 }
@@ -146,10 +161,32 @@ fn guarded<T>(work: impl FnOnce() -> Result<T, TorchError>) -> Result<T, String>
 }
 
 impl InProgress<Vec<f32>> {
-    /// Answers, and returns the memory of the batch.
-    fn answer(self) -> BatchMemory {
-        let Batch { memory, answers } = self.batch;
-        match self.state {
+    /// Answers and gives the memory of the batch back. Breaks if the device is lost; then nothing is answered, so that the
+    /// jobs of the images wait until the process ends.
+    fn answer(self, backbone: &Backbone, batches: &Batches) -> ControlFlow<()> {
+        let Batch { mut memory, answers } = self.batch;
+        let images = memory.taken();
+        let state = match self.state.as_ref().map_err(|failure| Fault::of(failure)) {
+            Err(Fault::DeviceLost) => {
+                let failure = self.state.err().unwrap_or_default();
+                tracing::error!(error = %failure, "the GPU failed; the worker has to be restarted");
+                batches.fail(format!("the GPU failed: {failure}"));
+                return ControlFlow::Break(());
+            }
+            Err(Fault::OutOfMemory) if images > 1 => {
+                let compute = |part: Range<usize>| guarded(|| backbone.features_of(&mut memory, part));
+                in_halves(0..images, compute).map(|(features, fit)| {
+                    tracing::warn!(
+                        images,
+                        "the device has too little memory; later batches have at most {fit} images"
+                    );
+                    batches.limit(fit);
+                    features
+                })
+            }
+            _ => self.state,
+        };
+        match state {
             Ok(features) => {
                 let rows = features.as_chunks::<DIMENSIONS>().0;
                 for answer in answers {
@@ -164,6 +201,89 @@ impl InProgress<Vec<f32>> {
                 }
             }
         }
-        memory
+        batches.give_back(memory);
+        ControlFlow::Continue(())
+    }
+}
+
+impl Fault {
+    /// Interprets a message of libtorch, which has no other codes.
+    fn of(message: &str) -> Self {
+        const OUT_OF_MEMORY: [&str; 3] = ["out of memory", "ALLOC_FAILED", "can't allocate memory"];
+        // After most errors of CUDA, each later call of the process fails too.
+        const DEVICE_LOST: [&str; 2] = ["CUDA error", "STATUS_EXECUTION_FAILED"];
+        let is_any = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
+        match () {
+            () if is_any(&OUT_OF_MEMORY) => Self::OutOfMemory,
+            () if is_any(&DEVICE_LOST) => Self::DeviceLost,
+            () => Self::Other,
+        }
+    }
+}
+
+/// Computes images in halves, and those in halves, until they fit into the device's memory. Returns the features and the
+/// size of the smallest part that had to be halved no further.
+fn in_halves(
+    images: Range<usize>,
+    mut compute: impl FnMut(Range<usize>) -> Result<Vec<f32>, String>,
+) -> Result<(Vec<f32>, usize), String> {
+    let (mut features, mut fit) = (Vec::new(), images.len());
+    // The next part is the last one.
+    let half = |part: &Range<usize>| part.start + part.len().div_ceil(2);
+    let mut parts = vec![half(&images)..images.end, images.start..half(&images)];
+    while let Some(part) = parts.pop() {
+        match compute(part.clone()) {
+            Ok(computed) => {
+                fit = fit.min(part.len());
+                features.extend(computed);
+            }
+            Err(failure) if part.len() > 1 && matches!(Fault::of(&failure), Fault::OutOfMemory) => {
+                parts.extend([half(&part)..part.end, part.start..half(&part)]);
+            }
+            Err(failure) => return Err(failure),
+        }
+    }
+    Ok((features, fit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OUT_OF_MEMORY: &str =
+        "CUDA out of memory. Tried to allocate 98.00 MiB. GPU 0 has a total capacity of 79.19 GiB";
+
+    #[test]
+    fn images_that_do_not_fit_are_computed_in_halves() {
+        for (images, memory, want_fit) in [(64, 40, 32), (64, 16, 16), (7, 2, 1), (2, 1, 1), (256, 255, 128)]
+        {
+            let compute = |part: Range<usize>| match part.len() > memory {
+                true => Err(OUT_OF_MEMORY.to_owned()),
+                false => Ok(part.map(|image| image as f32).collect()),
+            };
+            let (features, fit) = in_halves(0..images, compute).unwrap();
+            assert_eq!(features, (0..images).map(|image| image as f32).collect::<Vec<_>>());
+            assert_eq!(fit, want_fit, "{images} images, memory for {memory}");
+        }
+        let full = in_halves(0..4, |_| Err(OUT_OF_MEMORY.to_owned()));
+        assert_eq!(full, Err(OUT_OF_MEMORY.to_owned()), "one image does not fit");
+        let other =
+            in_halves(0..4, |part| if part.start == 0 { Ok(vec![]) } else { Err("other".to_owned()) });
+        assert_eq!(other, Err("other".to_owned()));
+    }
+
+    #[test]
+    fn errors_of_libtorch_are_told_apart() {
+        let is_lost = |message: &str| matches!(Fault::of(message), Fault::DeviceLost);
+        let is_memory = |message: &str| matches!(Fault::of(message), Fault::OutOfMemory);
+        assert!(is_memory(OUT_OF_MEMORY) && is_memory("CUDA error: out of memory"));
+        assert!(is_memory("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"));
+        assert!(is_memory(
+            "[enforce fail at alloc_cpu.cpp:128] err == 0. DefaultCPUAllocator: can't allocate memory"
+        ));
+        assert!(is_lost("CUDA error: an illegal memory access was encountered"));
+        assert!(is_lost("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"));
+        let other = "Expected 4-dimensional input for 4-dimensional weight";
+        assert!(!is_lost(other) && !is_memory(other));
     }
 }

@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    future::pending,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -116,6 +117,12 @@ impl Pipeline {
                  weights, precision and kind of device"
             ))
         })
+    }
+
+    /// Why the model thread has ended; `None` while it runs.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        self.computer.embedder.failure()
     }
 
     /// How long the model has been computing its current batch; `None` while it is free.
@@ -243,21 +250,33 @@ impl Pipeline {
 }
 
 impl Computer {
-    /// Returns the embedding of an image, or why it has none.
+    /// Returns the embedding of an image, or why it has none. If the model thread has ended, this waits for ever: the
+    /// process ends, and releases the job.
     pub(super) async fn compute(
         &self,
         image: Image,
         priority: Priority,
     ) -> Result<Result<Embedding, ItemFailure>, JobError> {
+        match self.decode_and_embed(image, priority).await {
+            Ok(embedding) => Ok(embedding),
+            Err(error @ EmbedError::Failed(_)) => Err(JobError::Retryable(error.to_string())),
+            Err(EmbedError::Gone) => pending().await,
+        }
+    }
+
+    async fn decode_and_embed(
+        &self,
+        image: Image,
+        priority: Priority,
+    ) -> Result<Result<Embedding, ItemFailure>, EmbedError> {
         let Image { bytes, _memory, .. } = image;
-        let retryable = |error: EmbedError| JobError::Retryable(error.to_string());
-        let admission = self.embedder.admit(priority).await.map_err(retryable)?;
+        let admission = self.embedder.admit(priority).await?;
         let decode_and_submit = |bytes: Bytes| {
             let picture = decode(&bytes)?;
             admission.submit(|target| preprocess::resize_into(&picture, target))
         };
         match self.decoder.run(priority, bytes, decode_and_submit).await {
-            Ok(pending) => pending.embedding().await.map(Ok).map_err(retryable),
+            Ok(pending) => pending.embedding().await.map(Ok),
             Err(failure) => Ok(Err(failure)),
         }
     }

@@ -3,7 +3,7 @@
 //! Owns the forward pass from pixels to 512 features, as in torchvision's `resnet.py` without the classifier. A GPU
 //! computes asynchronously, so the steps of the pass are also public: upload, launch, read.
 
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 
 use common::{
     config::Precision,
@@ -204,6 +204,16 @@ impl Backbone {
     /// If libtorch fails.
     pub fn upload(&self, images: &mut BatchMemory) -> Result<Uploaded, TchError> {
         tch::no_grad(|| self.upload.put(images))
+    }
+
+    /// Computes the features of some images of a batch, beside the buffers that other batches are using.
+    ///
+    /// # Errors
+    /// If libtorch fails.
+    pub fn features_of(&self, images: &mut BatchMemory, part: Range<usize>) -> Result<Vec<f32>, TchError> {
+        let (start, count) = (part.start as i64, part.len() as i64);
+        let images = images.images()?.f_narrow(0, start, count)?.f_to_device(self.device)?;
+        self.launch(&Uploaded(images))?.read()
     }
 
     /// Starts the computation of the features of a batch.

@@ -27,6 +27,8 @@ pub enum Blame {
     OneJob,
     /// Every job in flight: any of them may be the cause.
     AllInFlight,
+    /// No job: the device failed.
+    Nobody,
 }
 
 impl FatalSignal {
@@ -86,5 +88,8 @@ mod tests {
         assert!(!fatal.suspects_all());
         fatal.raise(Blame::AllInFlight, "the model hangs");
         assert!(fatal.suspects_all());
+        let fatal = FatalSignal::new(CancellationToken::new());
+        fatal.raise(Blame::Nobody, "the GPU failed");
+        assert!(!fatal.suspects_all());
     }
 }

@@ -1,7 +1,8 @@
 //! Detects a stalled consumer and a stuck model.
 //!
 //! A consumer is *stalled* if it receives nothing although jobs wait in its queue. The watchdog first requests a new
-//! connection; if that does not help, the liveness probe fails. A stuck model ends the process (see [`crate::run`]). The
+//! connection; if that does not help, the liveness probe fails. A model that is stuck or has failed ends the process (see
+//! [`crate::run`]). The
 //! decisions, `ConsumerMonitor` and `stuck`, are pure functions of times and counts.
 
 use std::{
@@ -120,8 +121,9 @@ impl Watchdog {
     /// # Errors
     /// If the model is stuck or a consumer is stalled, so that a restart may help.
     pub fn alive(&self) -> Result<(), String> {
-        if let Some(stuck) = stuck(self.worker.model_busy(), self.worker.job_timeout) {
-            return Err(stuck);
+        let stuck = || stuck(self.worker.model_busy(), self.worker.job_timeout);
+        if let Some(failure) = self.worker.model_failure().or_else(stuck) {
+            return Err(failure);
         }
         match &*self.stalled.lock().unwrap_or_else(PoisonError::into_inner) {
             Some(stalled) => Err(stalled.clone()),
@@ -135,6 +137,9 @@ impl Watchdog {
         let mut checked_queues = Instant::now();
         loop {
             tokio::time::sleep(MODEL_INTERVAL).await;
+            if let Some(failure) = self.worker.model_failure() {
+                self.fatal.raise(Blame::Nobody, failure);
+            }
             if let Some(stuck) = stuck(self.worker.model_busy(), self.worker.job_timeout)
                 && self.counts.in_flight() > 0
             {

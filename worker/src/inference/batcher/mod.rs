@@ -10,23 +10,25 @@
 use std::{
     collections::VecDeque,
     convert::Infallible,
-    mem,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard,
+        Arc, Condvar, Mutex, MutexGuard, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     thread::available_parallelism,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use common::{
     embedding::{DeviceClass, Embedding, Space},
     priority::Priority,
-    stage::{InStage, Stage, Working},
+    stage::{InStage, Stage},
 };
 use images::preprocess::Pixels;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
+mod batches;
+
+pub(super) use self::batches::Batches;
 use super::stopwatch::Stopwatch;
 use crate::model::{Backbone, BatchMemory, MemorySource, Place, TorchError};
 
@@ -34,17 +36,13 @@ use crate::model::{Backbone, BatchMemory, MemorySource, Place, TorchError};
 const CPU_LINGER: Duration = Duration::from_millis(20);
 /// How long a batch waits for expected images on a GPU, which computes a batch in a few milliseconds.
 const GPU_LINGER: Duration = Duration::from_millis(4);
-/// Polling interval while a batch waits.
-const POLL_INTERVAL: Duration = Duration::from_micros(500);
 /// Most batches in progress: one is computed, one is uploaded, one is complete, and one is collected.
 const BATCHES: usize = 4;
-/// Most interactive batches that leave one after the other while bulk images wait.
-const MAX_OVERTAKING: u32 = 8;
 
 /// Why an image has no embedding.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum EmbedError {
-    /// The model thread has ended.
+    /// The model thread has ended. [`Embedder::failure`] tells why.
     #[error("the model thread has ended")]
     Gone,
     /// The batch failed.
@@ -61,14 +59,6 @@ struct Handle {
     computing: Stopwatch,
     space: Space,
     device_class: DeviceClass,
-}
-
-/// The other end of an [`Embedder`]: the batches to compute.
-pub(super) struct Batches {
-    collector: Arc<Collector>,
-    linger: Duration,
-    /// Interactive batches since the last bulk batch that left while bulk images waited.
-    overtaking: u32,
 }
 
 /// A batch to compute.
@@ -113,6 +103,10 @@ pub struct ExpectedItems {
 struct Collector {
     source: MemorySource,
     batch: usize,
+    /// Most images in a batch now: fewer than `batch` after the device had too little memory.
+    limit: AtomicUsize,
+    /// Why the model thread ended.
+    failure: OnceLock<String>,
     /// By priority, as all that follow.
     permits: [Arc<Semaphore>; 2],
     expected: [AtomicUsize; 2],
@@ -211,6 +205,14 @@ impl Embedder {
         self.0.computing.running()
     }
 
+    /// Why the model thread has ended; `None` while it runs.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        let Collector { failure, state, .. } = &*self.0.collector;
+        let unknown = || state.lock().ok()?.gone.then(|| "the model thread has ended".to_owned());
+        failure.get().cloned().or_else(unknown)
+    }
+
     /// The space of its embeddings.
     #[must_use]
     pub fn space(&self) -> &Space {
@@ -276,6 +278,8 @@ impl Collector {
         Self {
             source,
             batch,
+            limit: AtomicUsize::new(batch),
+            failure: OnceLock::new(),
             permits: [batch, BATCHES * batch].map(|images| Arc::new(Semaphore::new(images + decoding))),
             expected: Default::default(),
             state: Mutex::default(),
@@ -305,7 +309,7 @@ impl Collector {
         let last = batches.back_mut().expect("a batch was added if there was none");
         let place = last.batch.memory.take_place();
         last.writing += 1;
-        last.closed = last.batch.memory.taken() == self.batch;
+        last.closed = last.batch.memory.taken() >= self.limit.load(Ordering::Relaxed);
         Ok(Some(Writing { collector: self, priority, number, place }))
     }
 }
@@ -345,116 +349,10 @@ impl Drop for Writing<'_> {
     }
 }
 
-impl Batches {
-    /// Waits for the next batch; `None` once every [`Embedder`] is dropped. Blocks.
-    pub(super) fn next(&mut self) -> Option<Batch> {
-        loop {
-            let mut state = self.collector.lock();
-            state.idle = true;
-            let nothing = |state: &mut State| state.is_empty() && !state.ended;
-            state = self.collector.changed.wait_while(state, nothing).expect("no holder of this lock panics");
-            state.idle = false;
-            drop(state);
-            match self.next_beside(0) {
-                None if self.collector.lock().ended => return None,
-                None => {}
-                batch => return batch,
-            }
-        }
-    }
-
-    /// Returns the next batch while the device still computes one of `computing` images; `None` if no image waits.
-    pub(super) fn next_beside(&mut self, computing: usize) -> Option<Batch> {
-        loop {
-            let state = self.collector.lock();
-            let priority = self.choose(&state)?;
-            let bulk_waits = !state.lanes[Priority::Bulk as usize].batches.is_empty();
-            let Some(batch) = self.take(state, priority, computing) else { continue };
-            self.overtaking = match priority {
-                Priority::Interactive if bulk_waits => self.overtaking + 1,
-                _ => 0,
-            };
-            if batch.answers.iter().any(|answer| !answer.sender.is_closed()) {
-                return Some(batch);
-            }
-            // All its images failed, or their jobs were cancelled.
-            self.give_back(batch.memory);
-        }
-    }
-
-    /// Chooses the priority of the next batch; `None` if no image waits.
-    fn choose(&self, state: &State) -> Option<Priority> {
-        let waits = |priority: Priority| !state.lanes[priority as usize].batches.is_empty();
-        let (interactive, bulk) = (waits(Priority::Interactive), waits(Priority::Bulk));
-        if interactive && !(bulk && self.overtaking >= MAX_OVERTAKING) {
-            return Some(Priority::Interactive);
-        }
-        bulk.then_some(Priority::Bulk)
-    }
-
-    /// Takes the oldest batch of a priority once it is full, or no more images are expected or come within `linger`. The
-    /// `computing` images still count as expected. `None` if an interactive image comes before that.
-    fn take(&self, mut state: MutexGuard<'_, State>, priority: Priority, computing: usize) -> Option<Batch> {
-        let full_by = Instant::now() + self.linger;
-        let lane = priority as usize;
-        let wait = |state, time| {
-            let waited = self.collector.changed.wait_timeout(state, time);
-            waited.expect("no holder of this lock panics").0
-        };
-        loop {
-            let oldest = &state.lanes[lane].batches[0];
-            let present = oldest.batch.memory.taken() + computing;
-            let more = self.collector.expected[lane].load(Ordering::Relaxed) > present;
-            if oldest.closed || !more || Instant::now() >= full_by {
-                break;
-            }
-            if priority == Priority::Bulk
-                && !state.lanes[Priority::Interactive as usize].batches.is_empty()
-                && self.overtaking < MAX_OVERTAKING
-            {
-                return None;
-            }
-            state = wait(state, POLL_INTERVAL);
-        }
-        state.lanes[lane].batches[0].closed = true;
-        while state.lanes[lane].batches[0].writing > 0 {
-            state = wait(state, POLL_INTERVAL);
-        }
-        let lane = &mut state.lanes[lane];
-        lane.oldest += 1;
-        Some(lane.batches.pop_front().expect("only this thread removes batches").batch)
-    }
-
-    /// Counts a batch as being computed, until the guard is dropped.
-    pub(super) fn work(&self) -> Working {
-        self.collector.stage.work()
-    }
-
-    /// Takes back the memory of a computed batch.
-    pub(super) fn give_back(&self, mut memory: BatchMemory) {
-        memory.clear();
-        self.collector.lock().free.push(memory);
-    }
-}
-
 impl Drop for Handle {
     fn drop(&mut self) {
         self.collector.lock().ended = true;
         self.collector.changed.notify_one();
-    }
-}
-
-impl Drop for Batches {
-    fn drop(&mut self) {
-        self.collector.permits.iter().for_each(|permits| permits.close());
-        let mut state = self.collector.lock();
-        state.gone = true;
-        let waiting = state.lanes.each_mut().map(|lane| {
-            lane.oldest += lane.batches.len() as u64;
-            mem::take(&mut lane.batches)
-        });
-        drop(state);
-        drop(waiting);
     }
 }
 

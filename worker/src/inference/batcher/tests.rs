@@ -1,6 +1,6 @@
 use futures::FutureExt;
 
-use super::*;
+use super::{batches::MAX_OVERTAKING, *};
 
 /// Submits an image that is written or fails.
 async fn submit(embedder: &Embedder, written: Result<(), ()>) -> Option<Pending> {
@@ -127,4 +127,35 @@ async fn a_bulk_batch_that_waits_for_more_images_has_its_turn() {
     let mut want = vec![1; MAX_OVERTAKING as usize];
     want.push(0);
     assert_eq!(bulk_left, want);
+}
+
+#[tokio::test]
+async fn batches_shrink_to_what_fits() {
+    let (embedder, mut batches) = connect_without_model(4);
+    let mut waiting = Vec::new();
+    let mut sizes = Vec::new();
+    for limit in [4, 2, 3] {
+        batches.limit(limit);
+        for _ in 0..4 {
+            waiting.push(submit(&embedder, Ok(())).await);
+        }
+        while let Some(Batch { memory, answers }) = batches.next_beside(0) {
+            sizes.push(answers.len());
+            batches.give_back(memory);
+        }
+    }
+    assert_eq!(sizes, [4, 2, 2, 2, 2], "a limit never grows");
+}
+
+#[tokio::test]
+async fn reason_of_the_model_threads_end_is_kept() {
+    let (embedder, batches) = connect_without_model(2);
+    assert_eq!(embedder.failure(), None);
+    batches.fail("the GPU failed: ECC".to_owned());
+    batches.fail("a consequence".to_owned());
+    drop(batches);
+    assert_eq!(embedder.failure().as_deref(), Some("the GPU failed: ECC"));
+    let (embedder, batches) = connect_without_model(2);
+    drop(batches);
+    assert_eq!(embedder.failure().as_deref(), Some("the model thread has ended"));
 }
