@@ -116,7 +116,7 @@ impl SimilarityIndex {
             let mut matrix = matrix.write().expect("no holder of this lock panics");
             for (digest, embedding) in page.iter().zip(embeddings) {
                 if let Some(embedding) = embedding {
-                    matrix.insert(*digest, &embedding);
+                    matrix.insert(*digest, embedding);
                 }
             }
         }
