@@ -25,6 +25,7 @@ pub(super) struct Matrix {
     rows: Vec<QuantisedRow>,
     embeddings: Vec<Embedding>,
     positions: HashMap<Digest, usize>,
+    changes: u64,
 }
 
 /// An image with its similarity to the query.
@@ -40,6 +41,11 @@ impl Matrix {
         self.digests.len()
     }
 
+    /// Number of additions and removals so far.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
     pub(super) fn contains(&self, digest: &Digest) -> bool {
         self.positions.contains_key(digest)
     }
@@ -47,6 +53,7 @@ impl Matrix {
     /// Adds an image, unless the matrix has it already.
     pub(super) fn insert(&mut self, digest: Digest, embedding: Embedding) {
         if !self.contains(&digest) {
+            self.changes += 1;
             self.positions.insert(digest, self.digests.len());
             self.digests.push(digest);
             self.rows.push(QuantisedRow::new(&normalised(&embedding)));
@@ -57,6 +64,7 @@ impl Matrix {
     /// Removes an image and moves the last row to its position.
     pub(super) fn remove(&mut self, digest: &Digest) {
         let Some(position) = self.positions.remove(digest) else { return };
+        self.changes += 1;
         self.digests.swap_remove(position);
         self.rows.swap_remove(position);
         self.embeddings.swap_remove(position);
