@@ -29,7 +29,8 @@ async fn put(cluster: &Cluster, space: &Space, numbers: &[u32]) {
 /// Returns the names of the nearest images, and with how many the query was compared.
 async fn nearest(cluster: &Cluster, space: &Space, count: usize) -> (Vec<String>, u64) {
     let url = format!("{}/v1/similar?sha256={}&space={space}&k={count}", cluster.url(), image(0).0);
-    let found: Value = http().get(url).send().await.unwrap().error_for_status().unwrap().json().await.unwrap();
+    let found: Value =
+        http().get(url).send().await.unwrap().error_for_status().unwrap().json().await.unwrap();
     let names = found["neighbours"].as_array().unwrap().iter();
     let names = names.map(|neighbour| neighbour["item"].as_str().unwrap().to_owned()).collect();
     (names, found["compared"].as_u64().unwrap())

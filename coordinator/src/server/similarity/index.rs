@@ -1,9 +1,9 @@
 //! The similarity index: the embeddings of one space, in memory.
 //!
-//! Owns one matrix, of the space that was searched last, and keeps it in sync with the store, so that a search sees every
-//! embedding that was added or removed before it. Each search compares the sizes of the space's buckets, in one round trip,
-//! and reads only the buckets whose size changed. It scans the matrix as it is while it waits for the sizes, and once more
-//! only if something changed.
+//! Owns one matrix, of the space that was searched last, and keeps it in sync with the store, so that a search sees
+//! every embedding that was added or removed before it. Each search compares the sizes of the space's buckets, in one
+//! round trip, and reads only the buckets whose size changed. It scans the matrix as it is while it waits for the
+//! sizes, and again only if something changed.
 
 use std::{
     collections::HashSet,

@@ -12,16 +12,19 @@ use common::{digest::Digest, embedding::Embedding};
 use super::{
     exact::{cosine, normalised},
     parallel::for_each_block,
-    quantised::{QuantisedQuery, QuantisedRow},
+    quantised::{Centre, QuantisedQuery, QuantisedRow},
     scan::candidates,
 };
 
+/// Number of rows whose mean becomes the centre. They are in the order of their digests, which is random.
+const CENTRE_ROWS: usize = 1024;
 /// Cosines that a thread computes at a time.
 const BLOCK: usize = 256;
 
 #[derive(Default)]
 pub(super) struct Matrix {
     digests: Vec<Digest>,
+    centre: Centre,
     rows: Vec<QuantisedRow>,
     embeddings: Vec<Embedding>,
     positions: HashMap<Digest, usize>,
@@ -56,9 +59,18 @@ impl Matrix {
             self.changes += 1;
             self.positions.insert(digest, self.digests.len());
             self.digests.push(digest);
-            self.rows.push(QuantisedRow::new(&normalised(&embedding)));
+            self.rows.push(QuantisedRow::new(&normalised(&embedding), &self.centre));
             self.embeddings.push(embedding);
+            if self.rows.len() == CENTRE_ROWS {
+                self.centre_rows();
+            }
         }
+    }
+
+    fn centre_rows(&mut self) {
+        let rows: Vec<_> = self.embeddings.iter().map(normalised).collect();
+        self.centre = Centre::of(&rows);
+        self.rows = rows.iter().map(|row| QuantisedRow::new(row, &self.centre)).collect();
     }
 
     /// Removes an image and moves the last row to its position.
@@ -80,7 +92,7 @@ impl Matrix {
     /// Returns the `count` images nearest to `embedding`, nearest first. Ties are ordered by digest.
     pub(super) fn nearest(&self, embedding: &Embedding, count: usize) -> Vec<Candidate> {
         let query = normalised(embedding);
-        let positions = candidates(&self.rows, &QuantisedQuery::new(&query), count);
+        let positions = candidates(&self.rows, &QuantisedQuery::new(&query, &self.centre), count);
         let found = Mutex::new(Vec::with_capacity(positions.len()));
         for_each_block(positions.len(), BLOCK, |block| {
             let of_row = |position: &usize| Candidate {
