@@ -8,6 +8,7 @@
 use std::{
     collections::HashSet,
     sync::{Arc, RwLock},
+    time::{Duration, Instant},
 };
 
 use common::{
@@ -27,10 +28,15 @@ const PAGE: usize = 4096;
 /// Candidates beyond the requested count: images that are in no dataset are dropped from the result.
 const SPARE: usize = 64;
 
+/// Time for which the number of named images counts as current, unless the matrix changes: reading it takes longer than
+/// everything else that a search asks the store for.
+const NAMED_AGE: Duration = Duration::from_secs(1);
+
 /// One search at a time synchronises the index; searches themselves run concurrently.
 #[derive(Default)]
 pub(crate) struct SimilarityIndex {
     loaded: Mutex<Option<LoadedSpace>>,
+    named: RwLock<Option<Named>>,
 }
 
 struct LoadedSpace {
@@ -39,10 +45,19 @@ struct LoadedSpace {
     matrix: Arc<RwLock<Matrix>>,
 }
 
+/// The number of images with a name.
+#[derive(Clone, Copy)]
+struct Named {
+    count: u64,
+    read_at: Instant,
+    /// State of the matrix.
+    changes: u64,
+}
+
 /// What a search found.
 pub(super) struct Found {
     pub(super) neighbours: Vec<Neighbour>,
-    /// Number of images with a name, in any space, but at most that of images in this one.
+    /// Number of images with a name, in any space, but at most that of images in this one. May be a second old.
     pub(super) named: u64,
 }
 
@@ -65,11 +80,12 @@ impl SimilarityIndex {
     ) -> Result<Found, StoreError> {
         let mut limit = count + SPARE;
         let early = self.loaded_matrix(space).map(|matrix| scan(matrix, embedding.clone(), limit));
-        let (matrix, named) = tokio::try_join!(self.synchronise(store, space), store.catalogue_len())?;
+        let matrix = self.synchronise(store, space).await?;
         let (images, changes) = {
             let matrix = matrix.read().expect("no holder of this lock panics");
             (matrix.len(), matrix.changes())
         };
+        let named = self.named(store, changes).await?;
         let mut scanned = match early {
             Some(early) => early.await.expect("a scan does not panic"),
             None => Scanned::default(),
@@ -100,6 +116,21 @@ impl SimilarityIndex {
     fn loaded_matrix(&self, space: &Space) -> Option<Arc<RwLock<Matrix>>> {
         let loaded = self.loaded.try_lock().ok()?;
         loaded.as_ref().filter(|loaded| loaded.space == *space).map(|loaded| loaded.matrix.clone())
+    }
+
+    /// Returns the number of images with a name, in any space.
+    async fn named(&self, store: &Store, changes: u64) -> Result<u64, StoreError> {
+        let known = *self.named.read().expect("no holder of this lock panics");
+        if let Some(named) = known
+            && named.changes == changes
+            && named.read_at.elapsed() < NAMED_AGE
+        {
+            return Ok(named.count);
+        }
+        let read_at = Instant::now();
+        let count = store.catalogue_len().await?;
+        *self.named.write().expect("no holder of this lock panics") = Some(Named { count, read_at, changes });
+        Ok(count)
     }
 
     /// Loads the space and brings the matrix in sync with the store.
