@@ -31,6 +31,7 @@ mod redis_failover;
 mod resizing;
 mod runs;
 mod security;
+mod similarity;
 mod space_copies;
 mod spaces;
 mod store;

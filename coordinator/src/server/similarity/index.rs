@@ -1,12 +1,14 @@
 //! The similarity index: the embeddings of one space, in memory.
 //!
-//! Owns one matrix, of the space that was searched last, and keeps it in sync with the store. Each search first
-//! compares the sizes of the space's buckets, in one round trip, and reads only the buckets whose size changed. So a
-//! search sees every embedding that was added or removed before it.
+//! Owns one matrix, of the space that was searched last, and keeps it in sync with the store, so that a search sees
+//! every embedding that was added or removed before it. Each search compares the sizes of the space's buckets, in one
+//! round trip, and reads only the buckets whose size changed. It scans the matrix as it is while it waits for the
+//! sizes, and again only if something changed.
 
 use std::{
     collections::HashSet,
     sync::{Arc, RwLock},
+    time::{Duration, Instant},
 };
 
 use common::{
@@ -14,7 +16,10 @@ use common::{
     embedding::{Embedding, Space},
     store::{BUCKETS, CatalogueEntry, Store, StoreError, bucket_of},
 };
-use tokio::sync::Mutex;
+use tokio::{
+    sync::Mutex,
+    task::{self, JoinHandle},
+};
 
 use super::matrix::{Candidate, Matrix};
 
@@ -23,16 +28,37 @@ const PAGE: usize = 4096;
 /// Candidates beyond the requested count: images that are in no dataset are dropped from the result.
 const SPARE: usize = 64;
 
+/// Time for which the number of named images counts as current, unless the matrix changes: reading it takes longer than
+/// everything else that a search asks the store for.
+const NAMED_AGE: Duration = Duration::from_secs(1);
+
 /// One search at a time synchronises the index; searches themselves run concurrently.
 #[derive(Default)]
 pub(crate) struct SimilarityIndex {
     loaded: Mutex<Option<LoadedSpace>>,
+    named: RwLock<Option<Named>>,
 }
 
 struct LoadedSpace {
     space: Space,
     bucket_sizes: Vec<u64>,
     matrix: Arc<RwLock<Matrix>>,
+}
+
+/// The number of images with a name.
+#[derive(Clone, Copy)]
+struct Named {
+    count: u64,
+    read_at: Instant,
+    /// State of the matrix.
+    changes: u64,
+}
+
+/// What a search found.
+pub(super) struct Found {
+    pub(super) neighbours: Vec<Neighbour>,
+    /// Number of images with a name, in any space, but at most that of images in this one. May be a second old.
+    pub(super) named: u64,
 }
 
 pub(super) struct Neighbour {
@@ -43,8 +69,7 @@ pub(super) struct Neighbour {
 }
 
 impl SimilarityIndex {
-    /// Finds the `count` dataset images nearest to `embedding`, except `excluded`. Also returns the number of images
-    /// in the space.
+    /// Finds the `count` dataset images nearest to `embedding`, except `excluded`.
     pub(super) async fn nearest(
         &self,
         store: &Store,
@@ -52,22 +77,32 @@ impl SimilarityIndex {
         embedding: &Embedding,
         excluded: &Digest,
         count: usize,
-    ) -> Result<(Vec<Neighbour>, usize), StoreError> {
-        let matrix = self.synchronise(store, space).await?;
-        let images = matrix.read().expect("no holder of this lock panics").len();
+    ) -> Result<Found, StoreError> {
         let mut limit = count + SPARE;
+        let early = self.loaded_matrix(space).map(|matrix| scan(matrix, embedding.clone(), limit));
+        let matrix = self.synchronise(store, space).await?;
+        let (images, changes) = {
+            let matrix = matrix.read().expect("no holder of this lock panics");
+            (matrix.len(), matrix.changes())
+        };
+        let named = self.named(store, changes).await?;
+        let mut scanned = match early {
+            Some(early) => early.await.expect("a scan does not panic"),
+            None => Scanned::default(),
+        };
+        if scanned.changes != changes || !Arc::ptr_eq(&scanned.matrix, &matrix) {
+            scanned = scan(matrix.clone(), embedding.clone(), limit).await.expect("a scan does not panic");
+        }
         loop {
-            let (matrix, embedding) = (matrix.clone(), embedding.clone());
-            let search =
-                move || matrix.read().expect("no holder of this lock panics").nearest(&embedding, limit);
-            let mut candidates = tokio::task::spawn_blocking(search).await.expect("a search does not panic");
+            let mut candidates = scanned.candidates;
             let exhausted = candidates.len() < limit;
             candidates.retain(|candidate| candidate.digest != *excluded);
             let neighbours = look_up(store, candidates, count).await?;
             if neighbours.len() == count || exhausted {
-                return Ok((neighbours, images));
+                return Ok(Found { neighbours, named: named.min(images as u64) });
             }
             limit *= 4;
+            scanned = scan(matrix.clone(), embedding.clone(), limit).await.expect("a scan does not panic");
         }
     }
 
@@ -75,6 +110,27 @@ impl SimilarityIndex {
     /// same sizes.
     pub(crate) async fn clear(&self) {
         drop(self.loaded.lock().await.take());
+    }
+
+    /// Returns the matrix if it is of this space, and no other search is bringing it in sync.
+    fn loaded_matrix(&self, space: &Space) -> Option<Arc<RwLock<Matrix>>> {
+        let loaded = self.loaded.try_lock().ok()?;
+        loaded.as_ref().filter(|loaded| loaded.space == *space).map(|loaded| loaded.matrix.clone())
+    }
+
+    /// Returns the number of images with a name, in any space.
+    async fn named(&self, store: &Store, changes: u64) -> Result<u64, StoreError> {
+        let known = *self.named.read().expect("no holder of this lock panics");
+        if let Some(named) = known
+            && named.changes == changes
+            && named.read_at.elapsed() < NAMED_AGE
+        {
+            return Ok(named.count);
+        }
+        let read_at = Instant::now();
+        let count = store.catalogue_len().await?;
+        *self.named.write().expect("no holder of this lock panics") = Some(Named { count, read_at, changes });
+        Ok(count)
     }
 
     /// Loads the space and brings the matrix in sync with the store.
@@ -116,7 +172,7 @@ impl SimilarityIndex {
             let mut matrix = matrix.write().expect("no holder of this lock panics");
             for (digest, embedding) in page.iter().zip(embeddings) {
                 if let Some(embedding) = embedding {
-                    matrix.insert(*digest, &embedding);
+                    matrix.insert(*digest, embedding);
                 }
             }
         }
@@ -135,6 +191,25 @@ impl SimilarityIndex {
         *bucket_sizes = sizes_read;
         Ok(matrix.clone())
     }
+}
+
+/// What a scan found, and in which state of the matrix.
+#[derive(Default)]
+struct Scanned {
+    candidates: Vec<Candidate>,
+    matrix: Arc<RwLock<Matrix>>,
+    changes: u64,
+}
+
+/// Starts a scan.
+fn scan(matrix: Arc<RwLock<Matrix>>, embedding: Embedding, limit: usize) -> JoinHandle<Scanned> {
+    let scan = move || {
+        let held = matrix.read().expect("no holder of this lock panics");
+        let (candidates, changes) = (held.nearest(&embedding, limit), held.changes());
+        drop(held);
+        Scanned { candidates, matrix, changes }
+    };
+    task::spawn_blocking(scan)
 }
 
 /// Returns the first `count` candidates that are in a dataset, with their catalogue entries.

@@ -1,24 +1,34 @@
-//! A matrix of normalised embeddings and the exact nearest-neighbour search over it.
+//! A matrix of embeddings and the exact nearest-neighbour search over it.
 //!
-//! A row is 512 f32: 2 KiB per image.
+//! A search first scans all rows as bytes (`scan`), which excludes those whose cosine is certainly too small
+//! (`quantised`), and computes the cosines of the others (`exact`). Its result is that of computing all cosines. An image
+//! takes 520 bytes for its row and 1,024 for its embedding, which is read only for the few rows that are not excluded;
+//! with digest, position and the overhead of memory, about 1.7 KB.
 
-use std::{collections::HashMap, num::NonZero};
+use std::{collections::HashMap, sync::Mutex};
 
-use common::{
-    digest::Digest,
-    embedding::{DIMENSIONS, Embedding},
+use common::{digest::Digest, embedding::Embedding};
+
+use super::{
+    exact::{cosine, normalised},
+    parallel::for_each_block,
+    quantised::{Centre, QuantisedQuery, QuantisedRow},
+    scan::candidates,
 };
 
-/// Minimum number of rows per thread; below it, starting a thread costs more than it saves.
-const ROWS_PER_THREAD: usize = 4096;
-/// Partial sums of a dot product, which let the compiler use vector registers.
-const LANES: usize = 16;
+/// Number of rows whose mean becomes the centre. They are in the order of their digests, which is random.
+const CENTRE_ROWS: usize = 1024;
+/// Cosines that a thread computes at a time.
+const BLOCK: usize = 256;
 
 #[derive(Default)]
 pub(super) struct Matrix {
     digests: Vec<Digest>,
-    rows: Vec<f32>,
+    centre: Centre,
+    rows: Vec<QuantisedRow>,
+    embeddings: Vec<Embedding>,
     positions: HashMap<Digest, usize>,
+    changes: u64,
 }
 
 /// An image with its similarity to the query.
@@ -34,26 +44,42 @@ impl Matrix {
         self.digests.len()
     }
 
+    /// Number of additions and removals so far.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes
+    }
+
     pub(super) fn contains(&self, digest: &Digest) -> bool {
         self.positions.contains_key(digest)
     }
 
     /// Adds an image, unless the matrix has it already.
-    pub(super) fn insert(&mut self, digest: Digest, embedding: &Embedding) {
+    pub(super) fn insert(&mut self, digest: Digest, embedding: Embedding) {
         if !self.contains(&digest) {
+            self.changes += 1;
             self.positions.insert(digest, self.digests.len());
             self.digests.push(digest);
-            self.rows.extend(normalised(embedding));
+            self.rows.push(QuantisedRow::new(&normalised(&embedding), &self.centre));
+            self.embeddings.push(embedding);
+            if self.rows.len() == CENTRE_ROWS {
+                self.centre_rows();
+            }
         }
+    }
+
+    fn centre_rows(&mut self) {
+        let rows: Vec<_> = self.embeddings.iter().map(normalised).collect();
+        self.centre = Centre::of(&rows);
+        self.rows = rows.iter().map(|row| QuantisedRow::new(row, &self.centre)).collect();
     }
 
     /// Removes an image and moves the last row to its position.
     pub(super) fn remove(&mut self, digest: &Digest) {
         let Some(position) = self.positions.remove(digest) else { return };
-        let last = self.digests.len() - 1;
+        self.changes += 1;
         self.digests.swap_remove(position);
-        self.rows.copy_within(last * DIMENSIONS..(last + 1) * DIMENSIONS, position * DIMENSIONS);
-        self.rows.truncate(last * DIMENSIONS);
+        self.rows.swap_remove(position);
+        self.embeddings.swap_remove(position);
         if let Some(moved) = self.digests.get(position) {
             self.positions.insert(*moved, position);
         }
@@ -66,66 +92,27 @@ impl Matrix {
     /// Returns the `count` images nearest to `embedding`, nearest first. Ties are ordered by digest.
     pub(super) fn nearest(&self, embedding: &Embedding, count: usize) -> Vec<Candidate> {
         let query = normalised(embedding);
-        let threads = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let threads = threads.min(self.len() / ROWS_PER_THREAD).max(1);
-        let share = self.len().div_ceil(threads).max(1);
-        let parts = self.digests.chunks(share).zip(self.rows.chunks(share * DIMENSIONS));
-        let mut found = std::thread::scope(|scope| {
-            let searches: Vec<_> = parts
-                .map(|(digests, rows)| scope.spawn(|| nearest_in(digests, rows, &query, count)))
-                .collect();
-            let join = |search: std::thread::ScopedJoinHandle<'_, Vec<Candidate>>| {
-                search.join().expect("a search does not panic")
+        let positions = candidates(&self.rows, &QuantisedQuery::new(&query, &self.centre), count);
+        let found = Mutex::new(Vec::with_capacity(positions.len()));
+        for_each_block(positions.len(), BLOCK, |block| {
+            let of_row = |position: &usize| Candidate {
+                digest: self.digests[*position],
+                cosine: cosine(&normalised(&self.embeddings[*position]), &query),
             };
-            searches.into_iter().flat_map(join).collect()
+            let cosines: Vec<_> = positions[block].iter().map(of_row).collect();
+            found.lock().expect("no holder of this lock panics").extend(cosines);
         });
-        keep_nearest(&mut found, count);
+        let mut found = found.into_inner().expect("no holder of this lock panics");
+        found.sort_unstable_by(|a, b| b.cosine.total_cmp(&a.cosine).then(a.digest.cmp(&b.digest)));
+        found.truncate(count);
         found
     }
 }
 
-fn nearest_in(digests: &[Digest], rows: &[f32], query: &[f32], count: usize) -> Vec<Candidate> {
-    let mut found = Vec::with_capacity(2 * count + 1);
-    for (digest, row) in digests.iter().zip(rows.chunks_exact(DIMENSIONS)) {
-        found.push(Candidate { digest: *digest, cosine: dot(row, query) });
-        if found.len() > 2 * count {
-            keep_nearest(&mut found, count);
-        }
-    }
-    found
-}
-
-fn keep_nearest(found: &mut Vec<Candidate>, count: usize) {
-    found.sort_unstable_by(|a, b| b.cosine.total_cmp(&a.cosine).then(a.digest.cmp(&b.digest)));
-    found.truncate(count);
-}
-
-fn dot(a: &[f32], b: &[f32]) -> f32 {
-    let mut sums = [0.0; LANES];
-    for (a, b) in a.as_chunks::<LANES>().0.iter().zip(b.as_chunks::<LANES>().0) {
-        for ((sum, a), b) in sums.iter_mut().zip(a).zip(b) {
-            *sum += a * b;
-        }
-    }
-    sums.iter().sum()
-}
-
-/// Scales an embedding to length 1. A zero or non-finite one becomes zero, whose cosine to any other is 0.
-fn normalised(embedding: &Embedding) -> [f32; DIMENSIONS] {
-    let mut values = embedding.to_f32();
-    let length = values.iter().map(|value| f64::from(*value) * f64::from(*value)).sum::<f64>().sqrt();
-    if length > 0.0 && length.is_finite() {
-        for value in &mut values {
-            *value = (f64::from(*value) / length) as f32;
-        }
-    } else {
-        values.fill(0.0);
-    }
-    values
-}
-
 #[cfg(test)]
 mod tests {
+    use common::embedding::DIMENSIONS;
+
     use super::*;
 
     /// A vector in the plane of the first two dimensions.
@@ -143,7 +130,7 @@ mod tests {
     fn the_nearest_come_first_with_their_cosines() {
         let mut matrix = Matrix::default();
         for degrees in 0..180 {
-            matrix.insert(digest(degrees), &at(degrees as f32));
+            matrix.insert(digest(degrees), at(degrees as f32));
         }
         let near = matrix.nearest(&at(90.0), 3);
         assert_eq!(near[0].digest, digest(90));
@@ -157,8 +144,8 @@ mod tests {
     fn removed_images_are_not_found() {
         let mut matrix = Matrix::default();
         for degrees in 0..10 {
-            matrix.insert(digest(degrees), &at(degrees as f32));
-            matrix.insert(digest(degrees), &at(170.0));
+            matrix.insert(digest(degrees), at(degrees as f32));
+            matrix.insert(digest(degrees), at(170.0));
         }
         for removed in [0, 9, 4] {
             matrix.remove(&digest(removed));
@@ -172,21 +159,9 @@ mod tests {
     }
 
     #[test]
-    fn parallel_search_finds_the_same_as_one_thread() {
-        let mut matrix = Matrix::default();
-        for number in 0..3 * ROWS_PER_THREAD as u32 {
-            matrix.insert(digest(number), &at(number as f32 / 100.0));
-        }
-        let found: Vec<Digest> = matrix.nearest(&at(60.0), 20).iter().map(|near| near.digest).collect();
-        let mut all = nearest_in(&matrix.digests, &matrix.rows, &normalised(&at(60.0)), 20);
-        keep_nearest(&mut all, 20);
-        assert_eq!(found, all.iter().map(|near| near.digest).collect::<Vec<_>>());
-    }
-
-    #[test]
     fn a_zero_embedding_has_cosine_zero() {
         let mut matrix = Matrix::default();
-        matrix.insert(digest(0), &Embedding::from_f32(&[0.0; DIMENSIONS]));
+        matrix.insert(digest(0), Embedding::from_f32(&[0.0; DIMENSIONS]));
         assert_eq!(matrix.nearest(&at(1.0), 1)[0].cosine, 0.0);
     }
 }

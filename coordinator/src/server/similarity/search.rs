@@ -5,7 +5,7 @@ use common::{
     store::{CatalogueEntry, Store},
 };
 
-use super::index::{Neighbour, SimilarityIndex};
+use super::index::{Found, Neighbour, SimilarityIndex};
 use crate::{
     api::{ImageName, NeighbourView, SimilarView},
     server::{error::RequestError, pages::PageSize, spaces},
@@ -59,7 +59,7 @@ pub(crate) async fn search(
             "{name} has no embedding in the embedding space {space}: embed its dataset with `subwatch embed`"
         ))
     })?;
-    let (neighbours, embedded) = index.nearest(store, &space, &embedding, &sha256, count).await?;
+    let Found { neighbours, named } = index.nearest(store, &space, &embedding, &sha256, count).await?;
     let mut size = PageSize::default();
     let shown = |neighbour| {
         let mut neighbour = view(neighbour)?;
@@ -72,7 +72,6 @@ pub(crate) async fn search(
     let neighbours = neighbours.into_iter().filter_map(shown).collect();
     let known_as = store.catalogue(&[sha256]).await?.pop().and_then(|names| names.into_iter().next());
     // Uploads have embeddings, but are never found; nor is the query itself.
-    let named = store.catalogue_len().await?.min(embedded as u64);
     let compared = named.saturating_sub(u64::from(known_as.is_some()));
     let known_as = known_as.map(|name| name.item);
     Ok(SimilarView { sha256, space, compared, known_as, neighbours })
