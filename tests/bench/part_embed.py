@@ -13,7 +13,7 @@ from harness import Bench, say
 from peer_celery import drive, start_worker
 from system import System, request
 
-# Items of a job, jobs in flight, images per batch: for ours and for Celery.
+# Items of a job, and jobs in flight: for ours and for Celery. Images per batch of the peers.
 JOB_ITEMS, PREFETCH, BATCH = 64, 4, 32
 # The name of each Celery worker, with its mode, processes, and threads of each process (None: one per core).
 CELERY: dict[str, tuple[str, int, int | None]] = {
@@ -56,6 +56,11 @@ def measure(bench: Bench) -> None:
     bench.results.ratio("embed_vs_ray", ours, "embed/Ray Data compile, steady")
 
 
+def batch_of(bench: Bench) -> int:
+    """Images per batch of our worker (worker/src/model/backbone.rs)."""
+    return min(max(8 * bench.cores, 16), 64)
+
+
 def copies(bench: Bench, images: Path, name: str, count: int) -> Path:
     """Copies images to a new folder, with bytes after the end of the JPEG that change the digest only."""
     folder = bench.work / f"embed-{name}"
@@ -68,7 +73,7 @@ def copies(bench: Bench, images: Path, name: str, count: int) -> Path:
 
 def measure_ours(bench: Bench, system: System, folder: Path, count: int) -> None:
     """Measures the two stages alone, then the whole."""
-    seconds, batch = (0.1, 2) if bench.quick else (3.0, BATCH)
+    seconds, batch = (0.1, 2) if bench.quick else (3.0, batch_of(bench))
     arguments = ["--parts", "decode,model", "--seconds", seconds, "--batches", batch, "--precisions", bench.precision]
     report = bench.worker.report(folder, *arguments)
     decode = max(report["decode"], key=lambda row: row["threads"])["images_per_second"]
