@@ -42,7 +42,8 @@ impl ProgressDisplay {
     pub(super) fn show(&mut self, progress: &Progress) {
         match self {
             Self::Bar(bar) => {
-                bar.set_style(style(if progress.fraction.is_some() { WITH_FRACTION } else { WITHOUT_FRACTION }));
+                let template = if progress.fraction.is_some() { WITH_FRACTION } else { WITHOUT_FRACTION };
+                bar.set_style(style(template));
                 bar.set_position((progress.fraction.unwrap_or(0.0).clamp(0.0, 1.0) * 1000.0) as u64);
                 bar.set_message(output::plain(&progress.text));
             }

@@ -218,9 +218,10 @@ pub(super) async fn reject_items(
 ) -> Result<(), SubmissionError> {
     let layout = parts.layout();
     for part in layout.jobs()..layout.parts() {
-        let rejected: Vec<RejectedItem> = parts.read(part).await.map_err(|error| {
-            SubmissionError::Failed(format!("cannot read back the manifest: {error}"))
-        })?;
+        let rejected: Vec<RejectedItem> = parts
+            .read(part)
+            .await
+            .map_err(|error| SubmissionError::Failed(format!("cannot read back the manifest: {error}")))?;
         let failures = rejected.into_iter().map(|rejected| ItemResult::Failed(rejected.failure));
         let failures: Vec<(u64, ItemResult)> = (layout.first_item(part)..).zip(failures).collect();
         context.store.reject_items(id, &failures).await?;

@@ -119,9 +119,8 @@ impl ManifestWriter {
     /// Makes a writer whose files grow from a small first one, after those that are `recorded` already.
     pub(super) fn growing(folder: Url, part_items: u32, recorded: Option<Recorded>) -> Self {
         let mut writer = Self::new(folder, part_items, Packing::Many);
-        let (files, recorded) = recorded.map_or((Vec::new(), None), |recorded| {
-            (recorded.files, Some((recorded.items, recorded.digest)))
-        });
+        let (files, recorded) = recorded
+            .map_or((Vec::new(), None), |recorded| (recorded.files, Some((recorded.items, recorded.digest))));
         writer.items.files = files;
         writer.items.growing = Some(Growing { lines: Hasher::default(), recorded });
         writer

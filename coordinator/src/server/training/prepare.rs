@@ -166,7 +166,10 @@ async fn wait_for_end(
         report.progress = match embed.state {
             State::Preparing => "reading the dataset".to_owned(),
             _ if embed.is_listing => {
-                format!("embedding {done} of {} images so far; the dataset is still being listed", embed.items)
+                format!(
+                    "embedding {done} of {} images so far; the dataset is still being listed",
+                    embed.items
+                )
             }
             _ => {
                 let (began, before) = *start.get_or_insert_with(|| (Instant::now(), done));
