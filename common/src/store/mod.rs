@@ -59,7 +59,7 @@ pub use self::{
     robots::RobotsFile,
     runs::{NodeFinish, Parameters, RunDocument},
     server::ServerInfo,
-    submissions::{Deletion, NewSubmission, Opening, State, Submission, SubmissionKind},
+    submissions::{Deletion, End, NewSubmission, Opening, State, Submission, SubmissionKind},
     workers::{RegisteredWorker, StageRecord, WorkerPlaces, WorkerRecord, WorkerState},
 };
 use self::{connection::Connection, keys::Keys};

@@ -178,6 +178,10 @@ pub struct SubmissionView {
     pub submitted_by: Option<String>,
     /// Number of items, including those rejected during preparation.
     pub items: u64,
+    /// Whether `items` has only those listed so far: the dataset is still being listed, or was when the submission was
+    /// closed. Absent if not.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub incomplete: bool,
     pub succeeded: u64,
     pub failed: u64,
     /// Succeeded items whose embedding was in the cache.
@@ -233,6 +237,7 @@ impl SubmissionView {
             created_ms: 1_764_054_000_000,
             submitted_by: None,
             items: 100,
+            incomplete: false,
             succeeded: 0,
             failed: 0,
             cached: 0,

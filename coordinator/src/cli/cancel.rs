@@ -19,7 +19,8 @@ fn text(view: &SubmissionView) -> String {
     let resolved = match view.kind {
         SubmissionKind::Train => String::new(),
         SubmissionKind::Crawl | SubmissionKind::Embed | SubmissionKind::Predict => {
-            format!("; {} of {} items were resolved", view.succeeded + view.failed, view.items)
+            let so_far = if view.incomplete { "listed so far " } else { "" };
+            format!("; {} of {} items {so_far}were resolved", view.succeeded + view.failed, view.items)
         }
     };
     format!("cancelled {} ({}){resolved}", view.submission, json_name(&view.kind))

@@ -37,6 +37,8 @@ const MAX_REMAINING_SECONDS: f64 = 30.0 * 24.0 * 3600.0;
 pub(super) trait Tracked: Serialize + Sized {
     fn id(&self) -> SubmissionId;
     fn progress(&self) -> Progress;
+    /// Returns a number that grows with every progress.
+    fn done(&self) -> f64;
     async fn fetch(client: &Client, id: SubmissionId) -> Result<Self, CliError>;
 }
 
@@ -48,7 +50,12 @@ impl Tracked for SubmissionView {
     fn progress(&self) -> Progress {
         let done = self.succeeded + self.failed;
         let fraction = if self.items > 0 { done as f64 / self.items as f64 } else { 0.0 };
+        let fraction = (!self.incomplete).then_some(fraction);
         Progress { fraction, text: progress_text(self), ended: self.state.is_terminal() }
+    }
+
+    fn done(&self) -> f64 {
+        (self.succeeded + self.failed) as f64
     }
 
     async fn fetch(client: &Client, id: SubmissionId) -> Result<Self, CliError> {
@@ -62,7 +69,12 @@ impl Tracked for RunView {
     }
 
     fn progress(&self) -> Progress {
-        Progress { fraction: self.fraction, text: self.progress.clone(), ended: self.state.is_terminal() }
+        let (fraction, text) = (Some(self.fraction), self.progress.clone());
+        Progress { fraction, text, ended: self.state.is_terminal() }
+    }
+
+    fn done(&self) -> f64 {
+        self.fraction
     }
 
     async fn fetch(client: &Client, id: SubmissionId) -> Result<Self, CliError> {
@@ -108,7 +120,7 @@ pub(super) async fn wait<T: Tracked>(
             }
         };
         let mut progress = view.progress();
-        if let Some(reason) = stalls.reason(client, &progress).await {
+        if let Some(reason) = stalls.reason(client, progress.ended, view.done()).await {
             progress.text = format!("{}; {reason}", progress.text);
         }
         display.show(&progress);
@@ -179,6 +191,11 @@ fn done_text(view: &SubmissionView) -> String {
             )
         }
         (_, State::Preparing) => "reading the dataset".to_owned(),
+        _ if view.incomplete => format!(
+            "{done} of {} so far, {} images/s; the dataset is still being listed",
+            counted(items, "image"),
+            digits(view.items_per_second)
+        ),
         _ => format!(
             "{done} of {}, {} images/s{}",
             counted(items, "image"),
@@ -198,7 +215,7 @@ fn remaining(seconds: f64) -> String {
 
 /// Notices that a submission makes no progress, and finds out why.
 struct StallDetector {
-    fraction: f64,
+    done: f64,
     /// Time of the last progress or check.
     since: Instant,
     reason: Option<&'static str>,
@@ -206,12 +223,12 @@ struct StallDetector {
 
 impl StallDetector {
     fn new() -> Self {
-        Self { fraction: 0.0, since: Instant::now(), reason: None }
+        Self { done: 0.0, since: Instant::now(), reason: None }
     }
 
-    async fn reason(&mut self, client: &Client, progress: &Progress) -> Option<&'static str> {
-        if progress.ended || progress.fraction > self.fraction {
-            *self = Self { fraction: progress.fraction, ..Self::new() };
+    async fn reason(&mut self, client: &Client, ended: bool, done: f64) -> Option<&'static str> {
+        if ended || done > self.done {
+            *self = Self { done, ..Self::new() };
         } else if self.since.elapsed() >= STALL_CHECK_INTERVAL {
             self.reason = stall_hint(client).await;
             self.since = Instant::now();
@@ -237,6 +254,17 @@ mod tests {
         ] {
             assert_eq!(remaining(seconds), want);
         }
+    }
+
+    #[test]
+    fn incomplete_list_has_no_fraction() {
+        let mut view = SubmissionView { succeeded: 1200, items: 1_234_000, ..SubmissionView::example() };
+        assert_eq!(view.progress().fraction, Some(1200.0 / 1_234_000.0));
+        view.incomplete = true;
+        let progress = view.progress();
+        assert_eq!(progress.fraction, None);
+        let want = "1200 of 1234000 images so far, 0 images/s; the dataset is still being listed";
+        assert_eq!(progress.text, want);
     }
 
     #[test]

@@ -83,7 +83,7 @@ pub(super) async fn run(client: &Client, format: Format, command: ImportCommand)
                 counts.add(client.add_embeddings(&manifest.space.0, page).await?);
                 let text = format!("{} imported", counted(rows, "embedding"));
                 display.show(&Progress {
-                    fraction: rows as f64 / manifest.rows.max(1) as f64,
+                    fraction: Some(rows as f64 / manifest.rows.max(1) as f64),
                     text,
                     ended: false,
                 });

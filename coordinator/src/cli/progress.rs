@@ -9,13 +9,19 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::output;
 
+const WITH_FRACTION: &str = "{bar:32} {percent:>3}% {elapsed_precise} {msg}";
+const WITHOUT_FRACTION: &str = "{elapsed_precise} {msg}";
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
 pub(super) struct Progress {
-    /// From 0 to 1.
-    pub(super) fraction: f64,
+    /// From 0 to 1; `None` while the total is unknown.
+    pub(super) fraction: Option<f64>,
     pub(super) text: String,
     pub(super) ended: bool,
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("the template is valid").progress_chars("█▉░")
 }
 
 pub(super) enum ProgressDisplay {
@@ -26,9 +32,8 @@ pub(super) enum ProgressDisplay {
 impl ProgressDisplay {
     pub(super) fn new() -> Self {
         if stderr().is_terminal() {
-            let style = ProgressStyle::with_template("{bar:32} {percent:>3}% {elapsed_precise} {msg}");
             let bar = ProgressBar::with_draw_target(Some(1000), ProgressDrawTarget::stderr());
-            Self::Bar(bar.with_style(style.expect("the template is valid").progress_chars("█▉░")))
+            Self::Bar(bar.with_style(style(WITH_FRACTION)))
         } else {
             Self::Lines { last: Instant::now(), text: String::new() }
         }
@@ -37,7 +42,9 @@ impl ProgressDisplay {
     pub(super) fn show(&mut self, progress: &Progress) {
         match self {
             Self::Bar(bar) => {
-                bar.set_position((progress.fraction.clamp(0.0, 1.0) * 1000.0) as u64);
+                let template = if progress.fraction.is_some() { WITH_FRACTION } else { WITHOUT_FRACTION };
+                bar.set_style(style(template));
+                bar.set_position((progress.fraction.unwrap_or(0.0).clamp(0.0, 1.0) * 1000.0) as u64);
                 bar.set_message(output::plain(&progress.text));
             }
             Self::Lines { last, text } if last.elapsed() >= LINE_INTERVAL && *text != progress.text => {

@@ -106,7 +106,11 @@ fn submission_row(view: &SubmissionView) -> Vec<String> {
         view.submission.to_string(),
         json_name(&view.kind),
         view.state.to_string(),
-        if view.kind == SubmissionKind::Train { "–".to_owned() } else { view.items.to_string() },
+        match view.kind {
+            SubmissionKind::Train => "–".to_owned(),
+            _ if view.incomplete => format!("{} so far", view.items),
+            _ => view.items.to_string(),
+        },
         view.failed.to_string(),
         format!("{:.1}", view.elapsed_seconds),
         time_text(view.created_ms),

@@ -11,6 +11,7 @@ const BUCKETS: usize = 1 << 16;
 
 pub(crate) struct DigestMap<V> {
     buckets: Vec<Vec<Entry<V>>>,
+    is_empty: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -21,7 +22,7 @@ struct Entry<V> {
 
 impl<V> Default for DigestMap<V> {
     fn default() -> Self {
-        Self { buckets: (0..BUCKETS).map(|_| Vec::new()).collect() }
+        Self { buckets: (0..BUCKETS).map(|_| Vec::new()).collect(), is_empty: true }
     }
 }
 
@@ -37,9 +38,14 @@ impl<V: Copy> DigestMap<V> {
                     bucket.reserve_exact(bucket.len() / 8 + 2);
                 }
                 bucket.insert(index, Entry { fingerprint, value });
+                self.is_empty = false;
                 None
             }
         }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.is_empty
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<V> {

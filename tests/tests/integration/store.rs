@@ -20,13 +20,13 @@ use tests::{cluster::eventually, environment::Servers};
 
 const RETRY_DELAY: Duration = Duration::from_secs(5);
 
-async fn store() -> Store {
+pub(crate) async fn store() -> Store {
     let url = Servers::from_environment().redis_url.as_str().into();
     let key_prefix = format!("store-{}:", SubmissionId::now());
     Store::connect(&StoreConfig { url, ca_certificates: None, key_prefix }).await.expect("Redis is available")
 }
 
-fn new_submission(kind: SubmissionKind, retention: Duration) -> NewSubmission {
+pub(crate) fn new_submission(kind: SubmissionKind, retention: Duration) -> NewSubmission {
     NewSubmission {
         id: SubmissionId::now(),
         kind,
@@ -57,7 +57,7 @@ async fn cancelled_run(store: &Store) -> SubmissionId {
 }
 
 /// Returns job `name` of a submission, in generation 0.
-fn job(submission: SubmissionId, name: &str) -> JobRef<'_> {
+pub(crate) fn job(submission: SubmissionId, name: &str) -> JobRef<'_> {
     JobRef { submission, name, generation: 0 }
 }
 
@@ -65,11 +65,11 @@ fn holder(instance: InstanceId) -> Holder<'static> {
     Holder { instance, worker: "here:1" }
 }
 
-fn embedded(cached: bool) -> ItemResult {
+pub(crate) fn embedded(cached: bool) -> ItemResult {
     ItemResult::Embedded { sha256: Digest::of(b"image"), cached }
 }
 
-fn failed() -> ItemResult {
+pub(crate) fn failed() -> ItemResult {
     ItemResult::Failed(ItemFailure::new(FailureReason::Missing, "gone"))
 }
 

@@ -9,7 +9,8 @@
 local submission = KEYS[1]
 if fenced(submission, ARGV[1]) then return 'fenced' end
 local field = function(name) return tonumber(redis.call('HGET', submission, name) or 0) end
-if redis.call('HGET', submission, 'state') ~= 'running' or field('jobs_finished') < field('jobs') then
+if redis.call('HGET', submission, 'state') ~= 'running' or field('jobs_finished') < field('jobs')
+  or redis.call('HGET', submission, 'output') == 'listing' then
   return 'not-finished'
 end
 local now = redis.call('TIME')

@@ -8,7 +8,7 @@
 -- Results, counters and the job's state change together. An item that already has a result, from an earlier attempt,
 -- keeps it and is not counted again. The last job closes the submission and starts its retention. A crawl stays open
 -- until the leader has written its rows, and a prediction with an output until it has written the manifest
--- (end_submission.lua). The progress of a crawl is deleted only when the job is done: a discarded job may be requeued.
+-- (end_submission.lua); a submission whose items are still being listed, until they are (complete_listing.lua). The progress of a crawl is deleted only when the job is done: a discarded job may be requeued.
 
 local submission, results, jobs = KEYS[1], KEYS[2], KEYS[3]
 local name, generation, end_state = ARGV[1], tonumber(ARGV[2]), ARGV[3]

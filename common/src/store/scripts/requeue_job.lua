@@ -15,7 +15,7 @@ local state = redis.call('HGET', submission, 'state')
 if not state then return {'orphaned', 0, 0} end
 if state ~= 'running' and state ~= 'succeeded' and state ~= 'completed_with_errors' then return {'closed', 0, 0} end
 local field = function(of) return tonumber(redis.call('HGET', submission, of) or 0) end
-if redis.call('HEXISTS', submission, 'output') == 1 and field('jobs_finished') >= field('jobs') then
+if redis.call('HGET', submission, 'output') == '1' and field('jobs_finished') >= field('jobs') then
   return {'closed', 0, 0}
 end
 
@@ -35,7 +35,7 @@ for index = first, first + items - 1 do
     end
   end
 end
-redis.call('HINCRBY', submission, 'failed', -restored_items)
+redis.call('HINCRBY', submission, 'failed', 0 - restored_items)
 redis.call('HINCRBY', submission, 'jobs_finished', -1)
 redis.call('HSET', submission, 'state', 'running')
 redis.call('HDEL', submission, 'finished_ms')

@@ -18,6 +18,10 @@ static OPEN_RUN: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!(".
 static CLOSE: LazyLock<Script> =
     LazyLock::new(|| fenced_script(include_str!("../scripts/close_submission.lua")));
 static END: LazyLock<Script> = LazyLock::new(|| fenced_script(include_str!("../scripts/end_submission.lua")));
+static EXTEND: LazyLock<Script> =
+    LazyLock::new(|| fenced_script(include_str!("../scripts/extend_submission.lua")));
+static COMPLETE_LISTING: LazyLock<Script> =
+    LazyLock::new(|| fenced_script(include_str!("../scripts/complete_listing.lua")));
 static REPLACE_SPEC: LazyLock<Script> =
     LazyLock::new(|| fenced_script(include_str!("../scripts/replace_spec.lua")));
 static DELETE: LazyLock<Script> =
@@ -53,8 +57,21 @@ pub struct Opening {
     pub manifest: serde_json::Value,
     /// Items that have already failed (see [`Store::reject_items`]).
     pub rejected: u64,
-    /// Whether its jobs write files, so that the leader ends it ([`Store::end_submission`]).
-    pub has_output: bool,
+    /// Who ends it.
+    pub end: End,
+}
+
+/// Who ends a submission whose jobs are finished.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum End {
+    /// The worker that finishes the last job.
+    #[default]
+    LastJob,
+    /// The leader, since its jobs write files ([`Store::end_submission`]).
+    Output,
+    /// Its items are still being listed ([`Store::extend_submission`]); the last job ends it once all of them are
+    /// ([`Store::complete_listing`]).
+    Listing,
 }
 
 /// The result of [`Store::delete_submission`].
@@ -108,7 +125,11 @@ impl Store {
             .arg(opening.jobs)
             .arg(opening.rejected)
             .arg(opening.manifest.to_string())
-            .arg(u8::from(opening.has_output));
+            .arg(match opening.end {
+                End::LastJob => "",
+                End::Output => "output",
+                End::Listing => "listing",
+            });
         let opened = self.invoke_fenced(&call).await? == "opened";
         if !opened && self.state(id).await? == Some(State::Cancelled) {
             // Its retention began before these results existed, so they would never expire.
@@ -117,6 +138,38 @@ impl Store {
             command.query_async::<()>(&mut connection).await?;
         }
         Ok(())
+    }
+
+    /// Records the items and jobs listed so far of a submission opened with [`End::Listing`]. Returns whether it is still
+    /// open and being listed.
+    pub async fn extend_submission(
+        &self,
+        id: SubmissionId,
+        items: u64,
+        jobs: u32,
+        manifest: &serde_json::Value,
+    ) -> Result<bool, StoreError> {
+        let mut call = EXTEND.key(self.keys.submission(id));
+        call.arg(self.token())
+            .arg(items)
+            .arg(jobs)
+            .arg(manifest.to_string())
+            .arg(self.keys.notifications())
+            .arg(id.to_string());
+        Ok(self.invoke_fenced(&call).await? == "extended")
+    }
+
+    /// Ends the listing of a submission, after its last [extension](Self::extend_submission) and
+    /// [`Store::reject_items`], and closes it if all jobs are finished. Repeating it changes nothing.
+    pub async fn complete_listing(&self, id: SubmissionId, rejected: u64) -> Result<(), StoreError> {
+        let mut call = COMPLETE_LISTING.key(self.keys.submission(id));
+        call.key(self.keys.of_submission(id, "results"))
+            .key(self.keys.of_submission(id, "jobs"))
+            .arg(self.token())
+            .arg(rejected)
+            .arg(self.keys.notifications())
+            .arg(id.to_string());
+        self.invoke_fenced(&call).await.map(drop)
     }
 
     /// Replaces the stored request, for example by a shorter one once the manifest has its items.

@@ -9,6 +9,6 @@ mod record;
 mod results;
 
 pub use self::{
-    lifecycle::{Deletion, NewSubmission, Opening},
+    lifecycle::{Deletion, End, NewSubmission, Opening},
     record::{State, Submission, SubmissionKind},
 };

@@ -27,6 +27,9 @@ pub enum SubmissionKind {
     Crawl,
 }
 
+/// Value of the field `output` while the items are being listed.
+const LISTING: &str = "listing";
+
 /// State of a submission.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -97,6 +100,8 @@ pub struct Submission {
     pub snoozed: Option<Snooze>,
     /// Whether its jobs write files, so that the leader ends it.
     pub has_output: bool,
+    /// Whether its dataset is still being listed, or was when it was closed: `items` and `jobs` are those so far.
+    pub is_listing: bool,
     /// The layout of its items, for the coordinator; `None` while preparing.
     pub manifest: Option<serde_json::Value>,
     pub error: Option<String>,
@@ -171,7 +176,8 @@ fn read_record(
             until_ms,
             reason: fields.get("snoozed_reason").cloned().unwrap_or_default(),
         }),
-        has_output: fields.contains_key("output"),
+        has_output: fields.get("output").is_some_and(|output| output != LISTING),
+        is_listing: fields.get("output").is_some_and(|output| output == LISTING),
         manifest: fields.get("manifest").and_then(|json| serde_json::from_str(json).ok()),
         error: fields.get("error").cloned(),
     })

@@ -87,9 +87,10 @@ fn table(view: &SubmissionView, failures: &[ReportedFailure]) -> String {
         format!("submission  {}, {}", view.submission, view.state),
         origin(view),
         format!(
-            "images      {} of {}: {} {verb}, {} from the cache",
+            "images      {} of {}{}: {} {verb}, {} from the cache",
             view.succeeded,
             view.items,
+            if view.incomplete { " listed so far" } else { "" },
             view.succeeded.saturating_sub(view.cached),
             view.cached
         ),

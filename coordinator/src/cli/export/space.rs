@@ -45,7 +45,7 @@ pub(super) async fn export(client: &Client, name: &str, out: &str) -> Result<Exi
                     .push(write(&files, &space, shards.len(), std::mem::replace(&mut pending, rest)).await?);
             }
             let text = format!("{} exported", counted(rows, "embedding"));
-            display.show(&Progress { fraction: rows as f64 / expected as f64, text, ended: false });
+            display.show(&Progress { fraction: Some(rows as f64 / expected as f64), text, ended: false });
         }
         if !pending.is_empty() {
             shards.push(write(&files, &space, shards.len(), pending).await?);

@@ -100,7 +100,7 @@ async fn upload_all(client: &Client, sources: &[ImageSource]) -> Result<Vec<Uplo
     let cell = std::cell::RefCell::new(&mut display);
     let uploads = upload::upload_all(client, sources, |count| {
         cell.borrow_mut().show(&Progress {
-            fraction: count as f64 / sources.len() as f64,
+            fraction: Some(count as f64 / sources.len() as f64),
             text: format!("{count} of {} images uploaded", sources.len()),
             ended: false,
         });

@@ -11,7 +11,12 @@ use common::{
 };
 use tokio::sync::watch;
 
-use super::{SubmissionError, crawled_rows, output, prepare, publish, rescue, spec::without_lists};
+use super::{
+    SubmissionError, crawled_rows,
+    listing::{self, Listing},
+    output, prepare, publish, rescue,
+    spec::without_lists,
+};
 use crate::server::context::Context;
 
 /// Delay before a submission is tried again when the store was unavailable.
@@ -45,12 +50,25 @@ pub(crate) async fn drive(context: &Context, id: SubmissionId) {
     }
 }
 
-/// Publishes the jobs in turns with other submissions, and watches them meanwhile and until the end.
-async fn publish_and_watch(context: &Context, submission: &Submission) -> Result<(), SubmissionError> {
+/// Publishes the jobs in turns with other submissions, and watches them meanwhile and until the end. Lists the rest of the
+/// dataset at the same time.
+async fn publish_and_watch(
+    context: &Context,
+    submission: &Submission,
+    listing: Option<Listing>,
+) -> Result<(), SubmissionError> {
     let (cursor, published) = watch::channel(submission.jobs_published);
+    let (progress, listed) = watch::channel(submission.is_listing);
+    let list = async {
+        match submission.is_listing {
+            true => listing::list(context, submission, listing, &progress).await,
+            false => Ok(()),
+        }
+    };
     tokio::select! {
-        watched = rescue::watch(context, submission.id, published) => watched,
-        Err(error) = publish::publish(context, submission, &cursor) => Err(error),
+        watched = rescue::watch(context, submission.id, published, listed.clone()) => watched,
+        Err(error) = publish::publish(context, submission, &cursor, listed) => Err(error),
+        Err(error) = list => Err(error),
     }
 }
 
@@ -59,6 +77,7 @@ async fn advance(context: &Context, id: SubmissionId) -> Result<(), SubmissionEr
     if !context.store.take_over(id).await? {
         return Ok(());
     }
+    let mut listing = None;
     // States can also go backwards, when the store is restored from an older state.
     loop {
         let Some(submission) = context.store.submission(id).await? else { return Ok(()) };
@@ -68,12 +87,12 @@ async fn advance(context: &Context, id: SubmissionId) -> Result<(), SubmissionEr
             context.store.replace_spec(id, &spec).await?;
         }
         match submission.state {
-            State::Preparing => prepare::prepare(context, &submission).await?,
+            State::Preparing => listing = prepare::prepare(context, &submission).await?,
             State::Running if submission.awaits_leader() => match submission.kind {
                 SubmissionKind::Crawl => crawled_rows::finish(context, &submission).await?,
                 _ => output::finish(context, &submission).await?,
             },
-            State::Running => publish_and_watch(context, &submission).await?,
+            State::Running => publish_and_watch(context, &submission, listing.take()).await?,
             State::Cancelled | State::Failed if submission.kind == SubmissionKind::Crawl => {
                 crawled_rows::keep(context, &submission).await?;
                 return Ok(());

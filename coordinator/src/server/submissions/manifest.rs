@@ -9,6 +9,7 @@
 use std::{collections::VecDeque, sync::Arc};
 
 use common::{
+    digest::Digest,
     embedding::Space,
     job::{args::ByteRange, output::Output},
     store::Submission,
@@ -55,6 +56,10 @@ pub(crate) struct Layout {
     /// Where the jobs of a predict submission write shards.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) output: Option<Output>,
+    /// Digest of the items' lines, while more items are being listed: then it has those listed so far. `None` once all
+    /// are listed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) listing: Option<Digest>,
 }
 
 impl Layout {
@@ -192,6 +197,7 @@ mod tests {
             skipped_files: SkippedFiles::default(),
             space: None,
             output: None,
+            listing: None,
         };
         assert_eq!((layout.jobs(), layout.parts()), (jobs, parts));
         let first: Vec<u64> = (0..parts).map(|part| layout.first_item(part)).collect();
@@ -225,6 +231,7 @@ mod tests {
             skipped_files: SkippedFiles::default(),
             space: None,
             output: None,
+            listing: None,
         };
         let check = |layout: &Layout, want: [(&str, u32, Option<usize>); 4]| {
             let want =

@@ -8,7 +8,8 @@
 //!    ([`crate::server::leadership`]).
 //! 2. `drive` is the leader's task for the submission: it reads the record and performs the step of its state, until
 //!    the end.
-//! 3. `prepare` writes the `manifest` with `manifest_writer` and sets the state to `running`.
+//! 3. `prepare` writes the `manifest` with `manifest_writer` and sets the state to `running`. A large dataset is `running`
+//!    when its first items are written, and `listing` adds the others meanwhile.
 //! 4. `publish` publishes a job for each part of the manifest, in turns with other submissions
 //!    ([`crate::server::feeding`]).
 //! 5. `rescue` waits for the end: it republishes lost jobs and discards expired ones. Meanwhile workers resolve the
@@ -25,6 +26,7 @@ mod crawled_rows;
 mod delete;
 mod drive;
 mod jobs;
+mod listing;
 mod manifest;
 mod manifest_writer;
 mod output;

@@ -2,7 +2,7 @@
 //!
 //! Preparation is idempotent, so after a crash it is repeated. Items are streamed from the dataset to the manifest (see
 //! [`dataset::imagefolder`] for what is remembered of each), so an error late in the dataset fails the submission after
-//! parts were written.
+//! parts were written. A submission of many items opens with the first of them, and `listing` adds the others.
 
 use std::time::Duration;
 
@@ -11,25 +11,25 @@ use common::{
     ids::SubmissionId,
     job::{
         kind::Kind,
-        outcome::{FailureReason, ItemFailure, ItemResult},
+        outcome::{FailureReason, ItemFailure},
         output::Output,
     },
-    store::{Opening, State, Submission, SubmissionKind},
+    store::{End, Opening, State, Submission, SubmissionKind},
 };
 use dataset::{
-    files::{Files, parts::PartError},
-    imagefolder::{Dataset, Entry, SkippedFiles},
+    files::Files,
+    imagefolder::SkippedFiles,
     manifest::{ManifestItem, RejectedItem},
     metadata::{self, MergeError},
-    shards::Columns,
 };
 use url::Url;
 
 use super::{
     SubmissionError,
     crawl::CrawlSpec,
+    listing::{self, Listing, Stop},
     manifest::{Layout, Parts},
-    manifest_writer::{ManifestWriter, Packing, Written},
+    manifest_writer::{ManifestWriter, Packing},
     output,
     spec::{EmbedSpec, NamedImage, OutputSpec, PredictSpec, read_spec},
 };
@@ -37,14 +37,16 @@ use crate::server::{context::Context, spaces};
 
 /// Interval at which a submission looks for a live worker.
 const WORKER_POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// Items between two checks for cancellation.
-const CHECK_EVERY: u64 = 16_384;
 
-/// Writes the manifest and opens the submission. A submission without a valid item ends here.
-pub(super) async fn prepare(context: &Context, submission: &Submission) -> Result<(), SubmissionError> {
+/// Writes the manifest and opens the submission. A submission without a valid item ends here. One that opens while its
+/// dataset is still being listed returns the listing, for [`listing::list`].
+pub(super) async fn prepare(
+    context: &Context,
+    submission: &Submission,
+) -> Result<Option<Listing>, SubmissionError> {
     let mut requested = None;
     let (dataset, images, wanted) = match submission.kind {
-        SubmissionKind::Crawl => return prepare_crawl(context, submission).await,
+        SubmissionKind::Crawl => return prepare_crawl(context, submission).await.map(|()| None),
         SubmissionKind::Embed => {
             let EmbedSpec { dataset, images, space, uniform_hardware, .. } = read_spec(submission)?;
             (dataset, images, WantedSpace { kind: Kind::Embed, space, uniform_hardware })
@@ -62,22 +64,37 @@ pub(super) async fn prepare(context: &Context, submission: &Submission) -> Resul
     if let Some(output) = &requested {
         output::claim(submission, output).await?;
     }
-    let mut columns = requested.as_ref().map(OutputSpec::columns).transpose()?;
+    let columns = requested.as_ref().map(OutputSpec::columns).transpose()?;
     let part_items = requested.as_ref().map_or(context.settings.jobs.chunk_items, |output| output.shard_rows);
-    let mut manifest = ManifestWriter::new(folder.clone(), part_items, packing(context).await?);
-    let read = match &dataset {
-        Some(dataset) => {
-            match write_dataset(context, submission, dataset, columns.as_mut(), &mut manifest).await? {
-                Some(read) => read,
-                None => return Ok(()),
+    let packing = packing(context).await?;
+    let is_dataset = dataset.is_some();
+    let unlisted = unlisted(dataset, folder.clone(), part_items);
+    let (layout, columns) = if is_dataset {
+        // All shards have one schema, which is known at the end of the dataset. Only workers that read ranges of files can
+        // run jobs while the number of files is unknown.
+        let may_stream = requested.is_none() && packing == Packing::Many;
+        let manifest = match may_stream {
+            true => ManifestWriter::growing(folder, part_items, None),
+            false => ManifestWriter::new(folder, part_items, packing),
+        };
+        let mut listing = Listing::open(submission, unlisted, manifest, columns).await?;
+        loop {
+            match listing.next_file(context, submission.id, State::Preparing).await? {
+                Stop::End => break listing.finish().await?,
+                Stop::Closed => return Ok(None),
+                Stop::File if may_stream => {
+                    if open_early(context, submission, &wanted, &mut listing).await? {
+                        return Ok(Some(listing));
+                    }
+                }
+                Stop::File => {}
             }
         }
-        None => {
-            write_uploads(context, images, &mut manifest).await?;
-            ReadDataset::default()
-        }
+    } else {
+        let mut manifest = ManifestWriter::new(folder, part_items, packing);
+        write_uploads(context, images, &mut manifest).await?;
+        (manifest.finish().await?.layout(unlisted), columns)
     };
-    let written = manifest.finish().await.map_err(|error| unwritten(&error))?;
     let output = match (requested, columns) {
         (Some(OutputSpec { folder, format, .. }), Some(columns)) => {
             let columns = columns.finish().map_err(SubmissionError::Failed)?;
@@ -86,9 +103,26 @@ pub(super) async fn prepare(context: &Context, submission: &Submission) -> Resul
         _ => None,
     };
     let space =
-        if written.items == 0 { wanted.space } else { decide_space(context, submission, &wanted).await? };
-    let layout = Layout { space, output, ..layout(dataset, folder, part_items, written, read) };
-    open(context, submission.id, layout).await
+        if layout.items == 0 { wanted.space } else { decide_space(context, submission, &wanted).await? };
+    open(context, submission.id, Layout { space, output, ..layout }).await?;
+    Ok(None)
+}
+
+/// Opens a submission with the jobs that are listed so far, unless it takes a live worker to decide on their space. Returns
+/// whether it did, or found it closed.
+async fn open_early(
+    context: &Context,
+    submission: &Submission,
+    wanted: &WantedSpace,
+    listing: &mut Listing,
+) -> Result<bool, SubmissionError> {
+    let WantedSpace { kind, space, uniform_hardware } = wanted;
+    let space = spaces::decide(&context.store, *kind, space.as_ref(), *uniform_hardware).await?;
+    let Some(space) = space else { return Ok(false) };
+    listing.set_space(space);
+    let layout = listing.so_far().await?;
+    context.store.open_submission(submission.id, &opening(&layout, End::Listing)).await?;
+    Ok(true)
 }
 
 /// Writes the manifest of a crawl. A job has one item: a channel, or a slice of the video list.
@@ -102,11 +136,11 @@ async fn prepare_crawl(context: &Context, submission: &Submission) -> Result<(),
     let part_items = CrawlSpec::PART_ITEMS;
     let mut manifest = ManifestWriter::new(folder.clone(), part_items, packing(context).await?);
     for item in spec.items() {
-        manifest.add(&item).await.map_err(|error| unwritten(&error))?;
+        manifest.add(&item).await?;
     }
-    let written = manifest.finish().await.map_err(|error| unwritten(&error))?;
-    let read = ReadDataset { labelled: true, ..ReadDataset::default() };
-    open(context, submission.id, layout(Some(spec.out), folder, part_items, written, read)).await
+    let written = manifest.finish().await?;
+    let unlisted = Layout { labelled: true, ..unlisted(Some(spec.out), folder, part_items) };
+    open(context, submission.id, written.layout(unlisted)).await
 }
 
 /// Returns how many parts a file of the manifest may have. A worker of an earlier version reads a file as one part.
@@ -116,22 +150,22 @@ async fn packing(context: &Context) -> Result<Packing, SubmissionError> {
     Ok(if live.all(|worker| worker.record.reads_ranges) { Packing::Many } else { Packing::One })
 }
 
-fn layout(dataset: Option<Url>, folder: Url, part_items: u32, written: Written, read: ReadDataset) -> Layout {
-    let Written { items, rejected, item_files, rejected_files } = written;
-    let ReadDataset { labelled, without_row, skipped_files } = read;
+/// Returns the layout of a manifest before its items are listed.
+fn unlisted(dataset: Option<Url>, folder: Url, part_items: u32) -> Layout {
     Layout {
         dataset,
         folder,
-        items,
-        rejected,
+        items: 0,
+        rejected: 0,
         part_items,
-        item_files,
-        rejected_files,
-        labelled,
-        without_row,
-        skipped_files,
+        item_files: Vec::new(),
+        rejected_files: Vec::new(),
+        labelled: false,
+        without_row: 0,
+        skipped_files: SkippedFiles::default(),
         space: None,
         output: None,
+        listing: None,
     }
 }
 
@@ -169,115 +203,46 @@ async fn decide_space(
     }
 }
 
-/// A summary of a dataset that was read.
-#[derive(Default)]
-struct ReadDataset {
-    labelled: bool,
-    without_row: u64,
-    skipped_files: SkippedFiles,
-}
-
-/// Writes the items of a dataset. Returns `None` if the submission was closed meanwhile. Images without a row are
-/// items, except for training, which counts them.
-async fn write_dataset(
-    context: &Context,
-    submission: &Submission,
-    url: &Url,
-    mut columns: Option<&mut Columns>,
-    manifest: &mut ManifestWriter,
-) -> Result<Option<ReadDataset>, SubmissionError> {
-    let id = submission.id;
-    let failed = |error: &dyn std::fmt::Display| SubmissionError::Failed(error.to_string());
-    let files = Files::open(url).map_err(|error| failed(&error))?;
-    let mut dataset = Dataset::open(&files).await.map_err(|error| failed(&error))?;
-    let is_skipping = submission.kind == SubmissionKind::Embed
-        && read_spec::<EmbedSpec>(submission)?.rows_only
-        && dataset.is_labelled();
-    let (mut read, mut without_row) = (0_u64, 0);
-    while let Some(entry) = dataset.next().await.map_err(|error| failed(&error))? {
-        let values = columns.as_mut().map_or(Ok(Vec::new()), |columns| columns.read(dataset.row()));
-        let written = match (entry, values) {
-            (Entry::Item(item), Ok(values)) => {
-                without_row += u64::from(item.without_row);
-                let item = ManifestItem { values, ..item };
-                if item.without_row && is_skipping { Ok(()) } else { manifest.add(&item).await }
-            }
-            (Entry::Item(item), Err(detail)) => {
-                let failure = ItemFailure::new(FailureReason::InvalidRow, detail);
-                manifest.reject(&RejectedItem { item, failure }).await
-            }
-            // Values that could not be read are null.
-            (Entry::Rejected(rejected), values) => {
-                let item = ManifestItem {
-                    values: values.unwrap_or_default(),
-                    ..ManifestItem::named(&rejected.item)
-                };
-                manifest.reject(&RejectedItem { item, failure: rejected.failure }).await
-            }
-            (Entry::Duplicate(duplicate), _) => {
-                return Err(SubmissionError::Failed(format!(
-                    "{duplicate}; `subwatch dataset check` lists all of them"
-                )));
-            }
-        };
-        written.map_err(|error| unwritten(&error))?;
-        read += 1;
-        if read.is_multiple_of(CHECK_EVERY) {
-            if context.stop.is_cancelled() {
-                return Err(SubmissionError::Stopping);
-            }
-            if context.store.state(id).await? != Some(State::Preparing) {
-                return Ok(None);
-            }
-        }
-    }
-    let skipped_files = dataset.skipped_files().clone();
-    Ok(Some(ReadDataset { labelled: dataset.is_labelled(), without_row, skipped_files }))
-}
-
 async fn write_uploads(
     context: &Context,
     images: Vec<NamedImage>,
     manifest: &mut ManifestWriter,
 ) -> Result<(), SubmissionError> {
     for image in images {
-        let written = match context.store.image_bytes(&image.sha256).await? {
+        match context.store.image_bytes(&image.sha256).await? {
             0 => {
                 let detail = format!("image {} was not uploaded or has expired", image.sha256);
                 let failure = ItemFailure::new(FailureReason::Missing, detail);
-                manifest.reject(&RejectedItem { item: ManifestItem::named(&image.item), failure }).await
+                manifest.reject(&RejectedItem { item: ManifestItem::named(&image.item), failure }).await?;
             }
-            bytes => manifest.add(&ManifestItem::uploaded(&image.item, bytes, image.sha256)).await,
-        };
-        written.map_err(|error| unwritten(&error))?;
+            bytes => drop(manifest.add(&ManifestItem::uploaded(&image.item, bytes, image.sha256)).await?),
+        }
     }
     Ok(())
 }
 
 /// Records the failures of rejected items, then opens the submission.
 async fn open(context: &Context, id: SubmissionId, layout: Layout) -> Result<(), SubmissionError> {
-    let unreadable =
-        |error: PartError| SubmissionError::Failed(format!("cannot read back the manifest: {error}"));
     let parts = Parts::new(layout);
+    listing::reject_items(context, id, &parts).await?;
     let layout = parts.layout();
-    for part in layout.jobs()..layout.parts() {
-        let rejected: Vec<RejectedItem> = parts.read(part).await.map_err(unreadable)?;
-        let failures = rejected.into_iter().map(|rejected| ItemResult::Failed(rejected.failure));
-        let failures: Vec<(u64, ItemResult)> = (layout.first_item(part)..).zip(failures).collect();
-        context.store.reject_items(id, &failures).await?;
+    let end = if layout.output.is_some() { End::Output } else { End::LastJob };
+    let opening = opening(layout, end);
+    context.store.open_submission(id, &opening).await?;
+    if opening.jobs == 0 && opening.end == End::LastJob {
+        context.store.close_submission(id, State::CompletedWithErrors, None, false).await?;
     }
-    let opening = Opening {
+    Ok(())
+}
+
+fn opening(layout: &Layout, end: End) -> Opening {
+    Opening {
         items: layout.items + layout.rejected,
         jobs: layout.jobs(),
         manifest: serde_json::to_value(layout).expect("a layout is plain data"),
         rejected: layout.rejected,
-        has_output: layout.output.is_some(),
-    };
-    context.store.open_submission(id, &opening).await?;
-    if opening.jobs == 0 && !opening.has_output {
-        context.store.close_submission(id, State::CompletedWithErrors, None, false).await?;
+        end,
     }
-    Ok(())
 }
 
 fn manifest_folder(context: &Context, id: SubmissionId) -> Result<Url, SubmissionError> {
@@ -285,8 +250,4 @@ fn manifest_folder(context: &Context, id: SubmissionId) -> Result<Url, Submissio
     folder.map_err(|error| {
         SubmissionError::Failed(format!("cannot make the URL of the manifest folder: {error}"))
     })
-}
-
-fn unwritten(error: &PartError) -> SubmissionError {
-    SubmissionError::Failed(format!("cannot write the manifest: {error}"))
 }

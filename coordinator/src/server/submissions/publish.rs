@@ -39,8 +39,26 @@ const MAX_RETRY_DELAY: Duration = Duration::from_secs(10);
 /// Maximum size of a submission that goes to the interactive queue, ahead of large ones, because a user waits for it.
 const INTERACTIVE_ITEMS: u64 = 16;
 
-/// Publishes the jobs that are not published yet, in turns with other submissions, and moves `cursor`.
+/// Publishes the jobs that are not published yet, in turns with other submissions, and moves `cursor`. While the dataset is
+/// being listed, `listed` is notified of more of them.
 pub(super) async fn publish(
+    context: &Context,
+    submission: &Submission,
+    cursor: &watch::Sender<u32>,
+    mut listed: watch::Receiver<bool>,
+) -> Result<(), SubmissionError> {
+    publish_listed(context, submission, cursor).await?;
+    let mut is_listing = submission.is_listing;
+    while is_listing && listed.changed().await.is_ok() {
+        let Some(submission) = context.store.submission(submission.id).await? else { return Ok(()) };
+        publish_listed(context, &submission, cursor).await?;
+        is_listing = submission.is_listing;
+    }
+    Ok(())
+}
+
+/// Publishes the jobs that are recorded.
+async fn publish_listed(
     context: &Context,
     submission: &Submission,
     cursor: &watch::Sender<u32>,

@@ -26,12 +26,13 @@ const EXPIRY_GRACE: Duration = Duration::from_secs(3);
 const QUEUED_FACTOR: u32 = 20;
 
 /// Waits for the end of a submission, or of the last job of one that the leader ends, and rescues lost jobs. Its jobs may be
-/// published meanwhile; `published` is their number. Also returns if the state has gone backwards because the store was
-/// restored from an older state.
+/// published meanwhile; `published` is their number. `listing` tells whether more are being listed. Also returns if the
+/// state has gone backwards because the store was restored from an older state.
 pub(super) async fn watch(
     context: &Context,
     id: SubmissionId,
     mut published: watch::Receiver<u32>,
+    listing: watch::Receiver<bool>,
 ) -> Result<(), SubmissionError> {
     let waiter = context.notifier.waiter(id);
     let after = context.settings.jobs.rescue_after();
@@ -41,14 +42,15 @@ pub(super) async fn watch(
     let mut last_expiry: Option<Instant> = None;
     let mut rows = crawled_rows::Schedule::default();
     loop {
-        let published_before = *published.borrow();
+        let (published_before, is_listing) = (*published.borrow(), *listing.borrow());
         let Some(submission) = context.store.submission(id).await? else { return Ok(()) };
         if submission.state.is_terminal() {
             let (state, succeeded, failed) = (submission.state, submission.succeeded, submission.failed);
             tracing::info!(submission = %id, %state, succeeded, failed, "submission ended");
             return Ok(());
         }
-        if submission.state != State::Running || submission.jobs_published < published_before {
+        let is_older = submission.jobs_published < published_before || (submission.is_listing && !is_listing);
+        if submission.state != State::Running || is_older {
             tracing::warn!(submission = %id, "store restored from an older state; continuing from there");
             return Ok(());
         }

@@ -84,6 +84,7 @@ pub(crate) fn view(submission: &Submission, now_ms: u64, fleet: &Fleet) -> Submi
         created_ms: submission.created_ms,
         submitted_by: submission.submitted_by.clone(),
         items: submission.items,
+        incomplete: submission.is_listing,
         succeeded: submission.succeeded,
         failed: submission.failed,
         cached: submission.cached,

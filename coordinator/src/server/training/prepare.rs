@@ -165,6 +165,12 @@ async fn wait_for_end(
         let done = embed.succeeded + embed.failed;
         report.progress = match embed.state {
             State::Preparing => "reading the dataset".to_owned(),
+            _ if embed.is_listing => {
+                format!(
+                    "embedding {done} of {} images so far; the dataset is still being listed",
+                    embed.items
+                )
+            }
             _ => {
                 let (began, before) = *start.get_or_insert_with(|| (Instant::now(), done));
                 let pace = began.elapsed().as_secs_f64() / done.saturating_sub(before) as f64;

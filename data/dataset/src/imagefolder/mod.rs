@@ -7,7 +7,7 @@
 //!
 //! Rows and items are not kept in memory: reading takes about 50 bytes a row, or 80 in a bucket (see
 //! `rows.rs`). The folder is walked twice: for metadata files, and for the images without a row, which are listed before
-//! the first is returned, to sort them by name: about 80 bytes each.
+//! the first is returned, to sort them by name: about 80 bytes each. Without metadata files, it is walked once.
 
 mod entry;
 pub(crate) mod lines;
@@ -59,8 +59,8 @@ enum Source {
 impl Dataset {
     /// Opens a dataset: finds its metadata files.
     pub async fn open(files: &Files) -> Result<Self, DatasetError> {
-        let Survey { metadata, sizes } = Survey::of(files).await?;
-        Ok(Self {
+        let Survey { metadata, sizes, rest } = Survey::of(files).await?;
+        let mut dataset = Self {
             files: files.clone(),
             lookup: files.lookup(sizes),
             is_labelled: !metadata.is_empty(),
@@ -69,7 +69,18 @@ impl Dataset {
             row: Bytes::new(),
             is_empty: true,
             skipped_files: SkippedFiles::default(),
-        })
+        };
+        if let Some(rest) = rest {
+            dataset.ready = dataset.start(rest);
+        }
+        Ok(dataset)
+    }
+
+    /// Starts to read the files that no row names. Returns those that cannot be read.
+    fn start(&mut self, rest: Rest) -> VecDeque<(Entry, Bytes)> {
+        self.skipped_files = rest.skipped_files;
+        self.source = Source::Images(rest.images.into_iter());
+        rest.refused.into_iter().map(|row| (Entry::Rejected(row), Bytes::new())).collect()
     }
 
     /// Whether the dataset has metadata rows.
@@ -111,10 +122,7 @@ impl Dataset {
                 let page = rows.next_page(&self.lookup).await?;
                 if page.is_empty() {
                     let rest = Rest::of(&self.files, rows.take_names()).await?;
-                    self.skipped_files = rest.skipped_files;
-                    self.source = Source::Images(rest.images.into_iter());
-                    let refused = rest.refused.into_iter().map(|row| (Entry::Rejected(row), Bytes::new()));
-                    return Ok(Some(refused.collect()));
+                    return Ok(Some(self.start(rest)));
                 }
                 Ok(Some(page))
             }

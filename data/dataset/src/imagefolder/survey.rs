@@ -1,4 +1,5 @@
-//! What a dataset's folder contains: a walk before its rows are read, and one for the images that no row names.
+//! What a dataset's folder contains: a walk before its rows are read, and one for the images that no row names. A dataset
+//! without metadata is walked once.
 
 use std::collections::HashMap;
 
@@ -20,11 +21,15 @@ pub(super) struct Survey {
     pub(super) metadata: Vec<MetadataFile>,
     /// Sizes of the files in a bucket, whose listing has them.
     pub(super) sizes: DigestMap<u64>,
+    /// All files, if none has metadata.
+    pub(super) rest: Option<Rest>,
 }
 
 impl Survey {
     pub(super) async fn of(files: &Files) -> Result<Self, DatasetError> {
-        let mut survey = files.walk(None, Self::default(), Self::add).await?;
+        let survey = Self { rest: Some(Rest::default()), ..Self::default() };
+        let mut survey = files.walk(None, survey, Self::add).await?;
+        survey.rest.iter_mut().for_each(Rest::sort);
         survey.metadata.sort_by(|a, b| {
             let key = |file: &MetadataFile| (!file.folder().is_empty(), file.name.clone());
             key(a).cmp(&key(b))
@@ -41,11 +46,17 @@ impl Survey {
     }
 
     fn add(&mut self, found: Found<'_>) {
-        let Found::File { name, bytes } = found else { return };
-        if let Some(bytes) = bytes {
-            self.sizes.insert(name, bytes);
+        if let Found::File { name, bytes } = found {
+            if let Some(bytes) = bytes {
+                self.sizes.insert(name, bytes);
+            }
+            self.metadata.extend(MetadataFile::of(name));
         }
-        self.metadata.extend(MetadataFile::of(name));
+        // Rows may name the files, so those are found again once the rows are read.
+        self.rest.take_if(|_| !self.metadata.is_empty());
+        if let Some(rest) = &mut self.rest {
+            rest.add(found);
+        }
     }
 }
 
@@ -59,8 +70,12 @@ pub(super) struct RowNames {
 }
 
 impl RowNames {
+    fn are_empty(&self) -> bool {
+        self.usable.is_empty() && self.others.is_empty()
+    }
+
     fn contain(&self, name: &str) -> bool {
-        self.usable.get(name).is_some() || self.others.get(name).is_some()
+        !self.are_empty() && (self.usable.get(name).is_some() || self.others.get(name).is_some())
     }
 }
 
@@ -78,9 +93,13 @@ pub(super) struct Rest {
 impl Rest {
     pub(super) async fn of(files: &Files, rows: RowNames) -> Result<Self, FilesError> {
         let mut rest = files.walk(None, Self { rows, ..Self::default() }, Self::add).await?;
-        rest.images.sort_unstable();
-        rest.refused.sort_by(|a, b| a.item.cmp(&b.item));
+        rest.sort();
         Ok(rest)
+    }
+
+    fn sort(&mut self) {
+        self.images.sort_unstable();
+        self.refused.sort_by(|a, b| a.item.cmp(&b.item));
     }
 
     fn add(&mut self, found: Found<'_>) {
