@@ -45,11 +45,14 @@ def measure(bench: Bench) -> None:
             if not bench.quick:
                 measure_ray(bench, folder)
             shutil.rmtree(folder)
+        system.stop()
+        measure_two_workers(bench, settings, count)
     finally:
         bench.processes.stop(*(f"celery-{queue}" for queue in workers.values()))
         system.stop()
     ours = "embed/ours"
     bench.results.ratio("embed_vs_ceiling", ours, "embed/ceiling: 1 ÷ (1/decode + 1/model)")
+    bench.results.ratio("embed_two_workers_vs_one", "embed/ours, two workers with half the threads each", ours)
     bench.results.ratio("embed_vs_celery_compile", ours, "embed/Celery compile")
     bench.results.ratio("embed_vs_celery_compile_processes", ours, "embed/Celery compile, 1 thread a process")
     bench.results.ratio("embed_vs_celery_eager_fp32", ours, "embed/Celery eager fp32")
@@ -91,6 +94,22 @@ def measure_ours(bench: Bench, system: System, folder: Path, count: int) -> None
     bench.results.notes["worker"] = ", ".join(
         f"{worker['device']}, {worker['threads']} threads, {worker['space']}" for worker in request("/v1/workers")["workers"]
     )
+
+
+def measure_two_workers(bench: Bench, settings: dict[str, object], count: int) -> None:
+    """Measures two workers with half the threads each, beside one with all of them."""
+    halves = settings | {"SUBWATCH_MODEL_THREADS": max(bench.cores // 2, 1), "SUBWATCH_DECODE_THREADS": max(bench.cores // 2, 1)}
+    system = System(bench.processes, bench.programs, bench.work, "subwatch-worker", **halves)
+    try:
+        system.start_worker("worker-2")
+        images = bench.images("480x360", 12 if bench.quick else 256)
+        for number in range(bench.runs):
+            folder = copies(bench, images, f"two-{number}", count)
+            view = system.embed(folder, count)
+            bench.results.add("embed/ours, two workers with half the threads each", count / view["elapsed_seconds"], "img/s")
+            shutil.rmtree(folder)
+    finally:
+        system.stop()
 
 
 def start_celery(bench: Bench, queues: dict[str, str]) -> None:

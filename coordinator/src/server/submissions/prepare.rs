@@ -91,6 +91,8 @@ pub(super) async fn prepare(
             }
         }
     } else {
+        // A user waits for few images, and an index would be another file to write.
+        let packing = if images.len() <= part_items as usize { Packing::One } else { packing };
         let mut manifest = ManifestWriter::new(folder, part_items, packing);
         write_uploads(context, images, &mut manifest).await?;
         (manifest.finish().await?.layout(unlisted), columns)
