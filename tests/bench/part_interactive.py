@@ -60,9 +60,9 @@ def cancel(submission: str, may_have_ended: bool) -> None:
             raise RuntimeError("the large submission ended before the predictions") from error
 
 
-def labelled(bench: Bench, images: Path) -> Path:
+def labelled(bench: Bench, images: Path, name: str = "labelled") -> Path:
     """A dataset with metadata, to train a head on."""
-    folder = copies(bench, images, "labelled", 12 if bench.quick else 64)
+    folder = copies(bench, images, name, 12 if bench.quick else 64)
     names = sorted(path.name for path in folder.iterdir())
     rows = [{"file_name": name, "views": 10 + 7 * number, "subscribers": 5} for number, name in enumerate(names)]
     (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -1,7 +1,7 @@
 """A batch prediction of a large dataset into a bucket, during which one of two workers is killed, and its rows read back.
 
 The embeddings of all images are in the cache, so this measures everything but the model: reading and hashing files, the
-cache, the head, shards, and the manifest.
+cache, the head, shards, and the manifest. Then the same dataset is embedded, as cached items alone.
 """
 
 import collections
@@ -36,13 +36,14 @@ def measure(bench: Bench) -> None:
     system = System(bench.processes, bench.programs, bench.work, "subwatch-worker", **settings)
     try:
         system.start_worker("worker-2")
-        run = train(labelled(bench, bench.images("480x360", 12 if bench.quick else 256)))
+        run = train(labelled(bench, bench.images("480x360", 12 if bench.quick else 256), "predictions"))
         dataset = bench.work / "rows"
         say(f"predictions: writing {rows:,} images, and their embeddings to Redis")
         write(bench, dataset, rows, request("/v1/workers")["workers"][0]["space"])
         view = predict(bench, system, run, dataset, folder, rows)
         say(f"predictions: {view['output']['shards']} shards; reading them back")
         read_back(folder, endpoint, rows)
+        embed(bench, dataset, rows)
         shutil.rmtree(dataset)
     finally:
         bench.processes.stop("s3")
@@ -94,7 +95,7 @@ def write(bench: Bench, dataset: Path, rows: int, space: str) -> None:
 
 def predict(bench: Bench, system: System, run: str, dataset: Path, folder: str, rows: int) -> dict:
     """Predicts all rows. Kills a worker after a third of them."""
-    pids = {name: bench.processes.running[name].pid for name in ("coordinator", "worker", "worker-2")}
+    pids = processes_of(bench) | {"worker": bench.processes.running["worker"].pid}
     cpu: dict[str, float] = {}
     before = {name: scale.cpu_seconds(pid) for name, pid in pids.items()}
     memory = scale.used_memory()
@@ -116,19 +117,48 @@ def predict(bench: Bench, system: System, run: str, dataset: Path, folder: str, 
         raise RuntimeError(f"predicting {rows} rows ended as {view}")
     if "worker" in system.workers:
         raise RuntimeError("all rows were predicted before a worker was killed")
-    for name in ("coordinator", "worker-2"):
-        cpu[name] = scale.cpu_seconds(pids[name]) - before[name]
+    cpu |= {name: scale.cpu_seconds(pid) - before[name] for name, pid in pids.items() if name not in cpu}
+    cpu["worker-2"] += cpu.pop("worker")
+    add_cpu(bench, "predictions CPU", cpu, rows)
     results, unit = bench.results, "rows/s"
     results.add("predictions/ours", rows / view["elapsed_seconds"], unit)
     results.add("predictions/ours, after the manifest", rows / (view["elapsed_seconds"] - (prepared or 0)), unit)
-    results.add("predictions CPU/coordinator", cpu["coordinator"] * 1e6 / rows, "µs a row")
-    results.add("predictions CPU/workers", (cpu["worker"] + cpu["worker-2"]) * 1e6 / rows, "µs a row")
     results.add("predictions/Redis, results", (scale.used_memory() - memory) / rows, "bytes a row")
     results.notes["predictions"] = (
         f"{rows:,} rows in {view['output']['shards']} shards, all embeddings in the cache; one of two workers was killed "
         "after a third of the rows; the rows were read back and are complete"
     )
     return view
+
+
+def embed(bench: Bench, dataset: Path, rows: int) -> None:
+    """Embeds the images again, on the worker that is left."""
+    pids = processes_of(bench)
+    before = {name: scale.cpu_seconds(pid) for name, pid in pids.items()}
+    submission = request("/v1/submissions", {"kind": "embed", "dataset": str(dataset)})["submission"]
+    while (view := request(f"/v1/submissions/{submission}"))["state"] == "preparing":
+        time.sleep(0.02)
+    bench.results.add("cached/ours, embed, to the first job", view["elapsed_seconds"], "s")
+    while (view := request(f"/v1/submissions/{submission}"))["state"] == "running":
+        bench.processes.wait("worker-2", lambda: True)
+        time.sleep(0.02 if bench.quick else 0.2)
+    if view["state"] != "succeeded" or view["cached"] != rows:
+        raise RuntimeError(f"embedding {rows} cached images ended as {view}")
+    add_cpu(bench, "cached CPU", {name: scale.cpu_seconds(pid) - before[name] for name, pid in pids.items()}, rows)
+    bench.results.add("cached/ours, embed", rows / view["elapsed_seconds"], "img/s")
+
+
+def processes_of(bench: Bench) -> dict[str, int]:
+    """Coordinator, one worker and the servers, with their processes."""
+    pids = {name: bench.processes.running[name].pid for name in ("coordinator", "worker-2")}
+    server = next(line for line in scale.redis("INFO server") if line.startswith("process_id"))
+    broker = bench.work.parent / "rabbitmq" / "rabbitmq.pid"
+    return pids | {"Redis": int(server.split(":")[1]), "RabbitMQ": int(broker.read_text())}
+
+
+def add_cpu(bench: Bench, name: str, seconds: dict[str, float], items: int) -> None:
+    for process, used in seconds.items():
+        bench.results.add(f"{name}/{process.replace('worker-2', 'workers')}", used * 1e6 / items, "µs an item")
 
 
 def read_back(folder: str, endpoint: str | None, rows: int) -> None:

@@ -12,6 +12,7 @@ pub mod jobs;
 #[cfg(feature = "model")]
 pub mod model;
 mod outcome;
+mod panic_text;
 pub mod queue;
 pub mod run;
 pub mod training;

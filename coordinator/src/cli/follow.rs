@@ -191,7 +191,7 @@ fn done_text(view: &SubmissionView) -> String {
             )
         }
         (_, State::Preparing) => "reading the dataset".to_owned(),
-        _ if view.incomplete => format!(
+        _ if view.incomplete && !view.state.is_terminal() => format!(
             "{done} of {} so far, {} images/s; the dataset is still being listed",
             counted(items, "image"),
             digits(view.items_per_second)

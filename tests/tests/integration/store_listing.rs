@@ -53,9 +53,9 @@ async fn last_job_ends_a_submission_only_once_all_items_are_listed() {
     assert_eq!(extended.manifest, Some(manifest.clone()));
 
     store.reject_items(id, &[(6, failed()), (7, failed())]).await.unwrap();
-    store.complete_listing(id, 2).await.unwrap();
+    store.complete_listing(id, 2, 6, 3, &manifest).await.unwrap();
     // As after a lost reply.
-    store.complete_listing(id, 2).await.unwrap();
+    store.complete_listing(id, 2, 6, 3, &manifest).await.unwrap();
     let complete = record(&store, id).await;
     assert_eq!((complete.state, complete.items, complete.failed), (State::Running, 8, 2));
     assert!(!complete.is_listing);
@@ -73,7 +73,7 @@ async fn submission_ends_with_its_listing_if_its_jobs_are_finished() {
     for name in [0, 1] {
         finish(&store, id, name).await;
     }
-    store.complete_listing(id, 0).await.unwrap();
+    store.complete_listing(id, 0, 4, 2, &json!({})).await.unwrap();
     let ended = record(&store, id).await;
     assert_eq!((ended.state, ended.succeeded, ended.failed), (State::Succeeded, 4, 0));
     assert!(ended.finished_ms.is_some());
@@ -81,6 +81,21 @@ async fn submission_ends_with_its_listing_if_its_jobs_are_finished() {
         store.state(id).await.unwrap().is_none() && store.results(id, 0, 1).await.unwrap() == [None]
     })
     .await;
+}
+
+#[tokio::test]
+async fn jobs_that_redis_has_lost_are_recorded_again() {
+    let store = store().await;
+    let id = listing(&store, LONG).await;
+    for name in [0, 1] {
+        finish(&store, id, name).await;
+    }
+    // A third job was recorded, and the record is older now.
+    let manifest = json!({"some": "layout"});
+    store.complete_listing(id, 0, 6, 3, &manifest).await.unwrap();
+    let complete = record(&store, id).await;
+    assert_eq!((complete.state, complete.items, complete.jobs), (State::Running, 6, 3));
+    assert_eq!(complete.manifest, Some(manifest));
 }
 
 #[tokio::test]
@@ -92,7 +107,7 @@ async fn discarded_job_is_requeued_while_items_are_listed() {
     store.finish_job(job(id, "0"), JobEnd::Discarded, &results).await.unwrap();
     let requeued = store.requeue_job(id, "0", 0..2).await.unwrap();
     assert_eq!(requeued, Requeue::Requeued { generation: 1, restored_items: 0 });
-    store.complete_listing(id, 0).await.unwrap();
+    store.complete_listing(id, 0, 4, 2, &json!({})).await.unwrap();
     assert_eq!(record(&store, id).await.state, State::Running, "the requeued job is unfinished");
 }
 
@@ -103,7 +118,7 @@ async fn closed_submission_is_neither_extended_nor_kept() {
     assert!(store.close_submission(id, State::Cancelled, None, false).await.unwrap());
     assert!(!store.extend_submission(id, 6, 3, &json!({})).await.unwrap());
     store.reject_items(id, &[(6, failed())]).await.unwrap();
-    store.complete_listing(id, 1).await.unwrap();
+    store.complete_listing(id, 1, 6, 3, &json!({})).await.unwrap();
     let cancelled = record(&store, id).await;
     assert_eq!((cancelled.state, cancelled.items, cancelled.failed), (State::Cancelled, 4, 0));
     eventually("the results expire, too", async || store.results(id, 6, 1).await.unwrap() == [None]).await;
@@ -120,7 +135,7 @@ async fn replaced_leader_adds_no_jobs() {
     let id = listing(&new, LONG).await;
     assert!(new.take_over(id).await.unwrap());
     assert!(matches!(old.extend_submission(id, 6, 3, &json!({})).await, Err(StoreError::Replaced)));
-    assert!(matches!(old.complete_listing(id, 0).await, Err(StoreError::Replaced)));
+    assert!(matches!(old.complete_listing(id, 0, 4, 2, &json!({})).await, Err(StoreError::Replaced)));
     let unchanged = record(&store, id).await;
     assert_eq!((unchanged.items, unchanged.is_listing), (4, true));
 }

@@ -21,16 +21,10 @@ use super::{
     batcher::{self, Batch, Batches, EmbedError, Embedder},
     stopwatch::Stopwatch,
 };
-use crate::model::{self, Backbone, Features, ModelConfig, ModelError, TorchError, Uploaded};
-
-/// Why a batch has no features.
-enum Fault {
-    /// The device has too little memory for it.
-    OutOfMemory,
-    /// The process can no longer use the GPU.
-    DeviceLost,
-    Other,
-}
+use crate::{
+    model::{self, Backbone, Fault, Features, ModelConfig, ModelError, TorchError, Uploaded},
+    panic_text::panic_text,
+};
 
 /// A loaded model.
 pub struct Model {
@@ -156,7 +150,7 @@ fn compute(backbone: &Backbone, mut batches: Batches, computing: &Stopwatch) {
 fn guarded<T>(work: impl FnOnce() -> Result<T, TorchError>) -> Result<T, String> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(result) => result.map_err(|error| error.to_string()),
-        Err(_) => Err("it panicked".to_owned()),
+        Err(panic) => Err(format!("it panicked: {}", panic_text(&*panic))),
     }
 }
 
@@ -166,14 +160,9 @@ impl InProgress<Vec<f32>> {
     fn answer(self, backbone: &Backbone, batches: &Batches) -> ControlFlow<()> {
         let Batch { mut memory, answers } = self.batch;
         let images = memory.taken();
-        let state = match self.state.as_ref().map_err(|failure| Fault::of(failure)) {
-            Err(Fault::DeviceLost) => {
-                let failure = self.state.err().unwrap_or_default();
-                tracing::error!(error = %failure, "the GPU failed; the worker has to be restarted");
-                batches.fail(format!("the GPU failed: {failure}"));
-                return ControlFlow::Break(());
-            }
-            Err(Fault::OutOfMemory) if images > 1 => {
+        let is_too_large = |failure: &str| matches!(Fault::of(failure), Fault::OutOfMemory) && images > 1;
+        let state = match self.state {
+            Err(failure) if is_too_large(&failure) => {
                 let compute = |part: Range<usize>| guarded(|| backbone.features_of(&mut memory, part));
                 in_halves(0..images, compute).map(|(features, fit)| {
                     tracing::warn!(
@@ -184,8 +173,15 @@ impl InProgress<Vec<f32>> {
                     features
                 })
             }
-            _ => self.state,
+            state => state,
         };
+        if let Err(failure) = &state
+            && matches!(Fault::of(failure), Fault::DeviceLost)
+        {
+            tracing::error!(error = %failure, "the GPU failed; the worker has to be restarted");
+            batches.fail(format!("the GPU failed: {failure}"));
+            return ControlFlow::Break(());
+        }
         match state {
             Ok(features) => {
                 let rows = features.as_chunks::<DIMENSIONS>().0;
@@ -206,35 +202,20 @@ impl InProgress<Vec<f32>> {
     }
 }
 
-impl Fault {
-    /// Interprets a message of libtorch, which has no other codes.
-    fn of(message: &str) -> Self {
-        const OUT_OF_MEMORY: [&str; 3] = ["out of memory", "ALLOC_FAILED", "can't allocate memory"];
-        // After most errors of CUDA, each later call of the process fails too.
-        const DEVICE_LOST: [&str; 2] = ["CUDA error", "STATUS_EXECUTION_FAILED"];
-        let is_any = |texts: &[&str]| texts.iter().any(|text| message.contains(text));
-        match () {
-            () if is_any(&OUT_OF_MEMORY) => Self::OutOfMemory,
-            () if is_any(&DEVICE_LOST) => Self::DeviceLost,
-            () => Self::Other,
-        }
-    }
-}
-
 /// Computes images in halves, and those in halves, until they fit into the device's memory. Returns the features and the
-/// size of the smallest part that had to be halved no further.
+/// size of the largest part that fitted.
 fn in_halves(
     images: Range<usize>,
     mut compute: impl FnMut(Range<usize>) -> Result<Vec<f32>, String>,
 ) -> Result<(Vec<f32>, usize), String> {
-    let (mut features, mut fit) = (Vec::new(), images.len());
+    let (mut features, mut fit) = (Vec::new(), 0);
     // The next part is the last one.
     let half = |part: &Range<usize>| part.start + part.len().div_ceil(2);
     let mut parts = vec![half(&images)..images.end, images.start..half(&images)];
     while let Some(part) = parts.pop() {
         match compute(part.clone()) {
             Ok(computed) => {
-                fit = fit.min(part.len());
+                fit = fit.max(part.len());
                 features.extend(computed);
             }
             Err(failure) if part.len() > 1 && matches!(Fault::of(&failure), Fault::OutOfMemory) => {
@@ -255,7 +236,7 @@ mod tests {
 
     #[test]
     fn images_that_do_not_fit_are_computed_in_halves() {
-        for (images, memory, want_fit) in [(64, 40, 32), (64, 16, 16), (7, 2, 1), (2, 1, 1), (256, 255, 128)]
+        for (images, memory, want_fit) in [(64, 40, 32), (64, 16, 16), (7, 2, 2), (2, 1, 1), (256, 255, 128)]
         {
             let compute = |part: Range<usize>| match part.len() > memory {
                 true => Err(OUT_OF_MEMORY.to_owned()),
@@ -270,20 +251,5 @@ mod tests {
         let other =
             in_halves(0..4, |part| if part.start == 0 { Ok(vec![]) } else { Err("other".to_owned()) });
         assert_eq!(other, Err("other".to_owned()));
-    }
-
-    #[test]
-    fn errors_of_libtorch_are_told_apart() {
-        let is_lost = |message: &str| matches!(Fault::of(message), Fault::DeviceLost);
-        let is_memory = |message: &str| matches!(Fault::of(message), Fault::OutOfMemory);
-        assert!(is_memory(OUT_OF_MEMORY) && is_memory("CUDA error: out of memory"));
-        assert!(is_memory("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"));
-        assert!(is_memory(
-            "[enforce fail at alloc_cpu.cpp:128] err == 0. DefaultCPUAllocator: can't allocate memory"
-        ));
-        assert!(is_lost("CUDA error: an illegal memory access was encountered"));
-        assert!(is_lost("cuDNN error: CUDNN_STATUS_EXECUTION_FAILED"));
-        let other = "Expected 4-dimensional input for 4-dimensional weight";
-        assert!(!is_lost(other) && !is_memory(other));
     }
 }

@@ -10,7 +10,7 @@ use futures::{StreamExt, stream};
 use images::decoder::Decoder;
 
 use super::{
-    batcher::Embedder,
+    batcher::{EmbedError, Embedder},
     pipeline::{Computer, WINDOW_BATCHES},
     reading::{FileReader, GROUP_ITEMS, InProgress, ItemError, groups},
 };
@@ -56,7 +56,12 @@ impl FilePipeline {
             .flat_map(stream::iter)
             .map(|InProgress { index, item, state }| async move {
                 let state = match state {
-                    Ok(image) => self.computer.compute(image, Priority::Bulk).await.map_err(ItemError::Job),
+                    // Nothing ends this process if the model thread has ended.
+                    Ok(image) => self
+                        .computer
+                        .decode_and_embed(image, Priority::Bulk)
+                        .await
+                        .map_err(|error: EmbedError| ItemError::Later(error.to_string())),
                     Err(error) => Err(error),
                 };
                 InProgress { index, item, state }

@@ -264,7 +264,7 @@ impl Computer {
         }
     }
 
-    async fn decode_and_embed(
+    pub(super) async fn decode_and_embed(
         &self,
         image: Image,
         priority: Priority,

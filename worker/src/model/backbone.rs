@@ -160,7 +160,7 @@ impl Backbone {
         self.kernels
     }
 
-    /// Leaves out normalisation and network, to measure the other stages. All features are 0.
+    /// Leaves out the network, to measure the other stages. All features are 0.
     pub(crate) fn leave_network_out(&mut self) {
         self.has_network = false;
     }
@@ -206,10 +206,10 @@ impl Backbone {
         tch::no_grad(|| self.upload.put(images))
     }
 
-    /// Computes the features of some images of a batch, beside the buffers that other batches are using.
+    /// Computes the features of the images `part` of a batch, `[part, 512]`, beside the buffers that other batches are using.
     ///
     /// # Errors
-    /// If libtorch fails.
+    /// If libtorch fails, or the batch has fewer images.
     pub fn features_of(&self, images: &mut BatchMemory, part: Range<usize>) -> Result<Vec<f32>, TchError> {
         let (start, count) = (part.start as i64, part.len() as i64);
         let images = images.images()?.f_narrow(0, start, count)?.f_to_device(self.device)?;

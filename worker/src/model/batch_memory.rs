@@ -102,6 +102,12 @@ impl BatchMemory {
         self.taken
     }
 
+    /// Number of images it has memory for.
+    #[must_use]
+    pub fn places(&self) -> usize {
+        self.places
+    }
+
     /// Takes the next place; `None` if the memory is full.
     pub fn take_place(&mut self) -> Option<Place> {
         let index = self.taken;

@@ -6,8 +6,8 @@ use common::config::{ConfigError, ModelSettings, Precision, PrecisionChoice};
 use images::preprocess::{Pixels, SIDE};
 
 use super::{
-    backbone::Backbone, convolution::Kernels, device::DeviceChoice, error::ModelError, precision,
-    weights::WeightsSource,
+    backbone::Backbone, convolution::Kernels, device::DeviceChoice, error::ModelError, fault::Fault,
+    precision, weights::WeightsSource,
 };
 
 /// libtorch accepts this setting only once per process.
@@ -63,15 +63,19 @@ pub fn load(config: &ModelConfig) -> Result<Backbone, ModelError> {
     let mut backbone = Backbone::new(&weights, precision, device)?;
     // Libraries select kernels at the first batch of a shape; do that before a job has to wait for it.
     let grey = Pixels(vec![128; SIDE * SIDE * 3]);
-    let greys = vec![grey; backbone.batch()];
-    if let Err(error) = backbone.features(&greys) {
-        if !backbone.computes_in_background() {
+    let mut greys = vec![grey; backbone.batch()];
+    while let Err(error) = backbone.features(&greys) {
+        if Fault::of(&error.to_string()) == Fault::OutOfMemory && greys.len() > 1 {
+            // Batches of jobs that do not fit are computed in halves, too.
+            greys.truncate(greys.len() / 2);
+            continue;
+        }
+        if backbone.kernels() == Kernels::Separate || !backbone.computes_in_background() {
             return Err(error.into());
         }
         // cuDNN has fused kernels for bf16 from compute capability 8.0 on.
         tracing::warn!(%error, "this GPU has no fused kernels; separate kernels are slower");
         backbone.set_kernels(Kernels::Separate);
-        backbone.features(&greys)?;
     }
     // An interactive image often comes alone.
     backbone.features(&greys[..1])?;

@@ -19,6 +19,7 @@ mod copy_stream;
 mod device;
 mod device_class;
 mod error;
+mod fault;
 mod fetch;
 mod foreign_file;
 mod input;
@@ -34,6 +35,7 @@ mod state_dict;
 mod weights;
 mod weights_file;
 
+pub(crate) use self::fault::Fault;
 pub use self::{
     allocator::tune_allocator,
     backbone::{Backbone, Features, Input},

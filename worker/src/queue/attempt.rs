@@ -4,7 +4,7 @@
 //! that exceeds its time limit may be stuck in foreign code and cannot be cancelled, so the worker process ends and
 //! leaves the mark.
 
-use std::{any::Any, panic::AssertUnwindSafe, time::Duration};
+use std::{panic::AssertUnwindSafe, time::Duration};
 
 use common::{
     job::{
@@ -21,6 +21,7 @@ use crate::{
     attempt::Attempt,
     jobs,
     outcome::{JobError, Outcome},
+    panic_text::panic_text,
     worker::Worker,
 };
 
@@ -43,7 +44,8 @@ pub(super) async fn run(worker: &Worker, job: &Envelope, attempt: Attempt) -> Ou
                 tracing::warn!(job = %job.job, %error, "Redis is unavailable; running the job again shortly");
                 tokio::time::sleep(STORE_RETRY_DELAY).await;
             }
-            Err(panic) => return Outcome::retry(panic_text(&*panic)),
+            // A panic is a bug in this program, but the other jobs can continue.
+            Err(panic) => return Outcome::retry(format!("the worker panicked: {}", panic_text(&*panic))),
         }
     }
 }
@@ -59,11 +61,4 @@ async fn send_heartbeats(job: JobRecord<'_>) -> Outcome {
             Err(error) => tracing::debug!(%job, %error, "cannot record the job's heartbeat"),
         }
     }
-}
-
-/// The message of a panic. A panic is a bug in this program, but the other jobs can continue.
-fn panic_text(panic: &(dyn Any + Send)) -> String {
-    let message =
-        panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
-    format!("the worker panicked: {}", message.unwrap_or("no message"))
 }

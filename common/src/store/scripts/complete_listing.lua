@@ -2,8 +2,10 @@
 -- closes it if no job is unfinished. From then on, its last job ends it (finish_job.lua).
 --
 -- KEYS  submission, results, jobs
--- ARGV  fencing token, rejected items, notification channel, submission id
+-- ARGV  fencing token, rejected items, notification channel, submission id, items with jobs, jobs, manifest
 -- Returns completed | not-listing | fenced
+--
+-- It writes what the last extend_submission wrote, in case Redis has lost that since.
 
 local submission, results = KEYS[1], KEYS[2]
 if fenced(submission, ARGV[1]) then return 'fenced' end
@@ -19,7 +21,7 @@ if state ~= 'running' or field('output') ~= 'listing' then
   return 'not-listing'
 end
 redis.call('HDEL', submission, 'output')
-redis.call('HINCRBY', submission, 'items', ARGV[2])
+redis.call('HSET', submission, 'items', ARGV[5] + ARGV[2], 'jobs', ARGV[6], 'manifest', ARGV[7])
 local failed = redis.call('HINCRBY', submission, 'failed', ARGV[2])
 if tonumber(field('jobs_finished') or 0) >= tonumber(field('jobs')) then
   local now = redis.call('TIME')

@@ -161,14 +161,24 @@ impl Store {
 
     /// Ends the listing of a submission, after its last [extension](Self::extend_submission) and
     /// [`Store::reject_items`], and closes it if all jobs are finished. Repeating it changes nothing.
-    pub async fn complete_listing(&self, id: SubmissionId, rejected: u64) -> Result<(), StoreError> {
+    pub async fn complete_listing(
+        &self,
+        id: SubmissionId,
+        rejected: u64,
+        items: u64,
+        jobs: u32,
+        manifest: &serde_json::Value,
+    ) -> Result<(), StoreError> {
         let mut call = COMPLETE_LISTING.key(self.keys.submission(id));
         call.key(self.keys.of_submission(id, "results"))
             .key(self.keys.of_submission(id, "jobs"))
             .arg(self.token())
             .arg(rejected)
             .arg(self.keys.notifications())
-            .arg(id.to_string());
+            .arg(id.to_string())
+            .arg(items)
+            .arg(jobs)
+            .arg(manifest.to_string());
         self.invoke_fenced(&call).await.map(drop)
     }
 

@@ -18,7 +18,7 @@ use common::{
 };
 use tokio::{
     sync::Mutex,
-    task::{self, JoinHandle},
+    task::{JoinHandle, spawn_blocking},
 };
 
 use super::matrix::{Candidate, Matrix};
@@ -54,6 +54,21 @@ struct Named {
     changes: u64,
 }
 
+/// A matrix that was in sync with the store, and its state then.
+struct Synchronised {
+    matrix: Arc<RwLock<Matrix>>,
+    images: usize,
+    changes: u64,
+}
+
+impl Synchronised {
+    /// Does not wait, since only the holder of `loaded`, which calls this, writes to the matrix.
+    fn new(matrix: &Arc<RwLock<Matrix>>) -> Self {
+        let read = matrix.read().expect("no holder of this lock panics");
+        Self { matrix: matrix.clone(), images: read.len(), changes: read.changes() }
+    }
+}
+
 /// What a search found.
 pub(super) struct Found {
     pub(super) neighbours: Vec<Neighbour>,
@@ -80,11 +95,7 @@ impl SimilarityIndex {
     ) -> Result<Found, StoreError> {
         let mut limit = count + SPARE;
         let early = self.loaded_matrix(space).map(|matrix| scan(matrix, embedding.clone(), limit));
-        let matrix = self.synchronise(store, space).await?;
-        let (images, changes) = {
-            let matrix = matrix.read().expect("no holder of this lock panics");
-            (matrix.len(), matrix.changes())
-        };
+        let Synchronised { matrix, images, changes } = self.synchronise(store, space).await?;
         let named = self.named(store, changes).await?;
         let mut scanned = match early {
             Some(early) => early.await.expect("a scan does not panic"),
@@ -134,7 +145,7 @@ impl SimilarityIndex {
     }
 
     /// Loads the space and brings the matrix in sync with the store.
-    async fn synchronise(&self, store: &Store, space: &Space) -> Result<Arc<RwLock<Matrix>>, StoreError> {
+    async fn synchronise(&self, store: &Store, space: &Space) -> Result<Synchronised, StoreError> {
         let mut loaded = self.loaded.lock().await;
         if loaded.as_ref().is_none_or(|loaded| loaded.space != *space) {
             // Frees the old matrix before the new one is read.
@@ -149,7 +160,7 @@ impl SimilarityIndex {
         let changed: Vec<usize> =
             (0..BUCKETS).filter(|bucket| sizes[*bucket] != bucket_sizes[*bucket]).collect();
         if changed.is_empty() {
-            return Ok(matrix.clone());
+            return Ok(Synchronised::new(matrix));
         }
         let mut stored = HashSet::new();
         // A bucket may grow between the two reads, so the size that was actually read is remembered.
@@ -169,27 +180,29 @@ impl SimilarityIndex {
         };
         for page in added.chunks(PAGE) {
             let embeddings = store.embeddings(space, page).await?;
-            let mut matrix = matrix.write().expect("no holder of this lock panics");
-            for (digest, embedding) in page.iter().zip(embeddings) {
-                if let Some(embedding) = embedding {
-                    matrix.insert(*digest, embedding);
+            let (matrix, page) = (matrix.clone(), page.to_vec());
+            let insert = move || {
+                let mut matrix = matrix.write().expect("no holder of this lock panics");
+                for (digest, embedding) in page.into_iter().zip(embeddings) {
+                    if let Some(embedding) = embedding {
+                        matrix.insert(digest, embedding);
+                    }
                 }
-            }
+            };
+            // Off the async threads, since it waits for scans that hold the lock.
+            spawn_blocking(insert).await.expect("inserting does not panic");
         }
-        let mut rows = matrix.write().expect("no holder of this lock panics");
-        for digest in &removed {
-            rows.remove(digest);
+        tracing::debug!(%space, added = added.len(), removed = removed.len(), "similarity index synchronised");
+        if !removed.is_empty() {
+            let matrix = matrix.clone();
+            let remove = move || {
+                let mut matrix = matrix.write().expect("no holder of this lock panics");
+                removed.iter().for_each(|digest| matrix.remove(digest));
+            };
+            spawn_blocking(remove).await.expect("removing does not panic");
         }
-        tracing::debug!(
-            %space,
-            images = rows.len(),
-            added = added.len(),
-            removed = removed.len(),
-            "similarity index synchronised"
-        );
-        drop(rows);
         *bucket_sizes = sizes_read;
-        Ok(matrix.clone())
+        Ok(Synchronised::new(matrix))
     }
 }
 
@@ -209,7 +222,7 @@ fn scan(matrix: Arc<RwLock<Matrix>>, embedding: Embedding, limit: usize) -> Join
         drop(held);
         Scanned { candidates, matrix, changes }
     };
-    task::spawn_blocking(scan)
+    spawn_blocking(scan)
 }
 
 /// Returns the first `count` candidates that are in a dataset, with their catalogue entries.

@@ -39,7 +39,7 @@ pub(super) struct Listing {
     rows_only: bool,
     /// Entries read so far.
     read: u64,
-    /// Without what is listed.
+    /// The layout without its items.
     layout: Layout,
 }
 
@@ -205,7 +205,9 @@ pub(super) async fn list(
     }
     let parts = Parts::new(layout);
     reject_items(context, id, &parts).await?;
-    context.store.complete_listing(id, parts.layout().rejected).await?;
+    let layout = parts.layout();
+    let manifest = serde_json::to_value(layout).expect("a layout is plain data");
+    context.store.complete_listing(id, layout.rejected, layout.items, layout.jobs(), &manifest).await?;
     progress.send_replace(false);
     Ok(())
 }

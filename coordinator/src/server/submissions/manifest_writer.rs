@@ -50,8 +50,8 @@ pub(super) enum WriteError {
     #[error("cannot write the manifest: {0}")]
     Part(#[from] PartError),
     #[error(
-        "the dataset changed while it was being listed: its first {items} items are others than those whose jobs are \
-         published already, and the coordinator had to list it again; submit it again once nothing writes to it"
+        "the dataset changed while it was being listed: its first {items} items differ from those that were recorded before \
+         the coordinator had to list it again; submit it again when nothing writes to the dataset"
     )]
     Changed { items: u64 },
 }

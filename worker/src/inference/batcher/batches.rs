@@ -123,7 +123,10 @@ impl Batches {
     /// Takes back the memory of a computed batch.
     pub(in crate::inference) fn give_back(&self, mut memory: BatchMemory) {
         memory.clear();
-        self.collector.lock().free.push(memory);
+        // After the limit has shrunk, memory of the old size would hold few images.
+        if memory.places() == self.collector.limit.load(Ordering::Relaxed) {
+            self.collector.lock().free.push(memory);
+        }
     }
 }
 

@@ -301,7 +301,8 @@ impl Collector {
         }
         let Lane { batches, oldest } = &mut lanes[priority as usize];
         if batches.back().is_none_or(|last| last.closed) {
-            let memory = free.pop().map_or_else(|| self.source.allocate(self.batch), Ok)?;
+            let places = self.limit.load(Ordering::Relaxed);
+            let memory = free.pop().map_or_else(|| self.source.allocate(places), Ok)?;
             let batch = Batch { memory, answers: Vec::with_capacity(self.batch) };
             batches.push_back(Collecting { batch, writing: 0, closed: false });
         }
@@ -309,7 +310,8 @@ impl Collector {
         let last = batches.back_mut().expect("a batch was added if there was none");
         let place = last.batch.memory.take_place();
         last.writing += 1;
-        last.closed = last.batch.memory.taken() >= self.limit.load(Ordering::Relaxed);
+        let places = last.batch.memory.places().min(self.limit.load(Ordering::Relaxed));
+        last.closed = last.batch.memory.taken() >= places;
         Ok(Some(Writing { collector: self, priority, number, place }))
     }
 }
