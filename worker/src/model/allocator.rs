@@ -9,8 +9,8 @@ const M_TRIM_THRESHOLD: c_int = -1;
 const M_MMAP_THRESHOLD: c_int = -3;
 const M_ARENA_MAX: c_int = -8;
 
-/// Memory that an arena keeps, and the size from which memory is mapped for one use: more than any activation of a batch
-/// on a CPU.
+/// Memory that an arena keeps, and the size from which memory is mapped for one use. Arenas but the first also map what
+/// exceeds a heap of 64 MiB.
 const KEPT_BYTES: c_int = 256 << 20;
 
 unsafe extern "C" {

@@ -393,7 +393,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let url = Url::from_directory_path(folder.path()).unwrap();
         let recorded = list(&url, 0..6000, None).await.unwrap().swap_remove(1);
-        let changed = "the dataset changed while it was being listed: its first 5000 items are others";
+        let changed = "the dataset changed while it was being listed: its first 5000 items differ from those";
         for numbers in [(1..6001).collect(), (0..4999).collect(), Vec::new()] {
             let numbers: Vec<u32> = numbers;
             let error = list(&url, numbers.into_iter(), Some(&recorded)).await.unwrap_err().to_string();
