@@ -54,8 +54,7 @@ def start_bucket(bench: Bench) -> str:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = Path(sys.executable).with_name("python")
-    bench.processes.start("s3", [server, "-m", "moto.server", "-H", "127.0.0.1", "-p", port])
+    bench.processes.start("s3", [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", port])
     endpoint = f"http://127.0.0.1:{port}"
 
     def make_bucket() -> bool:

@@ -2,8 +2,8 @@
 //!
 //! Owns loading and the answers. Does not own which images share a batch (see `batcher`). Invariant: a batch that fails
 //! fails its own images, unless no later batch can succeed; images that do not fit into the device's memory together are
-//! computed in smaller batches. A stopwatch shows how long a batch has been computing. A GPU computes one
-//! batch while the thread collects the next and copies it to the GPU.
+//! computed in smaller batches. A stopwatch shows how long a batch has been computing. A GPU computes one batch while the
+//! thread collects the next and copies it to the GPU.
 
 use std::{
     ops::{ControlFlow, Range},
@@ -160,7 +160,7 @@ impl InProgress<Vec<f32>> {
     fn answer(self, backbone: &Backbone, batches: &Batches) -> ControlFlow<()> {
         let Batch { mut memory, answers } = self.batch;
         let images = memory.taken();
-        let is_too_large = |failure: &str| matches!(Fault::of(failure), Fault::OutOfMemory) && images > 1;
+        let is_too_large = |failure: &str| Fault::of(failure) == Fault::OutOfMemory && images > 1;
         let state = match self.state {
             Err(failure) if is_too_large(&failure) => {
                 let compute = |part: Range<usize>| guarded(|| backbone.features_of(&mut memory, part));
@@ -176,7 +176,7 @@ impl InProgress<Vec<f32>> {
             state => state,
         };
         if let Err(failure) = &state
-            && matches!(Fault::of(failure), Fault::DeviceLost)
+            && Fault::of(failure) == Fault::DeviceLost
         {
             tracing::error!(error = %failure, "the GPU failed; the worker has to be restarted");
             batches.fail(format!("the GPU failed: {failure}"));
@@ -218,7 +218,7 @@ fn in_halves(
                 fit = fit.max(part.len());
                 features.extend(computed);
             }
-            Err(failure) if part.len() > 1 && matches!(Fault::of(&failure), Fault::OutOfMemory) => {
+            Err(failure) if part.len() > 1 && Fault::of(&failure) == Fault::OutOfMemory => {
                 parts.extend([half(&part)..part.end, part.start..half(&part)]);
             }
             Err(failure) => return Err(failure),

@@ -27,7 +27,6 @@ use super::matrix::{Candidate, Matrix};
 const PAGE: usize = 4096;
 /// Candidates beyond the requested count: images that are in no dataset are dropped from the result.
 const SPARE: usize = 64;
-
 /// Time for which the number of named images counts as current, unless the matrix changes: reading it takes longer than
 /// everything else that a search asks the store for.
 const NAMED_AGE: Duration = Duration::from_secs(1);

@@ -16,7 +16,7 @@ use super::{
     scan::candidates,
 };
 
-/// Number of rows whose mean becomes the centre. They are in the order of their digests, which is random.
+/// Number of rows whose mean becomes the centre: the first ones. A centre far from later rows costs speed only.
 const CENTRE_ROWS: usize = 1024;
 /// Cosines that a thread computes at a time.
 const BLOCK: usize = 256;

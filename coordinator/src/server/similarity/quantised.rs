@@ -34,7 +34,7 @@ const ROUNDING: f64 = 96.0 / (1 << 24) as f64;
 /// with more, it takes 2 to 5 times as long.
 const LANES: usize = 8;
 
-/// What is subtracted from rows before they are quantised; 0 unless it is the mean of some.
+/// The vector m, subtracted from rows before they are quantised: 0, or the mean of some rows.
 pub(super) struct Centre(Box<[f32; DIMENSIONS]>);
 
 /// A row, 520 bytes.
@@ -44,7 +44,7 @@ pub(super) struct QuantisedRow {
     residual: f32,
 }
 
-/// What is known of a cosine without computing it.
+/// An interval that contains a cosine.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub(super) lower: f32,
